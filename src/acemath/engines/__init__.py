@@ -1,0 +1,1 @@
+"""Who writes responses: models in process, endpoints over HTTP, and the offline teacher."""

@@ -1,0 +1,99 @@
+"""Continuous batching for `transformers` models: a fixed number of slots, each at its own position.
+
+A slot holds one response in the making. Its keys and values lie in one buffer per layer, at the slot's own
+length, so a slot that finishes is given to the next prompt at once and nobody waits for the longest row.
+A prompt is read once however many responses it gets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "acemath_folded_sdpa"
+
+
+def folded_attention(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """Attention of one new token a row, with the heads that share a key folded into the query's length.
+
+    query [B, H, 1, D], key and value [B, KV, S, D]. Plain SDPA would copy every key H / KV times. Queries
+    longer than one token go the plain way.
+    """
+    batch, heads, length, width = query.shape
+    shared = key.shape[1]
+    if length != 1 or heads == shared:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    folded = query.view(batch, shared, heads // shared, width)  # [B, KV, H / KV, D]
+    out = torch.nn.functional.scaled_dot_product_attention(
+        folded, key, value, attn_mask=attention_mask, scale=kwargs.get("scaling")
+    )
+    return out.reshape(batch, 1, heads, width), None
+
+
+AttentionInterface.register(ATTENTION, folded_attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+class SlotLayer(DynamicLayer):  # type: ignore[misc]
+    """One layer's keys and values [slots, KV, room, D], written at each slot's own length."""
+
+    def __init__(self, owner: SlotCache) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write one new key and value a slot [B, KV, 1, D]; return those up to the longest slot."""
+        owner = self.owner
+        self.keys[owner.rows, :, owner.lengths] = key_states[:, :, 0]
+        self.values[owner.rows, :, owner.lengths] = value_states[:, :, 0]
+        return self.keys[:, :, : owner.reach], self.values[:, :, : owner.reach]
+
+
+class SlotCache(Cache):  # type: ignore[misc]
+    """The keys and values of `slots` responses in the making.
+
+    `lengths[i]` is how many tokens slot i holds; the next one is written there.
+    """
+
+    def __init__(self, slots: int, room: int) -> None:
+        self.rows = torch.arange(slots)
+        self.lengths = torch.zeros(slots, dtype=torch.long)
+        self.reach = 0
+        self.room = room
+        super().__init__(layers=[])
+
+    def admit(self, prefilled: DynamicCache, sources: Tensor, slots: Tensor, lengths: Tensor) -> None:
+        """Copy prompts read elsewhere into slots: row `sources[j]` of `prefilled` into slot `slots[j]`."""
+        if not self.layers:
+            for layer in prefilled.layers:
+                _, shared, _, width = layer.keys.shape
+                mine = SlotLayer(self)
+                mine.keys = layer.keys.new_zeros(len(self.rows), shared, self.room, width)
+                mine.values = layer.values.new_zeros(len(self.rows), shared, self.room, width)
+                mine.is_initialized = True
+                self.layers.append(mine)
+        for mine, layer in zip(self.layers, prefilled.layers, strict=True):
+            length = layer.keys.shape[2]
+            mine.keys[slots, :, :length] = layer.keys[sources]
+            mine.values[slots, :, :length] = layer.values[sources]
+        self.lengths[slots] = lengths
+
+    def shrink(self, keep: Tensor) -> None:
+        """Keep only these slots: for the tail of a run, when no prompt is left to fill the others."""
+        for layer in self.layers:
+            layer.keys, layer.values = layer.keys[keep], layer.values[keep]
+        self.lengths = self.lengths[keep]
+        self.rows = torch.arange(len(keep))
+
+    def mask(self) -> Tensor:
+        """Which keys the next token of each slot may see: [B, 1, 1, reach], and set `reach`."""
+        self.reach = int(self.lengths.max()) + 1
+        return (torch.arange(self.reach) <= self.lengths[:, None])[:, None, None, :]

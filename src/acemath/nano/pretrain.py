@@ -1,0 +1,250 @@
+"""Pre-training nano-base: `acemath pretrain-nano`.
+
+Pages are drawn without end, coded, sorted into batches of one padded length each and read once. The
+learning rate warms up, stays, and falls linearly over the last part, so a run that stops early can be
+continued. Matrices of the layers are trained by Muon, all else by AdamW (both are torch's own). The n-th
+chunk of pages depends on the seed and n alone: a resumed run sees what an uninterrupted one sees.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+
+from acemath.nano.pages import IGNORE, draw_page, encode_pages
+from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainSettings:
+    """What makes one nano-base. Sizes count tokens; the widths are lengths that pages are padded to."""
+
+    seed: int = 0
+    tokens: int = 60_000_000
+    batch_tokens: int = 16_384
+    widths: tuple[int, ...] = (64, 96, 128, 192)
+    chunk_pages: int = 8_192
+    checking: float = 0.5
+    math: float = 0.85
+    mark_weight: float = 1.0
+    muon_lr: float = 0.02
+    adam_lr: float = 3e-3
+    warmup: float = 0.01  # share of the tokens
+    decay: float = 0.25  # share of the tokens
+    vocab: int = 1024
+    tokenizer_pages: int = 20_000
+    hidden: int = 256
+    layers: int = 5
+    heads: int = 4
+    kv_heads: int = 1
+    intermediate: int = 640
+    compile: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One padded batch: ids, targets and is_mark, each [pages, width]."""
+
+    ids: Tensor
+    targets: Tensor
+    is_mark: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read, padding included: what the step costs."""
+        return self.ids.numel()
+
+
+def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
+    """A tokenizer trained on worksheet pages, with the mark words and the chat words sure to be in it."""
+    rng = random.Random(f"tokenizer:{settings.seed}")
+    words = "user assistant system right wrong Please reason step by step, and put check your final answer within \\boxed{}."
+    texts = [draw_page(rng, math=settings.math).text for _ in range(settings.tokenizer_pages)] + [f" {words} right wrong"] * 500
+    return train_tokenizer(texts, settings.vocab)
+
+
+def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+    """An untrained nano of these settings, seeded."""
+    torch.manual_seed(settings.seed)
+    ends = [tokenizer.convert_tokens_to_ids(t) for t in (IM_END, END_OF_TEXT)]
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        intermediate_size=settings.intermediate,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.kv_heads,
+        tie_word_embeddings=True,
+        max_position_embeddings=1024,
+        bos_token_id=None,
+        eos_token_id=ends[0],
+        pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config.eos_token_id = ends
+    return model
+
+
+def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int) -> Iterator[Batch]:
+    """The batches of one chunk of pages, in a drawn order. Pages beyond the largest width are left out."""
+    rng = random.Random(f"pages:{settings.seed}:{chunk}")
+    pages = [draw_page(rng, checking=settings.checking, math=settings.math) for _ in range(settings.chunk_pages)]
+    by_width: dict[int, list[Any]] = {width: [] for width in settings.widths}
+    for page in encode_pages(pages, tokenizer):
+        width = next((w for w in settings.widths if len(page.ids) <= w), None)
+        if width is not None:
+            by_width[width].append(page)
+    plan = [
+        (width, rows[at : at + settings.batch_tokens // width])
+        for width, rows in by_width.items()
+        for at in range(0, len(rows), settings.batch_tokens // width)
+    ]
+    rng.shuffle(plan)
+    for width, rows in plan:
+        yield collate(rows, width, tokenizer.pad_token_id)
+
+
+def collate(rows: list[Any], width: int, pad: int) -> Batch:
+    """Encoded pages as one batch of a width, padded on the right."""
+    ids = np.full((len(rows), width), pad)
+    targets = np.full((len(rows), width), IGNORE)
+    is_mark = np.zeros((len(rows), width), bool)
+    for at, row in enumerate(rows):
+        length = len(row.ids)
+        ids[at, :length], targets[at, :length], is_mark[at, :length] = row.ids, row.targets, row.is_mark
+    return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(is_mark))
+
+
+class Losses:
+    """The two losses of a batch, each a mean over its own tokens: writing, and marking."""
+
+    def __init__(self, model: Qwen2ForCausalLM, mark_weight: float, compiled: bool) -> None:
+        self.model = model
+        self.mark_weight = mark_weight
+        self.body: Callable[..., Any] = torch.compile(model.model) if compiled else model.model
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, float, float, float]:
+        """Total loss, writing loss, marking loss, share of marks that were right."""
+        with torch.autocast(batch.ids.device.type, torch.bfloat16):
+            hidden = self.body(input_ids=batch.ids, use_cache=False).last_hidden_state
+            asked = batch.targets != IGNORE
+            logits = self.model.lm_head(hidden[asked]).float()  # [asked tokens, vocab]: the rest is never formed
+        targets, is_mark = batch.targets[asked], batch.is_mark[asked]
+        each = nn.functional.cross_entropy(logits, targets, reduction="none")
+        writing = each[~is_mark].mean() if (~is_mark).any() else each.new_zeros(())
+        marking = each[is_mark].mean() if is_mark.any() else each.new_zeros(())
+        hits = (logits[is_mark].argmax(-1) == targets[is_mark]).float().mean().item()
+        return writing + self.mark_weight * marking, writing.item(), marking.item(), hits
+
+
+def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for embeddings, norms and biases."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [
+        torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01, adjust_lr_fn="original"),
+        torch.optim.AdamW(rest, lr=settings.adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def rate(seen: int, settings: PretrainSettings) -> float:
+    """The learning rate's factor after `seen` tokens: warm-up, plateau, linear fall."""
+    share = seen / settings.tokens
+    return max(0.0, min(1.0, share / settings.warmup, (1.0 - share) / settings.decay))
+
+
+def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
+    """Train nano-base into `out`, resuming from `out/state.pt` where one stands. Returns the folder.
+
+    Writes the model and tokenizer, `curve.jsonl` (one line a hundred steps) and `README.md`, the card.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = new_tokenizer(settings)
+    model = new_model(settings, tokenizer)
+    steppers = optimizers(model, settings)
+    seen, chunk, seconds = load_state(out, model, steppers)
+    losses = Losses(model, settings.mark_weight, settings.compile)
+    saved = seen
+    window: list[tuple[float, float, float]] = []
+    start = time.monotonic()
+    while seen < settings.tokens:
+        for batch in batches(settings, tokenizer, chunk):
+            for stepper, base in zip(steppers, (settings.muon_lr, settings.adam_lr), strict=True):
+                for group in stepper.param_groups:
+                    group["lr"] = base * rate(seen, settings)
+            total, *figures = losses(batch)
+            total.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for stepper in steppers:
+                stepper.step()
+            model.zero_grad(set_to_none=True)
+            seen += batch.tokens
+            window.append(tuple(figures))
+            if len(window) == 50:
+                write_curve(out, seen, window, seconds + time.monotonic() - start)
+                window = []
+            if seen >= settings.tokens:
+                break
+        chunk += 1
+        if seen - saved >= every or seen >= settings.tokens:
+            save(out, model, tokenizer, steppers, seen, chunk, seconds + time.monotonic() - start)
+            saved = seen
+    return out
+
+
+def write_curve(out: Path, seen: int, window: list[tuple[float, float, float]], seconds: float) -> None:
+    """One line of the loss curve: means over the window."""
+    writing, marking, hits = (float(np.nanmean([w[i] for w in window])) for i in range(3))
+    row = {"tokens": seen, "writing": round(writing, 4), "marking": round(marking, 4), "marks_right": round(hits, 4), "seconds": round(seconds)}
+    with (out / "curve.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    log.info("%s", json.dumps(row))
+
+
+def save(out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], seen: int, chunk: int, seconds: float) -> None:
+    """Write the weights for use (bfloat16 safetensors) and the state for resuming, each atomically."""
+    state = {"model": model.state_dict(), "steppers": [s.state_dict() for s in steppers], "seen": seen, "chunk": chunk, "seconds": seconds}
+    torch.save(state, out / "state.tmp")
+    (out / "state.tmp").rename(out / "state.pt")
+    tokenizer.save_pretrained(out)
+    half = new_like(model)
+    half.save_pretrained(out)
+
+
+def new_like(model: Any) -> Any:
+    """A bfloat16 copy of a model, for saving."""
+    copy = type(model)(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config = model.generation_config
+    return copy.to(torch.bfloat16)
+
+
+def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> tuple[int, int, float]:
+    """Tokens seen, next chunk and seconds so far; zeros where nothing stands in `out`."""
+    path = out / "state.pt"
+    if not path.exists():
+        return 0, 0, 0.0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    for stepper, saved in zip(steppers, state["steppers"], strict=True):
+        stepper.load_state_dict(saved)
+    return state["seen"], state["chunk"], state["seconds"]
+
+
+def card(settings: PretrainSettings, out: Path) -> dict[str, Any]:
+    """The settings and the last line of the curve, for the model card."""
+    last = (out / "curve.jsonl").read_text().splitlines()[-1]
+    return {"settings": asdict(settings), "end": json.loads(last)}

@@ -1,0 +1,203 @@
+"""What a run is: typed settings, read from a YAML file and checked before any model is loaded.
+
+The same file shape describes the laptop demo and the 72B run. Every key is known: a wrong one is an error
+that names it and the keys that exist. Each room owns its own settings; this module puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from acemath.curate.settings import CurateSettings
+from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
+from acemath.reward.settings import GroupSettings, RewardSettings
+from acemath.sft.settings import SftSettings
+
+BUILT_IN = ("laptop", "acemath-1.5b", "acemath-7b", "acemath-72b")
+
+
+class Part(BaseModel):
+    """Settings that refuse unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Part):
+    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three."""
+
+    worksheets: str | None = None  # the split
+    file: Path | None = None  # JSONL, JSONL.gz, Parquet or CSV
+    hub: str | None = None  # "owner/name"
+    revision: str | None = None
+    split: str = "train"
+    columns: dict[str, str] = Field(default_factory=dict)  # ours: theirs, e.g. {prompt: problem}
+    count: int | None = Field(None, ge=1)  # at most so many; None takes all
+    subject: str = "math"
+    license: str = ""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Source:
+        given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}")
+        return self
+
+
+class Problems(Part):
+    """The prompts that training starts from, and the benchmarks that nothing may leak from."""
+
+    seeds: dict[str, Source]
+    benchmarks: dict[str, Source]
+
+
+class Teacher(Part):
+    """Who writes responses to learn from, or to check with."""
+
+    engine: Literal["worksheets", "transformers", "vllm", "endpoint"]
+    model: str = ""
+    url: str = ""
+    api_key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself stays in the environment
+    skill: float = Field(0.97, gt=0, le=1)  # of the offline teacher
+    answers: int = Field(1, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    max_new_tokens: int = Field(2048, ge=1)
+    price_in: float = Field(0.0, ge=0)  # US dollars for a million prompt tokens
+    price_out: float = Field(0.0, ge=0)
+    budget_usd: float | None = Field(None, ge=0)
+
+
+class Teachers(Part):
+    """The main teacher, and the one that cross-checks it (paper, section 3.2.2)."""
+
+    main: Teacher
+    check: Teacher
+
+
+class SftStage(Part):
+    """One stage: the pools it trains on, what it starts from, and what it changes of the common settings."""
+
+    blend: tuple[str, ...]
+    base: str | None = None  # another stage's name or a model; None: the stage before, the base for the first
+    counts: dict[str, int] = Field(default_factory=dict)  # at most so many of a pool
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sft(Part):
+    """Supervised fine-tuning in stages (paper, section 3.1)."""
+
+    base: str
+    chat: ChatFormat = ChatFormat()
+    settings: SftSettings = SftSettings()
+    stages: dict[str, SftStage]
+
+
+class Policy(Part):
+    """Who answers: a stage of this run or a model, at a temperature, `each` responses a problem."""
+
+    model: str
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    each: int = Field(4, ge=1)
+    max_new_tokens: int = Field(2048, ge=1)
+    engine: Literal["transformers", "vllm", "endpoint"] = "transformers"
+    url: str = ""
+    problems: int | None = Field(None, ge=1)  # only so many of the problems; None: all
+
+
+class Reward(Part):
+    """The reward model: whose responses it learns from, how they are grouped, how it is trained."""
+
+    base: str  # the stage or model that it starts from
+    chat: ChatFormat = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
+    problems: int | None = Field(None, ge=1)  # how many problems get candidates; None: all
+    candidates: dict[str, Policy]
+    rank_by: str = "none"  # a reward model's folder or hub name; "base-check": the base's own marks; "none"
+    groups: GroupSettings = GroupSettings()
+    train: RewardSettings = RewardSettings()
+
+
+class Bench(Part):
+    """Evaluation: who answers the benchmarks, and which k the tables show."""
+
+    policies: dict[str, Policy]
+    headline: str  # the policy of the headline
+    k: int = Field(8, ge=1)
+    curve: tuple[int, ...] = (1, 2, 4, 8, 16)
+    browse: int = Field(35, ge=0)  # problems shown whole in the report
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    name: str
+    seed: int = 0
+    engine_slots: int = Field(512, ge=1)  # responses in the making at once, in process
+    problems: Problems
+    teachers: Teachers
+    curate: CurateSettings = CurateSettings()
+    sft: Sft
+    reward: Reward
+    bench: Bench
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Recipe:
+        stages = self.sft.stages
+        seen: set[str] = set()
+        for name, stage in stages.items():
+            if stage.base in stages and stage.base not in seen:
+                raise ValueError(f"sft.stages.{name}.base is {stage.base!r}, a stage that comes later; put it first")
+            seen.add(name)
+        if self.bench.headline not in self.bench.policies:
+            raise ValueError(f"bench.headline is {self.bench.headline!r}; it must be one of {sorted(self.bench.policies)}")
+        return self
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that ships with acemath."""
+    path = Path(name)
+    if path.exists():
+        return path
+    built_in = resources.files("acemath") / "recipes" / f"{name}.yaml"
+    if str(name) in BUILT_IN and built_in.is_file():
+        return Path(str(built_in))
+    raise UserError(f"recipe {str(name)!r} is no file and none of the built-in recipes ({', '.join(BUILT_IN)})")
+
+
+def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe from its file, with `changes` (dotted key: value) laid over it. UserError where it is wrong."""
+    path = find_recipe(name)
+    try:
+        data = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a recipe is a mapping of keys to values; this is {type(data).__name__}")
+    for key, value in (changes or {}).items():
+        at = data
+        *parents, last = key.split(".")
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            if not isinstance(at, dict):
+                raise UserError(f"{key}: {parent!r} is not a group of settings in {path}")
+        at[last] = value
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_fault(error)}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    """The first fault of a validation, as one line: where, what, and which keys exist if one is unknown."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"]) or "recipe"
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {where!r}; remove it or correct its name (the keys are in docs/recipes.md)"
+    value = "" if isinstance(fault.get("input"), dict) else f" (it is {fault.get('input')!r})"
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}{value}"

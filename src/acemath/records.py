@@ -1,0 +1,211 @@
+"""The rows that flow through acemath, and their Parquet schemas.
+
+Every stage reads and writes these rows and nothing else. A row is a frozen dataclass; on disk it is
+one Parquet record whose columns are its fields, so that pandas, DuckDB and `datasets` read it as it is.
+`meta` is free-form and is stored as JSON text, because its keys differ from source to source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+import pyarrow as pa
+
+Status = Literal["correct", "wrong", "no_answer", "timeout", "unparsable"]
+STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unparsable")
+
+_JSON = pa.field("meta", pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One prompt with its reference answer.
+
+    `answer` is the empty string where no reference is known (a code or chat prompt). `level` is 1 (easy)
+    to 5 (hard), 0 where unknown. `meta` keeps whatever the source says beyond these columns.
+    """
+
+    id: str
+    prompt: str
+    answer: str = ""
+    source: str = ""
+    license: str = ""
+    subject: str = ""
+    level: int = 0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    SCHEMA = pa.schema(
+        [
+            ("id", pa.string()),
+            ("prompt", pa.string()),
+            ("answer", pa.string()),
+            ("source", pa.string()),
+            ("license", pa.string()),
+            ("subject", pa.string()),
+            ("level", pa.int32()),
+            _JSON,
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response to one problem: the `sample`-th that `model` wrote.
+
+    `tokens` counts generated tokens; `finish_reason` is "stop" or "length", as the OpenAI API has it.
+    `status`, `extracted` and `reason` are filled by grading, `reward` by a reward model; None before.
+    """
+
+    problem_id: str
+    sample: int
+    text: str
+    model: str
+    finish_reason: str = "stop"
+    tokens: int = 0
+    status: str | None = None
+    extracted: str | None = None
+    reason: str | None = None
+    reward: float | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    SCHEMA = pa.schema(
+        [
+            ("problem_id", pa.string()),
+            ("sample", pa.int32()),
+            ("text", pa.string()),
+            ("model", pa.string()),
+            ("finish_reason", pa.string()),
+            ("tokens", pa.int32()),
+            ("status", pa.string()),
+            ("extracted", pa.string()),
+            ("reason", pa.string()),
+            ("reward", pa.float64()),
+            _JSON,
+        ]
+    )
+
+    @property
+    def correct(self) -> bool:
+        """Whether grading found the response correct; every other status counts as not correct."""
+        return self.status == "correct"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the grader says of one answer: the answer it found, the status, and why.
+
+    `tier` names the step that decided (exact, numeric, structure, symbolic …), `rule` how the answer was
+    found in the text (boxed, answer-is, last-number …).
+    """
+
+    answer: str | None
+    status: Status
+    reason: str
+    tier: str = ""
+    rule: str = ""
+
+    @property
+    def correct(self) -> bool:
+        """True for the status "correct" alone."""
+        return self.status == "correct"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One problem with the responses chosen to train a reward model on (paper, section 4.1).
+
+    `responses[i]` has the label `labels[i]`, 1 for right and 0 for wrong; each group holds both.
+    """
+
+    problem_id: str
+    prompt: str
+    responses: tuple[str, ...]
+    labels: tuple[int, ...]
+    models: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    SCHEMA = pa.schema(
+        [
+            ("problem_id", pa.string()),
+            ("prompt", pa.string()),
+            ("responses", pa.list_(pa.string())),
+            ("labels", pa.list_(pa.int8())),
+            ("models", pa.list_(pa.string())),
+            _JSON,
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One training conversation: what TRL and the hub call `messages`, with where it came from."""
+
+    problem_id: str
+    messages: tuple[Mapping[str, str], ...]
+    source: str = ""
+    license: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    SCHEMA = pa.schema(
+        [
+            ("problem_id", pa.string()),
+            ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+            ("source", pa.string()),
+            ("license", pa.string()),
+            _JSON,
+        ]
+    )
+
+
+Row = Problem | Response | Group | Chat
+R = TypeVar("R", Problem, Response, Group, Chat)
+
+
+def content_key(*parts: str) -> str:
+    """A short stable key of some texts: 16 hex digits of SHA-256, the same on every machine."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()[:16]
+
+
+def to_table(rows: Sequence[Row], kind: type[Row]) -> pa.Table:
+    """Rows of one kind as an Arrow table with that kind's schema."""
+    columns: dict[str, list[Any]] = {f.name: [] for f in fields(kind)}
+    for row in rows:
+        for name, column in columns.items():
+            value = getattr(row, name)
+            column.append(json.dumps(value, ensure_ascii=False, sort_keys=True) if name == "meta" else value)
+    return pa.table(columns, schema=kind.SCHEMA)
+
+
+def from_table(table: pa.Table, kind: type[R]) -> list[R]:
+    """The rows of an Arrow table. Columns that the kind does not have are ignored, missing ones default."""
+    known = {f.name for f in fields(kind)}
+    rows: list[R] = []
+    for record in table.to_pylist():
+        values = {name: value for name, value in record.items() if name in known}
+        rows.append(from_record(values, kind))
+    return rows
+
+
+def from_record(values: Mapping[str, Any], kind: type[R]) -> R:
+    """One row from a plain mapping, as JSONL or Parquet gives it."""
+    fixed = dict(values)
+    meta = fixed.get("meta")
+    fixed["meta"] = json.loads(meta) if isinstance(meta, str) and meta else dict(meta or {})
+    for name in ("responses", "labels", "models", "messages"):
+        if isinstance(fixed.get(name), list):
+            fixed[name] = tuple(fixed[name])
+    return kind(**fixed)
+
+
+def to_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows as plain dictionaries, for JSONL."""
+    return [asdict(row) for row in rows]

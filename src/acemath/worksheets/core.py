@@ -1,0 +1,256 @@
+"""What a worksheet is: a question, and a pen that works it out, with or without one slip.
+
+A family is a function `(rng, level) -> Question` that draws its numbers and returns the text, the exact
+answer and a `work(pen)` that writes the solution line by line. All arithmetic that a line claims goes
+through the pen, which can slip once: write a wrong result, copy a wrong number from the question, leave a
+step out, or settle on a wrong guess and then "verify" it. What follows a slip uses the slipped value, as a
+careless student's work does, so that only checking finds it. `marks` say, for each line, whether the work
+is right so far.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+Number = int | Fraction
+SlipKind = Literal["result", "copy", "skip", "guess"]
+STYLES: tuple[str, ...] = ("short", "full")
+
+
+class CannotCarry(Exception):
+    """A slipped value makes the rest of the work impossible (a division that no longer comes out)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a family, before it is worked.
+
+    `key` holds the numbers that make it what it is, the same in every wording; splits are cut by it, so
+    that no question appears in two of them. `names` are the true values of letters in the work (x = 4),
+    for the test that recomputes every equation.
+    """
+
+    text: str
+    answer: str
+    key: tuple[object, ...]
+    work: Callable[[Pen], None]
+    names: dict[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A written solution: its lines, a mark for each, and the answer in its box.
+
+    A mark is True where all is right so far, False from the first wrong line on, and None where it cannot
+    be told yet: on a wrong guess, before the line that tests it.
+    """
+
+    lines: tuple[str, ...]
+    marks: tuple[bool | None, ...]
+    answer: str
+    slip: SlipKind | None = None
+
+    @property
+    def text(self) -> str:
+        """The solution as one text, lines joined by line breaks."""
+        return "\n".join(self.lines)
+
+    @property
+    def first_wrong(self) -> int | None:
+        """Number of the first wrong line, from 1; None where all are right."""
+        return next((i + 1 for i, mark in enumerate(self.marks) if mark is False), None)
+
+
+def show(value: Number | str) -> str:
+    """A number as a solution writes it: 7, -3, 3/4."""
+    return str(value)
+
+
+def boxed(value: Number | str) -> str:
+    r"""A number as an answer writes it: fractions as \frac{3}{4}."""
+    if isinstance(value, Fraction) and value.denominator != 1:
+        sign = "-" if value < 0 else ""
+        return f"{sign}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+    return str(value)
+
+
+def exact_div(a: Number, b: Number) -> int:
+    """a / b where it comes out whole; CannotCarry where a slip has spoilt that."""
+    if b == 0 or Fraction(a) % Fraction(b) != 0:
+        raise CannotCarry(f"{a}/{b}")
+    return int(Fraction(a) / Fraction(b))
+
+
+class Pen:
+    """Writes the lines of one solution, and slips once where it is told to.
+
+    `slip_at` counts the chances to slip in the order in which the work meets them; None writes the right
+    solution. `style` is "short" (equations alone) or "full" (with words); `say` picks between the two.
+    """
+
+    def __init__(self, rng: random.Random, style: str = "short", slip_at: int | None = None) -> None:
+        self.rng = rng
+        self.style = style
+        self.slip_at = slip_at
+        self.lines: list[str] = []
+        self.marks: list[bool | None] = []
+        self.boxed = ""
+        self.slip: SlipKind | None = None
+        self.chances: list[SlipKind] = []
+        self._wrong = False  # a false statement is on the page
+        self._bad_guess = False  # a wrong guess is on the page, not tested yet
+
+    def _slips(self, kind: SlipKind) -> bool:
+        here = self.slip_at == len(self.chances)
+        self.chances.append(kind)
+        if here:
+            self.slip = kind
+        return here
+
+    def say(self, full: str, short: str = "") -> str:
+        """`full` in the full style, `short` in the short one."""
+        return full if self.style == "full" else short
+
+    def line(self, text: str) -> None:
+        """Write a line that claims nothing beyond what stands already. An empty text writes nothing."""
+        if not text:
+            return
+        self.lines.append(text)
+        self.marks.append(False if self._wrong else None if self._bad_guess else True)
+
+    def given(self, value: int, among: Sequence[int] = ()) -> int:
+        """A number copied from the question; a slip copies another (`among`, else a digit off).
+
+        Call it when the number is first used: the next line then is the first wrong one.
+        """
+        if not self._slips("copy"):
+            return value
+        self._wrong = True
+        others = [v for v in among if v != value]
+        return self.rng.choice(others) if others and self.rng.random() < 0.5 else misread(value, self.rng)
+
+    def calc(self, expression: str, value: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()) -> Number:
+        """Write `before expression=value after` and return the value, slipped if it is the time.
+
+        `wrong` are results that this very step invites (a sum for a difference); others are made up.
+        """
+        if self._slips("result"):
+            value = slipped(value, self.rng, wrong)
+            self._wrong = True
+        self.line(f"{before}{expression}={show(value)}{after}")
+        return value
+
+    def step(self, expression: str, value: Number, skip: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()) -> Number:
+        """As `calc`, but a slip may leave the step out: no line, and `skip` goes on in its place."""
+        if self._slips("skip"):
+            self._wrong = True
+            return skip
+        return self.calc(expression, value, before, after, wrong)
+
+    def guess(self, right: int | tuple[int, ...], others: Sequence[int | tuple[int, ...]]) -> tuple[int, ...]:
+        """A value that is found rather than worked out; a slip settles on one of `others`.
+
+        Follow it with a line that states the guess, and with `verify` lines that test it.
+        """
+        right = right if isinstance(right, tuple) else (right,)
+        wrong = [o if isinstance(o, tuple) else (o,) for o in others]
+        wrong = [o for o in wrong if o != right]
+        if wrong and self._slips("guess"):
+            self._bad_guess = True
+            return self.rng.choice(wrong)
+        return right
+
+    def verify(self, expression: str, actual: Number, wanted: Number, before: str = "", after: str = "") -> None:
+        """Test a guess: write `expression=wanted`, which is false where the guess was wrong.
+
+        A solver who wants the guess to be right writes what it should be, not what it is: the very slip
+        that a checker must catch. A true statement on the way (a sum that does fit) stays right so far.
+        """
+        if actual != wanted:
+            self._wrong = True
+        elif self._slips("result"):
+            wanted = slipped(wanted, self.rng)
+            self._wrong = True
+        self.line(f"{before}{expression}={show(wanted)}{after}")
+
+    def answer(self, value: Number | str, unit: str = "") -> None:
+        """Write the last line, with the answer in its box."""
+        self.boxed = boxed(value)
+        if self._bad_guess:
+            self._wrong = True  # an answer taken from a wrong guess is wrong, tested or not
+        words = self.say("The answer is ", "So ")
+        self.line(f"{words}\\boxed{{{self.boxed}}}{unit}.")
+
+    def done(self) -> Work:
+        """The finished work."""
+        return Work(tuple(self.lines), tuple(self.marks), self.boxed, self.slip)
+
+
+def misread(value: int, rng: random.Random) -> int:
+    """A number as a hasty reader copies it: a digit off, or two digits swapped."""
+    text = str(abs(value))
+    if len(text) > 1 and rng.random() < 0.3 and text[-1] != text[-2] and text[-2:][::-1][0] != "0":
+        text = text[:-2] + text[-1] + text[-2]
+    else:
+        at = rng.randrange(len(text))
+        low = 1 if at == 0 else 0
+        digit = rng.choice([d for d in "0123456789"[low:] if d != text[at]])
+        text = text[:at] + digit + text[at + 1 :]
+    return -int(text) if value < 0 else int(text)
+
+
+def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> Number:
+    """A wrong result that looks like the right one: off by one or ten, a digit off, or one of `wrong`."""
+    choices = [w for w in wrong if w != value]
+    if choices and rng.random() < 0.4:
+        return rng.choice(choices)
+    if isinstance(value, Fraction) and value.denominator != 1:
+        top = slipped(value.numerator, rng)
+        other = Fraction(top, value.denominator)
+        return other if other != value and other != 0 else Fraction(value.numerator + 1, value.denominator)
+    whole = int(value)
+    kind = rng.random()
+    if kind < 0.35:
+        return whole + rng.choice((-1, 1)) if whole != 0 else 1
+    if kind < 0.6 and abs(whole) >= 10:
+        return whole + rng.choice((-10, 10))
+    if kind < 0.7 and abs(whole) >= 3:
+        return whole + rng.choice((-2, 2))
+    return misread(whole, rng)
+
+
+def work_right(question: Question, style: str, rng: random.Random) -> Work:
+    """The right solution in a style. AssertionError where a family's work misses its own answer."""
+    pen = Pen(rng, style)
+    question.work(pen)
+    work = pen.done()
+    if work.answer != question.answer:
+        raise AssertionError(f"family works out {work.answer!r}, its answer is {question.answer!r}: {question.text}")
+    return work
+
+
+def work_wrong(question: Question, style: str, rng: random.Random, tries: int = 8) -> Work | None:
+    """A solution with one slip that changes the answer, or None where none was found in `tries`."""
+    scout = Pen(random.Random(0), style)
+    question.work(scout)
+    by_kind: dict[SlipKind, list[int]] = {}
+    for at, kind in enumerate(scout.chances):
+        by_kind.setdefault(kind, []).append(at)
+    if not by_kind:
+        return None
+    for _ in range(tries):
+        # A guess is the likeliest thing to go wrong, so kinds are drawn first and places second.
+        kind = "guess" if "guess" in by_kind and rng.random() < 0.6 else rng.choice(sorted(by_kind))
+        pen = Pen(rng, style, slip_at=rng.choice(by_kind[kind]))
+        try:
+            question.work(pen)
+        except (CannotCarry, ZeroDivisionError):
+            continue
+        work = pen.done()
+        if work.answer != question.answer and work.slip is not None:
+            return work
+    return None

@@ -1,0 +1,201 @@
+"""Arithmetic: sums, products and quotients worked in steps, and numbers that are found by trying."""
+
+from __future__ import annotations
+
+import random
+
+from acemath.worksheets.core import CannotCarry, Pen, Question
+from acemath.worksheets.registry import family
+
+
+@family("chain-sum", "arithmetic")
+def chain_sum(rng: random.Random, level: int) -> Question:
+    """A sum and difference of several numbers, worked from left to right."""
+    top = (20, 50, 99, 300, 500)[level - 1]
+    numbers = [rng.randint(2, top) for _ in range(2 + (level + 1) // 2)]
+    signs = [rng.choice((1, -1)) for _ in numbers[1:]]
+    shown = str(numbers[0]) + "".join(f" {'+' if s > 0 else '-'} {n}" for s, n in zip(signs, numbers[1:], strict=True))
+    total = numbers[0] + sum(s * n for s, n in zip(signs, numbers[1:], strict=True))
+    text = rng.choice((f"What is {shown}?", f"Compute {shown}.", f"Work out the value of {shown}.", f"{shown} = ?"))
+
+    def work(pen: Pen) -> None:
+        at = pen.given(numbers[0])
+        for sign, number in zip(signs, numbers[1:], strict=True):
+            new = at + sign * number
+            at = int(pen.step(f"{at}{'+' if sign > 0 else '-'}{number}", new, at, pen.say("First " if at == numbers[0] else "Then "), "", (at - sign * number,)))
+        pen.answer(at)
+
+    return Question(text, str(total), (*numbers, *signs), work)
+
+
+@family("two-digit-product", "arithmetic")
+def two_digit_product(rng: random.Random, level: int) -> Question:
+    """A product worked by splitting one factor into tens and ones."""
+    a, b = rng.randint(11, (19, 39, 59, 89, 99)[level - 1]), rng.randint(3, (9, 12, 19, 39, 79)[level - 1])
+    text = rng.choice((f"What is {a} * {b}?", f"Multiply {a} by {b}.", f"Compute the product {a} * {b}."))
+
+    def work(pen: Pen) -> None:
+        tens, ones = b // 10 * 10, b % 10
+        x = pen.given(a)
+        low = pen.calc(f"{x}*{ones}", x * ones, pen.say("Ones: "))
+        if not tens:
+            pen.answer(low)
+            return
+        high = pen.calc(f"{x}*{tens}", x * tens, pen.say("Tens: "))
+        pen.answer(pen.calc(f"{high}+{low}", high + low, pen.say("Together: ")))
+
+    return Question(text, str(a * b), (a, b), work)
+
+
+@family("order-of-operations", "arithmetic")
+def order_of_operations(rng: random.Random, level: int) -> Question:
+    """A product inside a sum: what comes first."""
+    top = (6, 9, 9, 12, 19)[level - 1]
+    a, b, c = rng.randint(2, 30 * level), rng.randint(2, 9), rng.randint(2, top)
+    inside = rng.random() < 0.4
+    shown = f"({a} + {b}) * {c}" if inside else f"{a} + {b} * {c}"
+    total = (a + b) * c if inside else a + b * c
+    text = rng.choice((f"What is {shown}?", f"Find the value of {shown}.", f"Evaluate {shown}."))
+
+    def work(pen: Pen) -> None:
+        x, y = pen.given(a, (b, c)), pen.given(b, (a, c))
+        if inside:
+            first = pen.calc(f"{x}+{y}", x + y, pen.say("The bracket first: "), "", (x * y,))
+            pen.answer(pen.calc(f"{first}*{c}", first * c, pen.say("Then times: "), "", (first + c,)))
+        else:
+            first = pen.calc(f"{y}*{c}", y * c, pen.say("The product first: "), "", (y + c,))
+            pen.answer(pen.calc(f"{x}+{first}", x + first, pen.say("Then the sum: "), "", (x * y + c,)))
+
+    return Question(text, str(total), (a, b, c, inside), work)
+
+
+@family("missing-factor", "arithmetic", weight=2.5)
+def missing_factor(rng: random.Random, level: int) -> Question:
+    """The other factor of a product: found by trying, checked by multiplying."""
+    a = rng.randint(3, (9, 9, 12, 19, 29)[level - 1])
+    b = rng.randint(4, (12, 29, 59, 79, 99)[level - 1])
+    p = a * b
+    text = rng.choice(
+        (
+            f"{a} times what number is {p}?",
+            f"What number times {a} gives {p}?",
+            f"Find the missing number: {a} * ? = {p}.",
+            f"How many times does {a} go into {p}?",
+        )
+    )
+    near = [b + d for d in (-10, -3, -2, -1, 1, 2, 3, 10) if b + d > 1]
+
+    def work(pen: Pen) -> None:
+        (x,) = pen.guess(b, near)
+        pen.line(pen.say(f"Try {x} and test it.", f"Try {x}."))
+        tens, ones = x // 10 * 10, x % 10
+        if tens and ones:
+            high = int(pen.calc(f"{a}*{tens}", a * tens))
+            pen.verify(f"{high}+{a * ones}", high + a * ones, p, pen.say("In all "))
+        else:
+            pen.verify(f"{a}*{x}", a * x, p)
+        pen.answer(x)
+
+    return Question(text, str(b), (a, b), work)
+
+
+@family("square-root", "arithmetic", weight=2.5)
+def square_root(rng: random.Random, level: int) -> Question:
+    """The number whose square, or square and itself, is given."""
+    n = rng.randint(3, (12, 20, 32, 48, 64)[level - 1])
+    extra = rng.choice((0, 0, 1, -1, 2, 3))
+    goal = n * n + extra * n
+    what = {0: f"times itself is {goal}", 1: f"times itself, plus the number, is {goal}", -1: f"times itself, minus the number, is {goal}"}
+    told = what.get(extra, f"times itself, plus {extra} times the number, is {goal}")
+    text = rng.choice((f"Which positive number {told}?", f"Find the positive number such that the number {told}.", f"A positive number {told}. Which one is it?"))
+    near = [n + d for d in (-4, -3, -2, -1, 1, 2, 3, 4) if n + d > 0]
+
+    def work(pen: Pen) -> None:
+        (x,) = pen.guess(n, near)
+        pen.line(pen.say(f"Suppose it is {x}.", f"Try {x}."))
+        if not extra:
+            pen.verify(f"{x}*{x}", x * x, goal)
+        else:
+            square = int(pen.calc(f"{x}*{x}", x * x))
+            pen.verify(f"{square}{'+' if extra > 0 else '-'}{abs(extra) * x}", square + extra * x, goal)
+        pen.answer(x)
+
+    return Question(text, str(n), (n, extra), work)
+
+
+@family("missing-digit", "arithmetic", weight=2.0)
+def missing_digit(rng: random.Random, level: int) -> Question:
+    """A digit hidden in a product."""
+    a, b = rng.randint(11, (19, 39, 59, 79, 99)[level - 1]), rng.randint(3, 9)
+    tens, digit = a // 10, a % 10
+    p = a * b
+    text = rng.choice(
+        (
+            f"In {tens}d * {b} = {p} the letter d is one digit. Which digit?",
+            f"The digit d is missing in {tens}d * {b} = {p}. Find d.",
+            f"For which digit d is {tens}d * {b} = {p}?",
+        )
+    )
+
+    def work(pen: Pen) -> None:
+        (d,) = pen.guess(digit, [x for x in range(10) if abs(x - digit) <= 4])
+        number = 10 * tens + d
+        pen.line(pen.say(f"With d={d} the number is {number}.", f"Try {number}."))
+        pen.verify(f"{number}*{b}", number * b, p)
+        pen.answer(d)
+
+    return Question(text, str(digit), (a, b), work, {"d": digit})
+
+
+@family("three-consecutive", "arithmetic", weight=1.5)
+def three_consecutive(rng: random.Random, level: int) -> Question:
+    """Consecutive numbers with a given sum."""
+    count = 3 if level < 4 else rng.choice((3, 4, 5))
+    first = rng.randint(3, 20 * level)
+    run = [first + i for i in range(count)]
+    total = sum(run)
+    names = {3: "Three", 4: "Four", 5: "Five"}[count]
+    text = rng.choice(
+        (
+            f"{names} consecutive whole numbers add up to {total}. What is the smallest?",
+            f"The sum {total} is that of {names.lower()} consecutive whole numbers. Find the smallest.",
+            f"Which is the smallest of {names.lower()} consecutive numbers whose sum is {total}?",
+        )
+    )
+
+    def work(pen: Pen) -> None:
+        (x,) = pen.guess(first, [first + d for d in (-3, -2, -1, 1, 2, 3) if first + d > 0])
+        pen.line(pen.say(f"Try {x} as the smallest.", f"Try {x}."))
+        at = x
+        for i in range(1, count - 1):
+            at = int(pen.calc(f"{at}+{x + i}", at + x + i))
+        pen.verify(f"{at}+{x + count - 1}", at + x + count - 1, total)
+        pen.answer(x)
+
+    return Question(text, str(first), (count, first), work)
+
+
+@family("digit-sum-number", "arithmetic", held_out=True)
+def digit_sum_number(rng: random.Random, level: int) -> Question:
+    """A two-digit number known by the sum and the difference of its digits."""
+    tens = rng.randint(2, 9)
+    ones = rng.randint(0, tens - 1)
+    s, d = tens + ones, tens - ones
+    text = rng.choice(
+        (
+            f"The digits of a two-digit number add up to {s}; the tens digit is {d} more than the ones digit. Find the number.",
+            f"A number has two digits with sum {s}, and its first digit is larger by {d}. Which number is it?",
+            f"Two digits have sum {s} and the first is {d} larger than the second. What number do they form?",
+        )
+    )
+
+    def work(pen: Pen) -> None:
+        if (s + d) % 2:
+            raise CannotCarry("digits")
+        x, y = pen.guess((tens, ones), [(a, s - a) for a in range(max(1, s - 9), min(9, s) + 1)])
+        pen.line(pen.say(f"Try the digits {x} and {y}.", f"Try {x} and {y}."))
+        pen.verify(f"{x}+{y}", x + y, s)
+        pen.verify(f"{x}-{y}", x - y, d)
+        pen.answer(10 * x + y)
+
+    return Question(text, str(10 * tens + ones), (tens, ones), work)
