@@ -1,0 +1,67 @@
+"""Evolution of prompts: new questions inspired by given ones (paper, section 3.2.2 and appendix C).
+
+A language model is asked with the templates below. Worksheet problems are evolved without a model: in
+breadth to another family of the subject at a like level, in depth to a harder question of their own family.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from acemath.curate.settings import EvolveSettings, Method
+from acemath.records import Problem
+from acemath.worksheets.core import Question
+from acemath.worksheets.registry import family_named
+from acemath.worksheets.sheets import draw_question, pick_family, problem_of
+
+_FRAME = (
+    "You write good mathematics questions.\n{task} The new question must make sense to people and must have a "
+    "solution. Reply with the new question alone.\n\n# Given question\n{question}\n\n# New question\n"
+)
+TASKS: dict[Method, str] = {
+    "in-breadth": "Let the given question inspire a brand-new one that is clearly different and rarer, of about the same length and difficulty.",
+    "in-depth": "Let the given question inspire a brand-new one that is more complex and asks for more thought.",
+    "add-constraints": "Rewrite the given question into a more complex one by adding conditions and requirements to it.",
+}
+
+
+def evolution_prompt(question: str, method: Method) -> str:
+    """What a language model is asked in order to evolve a question."""
+    return _FRAME.format(task=TASKS[method], question=question)
+
+
+def evolve(rows: Sequence[Problem], settings: EvolveSettings, seed: int) -> list[Problem]:
+    """New problems from worksheet problems of the training split, with their parents in `meta`."""
+    made: list[Problem] = []
+    parents = list(rows)
+    for turn in range(settings.rounds):
+        born = []
+        for row in parents:
+            for method in settings.methods:
+                rng = random.Random(f"{seed}:{turn}:{method}:{row.id}")
+                if rng.random() < settings.share:
+                    born.append(_evolved(row, method, rng))
+        made += born
+        parents = born
+    return made
+
+
+def _evolved(row: Problem, method: Method, rng: random.Random) -> Problem:
+    if method == "in-breadth":
+        family = pick_family(row.subject, rng)
+        level = min(5, max(1, row.level + rng.choice((-1, 0, 0, 1))))
+    else:
+        family = family_named(row.meta["family"])
+        level = min(5, row.level + 1)
+    seed, question = draw_question(family, level, "train", rng)
+    child = problem_of(family, level, seed, question)
+    prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
+    meta = {**child.meta, "parent": row.id, "method": method}
+    return Problem(child.id, prompt, child.answer, child.source, child.license, child.subject, level, meta)
+
+
+def _constrained(question: Question, rng: random.Random) -> str:
+    """A question with a condition that its answer need not meet: why the paper drops this method."""
+    extra = rng.choice(("The answer must be even.", "The answer must be larger than 50.", "Use each number once."))
+    return f"{question.text} {extra}"

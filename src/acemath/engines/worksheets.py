@@ -1,0 +1,63 @@
+"""The offline teacher: answers worksheet problems as a large model would, without a model.
+
+It draws the question again from its row and works it, mostly right, in several styles, sometimes with one
+slip carried through, sometimes malformed: without a box, in a loop, cut off. So the filters and the
+cross-check of a laptop run have real work. A harder level is answered wrong more often.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from acemath.engines.base import Sampling
+from acemath.errors import UserError
+from acemath.records import Problem, Response
+from acemath.worksheets.core import STYLES, Work, work_right, work_wrong
+from acemath.worksheets.sheets import SOURCE, question_of
+
+
+class WorksheetTeacher:
+    """An engine for worksheet problems alone. `skill` is the share it gets right at level 3.
+
+    Each answer depends on the teacher's name, the problem, the sample's number and the seed.
+    """
+
+    def __init__(self, name: str, skill: float, malformed: float = 0.03) -> None:
+        self.name = name
+        self.skill = skill
+        self.malformed = malformed
+
+    def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
+        """`sampling.n` answers to each problem. UserError on a problem that is no worksheet's."""
+        for problem in problems:
+            if problem.source != SOURCE:
+                raise UserError(
+                    f"problem {problem.id!r} has source {problem.source!r}: the offline teacher answers worksheets alone; "
+                    "name a model as teacher (engine: transformers, vllm or endpoint)"
+                )
+            for sample in range(sampling.n):
+                yield self._answer(problem, sample, sampling.seed)
+
+    def _answer(self, problem: Problem, sample: int, seed: int) -> Response:
+        rng = random.Random(f"{self.name}:{seed}:{problem.id}:{sample}")
+        question = question_of(problem)
+        style = rng.choice(STYLES)
+        # The chance to be wrong grows with the level: half of the usual at level 1, half more at level 5.
+        wrong = rng.random() < (1.0 - self.skill) * (0.25 + 0.25 * problem.level)
+        work = (work_wrong(question, style, rng) if wrong else None) or work_right(question, style, rng)
+        text, reason = work.text, "stop"
+        if rng.random() < self.malformed:
+            text, reason = _spoilt(work, rng)
+        words = len(text.split())
+        return Response(problem.id, sample, text, self.name, reason, tokens=words, meta={"style": style})
+
+
+def _spoilt(work: Work, rng: random.Random) -> tuple[str, str]:
+    """A response as models spoil them: no box, a loop, or cut at the length limit."""
+    kind = rng.choice(("no box", "loop", "cut"))
+    if kind == "no box":
+        return "\n".join((*work.lines[:-1], f"The answer is {work.answer}.")), "stop"
+    if kind == "loop":
+        return "\n".join([*work.lines[:-1], *[work.lines[0]] * 12, work.lines[-1]]), "stop"
+    return "\n".join(work.lines)[: max(4, len(work.text) // 2)], "length"

@@ -1,0 +1,70 @@
+"""The words and commands that the answer parser knows, beside units."""
+
+from __future__ import annotations
+
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch asin acos atan log ln lg exp "
+    "sqrt cbrt gcd lcm max min det abs floor ceil ceiling sgn arsinh arcosh artanh re im arg deg dim".split()
+)
+GREEK = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+)
+RELATIONS = {
+    "=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "==": "=", "=<": "<=", "=>": ">=", ":=": "=",
+    "≈": "~", "le": "<=", "leq": "<=", "leqslant": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "lt": "<",
+    "gt": ">", "ne": "!=", "neq": "!=", "approx": "~", "simeq": "~", "sim": "~", "cong": "cong",
+    "equiv": "equiv", "in": "in", "notin": "notin", "subset": "sub", "subseteq": "sub", "mid": "|", "to": "to",
+    "rightarrow": "to", "mapsto": "to", "perp": "perp", "parallel": "parallel", "colon": ":", "doteq": "~",
+}  # fmt: skip
+# Commands that wrap a group and say nothing about its value.
+WRAPPERS = frozenset(
+    "boxed fbox mathbf mathit mathsf mathtt mathcal mathscr mathfrak bm boldsymbol overline underline widehat hat "
+    "bar vec overrightarrow overleftarrow tilde widetilde overarc overbrace underbrace ensuremath color pmb "
+    "operatorname mathop mathord displaystyle cancel".split()
+)
+TEXT_COMMANDS = frozenset(("text", "mathrm", "operatorname", "textrm", "mathsf", "rm"))
+DOTS = frozenset(("ldots", "dots", "cdots", "dotsc", "dotsb", "vdots", "ddots", "dotso"))
+SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
+MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array cases aligned align gathered".split())
+
+NUMBER_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+SCALE_WORDS = {
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+}  # fmt: skip
+# Different words for one outcome; the first of each row stands for all.
+SYNONYMS: dict[str, str] = {
+    word: row.split("|")[0]
+    for row in (
+        "no solution|no solutions|none|no real solution|no real solutions|empty set|the empty set|no answer|"
+        "no such integers|no such numbers|no roots|no real roots|no such values|no value|no values|impossible|"
+        "not possible|no integer solutions|no integer solution|no such integer|no such number|no such triangle",
+        "undefined|not defined|does not exist|dne|doesnt exist|no limit|indeterminate",
+        "yes|true|correct|y",
+        "no|false|incorrect|n",
+        "infinite|infinitely many|infinitely many solutions|infinity|infinite number|an infinite number|unbounded",
+        "all real numbers|all reals|real numbers|the real numbers|any real number|the set of all real numbers|reals|"
+        "for all real numbers|all real values|every real number|all x|set of all real numbers|all real",
+        "all integers|integers|the integers|any integer|every integer|the set of all integers",
+        "all positive integers|positive integers|natural numbers|all natural numbers|any positive integer",
+        "neither|neither even nor odd",
+        "converges|convergent|converge", "diverges|divergent|diverge",
+    )
+    for word in row.split("|")
+}
+LEADS = frozenset(
+    "the answer is are of a an approximately approx about only exactly just roughly equals equal to value values "
+    "solution solutions set so therefore thus we have get for all when where at by for with it its that there".split()
+)
+MONTHS = {
+    m: i % 12 + 1
+    for i, m in enumerate(
+        "january february march april may june july august september october november december "
+        "jan feb mar apr may jun jul aug sep oct nov dec".split()
+    )
+}

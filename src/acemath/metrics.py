@@ -1,0 +1,216 @@
+"""The numbers: pass@k, rm@k and maj@k as exact expectations, their controls and their intervals.
+
+Each function takes one problem's n responses and gives the expectation over all subsets of k of them, drawn
+without replacement: what the paper's hundred random draws of 8 from 64 estimate (section 4.3.1), without the
+noise of drawing. Where k exceeds n the value is undefined and comes back as nan, never as 0. Ties share: a
+pick among equal rewards, or among answers with equal votes, is a uniform one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from math import comb, isnan, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acemath.errors import UserError
+
+Floats = NDArray[np.float64]
+
+
+def _checked(n: int, k: int) -> bool:
+    """Whether k of n can be drawn; UserError where k is no size at all."""
+    if k < 1:
+        raise UserError(f"k is {k}; it is a number of responses, at least 1")
+    return k <= n
+
+
+def mean_accuracy(correct: Sequence[bool]) -> float:
+    """The accuracy of a random pick (= pass@1 = rm@1); nan without responses."""
+    return float(np.mean(np.asarray(correct, float))) if len(correct) else nan
+
+
+def pass_at_k(correct: Sequence[bool], k: int) -> float:
+    """The probability that at least one of k is right: 1 - C(n-c, k) / C(n, k). The oracle's score."""
+    n, right = len(correct), int(sum(map(bool, correct)))
+    return 1.0 - comb(n - right, k) / comb(n, k) if _checked(n, k) else nan
+
+
+@lru_cache(maxsize=4096)
+def _last_pick(n: int, k: int) -> Floats:
+    """cumulative[r]: the probability that the best of a random k lies among the r first ranks, r = 0 … n."""
+    total = comb(n, k)
+    return np.array([1.0 - comb(n - r, k) / total for r in range(n + 1)])
+
+
+def rm_at_k(rewards: Sequence[float], correct: Sequence[bool], k: int) -> float:
+    """The expected correctness of the highest reward among k: exact, tied rewards share.
+
+    Sorted by reward, best first, the pick has rank r with probability C(n-1-r, k-1) / C(n, k). A run of
+    equal rewards takes its ranks' probabilities together and spreads them evenly. UserError on nan rewards.
+    """
+    if not _checked(len(rewards), k):
+        return nan
+    values, right = np.asarray(rewards, float), np.asarray(correct, float)
+    if np.isnan(values).any():
+        raise UserError("a reward is nan; rm@k needs a number for every response")
+    order = np.argsort(-values, kind="stable")
+    values, right = values[order], right[order]
+    cumulative = _last_pick(len(values), k)
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    ends = np.r_[starts[1:], len(values)]
+    means = np.add.reduceat(right, starts) / (ends - starts)
+    return float(np.sum((cumulative[ends] - cumulative[starts]) * means))
+
+
+def rm_at_k_draws(rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 100, seed: int = 0) -> float:
+    """The paper's protocol (section 4.3.1): the mean over random draws of k. For checking `rm_at_k`."""
+    if not _checked(len(rewards), k):
+        return nan
+    rng = np.random.default_rng(seed)
+    values, right = np.asarray(rewards, float), np.asarray(correct, float)
+    picks = []
+    for _ in range(draws):
+        subset = rng.permutation(len(values))[:k]
+        best = subset[values[subset] == values[subset].max()]
+        picks.append(right[rng.choice(best)])
+    return float(np.mean(picks))
+
+
+def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
+    """The expected correctness of the majority answer among k; exact, equal votes share.
+
+    `classes` groups equal answers (`acemath.grade.classes`); -1 is "no answer", which never wins a vote. For
+    each class as the winner, and each number of votes v and of ties t, the ways to fill the other places with
+    fewer votes are counted by convolution over the classes.
+    """
+    n = len(classes)
+    if not _checked(n, k):
+        return nan
+    sizes: dict[int, int] = {}
+    right: dict[int, float] = {}
+    for label, ok in zip(classes, correct, strict=True):
+        sizes[label] = sizes.get(label, 0) + 1
+        right[label] = right.get(label, 0.0) + float(ok)
+    silent = sizes.pop(-1, 0)
+    shape = tuple(sorted(sizes.values()))
+    wins = _majority_wins(shape, silent, k)
+    return sum(wins[size] * right[label] / size for label, size in sizes.items())
+
+
+@lru_cache(maxsize=65536)
+def _majority_wins(sizes: tuple[int, ...], silent: int, k: int) -> dict[int, float]:
+    """For each class size, the probability that a class of that size wins the vote of a random k (ties share)."""
+    total = comb(sum(sizes) + silent, k)
+    wins: dict[int, float] = {}
+    for size in set(sizes):
+        others = list(sizes)
+        others.remove(size)
+        wins[size] = sum(_wins_with(size, votes, others, silent, k) for votes in range(1, min(size, k) + 1)) / total
+    return wins
+
+
+def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) -> float:
+    """Weighted number of k-subsets in which a class wins with exactly `votes`: each counts 1 / (1 + ties)."""
+    rest = k - votes
+    # ways[t][j]: ways to give j places to the classes seen so far, none above `votes`, t of them equal to it
+    ways = [[1] + [0] * rest]
+    for other in others:
+        grown = [[0] * (rest + 1) for _ in range(len(ways) + 1)]
+        for ties, row in enumerate(ways):
+            for used, count in enumerate(row):
+                if not count:
+                    continue
+                for taken in range(min(other, votes, rest - used) + 1):
+                    grown[ties + (taken == votes)][used + taken] += count * comb(other, taken)
+        while len(grown) > 1 and not any(grown[-1]):
+            grown.pop()
+        ways = grown
+    tail = [comb(silent, rest - used) for used in range(rest + 1)]
+    return comb(size, votes) * sum(
+        sum(count * tail[used] for used, count in enumerate(row)) / (1 + ties) for ties, row in enumerate(ways)
+    )
+
+
+def weighted_at_k(
+    classes: Sequence[int], rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 400, seed: int = 0
+) -> float:
+    """Reward-weighted majority among k: each response votes with sigmoid(reward - the problem's mean reward).
+
+    A sigmoid, because raw scores below zero would lower an answer's total. Exact over all subsets up to
+    20,000 of them, else the mean of `draws` seeded draws.
+    """
+    n = len(classes)
+    if not _checked(n, k):
+        return nan
+    labels = np.asarray(classes)
+    values = np.asarray(rewards, float)
+    weights = 1.0 / (1.0 + np.exp(-(values - values.mean())))
+    kinds, where = np.unique(labels, return_inverse=True)
+    share_right = np.array([np.mean([bool(c) for c, g in zip(correct, classes, strict=True) if g == kind]) for kind in kinds])
+    if comb(n, k) <= 20_000:
+        subsets = np.array(list(combinations(range(n), k)))
+    else:
+        rng = np.random.default_rng(seed)
+        subsets = np.argsort(rng.random((draws, n)), axis=1)[:, :k]
+    votes = np.zeros((len(subsets), len(kinds)))
+    for place in range(k):
+        np.add.at(votes, (np.arange(len(subsets)), where[subsets[:, place]]), weights[subsets[:, place]])
+    votes[:, kinds == -1] = 0.0
+    best = votes.max(axis=1, keepdims=True)
+    winners = (votes >= best - 1e-12) & (best > 0)
+    counts = winners.sum(axis=1)
+    return float(np.mean(np.where(counts > 0, (winners * share_right).sum(axis=1) / np.maximum(counts, 1), 0.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over problems as a fraction of 1, with its 95 % bootstrap interval and what it was taken over."""
+
+    value: float
+    low: float
+    high: float
+    problems: int
+    undefined: int = 0  # problems left out because k exceeds their responses
+
+    @property
+    def defined(self) -> bool:
+        """False where no problem had enough responses."""
+        return not isnan(self.value)
+
+
+def estimate(values: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
+    """The mean of per-problem values with a bootstrap interval over problems; nan values are left out, counted."""
+    array = np.asarray(values, float)
+    kept = array[~np.isnan(array)]
+    low, high = bootstrap([kept], lambda means: means[0], draws, seed, level) if len(kept) else (nan, nan)
+    return Estimate(float(kept.mean()) if len(kept) else nan, low, high, len(kept), len(array) - len(kept))
+
+
+def average(benchmarks: Sequence[Sequence[float]], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
+    """The unweighted mean of the benchmarks' means (the paper's average), bootstrapped within each benchmark."""
+    kept = [np.asarray(values, float) for values in benchmarks]
+    kept = [values[~np.isnan(values)] for values in kept]
+    if not kept or any(len(values) == 0 for values in kept):
+        return Estimate(nan, nan, nan, 0)
+    low, high = bootstrap(kept, lambda means: np.mean(means, axis=0), draws, seed, level)
+    return Estimate(float(np.mean([v.mean() for v in kept])), low, high, sum(map(len, kept)))
+
+
+def paired(a: Sequence[float], b: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
+    """The mean of a - b over the same problems, with its interval: a difference is real when it excludes 0."""
+    return estimate(np.asarray(a, float) - np.asarray(b, float), draws, seed, level)  # type: ignore[arg-type]
+
+
+def bootstrap(
+    samples: Sequence[Floats], combine: Callable[[list[Floats]], Floats], draws: int, seed: int, level: float
+) -> tuple[float, float]:
+    """The interval of `combine` of the samples' resampled means: percentiles over `draws` resamplings."""
+    rng = np.random.default_rng(seed)
+    means = [sample[rng.integers(0, len(sample), (draws, len(sample)))].mean(axis=1) for sample in samples]
+    low, high = np.quantile(combine(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

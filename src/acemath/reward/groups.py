@@ -1,0 +1,79 @@
+"""Groups of six: score-sorted sampling of right and wrong responses (paper, section 4.1)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from acemath.records import Group, Problem, Response
+from acemath.reward.settings import GroupSettings
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCounts:
+    """What became of the problems, and how long right and wrong responses are (words, mean)."""
+
+    problems: int
+    groups: int
+    all_right: int
+    all_wrong: int
+    few: int  # mixed, but with fewer distinct responses than a group holds
+    words_right: float
+    words_wrong: float
+
+
+def choose(
+    problem: Problem, responses: Sequence[Response], ranks: Mapping[str, float] | None, settings: GroupSettings, seed: int
+) -> Group | None:
+    """One problem's group, or None where its responses are all right, all wrong, or too few.
+
+    `ranks` scores each text with another reward model: right ones are drawn among its `pool` best, wrong ones
+    among its `pool` worst, which leaves out likely mistakes of the grader. As balanced as the pools allow.
+    """
+    rng = random.Random(f"{seed}:{problem.id}")
+    distinct = {r.text: r for r in sorted(responses, key=lambda r: (r.model, r.sample), reverse=True)}
+    right = sorted((r for r in distinct.values() if r.correct), key=lambda r: r.text)
+    wrong = sorted((r for r in distinct.values() if not r.correct), key=lambda r: r.text)
+    if not right or not wrong or len(distinct) < settings.size:
+        return None
+    if settings.by == "rank" and ranks is not None:
+        right.sort(key=lambda r: -ranks[r.text])
+        wrong.sort(key=lambda r: ranks[r.text])
+        right, wrong = right[: settings.pool], wrong[: settings.pool]
+    half = settings.size // 2
+    take_right = min(len(right), max(half, settings.size - len(wrong)))
+    take_wrong = min(len(wrong), settings.size - take_right)
+    chosen = rng.sample(right, take_right) + rng.sample(wrong, take_wrong)
+    rng.shuffle(chosen)
+    return Group(
+        problem.id,
+        problem.prompt,
+        tuple(r.text for r in chosen),
+        tuple(int(r.correct) for r in chosen),
+        tuple(r.model for r in chosen),
+    )
+
+
+def make_groups(
+    problems: Sequence[Problem], responses: Mapping[str, Sequence[Response]], ranks: Mapping[str, Mapping[str, float]], settings: GroupSettings, seed: int
+) -> tuple[list[Group], GroupCounts]:
+    """Groups for all problems that allow one, with counts of those that do not."""
+    groups: list[Group] = []
+    all_right = all_wrong = few = 0
+    lengths: dict[int, list[int]] = {0: [0], 1: [0]}
+    for problem in problems:
+        mine = responses.get(problem.id, ())
+        group = choose(problem, mine, ranks.get(problem.id), settings, seed)
+        if group is not None:
+            groups.append(group)
+            for text, label in zip(group.responses, group.labels, strict=True):
+                lengths[label].append(len(text.split()))
+        elif all(r.correct for r in mine):
+            all_right += 1
+        elif not any(r.correct for r in mine):
+            all_wrong += 1
+        else:
+            few += 1
+    right, wrong = (sum(lengths[y]) / max(1, len(lengths[y]) - 1) for y in (1, 0))
+    return groups, GroupCounts(len(problems), len(groups), all_right, all_wrong, few, right, wrong)

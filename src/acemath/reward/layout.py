@@ -1,0 +1,104 @@
+"""A problem's responses in one row: the prompt once, then each response as if it alone followed.
+
+Row: prompt tokens, response 1, response 2, … A token sees the prompt and its own response up to itself;
+positions of every response go on from the prompt's end. The hidden states equal those of separate rows, and
+the prompt is read once in place of once a response. Training and scoring share this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
+from acemath.sft.packing import encode
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One problem's prompt [P] with some of its responses, each [R_i], as token ids. `key` is the caller's."""
+
+    prompt: list[int]
+    responses: list[list[int]]
+    key: Any = None
+
+    @property
+    def length(self) -> int:
+        """Tokens of the row."""
+        return len(self.prompt) + sum(map(len, self.responses))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBatch:
+    """Rows padded to one width T: ids and positions [B, T], mask [B, 1, T, T], and where responses end.
+
+    `ends` [N, 2] holds (row, index of the last token) of every response, in order; its indices come from
+    lengths, never from pad ids.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    mask: Tensor
+    ends: Tensor
+
+
+def encode_row(prompt: str, responses: Sequence[str], tokenizer: Any, chat: ChatFormat, max_length: int, key: Any = None) -> tuple[Row, int]:
+    """A problem and responses through the chat template, and how many responses had to be cut.
+
+    A response that is too long loses its middle, not its end: the last token carries the score.
+    """
+    head: list[int] = []
+    tails, cut = [], 0
+    for text in responses:
+        tokens = encode(chat.messages(prompt, text), tokenizer)
+        split = next(i for i, label in enumerate(tokens.labels) if label >= 0)
+        head, tail = tokens.ids[:split], tokens.ids[split:]
+        room = max_length - split
+        if room < 2:
+            raise UserError(f"a prompt of {split} tokens leaves no room for a response in max_length {max_length}; raise it")
+        if len(tail) > room:
+            tail, cut = tail[: room // 2] + tail[len(tail) - (room - room // 2) :], cut + 1
+        tails.append(tail)
+    return Row(head, tails, key), cut
+
+
+def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
+    """Rows as one batch. Padding sees itself alone, so that no row of the mask is empty."""
+    width = max(row.length for row in rows)
+    ids = torch.full((len(rows), width), pad)
+    positions = torch.zeros(len(rows), width, dtype=torch.long)
+    segment = torch.full((len(rows), width), -1)  # 0: the prompt, i: response i, -1: padding
+    ends = []
+    for b, row in enumerate(rows):
+        at = len(row.prompt)
+        ids[b, :at] = torch.tensor(row.prompt)
+        positions[b, :at] = torch.arange(at)
+        segment[b, :at] = 0
+        for number, response in enumerate(row.responses, 1):
+            stop = at + len(response)
+            ids[b, at:stop] = torch.tensor(response)
+            positions[b, at:stop] = len(row.prompt) + torch.arange(len(response))
+            segment[b, at:stop] = number
+            ends.append((b, stop - 1))
+            at = stop
+    same = segment[:, :, None] == segment[:, None, :]  # [B, T, T]
+    visible = (same | (segment[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool).tril()
+    visible &= (segment[:, :, None] >= 0) | torch.eye(width, dtype=torch.bool)
+    return SharedBatch(ids, positions, visible[:, None], torch.tensor(ends))
+
+
+def token_batches(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
+    """Rows of like length together, each batch at most `budget` tokens with its padding."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda r: r.length):
+        if batch and row.length * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

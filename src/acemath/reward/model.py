@@ -1,0 +1,88 @@
+"""Loading and making reward models: `AutoModelForSequenceClassification` with one label.
+
+That form loads alike here, in plain transformers, in TRL and in vLLM. Score: the head on the last token's
+state (paper, section 4.2).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from acemath.errors import UserError
+from acemath.nano.home import resolve
+from acemath.reward.layout import SharedBatch
+
+CHECK_TEMPLATE = (
+    "Problem: {{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | first }}\nCheck:\n"
+    "{% if messages[-1]['role'] == 'assistant' %}{{ messages[-1]['content'] + '\n' }}{% endif %}"
+)
+
+
+def tokenizer_of(path: str | Path) -> Any:
+    """A reward model's tokenizer. UserError where it has no chat template, or pads with its end token.
+
+    With pad = end, whoever looks for the last token by pad id scores a wrong one; we and others refuse it.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(resolve(path))
+    if not tokenizer.chat_template:
+        raise UserError(f"reward model {str(path)!r} has no chat template; add one to its tokenizer")
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise UserError(
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, its end token: scores would be read at the "
+            "wrong place; set another pad_token in its tokenizer"
+        )
+    return tokenizer
+
+
+def new_reward_model(policy: str | Path, tokenizer: Any, head_words: tuple[str, str] | None, seed: int) -> Any:
+    """A reward model on a policy's weights, in float32.
+
+    Its head is fresh and small, or with `head_words` the difference of two rows of the policy's output
+    matrix: its score then starts as how much rather the policy would say the first word than the second.
+    """
+    torch.manual_seed(seed)
+    source = resolve(policy)
+    model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=torch.float32)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    with torch.no_grad():
+        if head_words is None:
+            model.score.weight.normal_(std=0.02)
+        else:
+            rows = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).get_output_embeddings().weight
+            first, second = (_single_token(tokenizer, word) for word in head_words)
+            model.score.weight.copy_((rows[first] - rows[second])[None])
+    return model
+
+
+def _single_token(tokenizer: Any, word: str) -> int:
+    ids = tokenizer(word, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        raise UserError(f"head word {word!r} is {len(ids)} tokens for this tokenizer; head_words must be single tokens")
+    return int(ids[0])
+
+
+def base_checker(base: str | Path, out: Path) -> Path:
+    """nano-base's own judgement as a reward model's folder: its marks on a checking page, nothing trained.
+
+    The head compares " right" with " wrong", and the chat template writes the page that the base was
+    pre-trained on; so it ranks candidates where the paper uses another reward model (section 4.1).
+    """
+    tokenizer = AutoTokenizer.from_pretrained(resolve(base))
+    tokenizer.chat_template = CHECK_TEMPLATE
+    model = new_reward_model(base, tokenizer, (" right", " wrong"), seed=0)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
+    """The rewards [N] of a batch's responses, in the order of `batch.ends`."""
+    body = getattr(model, model.base_model_prefix)
+    hidden = body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False).last_hidden_state
+    last = hidden[batch.ends[:, 0], batch.ends[:, 1]]  # [N, H]
+    return model.score(last)[:, 0].float()  # type: ignore[no-any-return]

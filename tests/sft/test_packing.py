@@ -1,0 +1,56 @@
+"""Packing: no leak between conversations, loss on responses alone, best fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from acemath.engines.base import ChatFormat
+from acemath.sft.packing import Collator, as_example, encode, pack
+
+TEXTS = [("What is 3+4?", "3+4=7\nSo \\boxed{7}."), ("Tom has 12 apples and eats 5.", "12-5=7\nThe answer is \\boxed{7}."), ("7*8?", "\\boxed{56}")]
+
+
+def test_packed_loss_equals_unpacked(tiny_policy: Path) -> None:
+    """The sum of the packed row's token losses is that of the conversations read alone, gradients too."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    model = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
+    rows = [encode(ChatFormat().messages(q, a), tokenizer) for q, a in TEXTS]
+    collate = Collator(tokenizer.pad_token_id)
+
+    def total(bins: list) -> tuple[float, torch.Tensor]:
+        model.zero_grad()
+        batch = collate([as_example(b) for b in bins])
+        labels = batch.pop("labels")
+        logits = model(**batch, use_cache=False).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum")
+        loss.backward()
+        return loss.item(), model.model.layers[0].self_attn.q_proj.weight.grad.clone()
+
+    alone = [total([[row]]) for row in rows]
+    packed, gradient = total([rows])
+    mixed, _ = total([rows[:2], rows[2:]])
+    assert abs(packed - sum(loss for loss, _ in alone)) < 1e-3
+    assert abs(mixed - packed) < 1e-3
+    assert torch.allclose(gradient, sum(g for _, g in alone), atol=1e-4)
+
+
+def test_only_the_response_is_learned(tiny_policy: Path) -> None:
+    """Labels begin with the response and end with the template's end of turn."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    row = encode(ChatFormat(system="Be brief.").messages("What is 3+4?", "7"), tokenizer)
+    learned = [i for i in row.labels if i >= 0]
+    assert tokenizer.decode(learned) == "7<|im_end|>\n"
+    assert len(row.ids) == len(row.labels)
+
+
+def test_best_fit_wastes_little_and_loses_nothing(tiny_policy: Path) -> None:
+    """Every conversation is in exactly one bin, and no bin is over its room."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    rows = [encode(ChatFormat().messages("word " * (i % 23 + 1), "x"), tokenizer) for i in range(200)]
+    bins = pack(rows, 64)
+    assert sum(len(b) for b in bins) == 200
+    sizes = [sum(len(m.ids) for m in b) for b in bins]
+    assert max(sizes) <= 64 and sum(sizes) / (64 * len(bins)) > 0.9
