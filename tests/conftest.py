@@ -22,7 +22,9 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny Qwen2 of random weights and nano's tokenizer: real to load, quick to run."""
     from acemath.nano.pretrain import PretrainSettings, new_model, new_tokenizer
 
-    settings = PretrainSettings(hidden=64, layers=2, heads=4, kv_heads=1, intermediate=96, tokenizer_pages=300)
+    settings = PretrainSettings(
+        hidden=64, layers=2, heads=4, kv_heads=1, intermediate=96, tokenizer_pages=300
+    )
     folder = tmp_path_factory.mktemp("tiny-policy")
     tokenizer = new_tokenizer(settings)
     new_model(settings, tokenizer).save_pretrained(folder)

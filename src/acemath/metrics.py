@@ -67,7 +67,9 @@ def rm_at_k(rewards: Sequence[float], correct: Sequence[bool], k: int) -> float:
     return float(np.sum((cumulative[ends] - cumulative[starts]) * means))
 
 
-def rm_at_k_draws(rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 100, seed: int = 0) -> float:
+def rm_at_k_draws(
+    rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 100, seed: int = 0
+) -> float:
     """The paper's protocol (section 4.3.1): the mean over random draws of k. For checking `rm_at_k`."""
     if not _checked(len(rewards), k):
         return nan
@@ -110,7 +112,9 @@ def _majority_wins(sizes: tuple[int, ...], silent: int, k: int) -> dict[int, flo
     for size in set(sizes):
         others = list(sizes)
         others.remove(size)
-        wins[size] = sum(_wins_with(size, votes, others, silent, k) for votes in range(1, min(size, k) + 1)) / total
+        wins[size] = (
+            sum(_wins_with(size, votes, others, silent, k) for votes in range(1, min(size, k) + 1)) / total
+        )
     return wins
 
 
@@ -132,12 +136,18 @@ def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) ->
         ways = grown
     tail = [comb(silent, rest - used) for used in range(rest + 1)]
     return comb(size, votes) * sum(
-        sum(count * tail[used] for used, count in enumerate(row)) / (1 + ties) for ties, row in enumerate(ways)
+        sum(count * tail[used] for used, count in enumerate(row)) / (1 + ties)
+        for ties, row in enumerate(ways)
     )
 
 
 def weighted_at_k(
-    classes: Sequence[int], rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 400, seed: int = 0
+    classes: Sequence[int],
+    rewards: Sequence[float],
+    correct: Sequence[bool],
+    k: int,
+    draws: int = 400,
+    seed: int = 0,
 ) -> float:
     """Reward-weighted majority among k: each response votes with sigmoid(reward - the problem's mean reward).
 
@@ -151,7 +161,9 @@ def weighted_at_k(
     values = np.asarray(rewards, float)
     weights = 1.0 / (1.0 + np.exp(-(values - values.mean())))
     kinds, where = np.unique(labels, return_inverse=True)
-    share_right = np.array([np.mean([bool(c) for c, g in zip(correct, classes, strict=True) if g == kind]) for kind in kinds])
+    share_right = np.array(
+        [np.mean([bool(c) for c, g in zip(correct, classes, strict=True) if g == kind]) for kind in kinds]
+    )
     if comb(n, k) <= 20_000:
         subsets = np.array(list(combinations(range(n), k)))
     else:
@@ -164,7 +176,9 @@ def weighted_at_k(
     best = votes.max(axis=1, keepdims=True)
     winners = (votes >= best - 1e-12) & (best > 0)
     counts = winners.sum(axis=1)
-    return float(np.mean(np.where(counts > 0, (winners * share_right).sum(axis=1) / np.maximum(counts, 1), 0.0)))
+    return float(
+        np.mean(np.where(counts > 0, (winners * share_right).sum(axis=1) / np.maximum(counts, 1), 0.0))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +205,9 @@ def estimate(values: Sequence[float], draws: int = 2000, seed: int = 0, level: f
     return Estimate(float(kept.mean()) if len(kept) else nan, low, high, len(kept), len(array) - len(kept))
 
 
-def average(benchmarks: Sequence[Sequence[float]], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
+def average(
+    benchmarks: Sequence[Sequence[float]], draws: int = 2000, seed: int = 0, level: float = 0.95
+) -> Estimate:
     """The unweighted mean of the benchmarks' means (the paper's average), bootstrapped within each benchmark."""
     kept = [np.asarray(values, float) for values in benchmarks]
     kept = [values[~np.isnan(values)] for values in kept]
@@ -201,7 +217,9 @@ def average(benchmarks: Sequence[Sequence[float]], draws: int = 2000, seed: int 
     return Estimate(float(np.mean([v.mean() for v in kept])), low, high, sum(map(len, kept)))
 
 
-def paired(a: Sequence[float], b: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
+def paired(
+    a: Sequence[float], b: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95
+) -> Estimate:
     """The mean of a - b over the same problems, with its interval: a difference is real when it excludes 0."""
     return estimate(np.asarray(a, float) - np.asarray(b, float), draws, seed, level)  # type: ignore[arg-type]
 

@@ -46,7 +46,9 @@ class Source(Part):
     def _one_origin(self) -> Source:
         given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}")
+            raise ValueError(
+                f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}"
+            )
         return self
 
 
@@ -115,7 +117,9 @@ class Reward(Part):
     """The reward model: whose responses it learns from, how they are grouped, how it is trained."""
 
     base: str  # the stage or model that it starts from
-    chat: ChatFormat = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
+    chat: ChatFormat = ChatFormat(
+        system="Please reason step by step, and check your final answer within \\boxed{}."
+    )
     problems: int | None = Field(None, ge=1)  # how many problems get candidates; None: all
     candidates: dict[str, Policy]
     rank_by: str = "none"  # a reward model's folder or hub name; "base-check": the base's own marks; "none"
@@ -152,10 +156,14 @@ class Recipe(Part):
         seen: set[str] = set()
         for name, stage in stages.items():
             if stage.base in stages and stage.base not in seen:
-                raise ValueError(f"sft.stages.{name}.base is {stage.base!r}, a stage that comes later; put it first")
+                raise ValueError(
+                    f"sft.stages.{name}.base is {stage.base!r}, a stage that comes later; put it first"
+                )
             seen.add(name)
         if self.bench.headline not in self.bench.policies:
-            raise ValueError(f"bench.headline is {self.bench.headline!r}; it must be one of {sorted(self.bench.policies)}")
+            raise ValueError(
+                f"bench.headline is {self.bench.headline!r}; it must be one of {sorted(self.bench.policies)}"
+            )
         return self
 
 
@@ -167,7 +175,9 @@ def find_recipe(name: str | Path) -> Path:
     built_in = resources.files("acemath") / "recipes" / f"{name}.yaml"
     if str(name) in BUILT_IN and built_in.is_file():
         return Path(str(built_in))
-    raise UserError(f"recipe {str(name)!r} is no file and none of the built-in recipes ({', '.join(BUILT_IN)})")
+    raise UserError(
+        f"recipe {str(name)!r} is no file and none of the built-in recipes ({', '.join(BUILT_IN)})"
+    )
 
 
 def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:

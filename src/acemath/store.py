@@ -23,7 +23,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Problem, Response, Row, content_key, from_record, from_table, to_records, to_table
+from acemath.records import (
+    Chat,
+    Group,
+    Problem,
+    Response,
+    Row,
+    content_key,
+    from_record,
+    from_table,
+    to_records,
+    to_table,
+)
 
 R = TypeVar("R", Problem, Response, Group, Chat)
 MANIFEST = "manifest.json"
@@ -129,12 +140,23 @@ class Stage:
     def __init__(self, folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
         self.folder = folder
         self.name = folder.name
-        self.identity = {"format": FORMAT, "settings": json.loads(json.dumps(settings, default=str)), "inputs": dict(inputs)}
+        self.identity = {
+            "format": FORMAT,
+            "settings": json.loads(json.dumps(settings, default=str)),
+            "inputs": dict(inputs),
+        }
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for temporary in folder.glob(".*.tmp"):
             temporary.unlink() if temporary.is_file() else shutil.rmtree(temporary)
         self.done, self.why = self._decide()
+
+    @classmethod
+    def read(cls, folder: Path) -> Stage:
+        """A stage opened for reading alone: nothing is decided, cleared or written."""
+        stage = cls.__new__(cls)
+        stage.folder, stage.name, stage.identity, stage.done, stage.why = folder, folder.name, {}, False, ""
+        return stage
 
     def _decide(self) -> tuple[bool, str]:
         before = _read_json(self.folder / MANIFEST) or _read_json(self.folder / OPENED)
@@ -198,7 +220,13 @@ class Stage:
         """Write the manifest: the stage is done. `facts` (counts, licences …) are kept beside the identity."""
         from acemath import __version__
 
-        manifest = {**self.identity, **facts, "output": self._output(), "acemath": __version__, "seconds": round(time.time() - started, 2)}
+        manifest = {
+            **self.identity,
+            **facts,
+            "output": self._output(),
+            "acemath": __version__,
+            "seconds": round(time.time() - started, 2),
+        }
         write_json(self.folder / MANIFEST, manifest)
 
     @property
@@ -223,7 +251,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete its folder and run the same command again") from error
+        raise UserError(
+            f"{path} is not valid JSON ({error}); delete its folder and run the same command again"
+        ) from error
     return dict(value)
 
 
@@ -260,7 +290,9 @@ def locked(run: Path) -> Iterator[None]:
     if path.exists():
         text = path.read_text().strip()
         if text.isdigit() and int(text) != os.getpid() and Path(f"/proc/{text}").exists():
-            raise UserError(f"{run} is in use by process {text}; wait for it, or choose another folder with --out")
+            raise UserError(
+                f"{run} is in use by process {text}; wait for it, or choose another folder with --out"
+            )
     write_bytes(path, str(os.getpid()).encode())
     try:
         yield
@@ -284,9 +316,13 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not valid JSON ({error.msg}); correct or remove the line") from error
+                raise UserError(
+                    f"{path}, line {number}: not valid JSON ({error.msg}); correct or remove the line"
+                ) from error
             if not isinstance(record, dict):
-                raise UserError(f"{path}, line {number}: a record is a JSON object, this is {type(record).__name__}")
+                raise UserError(
+                    f"{path}, line {number}: a record is a JSON object, this is {type(record).__name__}"
+                )
             yield record
 
 
@@ -298,7 +334,9 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
         try:
             rows.append(from_record({k: v for k, v in record.items() if k in known}, kind))
         except TypeError as error:
-            raise UserError(f"{path}, record {number}: not a {kind.__name__} ({error}); its columns are {sorted(known)}") from error
+            raise UserError(
+                f"{path}, record {number}: not a {kind.__name__} ({error}); its columns are {sorted(known)}"
+            ) from error
     return rows
 
 
@@ -307,7 +345,9 @@ def write_rows(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
     if path.suffix == ".parquet":
         write_table(path, to_table(rows, kind))
     else:
-        write_bytes(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in to_records(rows)).encode())
+        write_bytes(
+            path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in to_records(rows)).encode()
+        )
 
 
 def by_id(rows: Iterable[Problem]) -> dict[str, Problem]:

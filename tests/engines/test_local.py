@@ -15,7 +15,9 @@ from acemath.records import Problem
 
 PROBLEMS = [
     Problem(id=f"p{i}", prompt=text)
-    for i, text in enumerate(["What is 3+4?", "Tom has 12 apples and eats 5. How many are left?", "7*8", "1+1=?", "Find x."])
+    for i, text in enumerate(
+        ["What is 3+4?", "Tom has 12 apples and eats 5. How many are left?", "7*8", "1+1=?", "Find x."]
+    )
 ]
 
 
@@ -35,7 +37,9 @@ def test_greedy_equals_generate(engine: TransformersEngine, tiny_policy: Path) -
     for problem in PROBLEMS:
         ids = torch.tensor([engine.prompt_ids(problem)])
         out = plain.generate(ids, max_new_tokens=24, do_sample=False, eos_token_id=engine.ends.tolist())
-        text = tokenizer.decode(out[0, ids.shape[1] :]).removesuffix("<|im_end|>").removesuffix("<|endoftext|>")
+        text = (
+            tokenizer.decode(out[0, ids.shape[1] :]).removesuffix("<|im_end|>").removesuffix("<|endoftext|>")
+        )
         assert ours[problem.id] == text.strip()
 
 
@@ -48,7 +52,10 @@ def test_samples_do_not_depend_on_the_batch(tiny_policy: Path) -> None:
     alone = {(r.problem_id, r.sample): r.text for r in few.generate(PROBLEMS[:2], sampling)}
     among = {(r.problem_id, r.sample): r.text for r in many.generate(PROBLEMS, sampling)}
     assert len(among) == 20 and all(among[key] == text for key, text in alone.items())
-    other = {(r.problem_id, r.sample): r.text for r in many.generate(PROBLEMS, sampling.model_copy(update={"seed": 6}))}
+    other = {
+        (r.problem_id, r.sample): r.text
+        for r in many.generate(PROBLEMS, sampling.model_copy(update={"seed": 6}))
+    }
     assert other != among
 
 

@@ -26,7 +26,10 @@ def test_shared_prefix_equals_separate_rows(tiny_policy: Path) -> None:
     tokenizer = tokenizer_of(tiny_policy)
     model = new_reward_model(tiny_policy, tokenizer, None, seed=1)
     chat = ChatFormat(system="Check it.")
-    rows = [encode_row(p, TEXTS, tokenizer, chat, 512)[0] for p in (PROMPT, "Tom has 12 apples and eats 5 of them. How many?")]
+    rows = [
+        encode_row(p, TEXTS, tokenizer, chat, 512)[0]
+        for p in (PROMPT, "Tom has 12 apples and eats 5 of them. How many?")
+    ]
     shared = rewards_of(model, shared_batch(rows, tokenizer.pad_token_id))
     shared.square().sum().backward()
     gradient = model.model.layers[0].self_attn.k_proj.weight.grad.clone()
@@ -49,7 +52,13 @@ def test_losses_equal_plain_arithmetic(name: str) -> None:
     def bt(margin: float) -> float:
         return math.log(1 + math.exp(-margin))
 
-    margins = [r - w for r, y in zip(rewards, labels, strict=True) if y for w, z in zip(rewards, labels, strict=True) if not z]
+    margins = [
+        r - w
+        for r, y in zip(rewards, labels, strict=True)
+        if y
+        for w, z in zip(rewards, labels, strict=True)
+        if not z
+    ]
     expected = {
         "listwise": sum(map(bt, margins)) / 4,
         "pairwise": bt(margins[0]),
@@ -70,13 +79,17 @@ def test_batches_keep_to_the_budget(tiny_policy: Path) -> None:
 
 
 def _groups(count: int) -> list[Group]:
-    texts = [f"{i}+1={i + 1}\nSo \\boxed{{{i + 1}}}." for i in range(3)] + [f"{i}+1={i + 3} wrong\nSo \\boxed{{{i + 3}}}." for i in range(3)]
+    texts = [f"{i}+1={i + 1}\nSo \\boxed{{{i + 1}}}." for i in range(3)] + [
+        f"{i}+1={i + 3} wrong\nSo \\boxed{{{i + 3}}}." for i in range(3)
+    ]
     return [Group(f"g{n}", f"Question {n}?", tuple(texts), (1, 1, 1, 0, 0, 0)) for n in range(count)]
 
 
 def test_training_learns_resumes_and_loads(tiny_policy: Path, tmp_path: Path) -> None:
     """It learns a visible difference; a run stopped half-way ends where an uninterrupted one does."""
-    settings = RewardSettings(learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=1, evaluations=2)
+    settings = RewardSettings(
+        learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=1, evaluations=2
+    )
     chat = ChatFormat()
 
     class Stop(Exception):
@@ -86,10 +99,26 @@ def test_training_learns_resumes_and_loads(tiny_policy: Path, tmp_path: Path) ->
         if done == total // 2:
             raise Stop
 
-    whole = train_reward(tiny_policy, _groups(16), _groups(3), tmp_path / "whole", tmp_path / "w1", settings, chat)
+    whole = train_reward(
+        tiny_policy, _groups(16), _groups(3), tmp_path / "whole", tmp_path / "w1", settings, chat
+    )
     with pytest.raises(Stop):
-        train_reward(tiny_policy, _groups(16), _groups(3), tmp_path / "half", tmp_path / "w2", settings, chat, progress=stop)
-    resumed = train_reward(tiny_policy, _groups(16), _groups(3), tmp_path / "half", tmp_path / "w2", settings, chat)
+        train_reward(
+            tiny_policy,
+            _groups(16),
+            _groups(3),
+            tmp_path / "half",
+            tmp_path / "w2",
+            settings,
+            chat,
+            progress=stop,
+        )
+    resumed = train_reward(
+        tiny_policy, _groups(16), _groups(3), tmp_path / "half", tmp_path / "w2", settings, chat
+    )
     assert whole.best_accuracy == 1.0 and resumed.curve == whole.curve
-    first, second = (RewardModel(tmp_path / name, chat, bf16=False).score("Question 1?", TEXTS) for name in ("whole", "half"))
+    first, second = (
+        RewardModel(tmp_path / name, chat, bf16=False).score("Question 1?", TEXTS)
+        for name in ("whole", "half")
+    )
     assert first == second

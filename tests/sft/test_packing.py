@@ -10,7 +10,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from acemath.engines.base import ChatFormat
 from acemath.sft.packing import Collator, as_example, encode, pack
 
-TEXTS = [("What is 3+4?", "3+4=7\nSo \\boxed{7}."), ("Tom has 12 apples and eats 5.", "12-5=7\nThe answer is \\boxed{7}."), ("7*8?", "\\boxed{56}")]
+TEXTS = [
+    ("What is 3+4?", "3+4=7\nSo \\boxed{7}."),
+    ("Tom has 12 apples and eats 5.", "12-5=7\nThe answer is \\boxed{7}."),
+    ("7*8?", "\\boxed{56}"),
+]
 
 
 def test_packed_loss_equals_unpacked(tiny_policy: Path) -> None:
@@ -25,7 +29,9 @@ def test_packed_loss_equals_unpacked(tiny_policy: Path) -> None:
         batch = collate([as_example(b) for b in bins])
         labels = batch.pop("labels")
         logits = model(**batch, use_cache=False).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum")
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum"
+        )
         loss.backward()
         return loss.item(), model.model.layers[0].self_attn.q_proj.weight.grad.clone()
 

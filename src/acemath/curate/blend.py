@@ -44,13 +44,17 @@ def make_blend(
     """The conversations of one stage, in a seeded order; `counts` caps a pool at a seeded subset."""
     taken: dict[str, Chat] = {}
     for pool in pools:
-        members = [r for r in responses if in_pool(pool, problems[r.problem_id], checked.get(r.problem_id, False))]
+        members = [
+            r for r in responses if in_pool(pool, problems[r.problem_id], checked.get(r.problem_id, False))
+        ]
         members.sort(key=lambda r: r.problem_id)
         random.Random(f"{seed}:{pool}").shuffle(members)
         for response in members[: counts.get(pool)]:
             problem = problems[response.problem_id]
             messages = tuple(chat.messages(problem.prompt, response.text))
-            taken.setdefault(problem.id, Chat(problem.id, messages, problem.source, problem.license, {"pool": pool}))
+            taken.setdefault(
+                problem.id, Chat(problem.id, messages, problem.source, problem.license, {"pool": pool})
+            )
     chats = [taken[key] for key in sorted(taken)]
     random.Random(f"{seed}:order").shuffle(chats)
     return chats

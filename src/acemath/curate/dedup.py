@@ -15,7 +15,9 @@ def dedup(rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:
     for row in rows:
         key = row.prompt.lower().strip()
         if key in first:
-            dropped.append(Dropped(row.id, "dedup", "duplicate", row.prompt, row.source, f"same as {first[key]}"))
+            dropped.append(
+                Dropped(row.id, "dedup", "duplicate", row.prompt, row.source, f"same as {first[key]}")
+            )
         else:
             first[key] = row.id
             kept.append(row)

@@ -63,5 +63,7 @@ def _evolved(row: Problem, method: Method, rng: random.Random) -> Problem:
 
 def _constrained(question: Question, rng: random.Random) -> str:
     """A question with a condition that its answer need not meet: why the paper drops this method."""
-    extra = rng.choice(("The answer must be even.", "The answer must be larger than 50.", "Use each number once."))
+    extra = rng.choice(
+        ("The answer must be even.", "The answer must be larger than 50.", "Use each number once.")
+    )
     return f"{question.text} {extra}"

@@ -37,14 +37,20 @@ class TransformersEngine:
     work repeats a shard whole.)
     """
 
-    def __init__(self, model: str | Path, chat: ChatFormat | None = None, name: str = "", slots: int = 512) -> None:
+    def __init__(
+        self, model: str | Path, chat: ChatFormat | None = None, name: str = "", slots: int = 512
+    ) -> None:
         self.name = name or str(model)
         self.chat = chat or ChatFormat()
         self.slots = slots
         self.tokenizer = AutoTokenizer.from_pretrained(str(model))
         if not self.tokenizer.chat_template:
-            raise UserError(f"model {str(model)!r} has no chat template: policies are asked through one; add it to the tokenizer")
-        self.model = AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.bfloat16, attn_implementation=ATTENTION)
+            raise UserError(
+                f"model {str(model)!r} has no chat template: policies are asked through one; add it to the tokenizer"
+            )
+        self.model = AutoModelForCausalLM.from_pretrained(
+            str(model), dtype=torch.bfloat16, attn_implementation=ATTENTION
+        )
         self.model.eval()
         ends = self.model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])
@@ -86,8 +92,21 @@ class TransformersEngine:
 class _Run:
     """One call of `generate`: the slots, who sits in each, and the step that moves them all on."""
 
-    def __init__(self, engine: TransformersEngine, prompts: list[list[int]], waiting: deque[_Request], sampling: Sampling, cache: SlotCache) -> None:
-        self.engine, self.prompts, self.waiting, self.sampling, self.cache = engine, prompts, waiting, sampling, cache
+    def __init__(
+        self,
+        engine: TransformersEngine,
+        prompts: list[list[int]],
+        waiting: deque[_Request],
+        sampling: Sampling,
+        cache: SlotCache,
+    ) -> None:
+        self.engine, self.prompts, self.waiting, self.sampling, self.cache = (
+            engine,
+            prompts,
+            waiting,
+            sampling,
+            cache,
+        )
         self.seats: list[_Request | None] = [None] * len(cache.rows)
         self.last = torch.zeros(len(cache.rows), dtype=torch.long)  # the newest token of each slot [B]
 
@@ -119,7 +138,9 @@ class _Run:
             ids[row, : lengths[row]] = torch.tensor(self.prompts[i])
         prefilled = DynamicCache()
         # Padding is on the right and attention causal: no real token sees a pad.
-        hidden = self.engine.model.model(input_ids=ids, past_key_values=prefilled, use_cache=True).last_hidden_state
+        hidden = self.engine.model.model(
+            input_ids=ids, past_key_values=prefilled, use_cache=True
+        ).last_hidden_state
         logits = self.engine.model.lm_head(hidden[torch.arange(len(unique)), lengths - 1])  # [prompts, V]
         sources = torch.tensor([unique.index(r.problem) for r in taken])
         self.cache.admit(prefilled, sources, slots, lengths[sources])
@@ -131,7 +152,11 @@ class _Run:
         """One token for every slot; empty slots compute along and are ignored."""
         mask, positions = self.cache.mask(), self.cache.lengths[:, None].clone()
         hidden = self.engine.model.model(
-            input_ids=self.last[:, None], attention_mask=mask, position_ids=positions, past_key_values=self.cache, use_cache=True
+            input_ids=self.last[:, None],
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
         ).last_hidden_state
         busy = torch.tensor([i for i, seat in enumerate(self.seats) if seat is not None])
         self.cache.lengths[busy] += 1
@@ -140,7 +165,9 @@ class _Run:
     def _accept(self, slots: Tensor, logits: Tensor) -> Iterator[tuple[_Request, str]]:
         """Draw a token for each of these slots from its logits [slots, V]; free those that end."""
         seated: list[Any] = [self.seats[i] for i in slots.tolist()]
-        tokens = draw(logits.float(), self.sampling, [r.seed for r in seated], [len(r.tokens) for r in seated])
+        tokens = draw(
+            logits.float(), self.sampling, [r.seed for r in seated], [len(r.tokens) for r in seated]
+        )
         self.last[slots] = tokens
         ended = torch.isin(tokens, self.engine.ends).tolist()
         for slot, request, token, stop in zip(slots.tolist(), seated, tokens.tolist(), ended, strict=True):

@@ -20,7 +20,12 @@ ATTENTION = "acemath_folded_sdpa"
 
 
 def folded_attention(
-    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attention of one new token a row, with the heads that share a key folded into the query's length.
 
@@ -49,7 +54,9 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
         super().__init__()
         self.owner = owner
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         """Write one new key and value a slot [B, KV, 1, D]; return those up to the longest slot."""
         owner = self.owner
         self.keys[owner.rows, :, owner.lengths] = key_states[:, :, 0]

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 _START = re.compile(r"\\?(?:boxed|fbox|framebox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
 _GAP_LAYOUT = re.compile(
-    r"\\(?:quad|qquad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*&]|\\[a-z]+|\b[a-zA-Z]\w?_?\{?\d*\}?\s*=")
+    r"\\(?:quad|qquad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*&]|\\[a-z]+|\b[a-zA-Z]\w?_?\{?\d*\}?\s*="
+)
 _GAP_WORD = re.compile(r"[^\W\d_]{2,}")
 _GAP_STOP = re.compile(r"[.!?](?:\s|$|\*)|\n\s*\n|[0-9=<>]")
 _CONNECT = re.compile(r"\b(?:and|or|und|et|oder|ou)\b|[,;&+]|和|或|及", re.IGNORECASE)

@@ -17,9 +17,13 @@ _WRAPPED = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox|bf|rm)\s*\{\s*([^{}]*?)\
 _STATED = re.compile(
     r"(?:answers?|choice|option|choose|select|pick|r[ée]ponse|答案|选)\b(?:\s+(?:choice|option))?"
     r"(?:\s+(?:is|are|was|must\s+be|should\s+be|would\s+be|est|for\s+sure|therefore|indeed)|[是为选:：=]|\s)*"
-    r"[\s:*(\[{$\\]*(?:text\w*\{|mathrm\{|boxed\{)*\(?\s*([A-J])(?![A-Za-z'’])", re.IGNORECASE)
+    r"[\s:*(\[{$\\]*(?:text\w*\{|mathrm\{|boxed\{)*\(?\s*([A-J])(?![A-Za-z'’])",
+    re.IGNORECASE,
+)
 _FIRST = re.compile(r"^[\s*(\[]*([A-J])(?:[).:*\]]|\s*$|(?=[^\x00-\x7f]))")
-_ALONE = re.compile(r"(?<![A-Za-z0-9'’\\])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’]))")
+_ALONE = re.compile(
+    r"(?<![A-Za-z0-9'’\\])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’]))"
+)
 
 
 class Choice(NamedTuple):

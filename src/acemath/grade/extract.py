@@ -27,13 +27,21 @@ class Extraction(NamedTuple):
 
 NOTHING = Extraction(None, "nothing")
 
-_CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning|seed:think)>|<\|end_of_thought\|>|</REASONING_END>", re.I)
+_CLOSE = re.compile(
+    r"</(?:think|thinking|thought|reasoning|seed:think)>|<\|end_of_thought\|>|</REASONING_END>", re.I
+)
 _OPEN = re.compile(r"<(?:think|thinking|thought|reasoning|seed:think)>|<\|begin_of_thought\|>", re.I)
-_TURN = re.compile(r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>")
+_TURN = re.compile(
+    r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>"
+)
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 _HASHES = re.compile(r"####[ \t]*([^\n]+)")
-_JSON = re.compile(r"""["'](?:final[ _]?)?answer["']\s*:\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^,}\n]+)""", re.I)
-_FINAL = re.compile(r"final\s+answer\s*(?:\*\*)?\s*(?:is|:|=)?\s*(?:\*\*)?:?\s*(?:the\s+final\s+answer\s+is:?\s*)?", re.I)
+_JSON = re.compile(
+    r"""["'](?:final[ _]?)?answer["']\s*:\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^,}\n]+)""", re.I
+)
+_FINAL = re.compile(
+    r"final\s+answer\s*(?:\*\*)?\s*(?:is|:|=)?\s*(?:\*\*)?:?\s*(?:the\s+final\s+answer\s+is:?\s*)?", re.I
+)
 _ANSWER_IS = re.compile(
     r"(?:(?:final|correct|right)\s+)?(?<![A-Za-z])(?:answers?|answer choice|result|solution|r[ée]ponse|respuesta|antwort)"
     r"(?:\s+(?:for\s+sure|to\s+(?:the|this)\s+(?:problem|question|equation)|choice|here|set|therefore))?"
@@ -43,8 +51,12 @@ _ANSWER_IS = re.compile(
 )
 _ANSWER_WORD = re.compile(r"(?:^|\n)\s*(?:\*\*|#+\s*)?answers?\s*(?:\*\*)?\s*(?=[$\\(\d-])", re.IGNORECASE)
 _CJK_ANSWER = re.compile(r"(?:答案|答)\s*(?:是|为|為|：|:)+\s*")
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_SENTENCE = re.compile(r"(?<=[^\d\s.])[.!?](?=\s|$|[A-Z\"*])|(?<=\d)[.!?](?=\s|$|[A-Z\"*])|\n+|。|！|？")
+_FORMULA = re.compile(
+    r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
+)
+_SENTENCE = re.compile(
+    r"(?<=[^\d\s.])[.!?](?=\s|$|[A-Z\"*])|(?<=\d)[.!?](?=\s|$|[A-Z\"*])|[.!?](?=[^\x00-\x7f])|\n+|(?<=\$\$)\s+(?=[A-Z])|(?<=\\\])\s+(?=[A-Z])"
+)
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
     r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
@@ -55,7 +67,9 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(
     r"^(?:(?:approximately|about|exactly|simply|just|roughly|equal\s+to|given\s+by|clearly|therefore|thus|so|that|"
-    r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+", re.IGNORECASE)
+    r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
+    re.IGNORECASE,
+)
 
 
 def extract(text: str, policy: str | Policy = STRICT) -> Extraction:
@@ -170,8 +184,11 @@ def _stated_value(sentence: str) -> str | None:
         outside = _FORMULA.sub(" ", sentence)
         if len(_WORD.findall(outside)) <= 2 and not _NUMBER.search(outside):
             return sentence
-        valued = [f for f in formulas if _VALUED.search(f)]
-        return (valued or formulas)[-1]
+        value = _last_value(sentence)
+        return value.answer if value is not None else formulas[-1]
+    if _many_foreign(sentence, 3):
+        value = _last_value(sentence)
+        return None if value is None else value.answer
     words = _WORD.findall(sentence)
     if len(words) <= 3 and len(sentence) <= 200:
         return sentence
@@ -193,18 +210,51 @@ def _formulas(sentence: str) -> list[str]:
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or ":" in text and _WORD.search(text[: text.index(":")]):
+    if (
+        not text
+        or len(text) > 300
+        or "?" in text
+        or _many_foreign(text)
+        or ":" in text
+        and _WORD.search(text[: text.index(":")])
+    ):
         return False
     if "\n" in text and "\\begin" not in text and not text.startswith(("$", "\\[", "\\(")):
         return False
-    outside = re.sub(r"\\text\w*\s*\{[^{}]*\}|\\mathrm\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\begin\{\w+\}|\\end\{\w+\}", " ", text)
+    outside = re.sub(
+        r"\\text\w*\s*\{[^{}]*\}|\\mathrm\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\begin\{\w+\}|\\end\{\w+\}",
+        " ",
+        text,
+    )
     words = _WORD.findall(_FORMULA.sub(" ", outside)) if "$" in text else _WORD.findall(outside)
     if len(words) > 3 or len(_NUMBER.findall(outside)) > 0 and len(words) > 2:
         return False
     return not (words and words[0].lower() in _LEADS)
 
 
-_LEADS = frozenset("therefore thus hence so then donc since because the we answer it this that here".split())
+def _many_foreign(text: str, limit: int = 12) -> bool:
+    return not text.isascii() and sum(1 for c in text if not c.isascii() and c.isalpha()) > limit
+
+
+_LEADS = frozenset(
+    [
+        "therefore",
+        "thus",
+        "hence",
+        "so",
+        "then",
+        "donc",
+        "since",
+        "because",
+        "the",
+        "we",
+        "answer",
+        "it",
+        "this",
+        "that",
+        "here",
+    ]
+)
 
 
 def _last_math(tail: str) -> Extraction:
@@ -229,7 +279,11 @@ def _last_value(sentence: str) -> Extraction | None:
     outside = _FORMULA.sub(lambda m: " " * len(m.group()), sentence)
     numbers = list(_NUMBER.finditer(outside))
     raw = _raw_latex(outside)
-    if raw is not None and (not spans or raw[0] > spans[-1].end()) and (not numbers or raw[1] >= numbers[-1].end()):
+    if (
+        raw is not None
+        and (not spans or raw[0] > spans[-1].end())
+        and (not numbers or raw[1] >= numbers[-1].end())
+    ):
         return Extraction(sentence[raw[0] : raw[1]].strip(), "last-formula")
     if spans:
         if numbers and numbers[-1].start() > spans[-1].end() and not re.search(r"[=<>]", spans[-1].group()):

@@ -66,5 +66,18 @@ def is_decimal(node: Node) -> bool:
 
 
 STRUCTURES = frozenset(
-    ("tuple", "set", "builder", "list", "union", "inter", "minus", "rel", "matrix", "named", "text", "quantity")
+    (
+        "tuple",
+        "set",
+        "builder",
+        "list",
+        "union",
+        "inter",
+        "minus",
+        "rel",
+        "matrix",
+        "named",
+        "text",
+        "quantity",
+    )
 )

@@ -70,12 +70,20 @@ _LAYOUT = re.compile(
     r"nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])"
 )
 _SPACES = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
-_GROUPED = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))")
+_GROUPED = re.compile(
+    r"(?<=\d)\s?(?:\{\s*,\s*\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))"
+)
+_ESCAPED_DOLLAR = re.compile(r"(?<=(\d))?\\\$(?=\s*([\d.(]))?")
+_BRACED_UNIT = re.compile(r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}")
+_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b")
+_SCALE = re.compile(r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})")
 _MATH_MARKS = re.compile(r"\\[()\[\]]|(?<!\\)\$+")
 _STARS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)|__(?=\S)(.+?)(?<=\S)__")
 _FRAC = re.compile(r"\\[dtcs]frac(?![A-Za-z])|\\nicefrac(?![A-Za-z])")
-_TEXT = re.compile(r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*")
-_END = re.compile(r"[\s.,;:]+$")
+_TEXT = re.compile(
+    r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*"
+)
+_END = re.compile(r"[\s.,;:\\]+$")
 
 
 def clean_latex(text: str) -> str:
@@ -84,7 +92,8 @@ def clean_latex(text: str) -> str:
     if "\\" in text:
         text = _DOUBLED.sub(r"\\", text)
         text = _GROUPED.sub("", text)
-        text = text.replace(r"\$", " \\USD ").replace("\\%", "%").replace("\\#", "#").replace("\\&", "&")
+        text = _ESCAPED_DOLLAR.sub(_escaped_dollar, text)
+        text = text.replace("\\%", "%").replace("\\#", "#").replace("\\&", "&")
         text = _LAYOUT.sub(" ", text)
         text = text.replace("\\\\", "\\\\ ")
         text = _MATH_MARKS.sub(" ", text)
@@ -92,16 +101,26 @@ def clean_latex(text: str) -> str:
         text = _FRAC.sub(r"\\frac", text)
         text = _TEXT.sub(r"\\text", text)
     else:
-        text = _GROUPED.sub("", text) if "{,}" in text or "~" in text else text
+        text = _GROUPED.sub("", text) if "," in text or "~" in text else text
         text = _dollars(text) if "$" in text else text
         if "**" in text:
             text = _STARS.sub(lambda m: m.group(1) or m.group(2), text)
+    if "{" in text:
+        text = _BRACED_UNIT.sub(r"\\text{ \1}", text)
+    text = _ORDINAL.sub("", text)
+    if "circ" in text:
+        text = _SCALE.sub(r"\1", text)
     return _END.sub("", text.strip())
 
 
 def _space_rows(text: str) -> str:
     r"""Thin spaces out of a matrix without touching its `\\` row ends."""
     return r"\\ ".join(_SPACES.sub(" ", row) for row in text.split(r"\\ "))
+
+
+def _escaped_dollar(match: re.Match[str]) -> str:
+    """A dollar beside a number is a currency; elsewhere it is a broken math mark."""
+    return " \\USD " if match.group(1) or match.group(2) else " "
 
 
 def _dollars(text: str) -> str:

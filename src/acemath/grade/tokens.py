@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from acemath.grade.guards import MAX_TOKENS, TooHard
-from acemath.grade.units import UNIT_WORDS
+from acemath.grade.units import TABLE, UNIT_WORDS
 from acemath.grade.vocabulary import FUNCTIONS, GREEK, MONTHS, NUMBER_WORDS, SCALE_WORDS
 
 
@@ -20,21 +20,52 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"\s*(?:"
-    r"(?P<num>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
+    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
     r"|(?P<cmd>\\[A-Za-z]+|\\[{}|\\])"
     r"|(?P<letters>[^\W\d_]+)"
     r"|(?P<op><=|>=|!=|==|=<|=>|:=|\*\*|[-+*/^_=<>(){}\[\]|,;:!'&%?\"@#$`.\\])"
     r")"
 )
 _TEXT_ARGUMENT = re.compile(r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
-_CONNECTIVES = frozenset("and or und oder".split())
-_SHORT_WORDS = frozenset("no yes odd even is of to at on the for all none not per dne pm am both any via by".split())
+_OPENING, _CLOSING = frozenset(("(", "[", "\\{", "\\langle")), frozenset((")", "]", "\\}", "\\rangle"))
+_CONNECTIVES = frozenset(["and", "or", "und", "oder"])
+_SHORT_WORDS = frozenset(
+    [
+        "pct",
+        "percent",
+        "no",
+        "yes",
+        "odd",
+        "even",
+        "is",
+        "of",
+        "to",
+        "at",
+        "on",
+        "the",
+        "for",
+        "all",
+        "none",
+        "not",
+        "per",
+        "dne",
+        "pm",
+        "am",
+        "both",
+        "any",
+        "via",
+        "by",
+    ]
+)
 
 
-def tokenize(text: str) -> list[Token]:
-    """The tokens of a cleaned answer. Raises `TooHard` beyond the limit; unknown characters become words."""
+def tokenize(text: str, thousands: bool = True) -> list[Token]:
+    """The tokens of a cleaned answer. Raises `TooHard` beyond the limit; unknown characters become words.
+
+    With `thousands`, `1,234` outside brackets is one number; inside brackets it is always two.
+    """
     tokens: list[Token] = []
-    at, end = 0, len(text)
+    at, end, depth = 0, len(text), 0
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
@@ -48,6 +79,11 @@ def tokenize(text: str) -> list[Token]:
             at = match.end()
             kind = match.lastgroup or "op"
             value = match.group(kind)
+            if value in _OPENING or value in _CLOSING:
+                depth += 1 if value in _OPENING else -1
+            if kind == "num" and "," in value and (depth > 0 or not thousands):
+                value = value.split(",", 1)[0]
+                at = match.start(kind) + len(value)
             if kind == "letters":
                 tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "letter"))
             elif kind == "cmd":
@@ -70,9 +106,11 @@ def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -
         if match is not None:
             tokens.append(Token(name, match.group(1).strip().rstrip("*")))
             at = match.end()
-            columns = _TEXT_ARGUMENT.match(text, at) if name == "begin" and match.group(1) == "array" else None
+            columns = (
+                _TEXT_ARGUMENT.match(text, at) if name == "begin" and match.group(1) == "array" else None
+            )
             return columns.end() if columns else at
-    tokens.append(Token("cmd", name, spaced))
+    tokens.append(Token("word" if name == "USD" else "cmd", name, spaced))
     return at
 
 
@@ -83,11 +121,21 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     if lower in FUNCTIONS:
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
-        tokens.append(Token("letter", content, True))
-    elif any(c in "0123456789$\\^" for c in content) or lower in _CONNECTIVES or command in ("mathbf", "textbf"):
+        after_value = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text in (")", "}"))
+        tokens.append(Token("word" if after_value and lower in TABLE else "letter", content, True))
+    elif (
+        any(c in "0123456789$\\^" for c in content)
+        or lower in _CONNECTIVES
+        or command in ("mathbf", "textbf")
+    ):
         tokens.extend(tokenize(content.replace("$", " ")))
     else:
-        inner = [t for part in re.split(r"(\band\b|\bor\b|,|;|\(|\))", content) if part.strip() for t in _phrase(part.strip())]
+        inner = [
+            t
+            for part in re.split(r"(\band\b|\bor\b|,|;|\(|\))", content)
+            if part.strip()
+            for t in _phrase(part.strip())
+        ]
         tokens.extend(inner)
 
 

@@ -67,7 +67,33 @@ def _build() -> dict[str, Unit]:
 
 TABLE = _build()
 # One or two letters that are more often variables than units: they count as units only inside \text{}.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal".split())
+_SHORT = frozenset(
+    [
+        "m",
+        "g",
+        "s",
+        "h",
+        "l",
+        "j",
+        "w",
+        "v",
+        "k",
+        "n",
+        "f",
+        "in",
+        "rs",
+        "min",
+        "deg",
+        "ms",
+        "nm",
+        "rad",
+        "day",
+        "cup",
+        "ton",
+        "lb",
+        "gal",
+    ]
+)
 UNIT_WORDS = frozenset(name for name in TABLE if name not in _SHORT)
 _POWER = re.compile(r"^([a-z]+)\s*(?:\^\s*\{?\s*(-?[1-6])\s*\}?)?$")
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
@@ -92,12 +118,16 @@ def parse_unit(text: str) -> Unit | None:
 def _product(text: str) -> Unit | None:
     total = Unit((), Fraction(1))
     power, known = 1, False
-    for word in re.sub(r"\s*\^\s*", "^", text.replace("\\cdot", " ").replace("*", " ").replace("-", " ")).split():
+    for word in re.sub(
+        r"\s*\^\s*", "^", text.replace("\\cdot", " ").replace("*", " ").replace("-", " ")
+    ).split():
         if word in ("square", "sq", "cubic", "cu"):
             power = _WORD_POWER[word]
             continue
         if word in ("squared", "cubed") and known:
-            total = Unit(tuple((d, e * _WORD_POWER[word]) for d, e in total.dims), total.size ** _WORD_POWER[word])
+            total = Unit(
+                tuple((d, e * _WORD_POWER[word]) for d, e in total.dims), total.size ** _WORD_POWER[word]
+            )
             continue
         match = _POWER.match(word)
         unit = TABLE.get(match.group(1)) if match else None

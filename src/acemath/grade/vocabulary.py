@@ -3,12 +3,92 @@
 from __future__ import annotations
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch asin acos atan log ln lg exp "
-    "sqrt cbrt gcd lcm max min det abs floor ceil ceiling sgn arsinh arcosh artanh re im arg deg dim".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "sech",
+        "csch",
+        "asin",
+        "acos",
+        "atan",
+        "log",
+        "ln",
+        "lg",
+        "exp",
+        "sqrt",
+        "cbrt",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "det",
+        "abs",
+        "floor",
+        "ceil",
+        "ceiling",
+        "sgn",
+        "arsinh",
+        "arcosh",
+        "artanh",
+        "re",
+        "im",
+        "arg",
+        "deg",
+        "dim",
+    ]
 )
 GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
-    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "varepsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "vartheta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "varphi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Phi",
+        "Psi",
+        "Omega",
+        "ell",
+        "hbar",
+    ]
 )
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "==": "=", "=<": "<=", "=>": ">=", ":=": "=",
@@ -19,14 +99,60 @@ RELATIONS = {
 }  # fmt: skip
 # Commands that wrap a group and say nothing about its value.
 WRAPPERS = frozenset(
-    "boxed fbox mathbf mathit mathsf mathtt mathcal mathscr mathfrak bm boldsymbol overline underline widehat hat "
-    "bar vec overrightarrow overleftarrow tilde widetilde overarc overbrace underbrace ensuremath color pmb "
-    "operatorname mathop mathord displaystyle cancel".split()
+    [
+        "boxed",
+        "fbox",
+        "mathbf",
+        "mathit",
+        "mathsf",
+        "mathtt",
+        "mathcal",
+        "mathscr",
+        "mathfrak",
+        "bm",
+        "boldsymbol",
+        "overline",
+        "underline",
+        "widehat",
+        "hat",
+        "bar",
+        "vec",
+        "overrightarrow",
+        "overleftarrow",
+        "tilde",
+        "widetilde",
+        "overarc",
+        "overbrace",
+        "underbrace",
+        "ensuremath",
+        "color",
+        "pmb",
+        "operatorname",
+        "mathop",
+        "mathord",
+        "displaystyle",
+        "cancel",
+    ]
 )
 TEXT_COMMANDS = frozenset(("text", "mathrm", "operatorname", "textrm", "mathsf", "rm"))
 DOTS = frozenset(("ldots", "dots", "cdots", "dotsc", "dotsb", "vdots", "ddots", "dotso"))
 SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
-MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array cases aligned align gathered".split())
+MATRICES = frozenset(
+    [
+        "matrix",
+        "pmatrix",
+        "bmatrix",
+        "Bmatrix",
+        "vmatrix",
+        "Vmatrix",
+        "smallmatrix",
+        "array",
+        "cases",
+        "aligned",
+        "align",
+        "gathered",
+    ]
+)
 
 NUMBER_WORDS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -53,18 +179,83 @@ SYNONYMS: dict[str, str] = {
         "all integers|integers|the integers|any integer|every integer|the set of all integers",
         "all positive integers|positive integers|natural numbers|all natural numbers|any positive integer",
         "neither|neither even nor odd",
-        "converges|convergent|converge", "diverges|divergent|diverge",
+        "converges|convergent|converge",
+        "diverges|divergent|diverge",
     )
     for word in row.split("|")
 }
 LEADS = frozenset(
-    "the answer is are of a an approximately approx about only exactly just roughly equals equal to value values "
-    "solution solutions set so therefore thus we have get for all when where at by for with it its that there".split()
+    [
+        "the",
+        "answer",
+        "is",
+        "are",
+        "of",
+        "a",
+        "an",
+        "approximately",
+        "approx",
+        "about",
+        "only",
+        "exactly",
+        "just",
+        "roughly",
+        "equals",
+        "equal",
+        "to",
+        "value",
+        "values",
+        "solution",
+        "solutions",
+        "set",
+        "so",
+        "therefore",
+        "thus",
+        "we",
+        "have",
+        "get",
+        "for",
+        "all",
+        "when",
+        "where",
+        "at",
+        "by",
+        "for",
+        "with",
+        "it",
+        "its",
+        "that",
+        "there",
+    ]
 )
 MONTHS = {
     m: i % 12 + 1
     for i, m in enumerate(
-        "january february march april may june july august september october november december "
-        "jan feb mar apr may jun jul aug sep oct nov dec".split()
+        [
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+            "jan",
+            "feb",
+            "mar",
+            "apr",
+            "may",
+            "jun",
+            "jul",
+            "aug",
+            "sep",
+            "oct",
+            "nov",
+            "dec",
+        ]
     )
 }

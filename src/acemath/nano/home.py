@@ -14,5 +14,7 @@ def resolve(model: str | Path) -> str:
     if str(model) != "nano":
         return str(model)
     if not (WEIGHTS / "model.safetensors").exists():
-        raise UserError(f"the weights of nano are not in {WEIGHTS}; install acemath anew, or make them with acemath pretrain-nano")
+        raise UserError(
+            f"the weights of nano are not in {WEIGHTS}; install acemath anew, or make them with acemath pretrain-nano"
+        )
     return str(WEIGHTS)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from acemath.nano.pages import IGNORE, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
@@ -72,7 +72,9 @@ def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     """A tokenizer trained on worksheet pages, with the mark words and the chat words sure to be in it."""
     rng = random.Random(f"tokenizer:{settings.seed}")
     words = "user assistant system right wrong Please reason step by step, and put check your final answer within \\boxed{}."
-    texts = [draw_page(rng, math=settings.math).text for _ in range(settings.tokenizer_pages)] + [f" {words} right wrong"] * 500
+    texts = [draw_page(rng, math=settings.math).text for _ in range(settings.tokenizer_pages)] + [
+        f" {words} right wrong"
+    ] * 500
     return train_tokenizer(texts, settings.vocab)
 
 
@@ -101,7 +103,9 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
 def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int) -> Iterator[Batch]:
     """The batches of one chunk of pages, in a drawn order. Pages beyond the largest width are left out."""
     rng = random.Random(f"pages:{settings.seed}:{chunk}")
-    pages = [draw_page(rng, checking=settings.checking, math=settings.math) for _ in range(settings.chunk_pages)]
+    pages = [
+        draw_page(rng, checking=settings.checking, math=settings.math) for _ in range(settings.chunk_pages)
+    ]
     by_width: dict[int, list[Any]] = {width: [] for width in settings.widths}
     for page in encode_pages(pages, tokenizer):
         width = next((w for w in settings.widths if len(page.ids) <= w), None)
@@ -141,7 +145,9 @@ class Losses:
         with torch.autocast(batch.ids.device.type, torch.bfloat16):
             hidden = self.body(input_ids=batch.ids, use_cache=False).last_hidden_state
             asked = batch.targets != IGNORE
-            logits = self.model.lm_head(hidden[asked]).float()  # [asked tokens, vocab]: the rest is never formed
+            logits = self.model.lm_head(
+                hidden[asked]
+            ).float()  # [asked tokens, vocab]: the rest is never formed
         targets, is_mark = batch.targets[asked], batch.is_mark[asked]
         each = nn.functional.cross_entropy(logits, targets, reduction="none")
         writing = each[~is_mark].mean() if (~is_mark).any() else each.new_zeros(())
@@ -172,7 +178,10 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
     Writes the model and tokenizer, `curve.jsonl` (one line a hundred steps) and `README.md`, the card.
     """
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = new_tokenizer(settings)
+    # A resumed run keeps the tokenizer that its weights know.
+    tokenizer = (
+        AutoTokenizer.from_pretrained(out) if (out / "tokenizer.json").exists() else new_tokenizer(settings)
+    )
     model = new_model(settings, tokenizer)
     steppers = optimizers(model, settings)
     seen, chunk, seconds = load_state(out, model, steppers)
@@ -208,15 +217,29 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
 def write_curve(out: Path, seen: int, window: list[tuple[float, float, float]], seconds: float) -> None:
     """One line of the loss curve: means over the window."""
     writing, marking, hits = (float(np.nanmean([w[i] for w in window])) for i in range(3))
-    row = {"tokens": seen, "writing": round(writing, 4), "marking": round(marking, 4), "marks_right": round(hits, 4), "seconds": round(seconds)}
+    row = {
+        "tokens": seen,
+        "writing": round(writing, 4),
+        "marking": round(marking, 4),
+        "marks_right": round(hits, 4),
+        "seconds": round(seconds),
+    }
     with (out / "curve.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     log.info("%s", json.dumps(row))
 
 
-def save(out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], seen: int, chunk: int, seconds: float) -> None:
+def save(
+    out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], seen: int, chunk: int, seconds: float
+) -> None:
     """Write the weights for use (bfloat16 safetensors) and the state for resuming, each atomically."""
-    state = {"model": model.state_dict(), "steppers": [s.state_dict() for s in steppers], "seen": seen, "chunk": chunk, "seconds": seconds}
+    state = {
+        "model": model.state_dict(),
+        "steppers": [s.state_dict() for s in steppers],
+        "seen": seen,
+        "chunk": chunk,
+        "seconds": seconds,
+    }
     torch.save(state, out / "state.tmp")
     (out / "state.tmp").rename(out / "state.pt")
     tokenizer.save_pretrained(out)

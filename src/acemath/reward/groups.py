@@ -24,7 +24,11 @@ class GroupCounts:
 
 
 def choose(
-    problem: Problem, responses: Sequence[Response], ranks: Mapping[str, float] | None, settings: GroupSettings, seed: int
+    problem: Problem,
+    responses: Sequence[Response],
+    ranks: Mapping[str, float] | None,
+    settings: GroupSettings,
+    seed: int,
 ) -> Group | None:
     """One problem's group, or None where its responses are all right, all wrong, or too few.
 
@@ -41,6 +45,8 @@ def choose(
         right.sort(key=lambda r: -ranks[r.text])
         wrong.sort(key=lambda r: ranks[r.text])
         right, wrong = right[: settings.pool], wrong[: settings.pool]
+    if rng.random() < settings.style_share:
+        right, wrong = _short_forms(right, wrong, settings.size)
     half = settings.size // 2
     take_right = min(len(right), max(half, settings.size - len(wrong)))
     take_wrong = min(len(wrong), settings.size - take_right)
@@ -55,8 +61,23 @@ def choose(
     )
 
 
+def _short_forms(
+    right: list[Response], wrong: list[Response], size: int
+) -> tuple[list[Response], list[Response]]:
+    """The shorter half of both, where that still fills a group: a reward model must not judge by length."""
+    counts = sorted(len(r.text.split()) for r in (*right, *wrong))
+    limit = counts[len(counts) // 2]
+    short = [[r for r in side if len(r.text.split()) <= limit] for side in (right, wrong)]
+    enough = all(short) and len(short[0]) + len(short[1]) >= size
+    return (short[0], short[1]) if enough else (right, wrong)
+
+
 def make_groups(
-    problems: Sequence[Problem], responses: Mapping[str, Sequence[Response]], ranks: Mapping[str, Mapping[str, float]], settings: GroupSettings, seed: int
+    problems: Sequence[Problem],
+    responses: Mapping[str, Sequence[Response]],
+    ranks: Mapping[str, Mapping[str, float]],
+    settings: GroupSettings,
+    seed: int,
 ) -> tuple[list[Group], GroupCounts]:
     """Groups for all problems that allow one, with counts of those that do not."""
     groups: list[Group] = []

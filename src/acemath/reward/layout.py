@@ -47,7 +47,9 @@ class SharedBatch:
     ends: Tensor
 
 
-def encode_row(prompt: str, responses: Sequence[str], tokenizer: Any, chat: ChatFormat, max_length: int, key: Any = None) -> tuple[Row, int]:
+def encode_row(
+    prompt: str, responses: Sequence[str], tokenizer: Any, chat: ChatFormat, max_length: int, key: Any = None
+) -> tuple[Row, int]:
     """A problem and responses through the chat template, and how many responses had to be cut.
 
     A response that is too long loses its middle, not its end: the last token carries the score.
@@ -60,7 +62,9 @@ def encode_row(prompt: str, responses: Sequence[str], tokenizer: Any, chat: Chat
         head, tail = tokens.ids[:split], tokens.ids[split:]
         room = max_length - split
         if room < 2:
-            raise UserError(f"a prompt of {split} tokens leaves no room for a response in max_length {max_length}; raise it")
+            raise UserError(
+                f"a prompt of {split} tokens leaves no room for a response in max_length {max_length}; raise it"
+            )
         if len(tail) > room:
             tail, cut = tail[: room // 2] + tail[len(tail) - (room - room // 2) :], cut + 1
         tails.append(tail)

@@ -39,7 +39,9 @@ def tokenizer_of(path: str | Path) -> Any:
     return tokenizer
 
 
-def new_reward_model(policy: str | Path, tokenizer: Any, head_words: tuple[str, str] | None, seed: int) -> Any:
+def new_reward_model(
+    policy: str | Path, tokenizer: Any, head_words: tuple[str, str] | None, seed: int
+) -> Any:
     """A reward model on a policy's weights, in float32.
 
     Its head is fresh and small, or with `head_words` the difference of two rows of the policy's output
@@ -53,7 +55,11 @@ def new_reward_model(policy: str | Path, tokenizer: Any, head_words: tuple[str, 
         if head_words is None:
             model.score.weight.normal_(std=0.02)
         else:
-            rows = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).get_output_embeddings().weight
+            rows = (
+                AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+                .get_output_embeddings()
+                .weight
+            )
             first, second = (_single_token(tokenizer, word) for word in head_words)
             model.score.weight.copy_((rows[first] - rows[second])[None])
     return model
@@ -62,7 +68,9 @@ def new_reward_model(policy: str | Path, tokenizer: Any, head_words: tuple[str, 
 def _single_token(tokenizer: Any, word: str) -> int:
     ids = tokenizer(word, add_special_tokens=False)["input_ids"]
     if len(ids) != 1:
-        raise UserError(f"head word {word!r} is {len(ids)} tokens for this tokenizer; head_words must be single tokens")
+        raise UserError(
+            f"head word {word!r} is {len(ids)} tokens for this tokenizer; head_words must be single tokens"
+        )
     return int(ids[0])
 
 
@@ -83,6 +91,8 @@ def base_checker(base: str | Path, out: Path) -> Path:
 def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
     """The rewards [N] of a batch's responses, in the order of `batch.ends`."""
     body = getattr(model, model.base_model_prefix)
-    hidden = body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False).last_hidden_state
+    hidden = body(
+        input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state
     last = hidden[batch.ends[:, 0], batch.ends[:, 1]]  # [N, H]
     return model.score(last)[:, 0].float()  # type: ignore[no-any-return]

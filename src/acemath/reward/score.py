@@ -21,13 +21,22 @@ PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final
 class RewardModel:
     """A reward model that scores responses. `chat` is the format it was trained with; the paper's by default."""
 
-    def __init__(self, path: str | Path, chat: ChatFormat = PAPER_CHAT, max_length: int = 4096, budget: int = 16_384, bf16: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        chat: ChatFormat = PAPER_CHAT,
+        max_length: int = 4096,
+        budget: int = 16_384,
+        bf16: bool = True,
+    ) -> None:
         self.tokenizer = tokenizer_of(path)
         self.chat = chat
         self.max_length = max_length
         self.budget = budget
         dtype = torch.bfloat16 if bf16 else torch.float32
-        self.model = AutoModelForSequenceClassification.from_pretrained(resolve(path), num_labels=1, dtype=dtype)
+        self.model = AutoModelForSequenceClassification.from_pretrained(
+            resolve(path), num_labels=1, dtype=dtype
+        )
         self.model.eval()
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
@@ -36,7 +45,9 @@ class RewardModel:
 
     @torch.inference_mode()
     def score_many(
-        self, items: Sequence[tuple[str, Sequence[str]]], progress: Callable[[int, int, str], None] = lambda *_: None
+        self,
+        items: Sequence[tuple[str, Sequence[str]]],
+        progress: Callable[[int, int, str], None] = lambda *_: None,
     ) -> list[list[float]]:
         """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
 
@@ -51,7 +62,14 @@ class RewardModel:
             places.append(distinct)
             texts = list(distinct)
             for start in range(0, len(texts), 8):  # a dense mask grows with the square of the row
-                row, lost = encode_row(prompt, texts[start : start + 8], self.tokenizer, self.chat, self.max_length, (number, start))
+                row, lost = encode_row(
+                    prompt,
+                    texts[start : start + 8],
+                    self.tokenizer,
+                    self.chat,
+                    self.max_length,
+                    (number, start),
+                )
                 rows.append(row)
                 cut += lost
         found: list[dict[int, float]] = [{} for _ in items]
@@ -73,6 +91,11 @@ class RewardModel:
     def _alarm(self, rewards: Sequence[Sequence[float]], cut: int) -> None:
         flat = [value for row in rewards for value in row]
         if cut:
-            log.warning("%d of %d responses were longer than %d tokens and scored without their middle", cut, len(flat), self.max_length)
+            log.warning(
+                "%d of %d responses were longer than %d tokens and scored without their middle",
+                cut,
+                len(flat),
+                self.max_length,
+            )
         if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
             log.warning("all %d rewards are %g: is the reward model's head loaded?", len(flat), flat[0])

@@ -18,7 +18,9 @@ class GroupSettings(_Part):
     pool: int = Field(14, ge=1)  # paper: k = 14, the top-k right ones and bottom-k wrong ones are drawn from
     by: Literal["rank", "random"] = "rank"  # "random" is the paper's ablation
     held_out: float = Field(0.05, ge=0, lt=1)  # share of groups kept for pair accuracy; our choice
-    style_share: float = Field(0.0, ge=0, le=1)  # share of groups whose right and wrong ones are short forms
+    style_share: float = Field(
+        0.0, ge=0, le=1
+    )  # share of groups made of short forms alone; our choice of size
 
 
 class RewardSettings(_Part):
@@ -36,5 +38,7 @@ class RewardSettings(_Part):
     bf16: bool = True
     evaluations: int = Field(4, ge=1)  # times that held-out pair accuracy is measured; the best is kept
     save_every: int = Field(50, ge=1)  # steps between checkpoints
-    head_words: tuple[str, str] | None = None  # start the head at lm_head[first] - lm_head[second]; our choice
+    head_words: tuple[str, str] | None = (
+        None  # start the head at lm_head[first] - lm_head[second]; our choice
+    )
     centring: float = Field(0.0, ge=0)  # weight of the squared mean reward; our choice

@@ -45,7 +45,15 @@ class _State:
 
 
 def train_reward(
-    policy: str | Path, groups: Sequence[Group], held_out: Sequence[Group], out: Path, work: Path, settings: RewardSettings, chat: ChatFormat, seed: int = 0, progress: Progress = lambda *_: None
+    policy: str | Path,
+    groups: Sequence[Group],
+    held_out: Sequence[Group],
+    out: Path,
+    work: Path,
+    settings: RewardSettings,
+    chat: ChatFormat,
+    seed: int = 0,
+    progress: Progress = lambda *_: None,
 ) -> RewardResult:
     """Train a reward model from `policy` into `out`; of several evaluations the best weights are kept.
 
@@ -53,11 +61,15 @@ def train_reward(
     epoch too, with the same batches. UserError without groups.
     """
     if not groups:
-        raise UserError("there is no group with right and wrong responses; raise the number of problems, candidates or the temperature")
+        raise UserError(
+            "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
+        )
     tokenizer = tokenizer_of(policy)
     accelerator = Accelerator(mixed_precision="bf16" if settings.bf16 else "no")
     model = new_reward_model(policy, tokenizer, settings.head_words, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     model, optimizer = accelerator.prepare(model, optimizer)
     rows = [_encoded(g, tokenizer, chat, settings) for g in groups]
     tests = [_encoded(g, tokenizer, chat, settings) for g in held_out]
@@ -78,7 +90,9 @@ def train_reward(
         state.result.curve.append({"step": state.step, "loss": loss})
         if state.step in marks and tests:
             accuracy, test_loss = evaluate(model, tests, tokenizer.pad_token_id, settings)
-            state.result.curve.append({"step": state.step, "pair_accuracy": accuracy, "held_out_loss": test_loss})
+            state.result.curve.append(
+                {"step": state.step, "pair_accuracy": accuracy, "held_out_loss": test_loss}
+            )
             if accuracy >= state.result.best_accuracy:
                 state.result.best_accuracy, state.result.best_step = accuracy, state.step
                 best = {k: v.detach().clone() for k, v in model.state_dict().items()}
@@ -87,7 +101,9 @@ def train_reward(
         progress(state.step, total, f"loss {loss:.3f}, held-out pairs {state.result.best_accuracy:.3f}")
     if best is not None:
         model.load_state_dict(best)
-    accelerator.unwrap_model(model).to(torch.bfloat16 if settings.bf16 else torch.float32).save_pretrained(out)
+    accelerator.unwrap_model(model).to(torch.bfloat16 if settings.bf16 else torch.float32).save_pretrained(
+        out
+    )
     tokenizer.save_pretrained(out)
     state.result.groups, state.result.seconds = len(groups), time.time() - started
     return state.result
@@ -102,11 +118,15 @@ def rate(step: int, total: int, warmup: float) -> float:
 
 
 def _encoded(group: Group, tokenizer: Any, chat: ChatFormat, settings: RewardSettings) -> Row:
-    row, _ = encode_row(group.prompt, group.responses, tokenizer, chat, settings.max_length, torch.tensor(group.labels))
+    row, _ = encode_row(
+        group.prompt, group.responses, tokenizer, chat, settings.max_length, torch.tensor(group.labels)
+    )
     return row
 
 
-def _step(model: Any, optimizer: Any, accelerator: Any, rows: Sequence[Row], pad: int, settings: RewardSettings) -> float:
+def _step(
+    model: Any, optimizer: Any, accelerator: Any, rows: Sequence[Row], pad: int, settings: RewardSettings
+) -> float:
     """One optimiser step over a batch of groups, in forward passes of a bounded number of tokens."""
     total = 0.0
     for batch in token_batches(rows, settings.micro_tokens):
@@ -114,7 +134,9 @@ def _step(model: Any, optimizer: Any, accelerator: Any, rows: Sequence[Row], pad
             rewards = rewards_of(model, shared_batch(batch, pad))
         split = list(rewards.split([len(r.responses) for r in batch]))
         # Each group weighs the same whatever the number of passes.
-        loss = batch_loss(settings.loss, split, [r.key for r in batch], settings.centring) * (len(batch) / len(rows))
+        loss = batch_loss(settings.loss, split, [r.key for r in batch], settings.centring) * (
+            len(batch) / len(rows)
+        )
         accelerator.backward(loss)
         total += loss.item()
     accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
@@ -141,8 +163,16 @@ def evaluate(model: Any, rows: Sequence[Row], pad: int, settings: RewardSettings
 def _save(work: Path, model: Any, optimizer: Any, state: _State, best: Any) -> None:
     work.mkdir(parents=True, exist_ok=True)
     result = state.result
-    facts = {"step": state.step, "curve": result.curve, "best_step": result.best_step, "best_accuracy": result.best_accuracy}
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "facts": facts, "best": best}, work / "state.tmp")
+    facts = {
+        "step": state.step,
+        "curve": result.curve,
+        "best_step": result.best_step,
+        "best_accuracy": result.best_accuracy,
+    }
+    torch.save(
+        {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "facts": facts, "best": best},
+        work / "state.tmp",
+    )
     (work / "state.tmp").replace(work / "state.pt")
 
 

@@ -35,11 +35,15 @@ def encode(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> Tokens:
     """
     *before, last = [dict(m) for m in messages]
     if last["role"] != "assistant":
-        raise UserError(f"a training conversation ends with {last['role']!r}; its last message must be the assistant's")
+        raise UserError(
+            f"a training conversation ends with {last['role']!r}; its last message must be the assistant's"
+        )
     prompt = tokenizer.apply_chat_template(before, tokenize=False, add_generation_prompt=True)
     whole = tokenizer.apply_chat_template([*before, last], tokenize=False)
     if not whole.startswith(prompt):
-        raise UserError("the chat template writes the prompt otherwise when a response follows; loss on responses alone is impossible")
+        raise UserError(
+            "the chat template writes the prompt otherwise when a response follows; loss on responses alone is impossible"
+        )
     head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     tail = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
     return Tokens(head + tail, [IGNORE] * len(head) + list(tail))

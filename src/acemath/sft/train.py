@@ -41,7 +41,13 @@ class SftResult:
 
 
 def train_sft(
-    base: str | Path, chats: Sequence[Chat], out: Path, work: Path, settings: SftSettings, seed: int = 0, progress: Progress = quiet
+    base: str | Path,
+    chats: Sequence[Chat],
+    out: Path,
+    work: Path,
+    settings: SftSettings,
+    seed: int = 0,
+    progress: Progress = quiet,
 ) -> SftResult:
     """Train `base` on conversations; the model and tokenizer go into `out`.
 
@@ -51,7 +57,9 @@ def train_sft(
     source = resolve(base)
     tokenizer = AutoTokenizer.from_pretrained(source)
     if not tokenizer.chat_template:
-        raise UserError(f"model {str(base)!r} has no chat template; add one to its tokenizer (tokenizer.chat_template) before fine-tuning")
+        raise UserError(
+            f"model {str(base)!r} has no chat template; add one to its tokenizer (tokenizer.chat_template) before fine-tuning"
+        )
     if not chats:
         raise UserError("this stage's blend is empty; check its pools and counts in the recipe")
     rows = [encode(chat.messages, tokenizer) for chat in chats]
@@ -65,17 +73,44 @@ def train_sft(
     after = trainer.evaluate()["eval_loss"] if kept else None
     trainer.model.to(torch.bfloat16 if settings.bf16 else torch.float32).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    curve = [{k: float(v) for k, v in e.items() if k in ("step", "loss", "eval_loss", "learning_rate")} for e in trainer.state.log_history if "loss" in e or "eval_loss" in e]
+    curve = [
+        {k: float(v) for k, v in e.items() if k in ("step", "loss", "eval_loss", "learning_rate")}
+        for e in trainer.state.log_history
+        if "loss" in e or "eval_loss" in e
+    ]
     tokens = sum(len(r.ids) for r in rows[kept:])
     room = len(trainer.train_dataset) * max(len(e["input_ids"]) for e in trainer.train_dataset)
-    return SftResult(curve, before, after, tokens, sum(sum(x >= 0 for x in r.labels) for r in rows[kept:]), 1 - tokens / room, seconds)
+    return SftResult(
+        curve,
+        before,
+        after,
+        tokens,
+        sum(sum(x >= 0 for x in r.labels) for r in rows[kept:]),
+        1 - tokens / room,
+        seconds,
+    )
 
 
-def _trainer(source: str, tokenizer: Any, rows: list[Tokens], validation: list[Tokens], work: Path, settings: SftSettings, seed: int, progress: Progress) -> SFTTrainer:
+def _trainer(
+    source: str,
+    tokenizer: Any,
+    rows: list[Tokens],
+    validation: list[Tokens],
+    work: Path,
+    settings: SftSettings,
+    seed: int,
+    progress: Progress,
+) -> SFTTrainer:
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     if getattr(model.config, "pad_token_id", None) is None:
         model.config.pad_token_id = tokenizer.pad_token_id
-    examples = [as_example(b) for b in pack(rows, settings.max_length)] if settings.packing else [as_example([Tokens(r.ids[: settings.max_length], r.labels[: settings.max_length])]) for r in rows]
+    examples = (
+        [as_example(b) for b in pack(rows, settings.max_length)]
+        if settings.packing
+        else [
+            as_example([Tokens(r.ids[: settings.max_length], r.labels[: settings.max_length])]) for r in rows
+        ]
+    )
     micro = min(settings.micro_batch, settings.global_batch)
     accumulate = max(1, settings.global_batch // micro)
     steps = max(1, math.ceil(len(examples) / (micro * accumulate)) * settings.epochs)

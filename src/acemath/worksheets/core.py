@@ -133,7 +133,9 @@ class Pen:
         others = [v for v in among if v != value]
         return self.rng.choice(others) if others and self.rng.random() < 0.5 else misread(value, self.rng)
 
-    def calc(self, expression: str, value: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()) -> Number:
+    def calc(
+        self, expression: str, value: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()
+    ) -> Number:
         """Write `before expression=value after` and return the value, slipped if it is the time.
 
         `wrong` are results that this very step invites (a sum for a difference); others are made up.
@@ -144,7 +146,15 @@ class Pen:
         self.line(f"{before}{expression}={show(value)}{after}")
         return value
 
-    def step(self, expression: str, value: Number, skip: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()) -> Number:
+    def step(
+        self,
+        expression: str,
+        value: Number,
+        skip: Number,
+        before: str = "",
+        after: str = "",
+        wrong: Sequence[Number] = (),
+    ) -> Number:
         """As `calc`, but a slip may leave the step out: no line, and `skip` goes on in its place."""
         if self._slips("skip"):
             self._wrong = True
@@ -164,7 +174,9 @@ class Pen:
             return self.rng.choice(wrong)
         return right
 
-    def verify(self, expression: str, actual: Number, wanted: Number, before: str = "", after: str = "") -> None:
+    def verify(
+        self, expression: str, actual: Number, wanted: Number, before: str = "", after: str = ""
+    ) -> None:
         """Test a guess: write `expression=wanted`, which is false where the guess was wrong.
 
         A solver who wants the guess to be right writes what it should be, not what it is: the very slip
@@ -229,7 +241,9 @@ def work_right(question: Question, style: str, rng: random.Random) -> Work:
     question.work(pen)
     work = pen.done()
     if work.answer != question.answer:
-        raise AssertionError(f"family works out {work.answer!r}, its answer is {question.answer!r}: {question.text}")
+        raise AssertionError(
+            f"family works out {work.answer!r}, its answer is {question.answer!r}: {question.text}"
+        )
     return work
 
 

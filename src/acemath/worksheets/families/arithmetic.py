@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import random
 
-from acemath.worksheets.core import CannotCarry, Pen, Question
+from acemath.worksheets.core import Pen, Question
 from acemath.worksheets.registry import family
+
+
+def split_product(pen: Pen, a: int, b: int) -> tuple[str, int]:
+    """The last step of `a*b` and its value; a long product is worked in tens and ones before it."""
+    tens, ones = b // 10 * 10, b % 10
+    if b <= 12 or not ones:
+        return f"{a}*{b}", a * b
+    high, low = int(pen.calc(f"{a}*{tens}", a * tens)), int(pen.calc(f"{a}*{ones}", a * ones))
+    return f"{high}+{low}", high + low
 
 
 @family("chain-sum", "arithmetic")
@@ -14,15 +23,28 @@ def chain_sum(rng: random.Random, level: int) -> Question:
     top = (20, 50, 99, 300, 500)[level - 1]
     numbers = [rng.randint(2, top) for _ in range(2 + (level + 1) // 2)]
     signs = [rng.choice((1, -1)) for _ in numbers[1:]]
-    shown = str(numbers[0]) + "".join(f" {'+' if s > 0 else '-'} {n}" for s, n in zip(signs, numbers[1:], strict=True))
+    shown = str(numbers[0]) + "".join(
+        f" {'+' if s > 0 else '-'} {n}" for s, n in zip(signs, numbers[1:], strict=True)
+    )
     total = numbers[0] + sum(s * n for s, n in zip(signs, numbers[1:], strict=True))
-    text = rng.choice((f"What is {shown}?", f"Compute {shown}.", f"Work out the value of {shown}.", f"{shown} = ?"))
+    text = rng.choice(
+        (f"What is {shown}?", f"Compute {shown}.", f"Work out the value of {shown}.", f"{shown} = ?")
+    )
 
     def work(pen: Pen) -> None:
         at = pen.given(numbers[0])
         for sign, number in zip(signs, numbers[1:], strict=True):
             new = at + sign * number
-            at = int(pen.step(f"{at}{'+' if sign > 0 else '-'}{number}", new, at, pen.say("First " if at == numbers[0] else "Then "), "", (at - sign * number,)))
+            at = int(
+                pen.step(
+                    f"{at}{'+' if sign > 0 else '-'}{number}",
+                    new,
+                    at,
+                    pen.say("First " if at == numbers[0] else "Then "),
+                    "",
+                    (at - sign * number,),
+                )
+            )
         pen.answer(at)
 
     return Question(text, str(total), (*numbers, *signs), work)
@@ -58,12 +80,14 @@ def order_of_operations(rng: random.Random, level: int) -> Question:
     text = rng.choice((f"What is {shown}?", f"Find the value of {shown}.", f"Evaluate {shown}."))
 
     def work(pen: Pen) -> None:
-        x, y = pen.given(a, (b, c)), pen.given(b, (a, c))
         if inside:
+            x, y = pen.given(a, (b, c)), pen.given(b, (a, c))
             first = pen.calc(f"{x}+{y}", x + y, pen.say("The bracket first: "), "", (x * y,))
             pen.answer(pen.calc(f"{first}*{c}", first * c, pen.say("Then times: "), "", (first + c,)))
         else:
+            y = pen.given(b, (a, c))
             first = pen.calc(f"{y}*{c}", y * c, pen.say("The product first: "), "", (y + c,))
+            x = pen.given(a, (b, c))
             pen.answer(pen.calc(f"{x}+{first}", x + first, pen.say("Then the sum: "), "", (x * y + c,)))
 
     return Question(text, str(total), (a, b, c, inside), work)
@@ -88,12 +112,7 @@ def missing_factor(rng: random.Random, level: int) -> Question:
     def work(pen: Pen) -> None:
         (x,) = pen.guess(b, near)
         pen.line(pen.say(f"Try {x} and test it.", f"Try {x}."))
-        tens, ones = x // 10 * 10, x % 10
-        if tens and ones:
-            high = int(pen.calc(f"{a}*{tens}", a * tens))
-            pen.verify(f"{high}+{a * ones}", high + a * ones, p, pen.say("In all "))
-        else:
-            pen.verify(f"{a}*{x}", a * x, p)
+        pen.verify(*split_product(pen, a, x), p)
         pen.answer(x)
 
     return Question(text, str(b), (a, b), work)
@@ -105,18 +124,24 @@ def square_root(rng: random.Random, level: int) -> Question:
     n = rng.randint(3, (12, 20, 32, 48, 64)[level - 1])
     extra = rng.choice((0, 0, 1, -1, 2, 3))
     goal = n * n + extra * n
-    what = {0: f"times itself is {goal}", 1: f"times itself, plus the number, is {goal}", -1: f"times itself, minus the number, is {goal}"}
-    told = what.get(extra, f"times itself, plus {extra} times the number, is {goal}")
-    text = rng.choice((f"Which positive number {told}?", f"Find the positive number such that the number {told}.", f"A positive number {told}. Which one is it?"))
+    more = {0: "", 1: ", plus the number,", -1: ", minus the number,"}.get(extra, f", plus {extra} times it,")
+    text = rng.choice(
+        (
+            f"A positive number times itself{more} is {goal}. Which number is it?",
+            f"Find the positive number that times itself{more} gives {goal}.",
+            f"{goal} is a positive number times itself{more.removesuffix(',')}. Which number?",
+        )
+    )
     near = [n + d for d in (-4, -3, -2, -1, 1, 2, 3, 4) if n + d > 0]
 
     def work(pen: Pen) -> None:
         (x,) = pen.guess(n, near)
         pen.line(pen.say(f"Suppose it is {x}.", f"Try {x}."))
+        last, value = split_product(pen, x, x)
         if not extra:
-            pen.verify(f"{x}*{x}", x * x, goal)
+            pen.verify(last, value, goal)
         else:
-            square = int(pen.calc(f"{x}*{x}", x * x))
+            square = int(pen.calc(last, value))
             pen.verify(f"{square}{'+' if extra > 0 else '-'}{abs(extra) * x}", square + extra * x, goal)
         pen.answer(x)
 
@@ -150,8 +175,8 @@ def missing_digit(rng: random.Random, level: int) -> Question:
 @family("three-consecutive", "arithmetic", weight=1.5)
 def three_consecutive(rng: random.Random, level: int) -> Question:
     """Consecutive numbers with a given sum."""
-    count = 3 if level < 4 else rng.choice((3, 4, 5))
-    first = rng.randint(3, 20 * level)
+    count = rng.choice(((3,), (3, 4), (3, 4), (3, 4, 5), (3, 4, 5))[level - 1])
+    first = rng.randint(3, 30 + 30 * level)
     run = [first + i for i in range(count)]
     total = sum(run)
     names = {3: "Three", 4: "Four", 5: "Five"}[count]
@@ -177,25 +202,33 @@ def three_consecutive(rng: random.Random, level: int) -> Question:
 
 @family("digit-sum-number", "arithmetic", held_out=True)
 def digit_sum_number(rng: random.Random, level: int) -> Question:
-    """A two-digit number known by the sum and the difference of its digits."""
-    tens = rng.randint(2, 9)
-    ones = rng.randint(0, tens - 1)
-    s, d = tens + ones, tens - ones
+    """A number known by the sum of its digits and the difference of the outer two."""
+    first = rng.randint(2, 9)
+    last = rng.randint(0, first - 1)
+    middle = rng.randint(0, (0, 3, 5, 7, 9)[level - 1]) if level > 1 else None
+    s, d = first + (middle or 0) + last, first - last
+    shape = "a two-digit number" if middle is None else f"a three-digit number with {middle} in the middle"
     text = rng.choice(
         (
-            f"The digits of a two-digit number add up to {s}; the tens digit is {d} more than the ones digit. Find the number.",
-            f"A number has two digits with sum {s}, and its first digit is larger by {d}. Which number is it?",
-            f"Two digits have sum {s} and the first is {d} larger than the second. What number do they form?",
+            f"The digits of {shape} add up to {s}; the first is {d} more than the last. Find the number.",
+            f"Find {shape} whose digits have sum {s}, the first being larger than the last by {d}.",
+            f"The digit sum is {s} and the first digit is {d} above the last: find {shape} like this.",
         )
     )
+    near = [(x, first + last - x) for x in range(max(1, first + last - 9), min(9, first + last) + 1)]
+    near += [(x, x - d) for x in range(max(1, d), 10)]
 
     def work(pen: Pen) -> None:
-        if (s + d) % 2:
-            raise CannotCarry("digits")
-        x, y = pen.guess((tens, ones), [(a, s - a) for a in range(max(1, s - 9), min(9, s) + 1)])
-        pen.line(pen.say(f"Try the digits {x} and {y}.", f"Try {x} and {y}."))
-        pen.verify(f"{x}+{y}", x + y, s)
+        x, y = pen.guess((first, last), near)
+        pen.line(pen.say(f"Try the first digit {x} and the last {y}.", f"Try {x} and {y}."))
         pen.verify(f"{x}-{y}", x - y, d)
-        pen.answer(10 * x + y)
+        if middle is None:
+            pen.verify(f"{x}+{y}", x + y, s)
+            pen.answer(10 * x + y)
+        else:
+            outer = int(pen.calc(f"{x}+{y}", x + y))
+            pen.verify(f"{outer}+{middle}", outer + middle, s)
+            pen.answer(100 * x + 10 * middle + y)
 
-    return Question(text, str(10 * tens + ones), (tens, ones), work)
+    number = 10 * first + last if middle is None else 100 * first + 10 * middle + last
+    return Question(text, str(number), (first, middle, last), work)

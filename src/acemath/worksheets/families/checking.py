@@ -24,7 +24,13 @@ def find_wrong_line(rng: random.Random, level: int) -> Question:
     work = wrong or work_right(question, style, rng)
     first = work.first_wrong or 0
     shown = "\n".join(f"{i}: {line}" for i, line in enumerate(work.lines, 1))
-    asked = rng.choice(("Which line is the first wrong one? 0 if none.", "Find the first wrong line, or say 0.", "Is it right? Give the first wrong line or 0."))
+    asked = rng.choice(
+        (
+            "Which line is the first wrong one? 0 if none.",
+            "Find the first wrong line, or say 0.",
+            "Is it right? Give the first wrong line or 0.",
+        )
+    )
     text = f"{question.text}\n{shown}\n{asked}"
 
     def check(pen: Pen) -> None:
@@ -44,12 +50,18 @@ def is_it_right(rng: random.Random, level: int) -> Question:
     style = rng.choice(STYLES)
     wrong = work_wrong(question, style, rng) if rng.random() < 0.5 else None
     work = wrong or work_right(question, style, rng)
-    text = f"{question.text}\n{work.text}\n" + rng.choice(("Is this solution right?", "Is that right? yes or no.", "Check it: is the answer right?"))
+    text = f"{question.text}\n{work.text}\n" + rng.choice(
+        ("Is this solution right?", "Is that right? yes or no.", "Check it: is the answer right?")
+    )
     right = "no" if wrong else "yes"
 
     def check(pen: Pen) -> None:
         number = pen.given(1 if wrong else 0, (0, 1))
-        pen.line(pen.say("The work is wrong." if number else "The work is right.", "wrong." if number else "right."))
+        pen.line(
+            pen.say(
+                "The work is wrong." if number else "The work is right.", "wrong." if number else "right."
+            )
+        )
         pen.answer("no" if number else "yes")
 
     return Question(text, right, (inner.name, *question.key, work.text), check)

@@ -10,7 +10,13 @@ from acemath.worksheets.registry import family
 
 def _asked(rng: random.Random, program: str) -> str:
     """A program with the question what it prints."""
-    return rng.choice((f"What does this program print?\n{program}", f"{program}\nWhat is printed?", f"Trace the program and give its output.\n{program}"))
+    return rng.choice(
+        (
+            f"What does this program print?\n{program}",
+            f"{program}\nWhat is printed?",
+            f"Trace the program and give its output.\n{program}",
+        )
+    )
 
 
 @family("loop-add", "code")
@@ -91,7 +97,10 @@ def list_index(rng: random.Random, level: int) -> Question:
 @family("string-length", "code")
 def string_length(rng: random.Random, level: int) -> Question:
     """The length of a repeated or joined string."""
-    a, b = "".join(rng.choices("abcxyz", k=rng.randint(1, 4))), "".join(rng.choices("abcxyz", k=rng.randint(1, 3)))
+    a, b = (
+        "".join(rng.choices("abcxyz", k=rng.randint(1, 4))),
+        "".join(rng.choices("abcxyz", k=rng.randint(1, 3))),
+    )
     n = rng.randint(2, 4 + 3 * level)
     program = f's = "{a}" * {n} + "{b}"\nprint(len(s))'
 
@@ -126,7 +135,13 @@ def find_input(rng: random.Random, level: int) -> Question:
     x, a, b = rng.randint(2, 5 + 6 * level), rng.randint(1, 5), rng.randint(1, 9 * level)
     out = x * (x + a) + b
     program = f"print(n * (n + {a}) + {b})"
-    text = rng.choice((f"For which positive n does this print {out}?\n{program}", f"{program}\nWhich positive n makes it print {out}?", f"Find the positive n for which the output is {out}.\n{program}"))
+    text = rng.choice(
+        (
+            f"For which positive n does this print {out}?\n{program}",
+            f"{program}\nWhich positive n makes it print {out}?",
+            f"Find the positive n for which the output is {out}.\n{program}",
+        )
+    )
 
     def work(pen: Pen) -> None:
         (n,) = pen.guess(x, [x + d for d in (-3, -2, -1, 1, 2, 3) if x + d > 0])

@@ -20,7 +20,13 @@ def outfits(rng: random.Random, level: int) -> Question:
     total = a * b * (c if three else 1) - banned
     items = f"{a} shirts, {b} hats and {c} coats" if three else f"{a} shirts and {b} hats"
     rule = f" except {banned} that look bad" if banned else ""
-    text = rng.choice((f"{name} has {items}. How many outfits are there{rule}?", f"With {items}, how many outfits can {name} wear{rule}?", f"How many outfits can be made of {items}{rule}?"))
+    text = rng.choice(
+        (
+            f"{name} has {items}. How many outfits are there{rule}?",
+            f"With {items}, how many outfits can {name} wear{rule}?",
+            f"How many outfits can be made of {items}{rule}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         x = pen.given(a, (b, c))
@@ -38,10 +44,16 @@ def outfits(rng: random.Random, level: int) -> Question:
 def choose_two(rng: random.Random, level: int) -> Question:
     """Pairs, or teams of three, out of a group."""
     n = rng.randint(4, (8, 12, 19, 29, 40)[level - 1])
-    three = 2 < level and n < 15 and rng.random() < 0.4
+    three = level > 2 and n < 15 and rng.random() < 0.4
     size = "three" if three else "two"
     name = rng.choice(NAMES)
-    text = rng.choice((f"In how many ways can {name} choose {size} of {n} books?", f"How many groups of {size} are there among {n} children?", f"{n} cards lie on a table. How many ways to pick {size} of them?"))
+    text = rng.choice(
+        (
+            f"In how many ways can {name} choose {size} of {n} books?",
+            f"How many groups of {size} are there among {n} children?",
+            f"{n} cards lie on a table. How many ways to pick {size} of them?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         m = pen.given(n)
@@ -49,7 +61,14 @@ def choose_two(rng: random.Random, level: int) -> Question:
         if three:
             ordered = pen.step(f"{ordered}*{m - 2}", ordered * (m - 2), ordered)
         divisor = 6 if three else 2
-        pen.answer(pen.step(f"{ordered}/{divisor}", exact_div(ordered, divisor), ordered, pen.say("Order does not matter: ")))
+        pen.answer(
+            pen.step(
+                f"{ordered}/{divisor}",
+                exact_div(ordered, divisor),
+                ordered,
+                pen.say("Order does not matter: "),
+            )
+        )
 
     return Question(text, str(comb(n, 3 if three else 2)), (n, three), work)
 
@@ -57,14 +76,24 @@ def choose_two(rng: random.Random, level: int) -> Question:
 @family("draw-chance", "counting")
 def draw_chance(rng: random.Random, level: int) -> Question:
     """The chance of drawing a colour, or of not drawing it."""
-    red, blue, green = rng.randint(1, 3 + 3 * level), rng.randint(1, 3 + 3 * level), rng.randint(1, 3 + 2 * level)
+    red, blue, green = (
+        rng.randint(1, 3 + 3 * level),
+        rng.randint(1, 3 + 3 * level),
+        rng.randint(1, 3 + 2 * level),
+    )
     kinds = level > 2
     total = red + blue + (green if kinds else 0)
     no = rng.random() < 0.4
     value = Fraction(total - red if no else red, total)
     balls = f"{red} red, {blue} blue and {green} green balls" if kinds else f"{red} red and {blue} blue balls"
     asked = "is not red" if no else "is red"
-    text = rng.choice((f"A bag holds {balls}. What is the probability that a ball {asked}?", f"From {balls} one is drawn. Find the chance that it {asked}.", f"Of {balls} one is picked. With what probability it {asked}?"))
+    text = rng.choice(
+        (
+            f"A bag holds {balls}. How likely is it that one ball {asked}?",
+            f"From {balls} one is drawn. Find the chance that it {asked}.",
+            f"Of {balls} one is picked. With what probability it {asked}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         all_balls = int(pen.calc(f"{red}+{blue}", red + blue, pen.say("Balls: ")))
@@ -87,9 +116,17 @@ def handshakes(rng: random.Random, level: int) -> Question:
     pairs = n * (n - 1) // 2 if half else n * (n - 1)
     what = "handshakes" if half else "letters"
     text = rng.choice(
-        (f"After a party {pairs} handshakes were counted, one for each pair. How many guests came?", f"{pairs} games are played when each team meets each other once. How many teams?", f"How many people make {pairs} different pairs?")
+        (
+            f"{pairs} handshakes, one for each pair: how many guests?",
+            f"{pairs} games let each team meet each other once. How many teams?",
+            f"How many people make {pairs} different pairs?",
+        )
         if half
-        else (f"Each child writes a letter to each other child: {pairs} letters. How many children?", f"{pairs} letters go between friends, one from each to each other. How many friends?", f"How many people send {pairs} letters if each writes to all others?")
+        else (
+            f"Each child writes to each other: {pairs} letters. How many children?",
+            f"{pairs} letters go between all friends both ways. How many friends?",
+            f"How many people send {pairs} letters if each writes to all others?",
+        )
     )
 
     def work(pen: Pen) -> None:
@@ -112,7 +149,13 @@ def red_balls(rng: random.Random, level: int) -> Question:
     num = rng.randint(1, den - 1)
     unit = rng.randint(2, 4 + 4 * level)
     blue, red = (den - num) * unit, num * unit
-    text = rng.choice((f"A bag has {blue} blue balls and some red ones. Red has chance {num}/{den}. How many are red?", f"With {blue} blue balls in a bag, red is drawn with probability {num}/{den}. Find the number of red balls.", f"How many red balls must join {blue} blue ones so that red has probability {num}/{den}?"))
+    text = rng.choice(
+        (
+            f"{blue} balls are blue, the rest red. Red has chance {num}/{den}. How many red?",
+            f"With {blue} blue balls red has probability {num}/{den}. Find the red balls.",
+            f"How many red balls join {blue} blue ones so that red has chance {num}/{den}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         (r,) = pen.guess(red, [red + d for d in (-4, -3, -2, -1, 1, 2, 3, 4, num, -num) if red + d > 0])
@@ -132,11 +175,19 @@ def rows_of_seats(rng: random.Random, level: int) -> Question:
     last = first + n - 1
     total = (first + last) * n // 2
     name = rng.choice(NAMES)
-    text = rng.choice((f"{name} stacks {total} cups; the first row has {first} and each next row one more. How many rows?", f"Row one has {first} seats, each row one more than the last: {total} seats in all. How many rows?", f"In {total} stones laid by {name} the first row has {first}, the next one more, and so on. Find the number of rows."))
+    text = rng.choice(
+        (
+            f"{name} stacks {total} cups: {first} in the first row, then one more each. How many rows?",
+            f"Rows grow by one seat from {first}; {name} counts {total} seats. How many rows?",
+            f"Of {total} stones {name} lays {first} first, then one more each row. How many rows?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         (m,) = pen.guess(n, [n + d for d in (-3, -2, -1, 1, 2, 3) if n + d > 1])
-        end = int(pen.calc(f"{first}+{m}-1", first + m - 1, pen.say(f"Try {m} rows. The last has ", f"Try {m}. ")))
+        end = int(
+            pen.calc(f"{first}+{m}-1", first + m - 1, pen.say(f"Try {m} rows. The last has ", f"Try {m}. "))
+        )
         both = int(pen.calc(f"{first}+{end}", first + end))
         product = int(pen.calc(f"{both}*{m}", both * m))
         pen.verify(f"{product}/2", exact_div(product, 2), total)
@@ -151,7 +202,13 @@ def arrangements(rng: random.Random, level: int) -> Question:
     n = rng.randint(4, 6 + 3 * level)
     three = level > 1
     places = "first, second and third" if three else "first and second"
-    text = rng.choice((f"{n} runners race. In how many ways can {places} place be won?", f"How many results for {places} place can a race of {n} have?", f"Of {n} players, in how many ways can {places} prize be given?"))
+    text = rng.choice(
+        (
+            f"{n} runners race. In how many ways can {places} place be won?",
+            f"How many results for {places} place can a race of {n} have?",
+            f"Of {n} players, in how many ways can {places} prize be given?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         m = pen.given(n)

@@ -6,7 +6,8 @@ import random
 from fractions import Fraction
 from math import gcd
 
-from acemath.worksheets.core import CannotCarry, Pen, Question, boxed, exact_div
+from acemath.worksheets.core import Pen, Question, boxed, exact_div
+from acemath.worksheets.products import calc_product, verify_product
 from acemath.worksheets.registry import family
 from acemath.worksheets.words import NAMES, THINGS
 
@@ -18,30 +19,37 @@ def fraction_sum(rng: random.Random, level: int) -> Question:
     b, d = rng.randint(2, top), rng.randint(2, top)
     a, c = rng.randint(1, b - 1), rng.randint(1, d - 1)
     sign = 1 if level < 3 or a * d <= c * b else rng.choice((1, -1))
-    value = Fraction(a, b) + sign * Fraction(c, d)
     mark = "+" if sign > 0 else "-"
-    text = rng.choice((f"What is {a}/{b} {mark} {c}/{d}?", f"Compute {a}/{b} {mark} {c}/{d} as a fraction.", f"Work out {a}/{b} {mark} {c}/{d}."))
+    value = Fraction(a, b) + sign * Fraction(c, d)
+    text = rng.choice(
+        (
+            f"What is {a}/{b} {mark} {c}/{d}?",
+            f"Compute {a}/{b} {mark} {c}/{d} as a fraction.",
+            f"Work out {a}/{b} {mark} {c}/{d}.",
+        )
+    )
 
     def work(pen: Pen) -> None:
-        if value == 0:
-            raise CannotCarry("zero")
         common = b * d // gcd(b, d)
-        p = int(pen.calc(f"{a}*{common // b}", a * (common // b), pen.say(f"Over {common}: ", f"/{common}: ")))
+        p = int(
+            pen.calc(f"{a}*{common // b}", a * (common // b), pen.say(f"Over {common}: ", f"/{common}: "))
+        )
         q = int(pen.calc(f"{c}*{common // d}", c * (common // d), pen.say("and ")))
         top_line = int(pen.calc(f"{p}{mark}{q}", p + sign * q, "", "", (p - sign * q,)))
         result = Fraction(top_line, common)
-        if result.denominator != common and result.denominator != 1:
+        if result.denominator != common:
             pen.line(f"{top_line}/{common}={result}")
         pen.answer(result)
 
-    return Question(text, boxed(value) if value.denominator != 1 else str(value), (a, b, c, d, sign), work)
+    terms = ((a, b), (c, d)) if sign < 0 else tuple(sorted(((a, b), (c, d))))
+    return Question(text, boxed(value), (*terms, sign), work)
 
 
 @family("fraction-of", "fractions")
 def fraction_of(rng: random.Random, level: int) -> Question:
     """A fraction of a number of things."""
     b = rng.randint(2, (4, 6, 8, 9, 12)[level - 1])
-    a, part = rng.randint(1, b - 1) if b > 2 else 1, rng.randint(2, (9, 12, 20, 40, 70)[level - 1])
+    a, part = rng.randint(1, b - 1), rng.randint(2, (9, 12, 20, 40, 70)[level - 1])
     whole, name, thing = b * part, rng.choice(NAMES), rng.choice(THINGS)
     ask_rest = rng.random() < 0.5
     result = whole - a * part if ask_rest else a * part
@@ -50,7 +58,7 @@ def fraction_of(rng: random.Random, level: int) -> Question:
         (
             f"{name} gives away {a}/{b} of {whole} {thing}. {question}",
             f"Of {whole} {thing} {name} gives {a}/{b} away. {question}",
-            f"There are {whole} {thing}, and {a}/{b} of them are given to {name}. {question}",
+            f"There are {whole} {thing}. {name} gives {a}/{b} away. {question}",
         )
     )
 
@@ -63,38 +71,56 @@ def fraction_of(rng: random.Random, level: int) -> Question:
     return Question(text, str(result), (a, b, whole, ask_rest), work)
 
 
+RATES = ((10, 20, 25, 50), (5, 10, 20, 75), (5, 15, 25, 30), (15, 35, 40, 60), (12, 35, 45, 65))  # by level
+PERCENT_TEXTS = {
+    "of": ("What is {r}% of {w}?", "Find {r}% of {w}.", "How much is {r}% of {w}?"),
+    "rise": (
+        "A price of {w} rises by {r}%. What is it now?",
+        "{w} is increased by {r}%. Find the result.",
+        "What is {w} after a rise of {r}%?",
+    ),
+    "cut": (
+        "A price of {w} falls by {r}%. What is it now?",
+        "{w} is reduced by {r}%. Find the result.",
+        "What is {w} after a cut of {r}%?",
+    ),
+}
+
+
 @family("percent-of", "fractions")
 def percent_of(rng: random.Random, level: int) -> Question:
-    """A percentage of a number, or the number after a rise or a cut."""
-    rate = rng.choice(((10, 50), (10, 20, 50), (5, 20, 25, 30), (15, 35, 40, 60), (12, 35, 45, 65))[level - 1])
-    whole = rng.randint(1, 10 * level) * 100 // gcd(rate, 100) if level < 3 else rng.randint(2, 20 * level) * (100 // gcd(rate, 100))
-    kind = rng.choice(("of", "rise", "cut"))
-    part = whole * rate // 100
-    result = {"of": part, "rise": whole + part, "cut": whole - part}[kind]
-    text = {
-        "of": (f"What is {rate}% of {whole}?", f"Find {rate}% of {whole}.", f"How much is {rate}% of {whole}?"),
-        "rise": (f"A price of {whole} rises by {rate}%. What is it now?", f"{whole} is increased by {rate}%. Find the result.", f"What is {whole} after a rise of {rate}%?"),
-        "cut": (f"A price of {whole} falls by {rate}%. What is it now?", f"{whole} is reduced by {rate}%. Find the result.", f"What is {whole} after a cut of {rate}%?"),
-    }[kind]
+    """A percentage of a number, or the number after a rise or a cut, by way of a small percentage."""
+    rate = rng.choice(RATES[level - 1])
+    small = gcd(rate, 100)  # so many percent are one part
+    parts, pieces = 100 // small, rate // small
+    whole = parts * rng.randint(1, (10, 16, 20, 30, 40)[level - 1])
+    kind = rng.choice(tuple(PERCENT_TEXTS))
+    share = whole // parts * pieces
+    result = {"of": share, "rise": whole + share, "cut": whole - share}[kind]
+    text = rng.choice(PERCENT_TEXTS[kind]).format(r=rate, w=whole)
 
     def work(pen: Pen) -> None:
-        w, r = pen.given(whole), pen.given(rate)
-        product = pen.calc(f"{w}*{r}", w * r)
-        share = pen.calc(f"{product}/100", exact_div(product, 100), pen.say("The percentage is "))
-        if kind == "of":
-            pen.answer(share)
-        elif kind == "rise":
-            pen.answer(pen.step(f"{w}+{share}", w + share, share, pen.say("Now "), "", (w - share,)))
+        w = pen.given(whole)
+        one = int(pen.calc(f"{w}/{parts}", exact_div(w, parts), pen.say(f"{small}% is ")))
+        some = one
+        if pieces > 1:
+            r = pen.given(rate, RATES[level - 1])
+            times = int(pen.calc(f"{r}/{small}", exact_div(r, small)))
+            some = calc_product(pen, one, times, pen.say(f"{r}% is "))
+        if kind == "rise":
+            pen.answer(pen.step(f"{w}+{some}", w + some, some, pen.say("Now "), "", (w - some,)))
+        elif kind == "cut":
+            pen.answer(pen.step(f"{w}-{some}", w - some, some, pen.say("Now "), "", (w + some,)))
         else:
-            pen.answer(pen.step(f"{w}-{share}", w - share, share, pen.say("Now "), "", (w + share,)))
+            pen.answer(some)
 
-    return Question(rng.choice(text), str(result), (rate, whole, kind), work)
+    return Question(text, str(result), (rate, whole, kind), work)
 
 
 @family("find-whole", "fractions", weight=2.5)
 def find_whole(rng: random.Random, level: int) -> Question:
     """The number of which a fraction is known: tried, then checked."""
-    b = rng.randint(3, (5, 6, 8, 9, 12)[level - 1])
+    b = rng.randint(3, (6, 7, 8, 9, 12)[level - 1])
     a, unit = rng.randint(2, b - 1), rng.randint(2, (8, 12, 16, 24, 32)[level - 1])
     whole, part = b * unit, a * unit
     text = rng.choice(
@@ -118,46 +144,60 @@ def find_whole(rng: random.Random, level: int) -> Question:
 @family("lowest-terms", "fractions", weight=2.0)
 def lowest_terms(rng: random.Random, level: int) -> Question:
     """A fraction in lowest terms: the common factor is found, then checked."""
-    while True:
-        p, q = rng.randint(1, 4 + 2 * level), rng.randint(2, 5 + 2 * level)
-        if p < q and gcd(p, q) == 1:
-            break
-    f = rng.randint(2, (5, 8, 12, 16, 19)[level - 1])
-    text = rng.choice((f"Write {p * f}/{q * f} in lowest terms.", f"Simplify the fraction {p * f}/{q * f}.", f"What is {p * f}/{q * f} in simplest form?"))
-    near = [(a, b) for a in range(max(1, p - 1), p + 2) for b in range(max(2, q - 2), q + 3) if a < b and gcd(a, b) == 1]
+    top = (7, 9, 10, 10, 10)[level - 1]
+    p, q = rng.choice([(p, q) for q in range(2, top + 1) for p in range(1, q) if gcd(p, q) == 1])
+    f = rng.randint(2, (6, 8, 12, 16, 19)[level - 1])
+    n, m = p * f, q * f
+    text = rng.choice(
+        (
+            f"Write {n}/{m} in lowest terms.",
+            f"Simplify the fraction {n}/{m}.",
+            f"What is {n}/{m} in simplest form?",
+        )
+    )
+    off = [(a, b, f) for a in (p - 1, p, p + 1) for b in range(q - 2, q + 3)]
+    off += [(n // g, m // g, g) for g in range(max(2, f - 2), f + 3)]
+    near = [(a, b, g) for a, b, g in off if 0 < a < b and gcd(a, b) == 1 and a * q != b * p]
 
     def work(pen: Pen) -> None:
-        a, b = pen.guess((p, q), near)
-        pen.line(pen.say(f"Divide both by {f}: {a} and {b}.", f"By {f}: {a} and {b}."))
-        pen.verify(f"{a}*{f}", a * f, p * f)
-        pen.verify(f"{b}*{f}", b * f, q * f)
-        pen.answer(f"\\frac{{{a}}}{{{b}}}")
+        a, b, g = pen.guess((p, q, f), near)
+        pen.line(pen.say(f"Divide both by {g}: {a} and {b}.", f"By {g}: {a} and {b}."))
+        verify_product(pen, a, g, n)
+        verify_product(pen, b, g, m)
+        pen.answer(Fraction(a, b))
 
-    return Question(text, f"\\frac{{{p}}}{{{q}}}", (p, q, f), work)
+    return Question(text, boxed(Fraction(p, q)), (p, q, f), work)
 
 
 @family("find-percent", "fractions", weight=2.0)
 def find_percent(rng: random.Random, level: int) -> Question:
-    """Which percentage one number is of another."""
-    step = (25, 10, 5, 5, 4)[level - 1]
-    rate = step * rng.randint(1, 100 // step - 1)
-    base = 100 // gcd(rate, 100)
-    whole = base * rng.randint(1, 5 + 5 * level)
-    part = whole * rate // 100
-    text = rng.choice((f"{part} is what percent of {whole}?", f"What percentage of {whole} is {part}?", f"How many percent of {whole} are {part}?"))
+    """Which percentage one number is of another: tried, then checked by way of a small percentage."""
+    step = (20, 10, 5, 5, 4)[level - 1]
+    parts, pieces = 100 // step, rng.randint(1, 100 // step - 1)
+    one = rng.randint(2, (16, 16, 16, 24, 30)[level - 1])
+    whole, part, rate = one * parts, one * pieces, step * pieces
+    text = rng.choice(
+        (
+            f"{part} is what percent of {whole}?",
+            f"What percentage of {whole} is {part}?",
+            f"How many percent of {whole} are {part}?",
+        )
+    )
+    near = [step * k for k in range(max(1, pieces - 4), min(parts - 1, pieces + 4) + 1) if k != pieces]
 
     def work(pen: Pen) -> None:
-        (r,) = pen.guess(rate, [rate + step * d for d in (-4, -3, -2, -1, 1, 2, 3, 4) if 0 < rate + step * d < 100])
+        (r,) = pen.guess(rate, near)
         pen.line(pen.say(f"Try {r} percent.", f"Try {r}."))
-        product = int(pen.calc(f"{whole}*{r}", whole * r))
-        pen.verify(f"{product}/100", Fraction(product, 100), part)
+        small = int(pen.calc(f"{whole}/{parts}", one, pen.say(f"{step}% is ")))
+        times = int(pen.calc(f"{r}/{step}", r // step))
+        verify_product(pen, small, times, part)
         pen.answer(r)
 
     return Question(text, str(rate), (rate, whole), work)
 
 
-@family("decimal-sum", "fractions", held_out=True)
-def decimal_sum(rng: random.Random, level: int) -> Question:
+@family("tenths-twice", "fractions", held_out=True)
+def tenths_twice(rng: random.Random, level: int) -> Question:
     """Tenths of a number taken away and the rest doubled."""
     part = rng.randint(2, 8 * level)
     whole, tenths = 10 * part, rng.randint(2, 8)

@@ -19,7 +19,13 @@ def sort_numbers(rng: random.Random, level: int) -> Question:
     order = sorted(items, reverse=down)
     what = "largest to smallest" if down else "smallest to largest"
     shown = ", ".join(map(str, items))
-    text = rng.choice((f"Sort {shown} from {what}.", f"Put {shown} in order from {what}.", f"{shown}: write them from {what}."))
+    text = rng.choice(
+        (
+            f"Sort {shown} from {what}.",
+            f"Put {shown} in order from {what}.",
+            f"{shown}: write them from {what}.",
+        )
+    )
 
     def work(pen: Pen) -> None:
         done = [pen.given(order[0], order), *order[1:]]
@@ -37,7 +43,13 @@ def reverse_word(rng: random.Random, level: int) -> Question:
     letters = rng.sample("abcdefghiklmnoprstu", 2 + level)
     word = " ".join(letters)
     back = letters[::-1]
-    text = rng.choice((f"Write these letters backwards: {word}", f"Reverse the order of {word}", f"What is {word} read from the end?"))
+    text = rng.choice(
+        (
+            f"Write these letters backwards: {word}",
+            f"Reverse the order of {word}",
+            f"What is {word} read from the end?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         at = pen.given(0, range(1, len(back)))
@@ -57,7 +69,13 @@ def count_items(rng: random.Random, level: int) -> Question:
     items = [rng.choice(kinds) for _ in range(3 + level)]
     asked = rng.choice(items)
     shown = " ".join(items)
-    text = rng.choice((f"How many times is {asked} in this list: {shown}?", f"Count {asked}: {shown}", f"In {shown}, how often does {asked} come?"))
+    text = rng.choice(
+        (
+            f"How many times is {asked} in this list: {shown}?",
+            f"Count {asked}: {shown}",
+            f"In {shown}, how often does {asked} come?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         count = 0
@@ -73,7 +91,13 @@ def count_items(rng: random.Random, level: int) -> Question:
 def weekday(rng: random.Random, level: int) -> Question:
     """The day of the week some days on."""
     day, on = rng.randrange(7), rng.randint(2, (6, 13, 20, 40, 70)[level - 1])
-    text = rng.choice((f"Today is {_DAYS[day]}. What day is it in {on} days?", f"If it is {_DAYS[day]} now, which day comes {on} days later?", f"{on} days after {_DAYS[day]} is which day?"))
+    text = rng.choice(
+        (
+            f"Today is {_DAYS[day]}. What day is it in {on} days?",
+            f"If it is {_DAYS[day]} now, which day comes {on} days later?",
+            f"{on} days after {_DAYS[day]} is which day?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         n = pen.given(on)
@@ -87,9 +111,24 @@ def weekday(rng: random.Random, level: int) -> Question:
 @family("units", "general")
 def units(rng: random.Random, level: int) -> Question:
     """A length, time or weight in a smaller unit."""
-    big, small, factor = rng.choice((("hours", "minutes", 60), ("feet", "inches", 12), ("weeks", "days", 7), ("days", "hours", 24), ("meters", "centimeters", 100), ("minutes", "seconds", 60))[: 2 + level])
+    big, small, factor = rng.choice(
+        (
+            ("hours", "minutes", 60),
+            ("feet", "inches", 12),
+            ("weeks", "days", 7),
+            ("days", "hours", 24),
+            ("meters", "centimeters", 100),
+            ("minutes", "seconds", 60),
+        )[: 2 + level]
+    )
     a, b = rng.randint(2, 3 + 3 * level), rng.randint(1, factor - 1)
-    text = rng.choice((f"How many {small} are {a} {big} and {b} {small}?", f"Write {a} {big} and {b} {small} in {small}.", f"{a} {big} and {b} {small}: how many {small} in all?"))
+    text = rng.choice(
+        (
+            f"How many {small} are {a} {big} and {b} {small}?",
+            f"Write {a} {big} and {b} {small} in {small}.",
+            f"{a} {big} and {b} {small}: how many {small} in all?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         n = pen.given(a, (b,))
@@ -107,7 +146,13 @@ def compare(rng: random.Random, level: int) -> Question:
     thing = rng.choice(THINGS)
     told = ", ".join(f"{n} has {v}" for n, v in zip(names, values, strict=True))
     high, low = max(values), min(values)
-    text = rng.choice((f"{told} {thing}. How many more has the first than the last in order?", f"Of {thing}, {told}. What is the difference of most and least?", f"{told} {thing}. How much more is the most than the least?"))
+    text = rng.choice(
+        (
+            f"{told} {thing}. How many more has the first than the last in order?",
+            f"Of {thing}, {told}. What is the difference of most and least?",
+            f"{told} {thing}. How much more is the most than the least?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         most, least = pen.given(high, values), pen.given(low, values)
@@ -123,7 +168,13 @@ def alphabet(rng: random.Random, level: int) -> Question:
     names = rng.sample(NAMES, min(6, 2 + level))
     order = sorted(names)
     shown = ", ".join(names)
-    text = rng.choice((f"Put {shown} in alphabetical order.", f"Sort the names {shown} by alphabet.", f"{shown}: write the names from A to Z."))
+    text = rng.choice(
+        (
+            f"Put {shown} in alphabetical order.",
+            f"Sort the names {shown} by alphabet.",
+            f"{shown}: write the names from A to Z.",
+        )
+    )
 
     def work(pen: Pen) -> None:
         first = pen.given(0, range(1, len(order)))

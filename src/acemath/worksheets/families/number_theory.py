@@ -38,10 +38,16 @@ def divisor_pair(rng: random.Random, level: int) -> Question:
 def remainder(rng: random.Random, level: int) -> Question:
     """The remainder of a division, or of a sum or product."""
     m, a = rng.randint(3, (5, 7, 9, 12, 15)[level - 1]), rng.randint(10, (40, 90, 150, 250, 400)[level - 1])
-    text = rng.choice((f"What is the remainder when {a} is divided by {m}?", f"Find the remainder of {a} divided by {m}.", f"{a} divided by {m} leaves what remainder?"))
+    text = rng.choice(
+        (
+            f"What is the remainder when {a} is divided by {m}?",
+            f"Find the remainder of {a} divided by {m}.",
+            f"{a} divided by {m} leaves what remainder?",
+        )
+    )
 
     def work(pen: Pen) -> None:
-        x = pen.given(a)
+        x = a
         times = x // m
         near = pen.calc(f"{m}*{times}", m * times, pen.say(f"The largest multiple of {m} is "))
         pen.answer(pen.calc(f"{x}-{near}", x - near, pen.say("The rest is ")))
@@ -55,7 +61,13 @@ def greatest_common(rng: random.Random, level: int) -> Question:
     g = rng.randint(1, 3 + 3 * level)
     a, b = g * rng.randint(3, 6 + 4 * level), g * rng.randint(2, 5 + 2 * level)
     a, b = max(a, b) + (g if a == b else 0), min(a, b)
-    text = rng.choice((f"What is the greatest common divisor of {a} and {b}?", f"Find the greatest common divisor of {b} and {a}.", f"Which is the largest number that divides both {a} and {b}?"))
+    text = rng.choice(
+        (
+            f"What is the greatest common divisor of {a} and {b}?",
+            f"Find the greatest common divisor of {b} and {a}.",
+            f"Which is the largest number that divides both {a} and {b}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         x, y = pen.given(a), b
@@ -77,10 +89,18 @@ def greatest_common(rng: random.Random, level: int) -> Question:
 @family("two-remainders", "number-theory", weight=2.5)
 def two_remainders(rng: random.Random, level: int) -> Question:
     """The smallest number with two given remainders."""
-    m, n = rng.choice(((2, 5), (3, 4), (3, 5), (4, 5), (5, 6), (5, 7), (4, 9), (7, 8), (5, 9), (7, 9))[: 2 * level])
+    m, n = rng.choice(
+        ((2, 5), (3, 4), (3, 5), (4, 5), (5, 6), (5, 7), (4, 9), (7, 8), (5, 9), (7, 9))[: 2 * level]
+    )
     x = rng.randint(max(m, n), m * n - 1)
     r, s = x % m, x % n
-    text = rng.choice((f"What is the smallest number that leaves {r} divided by {m} and {s} divided by {n}?", f"Find the least number with remainder {r} by {m} and remainder {s} by {n}.", f"Dividing by {m} leaves {r}, dividing by {n} leaves {s}. What is the smallest such number?"))
+    text = rng.choice(
+        (
+            f"What is the smallest number that leaves {r} divided by {m} and {s} divided by {n}?",
+            f"Find the least number with remainder {r} by {m} and remainder {s} by {n}.",
+            f"Dividing by {m} leaves {r}, dividing by {n} leaves {s}. What is the smallest such number?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         near = [y for y in range(1, m * n) if y != x and y >= n and (y % m == r or y % n == s)]
@@ -100,10 +120,20 @@ def smallest_factor(rng: random.Random, level: int) -> Question:
     top = (6, 8, 11, 14, 17)[level - 1]
     p, q = sorted(rng.sample(primes[:top], 2))
     n = p * q
-    text = rng.choice((f"{n} is the product of two primes. What is the smaller one?", f"Find the smaller prime factor of {n}.", f"What is the smallest prime that divides {n}?"))
+    text = rng.choice(
+        (
+            f"{n} is the product of two primes. What is the smaller one?",
+            f"Find the smaller prime factor of {n}.",
+            f"What is the smallest prime that divides {n}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
-        near = [(a, round(n / a)) for a in primes[:top] if a * a <= n and a * round(n / a) != n and round(n / a) > 1]
+        near = [
+            (a, round(n / a))
+            for a in primes[:top]
+            if a * a <= n and a * round(n / a) != n and round(n / a) > 1
+        ]
         a, b = pen.guess((p, q), near)
         pen.line(pen.say(f"Try {a} times {b}.", f"Try {a} and {b}."))
         tens, ones = b // 10 * 10, b % 10
@@ -126,7 +156,13 @@ def digit_sum_multiple(rng: random.Random, level: int) -> Question:
     others = [y for y in range(low, low + 20) if y // 10 + y % 10 == s and y % m == 0 and y != x]
     high = min([low + 19, *[y - 1 for y in others if y > x]])
     start = max([low, *[y + 1 for y in others if y < x]])
-    text = rng.choice((f"A number from {start} to {high} is a multiple of {m} and its digits add up to {s}. Which one?", f"Find the multiple of {m} from {start} to {high} with digit sum {s}.", f"From {start} to {high}, which multiple of {m} has digits that add up to {s}?"))
+    text = rng.choice(
+        (
+            f"A number from {start} to {high} is a multiple of {m} and its digits add up to {s}. Which one?",
+            f"Find the multiple of {m} from {start} to {high} with digit sum {s}.",
+            f"From {start} to {high}, which multiple of {m} has digits that add up to {s}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         near = [y for y in range(start, high + 1) if y != x and (y % m == 0 or y // 10 + y % 10 == s)]
@@ -144,7 +180,13 @@ def multiple_count(rng: random.Random, level: int) -> Question:
     """How many multiples lie below a number, one of them left out."""
     m, k = rng.randint(2, 4 + 2 * level), rng.randint(3, 6 + 6 * level)
     top = m * k + rng.randint(0, m - 1)
-    text = rng.choice((f"How many positive multiples of {m} are at most {top}, not counting {m} itself?", f"Not counting {m}, how many multiples of {m} are there up to {top}?", f"Up to {top}, how many multiples of {m} are larger than {m}?"))
+    text = rng.choice(
+        (
+            f"How many positive multiples of {m} are at most {top}, not counting {m} itself?",
+            f"Not counting {m}, how many multiples of {m} are there up to {top}?",
+            f"Up to {top}, how many multiples of {m} are larger than {m}?",
+        )
+    )
 
     def work(pen: Pen) -> None:
         t = pen.given(top)

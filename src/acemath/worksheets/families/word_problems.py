@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from acemath.worksheets.core import Pen, Question, exact_div
+from acemath.worksheets.core import CannotCarry, Pen, Question, exact_div
 from acemath.worksheets.registry import family
 from acemath.worksheets.words import NAMES, THINGS
 
@@ -13,7 +13,7 @@ from acemath.worksheets.words import NAMES, THINGS
 def buy_and_spend(rng: random.Random, level: int) -> Question:
     """What is left of an amount after buying some things."""
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
-    count, price = rng.randint(2, (5, 9, 9, 12, 19)[level - 1]), rng.randint(2, (6, 9, 15, 29, 39)[level - 1])
+    count, price = rng.randint(2, (5, 9, 9, 9, 9)[level - 1]), rng.randint(2, (6, 9, 15, 29, 59)[level - 1])
     left = rng.randint(1, 40 * level)
     money = count * price + left
     text = rng.choice(
@@ -25,9 +25,11 @@ def buy_and_spend(rng: random.Random, level: int) -> Question:
     )
 
     def work(pen: Pen) -> None:
-        n, p = pen.given(count, (price, money)), pen.given(price, (count, money))
+        n, p = pen.given(count, (price,)), pen.given(price, (count,))
         cost = pen.calc(f"{n}*{p}", n * p, pen.say(f"The {thing} cost "), "", (n + p,))
         m = pen.given(money)
+        if cost > m:
+            raise CannotCarry("the money does not reach")
         pen.answer(pen.calc(f"{m}-{cost}", m - cost, pen.say("Left are "), "", (m + cost,)))
 
     return Question(text, str(left), (money, count, price), work)
@@ -37,14 +39,17 @@ def buy_and_spend(rng: random.Random, level: int) -> Question:
 def sharing(rng: random.Random, level: int) -> Question:
     """Some things are lost, the rest is shared equally."""
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
-    friends, each = rng.randint(2, (4, 6, 9, 9, 12)[level - 1]), rng.randint(2, (9, 12, 20, 40, 60)[level - 1])
+    friends, each = (
+        rng.randint(2, (4, 6, 9, 9, 12)[level - 1]),
+        rng.randint(2, (9, 12, 20, 40, 60)[level - 1]),
+    )
     lost = rng.randint(1, 10 * level)
     start = friends * each + lost
     text = rng.choice(
         (
-            f"{name} has {start} {thing}, loses {lost} and shares the rest among {friends} friends. How many does each get?",
-            f"Of {start} {thing} {lost} are broken. {name} gives the others to {friends} children in equal parts. How many per child?",
-            f"{friends} friends share {start} {thing} equally after {name} takes {lost} away. How many does one friend get?",
+            f"{name} loses {lost} of {start} {thing} and shares the rest among {friends} friends. How many does each get?",
+            f"{lost} of {start} {thing} are broken; {friends} friends of {name} share the others. How many each?",
+            f"{friends} friends share {start} {thing} equally after {name} takes {lost} away. How many does one get?",
         )
     )
 
@@ -115,8 +120,8 @@ def two_coins(rng: random.Random, level: int) -> Question:
     count, total = x + y, a * x + b * y
     text = rng.choice(
         (
-            f"{name} has {count} coins of {a} and {b} cents, worth {total} cents. How many are {b} cent coins?",
-            f"A sum of {total} cents is paid by {name} with {count} coins, each of {a} or {b} cents. How many of {b} cents?",
+            f"Coins of {a} and {b} cents, {count} in all, are worth {total} cents. How many {b} cent coins has {name}?",
+            f"Using coins of {a} and {b} cents, {name} pays {total} cents. How many of {b} cents are among the {count} coins?",
             f"{count} coins, some {a} and some {b} cents, make {total} cents. How many {b} cent coins does {name} have?",
         )
     )
@@ -136,7 +141,7 @@ def two_coins(rng: random.Random, level: int) -> Question:
 def ages(rng: random.Random, level: int) -> Question:
     """Two ages from their sum and a multiple."""
     name, other = rng.sample(NAMES, 2)
-    young, times = rng.randint(3, 6 + 5 * level), rng.randint(2, 5)
+    young, times = rng.randint(3, 15 + 5 * level), rng.randint(2, 5)
     extra = rng.choice((0, 0, 1, 2, 3)) if level > 2 else 0
     total = young + times * young + extra
     more = f" and {extra} years more" if extra else ""
@@ -164,7 +169,12 @@ def ages(rng: random.Random, level: int) -> Question:
 def work_days(rng: random.Random, level: int) -> Question:
     """Reading or saving at a daily rate that changes once."""
     name = rng.choice(NAMES)
-    a, b, d, e = rng.randint(2, 5 + 4 * level), rng.randint(2, 5 + 4 * level), rng.randint(2, 9), rng.randint(2, 9)
+    a, b, d, e = (
+        rng.randint(2, 5 + 4 * level),
+        rng.randint(2, 5 + 4 * level),
+        rng.randint(2, 9),
+        rng.randint(2, 9),
+    )
     text = rng.choice(
         (
             f"{name} reads {a} pages a day for {d} days and then {b} pages a day for {e} days. How many pages in all?",
@@ -174,8 +184,9 @@ def work_days(rng: random.Random, level: int) -> Question:
     )
 
     def work(pen: Pen) -> None:
-        x, y = pen.given(a, (b,)), pen.given(b, (a,))
+        x = pen.given(a, (b,))
         first = pen.calc(f"{x}*{d}", x * d, pen.say("First "))
+        y = pen.given(b, (a,))
         second = pen.step(f"{y}*{e}", y * e, 0, pen.say("Then "))
         pen.answer(pen.calc(f"{first}+{second}", first + second, pen.say("In all ")))
 

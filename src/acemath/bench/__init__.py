@@ -1,0 +1,1 @@
+"""Benchmarks, AceMath-RewardBench, evaluation, and the paper's published numbers."""

@@ -1,0 +1,21 @@
+"""Grading: from a response to its final answer, and from two answers to a verdict.
+
+    from acemath.grade import grade, equal, extract
+    grade(r"… so the answer is $\\boxed{\\frac{1}{2}}$.", "0.5").status      # "correct"
+
+Importing this package loads no sympy and starts no process; a worker process starts only for a pair of
+answers that exact, numeric and structural comparison cannot decide.
+"""
+
+from __future__ import annotations
+
+from acemath.grade.batch import classes, grade_many
+from acemath.grade.core import CACHE, equal, grade, grade_answer
+from acemath.grade.extract import Extraction, extract
+from acemath.grade.policy import LENIENT, PRESETS, QWEN, STRICT, Policy
+from acemath.records import Verdict
+
+__all__ = [
+    "CACHE", "LENIENT", "PRESETS", "QWEN", "STRICT", "Extraction", "Policy", "Verdict",
+    "classes", "equal", "extract", "grade", "grade_answer", "grade_many",
+]  # fmt: skip

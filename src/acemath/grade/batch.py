@@ -1,0 +1,95 @@
+"""Many responses at once: each different pair is graded once, in one process or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from acemath.errors import UserError
+from acemath.grade.core import equal, extract_for, fast_number, grade_answer
+from acemath.grade.extract import Extraction
+from acemath.grade.policy import STRICT, Policy, as_policy
+from acemath.grade.text import clean_latex
+from acemath.records import Verdict
+
+_CHUNK = 2000
+
+
+def grade_many(
+    rows: Sequence[tuple[str, str]],
+    policy: str | Policy = STRICT,
+    workers: int | None = None,
+    cache: bool = True,
+) -> list[Verdict]:
+    """A verdict for each (response text, reference), in the order of the rows.
+
+    workers: processes to share the work; None and 1 stay in this one. A pair of (final answer, reference)
+    that occurs many times is compared once.
+    """
+    chosen = as_policy(policy)
+    if workers is not None and workers < 1:
+        raise UserError(f"workers={workers} is below 1; give 1 or more, or None for this process alone")
+    if workers is None or workers == 1 or len(rows) <= _CHUNK:
+        return _grade_chunk(rows, chosen, cache)
+    chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
+        graded = pool.map(_grade_chunk, chunks, [chosen] * len(chunks), [cache] * len(chunks))
+        return [verdict for chunk in graded for verdict in chunk]
+
+
+def _grade_chunk(rows: Sequence[tuple[str, str]], policy: Policy, cache: bool) -> list[Verdict]:
+    seen: dict[tuple[Extraction, str], Verdict] = {}
+    verdicts = []
+    for text, reference in rows:
+        found = extract_for(text, reference, policy)
+        key = (found, reference)
+        verdict = seen.get(key)
+        if verdict is None:
+            verdict = seen[key] = grade_answer(found.answer, reference, policy, found.rule, cache)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def classes(answers: Sequence[str | None], policy: str | Policy = STRICT) -> list[int]:
+    """The equivalence class of each answer, numbered from 0 by first occurrence; -1 for None.
+
+    Two answers share a class where `equal` says correct. Equality with tolerances is not transitive, so each
+    answer joins the first class whose first member it equals. Plain numbers and equal texts take no
+    comparison at all.
+    """
+    chosen = as_policy(policy)
+    exact_numbers = not (chosen.rel_tol or chosen.abs_tol or chosen.percent == "any")
+    by_key: dict[object, int] = {}
+    firsts: list[tuple[str, bool]] = []
+    result = []
+    for answer in answers:
+        if answer is None or not answer.strip():
+            result.append(-1)
+            continue
+        key, integral = _class_key(answer)
+        index = by_key.get(key)
+        if index is None:
+            index = _find_class(answer, integral and exact_numbers, firsts, chosen)
+            if index == len(firsts):
+                firsts.append((answer, integral and exact_numbers))
+            by_key[key] = index
+        result.append(index)
+    return result
+
+
+def _class_key(answer: str) -> tuple[object, bool]:
+    text = answer.strip()
+    value = fast_number(text)
+    if value is not None and not value[1]:
+        return value[0], not value[2]
+    return clean_latex(text).replace(" ", ""), False
+
+
+def _find_class(answer: str, integral: bool, firsts: list[tuple[str, bool]], policy: Policy) -> int:
+    for index, (other, other_integral) in enumerate(firsts):
+        if integral and other_integral:
+            continue  # two exact numbers with different keys are different
+        if equal(answer, other, policy).correct:
+            return index
+    return len(firsts)

@@ -1,0 +1,220 @@
+"""Verdicts: the tiers in order, from equal text to worker processes."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from acemath.grade.boxes import last_boxes
+from acemath.grade.cache import VerdictCache
+from acemath.grade.choices import as_choice, extract_choice
+from acemath.grade.compare import same
+from acemath.grade.extract import Extraction, _last_value, extract
+from acemath.grade.guards import TooHard, check_text
+from acemath.grade.policy import STRICT, Policy, as_policy
+from acemath.grade.reader import read
+from acemath.grade.text import clean_latex
+from acemath.records import Status, Verdict
+
+_INTEGER = re.compile(r"-?[0-9]{1,400}")
+_DECIMAL = re.compile(
+    r"([-+]?)[ ]?\\?\$?[ ]?([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{1,400})?(\.[0-9]{0,400})?(?<=[0-9.])\.?[ ]?(\\?%)?\$?"
+)
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?[0-9]{1,18})\}\{([0-9]{1,18})\}")
+_SENTENCE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_NOT_A_VALUE = re.compile(
+    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|or|and|if|over|under)\b",
+    re.I,
+)
+_PROSE = re.compile(r"(?:[A-Za-z]{2,}[ ,]+){6}")
+CACHE = VerdictCache()
+
+
+def grade(response_text: str, reference: str, policy: str | Policy = STRICT) -> Verdict:
+    """The verdict on a whole response: its final answer is extracted, then compared with the reference.
+
+    The reference may be a bare answer, an answer in `$…$` or `\\boxed{…}`, or a whole worked solution.
+    """
+    chosen = as_policy(policy)
+    found = extract_for(response_text, reference, chosen)
+    return grade_answer(found.answer, reference, chosen, found.rule)
+
+
+def extract_for(response_text: str, reference: str, policy: Policy) -> Extraction:
+    """The final answer of a response, a choice letter first where the reference asks for one."""
+    if (
+        len(reference) < 400
+        and reference.strip("$ \n(")[:1] in "ABCDEFGHIJ\\A"
+        and as_choice(reference) is not None
+    ):
+        picked = extract_choice(response_text, policy)
+        if picked is not None:
+            return picked
+    return extract(response_text, policy)
+
+
+def reference_answer(reference: str) -> str:
+    """The answer inside a reference: a box's content, or the final statement of a worked solution."""
+    if "boxed" in reference or "fbox" in reference:
+        if last_boxes(reference):
+            return extract(reference, _REFERENCE).answer or reference
+    if (
+        len(reference) > 60
+        and _PROSE.search(reference)
+        or "\nThe answer is" in reference
+        or "answer is\n" in reference
+    ):
+        return extract(reference, _REFERENCE).answer or reference
+    return reference.strip()
+
+
+_REFERENCE = STRICT.but(name="reference", think_tags=True)
+
+
+def equal(a: str, b: str, policy: str | Policy = STRICT) -> Verdict:
+    """Whether two bare answers are equal; the verdict is the same with a and b exchanged."""
+    return grade_answer(a, b, policy, "given")
+
+
+def grade_answer(
+    answer: str | None, reference: str, policy: str | Policy = STRICT, rule: str = "given", cache: bool = True
+) -> Verdict:
+    """The verdict on an extracted answer, None where none was found.
+
+    Statuses: correct, wrong, no_answer, timeout (a worker overran), unparsable (a limit was exceeded).
+    """
+    if answer is None or not answer.strip():
+        return Verdict(None, "no_answer", "no answer was found in the response", "", rule)
+    chosen = as_policy(policy)
+    key = (answer, reference, chosen)
+    known = CACHE.get(key) if cache else None
+    if known is None:
+        known = _decide(answer.strip(), reference, chosen)
+        if cache:
+            CACHE.put(key, known)
+    status, reason, tier = known
+    return Verdict(answer, status, reason, tier, rule)
+
+
+Decision = tuple[Status, str, str]
+
+
+def _decide(answer: str, reference: str, policy: Policy) -> Decision:
+    problem = check_text(answer)
+    if problem is not None:
+        return "unparsable", f"the answer was not read: {problem}", "guard"
+    if answer == reference:
+        return "correct", "same text", "exact"
+    quick = _numeric(answer, reference, policy)
+    if quick is not None:
+        return quick
+    reference = reference_answer(reference)
+    problem = check_text(reference)
+    if problem is not None:
+        return "unparsable", f"the reference was not read: {problem}", "guard"
+    return _structural(answer, reference, policy)
+
+
+def fast_number(text: str) -> tuple[Fraction, bool, bool] | None:
+    """A plain number as (value, whether it has a percent sign, whether it has a decimal point)."""
+    if _INTEGER.fullmatch(text):
+        return Fraction(int(text)), False, False
+    match = _DECIMAL.fullmatch(text)
+    if match is not None and (match.group(2) or len(match.group(3) or "") > 1):
+        sign, whole, part, percent = match.groups()
+        plain = (whole or "0").replace(",", "") + (part if part and len(part) > 1 else "")
+        value = Fraction(plain)
+        return (-value if sign == "-" else value), percent is not None, "." in plain
+    match = _FRACTION.fullmatch(text)
+    if match is not None and match.group(3).strip("0"):
+        value = Fraction(int(match.group(2)), int(match.group(3)))
+        return (-value if match.group(1) else value), False, False
+    return None
+
+
+def _numeric(answer: str, reference: str, policy: Policy) -> Decision | None:
+    """Two plain numbers; None where one of them is something else or where rounding has to be looked at."""
+    left, right = fast_number(answer), fast_number(reference)
+    if left is None or right is None:
+        return None
+    if left[0] == right[0] and (left[1] == right[1] or policy.percent != "exact"):
+        return "correct", "same number", "numeric"
+    if (
+        left[1]
+        or right[1]
+        or left[2]
+        or right[2]
+        or policy.rel_tol
+        or policy.abs_tol
+        or policy.percent == "any"
+    ):
+        return None
+    return "wrong", f"{_short(answer)} is not {_short(reference)}", "numeric"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _structural(answer: str, reference: str, policy: Policy) -> Decision:
+    one, other = as_choice(answer), as_choice(reference)
+    if one is not None and other is not None and (one.text or other.text):
+        if one.letter == other.letter:
+            return "correct", "same choice", "choice"
+        return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
+    left, right = clean_latex(answer), clean_latex(reference)
+    if not left:
+        return "no_answer", "the answer is empty", ""
+    if left.replace(" ", "") == right.replace(" ", ""):
+        return "correct", "same text after normalisation", "exact"
+    if other is not None and other.text and one is None and clean_latex(other.text) != right:
+        return _structural(answer, other.text, policy)
+    try:
+        result = _trees(left, right, policy)
+    except (TooHard, RecursionError) as error:
+        return "unparsable", f"the comparison was not made: {error}", "guard"
+    if result is True:
+        return "correct", "equal in structure and value", "structure"
+    if result is not True:
+        stated = sentence_value(answer)
+        if stated is not None:
+            return _structural(stated, reference, policy)
+    if result is False or not policy.symbolic:
+        return "wrong", f"{_short(left)} is not {_short(right)}", "structure"
+    return _symbolic(left, right, policy)
+
+
+def sentence_value(answer: str) -> str | None:
+    """The value in an answer that is a whole sentence (`The total is $15.`); None where it is none."""
+    if len(_SENTENCE_WORD.findall(answer)) < 3 or _NOT_A_VALUE.search(answer):
+        return None
+    if "=" in answer:
+        answer = answer.rsplit("=", 1)[1]
+    found = _last_value(answer)
+    return None if found is None or found.answer == answer else found.answer
+
+
+def _trees(left: str, right: str, policy: Policy) -> bool | None:
+    a, b = read(left), read(right)
+    result = same(a, b, policy)
+    if result is True:
+        return True
+    for text, own, other in ((left, a, b), (right, b, a)):
+        if "," in text and own.kind in ("num", "list") and other.kind in ("list", "set"):
+            split = read(text, False)
+            if split != own and same(split, other, policy) is True:
+                return True
+    return result
+
+
+def _symbolic(left: str, right: str, policy: Policy) -> Decision:
+    from acemath.grade.workers import shared_pool
+
+    outcome = shared_pool().same(left, right, policy.timeout)
+    if outcome == "timeout":
+        return "timeout", f"the symbolic comparison took more than {policy.timeout:g} s", "symbolic"
+    if outcome == "equal":
+        return "correct", "equal after symbolic simplification", "symbolic"
+    if outcome == "different":
+        return "wrong", f"{_short(left)} is not {_short(right)}", "symbolic"
+    return "wrong", f"no way was found to see {_short(left)} as {_short(right)}", "symbolic"

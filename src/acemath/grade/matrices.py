@@ -1,0 +1,64 @@
+"""Sums, products and multiples of matrices, cell by cell, without calculating the cells."""
+
+from __future__ import annotations
+
+from acemath.grade.guards import TooHard
+from acemath.grade.nodes import Node
+
+MAX_CELLS = 400
+
+
+def folded(node: Node) -> Node:
+    """The tree with matrix arithmetic carried out; anything else comes back as it is."""
+    if not node.args or not any(n.kind == "matrix" for n in node.walk()):
+        return node
+    args = tuple(folded(a) for a in node.args)
+    rule = {"add": _add, "neg": _negate, "mul": _multiply, "div": _divide}.get(node.kind)
+    result = rule(args) if rule is not None else None
+    return Node(node.kind, args, node.value) if result is None else result
+
+
+def _add(args: tuple[Node, ...]) -> Node | None:
+    if any(a.kind != "matrix" or a.value != args[0].value or len(a.args) != len(args[0].args) for a in args):
+        return None
+    return Node(
+        "matrix",
+        tuple(Node("add", cells) for cells in zip(*(a.args for a in args), strict=True)),
+        args[0].value,
+    )
+
+
+def _negate(args: tuple[Node, ...]) -> Node | None:
+    matrix = args[0]
+    if matrix.kind != "matrix":
+        return None
+    return Node("matrix", tuple(Node("neg", (c,)) for c in matrix.args), matrix.value)
+
+
+def _divide(args: tuple[Node, ...]) -> Node | None:
+    matrix, scale = args
+    if matrix.kind != "matrix" or scale.kind == "matrix":
+        return None
+    return Node("matrix", tuple(Node("div", (c, scale)) for c in matrix.args), matrix.value)
+
+
+def _multiply(args: tuple[Node, ...]) -> Node | None:
+    left, right = args
+    if left.kind != "matrix" or right.kind != "matrix":
+        scale, matrix = (right, left) if left.kind == "matrix" else (left, right)
+        return Node("matrix", tuple(Node("mul", (scale, c)) for c in matrix.args), matrix.value)
+    inner, columns = left.value, right.value
+    rows = len(left.args) // inner
+    if len(right.args) // columns != inner:
+        return None
+    if rows * columns * inner > MAX_CELLS:
+        raise TooHard("a product of large matrices")
+    cells = [
+        Node(
+            "add",
+            tuple(Node("mul", (left.args[r * inner + k], right.args[k * columns + c])) for k in range(inner)),
+        )
+        for r in range(rows)
+        for c in range(columns)
+    ]
+    return Node("matrix", tuple(cells), columns)

@@ -1,0 +1,156 @@
+"""Worker processes for symbolic comparison: a hard deadline, a memory limit, and a fresh one after every failure.
+
+A worker is a plain child process that reads and writes one JSON line at a time. No signal handlers and no
+multiprocessing machinery are used, so that it works from threads, from asyncio, after a fork, in daemonic
+processes and in Ray tasks alike. A worker ends by itself when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["equal", "different", "unknown", "timeout"]
+START_LIMIT = 30.0  # seconds for a new worker to load sympy
+MEMORY_LIMIT_MB = 2048
+_OUTCOMES: dict[str, Outcome] = {"equal": "equal", "different": "different", "unknown": "unknown"}
+
+
+class Worker:
+    """One child process and the thread that collects its lines."""
+
+    def __init__(self) -> None:
+        root = str(Path(__file__).resolve().parents[2])
+        paths = os.environ.get("PYTHONPATH")
+        environment = {**os.environ, "PYTHONPATH": root if not paths else root + os.pathsep + paths}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "acemath.grade.symbolic", str(MEMORY_LIMIT_MB)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
+        )
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._ready = False
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(b"")
+
+    def same(self, left: str, right: str, seconds: float) -> Outcome:
+        """Compare two answers. "timeout" means that this worker is of no more use."""
+        try:
+            if not self._ready:
+                if not self._lines.get(timeout=START_LIMIT):
+                    return "timeout"
+                self._ready = True
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps([left, right]).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._lines.get(timeout=seconds)
+        except (queue.Empty, BrokenPipeError):
+            return "timeout"
+        return _OUTCOMES.get(line.decode().strip(), "timeout")
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    continue  # an unsent line of a process that is gone
+
+
+class WorkerPool:
+    """A few workers for all threads of this process; started when first needed."""
+
+    def __init__(self, size: int | None = None) -> None:
+        self._size = size or max(1, min(4, (os.cpu_count() or 2) // 2))
+        self._slots = threading.Semaphore(self._size)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._all: list[Worker] = []
+        self.restarts = 0
+
+    def same(self, left: str, right: str, seconds: float) -> Outcome:
+        """Compare two answers within so many seconds; "timeout" where the worker overran or died."""
+        with self._slots:
+            worker = self._take()
+            outcome: Outcome = "timeout"
+            try:
+                outcome = worker.same(left, right, seconds)
+            finally:
+                if outcome == "timeout":
+                    self._replace(worker)
+                else:
+                    with self._lock:
+                        self._idle.append(worker)
+            return outcome
+
+    def _take(self) -> Worker:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            worker = Worker()
+            self._all.append(worker)
+            return worker
+
+    def _replace(self, worker: Worker) -> None:
+        """Kill a worker and start another at once, so that it is ready when it is needed."""
+        worker.close()
+        with self._lock:
+            self.restarts += 1
+            self._all.remove(worker)
+            fresh = Worker()
+            self._all.append(fresh)
+            self._idle.append(fresh)
+
+    def close(self) -> None:
+        """End all workers."""
+        with self._lock:
+            workers, self._all, self._idle = self._all, [], []
+        for worker in workers:
+            worker.close()
+
+
+_SHARED: dict[int, WorkerPool] = {}
+_SHARED_LOCK = threading.Lock()
+
+
+def shared_pool() -> WorkerPool:
+    """The pool of this process; a forked child gets its own."""
+    with _SHARED_LOCK:
+        pool = _SHARED.get(os.getpid())
+        if pool is None:
+            _SHARED.clear()
+            pool = _SHARED[os.getpid()] = WorkerPool()
+            atexit.register(close_workers)
+        return pool
+
+
+def close_workers() -> None:
+    """End the workers of this process; the next comparison starts new ones."""
+    with _SHARED_LOCK:
+        pool = _SHARED.pop(os.getpid(), None)
+    if pool is not None:
+        pool.close()
+
+
+def wait_idle(seconds: float) -> None:
+    """Give replaced workers time to end; used by tests that count processes."""
+    time.sleep(seconds)

@@ -1,0 +1,83 @@
+"""Running a recipe: its stages in order, each done once."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acemath.pipeline import data
+from acemath.pipeline.context import Run
+from acemath.pipeline.display import Display
+from acemath.recipe import Recipe
+from acemath.store import MANIFEST, fingerprint, locked, write_bytes
+
+KEY = "recipe.key"  # beside the tables: the recipe that they were made by
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: the headline in percent, the report's path, and what it cost."""
+
+    headline: dict[str, float]
+    report: Path
+    seconds: float
+    peak_mb: float
+    ran: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `acemath run --json` prints."""
+        return {
+            "headline": self.headline,
+            "report": str(self.report),
+            "seconds": self.seconds,
+            "peak_mb": self.peak_mb,
+            "ran": list(self.ran),
+        }
+
+
+def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
+    """Run every stage that is not done, in `folder`. A second call with the same recipe does nothing."""
+    started = time.monotonic()
+    run = Run(recipe, folder, display)
+    with locked(folder):
+        data.problems(run)
+        data.curate(run)
+        data.synthesize(run)
+        data.blends(run)
+        if not _finished(run):
+            _train_and_judge(run)
+        from acemath.pipeline.reporting import make_report
+
+        report = make_report(run)
+    headline = dict(run.manifest("tables")["headline"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Outcome(headline, report, round(time.monotonic() - started, 2), round(peak, 1), tuple(run.ran))
+
+
+def _train_and_judge(run: Run) -> None:
+    """The stages that need torch, imported here so that a finished run is seen to be finished at once."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    from acemath.pipeline import evaluation, training
+
+    training.policies(run)
+    training.candidates(run)
+    training.groups(run)
+    training.reward_model(run)
+    evaluation.samples(run)
+    evaluation.scores(run)
+    evaluation.tables(run)
+    write_bytes(run.folder / "tables" / KEY, fingerprint(run.recipe.model_dump(mode="json")).encode())
+
+
+def _finished(run: Run) -> bool:
+    """Whether the tables stand for this very recipe, so that nothing after the data needs to be opened."""
+    if run.ran or not (run.folder / "tables" / MANIFEST).exists():
+        return False
+    path = run.folder / "tables" / KEY
+    return path.exists() and path.read_text() == fingerprint(run.recipe.model_dump(mode="json"))

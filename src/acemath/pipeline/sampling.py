@@ -1,0 +1,84 @@
+"""Sampling a policy on problems, graded as it goes: for candidates and for benchmarks alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from acemath.engines.base import Sampling
+from acemath.grade import grade_many
+from acemath.pipeline.context import Run
+from acemath.pipeline.engines import policy_engine
+from acemath.recipe import Policy
+from acemath.records import Problem, Response
+from acemath.store import shards
+
+SHARD = 8000  # responses; a shard is what a stopped run may have to repeat
+
+
+def stage_model(run: Run, name: str) -> str:
+    """The folder of a stage's model, or the name itself where it is no stage of the run."""
+    if name in run.recipe.sft.stages:
+        return str(run.folder / f"sft-{name}" / "model")
+    return name
+
+
+def sample(
+    run: Run,
+    stage_name: str,
+    name: str,
+    policy: Policy,
+    problems: Sequence[Problem],
+    inputs: list[str],
+    n: int | None = None,
+    temperature: float | None = None,
+) -> None:
+    """`policy.each` graded responses to each problem, sharded by problem."""
+    each = n or policy.each
+    heat = policy.temperature if temperature is None else temperature
+    needs = inputs + ([f"sft-{policy.model}"] if policy.model in run.recipe.sft.stages else [])
+    settings = {
+        "policy": policy.model_dump(),
+        "n": each,
+        "temperature": heat,
+        "count": len(problems),
+        "chat": run.recipe.sft.chat.model_dump(),
+        "seed": run.recipe.seed,
+        "slots": run.recipe.engine_slots,
+    }
+    with run.stage(stage_name, settings, needs) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        engine = policy_engine(policy, stage_model(run, policy.model), name, run.recipe)
+        sampling = Sampling(
+            n=each,
+            temperature=heat,
+            top_p=policy.top_p,
+            max_new_tokens=policy.max_new_tokens,
+            seed=run.recipe.seed,
+        )
+        done = right = 0
+        for key, part in shards(problems, max(1, SHARD // each)).items():
+            if not stage.has(key):
+                responses = []
+                for response in engine.generate(part, sampling):
+                    responses.append(response)
+                    run.display.progress(done + len(responses), len(problems) * each)
+                stage.write(key, graded(responses, part), Response)
+            done += len(part) * each
+        rows = stage.rows(Response)
+        right = sum(r.correct for r in rows)
+        facts["counts"] = {"responses": len(rows), "correct": right, "tokens": sum(r.tokens for r in rows)}
+        facts["summary"] = f"{len(rows):,} responses, {100 * right / max(1, len(rows)):.1f} % right"
+
+
+def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:
+    """Responses with their verdicts, in order of problem and sample."""
+    answers = {p.id: p.answer for p in problems}
+    ordered = sorted(responses, key=lambda r: (r.problem_id, r.sample))
+    verdicts = grade_many([(r.text, answers[r.problem_id]) for r in ordered])
+    return [
+        replace(r, status=v.status, extracted=v.answer, reason=v.reason)
+        for r, v in zip(ordered, verdicts, strict=True)
+    ]

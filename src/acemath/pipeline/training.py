@@ -1,0 +1,172 @@
+"""The stages of training: the policies, their candidates, the groups, the reward model."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from acemath.engines.base import ChatFormat
+from acemath.grade import grade_many
+from acemath.pipeline.context import Run
+from acemath.pipeline.sampling import sample, stage_model
+from acemath.recipe import SftStage
+from acemath.records import Chat, Group, Problem, Response, content_key
+from acemath.reward.groups import make_groups
+from acemath.reward.model import base_checker
+from acemath.reward.score import RewardModel
+from acemath.reward.train import train_reward
+from acemath.sft.settings import SftSettings
+from acemath.sft.train import train_sft
+from acemath.store import Stage
+
+__all__ = ["candidates", "grade_many", "groups", "policies", "reward_model"]
+
+
+def sft_settings(run: Run, stage: SftStage) -> SftSettings:
+    """The common settings with this stage's own laid over them."""
+    return SftSettings.model_validate({**run.recipe.sft.settings.model_dump(), **stage.settings})
+
+
+def policies(run: Run) -> None:
+    """Fine-tune each stage from the one before, or from what it names (paper, section 3.1)."""
+    before: str | None = None
+    for name, part in run.recipe.sft.stages.items():
+        base = part.base or before or run.recipe.sft.base
+        _policy(run, name, part, base)
+        before = name
+
+
+def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
+    settings = sft_settings(run, part)
+    inputs = ["blends"] + ([f"sft-{base}"] if base in run.recipe.sft.stages else [])
+    chats = run.rows("blends", Chat, name)
+    identity = {
+        "sft": settings.model_dump(exclude={"save_every", "report_to"}),
+        "base": base,
+        "seed": run.recipe.seed,
+    }
+    # The blends of other stages may change without touching this one.
+    identity["conversations"] = content_key(*(f"{c.problem_id}{c.messages}" for c in chats))
+    with run.stage(f"sft-{name}", identity, [i for i in inputs if i != "blends"]) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        work = stage.folder / "checkpoints"
+        with stage.artifact("model") as out:
+            result = train_sft(
+                stage_model(run, base), chats, out, work, settings, run.recipe.seed, run.display.progress
+            )
+        shutil.rmtree(work, ignore_errors=True)
+        gc.collect()
+        facts |= asdict(result)
+        after = (
+            f", validation loss {result.validation_before:.3f} → {result.validation_after:.3f}"
+            if result.validation_before is not None and result.validation_after is not None
+            else ""
+        )
+        facts["summary"] = f"{len(chats):,} conversations, {result.tokens:,} tokens{after}"
+
+
+def candidates(run: Run) -> None:
+    """Responses of several policies to training problems, graded (paper, section 4.1)."""
+    reward = run.recipe.reward
+    rows = [p for p in run.rows("curate", Problem) if p.subject not in ("code", "general") and p.answer]
+    rows.sort(key=lambda p: content_key(p.id))
+    for name, policy in reward.candidates.items():
+        sample(run, f"candidates-{name}", name, policy, rows[: reward.problems], ["curate"])
+
+
+def _candidate_responses(run: Run) -> dict[str, list[Response]]:
+    found: dict[str, list[Response]] = {}
+    for name in run.recipe.reward.candidates:
+        for response in run.rows(f"candidates-{name}", Response):
+            found.setdefault(response.problem_id, []).append(response)
+    return found
+
+
+def groups(run: Run) -> None:
+    """Score-sorted groups of six, some kept aside for pair accuracy."""
+    recipe = run.recipe
+    inputs = ["curate", *(f"candidates-{name}" for name in recipe.reward.candidates)]
+    settings = {
+        "groups": recipe.reward.groups.model_dump(),
+        "rank_by": recipe.reward.rank_by,
+        "seed": recipe.seed,
+    }
+    with run.stage("groups", settings, inputs) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        responses = _candidate_responses(run)
+        problems = [p for p in run.rows("curate", Problem) if p.id in responses]
+        mixed = [p for p in problems if len({r.correct for r in responses[p.id]}) == 2]
+        ranks = _ranks(run, stage, mixed, responses)
+        made, counts = make_groups(problems, responses, ranks, recipe.reward.groups, recipe.seed)
+        made.sort(key=lambda g: content_key(g.problem_id))
+        aside = round(len(made) * recipe.reward.groups.held_out)
+        stage.write("held-out", made[:aside], Group)
+        stage.write("train", made[aside:], Group)
+        facts["counts"] = asdict(counts)
+        facts["summary"] = (
+            f"{counts.groups:,} groups; {counts.all_right:,} problems all right, {counts.all_wrong:,} all wrong, {counts.few:,} with too few different responses"
+        )
+
+
+def _ranks(
+    run: Run, stage: Stage, problems: list[Problem], responses: dict[str, list[Response]]
+) -> dict[str, dict[str, float]]:
+    """Each candidate's score by the ranking reward model: {problem id: {text: score}}."""
+    reward = run.recipe.reward
+    if reward.groups.by != "rank" or reward.rank_by == "none":
+        return {}
+    chat = ChatFormat()
+    path: str | Path = reward.rank_by
+    if reward.rank_by == "base-check":
+        path = base_checker(run.recipe.sft.base, stage.folder / "base-check")
+    else:
+        chat = reward.chat
+    model = RewardModel(path, chat)
+    items = [(p.prompt, [r.text for r in responses[p.id]]) for p in problems]
+    scores = model.score_many(items, run.display.progress)
+    return {
+        p.id: dict(zip(texts, values, strict=True))
+        for p, (_, texts), values in zip(problems, items, scores, strict=True)
+    }
+
+
+def reward_model(run: Run) -> None:
+    """The listwise reward model, from the policy that the recipe names."""
+    reward = run.recipe.reward
+    inputs = ["groups"] + ([f"sft-{reward.base}"] if reward.base in run.recipe.sft.stages else [])
+    settings = {
+        "train": reward.train.model_dump(exclude={"save_every"}),
+        "chat": reward.chat.model_dump(),
+        "base": reward.base,
+        "seed": run.recipe.seed,
+    }
+    with run.stage("reward", settings, inputs) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        train, held_out = run.rows("groups", Group, "train"), run.rows("groups", Group, "held-out")
+        work = stage.folder / "checkpoints"
+        with stage.artifact("model") as out:
+            result = train_reward(
+                stage_model(run, reward.base),
+                train,
+                held_out,
+                out,
+                work,
+                reward.train,
+                reward.chat,
+                run.recipe.seed,
+                run.display.progress,
+            )
+        shutil.rmtree(work, ignore_errors=True)
+        gc.collect()
+        facts |= asdict(result)
+        facts["summary"] = (
+            f"{result.groups:,} groups, held-out pair accuracy {result.best_accuracy:.3f} at step {result.best_step}"
+        )
