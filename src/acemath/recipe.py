@@ -39,6 +39,7 @@ class Source(Part):
     split: str = "train"
     columns: dict[str, str] = Field(default_factory=dict)  # ours: theirs, e.g. {prompt: problem}
     count: int | None = Field(None, ge=1)  # at most so many; None takes all
+    levels: tuple[int, ...] = (1, 2, 3, 4, 5)  # of worksheets
     subject: str = "math"
     license: str = ""
 

@@ -11,6 +11,7 @@ from acemath.grade.choices import as_choice, extract_choice
 from acemath.grade.compare import same
 from acemath.grade.extract import Extraction, _last_value, extract
 from acemath.grade.guards import TooHard, check_text
+from acemath.grade.nodes import kinds, symbols
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.reader import read
 from acemath.grade.text import clean_latex
@@ -55,9 +56,8 @@ def extract_for(response_text: str, reference: str, policy: Policy) -> Extractio
 
 def reference_answer(reference: str) -> str:
     """The answer inside a reference: a box's content, or the final statement of a worked solution."""
-    if "boxed" in reference or "fbox" in reference:
-        if last_boxes(reference):
-            return extract(reference, _REFERENCE).answer or reference
+    if ("boxed" in reference or "fbox" in reference) and last_boxes(reference):
+        return extract(reference, _REFERENCE).answer or reference
     if (
         len(reference) > 60
         and _PROSE.search(reference)
@@ -169,19 +169,32 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
         return "correct", "same text after normalisation", "exact"
     if other is not None and other.text and one is None and clean_latex(other.text) != right:
         return _structural(answer, other.text, policy)
+    if one is not None and one.text and other is None and clean_latex(one.text) != left:
+        return _structural(one.text, reference, policy)
     try:
         result = _trees(left, right, policy)
     except (TooHard, RecursionError) as error:
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
         return "correct", "equal in structure and value", "structure"
-    if result is not True:
-        stated = sentence_value(answer)
-        if stated is not None:
-            return _structural(stated, reference, policy)
-    if result is False or not policy.symbolic:
+    stated = sentence_value(answer)
+    if stated is not None:
+        return _structural(stated, reference, policy)
+    if result is False or not policy.symbolic or not _worth_workers(left, right):
         return "wrong", f"{_short(left)} is not {_short(right)}", "structure"
     return _symbolic(left, right, policy)
+
+
+def _worth_workers(left: str, right: str) -> bool:
+    """Whether a worker may see more than this process did: sums, integrals, limits and plain expressions."""
+    trees = read(left), read(right)
+    found = kinds(trees[0]) | kinds(trees[1])
+    return not found & _NOT_SYMBOLIC and not any("..." in symbols(t) for t in trees)
+
+
+_NOT_SYMBOLIC = frozenset(
+    ("text", "apply", "tuple", "set", "list", "matrix", "builder", "union", "named", "mod", "based")
+)
 
 
 def sentence_value(answer: str) -> str | None:

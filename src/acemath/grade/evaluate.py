@@ -100,6 +100,7 @@ _EXACT: dict[str, Callable[..., Fraction | None]] = {
     "fact": _factorial,
     "abs": abs,
     "pct": lambda a: a / 100,
+    "mod": lambda a, b: a - b * (a // b),
 }
 
 
@@ -171,27 +172,36 @@ def _extreme(function: Callable[[list[float]], float]) -> Callable[..., float]:
 
 
 _HALF_PI = math.pi / 2
+_SIN = _by_domain(math.sin, cmath.sin, _always)
+_COS = _by_domain(math.cos, cmath.cos, _always)
+_TAN = _by_domain(math.tan, cmath.tan, _always)
+_ATAN = _by_domain(math.atan, cmath.atan, _always)
+_SINH = _by_domain(math.sinh, cmath.sinh, _always)
+_COSH = _by_domain(math.cosh, cmath.cosh, _always)
+_TANH = _by_domain(math.tanh, cmath.tanh, _always)
 FUNCTIONS: dict[str, Callable[..., complex]] = {
     "sqrt": _by_domain(math.sqrt, cmath.sqrt, lambda x: x >= 0),
     "cbrt": lambda x: power(x, Fraction(1, 3)),
     "log": _by_domain(math.log, cmath.log, lambda x: x > 0),
     "lg": _by_domain(math.log, cmath.log, lambda x: x > 0),
     "exp": _by_domain(math.exp, cmath.exp, _always),
-    "sin": _by_domain(math.sin, cmath.sin, _always),
-    "cos": _by_domain(math.cos, cmath.cos, _always),
-    "tan": _by_domain(math.tan, cmath.tan, _always),
-    "cot": lambda x: 1 / cmath.tan(x),
-    "sec": lambda x: 1 / cmath.cos(x),
-    "csc": lambda x: 1 / cmath.sin(x),
+    "sin": _SIN,
+    "cos": _COS,
+    "tan": _TAN,
+    "cot": lambda x: 1 / _TAN(x),
+    "sec": lambda x: 1 / _COS(x),
+    "csc": lambda x: 1 / _SIN(x),
     "arcsin": _by_domain(math.asin, cmath.asin, lambda x: -1 <= x <= 1),
     "arccos": _by_domain(math.acos, cmath.acos, lambda x: -1 <= x <= 1),
-    "arctan": _by_domain(math.atan, cmath.atan, _always),
-    "arccot": lambda x: _HALF_PI - cmath.atan(x),
-    "arcsec": lambda x: cmath.acos(1 / x),
-    "arccsc": lambda x: cmath.asin(1 / x),
-    "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
-    "coth": lambda x: 1 / cmath.tanh(x), "sech": lambda x: 1 / cmath.cosh(x), "csch": lambda x: 1 / cmath.sinh(x),
-    "asinh": cmath.asinh, "acosh": cmath.acosh, "atanh": cmath.atanh,
+    "arctan": _ATAN,
+    "arccot": lambda x: _HALF_PI - _ATAN(x),
+    "arcsec": lambda x: FUNCTIONS["arccos"](1 / x),
+    "arccsc": lambda x: FUNCTIONS["arcsin"](1 / x),
+    "sinh": _SINH, "cosh": _COSH, "tanh": _TANH,
+    "coth": lambda x: 1 / _TANH(x), "sech": lambda x: 1 / _COSH(x), "csch": lambda x: 1 / _SINH(x),
+    "asinh": _by_domain(math.asinh, cmath.asinh, _always),
+    "acosh": _by_domain(math.acosh, cmath.acosh, lambda x: x >= 1),
+    "atanh": _by_domain(math.atanh, cmath.atanh, lambda x: -1 < x < 1),
     "abs": abs,
     "floor": _stepped(math.floor), "ceil": _stepped(math.ceil),
     "sign": lambda x: (x.real > 0) - (x.real < 0),
@@ -200,6 +210,7 @@ FUNCTIONS: dict[str, Callable[..., complex]] = {
     "binom": _binomial,
     "root": lambda x, n: power(x, Fraction(1, round(n.real))) if n.real and n.real == round(n.real) else power(x, 1 / n),
     "re": lambda x: x.real, "im": lambda x: complex(x).imag, "arg": lambda x: cmath.phase(x),
+    "cis": lambda x: cmath.exp(1j * x),
     "deg": lambda x: x, "dim": lambda x: x,
 }  # fmt: skip
 
@@ -249,14 +260,7 @@ def _value(node: Node, env: Environment) -> complex:
         raise Undefined(f"{kind} has no value")
     if rule is _function and node.value not in FUNCTIONS:
         raise Undefined(f"{node.value} has no value")
-    return complex_or_real(rule(node, args, env))
-
-
-def complex_or_real(value: complex) -> complex:
-    """A complex number without imaginary part as a float, so that real rules go on applying to it."""
-    if isinstance(value, complex) and abs(value.imag) <= 1e-14 * abs(value.real):
-        return value.real
-    return value
+    return rule(node, args, env)
 
 
 def _function(node: Node, args: tuple[Node, ...], env: Environment) -> complex:

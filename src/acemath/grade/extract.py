@@ -54,6 +54,12 @@ _CJK_ANSWER = re.compile(r"(?:答案|答)\s*(?:是|为|為|：|:)+\s*")
 _FORMULA = re.compile(
     r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
 )
+# `$5 each`, `$18.` and the first of `$2 = $18`: a currency, not the start of a formula.
+_MONEY = re.compile(
+    r"(?<!\\)\$(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}|a\s)"
+    r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?[,.;:)!?]*(?:\s|$)(?![^$\n]{0,40}\\)(?!\s*[-+*/=<>^_]\s*[^$\s\d])"
+    r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?\s*[-+*/×=]\s*\$)"
+)
 _SENTENCE = re.compile(
     r"(?<=[^\d\s.])[.!?](?=\s|$|[A-Z\"*])|(?<=\d)[.!?](?=\s|$|[A-Z\"*])|[.!?](?=[^\x00-\x7f])|\n+|(?<=\$\$)\s+(?=[A-Z])|(?<=\\\])\s+(?=[A-Z])"
 )
@@ -140,6 +146,8 @@ def _final_statement(rest: str) -> str | None:
 
 
 def _from_tail(tail: str) -> Extraction:
+    if "$" in tail:
+        tail = _MONEY.sub(r"\\$", tail)
     hashes = _HASHES.findall(tail)
     if hashes:
         return Extraction(hashes[-1].strip(), "hashes")

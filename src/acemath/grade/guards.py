@@ -10,7 +10,7 @@ MAX_DIGITS = 2000  # digits in one number
 MAX_BITS = 120_000  # size of an exact integer result
 MAX_TOKENS = 2500
 
-_LONG_NUMBER = re.compile(r"\d{%d}" % (MAX_DIGITS + 1))
+_LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 
 
 class TooHard(Exception):

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from acemath.grade.guards import TooHard
-from acemath.grade.nodes import Node
+from acemath.grade.nodes import Node, number, substitute, symbols
 
 MAX_CELLS = 400
+
+
+_AXES = ("ihat", "jhat", "khat")
+
+
+def vector(node: Node) -> Node:
+    r"""`3\mathbf{i} - \mathbf{j}` as the tuple (3, -1); anything else comes back as it is."""
+    used = symbols(node) & set(_AXES)
+    if not used or node.kind in ("tuple", "list", "rel", "set"):
+        return node
+    axes = _AXES if "khat" in used else _AXES[:2]
+    parts = tuple(substitute(node, {n: number(int(n == axis)) for n in _AXES}) for axis in axes)
+    return Node("tuple", parts, "()")
 
 
 def folded(node: Node) -> Node:

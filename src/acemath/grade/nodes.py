@@ -51,6 +51,22 @@ def kinds(node: Node) -> frozenset[str]:
     return frozenset(n.kind for n in node.walk())
 
 
+SKIP = object()  # what a comparison rule returns where it does not apply
+
+
+def canonical(node: Node) -> object:
+    """The tree with the terms of sums and products in a fixed order: equal keys mean equal trees."""
+    children = [canonical(a) for a in node.args]
+    if node.kind in ("add", "mul"):
+        flat: list[object] = []
+        for child, argument in zip(children, node.args, strict=True):
+            flat.extend(child[1] if argument.kind == node.kind else [child])  # type: ignore[index]
+        return (node.kind, sorted(flat, key=repr))
+    if node.kind == "num":
+        return ("num", [], str(node.value[0]))
+    return (node.kind, children, str(node.value))
+
+
 def substitute(node: Node, names: dict[str, Node]) -> Node:
     """The tree with symbols replaced."""
     if node.kind == "sym":

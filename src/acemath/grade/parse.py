@@ -6,7 +6,8 @@ evaluates anything.
 
 from __future__ import annotations
 
-from acemath.grade.atoms import Atoms, Unreadable
+from acemath.grade.atoms import Atoms
+from acemath.grade.cursor import Unreadable
 from acemath.grade.nodes import Node
 from acemath.grade.tokens import Token, tokenize
 from acemath.grade.vocabulary import FUNCTIONS, RELATIONS
@@ -64,7 +65,7 @@ class Parser(Atoms):
 
     def expression(self) -> Node:
         """A chain of relations, or one side alone."""
-        sides, operators = [self._ratio()], []
+        sides, operators = [Node("sym", (), "?") if self._bare_relation() else self._ratio()], []
         while True:
             operator = self._relation()
             if operator is None:
@@ -72,6 +73,13 @@ class Parser(Atoms):
             operators.append(operator)
             sides.append(self._ratio())
         return sides[0] if not operators else Node("rel", tuple(sides), tuple(operators))
+
+    def _bare_relation(self) -> bool:
+        """Whether a relation has nothing on its left, as in `>= 100`; a bare ≈ is passed over."""
+        if self.at == 0 and RELATIONS.get(self.peek().text) in ("~", "="):
+            self.take()
+            return False
+        return self.at == 0 and RELATIONS.get(self.peek().text) in ("<", ">", "<=", ">=", "!=")
 
     def _relation(self) -> str | None:
         token = self.peek()
@@ -96,6 +104,8 @@ class Parser(Atoms):
         while self.peek().text in (":", "colon") and self.peek().kind in ("op", "cmd"):
             self.take()
             parts.append(self._sets())
+        if len(parts) == 1 and self.peek().kind == "cmd" and self.accept("choose"):
+            return Node("func", (parts[0], self._sets()), "binom")
         return parts[0] if len(parts) == 1 else Node("ratio", tuple(parts))
 
     def _sets(self) -> Node:
@@ -170,9 +180,8 @@ class Parser(Atoms):
         if self.accept("-"):
             return Node("neg", (self._factor(tight),))
         self.accept("+")
-        node = self.postfixed()
+        return self.postfixed()
         # 1/2x is (1/2)x, but 1/(2x) is meant where letters alone follow: a/bc stays (a/b)c as in calculators
-        return node
 
     def _slash_number(self) -> bool:
         if self.peek().text == "/" and self.peek(1).kind == "num":
@@ -196,6 +205,8 @@ class Parser(Atoms):
         if token.kind == "cmd" and token.text == "frac":
             start, saved = self.at, list(self.tokens)
             fraction = self.postfixed()
+            if fraction.kind in ("pct", "deg") and fraction.args[0].kind == "div":
+                return Node(fraction.kind, (Node("add", (node, fraction.args[0])),))
             if fraction.kind == "div" and all(a.kind == "num" and a.value[1] < 0 for a in fraction.args):
                 return Node("add", (node, fraction))
             self.at, self.tokens = start, saved
@@ -219,7 +230,8 @@ class Parser(Atoms):
             conditions = self.sequence()
             self.expect("}")
             self.depth -= 1
-            parts = conditions.args if conditions.kind == "list" else (conditions,)
+            joined = conditions.kind == "list" and conditions.value != "or"
+            parts = conditions.args if joined else (conditions,)
             return Node("builder", (inner, *parts))
         node = self.sequence()
         self.expect("}")
@@ -232,7 +244,7 @@ class Parser(Atoms):
             token = self.tokens[index]
             if token.kind not in ("op", "cmd"):
                 continue
-            if token.text in ("(", "[", "{") and not (token.kind == "cmd"):
+            if token.text in ("(", "[", "{") and token.kind != "cmd":
                 depth += 1
             elif token.text in (")", "]") or token.text == "}" and token.kind == "op":
                 depth -= 1

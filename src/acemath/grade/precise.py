@@ -19,7 +19,7 @@ def differs(a: Node, b: Node, env: Mapping[str, Fraction]) -> bool | None:
 
     A difference that shrinks as digits are added is rounding noise; one that stays is real.
     """
-    import mpmath
+    import mpmath  # type: ignore[import-untyped]
 
     gaps = []
     for digits in (40, 80):
@@ -133,8 +133,10 @@ class _Walker:
             "lg": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsec": "asec", "arccsc": "acsc",
             "binom": "binomial", "arccot": "acot",
         }.get(node.value, node.value)  # fmt: skip
-        if name not in _NAMES:
+        if name not in _NAMES and name != "cis":
             raise Undefined(f"{name} has no value")
+        if name == "cis":
+            return self.mp.expj(values[0])
         if name == "acot":
             return self.mp.pi / 2 - self.mp.atan(values[0])
         return getattr(self.mp, name)(*values)

@@ -11,13 +11,13 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from acemath.grade.atoms import Unreadable
+from acemath.grade.cursor import Unreadable
 from acemath.grade.nodes import Node, number
 from acemath.grade.parse import parse_tokens
 from acemath.grade.text import clean_latex
 from acemath.grade.tokens import Token, tokenize
 from acemath.grade.units import parse_unit
-from acemath.grade.vocabulary import LEADS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
+from acemath.grade.vocabulary import LEADS, MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
 _OPEN = frozenset(("(", "[", "{", "\\{", "{", "langle", "lfloor", "lceil"))
 _CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
@@ -26,13 +26,33 @@ _BOUNDS = {
     "less than": "<", "fewer than": "<", "over": ">", "under": "<", "above": ">", "below": "<",
 }  # fmt: skip
 _NOT_LEADS = frozenset(
-    "less more least most greater under over not before after between except no without than fewer".split()
+    [
+        "less",
+        "more",
+        "least",
+        "most",
+        "greater",
+        "under",
+        "over",
+        "not",
+        "before",
+        "after",
+        "between",
+        "except",
+        "no",
+        "without",
+        "than",
+        "fewer",
+    ]
 )
-_SHORT_UNITS = frozenset("m s g h L l J N V W A".split())
+_SHORT_UNITS = frozenset(["m", "s", "g", "h", "L", "l", "J", "N", "V", "W", "A"])
 _MEANING = {
     "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
     "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
 }  # fmt: skip
+_NOTHING = re.compile(
+    r"(?:there (?:is|are|exists?) )?no (?:such )?.{0,40}\b(?:solutions?|exists?|roots?|values?)$"
+)
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,]|\.\d{4})")
 
 
@@ -86,9 +106,9 @@ def _sequence(tokens: list[Token], raw: str) -> Node:
 
 
 def _commas(tokens: list[Token], raw: str) -> Node:
-    meaning = SYNONYMS.get(_phrase(tokens))
+    meaning = _meaning(_phrase(tokens))
     if meaning is not None:
-        return _MEANING.get(meaning, Node("text", (), meaning))
+        return meaning
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     words = {t.text.lower() for t in tokens if t.kind == "word"} & {"and", "or"}
     if len(items) > 1:
@@ -107,7 +127,7 @@ def _commas(tokens: list[Token], raw: str) -> Node:
 
 def _without_conditions(items: list[list[Token]]) -> list[list[Token]]:
     r"""`x = k\pi, k \in \mathbb{Z}` without its second part: it says what k is, not what the answer is."""
-    kept = []
+    kept: list[list[Token]] = []
     for item in items:
         texts = [t.text for t in item]
         if (
@@ -160,11 +180,19 @@ def _phrase(tokens: list[Token]) -> str:
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
     phrase = _phrase(tokens)
-    meaning = SYNONYMS.get(phrase)
+    meaning = _meaning(phrase)
     if meaning is not None:
-        return _MEANING.get(meaning, Node("text", (), meaning))
+        return meaning
     if not any(t.kind in ("word", "text") for t in tokens):
         return _expression(tokens) or _spaced_unit(tokens) or Node("text", (), phrase)
+    if len(tokens) == 3 and tokens[1].text == "to" and tokens[0].kind == tokens[2].kind == "num":
+        return _expression([tokens[0], Token("op", ":"), tokens[2]]) or Node("text", (), phrase)
+    excepted = _excepted(tokens)
+    if excepted is not None:
+        return excepted
+    dated = _date(tokens)
+    if dated is not None:
+        return dated
     value = _number_words(tokens)
     if value is not None:
         return value
@@ -172,6 +200,36 @@ def _item(tokens: list[Token]) -> Node:
     if bounded is not None:
         return bounded
     return _amount(tokens) or _expression(tokens) or Node("text", (), phrase)
+
+
+def _excepted(tokens: list[Token]) -> Node | None:
+    """`all real numbers except 2` as a difference of sets."""
+    for index, token in enumerate(tokens):
+        if token.kind == "word" and token.text.lower() in ("except", "excluding", "besides"):
+            base = _meaning(_phrase(tokens[:index]).removesuffix(" for"))
+            left_out = _expression([t for t in tokens[index + 1 :] if t.text.lower() != "for"])
+            if base is None or base.kind != "named" or left_out is None:
+                return None
+            if left_out.kind == "rel":
+                left_out = left_out.args[-1]
+            items = left_out.args if left_out.kind in ("list", "set") else (left_out,)
+            return Node("minus", (base, Node("set", items)))
+    return None
+
+
+def _meaning(phrase: str) -> Node | None:
+    """What a fixed phrase stands for; None for other words."""
+    meaning = SYNONYMS.get(phrase) or ("no solution" if _NOTHING.match(phrase) else None)
+    return None if meaning is None else _MEANING.get(meaning, Node("text", (), meaning))
+
+
+def _date(tokens: list[Token]) -> Node | None:
+    """`May 5`, `5 May`, `May 5 2026`: a month with a day and perhaps a year."""
+    months = [MONTHS[t.text.lower()] for t in tokens if t.kind == "word" and t.text.lower() in MONTHS]
+    numbers = [t.text for t in tokens if t.kind == "num"]
+    if len(months) != 1 or not 1 <= len(numbers) <= 2 or len(tokens) - len(numbers) > 3:
+        return None
+    return Node("text", (), f"date {months[0]} {' '.join(sorted(numbers, key=len))}")
 
 
 def _expression(tokens: list[Token]) -> Node | None:
@@ -220,10 +278,10 @@ def _number_words(tokens: list[Token]) -> Node | None:
             current += NUMBER_WORDS[word]
             seen = True
         elif word in SCALE_WORDS:
-            scaled = (current or 1) * SCALE_WORDS[word]
+            scaled = (current or Fraction(1)) * SCALE_WORDS[word]
             total, current = (total, scaled) if word == "hundred" else (total + scaled, Fraction(0))
             seen = True
-        elif word not in ("-", "and") and not (word == "USD".lower()):
+        elif word not in ("-", "and") and word != "USD".lower():
             return None
     return number(total + current) if seen else None
 
@@ -248,7 +306,9 @@ def _bounded(tokens: list[Token]) -> Node | None:
 def _amount(tokens: list[Token]) -> Node | None:
     """Words, a value, words: the words before are dropped, those behind are the unit."""
     start = 0
-    while start < len(tokens) and tokens[start].kind in ("word", "text"):
+    while start < len(tokens) and (
+        tokens[start].kind in ("word", "text") or start and tokens[start].text == "."
+    ):
         start += 1
     before = [t.text.lower() for t in tokens[:start]]
     if set(before) & _NOT_LEADS:
@@ -258,12 +318,21 @@ def _amount(tokens: list[Token]) -> Node | None:
     if start < len(tokens) and tokens[start].text in ("=", ":"):
         start += 1
         before = []
+        while start < len(tokens) and tokens[start].text == "USD":
+            start += 1
+            currency = True
     elif [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")][3:]:
         return None
     end = _unit_start(tokens, start)
     value = _expression(tokens[start:end])
     if value is None:
         return _joined_amounts(tokens[start:])
+    if (
+        value.kind in ("sym", "const")
+        and end < len(tokens)
+        and parse_unit(" ".join(t.text for t in tokens[end:])) is None
+    ):
+        return None
     if negative:
         value = Node("neg", (value,))
     unit = " ".join(t.text for t in tokens[end:])

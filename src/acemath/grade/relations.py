@@ -10,6 +10,7 @@ from acemath.grade.probe import same_value
 from acemath.grade.regions import Region, end_value
 
 _EQUAL = frozenset("=~")
+_SYMMETRIC = frozenset(("=", "~", "!=", "equiv", "perp", "parallel", "cong"))
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 
@@ -63,6 +64,8 @@ def is_name(node: Node) -> bool:
             or _segment(node.args[0])
         )
     if node.kind in ("div", "ratio"):
+        if all(a.kind == "mul" and a.args[0] == Node("sym", (), "d") for a in node.args):
+            return True  # dy/dx
         return all(_segment(a) for a in node.args)
     if node.kind == "mul":
         return (
@@ -75,6 +78,8 @@ def is_name(node: Node) -> bool:
 
 
 def _applied(node: Node) -> bool:
+    if str(node.args[1].value).startswith("angle"):
+        return True
     """`W(n)`, `P(A)` read as a product of a capital letter and a bracket."""
     return str(node.args[0].value)[:1].isupper() and (
         node.args[1].kind == "tuple" or len(node.args[1].value) == 1
@@ -84,7 +89,7 @@ def _applied(node: Node) -> bool:
 def _segment(node: Node) -> bool:
     """`AB`, `S_1`: capital letters that name a segment, an area, a volume."""
     if node.kind == "sym":
-        return str(node.value)[:1].isupper()
+        return str(node.value)[:1].isupper() or str(node.value).startswith(("angle", "triangle"))
     return (
         node.kind == "mul"
         and all(_segment(a) for a in node.args)
@@ -96,12 +101,7 @@ def _segment(node: Node) -> bool:
 def same_name(a: Node, b: Node) -> bool:
     """Whether two names may stand for the same thing: only plain letters can contradict each other."""
     if a.kind == "sym" and b.kind == "sym":
-        return bool(
-            a.value == b.value
-            or a.value.split("_")[0] == b.value.split("_")[0]
-            and a.value != b.value
-            and False
-        )
+        return bool(a.value == b.value or a.value.split("_")[0] == b.value.split("_")[0] and False)
     if a.kind == "tuple" and b.kind == "tuple":
         return a == b or len(a.args) == len(b.args)
     if "text" in (a.kind, b.kind):
@@ -135,6 +135,8 @@ def same_inequality(a: Node, b: Node) -> bool:
         return False
     f, g = difference(a), difference(b)
     (one,), (other,) = a.value, b.value
+    if one not in ("<", ">", "<=", ">=", "!="):
+        return False
     if one == other and (one in ("!=", "in", "~") or _proportional(f, g, 1)):
         return _proportional(f, g, None) is True
     return _FLIP.get(one) == other and _proportional(f, g, -1) is True
@@ -178,7 +180,7 @@ def _same_roots(f: Node, g: Node) -> bool:
     checked = 0
     for one, other in ((f, g), (g, f)):
         for name in names[:2]:
-            for seed in range(4):
+            for seed in range(6):
                 root = _root(one, name, names, seed)
                 if root is None:
                     continue
@@ -199,7 +201,8 @@ def _same_roots(f: Node, g: Node) -> bool:
 def _root(f: Node, name: str, names: list[str], seed: int) -> dict[str, complex] | None:
     """A point with f = 0: Newton's method in one variable from a random complex start."""
     env: dict[str, complex] = dict(_points(names, 100 + seed))
-    x = complex(env[name], random.Random(seed).uniform(-1.5, 1.5))
+    source = random.Random(seed)
+    x = complex(env[name] * source.choice((-1, 1)), source.uniform(-1.5, 1.5))
     try:
         for _ in range(60):
             step = 1e-6 * (1 + abs(x))
@@ -265,8 +268,10 @@ def equal_sides(a: Node, b: Node) -> bool:
     """Whether two relation chains have equal sides in the same or in the mirrored order."""
     if len(a.args) != len(b.args):
         return False
-    mirrored = tuple(_FLIP.get(o, o) for o in reversed(b.value))
-    for operators, sides in ((b.value, b.args), (mirrored, tuple(reversed(b.args)))):
+    readings = [(b.value, b.args)]
+    if all(o in _FLIP or o in _SYMMETRIC for o in b.value):
+        readings.append((tuple(_FLIP.get(o, o) for o in reversed(b.value)), tuple(reversed(b.args))))
+    for operators, sides in readings:
         if operators == a.value and all(
             same_value(x, y) is True or x == y for x, y in zip(a.args, sides, strict=True)
         ):

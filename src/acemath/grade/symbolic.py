@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from acemath.grade.atoms import Unreadable
+from acemath.grade.cursor import Unreadable
 from acemath.grade.evaluate import exact
 from acemath.grade.guards import TooHard
 from acemath.grade.nodes import Node

@@ -28,7 +28,7 @@ _SIGNS = {
     "∫": r"\int ", "→": r"\to ", "⇒": r"\Rightarrow ", "∨": r"\text{ or }", "∧": r"\text{ and }", "，": ",",
     "。": ".", "；": ";", "：": ":", "（": "(", "）": ")", "、": ",", "．": ".", "％": "%", "\u200b": "",
     "\ufeff": "", "\u2061": "", "\u2062": "", "\u00ad": "", "\u20d7": "", "∥": r"\parallel ", "⊥": r"\perp ",
-    "￥": "¥", "∣": "|", "∶": ":", "−": "-", "𝑥": "x", "𝑦": "y", "𝑛": "n", "Ø": r"\emptyset ",
+    "￥": "¥", "∣": "|", "∶": ":", "𝑥": "x", "𝑦": "y", "𝑛": "n", "Ø": r"\emptyset ",
 }  # fmt: skip
 _SIGN = re.compile("[" + re.escape("".join(_SIGNS)) + "]")
 _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
@@ -77,6 +77,8 @@ _ESCAPED_DOLLAR = re.compile(r"(?<=(\d))?\\\$(?=\s*([\d.(]))?")
 _BRACED_UNIT = re.compile(r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}")
 _ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b")
 _SCALE = re.compile(r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})")
+_REPEATING = re.compile(r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}")
+_CLOCK = re.compile(r"\b([apAP])\.\s?[mM]\b\.?")
 _MATH_MARKS = re.compile(r"\\[()\[\]]|(?<!\\)\$+")
 _STARS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)|__(?=\S)(.+?)(?<=\S)__")
 _FRAC = re.compile(r"\\[dtcs]frac(?![A-Za-z])|\\nicefrac(?![A-Za-z])")
@@ -105,6 +107,10 @@ def clean_latex(text: str) -> str:
         text = _dollars(text) if "$" in text else text
         if "**" in text:
             text = _STARS.sub(lambda m: m.group(1) or m.group(2), text)
+    if "\\overline" in text or "\\bar" in text:
+        text = _REPEATING.sub(_repeating, text)
+    if "." in text:
+        text = _CLOCK.sub(r"\1m", text)
     if "{" in text:
         text = _BRACED_UNIT.sub(r"\\text{ \1}", text)
     text = _ORDINAL.sub("", text)
@@ -116,6 +122,15 @@ def clean_latex(text: str) -> str:
 def _space_rows(text: str) -> str:
     r"""Thin spaces out of a matrix without touching its `\\` row ends."""
     return r"\\ ".join(_SPACES.sub(" ", row) for row in text.split(r"\\ "))
+
+
+def _repeating(match: re.Match[str]) -> str:
+    """`0.1\\overline{6}` as the fraction 15/90."""
+    whole, fixed, period = match.groups()
+    scale = 10 ** len(fixed)
+    nines = 10 ** len(period) - 1
+    top = int(whole + fixed) * nines + int(period)
+    return rf"\frac{{{top}}}{{{scale * nines}}}"
 
 
 def _escaped_dollar(match: re.Match[str]) -> str:

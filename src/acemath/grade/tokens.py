@@ -20,7 +20,7 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"\s*(?:"
-    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
+    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z.])|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
     r"|(?P<cmd>\\[A-Za-z]+|\\[{}|\\])"
     r"|(?P<letters>[^\W\d_]+)"
     r"|(?P<op><=|>=|!=|==|=<|=>|:=|\*\*|[-+*/^_=<>(){}\[\]|,;:!'&%?\"@#$`.\\])"
@@ -85,7 +85,7 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
                 value = value.split(",", 1)[0]
                 at = match.start(kind) + len(value)
             if kind == "letters":
-                tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "letter"))
+                tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num"))
             elif kind == "cmd":
                 at = _command(value[1:], text, at, tokens, spaced)
             else:
@@ -96,6 +96,11 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
 
 
 def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -> int:
+    if name in ("mathbf", "hat", "vec", "widehat", "bm", "boldsymbol", "mathbf"):
+        match = _TEXT_ARGUMENT.match(text, at)
+        if match is not None and match.group(1).strip(" \\").removesuffix("math") in ("i", "j", "k"):
+            tokens.append(Token("letter", match.group(1).strip(" \\")[0] + "hat", spaced))
+            return match.end()
     if name in ("text", "mathrm", "operatorname", "textrm", "mathsf", "textbf", "mathbf", "textit"):
         match = _TEXT_ARGUMENT.match(text, at)
         if match is not None:
@@ -145,11 +150,13 @@ def _phrase(part: str) -> list[Token]:
     return [Token("word", word, True) for word in part.split()]
 
 
-def _letters(run: str, spaced: bool, after_letter: bool) -> list[Token]:
+def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:
     """A run of letters: a function, a word, or a product of one-letter symbols."""
     lower = run.lower()
     if len(run) == 1:
         return [Token("letter", run, spaced)]
+    if after_number and lower in TABLE:
+        return [Token("word", run, True)]
     if lower in FUNCTIONS and (run.islower() or run.istitle()):
         return [Token("cmd", lower, spaced)]
     if run in GREEK or run in ("pi", "Pi", "infty", "inf"):

@@ -45,6 +45,7 @@ FUNCTIONS = frozenset(
         "re",
         "im",
         "arg",
+        "cis",
         "deg",
         "dim",
     ]
@@ -171,8 +172,8 @@ SYNONYMS: dict[str, str] = {
         "no such integers|no such numbers|no roots|no real roots|no such values|no value|no values|impossible|"
         "not possible|no integer solutions|no integer solution|no such integer|no such number|no such triangle",
         "undefined|not defined|does not exist|dne|doesnt exist|no limit|indeterminate",
-        "yes|true|correct|y",
-        "no|false|incorrect|n",
+        "yes|true|correct",
+        "no|false|incorrect",
         "infinite|infinitely many|infinitely many solutions|infinity|infinite number|an infinite number|unbounded",
         "all real numbers|all reals|real numbers|the real numbers|any real number|the set of all real numbers|reals|"
         "for all real numbers|all real values|every real number|all x|set of all real numbers|all real",

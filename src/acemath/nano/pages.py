@@ -38,12 +38,18 @@ class Page:
         return self.head + "".join(f"{line}\n" for line in self.lines)
 
 
-def draw_page(rng: random.Random, split: Split = "train", checking: float = 0.5, math: float = 0.85) -> Page:
+def draw_page(
+    rng: random.Random,
+    split: Split = "train",
+    checking: float = 0.5,
+    math: float = 0.85,
+    levels: Sequence[int] = LEVELS,
+) -> Page:
     """A random page: a math family with probability `math`, a checking page with probability `checking`."""
     wants_math = rng.random() < math
     pool = [f for f in families() if (f.subject not in ("code", "general")) == wants_math]
     family = rng.choices(pool, weights=[f.weight for f in pool])[0]
-    _, question = draw_question(family, rng.choice(LEVELS), split, rng)
+    _, question = draw_question(family, rng.choice(levels), split, rng)
     style = rng.choice(STYLES)
     if rng.random() >= checking:
         return solving_page(question, work_right(question, style, rng))

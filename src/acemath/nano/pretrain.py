@@ -39,6 +39,7 @@ class PretrainSettings:
     chunk_pages: int = 8_192
     checking: float = 0.5
     math: float = 0.85
+    levels: tuple[int, ...] = (1, 2, 3, 4, 5)  # drawn evenly; name one twice to see it twice as often
     mark_weight: float = 1.0
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
@@ -72,7 +73,7 @@ def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     """A tokenizer trained on worksheet pages, with the mark words and the chat words sure to be in it."""
     rng = random.Random(f"tokenizer:{settings.seed}")
     words = "user assistant system right wrong Please reason step by step, and put check your final answer within \\boxed{}."
-    texts = [draw_page(rng, math=settings.math).text for _ in range(settings.tokenizer_pages)] + [
+    texts = [draw_page(rng, math=settings.math, levels=settings.levels).text for _ in range(settings.tokenizer_pages)] + [
         f" {words} right wrong"
     ] * 500
     return train_tokenizer(texts, settings.vocab)
@@ -104,7 +105,7 @@ def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chun
     """The batches of one chunk of pages, in a drawn order. Pages beyond the largest width are left out."""
     rng = random.Random(f"pages:{settings.seed}:{chunk}")
     pages = [
-        draw_page(rng, checking=settings.checking, math=settings.math) for _ in range(settings.chunk_pages)
+        draw_page(rng, checking=settings.checking, math=settings.math, levels=settings.levels) for _ in range(settings.chunk_pages)
     ]
     by_width: dict[int, list[Any]] = {width: [] for width in settings.widths}
     for page in encode_pages(pages, tokenizer):

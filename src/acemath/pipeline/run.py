@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
@@ -43,6 +45,9 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder):
+        write_bytes(
+            folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).encode()
+        )
         data.problems(run)
         data.curate(run)
         data.synthesize(run)
@@ -59,10 +64,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
 
 def _train_and_judge(run: Run) -> None:
     """The stages that need torch, imported here so that a finished run is seen to be finished at once."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet_transformers()
     from acemath.pipeline import evaluation, training
 
     training.policies(run)
@@ -73,6 +75,14 @@ def _train_and_judge(run: Run) -> None:
     evaluation.scores(run)
     evaluation.tables(run)
     write_bytes(run.folder / "tables" / KEY, fingerprint(run.recipe.model_dump(mode="json")).encode())
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' bars and notes out of our own progress."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
 
 
 def _finished(run: Run) -> bool:

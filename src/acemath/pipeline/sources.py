@@ -40,7 +40,7 @@ def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -
     split: Split = "test" if source.worksheets == "test" else "train"
     if source.worksheets not in ("train", "test"):
         raise UserError(f"worksheets: {source.worksheets!r} is not a split; use train or test")
-    return draw_problems(split, source.count or 1000, seed, subjects)
+    return draw_problems(split, source.count or 1000, seed, subjects, source.levels)
 
 
 def _problem(name: str, source: Source, record: dict[str, Any], number: int) -> Problem:

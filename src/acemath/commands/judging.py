@@ -1,0 +1,179 @@
+"""Commands that judge: rewardbench and score on files, eval and solve with models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from acemath.bench.tables import Record, reward_bench
+from acemath.engines.base import ChatFormat, Sampling
+from acemath.errors import UserError
+from acemath.grade import classes, grade_many
+from acemath.records import Problem, Response
+from acemath.store import read_records, write_rows
+
+
+def _qwen_record(record: Mapping[str, Any], benchmark: str) -> Record:
+    """One record of the Qwen2.5-Math harness: its responses, labels and, where scored, rewards."""
+    rewards = [float(v[0] if isinstance(v, list) else v) for v in record.get("pred_score") or []]
+    right = tuple(bool(v) for v in record["score"])
+    texts = record.get("code") or record.get("response") or record["pred"]
+    return Record(
+        benchmark, str(record.get("idx")), 0, tuple(classes([p or None for p in record["pred"]])), right,
+        tuple(rewards) if len(rewards) == len(right) else (), tuple(len(t) for t in texts),
+    )  # fmt: skip
+
+
+def bench_records(path: Path) -> list[Record]:
+    """A file of responses as records: the Qwen2.5-Math harness's form, or one labelled response a row.
+
+    Rows of the second kind name their problem by problem_id, qid or problem, and carry label or status;
+    reward is optional. UserError where a row has neither form.
+    """
+    found: list[Record] = []
+    loose: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    name = path.name.split(".")[0]
+    for number, record in enumerate(read_records(path), 1):
+        if isinstance(record.get("score"), list) and isinstance(record.get("pred"), list):
+            found.append(_qwen_record(record, name))
+            continue
+        key = next(
+            (
+                str(record[k])
+                for k in ("problem_id", "qid", "math_test_idx", "problem")
+                if record.get(k) is not None
+            ),
+            None,
+        )
+        if key is None or ("label" not in record and record.get("status") is None):
+            raise UserError(
+                f"{path}, record {number}: neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled "
+                "response (problem_id or qid, and label or status); acemath sample writes the latter"
+            )
+        if not record.get("uncertain"):
+            loose[key].append(record)
+    return found + [_loose_record(key, rows, name) for key, rows in loose.items()]
+
+
+def _loose_record(key: str, rows: list[Mapping[str, Any]], benchmark: str) -> Record:
+    answers = [r.get("extracted") or r.get("pred") for r in rows]
+    rewards = tuple(float(r["reward"]) for r in rows if r.get("reward") is not None)
+    right = tuple(bool(r["label"]) if "label" in r else r["status"] == "correct" for r in rows)
+    lengths = tuple(len(str(r.get("text") or r.get("response") or "")) for r in rows)
+    labels = tuple(classes([str(a) if a is not None else None for a in answers]))
+    return Record(benchmark, key, 0, labels, right, rewards if len(rewards) == len(rows) else (), lengths)
+
+
+def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
+    """The table of selectors on the responses of some files, one benchmark a file."""
+    records = [r for path in files for r in bench_records(path)]
+    return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
+
+
+def score(responses: Path, problems: Path, model: str, chat: ChatFormat, out: Path) -> dict[str, Any]:
+    """Rewards for the responses of a file, written beside them."""
+    from acemath.commands.data import read_problems
+    from acemath.reward.score import RewardModel
+    from acemath.store import read_rows
+
+    prompts = {p.id: p.prompt for p in read_problems(problems)}
+    rows = read_rows(responses, Response)
+    missing = next((r.problem_id for r in rows if r.problem_id not in prompts), None)
+    if missing is not None:
+        raise UserError(
+            f"{responses} answers problem {missing!r}, which is not in {problems}; give the file of its problems"
+        )
+    by_problem: dict[str, list[Response]] = defaultdict(list)
+    for row in rows:
+        by_problem[row.problem_id].append(row)
+    rewards = RewardModel(model, chat).score_many(
+        [(prompts[k], [r.text for r in v]) for k, v in by_problem.items()]
+    )
+    scored = [
+        replace(r, reward=v)
+        for rs, vs in zip(by_problem.values(), rewards, strict=True)
+        for r, v in zip(rs, vs, strict=True)
+    ]
+    write_rows(out, scored, Response)
+    values = [r.reward or 0.0 for r in scored]
+    return {
+        "n": len(scored),
+        "mean": sum(values) / max(1, len(values)),
+        "low": min(values),
+        "high": max(values),
+        "out": str(out),
+    }
+
+
+def evaluate(
+    problems: Path,
+    model: str,
+    chat: ChatFormat,
+    n: int,
+    k: int,
+    reward: str | None,
+    reward_chat: ChatFormat,
+    max_new_tokens: int,
+) -> dict[str, Any]:
+    """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples."""
+    from acemath.commands.data import engine_of, read_problems
+    from acemath.metrics import estimate
+    from acemath.pipeline.evaluation import records_of
+    from acemath.pipeline.sampling import graded
+
+    rows = read_problems(problems)
+    unanswered = next((p.id for p in rows if not p.answer), None)
+    if unanswered is not None:
+        raise UserError(f"{problems}: problem {unanswered!r} has no answer; evaluation needs one for each")
+    engine = engine_of("transformers", model, "", chat)
+    greedy = graded(list(engine.generate(rows, Sampling(max_new_tokens=max_new_tokens))), rows)
+    found: dict[str, Any] = {"n": len(rows), "greedy": asdict(estimate([float(r.correct) for r in greedy]))}
+    if n > 1:
+        samples = graded(
+            list(engine.generate(rows, Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens))), rows
+        )
+        if reward:
+            from acemath.reward.score import RewardModel
+
+            prompts = {p.id: p.prompt for p in rows}
+            by_problem: dict[str, list[Response]] = defaultdict(list)
+            for response in samples:
+                by_problem[response.problem_id].append(response)
+            judged = RewardModel(reward, reward_chat).score_many(
+                [(prompts[i], [r.text for r in v]) for i, v in by_problem.items()]
+            )
+            samples = [
+                replace(r, reward=x)
+                for v, xs in zip(by_problem.values(), judged, strict=True)
+                for r, x in zip(v, xs, strict=True)
+            ]
+        records = records_of({p.id: p for p in rows}, samples)
+        found |= {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
+    return found
+
+
+def grade_file(path: Path, policy: str) -> dict[str, Any]:
+    """Verdicts for a file in any known form, and how often they agree with its labels."""
+    from acemath.grade.records import read_rows as read_graded
+
+    rows = read_graded(path)
+    verdicts = grade_many([(r.response, r.reference) for r in rows], policy)
+    by_status: dict[str, int] = defaultdict(int)
+    for verdict in verdicts:
+        by_status[verdict.status] += 1
+    found: dict[str, Any] = {"n": len(rows), "correct": by_status["correct"], "by_status": dict(by_status)}
+    labelled = [
+        (v.correct, r.expected) for v, r in zip(verdicts, rows, strict=True) if r.expected is not None
+    ]
+    if labelled:
+        found["agree"] = sum(a == b for a, b in labelled)
+        found["labelled"] = len(labelled)
+    return found
+
+
+def problem_of(question: str) -> Problem:
+    """A question as a problem without a reference."""
+    return Problem("question", question)

@@ -1,0 +1,188 @@
+"""Lists, sets and tuples against each other: order, repeated items, ±, and lists of `name = value`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from acemath.grade.nodes import SKIP, Node, canonical, symbols
+from acemath.grade.policy import Policy
+from acemath.grade.relations import head_and_value
+
+Same = Callable[[Node, Node, Policy], bool | None]
+MAX_ITEMS = 200
+
+
+def collections(a: Node, b: Node, policy: Policy, same: Same) -> object:
+    """Lists, sets and tuples against each other."""
+    left, right = _items(a), _items(b)
+    if left is None and right is None:
+        return SKIP
+    if left is None or right is None:
+        return _one_collection(a, b, policy, same)
+    if len(left) > MAX_ITEMS or len(right) > MAX_ITEMS:
+        return None
+    ordered_pair = {a.kind, b.kind}
+    if "tuple" in ordered_pair:
+        if ordered_pair == {"tuple"}:
+            return _brackets_fit(a, b) and all_same(left, right, policy, same)
+        if "set" in ordered_pair and not policy.tuple_as_set:
+            return False
+        if "set" in ordered_pair:
+            return matched(left, right, policy, same)
+        return all_same(left, right, policy, same) or _same_assignments(a, b, policy, same)
+    if policy.ordered_lists and ordered_pair == {"list"}:
+        return all_same(left, right, policy, same)
+    return matched(left, right, policy, same) or _same_assignments(a, b, policy, same)
+
+
+def _brackets_fit(a: Node, b: Node) -> bool:
+    return (
+        a.value == b.value
+        or len(a.args) > 2
+        or bool(symbols(a) | symbols(b))
+        and {a.value, b.value} <= {"()", "[]"}
+    )
+
+
+def _items(node: Node) -> tuple[Node, ...] | None:
+    """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
+    if node.kind in ("list", "set"):
+        return tuple(i for a in node.args for i in (_items(a) if a.kind == "list" else _signed(a)) or (a,))
+    if node.kind == "tuple":
+        return node.args
+    spread = _signed(node)
+    return spread if len(spread) > 1 else None
+
+
+def _signed(node: Node) -> tuple[Node, ...]:
+    """The two values of an expression with ±."""
+    if not any(n.kind == "pm" for n in node.walk()) or node.kind in ("tuple", "set", "list"):
+        return (node,)
+    return _with_sign(node, 1), _with_sign(node, -1)
+
+
+def _with_sign(node: Node, sign: int) -> Node:
+    if node.kind == "pm":
+        inner = _with_sign(node.args[0], sign)
+        return inner if sign * node.value > 0 else Node("neg", (inner,))
+    return Node(node.kind, tuple(_with_sign(a, sign) for a in node.args), node.value) if node.args else node
+
+
+def _one_collection(a: Node, b: Node, policy: Policy, same: Same) -> bool | None:
+    """A collection against a single value: equal only where it holds that one value."""
+    many, one = (a, b) if _items(a) is not None else (b, a)
+    items = _items(many) or ()
+    if not items and one == Node("sym", (), "phi"):
+        return many.kind == "set"
+    if one.kind == "sym" and len(one.value) == len(items) > 1 and one.value.isupper():
+        return sorted(one.value) == sorted(str(i.value) for i in items)  # the choices AC and A, C
+    if one.kind == "matrix" and many.kind == "tuple":
+        return 1 in (one.value, len(one.args) // one.value) and all_same(one.args, items, policy, same)
+    if many.kind == "list" and policy.decimal_comma and _decimal_comma(many, one, policy, same):
+        return True
+    if many.kind == "list" and policy.multiple == "any":
+        return any(same(item, one, policy) is True for item in items)
+    if one.kind == "rel":
+        named = head_and_value(one)
+        return named is not None and same(many, named[1], policy)
+    if many.kind == "tuple" or not items:
+        return False
+    if len(items) > 1 and not all(_repeats(items[0], item, policy, same) for item in items[1:]):
+        return False
+    return same(items[0], one, policy)
+
+
+def _repeats(first: Node, item: Node, policy: Policy, same: Same) -> bool:
+    """Whether an item says the first one again in another form; 12 apples and 12 pears are two items."""
+    if first.kind != item.kind and "quantity" in (first.kind, item.kind):
+        return False
+    if first.kind == "quantity" and first.value != item.value:
+        return False
+    return same(first, item, policy) is True
+
+
+def _decimal_comma(many: Node, one: Node, policy: Policy, same: Same) -> bool:
+    if len(many.args) != 2 or many.value != ",":
+        return False
+    whole, part = many.args
+    if part.kind == "quantity":
+        part = part.args[0]
+    sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
+    if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
+        return False
+    text = f"{plain.value[2]}.{part.value[2]}"
+    value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
+    return one.kind in ("num", "neg", "div", "quantity") and same(value, one, policy) is True
+
+
+def all_same(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: Same) -> bool:
+    return len(left) == len(right) and all(
+        same(x, y, policy) is True for x, y in zip(left, right, strict=True)
+    )
+
+
+def matched(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: Same) -> bool:
+    """Whether the items can be paired off in any order; repeated items count once."""
+    first, second = _distinct(left), list(_distinct(right))
+    if len(first) != len(second):
+        return False
+    for item in first:
+        for index, other in enumerate(second):
+            if same(item, other, policy) is True:
+                del second[index]
+                break
+        else:
+            return False
+    return True
+
+
+def _distinct(items: Sequence[Node]) -> list[Node]:
+    kept: list[Node] = []
+    seen: set[str] = set()
+    for item in items:
+        key = repr(canonical(item))
+        if key not in seen:
+            seen.add(key)
+            kept.append(item)
+    return kept
+
+
+def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
+    """`p = 5, q = 2; p = 7, q = 2` against `(5, 2), (7, 2)`; `x = 1, y = 2` against `(1, 2)` or `1, 2`."""
+    left, right = _assigned(a), _assigned(b)
+    if left is None and right is None:
+        return False
+    one, other = (left or _items(a) or (a,)), (right or _items(b) or (b,))
+    if matched(one, other, policy, same):
+        return True
+    if left is not None and right is not None:
+        return False
+    return (
+        len(one) == 1
+        and one[0].kind == "tuple"
+        and all_same(one[0].args, other, policy, same)
+        or (len(other) == 1 and other[0].kind == "tuple" and all_same(one, other[0].args, policy, same))
+    )
+
+
+def _assigned(node: Node) -> tuple[Node, ...] | None:
+    """A list of `name = value` as tuples of values, one tuple each time the names begin again."""
+    if node.kind != "list":
+        return None
+    flat = [i for a in node.args for i in (a.args if a.kind == "list" else (a,))]
+    groups: list[list[Node]] = []
+    names: list[set[str]] = []
+    for item in flat:
+        named = head_and_value(item) if item.kind == "rel" else None
+        if named is None:
+            return None
+        key = repr(named[0])
+        if not groups or key in names[-1]:
+            groups.append([])
+            names.append(set())
+        groups[-1].append(named[1])
+        names[-1].add(key)
+    if any(len(g) != len(groups[0]) for g in groups) or len(groups[0]) < 2:
+        return tuple(v for g in groups for v in g) if len(groups[0]) < 2 else None
+    return tuple(Node("tuple", tuple(g), "()") for g in groups)

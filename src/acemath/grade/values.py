@@ -1,0 +1,84 @@
+"""Two expressions by value: exact, rounded, within a tolerance, or up to the name of a constant."""
+
+from __future__ import annotations
+
+from acemath.grade.evaluate import Undefined, approximate
+from acemath.grade.families import same_family
+from acemath.grade.nodes import STRUCTURES, Node, is_decimal, substitute, symbols
+from acemath.grade.policy import Policy
+from acemath.grade.probe import same_value
+
+_NOISE_DIGITS = 13
+_CONSTANT_NAMES = frozenset(("C", "c", "K", "k", "C_1", "c_1"))
+
+
+def same_expression(a: Node, b: Node, policy: Policy) -> bool | None:
+    """Two expressions by value."""
+    if a.kind in STRUCTURES or b.kind in STRUCTURES:
+        return False
+    result = same_value(a, b)
+    if result is True:
+        return True
+    if not symbols(a) and not symbols(b):
+        if _rounded(a, b, policy) or _rounded(b, a, policy) or _within(a, b, policy):
+            return True
+    elif result is False and (_same_up_to_constant(a, b) or same_family(a, b)):
+        return True
+    return result
+
+
+def _within(a: Node, b: Node, policy: Policy) -> bool:
+    """Whether two constants agree within the policy's tolerances, percent spellings included."""
+    scales = (1.0, 100.0, 0.01) if policy.percent == "any" else (1.0,)
+    if not policy.rel_tol and not policy.abs_tol and len(scales) == 1:
+        return False
+    try:
+        x, y = approximate(a, {}), approximate(b, {})
+    except Undefined:
+        return False
+    tolerance = max(policy.rel_tol, 1e-12)
+    return any(abs(x * s - y) <= max(policy.abs_tol, tolerance * max(abs(x * s), abs(y))) for s in scales)
+
+
+def _rounded(decimal: Node, value: Node, policy: Policy) -> bool:
+    """Whether a decimal is the other value, rounded or cut to as many digits as the policy asks for."""
+    sign, plain = (-1, decimal.args[0]) if decimal.kind == "neg" else (1, decimal)
+    if plain.kind != "num" or plain.value[1] <= 0 or not policy.digits:
+        return False
+    digits = plain.value[2].replace(".", "").lstrip("0")
+    if len(digits) < policy.digits:
+        return False
+    if len(digits) >= _NOISE_DIGITS and _noise(plain, value, sign):
+        return True
+    if value.kind in ("num", "neg") and not is_decimal(value):
+        return False
+    try:
+        other = approximate(value, {})
+    except Undefined:
+        return False
+    if isinstance(other, complex):
+        return False
+    places = plain.value[1]
+    finer = value.args[0] if value.kind == "neg" else value
+    if finer.kind == "num" and finer.value[1] <= places:
+        return False
+    return abs(other - sign * float(plain.value[0])) < 1.0001 * 10.0**-places
+
+
+def _noise(plain: Node, value: Node, sign: int) -> bool:
+    """Whether a decimal differs from the value by what binary floating point leaves behind: 499.99999999999994."""
+    try:
+        other = approximate(value, {})
+    except Undefined:
+        return False
+    written = sign * float(plain.value[0])
+    return not isinstance(other, complex) and abs(other - written) <= 1e-12 * abs(written)
+
+
+def _same_up_to_constant(a: Node, b: Node) -> bool:
+    """Antiderivatives whose constants have different names."""
+    one, other = symbols(a) - symbols(b), symbols(b) - symbols(a)
+    if len(one) != 1 or len(other) != 1 or not (one | other) <= _CONSTANT_NAMES:
+        return False
+    name, renamed = next(iter(one)), next(iter(other))
+    return same_value(substitute(a, {name: Node("sym", (), renamed)}), b) is True

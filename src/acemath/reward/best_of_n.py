@@ -1,0 +1,67 @@
+"""Best-of-N: a policy writes n responses, the reward model picks one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.local import TransformersEngine
+from acemath.grade import extract
+from acemath.nano.home import resolve
+from acemath.records import Problem
+from acemath.reward.score import PAPER_CHAT, RewardModel
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One response with its final answer and reward."""
+
+    text: str
+    answer: str | None
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The chosen response first among all candidates, sorted by reward, best first."""
+
+    answer: str | None
+    text: str
+    reward: float
+    candidates: tuple[Candidate, ...]
+    seconds: float
+
+
+class BestOfN:
+    """A policy and a reward model together: `BestOfN("policy", "reward").solve("What is 3+4?")`."""
+
+    def __init__(
+        self,
+        policy: str | Path,
+        reward: str | Path,
+        chat: ChatFormat | None = None,
+        reward_chat: ChatFormat = PAPER_CHAT,
+        max_new_tokens: int = 2048,
+    ) -> None:
+        self.policy = TransformersEngine(resolve(policy), chat)
+        self.reward = RewardModel(reward, reward_chat)
+        self.max_new_tokens = max_new_tokens
+
+    def solve(self, question: str, n: int = 8, temperature: float = 1.0, seed: int = 0) -> Solution:
+        """The best of n responses to a question. Equal texts are scored once."""
+        started = time.monotonic()
+        sampling = Sampling(n=n, temperature=temperature, max_new_tokens=self.max_new_tokens, seed=seed)
+        responses = sorted(
+            self.policy.generate([Problem("question", question)], sampling), key=lambda r: r.sample
+        )
+        rewards = self.reward.score(question, [r.text for r in responses])
+        candidates = [
+            Candidate(r.text, extract(r.text).answer, v) for r, v in zip(responses, rewards, strict=True)
+        ]
+        candidates.sort(key=lambda c: -c.reward)
+        best = candidates[0]
+        return Solution(
+            best.answer, best.text, best.reward, tuple(candidates), round(time.monotonic() - started, 3)
+        )
