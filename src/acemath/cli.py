@@ -246,6 +246,7 @@ def grade(
     file: Annotated[Path | None, typer.Argument(help="Responses with references, in any known form.")] = None,
     gold: Annotated[str | None, typer.Option(help="A reference answer, to grade one answer.")] = None,
     answer: Annotated[str | None, typer.Option(help="The answer to grade against --gold.")] = None,
+    problems: Annotated[Path | None, typer.Option(help="The problems, where rows only name them (qid, idx).")] = None,
     policy: Annotated[str, typer.Option(help="strict, lenient or qwen2.5-math.")] = "strict",
     as_json: Json = False,
 ) -> None:
@@ -259,7 +260,7 @@ def grade(
     from acemath.grade import grade as grade_one
 
     if file is not None:
-        show(judging.grade_file(file, policy), as_json)
+        show(judging.grade_file(file, policy, problems), as_json)
     elif gold is not None and answer is not None:
         show(asdict(grade_one(answer, gold, policy)), as_json)
     else:

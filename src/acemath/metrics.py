@@ -84,7 +84,10 @@ def rm_at_k_draws(
 
 
 def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
-    """The expected correctness of the majority answer among k; exact, equal votes share.
+    """The expected correctness of the majority answer among k; exact.
+
+    Drawn subsets have no order, so equal votes share. All n together (k = n) come in the order given, and of
+    answers with equal votes the one that came first wins, as in the Qwen2.5-Math harness.
 
     `classes` groups equal answers (`acemath.grade.classes`); -1 is "no answer", which never wins a vote. For
     each class as the winner, and each number of votes v and of ties t, the ways to fill the other places with
@@ -99,6 +102,10 @@ def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
         sizes[label] = sizes.get(label, 0) + 1
         right[label] = right.get(label, 0.0) + float(ok)
     silent = sizes.pop(-1, 0)
+    if k == n:
+        # Dictionaries keep the order of first appearance, and max() takes the first of equals.
+        winner = max(sizes, key=lambda label: sizes[label], default=None)
+        return right[winner] / sizes[winner] if winner is not None else 0.0
     shape = tuple(sorted(sizes.values()))
     wins = _majority_wins(shape, silent, k)
     return sum(wins[size] * right[label] / size for label, size in sizes.items())

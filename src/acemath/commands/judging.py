@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from acemath.bench.tables import Record, reward_bench
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.errors import UserError
 from acemath.grade import classes, grade_many
-from acemath.records import Problem, Response
+from acemath.records import Response
 from acemath.store import read_records, write_rows
 
 
@@ -155,25 +155,41 @@ def evaluate(
     return found
 
 
-def grade_file(path: Path, policy: str) -> dict[str, Any]:
-    """Verdicts for a file in any known form, and how often they agree with its labels."""
-    from acemath.grade.records import read_rows as read_graded
+def _references(problems: Path) -> dict[str, str]:
+    """Reference answers of a file of problems, by id and by row number from 0, as outputs name them."""
+    from acemath.commands.data import read_problems
 
-    rows = read_graded(path)
-    verdicts = grade_many([(r.response, r.reference) for r in rows], policy)
-    by_status: dict[str, int] = defaultdict(int)
-    for verdict in verdicts:
-        by_status[verdict.status] += 1
-    found: dict[str, Any] = {"n": len(rows), "correct": by_status["correct"], "by_status": dict(by_status)}
-    labelled = [
-        (v.correct, r.expected) for v, r in zip(verdicts, rows, strict=True) if r.expected is not None
-    ]
-    if labelled:
-        found["agree"] = sum(a == b for a, b in labelled)
-        found["labelled"] = len(labelled)
+    found: dict[str, str] = {}
+    for number, problem in enumerate(read_problems(problems)):
+        found[str(number)] = found[problem.id] = problem.answer
     return found
 
 
-def problem_of(question: str) -> Problem:
-    """A question as a problem without a reference."""
-    return Problem("question", question)
+def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[str, Any]:
+    """Verdicts for a file in any known form, and how many agree with its labels.
+
+    `problems` gives the references where the rows only name their problem (qid, idx or problem_id). Rows that
+    are marked uncertain are counted apart and not graded.
+    """
+    from acemath.grade.records import rows_of
+
+    references = _references(problems) if problems is not None else {}
+    rows, uncertain = [], 0
+    for number, record in enumerate(read_records(path), 1):
+        if record.get("uncertain"):
+            uncertain += 1
+            continue
+        key = next((str(record[k]) for k in ("problem_id", "qid", "idx") if record.get(k) is not None), "")
+        found = list(rows_of({**record, "reference": references[key]} if key in references else record))
+        if not found:
+            raise UserError(
+                f"{path}, record {number}: no response and reference among {sorted(record)}; name them response and "
+                "reference, or give the problems that they answer with --problems"
+            )
+        rows += found
+    verdicts = grade_many([(r.response, r.reference) for r in rows], policy)
+    result: dict[str, Any] = {"n": len(rows), "correct": sum(v.correct for v in verdicts), "by_status": dict(Counter(v.status for v in verdicts))}
+    labelled = [v.correct == r.expected for v, r in zip(verdicts, rows, strict=True) if r.expected is not None]
+    if labelled:
+        result |= {"agree": sum(labelled), "labelled": len(labelled)}
+    return result | ({"uncertain": uncertain} if uncertain else {})

@@ -10,7 +10,8 @@ import random
 from collections.abc import Sequence
 
 from acemath.curate.settings import EvolveSettings, Method
-from acemath.records import Problem
+from acemath.engines.base import Engine, Sampling
+from acemath.records import Problem, content_key
 from acemath.worksheets.core import Question
 from acemath.worksheets.registry import family_named
 from acemath.worksheets.sheets import draw_question, pick_family, problem_of
@@ -45,6 +46,28 @@ def evolve(rows: Sequence[Problem], settings: EvolveSettings, seed: int) -> list
         made += born
         parents = born
     return made
+
+
+def evolve_with(
+    engine: Engine, rows: Sequence[Problem], methods: Sequence[Method], sampling: Sampling
+) -> list[Problem]:
+    """New problems that a language model writes from given ones; their answers are not known."""
+    asked: list[Problem] = []
+    parents: dict[str, tuple[Problem, Method]] = {}
+    for row in rows:
+        for method in methods:
+            request = Problem(content_key(row.id, method), evolution_prompt(row.prompt, method))
+            parents[request.id] = (row, method)
+            asked.append(request)
+    born = []
+    for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
+        row, method = parents[response.problem_id]
+        meta = {"parent": row.id, "method": method, "written_by": engine.name}
+        text = response.text.strip()
+        born.append(
+            Problem(f"{row.id}-{method}", text, "", row.source, row.license, row.subject, row.level, meta)
+        )
+    return born
 
 
 def _evolved(row: Problem, method: Method, rng: random.Random) -> Problem:

@@ -160,14 +160,13 @@ class Atoms(Commands):
         return node
 
 
-_NOT_ATOMS = frozenset(
-    (
-        r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv "
-        r"rangle rfloor rceil } \ Rightarrow implies mid rvert rVert | leqslant geqslant notin subset subseteq "
-        r"rightarrow mapsto sim simeq cong circ prime degree textdegree vert land lor quad perp parallel colon "
-        r"wedge vee iff hline backslash choose"
-    ).split()
+_NEVER_FIRST = (
+    r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv "
+    r"rangle rfloor rceil } \ Rightarrow implies mid rvert rVert | leqslant geqslant notin subset subseteq "
+    r"rightarrow mapsto sim simeq cong circ prime degree textdegree vert land lor quad perp parallel colon "
+    r"wedge vee iff hline backslash choose"
 )
+_NOT_ATOMS = frozenset(_NEVER_FIRST.split())
 
 
 def _number(text: str) -> Node:

@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from acemath.errors import UserError
 from acemath.grade.core import equal, extract_for, fast_number, grade_answer
 from acemath.grade.extract import Extraction
+from acemath.grade.guards import MAX_ANSWER
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.text import clean_latex
 from acemath.records import Verdict
@@ -80,6 +81,8 @@ def classes(answers: Sequence[str | None], policy: str | Policy = STRICT) -> lis
 
 def _class_key(answer: str) -> tuple[object, bool]:
     text = answer.strip()
+    if len(text) > MAX_ANSWER:
+        return text, False
     value = fast_number(text)
     if value is not None and not value[1]:
         return value[0], not value[2]

@@ -127,12 +127,17 @@ class Commands(Cursor):
             return (Node("neg", (self.product(implicit_only=True),)),)
         return (self.product(implicit_only=True),)
 
+    def _only(self, nodes: tuple[Node, ...]) -> Node:
+        if len(nodes) != 1:
+            raise Unreadable("a root of several things")
+        return nodes[0]
+
     def _root(self) -> Node:
         index: Node | None = None
         if self.accept("["):
-            (index,) = self.until("]")
+            index = self._only(self.until("]"))
         elif self.accept("("):
-            (inner,) = self.until(")")
+            inner = self._only(self.until(")"))
             return Node("func", (inner,), "sqrt")
         inner = self.atom()
         return Node("func", (inner,), "sqrt") if index is None else Node("func", (inner, index), "root")

@@ -60,9 +60,11 @@ def _opened(node: Node) -> Node:
         return Node(marked.kind, (Node("neg", marked.args),), marked.value)
     if node.kind == "matrix" and node.value == 1 and all(a.kind == "rel" for a in node.args):
         return Node("list", node.args, ",")  # a system in braces
-    if node.kind == "tuple" and len({len(a.args) for a in node.args}) == 1 and node.args[0].args:
-        if all(a.kind == "tuple" and a.value == node.value == "[]" for a in node.args):
-            return Node("matrix", tuple(c for row in node.args for c in row.args), len(node.args[0].args))
+    rows = node.args if node.kind == "tuple" and node.value == "[]" else ()
+    if rows and all(
+        row.kind == "tuple" and row.value == "[]" and len(row.args) == len(rows[0].args) for row in rows
+    ):
+        return Node("matrix", tuple(c for row in rows for c in row.args), len(rows[0].args))
     return node
 
 

@@ -22,12 +22,12 @@ _DECIMAL = re.compile(
     r"([-+]?)[ ]?\\?\$?[ ]?([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{1,400})?(\.[0-9]{0,400})?(?<=[0-9.])\.?[ ]?(\\?%)?\$?"
 )
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?[0-9]{1,18})\}\{([0-9]{1,18})\}")
-_SENTENCE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_SENTENCE_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 _NOT_A_VALUE = re.compile(
     r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|or|and|if|over|under)\b",
     re.I,
 )
-_PROSE = re.compile(r"(?:[A-Za-z]{2,}[ ,]+){6}")
+_PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 CACHE = VerdictCache()
 
 
@@ -108,7 +108,7 @@ def _decide(answer: str, reference: str, policy: Policy) -> Decision:
     quick = _numeric(answer, reference, policy)
     if quick is not None:
         return quick
-    reference = reference_answer(reference)
+    answer, reference = reference_answer(answer), reference_answer(reference)
     problem = check_text(reference)
     if problem is not None:
         return "unparsable", f"the reference was not read: {problem}", "guard"
@@ -157,38 +157,49 @@ def _short(text: str) -> str:
 
 
 def _structural(answer: str, reference: str, policy: Policy) -> Decision:
-    one, other = as_choice(answer), as_choice(reference)
-    if one is not None and other is not None and (one.text or other.text):
-        if one.letter == other.letter:
-            return "correct", "same choice", "choice"
-        return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
     left, right = clean_latex(answer), clean_latex(reference)
     if not left:
         return "no_answer", "the answer is empty", ""
+    chosen = _choices(answer, reference)
+    if chosen is not None:
+        return chosen
     if left.replace(" ", "") == right.replace(" ", ""):
         return "correct", "same text after normalisation", "exact"
-    if other is not None and other.text and one is None and clean_latex(other.text) != right:
-        return _structural(answer, other.text, policy)
-    if one is not None and one.text and other is None and clean_latex(one.text) != left:
-        return _structural(one.text, reference, policy)
+    for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
+        choice = as_choice(labelled)
+        if choice is not None and choice.text and choice.text != labelled and as_choice(other) is None:
+            return _structural(*((choice.text, other) if swapped else (other, choice.text)), policy)
     try:
         result = _trees(left, right, policy)
     except (TooHard, RecursionError) as error:
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
         return "correct", "equal in structure and value", "structure"
-    stated = sentence_value(answer)
-    if stated is not None:
-        return _structural(stated, reference, policy)
+    for text, other in ((answer, reference), (reference, answer)):
+        stated = sentence_value(text)
+        if stated is not None:
+            return _structural(stated, other, policy)
     if result is False or not policy.symbolic or not _worth_workers(left, right):
         return "wrong", f"{_short(left)} is not {_short(right)}", "structure"
     return _symbolic(left, right, policy)
+
+
+def _choices(answer: str, reference: str) -> Decision | None:
+    """Two choices of which at least one has its text beside it: the letters decide."""
+    one, other = as_choice(answer), as_choice(reference)
+    if one is None or other is None or not (one.text or other.text):
+        return None
+    if one.letter == other.letter:
+        return "correct", "same choice", "choice"
+    return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
 
 
 def _worth_workers(left: str, right: str) -> bool:
     """Whether a worker may see more than this process did: sums, integrals, limits and plain expressions."""
     trees = read(left), read(right)
     found = kinds(trees[0]) | kinds(trees[1])
+    if "big" not in found and symbols(trees[0]) != symbols(trees[1]):
+        return False
     return not found & _NOT_SYMBOLIC and not any("..." in symbols(t) for t in trees)
 
 

@@ -243,7 +243,7 @@ def approximate(node: Node, env: Environment) -> complex:
         if not cmath.isfinite(value):
             raise Undefined("not finite")
         return value
-    except (ZeroDivisionError, OverflowError, ValueError, RecursionError) as error:
+    except (ZeroDivisionError, OverflowError, ValueError, TypeError, RecursionError) as error:
         raise Undefined(str(error)) from None
 
 

@@ -10,7 +10,7 @@ from acemath.curate.blend import make_blend
 from acemath.curate.crosscheck import cross_check
 from acemath.curate.decontaminate import decontaminate
 from acemath.curate.dedup import dedup
-from acemath.curate.evolve import evolve
+from acemath.curate.evolve import evolve, evolve_with
 from acemath.curate.filters import filter_problems, filter_responses
 from acemath.engines.base import Engine, Sampling
 from acemath.pipeline.context import Run
@@ -18,7 +18,7 @@ from acemath.pipeline.engines import teacher_engine
 from acemath.pipeline.sources import read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
-from acemath.store import by_id, shards
+from acemath.store import Stage, by_id, shards
 from acemath.worksheets.sheets import SOURCE
 
 
@@ -51,21 +51,59 @@ def problems(run: Run) -> None:
         facts["summary"] = f"{len(seeds):,} seed prompts, {len(benchmarks):,} benchmark problems"
 
 
-def curate(run: Run) -> None:
-    """Evolve, filter, deduplicate, decontaminate."""
+def evolution(run: Run) -> None:
+    """New math prompts from the seeds: worksheets without a model, all others written by the check teacher.
+
+    The paper evolves with the model that cross-checks later, GPT-4o-mini (section 3.2.2).
+    """
     recipe = run.recipe
+    settings = recipe.curate.evolve
+    writer = recipe.teachers.check.model_dump(exclude={"budget_usd", "price_in", "price_out"})
     with run.stage(
-        "curate", {"curate": recipe.curate.model_dump(), "seed": recipe.seed}, ["problems"]
+        "evolve", {"evolve": settings.model_dump(), "by": writer, "seed": recipe.seed}, ["problems"]
     ) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        math = [p for p in run.rows("problems", Problem, "seeds") if _group(p) == "math"]
+        own, others = [p for p in math if p.source == SOURCE], [p for p in math if p.source != SOURCE]
+        if own:
+            stage.write("worksheets", evolve(own, settings, recipe.seed), Problem)
+        if others:
+            _evolve_others(run, stage, others)
+        count = len(stage.rows(Problem))
+        facts["summary"] = f"{count:,} new prompts from {len(math):,} math seeds"
+
+
+def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> None:
+    """Evolve with a model, a shard at a time, round by round."""
+    settings, teacher = run.recipe.curate.evolve, run.recipe.teachers.check
+    engine = teacher_engine(teacher, run.recipe)
+    parents = [p for p in rows if int(content_key(p.id), 16) % 10_000 < 10_000 * settings.share]
+    for turn in range(settings.rounds):
+        sampling = Sampling(temperature=teacher.temperature, max_new_tokens=1024, seed=run.recipe.seed + turn)
+        done = 0
+        for key, part in shards(parents, 1000).items():
+            name = f"round{turn}-{key}"
+            if not stage.has(name):
+                stage.write(name, evolve_with(engine, part, settings.methods, sampling), Problem)
+            done += len(part)
+            run.display.progress(done, len(parents))
+        parents = stage.rows(Problem, f"round{turn}-")
+
+
+def curate(run: Run) -> None:
+    """Filter, deduplicate, decontaminate."""
+    recipe = run.recipe
+    identity = recipe.curate.model_dump(exclude={"evolve"})
+    with run.stage("curate", {"curate": identity}, ["problems", "evolve"]) as opened:
         if opened is None:
             return
         stage, facts = opened
         seeds = run.rows("problems", Problem, "seeds")
         benchmarks = run.rows("problems", Problem, "benchmarks")
-        funnel = [("seeds", len(seeds))]
-        math = [p for p in seeds if _group(p) == "math" and p.source == SOURCE]
-        evolved = evolve(math, recipe.curate.evolve, recipe.seed)
-        funnel.append(("evolved", len(seeds) + len(evolved)))
+        evolved = run.rows("evolve", Problem)
+        funnel = [("seeds", len(seeds)), ("evolved", len(seeds) + len(evolved))]
         kept, dropped = filter_problems([*seeds, *evolved], recipe.curate.filters)
         funnel.append(("filtered", len(kept)))
         kept, more = dedup(kept)

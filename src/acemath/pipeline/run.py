@@ -49,6 +49,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
             folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).encode()
         )
         data.problems(run)
+        data.evolution(run)
         data.curate(run)
         data.synthesize(run)
         data.blends(run)

@@ -1,0 +1,121 @@
+"""What a recipe would do, before it does it: stages, rows, tokens, GPU hours and cost, as estimates.
+
+Rows come from the recipe's counts (a source without a count is taken at its public size where that is known).
+Training costs 6 FLOPs a parameter and token, generation 2; the recipe's hardware says how many it gets an
+hour. Everything here is an estimate and says so; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from acemath.recipe import Policy, Recipe, Teacher
+
+# Public sizes of the paper's prompt sources (rows); others count as unknown (0) until they are read.
+KNOWN_ROWS = {
+    "AI-MO/NuminaMath-CoT": 859_494,
+    "meta-math/MetaMathQA": 395_000,
+    "microsoft/orca-math-word-problems-200k": 200_035,
+    "TIGER-Lab/MathInstruct": 262_039,
+}
+MATH_TOKENS, OTHER_TOKENS = 800, 650  # of a response, mean (paper, section 3.2: derived from its counts)
+CHECKED = 0.35  # share of math responses that pass the cross-check (paper, section 3.2: 800 K of 2.3 M)
+TRAIN_FLOPS = 4.0e14  # a second and GPU in bfloat16 training: 40 % of an H100's peak; our assumption
+WRITE_FLOPS = 1.0e14  # a second and GPU in batched generation; our assumption
+
+
+def parameters(model: str) -> float:
+    """Parameters of a model from its name (7B, 1.5b, 0.5B …); nano's where it is nano, 0 where unknown."""
+    if model == "nano":
+        return 3.9e6
+    found = re.search(r"(\d+(?:\.\d+)?)\s*[bB](?![a-z])", Path(model).name)
+    return float(found[1]) * 1e9 if found else 0.0
+
+
+def _row(
+    stage: str, rows: float, tokens: float, flops: float, rate: float, usd: float = 0.0
+) -> dict[str, Any]:
+    hours = flops / rate / 3600
+    return {
+        "stage": stage,
+        "rows": round(rows),
+        "tokens_millions": round(tokens / 1e6, 2),
+        "gpu_hours": round(hours, 2),
+        "usd": round(usd, 2),
+    }
+
+
+def _written(stage: str, rows: float, tokens: float, who: Teacher | Policy, size: float) -> dict[str, Any]:
+    """A row for responses to be written, by a local model or at an endpoint's price."""
+    total = rows * tokens
+    usd = rows * (200 * who.price_in + tokens * who.price_out) / 1e6 if isinstance(who, Teacher) else 0.0
+    local = who.engine in ("transformers", "vllm")
+    return _row(stage, rows, total, 2 * size * total if local else 0.0, WRITE_FLOPS, usd)
+
+
+def plan(recipe: Recipe) -> dict[str, Any]:
+    """The stages of a recipe with their estimated size and cost."""
+    seeds = {n: s.count or KNOWN_ROWS.get(s.hub or "", 0) for n, s in recipe.problems.seeds.items()}
+    math = sum(c for n, c in seeds.items() if recipe.problems.seeds[n].subject == "math")
+    by_subject = {
+        g: sum(c for n, c in seeds.items() if recipe.problems.seeds[n].subject == g)
+        for g in ("code", "general")
+    }
+    prompts = sum(seeds.values()) + math * recipe.curate.evolve.share * len(recipe.curate.evolve.methods)
+    main, check = recipe.teachers.main, recipe.teachers.check
+    stages = [
+        _row("problems", sum(seeds.values()), 0, 0, TRAIN_FLOPS),
+        _row("curate", prompts, 0, 0, TRAIN_FLOPS),
+        _written("teacher-main", prompts, MATH_TOKENS, main, parameters(main.model)),
+        _written(
+            "teacher-check",
+            (prompts - sum(by_subject.values())) * max(2, check.answers),
+            MATH_TOKENS,
+            check,
+            parameters(check.model),
+        ),
+    ]
+    evolved = prompts - sum(by_subject.values())
+    pools = {
+        **by_subject,
+        "math": evolved,
+        "math.checked": CHECKED * evolved,
+        "math.unchecked": (1 - CHECKED) * evolved,
+        "math.seeds": math,
+    }
+    size = parameters(recipe.sft.base)
+    for name, part in recipe.sft.stages.items():
+        rows = min(prompts, sum(min(pools[pool], part.counts.get(pool, pools[pool])) for pool in part.blend))
+        tokens = rows * (
+            MATH_TOKENS if set(part.blend) <= {"math", "math.checked", "math.seeds"} else OTHER_TOKENS
+        )
+        stages.append(_row(f"sft-{name}", rows, tokens, 6 * size * tokens, TRAIN_FLOPS))
+    asked = min(recipe.reward.problems or prompts, prompts)
+    for name, policy in recipe.reward.candidates.items():
+        own = size if policy.model in recipe.sft.stages else parameters(policy.model)
+        stages.append(_written(f"candidates-{name}", asked * policy.each, MATH_TOKENS, policy, own))
+    tokens = asked * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
+    stages.append(_row("reward", asked, tokens, 6 * size * tokens, TRAIN_FLOPS))
+    tests = sum(s.count or 0 for s in recipe.problems.benchmarks.values())
+    for name, policy in recipe.bench.policies.items():
+        own = size if policy.model in recipe.sft.stages else parameters(policy.model)
+        stages.append(
+            _written(
+                f"samples-{name}",
+                min(policy.problems or tests, tests) * (policy.each + 1),
+                MATH_TOKENS,
+                policy,
+                own,
+            )
+        )
+    note = (
+        f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {MATH_TOKENS} tokens a response; "
+        "rows of a source without a count and of unknown size are 0. Endpoint prices are the recipe's."
+    )
+    totals = {
+        "gpu_hours": round(sum(s["gpu_hours"] for s in stages), 1),
+        "usd": round(sum(s["usd"] for s in stages), 2),
+    }
+    return {"recipe": recipe.name, "stages": stages, "total": totals, "note": note}

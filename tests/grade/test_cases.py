@@ -1,0 +1,49 @@
+"""This project's own cases of equal and unequal answers, and the known failures of other graders."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from acemath.grade import equal
+
+ROWS = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "cases.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+def test_enough_cases_and_balanced() -> None:
+    assert len(ROWS) >= 400
+    share = sum(row["expected"] for row in ROWS) / len(ROWS)
+    assert 0.4 < share < 0.6, "true and false cases are to be balanced"
+    assert max(Counter(row["id"] for row in ROWS).values()) == 1
+
+
+@pytest.mark.parametrize("kind", sorted({row["kind"] for row in ROWS}))
+def test_own_cases_both_ways(kind: str) -> None:
+    wrong = []
+    for row in (r for r in ROWS if r["kind"] == kind):
+        for a, b in ((row["answer"], row["reference"]), (row["reference"], row["answer"])):
+            verdict = equal(a, b, row["policy"])
+            if verdict.correct != row["expected"]:
+                wrong.append((row["id"], a, b, verdict))
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("3x-y+13=0", "3x+4y+14=0"),
+        (r"1/2^{99}", r"1/2^{98}"),
+        ("1/2004!", "1/2006!"),
+        (r"1,2,\ldots,n", r"1,3,5,\ldots,2n-1"),
+        ("4", r"4\sqrt2"),
+        ("1-1/e", "1+1/e"),
+    ],
+)
+def test_known_false_equalities_stay_false(a: str, b: str) -> None:
+    assert equal(a, b).status == equal(b, a).status == "wrong"

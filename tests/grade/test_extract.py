@@ -1,0 +1,69 @@
+"""Extraction of the final answer from whole responses."""
+
+from __future__ import annotations
+
+import pytest
+
+from acemath.grade import LENIENT, QWEN, extract, grade
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "rule"),
+    [
+        (r"so $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}", "boxed"),
+        (r"\boxed{\left\{1, \frac{2}{3}\right\}} holds", r"\left\{1, \frac{2}{3}\right\}", "boxed"),
+        (r"first \boxed{3}. Wait, that is wrong. So \boxed{4}.", "4", "boxed"),
+        (r"$x=\boxed{2}$ or $x=\boxed{3}$", "2; 3", "boxes"),
+        (r"\boxed{\boxed{7}}", "7", "boxed"),
+        (r"it is \fbox{12}", "12", "boxed"),
+        (r"cut off in the middle: \boxed{\frac{3}{4}", r"\frac{3}{4}", "boxed"),
+        (r"\boxed{5} earlier. Final Answer: The final answer is $6$. Done.", "6", "final-answer"),
+        ("some work\n#### 1,234", "1,234", "hashes"),
+        ("The answer is 42.", "42", "answer-is"),
+        ("**Answer:** 3/4", "3/4", "answer-is"),
+        ("Therefore, the answer is $x = 5$ because it fits.", "x = 5", "answer-is"),
+        ('{"reasoning": "…", "answer": "17"}', "17", "json"),
+        ("<answer>12</answer>", "12", "answer-tag"),
+        (r"We get $y = 3$ and so $y^2 = 9$.", "y^2 = 9", "last-formula"),
+        ("There are 3 rows of 4, hence 12 seats.", "12", "last-number"),
+        ("She pays $2 each, so 9 * $2 = $18 daily.", r"\$18", "last-number"),
+        ("１２", "12", "whole"),
+        ("所以答案是 15。", "15", "answer-is"),
+    ],
+)
+def test_rules(text: str, answer: str, rule: str) -> None:
+    found = extract(text)
+    assert (found.answer, found.rule) == (answer, rule)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "I do not know", r"\boxed{}", "<think>maybe 5, maybe 6"])
+def test_nothing_is_found(text: str) -> None:
+    assert extract(text).answer in (None, text.strip() or None)
+    assert grade(text, "5").status in ("no_answer", "wrong")
+
+
+def test_only_what_follows_a_closed_reasoning_block_counts() -> None:
+    text = r"<think>\boxed{42}</think> I am not sure."
+    assert grade(text, "42").status != "correct"
+    assert grade(text, "42", LENIENT).correct
+    assert grade(r"<think>\boxed{1}</think> It is \boxed{42}.", "42").correct
+
+
+def test_the_qwen_policy_takes_the_last_box_only() -> None:
+    assert extract(r"\boxed{1} and \boxed{2}", QWEN).answer == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("It is not A, therefore I think it's B", "B"),
+        ("The answer is (C).", "C"),
+        ("D. it cannot be A or B", "D"),
+        (r"so \boxed{\text{(E)}}", "E"),
+        ("Answer: B", "B"),
+    ],
+)
+def test_choices(text: str, letter: str) -> None:
+    verdict = grade(text, letter)
+    assert verdict.correct and verdict.answer is not None
+    assert grade(text, "ABCDE"[("ABCDE".index(letter) + 1) % 5]).status == "wrong"
