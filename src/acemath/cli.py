@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 import yaml
 
@@ -14,6 +13,7 @@ from acemath.commands.output import show
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.errors import UserError
 
+UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -151,9 +151,10 @@ def _generate(
 
     if engine != "worksheets" and not model:
         raise UserError(f"engine {engine!r} needs a model; name it with --model")
+    rows = data.read_problems(problems)
     made = data.engine_of(engine, model, url, ChatFormat(system=system, instruction=instruction))
     return data.sample(
-        problems, made, Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed), out
+        rows, made, Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed), out
     )
 
 
@@ -218,17 +219,19 @@ def sft(
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
+    from acemath.pipeline.run import quiet_transformers
     from acemath.records import Chat
     from acemath.sft.settings import SftSettings
-    from acemath.sft.train import train_sft
     from acemath.store import read_rows
+
+    rows = read_rows(chats, Chat)
+    quiet_transformers()
+    from acemath.sft.train import train_sft
 
     settings = SftSettings(
         learning_rate=learning_rate, global_batch=global_batch, epochs=epochs, max_length=max_length
     )
-    result = train_sft(
-        base, read_rows(chats, Chat), out, out.with_name(out.name + "-checkpoints"), settings, seed
-    )
+    result = train_sft(base, rows, out, out.with_name(out.name + "-checkpoints"), settings, seed)
     show(
         {
             "out": str(out),
@@ -246,7 +249,9 @@ def grade(
     file: Annotated[Path | None, typer.Argument(help="Responses with references, in any known form.")] = None,
     gold: Annotated[str | None, typer.Option(help="A reference answer, to grade one answer.")] = None,
     answer: Annotated[str | None, typer.Option(help="The answer to grade against --gold.")] = None,
-    problems: Annotated[Path | None, typer.Option(help="The problems, where rows only name them (qid, idx).")] = None,
+    problems: Annotated[
+        Path | None, typer.Option(help="The problems, where rows only name them (qid, idx).")
+    ] = None,
     policy: Annotated[str, typer.Option(help="strict, lenient or qwen2.5-math.")] = "strict",
     as_json: Json = False,
 ) -> None:
@@ -475,10 +480,15 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"acemath: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        typer.echo(f"acemath: {error.format_message()}", err=True)
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())
+        else:
+            typer.echo(
+                f"acemath: {error.format_message()} (acemath COMMAND --help shows an example)", err=True
+            )
         sys.exit(2)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("acemath: stopped; the same command goes on from here", err=True)
         sys.exit(130)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -43,8 +44,6 @@ def read_problems(path: Path) -> list[Problem]:
         identity = str(record.get("id") or content_key(prompt))
         meta = record.get("meta")
         if isinstance(meta, str):
-            import json
-
             meta = json.loads(meta)
         rows.append(
             Problem(
@@ -96,8 +95,6 @@ def curate(prompts: Path, benchmarks: Sequence[Path], out: Path) -> dict[str, An
 
 def decontaminate(prompts: Path, benchmarks: Sequence[Path], hits_to: Path | None) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark; the hits go into a JSONL file when asked."""
-    import json
-
     rows = read_problems(prompts)
     index = Decontaminator(
         [p for path in benchmarks for p in read_problems(path)], CurateSettings().decontaminate
@@ -136,14 +133,15 @@ def engine_of(kind: str, model: str, url: str, chat: ChatFormat, skill: float = 
     if kind == "transformers":
         from acemath.engines.local import TransformersEngine
         from acemath.nano.home import resolve
+        from acemath.pipeline.run import quiet_transformers
 
+        quiet_transformers()
         return TransformersEngine(resolve(model), chat, model)
     raise UserError(f"engine {kind!r} does not exist; use worksheets, transformers, vllm or endpoint")
 
 
-def sample(problems: Path, engine: Engine, sampling: Sampling, out: Path) -> dict[str, Any]:
-    """Responses to the problems of a file, graded where the problems have answers."""
-    rows = read_problems(problems)
+def sample(rows: Sequence[Problem], engine: Engine, sampling: Sampling, out: Path) -> dict[str, Any]:
+    """Responses to problems, graded where all of them have answers."""
     responses = list(engine.generate(rows, sampling))
     if all(p.answer for p in rows):
         responses = graded(responses, rows)

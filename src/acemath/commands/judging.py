@@ -12,6 +12,7 @@ from acemath.bench.tables import Record, reward_bench
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.errors import UserError
 from acemath.grade import classes, grade_many
+from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response
 from acemath.store import read_records, write_rows
 
@@ -89,6 +90,7 @@ def score(responses: Path, problems: Path, model: str, chat: ChatFormat, out: Pa
     by_problem: dict[str, list[Response]] = defaultdict(list)
     for row in rows:
         by_problem[row.problem_id].append(row)
+    quiet_transformers()
     rewards = RewardModel(model, chat).score_many(
         [(prompts[k], [r.text for r in v]) for k, v in by_problem.items()]
     )
@@ -188,8 +190,14 @@ def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[st
             )
         rows += found
     verdicts = grade_many([(r.response, r.reference) for r in rows], policy)
-    result: dict[str, Any] = {"n": len(rows), "correct": sum(v.correct for v in verdicts), "by_status": dict(Counter(v.status for v in verdicts))}
-    labelled = [v.correct == r.expected for v, r in zip(verdicts, rows, strict=True) if r.expected is not None]
+    result: dict[str, Any] = {
+        "n": len(rows),
+        "correct": sum(v.correct for v in verdicts),
+        "by_status": dict(Counter(v.status for v in verdicts)),
+    }
+    labelled = [
+        v.correct == r.expected for v, r in zip(verdicts, rows, strict=True) if r.expected is not None
+    ]
     if labelled:
         result |= {"agree": sum(labelled), "labelled": len(labelled)}
     return result | ({"uncertain": uncertain} if uncertain else {})

@@ -9,6 +9,7 @@ from typing import Any
 from acemath.commands.data import read_problems
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Response
 from acemath.store import read_rows, write_rows
 
@@ -52,6 +53,7 @@ def train(
     from acemath.reward.train import train_reward
 
     rows = read_rows(groups_file, Group)
+    quiet_transformers()
     aside = max(1, len(rows) // 20)
     settings = RewardSettings(learning_rate=learning_rate, batch_groups=batch_groups, epochs=epochs)
     work = out.with_name(out.name + "-checkpoints")

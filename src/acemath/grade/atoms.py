@@ -94,6 +94,7 @@ class Atoms(Commands):
         return Node("apply", (base,), f"_{text}")
 
     def atom(self) -> Node:
+        """A number, a symbol, a function, a bracket, or what a command says."""
         token = self.take()
         if token.kind == "num":
             return _number(token.text)

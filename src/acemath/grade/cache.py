@@ -20,7 +20,7 @@ VERSION = "1"  # raised whenever a rule changes, so that an old file is not beli
 class VerdictCache:
     """A bounded cache, safe between threads. Time-outs are not kept: the next try may be faster."""
 
-    def __init__(self, size: int = 200_000) -> None:
+    def __init__(self, size: int = 50_000) -> None:
         self._size = size
         self._rows: OrderedDict[Key, Decision] = OrderedDict()
         self._lock = threading.Lock()

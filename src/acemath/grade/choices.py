@@ -13,6 +13,7 @@ from acemath.grade.text import clean_latex
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
 _LABELLED = re.compile(r"^(?:\(([A-J])\)|([A-J])[).:])\s*(\S.*)$", re.DOTALL)
 _NAMED = re.compile(r"^([A-J])[ \t]+([A-Z][a-z]\S.*)$", re.DOTALL)
+_MORE = re.compile(r"(?:and|or|,|;|&)\s*\(?[A-J]\b|\(?[A-J]\)")
 _WRAPPED = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox|bf|rm)\s*\{\s*([^{}]*?)\s*\}")
 _STATED = re.compile(
     r"(?:answers?|choice|option|choose|select|pick|r[ée]ponse|答案|选)\b(?:\s+(?:choice|option))?"
@@ -42,7 +43,7 @@ def as_choice(answer: str) -> Choice | None:
     if match:
         return Choice(match.group(1), "")
     match = _LABELLED.match(plain)
-    if match:
+    if match and not _MORE.match(match.group(3)):
         return Choice(match.group(1) or match.group(2), match.group(3).strip())
     match = _NAMED.match(plain)
     return Choice(match.group(1), match.group(2).strip()) if match else None

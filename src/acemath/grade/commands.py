@@ -3,7 +3,7 @@ r"""LaTeX commands in expressions: fractions, roots, functions, logarithms, sums
 from __future__ import annotations
 
 from acemath.grade.cursor import CLOSERS, Cursor, Unreadable
-from acemath.grade.nodes import Node, number
+from acemath.grade.nodes import Node, number, replace_constant
 from acemath.grade.tokens import Token
 from acemath.grade.vocabulary import DOTS, FUNCTIONS, GREEK, MATRICES, SETS, TEXT_COMMANDS, WRAPPERS
 
@@ -20,6 +20,8 @@ _INVERSES = {
     "csc": "arccsc",
 }
 
+_IMAGINARY = Node("const", (), "i")
+
 
 class Commands(Cursor):
     """What follows a backslash."""
@@ -27,7 +29,7 @@ class Commands(Cursor):
     def argument(self) -> Node:
         r"""One argument of `\frac` or `\sqrt`: a group, one digit, or one token."""
         token = self.peek()
-        if token.kind == "num" and len(token.text) > 1 and "." not in token.text:
+        if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
             self.tokens[self.at] = Token("num", token.text[1:])
             return number(int(token.text[0]))
         if token.kind == "op" and token.text == "-":
@@ -36,6 +38,7 @@ class Commands(Cursor):
         return self.atom()
 
     def command(self, name: str) -> Node:
+        """What a command and its arguments mean. Raises `Unreadable` for an unknown one."""
         if name == "frac":
             return Node("div", (self.argument(), self.argument()))
         if name in ("binom", "dbinom", "tbinom"):
@@ -151,6 +154,10 @@ class Commands(Cursor):
             elif self.accept("^"):
                 high = self.exponent()
         body = self.product()
+        if low is not None and low.kind == "rel" and low.args[0] == _IMAGINARY:
+            index = Node("sym", (), "i")  # an index called i is not the imaginary unit
+            body = replace_constant(body, _IMAGINARY, index)
+            low = Node("rel", (index, *low.args[1:]), low.value)
         return Node("big", tuple(n for n in (body, low, high) if n is not None), name)
 
     def _limit(self) -> Node:

@@ -60,6 +60,13 @@ def _opened(node: Node) -> Node:
         return Node(marked.kind, (Node("neg", marked.args),), marked.value)
     if node.kind == "matrix" and node.value == 1 and all(a.kind == "rel" for a in node.args):
         return Node("list", node.args, ",")  # a system in braces
+    if (
+        node.kind == "add"
+        and len(node.args) == 2
+        and node.args[1].kind == "neg"
+        and node.args[1].args[0].kind == "set"
+    ):
+        return Node("minus", (node.args[0], node.args[1].args[0]))
     rows = node.args if node.kind == "tuple" and node.value == "[]" else ()
     if rows and all(
         row.kind == "tuple" and row.value == "[]" and len(row.args) == len(rows[0].args) for row in rows
@@ -75,7 +82,7 @@ def _texts(a: Node, b: Node, policy: Policy) -> object:
     if "text" not in (a.kind, b.kind):
         return SKIP
     if a.kind == b.kind == "text":
-        return _plain(a.value) == _plain(b.value)
+        return _plain(a.value) == _plain(b.value) != ""
     words, other = (a, b) if a.kind == "text" else (b, a)
     if other.kind == "quantity":
         return same(words, other.args[0], policy)

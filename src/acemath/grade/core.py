@@ -160,6 +160,8 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
     left, right = clean_latex(answer), clean_latex(reference)
     if not left:
         return "no_answer", "the answer is empty", ""
+    if not right:
+        return "wrong", "the reference is empty", "structure"
     chosen = _choices(answer, reference)
     if chosen is not None:
         return chosen

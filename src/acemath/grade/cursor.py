@@ -32,15 +32,18 @@ class Cursor:
         self.bars = 0
 
     def peek(self, offset: int = 0) -> Token:
+        """The token at the position, or some places behind it, without taking it."""
         index = self.at + offset
         return self.tokens[index] if index < len(self.tokens) else Token("end", "")
 
     def take(self) -> Token:
+        """The token at the position; the position moves on."""
         token = self.peek()
         self.at += 1
         return token
 
     def accept(self, *texts: str) -> bool:
+        """Take the next token if it is one of these signs or commands."""
         token = self.peek()
         if token.kind in ("op", "cmd") and token.text in texts:
             self.at += 1
@@ -48,10 +51,12 @@ class Cursor:
         return False
 
     def expect(self, text: str) -> None:
+        """Take this sign. Raises `Unreadable` where something else stands."""
         if not self.accept(text):
             raise Unreadable(f"expected {text} before {self.peek().text!r}")
 
     def deeper(self) -> None:
+        """Count an opened bracket. Raises `TooHard` beyond the limit."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise TooHard(f"brackets nested deeper than {MAX_DEPTH}")
@@ -99,6 +104,7 @@ class Cursor:
         return "".join(parts)
 
     def until(self, closing: str) -> tuple[Node, ...]:
+        """The expressions up to a closing bracket."""
         self.deeper()
         bars, self.bars = self.bars, 0
         node = self.sequence()
@@ -108,6 +114,7 @@ class Cursor:
         return node.args if node.kind == "list" else (node,)
 
     def group(self, closing: str) -> Node:
+        """What a bracket holds, as one tree."""
         self.deeper()
         bars, self.bars = self.bars, 0
         node = self.sequence()

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from acemath.grade.guards import MAX_BITS, TooHard
+from acemath.grade.guards import MAX_BITS
 from acemath.grade.nodes import Node
 
 MAX_TERMS = 2000
+TERMS = "#terms"  # in an environment: how many terms the sums around this node multiply to
 
 
 class Undefined(Exception):
@@ -298,11 +299,12 @@ def _big(node: Node, args: tuple[Node, ...], env: Environment) -> complex:
     low, high = _value(args[1].args[1], env), _value(args[2], env)
     if not (_real(low) and _real(high)) or low.real != round(low.real) or high.real != round(high.real):
         raise Undefined("bounds that are not integers")
-    if high.real - low.real > MAX_TERMS:
-        raise TooHard(f"a sum of more than {MAX_TERMS} terms")
+    terms = max(1.0, high.real - low.real + 1) * env.get(TERMS, 1.0).real
+    if terms > MAX_TERMS:
+        raise Undefined(f"sums of more than {MAX_TERMS} terms in all")
     total: complex = 0.0 if node.value == "sum" else 1.0
     for k in range(int(low.real), int(high.real) + 1):
-        term = _value(args[0], {**env, name: float(k)})
+        term = _value(args[0], {**env, name: float(k), TERMS: terms})
         total = total + term if node.value == "sum" else total * term
     return total
 

@@ -117,6 +117,7 @@ def _decimal_comma(many: Node, one: Node, policy: Policy, same: Same) -> bool:
 
 
 def all_same(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: Same) -> bool:
+    """Whether two sequences have equal items in the same places."""
     return len(left) == len(right) and all(
         same(x, y, policy) is True for x, y in zip(left, right, strict=True)
     )

@@ -26,9 +26,29 @@ def folded(node: Node) -> Node:
     if not node.args or not any(n.kind == "matrix" for n in node.walk()):
         return node
     args = tuple(folded(a) for a in node.args)
+    if node.kind == "func" and node.value == "det" and args[0].kind == "matrix":
+        return _determinant(args[0]) or node
     rule = {"add": _add, "neg": _negate, "mul": _multiply, "div": _divide}.get(node.kind)
     result = rule(args) if rule is not None else None
     return Node(node.kind, args, node.value) if result is None else result
+
+
+def _determinant(matrix: Node) -> Node | None:
+    """The determinant of a square matrix of up to four rows, by its first row."""
+    size, cells = matrix.value, matrix.args
+    if size * size != len(cells) or size > 4:
+        return None
+    if size == 1:
+        return cells[0]
+    terms = []
+    for column in range(size):
+        rest = tuple(cells[r * size + c] for r in range(1, size) for c in range(size) if c != column)
+        minor = _determinant(Node("matrix", rest, size - 1))
+        if minor is None:
+            return None
+        term = Node("mul", (cells[column], minor))
+        terms.append(Node("neg", (term,)) if column % 2 else term)
+    return Node("add", tuple(terms))
 
 
 def _add(args: tuple[Node, ...]) -> Node | None:

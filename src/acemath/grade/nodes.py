@@ -76,6 +76,15 @@ def substitute(node: Node, names: dict[str, Node]) -> Node:
     return Node(node.kind, tuple(substitute(a, names) for a in node.args), node.value)
 
 
+def replace_constant(node: Node, old: Node, new: Node) -> Node:
+    """The tree with one leaf in place of another."""
+    if node == old:
+        return new
+    if not node.args:
+        return node
+    return Node(node.kind, tuple(replace_constant(a, old, new) for a in node.args), node.value)
+
+
 def is_decimal(node: Node) -> bool:
     """Whether a decimal point occurs in the tree: such values may be rounded ones."""
     return any(n.kind == "num" and n.value[1] >= 0 for n in node.walk())

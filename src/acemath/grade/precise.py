@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from acemath.grade.evaluate import MAX_TERMS, Undefined, exact
+from acemath.grade.evaluate import MAX_TERMS, TERMS, Undefined, exact
 from acemath.grade.guards import TooHard
 from acemath.grade.nodes import Node
 
@@ -44,6 +44,7 @@ class _Walker:
         self.env = env
 
     def value(self, node: Node) -> Any:
+        """The value of a tree with the digits of the context."""
         kind, mp = node.kind, self.mp
         if kind == "num":
             return mp.mpf(node.value[0].numerator) / node.value[0].denominator
@@ -151,11 +152,16 @@ class _Walker:
         ):
             raise Undefined(f"{node.value} has no closed value here")
         low, high = self.value(args[1].args[1]), self.value(args[2])
-        if low != int(low) or high != int(high) or high - low > MAX_TERMS:
-            raise Undefined("bounds that are not integers, or too far apart")
+        if low != int(low) or high != int(high):
+            raise Undefined("bounds that are not integers")
+        terms = max(1, int(high - low) + 1) * self.env.get(TERMS, Fraction(1))
+        if terms > MAX_TERMS:
+            raise Undefined(f"sums of more than {MAX_TERMS} terms in all")
         total = self.mp.mpf(node.value == "prod")
         for k in range(int(low), int(high) + 1):
-            term = _Walker(self.mp, {**self.env, args[1].args[0].value: Fraction(k)}).value(args[0])
+            term = _Walker(
+                self.mp, {**self.env, args[1].args[0].value: Fraction(k), TERMS: Fraction(terms)}
+            ).value(args[0])
             total = total + term if node.value == "sum" else total * term
         return total
 

@@ -8,65 +8,40 @@ mathematics becomes a `text` node.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 
-from acemath.grade.cursor import Unreadable
-from acemath.grade.nodes import Node, number
-from acemath.grade.parse import parse_tokens
+from acemath.grade import phrases
+from acemath.grade.amounts import amount, compound, expression, spaced_unit
+from acemath.grade.nodes import Node
+from acemath.grade.phrases import meaning, phrase
 from acemath.grade.text import clean_latex
 from acemath.grade.tokens import Token, tokenize
-from acemath.grade.units import parse_unit
-from acemath.grade.vocabulary import LEADS, MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
 _OPEN = frozenset(("(", "[", "{", "\\{", "{", "langle", "lfloor", "lceil"))
 _CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
-_BOUNDS = {
-    "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
-    "less than": "<", "fewer than": "<", "over": ">", "under": "<", "above": ">", "below": "<",
-}  # fmt: skip
-_NOT_LEADS = frozenset(
-    [
-        "less",
-        "more",
-        "least",
-        "most",
-        "greater",
-        "under",
-        "over",
-        "not",
-        "before",
-        "after",
-        "between",
-        "except",
-        "no",
-        "without",
-        "than",
-        "fewer",
-    ]
-)
-_SHORT_UNITS = frozenset(["m", "s", "g", "h", "L", "l", "J", "N", "V", "W", "A"])
-_MEANING = {
-    "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
-    "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
-}  # fmt: skip
-_NOTHING = re.compile(
-    r"(?:there (?:is|are|exists?) )?no (?:such )?.{0,40}\b(?:solutions?|exists?|roots?|values?)$"
-)
+_IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,]|\.\d{4})")
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def read(answer: str, thousands: bool = True) -> Node:
     """The tree of an answer. Never fails on odd text: what cannot be read is a `text` node.
 
     Raises `TooHard` where a limit is exceeded.
     """
-    text = clean_latex(answer)
+    text = _conclusion(clean_latex(answer))
     if thousands:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
     tokens = tokenize(text, thousands)
     return _sequence(_strip_group(tokens), text)
+
+
+def _conclusion(text: str) -> str:
+    """What stands behind the last implication sign; a lone `=>` may mean ≥ and stays."""
+    if "=>" in text and text.count("=") >= 3 or "Rightarrow" in text or "implies" in text:
+        last = _IMPLIES.split(text)[-1].strip()
+        return last or text
+    return text
 
 
 def _strip_group(tokens: list[Token]) -> list[Token]:
@@ -106,19 +81,19 @@ def _sequence(tokens: list[Token], raw: str) -> Node:
 
 
 def _commas(tokens: list[Token], raw: str) -> Node:
-    meaning = _meaning(_phrase(tokens))
-    if meaning is not None:
-        return meaning
+    fixed = meaning(phrase(tokens))
+    if fixed is not None:
+        return fixed
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     words = {t.text.lower() for t in tokens if t.kind == "word"} & {"and", "or"}
     if len(items) > 1:
         items = _without_conditions(items)
         nodes = [_item(item) for item in items]
         if all(n.kind == "text" for n in nodes) and not any(t.text == "," for t in tokens):
-            return Node("text", (), _phrase(tokens))
+            return Node("text", (), phrase(tokens))
         if len(nodes) == 1:
             return nodes[0]
-        measured = _compound(nodes)
+        measured = compound(nodes)
         if measured is not None:
             return measured
         return Node("list", tuple(nodes), "or" if "or" in words else "and" if "and" in words else ",")
@@ -163,253 +138,20 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
     return parts
 
 
-def _phrase(tokens: list[Token]) -> str:
-    """The tokens as plain lower-case words."""
-    parts: list[str] = []
-    for token in tokens:
-        if token.text in ("'", '"', "{", "}", ".", "?", "!", "@", "#", "`"):
-            continue
-        if parts and token.kind == "letter" and not token.spaced and len(token.text) == 1:
-            parts[-1] += token.text.lower()
-        else:
-            parts.append(token.text.lower())
-    words = [w for w in parts if w not in ("the", "a", "an") or len(parts) == 1]
-    return " ".join(words)
-
-
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
-    phrase = _phrase(tokens)
-    meaning = _meaning(phrase)
-    if meaning is not None:
-        return meaning
-    if not any(t.kind in ("word", "text") for t in tokens):
-        return _expression(tokens) or _spaced_unit(tokens) or Node("text", (), phrase)
-    if len(tokens) == 3 and tokens[1].text == "to" and tokens[0].kind == tokens[2].kind == "num":
-        return _expression([tokens[0], Token("op", ":"), tokens[2]]) or Node("text", (), phrase)
-    excepted = _excepted(tokens)
-    if excepted is not None:
-        return excepted
-    dated = _date(tokens)
-    if dated is not None:
-        return dated
-    value = _number_words(tokens)
-    if value is not None:
-        return value
-    bounded = _bounded(tokens)
-    if bounded is not None:
-        return bounded
-    return _amount(tokens) or _expression(tokens) or Node("text", (), phrase)
+    words = phrase(tokens)
+    fixed = meaning(words)
+    if fixed is not None:
+        return fixed
+    if any(t.kind in ("word", "text") for t in tokens):
+        for rule in _READINGS:
+            found = rule(tokens)
+            if found is not None:
+                return found
+    return expression(tokens) or spaced_unit(tokens) or Node("text", (), words)
 
 
-def _excepted(tokens: list[Token]) -> Node | None:
-    """`all real numbers except 2` as a difference of sets."""
-    for index, token in enumerate(tokens):
-        if token.kind == "word" and token.text.lower() in ("except", "excluding", "besides"):
-            base = _meaning(_phrase(tokens[:index]).removesuffix(" for"))
-            left_out = _expression([t for t in tokens[index + 1 :] if t.text.lower() != "for"])
-            if base is None or base.kind != "named" or left_out is None:
-                return None
-            if left_out.kind == "rel":
-                left_out = left_out.args[-1]
-            items = left_out.args if left_out.kind in ("list", "set") else (left_out,)
-            return Node("minus", (base, Node("set", items)))
-    return None
-
-
-def _meaning(phrase: str) -> Node | None:
-    """What a fixed phrase stands for; None for other words."""
-    meaning = SYNONYMS.get(phrase) or ("no solution" if _NOTHING.match(phrase) else None)
-    return None if meaning is None else _MEANING.get(meaning, Node("text", (), meaning))
-
-
-def _date(tokens: list[Token]) -> Node | None:
-    """`May 5`, `5 May`, `May 5 2026`: a month with a day and perhaps a year."""
-    months = [MONTHS[t.text.lower()] for t in tokens if t.kind == "word" and t.text.lower() in MONTHS]
-    numbers = [t.text for t in tokens if t.kind == "num"]
-    if len(months) != 1 or not 1 <= len(numbers) <= 2 or len(tokens) - len(numbers) > 3:
-        return None
-    return Node("text", (), f"date {months[0]} {' '.join(sorted(numbers, key=len))}")
-
-
-def _expression(tokens: list[Token]) -> Node | None:
-    if not tokens:
-        return None
-    try:
-        tree = parse_tokens(tokens)
-    except Unreadable:
-        return None
-    unit = _spaced_unit(tokens) if tree.kind in ("mul", "pow") else None
-    return unit or tree
-
-
-def _spaced_unit(tokens: list[Token]) -> Node | None:
-    """`66.6 m` and `15 m^2` without any mark that m is a unit: only behind a space and a plain number."""
-    power = (
-        3
-        if len(tokens) > 3 and tokens[-2].text == "^"
-        else 5
-        if len(tokens) > 5 and tokens[-1].text == "}"
-        else 1
-    )
-    at = len(tokens) - power
-    if at < 1 or tokens[at].kind != "letter" or tokens[at].text not in _SHORT_UNITS:
-        return None
-    if (
-        power == 1
-        and not tokens[at].spaced
-        or tokens[at - 1].kind != "num"
-        or any(t.kind != "num" for t in tokens[1:at])
-    ):
-        return None
-    value = _expression(tokens[:at])
-    text = "".join(t.text for t in tokens[at:] if t.text not in "{}")
-    return None if value is None or parse_unit(text) is None else Node("quantity", (value,), text)
-
-
-def _number_words(tokens: list[Token]) -> Node | None:
-    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, with nothing else beside."""
-    total, current, seen = Fraction(0), Fraction(0), False
-    for token in tokens:
-        word = token.text.lower()
-        if token.kind == "num":
-            current += Fraction(token.text.rstrip("."))
-        elif word in NUMBER_WORDS:
-            current += NUMBER_WORDS[word]
-            seen = True
-        elif word in SCALE_WORDS:
-            scaled = (current or Fraction(1)) * SCALE_WORDS[word]
-            total, current = (total, scaled) if word == "hundred" else (total + scaled, Fraction(0))
-            seen = True
-        elif word not in ("-", "and") and word != "USD".lower():
-            return None
-    return number(total + current) if seen else None
-
-
-def _bounded(tokens: list[Token]) -> Node | None:
-    """`at least 5` is an inequality, not the number 5."""
-    words = []
-    for token in tokens:
-        if token.kind != "word":
-            break
-        words.append(token.text.lower())
-    for length in (3, 2, 1):
-        operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
-        if operator is not None:
-            value = _amount(tokens[len(words) :]) or _expression(tokens[len(words) :])
-            return None if value is None else Node("rel", (Node("sym", (), "?"), value), (operator,))
-    if words[:1] == ["between"] and len(tokens) > 1:
-        return Node("text", (), _phrase(tokens))
-    return None
-
-
-def _amount(tokens: list[Token]) -> Node | None:
-    """Words, a value, words: the words before are dropped, those behind are the unit."""
-    start = 0
-    while start < len(tokens) and (
-        tokens[start].kind in ("word", "text") or start and tokens[start].text == "."
-    ):
-        start += 1
-    before = [t.text.lower() for t in tokens[:start]]
-    if set(before) & _NOT_LEADS:
-        return None
-    negative = bool(before) and before[-1] in ("minus", "negative")
-    currency = "usd" in before
-    if start < len(tokens) and tokens[start].text in ("=", ":"):
-        start += 1
-        before = []
-        while start < len(tokens) and tokens[start].text == "USD":
-            start += 1
-            currency = True
-    elif [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")][3:]:
-        return None
-    end = _unit_start(tokens, start)
-    value = _expression(tokens[start:end])
-    if value is None:
-        return _joined_amounts(tokens[start:])
-    if (
-        value.kind in ("sym", "const")
-        and end < len(tokens)
-        and parse_unit(" ".join(t.text for t in tokens[end:])) is None
-    ):
-        return None
-    if negative:
-        value = Node("neg", (value,))
-    unit = " ".join(t.text for t in tokens[end:])
-    if unit.strip().lower() in ("or more", "or less", "or fewer", "more", "less"):
-        return None
-    if unit and SCALE_WORDS.get(unit.split()[0].lower()):
-        value = Node("mul", (value, number(SCALE_WORDS[unit.split()[0].lower()])))
-        unit = " ".join(unit.split()[1:])
-    if unit.lower().replace("\\", "").strip() in ("percent", "pct", "percentage", "percents", "per cent"):
-        return Node("pct", (value,))
-    unit = unit or ("dollars" if currency else "")
-    return Node("quantity", (value,), unit) if unit or currency else value
-
-
-def _unit_start(tokens: list[Token], start: int) -> int:
-    """Where the words behind the value begin."""
-    end = len(tokens)
-    while end > start and _part_of_unit(tokens, end - 1, start):
-        end -= 1
-    while (
-        end < len(tokens)
-        and tokens[end].kind not in ("word", "text")
-        and tokens[end].text not in ("per", "(", "/")
-    ):
-        end += 1
-    if end < len(tokens) and tokens[end].text == "/" and end > start and tokens[end - 1].kind == "num":
-        return end
-    return end
-
-
-def _part_of_unit(tokens: list[Token], index: int, start: int) -> bool:
-    token = tokens[index]
-    if token.kind in ("word", "text"):
-        return True
-    earlier = any(t.kind in ("word", "text") for t in tokens[start:index])
-    if token.text in ("^", "/", "(", ")", "{", "}", ".", "cdot", "-") or token.kind in ("num", "letter"):
-        if token.kind == "num":
-            return earlier and tokens[index - 1].text in ("^", "{") and index - 1 > start
-        if token.kind == "letter":
-            return earlier or (index + 1 < len(tokens) and tokens[index - 1].text == "/")
-        return (
-            earlier
-            or token.text in ("/", "(")
-            and index + 1 < len(tokens)
-            and tokens[index + 1].kind == "word"
-        )
-    return False
-
-
-def _joined_amounts(tokens: list[Token]) -> Node | None:
-    """`5 feet 3 inches`, `2 hours 30 minutes`: several amounts of one kind make one."""
-    parts: list[list[Token]] = []
-    for token in tokens:
-        if token.kind == "num" and (not parts or parts[-1][-1].kind == "word"):
-            parts.append([])
-        if not parts:
-            return None
-        parts[-1].append(token)
-    if len(parts) < 2 or any(len(p) < 2 or any(t.kind != "word" for t in p[1:]) for p in parts):
-        return None
-    return _compound(
-        [Node("quantity", (_expression(p[:1]) or number(0),), " ".join(t.text for t in p[1:])) for p in parts]
-    )
-
-
-def _compound(nodes: list[Node]) -> Node | None:
-    """Amounts of one dimension, largest unit first, as one amount in the last unit."""
-    if not all(n.kind == "quantity" and n.args[0].kind == "num" for n in nodes):
-        return None
-    units = [parse_unit(n.value) for n in nodes]
-    last = units[-1]
-    if last is None:
-        return None
-    total, size = Fraction(0), None
-    for node, unit in zip(nodes, units, strict=True):
-        if unit is None or unit.dims != last.dims or size is not None and unit.size >= size:
-            return None
-        size = unit.size
-        total += node.args[0].value[0] * unit.size / last.size
-    return Node("quantity", (number(total),), nodes[-1].value)
+_READINGS = (
+    phrases.ratio, phrases.excepted, phrases.money, phrases.date, phrases.number_words, phrases.bounded, amount,
+)  # fmt: skip

@@ -183,6 +183,8 @@ def _list(node: Node) -> Region | None:
         return sum(regions, ()) if node.value in ("or", "and") else None
     if any(set(a.value) <= {"=", "~"} for a in node.args):
         return None
+    if len({symbols(a) for a in node.args}) > 1:
+        return None  # conditions on different variables
     joined = regions[0]
     for other in regions[1:]:
         joined = meet(joined, other)

@@ -78,6 +78,8 @@ _BRACED_UNIT = re.compile(r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}")
 _ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b")
 _SCALE = re.compile(r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})")
 _REPEATING = re.compile(r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}")
+_TIMES_TEN = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
+_CONTINENTAL = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])")
 _CLOCK = re.compile(r"\b([apAP])\.\s?[mM]\b\.?")
 _MATH_MARKS = re.compile(r"\\[()\[\]]|(?<!\\)\$+")
 _STARS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)|__(?=\S)(.+?)(?<=\S)__")
@@ -109,6 +111,10 @@ def clean_latex(text: str) -> str:
             text = _STARS.sub(lambda m: m.group(1) or m.group(2), text)
     if "\\overline" in text or "\\bar" in text:
         text = _REPEATING.sub(_repeating, text)
+    if "10" in text:
+        text = _TIMES_TEN.sub(r" \\times ", text)
+    if "," in text and "." in text:
+        text = _CONTINENTAL.sub(lambda m: m.group().replace(".", "").replace(",", "."), text)
     if "." in text:
         text = _CLOCK.sub(r"\1m", text)
     if "{" in text:

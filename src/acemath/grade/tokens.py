@@ -147,7 +147,10 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
 def _phrase(part: str) -> list[Token]:
     if part in (",", ";", "(", ")"):
         return [Token("op", part)]
-    return [Token("word", word, True) for word in part.split()]
+    words = part.split()
+    if len(words) == 1 and len(part) == 1 and part.isupper():
+        return [Token("letter", part, True)]
+    return [Token("word", word, True) for word in words]
 
 
 def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:

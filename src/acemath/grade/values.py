@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from acemath.grade.evaluate import Undefined, approximate
 from acemath.grade.families import same_family
-from acemath.grade.nodes import STRUCTURES, Node, is_decimal, substitute, symbols
+from acemath.grade.nodes import STRUCTURES, Node, is_decimal, number, substitute, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.probe import same_value
 
@@ -17,6 +17,8 @@ def same_expression(a: Node, b: Node, policy: Policy) -> bool | None:
     if a.kind in STRUCTURES or b.kind in STRUCTURES:
         return False
     result = same_value(a, b)
+    if result is False and any(n.value == "lg" for tree in (a, b) for n in tree.walk()):
+        result = same_value(_decadic(a), _decadic(b))  # log without a base: natural failed, ten is the other
     if result is True:
         return True
     if not symbols(a) and not symbols(b):
@@ -25,6 +27,13 @@ def same_expression(a: Node, b: Node, policy: Policy) -> bool | None:
     elif result is False and (_same_up_to_constant(a, b) or same_family(a, b)):
         return True
     return result
+
+
+def _decadic(node: Node) -> Node:
+    args = tuple(_decadic(a) for a in node.args)
+    if node.kind == "func" and node.value == "lg":
+        return Node("div", (Node("func", args, "log"), Node("func", (number(10),), "log")))
+    return Node(node.kind, args, node.value)
 
 
 def _within(a: Node, b: Node, policy: Policy) -> bool:

@@ -73,9 +73,10 @@ def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     """A tokenizer trained on worksheet pages, with the mark words and the chat words sure to be in it."""
     rng = random.Random(f"tokenizer:{settings.seed}")
     words = "user assistant system right wrong Please reason step by step, and put check your final answer within \\boxed{}."
-    texts = [draw_page(rng, math=settings.math, levels=settings.levels).text for _ in range(settings.tokenizer_pages)] + [
-        f" {words} right wrong"
-    ] * 500
+    texts = [
+        draw_page(rng, math=settings.math, levels=settings.levels).text
+        for _ in range(settings.tokenizer_pages)
+    ] + [f" {words} right wrong"] * 500
     return train_tokenizer(texts, settings.vocab)
 
 
@@ -105,7 +106,8 @@ def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chun
     """The batches of one chunk of pages, in a drawn order. Pages beyond the largest width are left out."""
     rng = random.Random(f"pages:{settings.seed}:{chunk}")
     pages = [
-        draw_page(rng, checking=settings.checking, math=settings.math, levels=settings.levels) for _ in range(settings.chunk_pages)
+        draw_page(rng, checking=settings.checking, math=settings.math, levels=settings.levels)
+        for _ in range(settings.chunk_pages)
     ]
     by_width: dict[int, list[Any]] = {width: [] for width in settings.widths}
     for page in encode_pages(pages, tokenizer):
@@ -202,7 +204,7 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
                 stepper.step()
             model.zero_grad(set_to_none=True)
             seen += batch.tokens
-            window.append(tuple(figures))
+            window.append((figures[0], figures[1], figures[2]))
             if len(window) == 50:
                 write_curve(out, seen, window, seconds + time.monotonic() - start)
                 window = []

@@ -110,7 +110,7 @@ def tables(run: Run) -> dict[str, Any]:
             problems = {p.id: p for p in run.rows("problems", Problem, "benchmarks")}
             scored = {n: run.rows(f"scores-{n}", Response) for n in bench.policies}
             by_policy = {n: records_of(problems, rows) for n, rows in scored.items()}
-            found = {
+            found: dict[str, Any] = {
                 "policies": {
                     n: _policy_numbers(run, n, problems, records) for n, records in by_policy.items()
                 },

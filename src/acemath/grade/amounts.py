@@ -1,0 +1,177 @@
+"""Amounts: a value with words before it and a unit behind it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from acemath.grade.cursor import Unreadable
+from acemath.grade.nodes import Node, number
+from acemath.grade.parse import parse_tokens
+from acemath.grade.tokens import Token
+from acemath.grade.units import parse_unit
+from acemath.grade.vocabulary import LEADS, SCALE_WORDS
+
+_NOT_LEADS = frozenset(
+    [
+        "less",
+        "more",
+        "least",
+        "most",
+        "greater",
+        "under",
+        "over",
+        "not",
+        "before",
+        "after",
+        "between",
+        "except",
+        "no",
+        "without",
+        "than",
+        "fewer",
+    ]
+)
+_SHORT_UNITS = frozenset(["m", "s", "g", "h", "L", "l", "J", "N", "V", "W", "A"])
+
+
+def expression(tokens: list[Token]) -> Node | None:
+    """The tree of some tokens, with a short unit behind a number as such; None where it cannot be read."""
+    if not tokens:
+        return None
+    try:
+        tree = parse_tokens(tokens)
+    except Unreadable:
+        return None
+    unit = spaced_unit(tokens) if tree.kind in ("mul", "pow") else None
+    return unit or tree
+
+
+def spaced_unit(tokens: list[Token]) -> Node | None:
+    """`66.6 m` and `15 m^2` without any mark that m is a unit: only behind a space and a plain number."""
+    power = 1
+    if len(tokens) > 5 and tokens[-1].text == "}":
+        power = 5
+    elif len(tokens) > 3 and tokens[-2].text == "^":
+        power = 3
+    at = len(tokens) - power
+    if at < 1 or tokens[at].kind != "letter" or tokens[at].text not in _SHORT_UNITS:
+        return None
+    if power == 1 and not tokens[at].spaced and tokens[at].text != "g":
+        return None
+    if tokens[at - 1].kind != "num" or any(t.kind != "num" for t in tokens[1:at]):
+        return None
+    value = expression(tokens[:at])
+    text = "".join(t.text for t in tokens[at:] if t.text not in "{}")
+    return None if value is None or parse_unit(text) is None else Node("quantity", (value,), text)
+
+
+def amount(tokens: list[Token]) -> Node | None:
+    """Words, a value, words: the words before are dropped, those behind are the unit."""
+    start = 0
+    while start < len(tokens) and (
+        tokens[start].kind in ("word", "text") or start and tokens[start].text == "."
+    ):
+        start += 1
+    before = [t.text.lower() for t in tokens[:start]]
+    if set(before) & _NOT_LEADS:
+        return None
+    negative = bool(before) and before[-1] in ("minus", "negative")
+    currency = "usd" in before
+    if start < len(tokens) and tokens[start].text in ("=", ":"):
+        start += 1
+        before = []
+        while start < len(tokens) and tokens[start].text == "USD":
+            start += 1
+            currency = True
+    elif [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")][3:]:
+        return None
+    end = _unit_start(tokens, start)
+    value = expression(tokens[start:end])
+    if value is None:
+        return _joined_amounts(tokens[start:])
+    if (
+        value.kind in ("sym", "const")
+        and end < len(tokens)
+        and parse_unit(" ".join(t.text for t in tokens[end:])) is None
+    ):
+        return None
+    if negative:
+        value = Node("neg", (value,))
+    unit = " ".join(t.text for t in tokens[end:])
+    if unit.strip().lower() in ("or more", "or less", "or fewer", "more", "less"):
+        return None
+    if unit and SCALE_WORDS.get(unit.split()[0].lower()):
+        value = Node("mul", (value, number(SCALE_WORDS[unit.split()[0].lower()])))
+        unit = " ".join(unit.split()[1:])
+    if unit.lower().replace("\\", "").strip() in ("percent", "pct", "percentage", "percents", "per cent"):
+        return Node("pct", (value,))
+    unit = unit or ("dollars" if currency else "")
+    return Node("quantity", (value,), unit) if unit or currency else value
+
+
+def _unit_start(tokens: list[Token], start: int) -> int:
+    """Where the words behind the value begin."""
+    end = len(tokens)
+    while end > start and _part_of_unit(tokens, end - 1, start):
+        end -= 1
+    while (
+        end < len(tokens)
+        and tokens[end].kind not in ("word", "text")
+        and tokens[end].text not in ("per", "(", "/")
+    ):
+        end += 1
+    if end < len(tokens) and tokens[end].text == "/" and end > start and tokens[end - 1].kind == "num":
+        return end
+    return end
+
+
+def _part_of_unit(tokens: list[Token], index: int, start: int) -> bool:
+    token = tokens[index]
+    if token.kind in ("word", "text"):
+        return True
+    earlier = any(t.kind in ("word", "text") for t in tokens[start:index])
+    if token.text in ("^", "/", "(", ")", "{", "}", ".", "cdot", "-") or token.kind in ("num", "letter"):
+        if token.kind == "num":
+            return earlier and tokens[index - 1].text in ("^", "{") and index - 1 > start
+        if token.kind == "letter":
+            return earlier or (index + 1 < len(tokens) and tokens[index - 1].text == "/")
+        return (
+            earlier
+            or token.text in ("/", "(")
+            and index + 1 < len(tokens)
+            and tokens[index + 1].kind == "word"
+        )
+    return False
+
+
+def _joined_amounts(tokens: list[Token]) -> Node | None:
+    """`5 feet 3 inches`, `2 hours 30 minutes`: several amounts of one kind make one."""
+    parts: list[list[Token]] = []
+    for token in tokens:
+        if token.kind == "num" and (not parts or parts[-1][-1].kind == "word"):
+            parts.append([])
+        if not parts:
+            return None
+        parts[-1].append(token)
+    if len(parts) < 2 or any(len(p) < 2 or any(t.kind != "word" for t in p[1:]) for p in parts):
+        return None
+    return compound(
+        [Node("quantity", (expression(p[:1]) or number(0),), " ".join(t.text for t in p[1:])) for p in parts]
+    )
+
+
+def compound(nodes: list[Node]) -> Node | None:
+    """Amounts of one dimension, largest unit first, as one amount in the last unit."""
+    if not all(n.kind == "quantity" and n.args[0].kind == "num" for n in nodes):
+        return None
+    units = [parse_unit(n.value) for n in nodes]
+    last = units[-1]
+    if last is None:
+        return None
+    total, size = Fraction(0), None
+    for node, unit in zip(nodes, units, strict=True):
+        if unit is None or unit.dims != last.dims or size is not None and unit.size >= size:
+            return None
+        size = unit.size
+        total += node.args[0].value[0] * unit.size / last.size
+    return Node("quantity", (number(total),), nodes[-1].value)

@@ -1,0 +1,123 @@
+"""Phrases with a mathematical meaning: fixed ones, numbers in words, bounds, dates, money."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from acemath.grade.amounts import amount, expression
+from acemath.grade.nodes import Node, number
+from acemath.grade.tokens import Token
+from acemath.grade.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
+
+_BOUNDS = {
+    "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
+    "less than": "<", "fewer than": "<", "over": ">", "under": "<", "above": ">", "below": "<",
+}  # fmt: skip
+_MEANING = {
+    "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
+    "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
+}  # fmt: skip
+_NOTHING = re.compile(
+    r"(?:there (?:is|are|exists?) )?no (?:such )?.{0,40}\b(?:solutions?|exists?|roots?|values?)$"
+)
+_CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
+
+
+def phrase(tokens: list[Token]) -> str:
+    """The tokens as plain lower-case words."""
+    parts: list[str] = []
+    for token in tokens:
+        if token.text in ("'", '"', "{", "}", ".", "?", "!", "@", "#", "`"):
+            continue
+        if parts and token.kind == "letter" and not token.spaced and len(token.text) == 1:
+            parts[-1] += token.text.lower()
+        else:
+            parts.append(token.text.lower())
+    words = [w for w in parts if w not in ("the", "a", "an") or len(parts) == 1]
+    return " ".join(words)
+
+
+def meaning(words: str) -> Node | None:
+    """What a fixed phrase stands for; None for other words."""
+    name = SYNONYMS.get(words) or ("no solution" if _NOTHING.match(words) else None)
+    return None if name is None else _MEANING.get(name, Node("text", (), name))
+
+
+def ratio(tokens: list[Token]) -> Node | None:
+    """`3 to 4`."""
+    if len(tokens) != 3 or tokens[1].text != "to" or not tokens[0].kind == tokens[2].kind == "num":
+        return None
+    return expression([tokens[0], Token("op", ":"), tokens[2]])
+
+
+def number_words(tokens: list[Token]) -> Node | None:
+    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, with nothing else beside."""
+    total, current, seen = Fraction(0), Fraction(0), False
+    for token in tokens:
+        word = token.text.lower()
+        if token.kind == "num":
+            current += Fraction(token.text.rstrip("."))
+        elif word in NUMBER_WORDS:
+            current += NUMBER_WORDS[word]
+            seen = True
+        elif word in SCALE_WORDS:
+            scaled = (current or Fraction(1)) * SCALE_WORDS[word]
+            total, current = (total, scaled) if word == "hundred" else (total + scaled, Fraction(0))
+            seen = True
+        elif word not in ("-", "and") and word != "USD".lower():
+            return None
+    return number(total + current) if seen else None
+
+
+def bounded(tokens: list[Token]) -> Node | None:
+    """`at least 5` is an inequality, not the number 5."""
+    words = []
+    for token in tokens:
+        if token.kind != "word":
+            break
+        words.append(token.text.lower())
+    for length in (3, 2, 1):
+        operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
+        if operator is not None:
+            value = amount(tokens[len(words) :]) or expression(tokens[len(words) :])
+            return None if value is None else Node("rel", (Node("sym", (), "?"), value), (operator,))
+    if words[:1] == ["between"] and len(tokens) > 1:
+        return Node("text", (), phrase(tokens))
+    return None
+
+
+def money(tokens: list[Token]) -> Node | None:
+    """An expression with currency signs in it, `$5 + $7 = $12`: the signs give the unit and go."""
+    signs = [t.text for t in tokens if t.text in _CURRENCIES]
+    bare = [t for t in tokens if t.text not in _CURRENCIES]
+    if not signs or not bare or any(t.kind in ("word", "text") for t in bare):
+        return None
+    value = expression(bare)
+    if value is None or value.kind in ("rel", "list", "quantity"):
+        return value
+    return Node("quantity", (value,), _CURRENCIES[signs[0]])
+
+
+def excepted(tokens: list[Token]) -> Node | None:
+    """`all real numbers except 2` as a difference of sets."""
+    for index, token in enumerate(tokens):
+        if token.kind == "word" and token.text.lower() in ("except", "excluding", "besides"):
+            base = meaning(phrase(tokens[:index]).removesuffix(" for"))
+            left_out = expression([t for t in tokens[index + 1 :] if t.text.lower() != "for"])
+            if base is None or base.kind != "named" or left_out is None:
+                return None
+            if left_out.kind == "rel":
+                left_out = left_out.args[-1]
+            items = left_out.args if left_out.kind in ("list", "set") else (left_out,)
+            return Node("minus", (base, Node("set", items)))
+    return None
+
+
+def date(tokens: list[Token]) -> Node | None:
+    """`May 5`, `5 May`, `May 5 2026`: a month with a day and perhaps a year."""
+    months = [MONTHS[t.text.lower()] for t in tokens if t.kind == "word" and t.text.lower() in MONTHS]
+    numbers = [t.text for t in tokens if t.kind == "num"]
+    if len(months) != 1 or not 1 <= len(numbers) <= 2 or len(tokens) - len(numbers) > 3:
+        return None
+    return Node("text", (), f"date {months[0]} {' '.join(sorted(numbers, key=len))}")

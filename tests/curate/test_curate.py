@@ -1,0 +1,170 @@
+"""Curation: filters, dedup, decontamination, evolution, the offline teacher, the cross-check, blends."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from acemath.curate.blend import make_blend
+from acemath.curate.crosscheck import agree, cross_check
+from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, words_of
+from acemath.curate.dedup import dedup
+from acemath.curate.evolve import evolve, evolution_prompt
+from acemath.curate.filters import filter_problems, filter_responses, has_loop
+from acemath.curate.settings import DecontaminateSettings, EvolveSettings, FilterSettings
+from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.worksheets import WorksheetTeacher
+from acemath.errors import UserError
+from acemath.pipeline.sampling import graded
+from acemath.records import Problem, Response
+from acemath.store import by_id
+from acemath.worksheets.registry import MATH_SUBJECTS
+from acemath.worksheets.sheets import draw_problems, question_of, split_of
+
+LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
+
+
+def test_filters_name_their_reasons() -> None:
+    """Each kind of bad row is dropped with its own reason; good rows stay."""
+    prompts = [Problem("a", "x " * 300), Problem("b", "x " * 301), Problem("c", "  ")]
+    kept, dropped = filter_problems(prompts, FilterSettings())
+    assert [p.id for p in kept] == ["a"] and [d.reason for d in dropped] == ["too-long", "empty"]
+    rows = [
+        Response("1", 0, "So \\boxed{7}.", "m"),
+        Response("2", 0, "So 7.", "m"),
+        Response("3", 0, "again and again and\n" * 9 + "\\boxed{1}", "m"),
+        Response("4", 0, "So \\boxed{7", "m", "length"),
+        Response("5", 0, "w " * 2501 + "\\boxed{1}", "m"),
+    ]
+    good, bad = filter_responses(rows, FilterSettings())
+    assert [r.problem_id for r in good] == ["1"] and [d.reason for d in bad] == [
+        "no-box",
+        "loop",
+        "cut-off",
+        "too-long",
+    ]
+    assert has_loop("1+1=2\n2+1=3\n3+1=4\n4+1=5\n5+1=6\n6+1=7") is None
+
+
+def test_dedup_is_exact_after_lower_casing() -> None:
+    """Case does not count, numbers do."""
+    kept, dropped = dedup(
+        [Problem("a", "What is 1+1?"), Problem("b", "WHAT IS 1+1?"), Problem("c", "What is 1+2?")]
+    )
+    assert [p.id for p in kept] == ["a", "c"] and dropped[0].detail == "same as a"
+
+
+def test_longest_common_subsequence_against_the_plain_way() -> None:
+    """The bit-parallel length equals the textbook table on random words."""
+    rng = random.Random(2)
+    for _ in range(100):
+        a, b = ([rng.choice("abcd") for _ in range(rng.randint(0, 14))] for _ in range(2))
+        table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+        for i, x in enumerate(a):
+            for j, y in enumerate(b):
+                table[i + 1][j + 1] = table[i][j] + 1 if x == y else max(table[i][j + 1], table[i + 1][j])
+        assert common_length(a, b) == table[-1][-1]
+
+
+def test_decontamination_follows_the_papers_rule() -> None:
+    """13 words in a row and 60 % in common for math; the 13 words alone otherwise; spacing and case fold."""
+    index = Decontaminator([Problem("t", LONG)], DecontaminateSettings())
+    shouted = LONG.upper().replace(" ", "   ").replace("?", " ?!")
+    assert index.check(Problem("a", shouted), math=True) is not None
+    changed = LONG.replace("sheep", "goats").replace("winter", "spring").replace("other", "rich")
+    assert index.check(Problem("b", changed), math=True) is None
+    buried = "word " * 60 + LONG
+    assert index.check(Problem("c", buried), math=True) is None
+    assert index.check(Problem("d", buried), math=False) is not None
+    short = Decontaminator([Problem("s", "What is $7 \\cdot 8$?")], DecontaminateSettings())
+    assert short.check(Problem("e", "what is  7\\cdot 8"), math=True) is not None
+    assert short.check(Problem("f", "what is 7 \\cdot 9"), math=True) is None
+    assert words_of("Ｘ² + １") == words_of("x2 + 1")
+
+
+def test_worksheet_splits_survive_decontamination() -> None:
+    """Templates share words, yet few training prompts are taken for copies of test problems."""
+    tests, train = draw_problems("test", 700, 0, MATH_SUBJECTS), draw_problems("train", 1500, 1)
+    kept, dropped = decontaminate(train, tests, DecontaminateSettings())
+    assert len(kept) + len(dropped) == 1500 and len(dropped) < 0.06 * 1500
+    planted, hits = decontaminate(tests[:100], tests, DecontaminateSettings())
+    assert len(hits) == 100 and not planted, "real copies are always found"
+
+
+def test_evolution_makes_new_training_problems() -> None:
+    """In breadth stays near the level, in depth is harder; both keep to the training split and name parents."""
+    seeds = draw_problems("train", 120, 3, MATH_SUBJECTS)
+    born = evolve(seeds, EvolveSettings(), seed=1)
+    assert len(born) == 240 and born == evolve(seeds, EvolveSettings(), seed=1)
+    parents = by_id(seeds)
+    for child in born:
+        parent = parents[child.meta["parent"]]
+        assert split_of(child.meta["family"], question_of(child).key) == "train"
+        if child.meta["method"] == "in-depth":
+            assert child.level == min(5, parent.level + 1) and child.meta["family"] == parent.meta["family"]
+        else:
+            assert child.subject == parent.subject
+    assert LONG in evolution_prompt(LONG, "in-depth")
+
+
+def test_teacher_is_mostly_right_and_deterministic() -> None:
+    """About its skill, worse at high levels, some malformed; the same answers every time."""
+    problems = draw_problems("train", 900, 5, MATH_SUBJECTS)
+    teacher = WorksheetTeacher("t", skill=0.9)
+    rows = graded(list(teacher.generate(problems, Sampling(n=1))), problems)
+    accuracy = sum(r.correct for r in rows) / len(rows)
+    assert 0.82 < accuracy < 0.95
+    assert rows == graded(list(teacher.generate(problems, Sampling(n=1))), problems)
+    level = {p.id: p.level for p in problems}
+    easy, hard = ([r.correct for r in rows if level[r.problem_id] in part] for part in ((1,), (5,)))
+    assert sum(easy) / len(easy) > sum(hard) / len(hard)
+    kept, dropped = filter_responses(rows, FilterSettings())
+    assert 0 < len(dropped) < 0.08 * len(rows)
+    with pytest.raises(UserError, match="worksheets alone"):
+        list(teacher.generate([Problem("x", "1+1", source="web")], Sampling()))
+
+
+def test_cross_check_keeps_what_is_nearly_always_right() -> None:
+    """Agreement of three answers is purer than the teacher alone, as the paper wants it."""
+    problems = draw_problems("train", 700, 6, MATH_SUBJECTS)
+    main = graded(list(WorksheetTeacher("main", 0.9).generate(problems, Sampling())), problems)
+    check: dict[str, list[Response]] = {}
+    for r in WorksheetTeacher("check", 0.9).generate(problems, Sampling(n=2)):
+        check.setdefault(r.problem_id, []).append(r)
+    verdicts = cross_check(main, check)
+    kept = [r for r in main if verdicts[r.problem_id]]
+    assert 0.6 < len(kept) / len(main) < 0.9
+    assert sum(r.correct for r in kept) / len(kept) > 0.99
+    assert agree(["1/2", "0.5", "\\frac12"]) and not agree(["1/2", None]) and not agree([])
+
+
+def test_blends_take_what_they_name() -> None:
+    """Pools by subject, checked and seed; a prompt once; counts cap; seeded."""
+    problems = [
+        Problem(f"{s}{i}", f"{s} {i}", subject=s, meta={"parent": "x"} if i % 2 else {})
+        for s in ("code", "general", "algebra")
+        for i in range(10)
+    ]
+    responses = [Response(p.id, 0, "So \\boxed{1}.", "t") for p in problems]
+    checked = {f"algebra{i}": i < 4 for i in range(10)}
+
+    def blend(pools: list[str], **counts: int) -> list[str]:
+        chats = make_blend(
+            pools,
+            {k.replace("_", "."): v for k, v in counts.items()},
+            by_id(problems),
+            responses,
+            checked,
+            ChatFormat(),
+            0,
+        )
+        assert all(c.messages[-1]["role"] == "assistant" for c in chats)
+        return sorted(c.problem_id for c in chats)
+
+    assert len(blend(["code", "math"])) == 20 and len(blend(["code", "math.checked", "general"])) == 24
+    assert blend(["math.checked"]) == [f"algebra{i}" for i in range(4)]
+    assert blend(["math.seeds"]) == [f"algebra{i}" for i in range(0, 10, 2)]
+    assert len(blend(["math", "math.checked"])) == 10 and len(blend(["math"], math=3)) == 3
+    with pytest.raises(UserError, match="does not exist"):
+        blend(["maths"])

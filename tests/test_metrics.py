@@ -1,0 +1,157 @@
+"""The metrics against brute force over all subsets, against the paper's random draws, and on real scores."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import combinations, permutations
+from math import isnan
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acemath.errors import UserError
+from acemath.metrics import (
+    average,
+    estimate,
+    maj_at_k,
+    mean_accuracy,
+    paired,
+    pass_at_k,
+    rm_at_k,
+    rm_at_k_draws,
+    weighted_at_k,
+)
+
+cases = st.lists(
+    st.tuples(st.integers(-1, 3), st.sampled_from([-1.5, 0.0, 0.5, 2.0]), st.booleans()),
+    min_size=1,
+    max_size=7,
+)
+
+
+def _consistent(rows: list[tuple[int, float, bool]]) -> tuple[list[int], list[float], list[bool]]:
+    """Classes, rewards, labels with one label a class and none for "no answer"."""
+    label: dict[int, bool] = {}
+    for group, _, right in rows:
+        label.setdefault(group, right and group >= 0)
+    return [r[0] for r in rows], [r[1] for r in rows], [label[r[0]] for r in rows]
+
+
+def _brute(n: int, k: int, value) -> float:  # type: ignore[no-untyped-def]
+    subsets = list(combinations(range(n), k))
+    return sum(value(s) for s in subsets) / len(subsets)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases, st.integers(1, 7))
+def test_exact_values_equal_brute_force(rows: list[tuple[int, float, bool]], k: int) -> None:
+    """pass@k, rm@k and maj@k are the means over all k-subsets, ties shared."""
+    classes, rewards, correct = _consistent(rows)
+    n = len(rows)
+    if k > n:
+        assert (
+            isnan(pass_at_k(correct, k))
+            and isnan(rm_at_k(rewards, correct, k))
+            and isnan(maj_at_k(classes, correct, k))
+        )
+        return
+
+    def best(subset: tuple[int, ...]) -> float:
+        top = max(rewards[i] for i in subset)
+        tied = [correct[i] for i in subset if rewards[i] == top]
+        return sum(tied) / len(tied)
+
+    def vote(subset: tuple[int, ...]) -> float:
+        votes: dict[int, int] = {}
+        for i in subset:
+            if classes[i] >= 0:
+                votes[classes[i]] = votes.get(classes[i], 0) + 1
+        winners = [c for c, v in votes.items() if v == max(votes.values())]
+        return sum(correct[classes.index(c)] for c in winners) / len(winners) if winners else 0.0
+
+    assert pass_at_k(correct, k) == pytest.approx(_brute(n, k, lambda s: any(correct[i] for i in s)))
+    assert rm_at_k(rewards, correct, k) == pytest.approx(_brute(n, k, best))
+    if k < n:
+        assert maj_at_k(classes, correct, k) == pytest.approx(_brute(n, k, vote))
+
+
+def test_all_votes_in_order_go_to_the_first_of_equals() -> None:
+    """With k = n the tied answer that came first wins; drawn subsets share."""
+    assert maj_at_k([0, 0, 1, 1], [True, True, False, False], 4) == 1.0
+    assert maj_at_k([1, 0, 0, 1], [False, True, True, False], 4) == 0.0
+    assert maj_at_k([0, 1, 2], [True, False, False], 2) == pytest.approx(1 / 3)
+
+
+def test_agrees_with_the_papers_draws() -> None:
+    """The mean of many random draws comes to the exact value."""
+    rng = random.Random(3)
+    rewards, correct = (
+        [rng.choice([0.0, 1.0, 2.5, 3.0]) + rng.random() * (i % 2) for i in range(40)],
+        [rng.random() < 0.4 for _ in range(40)],
+    )
+    exact = rm_at_k(rewards, correct, 8)
+    drawn = rm_at_k_draws(rewards, correct, 8, draws=20_000)
+    assert abs(exact - drawn) < 4 * 0.5 / 20_000**0.5
+
+
+def test_identities_and_order() -> None:
+    """rm@1 is the mean accuracy, rm@n the top pick, pass@k grows with k, and the order of responses is nothing."""
+    rewards, correct, classes = [0.1, 2.0, -1.0, 0.5], [False, True, True, False], [0, 1, 1, 2]
+    assert rm_at_k(rewards, correct, 1) == mean_accuracy(correct) == 0.5
+    assert rm_at_k(rewards, correct, 4) == 1.0
+    values = [pass_at_k(correct, k) for k in range(1, 5)]
+    assert values == sorted(values)
+    for order in permutations(range(4)):
+        shuffled = [[x[i] for i in order] for x in (classes, rewards, correct)]
+        assert maj_at_k(shuffled[0], shuffled[2], 3) == pytest.approx(maj_at_k(classes, correct, 3))
+        assert weighted_at_k(shuffled[0], shuffled[1], shuffled[2], 3) == pytest.approx(
+            weighted_at_k(classes, rewards, correct, 3)
+        )
+
+
+def test_majority_is_quick_for_sixty_four() -> None:
+    """Exact maj@k of 64 responses in 20 classes: counted, not drawn; sums of all classes' wins are 1."""
+    rng = random.Random(0)
+    classes = [rng.randrange(20) for _ in range(64)]
+    total = sum(maj_at_k(classes, [c == label for c in classes], 8) for label in set(classes))
+    assert total == pytest.approx(1.0)
+
+
+def test_bad_input_and_undefined() -> None:
+    """A nan reward or k below 1 is an error; k above n and no problems are undefined, never 0."""
+    with pytest.raises(UserError, match="nan"):
+        rm_at_k([float("nan"), 1.0], [True, False], 1)
+    with pytest.raises(UserError, match="at least 1"):
+        pass_at_k([True], 0)
+    assert isnan(estimate([]).value) and not estimate([float("nan")]).defined
+    assert estimate([1.0, float("nan")]).undefined == 1
+
+
+def test_intervals() -> None:
+    """Intervals hold the mean, shrink with n, and a clear paired difference excludes 0."""
+    rng = random.Random(1)
+    many = [float(rng.random() < 0.6) for _ in range(800)]
+    few = estimate(many[:50])
+    whole = estimate(many)
+    assert few.low < few.value < few.high and whole.high - whole.low < few.high - few.low
+    difference = paired([v + 0.1 for v in many], many)
+    assert difference.low > 0
+    flat = average([[1.0] * 10, [0.0] * 1000])
+    assert flat.value == 0.5, "the average of benchmarks does not weigh by their size"
+
+
+def test_real_scores_of_the_qwen_harness(shared: Path) -> None:
+    """On real stored scores: mean accuracy 91, maj@8 93, rm@8 94, pass@8 96."""
+    rows = [json.loads(line) for line in (shared / "data" / "qwen_math100x8_scored.jsonl").open()]
+    numbers = {"mean": 0.0, "maj": 0.0, "rm": 0.0, "pass": 0.0}
+    for row in rows:
+        names = {p: i for i, p in enumerate(dict.fromkeys(row["pred"]))}
+        classes, rewards = [names[p] if p else -1 for p in row["pred"]], [s[0] for s in row["pred_score"]]
+        numbers["mean"] += mean_accuracy(row["score"])
+        numbers["maj"] += maj_at_k(classes, row["score"], 8)
+        numbers["rm"] += rm_at_k(rewards, row["score"], 8)
+        numbers["pass"] += pass_at_k(row["score"], 8)
+    assert numbers == pytest.approx({"mean": 91.0, "maj": 93.0, "rm": 94.0, "pass": 96.0})
