@@ -66,7 +66,7 @@ def spaced_unit(tokens: list[Token]) -> Node | None:
 
 
 def amount(tokens: list[Token]) -> Node | None:
-    """Words, a value, words: the words before are dropped, those behind are the unit."""
+    """Words, a value, words: those before are dropped or name the value, those behind are its unit."""
     start = 0
     while start < len(tokens) and (
         tokens[start].kind in ("word", "text") or start and tokens[start].text == "."
@@ -75,31 +75,38 @@ def amount(tokens: list[Token]) -> Node | None:
     before = [t.text.lower() for t in tokens[:start]]
     if set(before) & _NOT_LEADS:
         return None
-    negative = bool(before) and before[-1] in ("minus", "negative")
-    currency = "usd" in before
+    said = [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")]
     if start < len(tokens) and tokens[start].text in ("=", ":"):
-        start += 1
-        before = []
-        while start < len(tokens) and tokens[start].text == "USD":
-            start += 1
-            currency = True
-    elif [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")][3:]:
+        value = _measured(
+            _drop_currency(tokens[start + 1 :]), False, "usd" in [t.text.lower() for t in tokens]
+        )
+        return (
+            value
+            if value is None or not said
+            else Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
+        )
+    if len(said) > 3:
         return None
-    end = _unit_start(tokens, start)
-    value = expression(tokens[start:end])
+    return _measured(tokens[start:], bool(before) and before[-1] in ("minus", "negative"), "usd" in before)
+
+
+def _drop_currency(tokens: list[Token]) -> list[Token]:
+    return tokens[1:] if tokens and tokens[0].text == "USD" else tokens
+
+
+def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | None:
+    """A value and the unit behind it."""
+    end = _unit_start(tokens, 0)
+    value = expression(tokens[:end])
     if value is None:
-        return _joined_amounts(tokens[start:])
-    if (
-        value.kind in ("sym", "const")
-        and end < len(tokens)
-        and parse_unit(" ".join(t.text for t in tokens[end:])) is None
-    ):
+        return _joined_amounts(tokens)
+    unit = " ".join(t.text for t in tokens[end:])
+    if value.kind in ("sym", "const") and unit and parse_unit(unit) is None:
+        return None
+    if unit.strip().lower() in ("or more", "or less", "or fewer", "more", "less"):
         return None
     if negative:
         value = Node("neg", (value,))
-    unit = " ".join(t.text for t in tokens[end:])
-    if unit.strip().lower() in ("or more", "or less", "or fewer", "more", "less"):
-        return None
     if unit and SCALE_WORDS.get(unit.split()[0].lower()):
         value = Node("mul", (value, number(SCALE_WORDS[unit.split()[0].lower()])))
         unit = " ".join(unit.split()[1:])

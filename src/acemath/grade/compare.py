@@ -200,9 +200,10 @@ def _two_equations(a: Node, b: Node, policy: Policy) -> Result:
         left, right = one[1], other[1]
         if one[0].kind == other[0].kind:
             left, right = rename_arguments(*one), rename_arguments(*other)
-        if (same_name(one[0], other[0]) or not _letters(one[0], other[0])) and same(
-            left, right, policy
-        ) is True:
+        named = same_name(one[0], other[0]) or not (
+            _letters(one[0], other[0]) or one[0].kind == other[0].kind == "text"
+        )
+        if named and same(left, right, policy) is True:
             return True
     if one is None and other is None and not symbols(a) and not symbols(b):
         return same(a.args[-1], b.args[-1], policy)

@@ -9,6 +9,7 @@ from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
 from acemath.grade.choices import as_choice, extract_choice
 from acemath.grade.compare import same
+from acemath.grade.contrasts import contradict
 from acemath.grade.extract import Extraction, _last_value, extract
 from acemath.grade.guards import TooHard, check_text
 from acemath.grade.nodes import kinds, symbols
@@ -171,6 +172,8 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
         choice = as_choice(labelled)
         if choice is not None and choice.text and choice.text != labelled and as_choice(other) is None:
             return _structural(*((choice.text, other) if swapped else (other, choice.text)), policy)
+    if contradict(left, right):
+        return "wrong", "the words contradict each other", "structure"
     try:
         result = _trees(left, right, policy)
     except (TooHard, RecursionError) as error:

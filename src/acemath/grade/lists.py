@@ -154,11 +154,12 @@ def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
     left, right = _assigned(a), _assigned(b)
     if left is None and right is None:
         return False
-    one, other = (left or _items(a) or (a,)), (right or _items(b) or (b,))
+    if left is not None and right is not None:
+        return _same_groups(left, right, policy, same)
+    one = _tuples(left) if left is not None else _items(a) or (a,)
+    other = _tuples(right) if right is not None else _items(b) or (b,)
     if matched(one, other, policy, same):
         return True
-    if left is not None and right is not None:
-        return False
     return (
         len(one) == 1
         and one[0].kind == "tuple"
@@ -167,23 +168,37 @@ def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
     )
 
 
-def _assigned(node: Node) -> tuple[Node, ...] | None:
-    """A list of `name = value` as tuples of values, one tuple each time the names begin again."""
+Groups = list[dict[str, Node]]
+
+
+def _same_groups(left: Groups, right: Groups, policy: Policy, same: Same) -> bool:
+    """Whether two lists of assignments give the same names the same values, group by group in any order."""
+    names = sorted(left[0])
+    if names != sorted(right[0]):
+        return False
+    one = [Node("tuple", tuple(group[n] for n in names), "()") for group in left]
+    other = [Node("tuple", tuple(group[n] for n in names), "()") for group in right]
+    return matched(one, other, policy, same)
+
+
+def _tuples(groups: Groups) -> tuple[Node, ...]:
+    """Each group's values as a tuple in the order written; single values as they are."""
+    if len(groups[0]) == 1:
+        return tuple(value for group in groups for value in group.values())
+    return tuple(Node("tuple", tuple(group.values()), "()") for group in groups)
+
+
+def _assigned(node: Node) -> Groups | None:
+    """A list of `name = value` in groups, a new one each time the names begin again."""
     if node.kind != "list":
         return None
-    flat = [i for a in node.args for i in (a.args if a.kind == "list" else (a,))]
-    groups: list[list[Node]] = []
-    names: list[set[str]] = []
-    for item in flat:
+    groups: Groups = []
+    for item in (i for a in node.args for i in (a.args if a.kind == "list" else (a,))):
         named = head_and_value(item) if item.kind == "rel" else None
         if named is None:
             return None
         key = repr(named[0])
-        if not groups or key in names[-1]:
-            groups.append([])
-            names.append(set())
-        groups[-1].append(named[1])
-        names[-1].add(key)
-    if any(len(g) != len(groups[0]) for g in groups) or len(groups[0]) < 2:
-        return tuple(v for g in groups for v in g) if len(groups[0]) < 2 else None
-    return tuple(Node("tuple", tuple(g), "()") for g in groups)
+        if not groups or key in groups[-1]:
+            groups.append({})
+        groups[-1][key] = named[1]
+    return None if any(g.keys() != groups[0].keys() for g in groups) else groups

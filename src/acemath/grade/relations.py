@@ -101,9 +101,11 @@ def _segment(node: Node) -> bool:
 def same_name(a: Node, b: Node) -> bool:
     """Whether two names may stand for the same thing: only plain letters can contradict each other."""
     if a.kind == "sym" and b.kind == "sym":
-        return bool(a.value == b.value or a.value.split("_")[0] == b.value.split("_")[0] and False)
+        return bool(a.value == b.value)
     if a.kind == "tuple" and b.kind == "tuple":
         return a == b or len(a.args) == len(b.args)
+    if a.kind == b.kind == "text":
+        return bool(set(a.value.split()) & set(b.value.split()))
     if "text" in (a.kind, b.kind):
         return True
     return a.kind == b.kind and (a.kind != "apply" or a.value == b.value)

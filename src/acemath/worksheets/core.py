@@ -177,17 +177,20 @@ class Pen:
     def verify(
         self, expression: str, actual: Number, wanted: Number, before: str = "", after: str = ""
     ) -> None:
-        """Test a guess: write `expression=wanted`, which is false where the guess was wrong.
+        """Test a guess: write `expression=wanted` where it holds.
 
-        A solver who wants the guess to be right writes what it should be, not what it is: the very slip
-        that a checker must catch. A true statement on the way (a sum that does fit) stays right so far.
+        Where the guess was wrong, a solver who wants it to be right writes what should come out, or writes
+        what does and does not look: a checker must catch either. A test that is passed stays right so far.
         """
+        written = wanted
         if actual != wanted:
             self._wrong = True
+            # Half of the time the work is honest, and goes on as if the test had not failed.
+            written = actual if self.rng.random() < 0.5 else wanted
         elif self._slips("result"):
-            wanted = slipped(wanted, self.rng)
+            written = slipped(wanted, self.rng)
             self._wrong = True
-        self.line(f"{before}{expression}={show(wanted)}{after}")
+        self.line(f"{before}{expression}={show(written)}{after}")
 
     def answer(self, value: Number | str, unit: str = "") -> None:
         """Write the last line, with the answer in its box."""
@@ -225,6 +228,9 @@ def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> 
         other = Fraction(top, value.denominator)
         return other if other != value and other != 0 else Fraction(value.numerator + 1, value.denominator)
     whole = int(value)
+    if rng.random() < 0.15:  # nothing like it: another number of about that size
+        wild = rng.randint(0, 2 * abs(whole) + 10)
+        return wild if wild != whole else whole + 1
     kind = rng.random()
     if kind < 0.35:
         return whole + rng.choice((-1, 1)) if whole != 0 else 1
