@@ -182,7 +182,7 @@ def sample(
     model: Annotated[str, typer.Option(help="A policy's folder or name.")],
     engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
     url: str = "",
-    n: Annotated[int, typer.Option(min=1, help="Responses a problem.")] = 8,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses a problem.")] = 8,
     temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
     max_new_tokens: int = 2048,
     seed: int = 0,
@@ -357,7 +357,7 @@ def rewardbench(
 def evaluate(
     problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
     model: Annotated[str, typer.Option(help="A policy's folder or name.")],
-    n: Annotated[int, typer.Option(min=1, help="Samples a problem; 1: greedy alone.")] = 1,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Samples a problem; 1: greedy alone.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1)] = 8,
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
@@ -398,7 +398,7 @@ def solve(
     reward: Annotated[
         str, typer.Option(help="A reward model's folder or name.")
     ] = "runs/laptop/reward/model",
-    n: Annotated[int, typer.Option(min=1, help="Responses to choose from.")] = 8,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses to choose from.")] = 8,
     temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
     max_new_tokens: int = 256,
     instruction: Instruction = "",

@@ -159,7 +159,7 @@ class Stage:
         return stage
 
     def _decide(self) -> tuple[bool, str]:
-        before = _read_json(self.folder / MANIFEST) or _read_json(self.folder / OPENED)
+        before = _json_if_there(self.folder / MANIFEST) or _json_if_there(self.folder / OPENED)
         if before is None:
             why = "it has not run yet"
         elif (change := _difference(before, self.identity)) is None:
@@ -232,7 +232,7 @@ class Stage:
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest of a finished stage. KeyError-free: UserError where the stage is not done."""
-        found = _read_json(self.folder / MANIFEST)
+        found = _json_if_there(self.folder / MANIFEST)
         if found is None:
             raise UserError(f"{self.folder} holds no finished stage; run the recipe first")
         return found
@@ -245,9 +245,12 @@ class Stage:
         return content_key(*parts)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
+def _json_if_there(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.exists() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; UserError naming the file where it is damaged."""
     try:
         value = json.loads(path.read_text())
     except json.JSONDecodeError as error:

@@ -10,7 +10,7 @@ from acemath.curate.blend import make_blend
 from acemath.curate.crosscheck import agree, cross_check
 from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, words_of
 from acemath.curate.dedup import dedup
-from acemath.curate.evolve import evolve, evolution_prompt
+from acemath.curate.evolve import evolution_prompt, evolve
 from acemath.curate.filters import filter_problems, filter_responses, has_loop
 from acemath.curate.settings import DecontaminateSettings, EvolveSettings, FilterSettings
 from acemath.engines.base import ChatFormat, Sampling

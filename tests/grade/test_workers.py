@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -63,6 +64,22 @@ def test_threads_and_asyncio() -> None:
 
     assert found == [True] * 3 and asyncio.run(in_loop())
     close_workers()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_in_daemonic_children(method: str) -> None:
+    equal(r"\int_0^1 x^3 dx", r"\frac14")  # the parent has a pool of its own
+    context = multiprocessing.get_context(method)
+    with context.Pool(2) as children:
+        found = children.starmap(_integral_is, [("1/3", True), ("1/4", False)])
+    assert found == [True, True]
+    close_workers()
+
+
+def _integral_is(value: str, expected: bool) -> bool:
+    correct = equal(r"\int_0^1 x^2 dx", value, STRICT.but(name="child", timeout=20.0)).correct
+    close_workers()
+    return correct == expected
 
 
 def test_no_worker_outlives_its_parent() -> None:

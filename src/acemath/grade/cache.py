@@ -26,6 +26,11 @@ class VerdictCache:
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
 
+    def after_fork(self) -> None:
+        """In a forked child: a lock that no thread holds, and no share in the parent's file."""
+        self._lock = threading.Lock()
+        self._file = None
+
     def open(self, path: str | Path) -> None:
         """Keep verdicts in this SQLite file too, and answer from it. Replaces a file opened before."""
         self.close()

@@ -20,6 +20,7 @@ from acemath.grade.regions import is_variable, region, same_region
 from acemath.grade.relations import (
     approximate_value,
     equal_sides,
+    exact_side,
     head_and_value,
     is_equation,
     rename_arguments,
@@ -206,7 +207,7 @@ def _two_equations(a: Node, b: Node, policy: Policy) -> Result:
         if named and same(left, right, policy) is True:
             return True
     if one is None and other is None and not symbols(a) and not symbols(b):
-        return same(a.args[-1], b.args[-1], policy)
+        return same(exact_side(a), exact_side(b), policy)
     structured = (kinds(a) | kinds(b)) & {"tuple", "set", "union", "text", "matrix", "list", "quantity"}
     if not structured and len(a.args) == len(b.args) == 2:
         return same_equation(a, b)

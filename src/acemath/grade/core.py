@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from fractions import Fraction
 
@@ -24,12 +25,16 @@ _DECIMAL = re.compile(
 )
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?[0-9]{1,18})\}\{([0-9]{1,18})\}")
 _SENTENCE_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
-_NOT_A_VALUE = re.compile(
-    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|or|and|if|over|under)\b",
-    re.I,
+# A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
+_BOUND_WORDS = re.compile(
+    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under)\b", re.I
 )
+_JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.I)
+_ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 CACHE = VerdictCache()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CACHE.after_fork)
 
 
 def grade(response_text: str, reference: str, policy: str | Policy = STRICT) -> Verdict:
@@ -215,10 +220,13 @@ _NOT_SYMBOLIC = frozenset(
 
 def sentence_value(answer: str) -> str | None:
     """The value in an answer that is a whole sentence (`The total is $15.`); None where it is none."""
-    if len(_SENTENCE_WORD.findall(answer)) < 3 or _NOT_A_VALUE.search(answer):
+    words = len(_SENTENCE_WORD.findall(answer))
+    if words < 2 or _BOUND_WORDS.search(answer):
         return None
     if "=" in answer:
         answer = answer.rsplit("=", 1)[1]
+    elif words < 3 or _JOINING_WORDS.search(answer) and len(_ANY_NUMBER.findall(answer)) > 1:
+        return None
     found = _last_value(answer)
     return None if found is None or found.answer == answer else found.answer
 

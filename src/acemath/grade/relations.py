@@ -42,6 +42,15 @@ def head_and_value(node: Node) -> tuple[Node, Node] | None:
     return None
 
 
+def exact_side(node: Node) -> Node:
+    """The last side of a chain that stands before any ≈."""
+    for operator, side in zip(reversed(node.value), reversed(node.args[:-1]), strict=True):
+        if operator == "~":
+            return side
+        break
+    return node.args[-1]
+
+
 def approximate_value(node: Node) -> Node | None:
     """The side behind the last ≈, where a chain has one."""
     return (
@@ -184,7 +193,7 @@ def _same_roots(f: Node, g: Node) -> bool:
         for name in names[:2]:
             for seed in range(6):
                 root = _root(one, name, names, seed)
-                if root is None:
+                if root is None or abs(root[name]) < 1e-6:  # 0 solves too many equations to tell them apart
                     continue
                 try:
                     miss = abs(approximate(other, root))

@@ -41,6 +41,7 @@ class Worker:
         )
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._ready = False
+        self._born = time.monotonic()
         threading.Thread(target=self._collect, daemon=True).start()
 
     def _collect(self) -> None:
@@ -50,19 +51,25 @@ class Worker:
         self._lines.put(b"")
 
     def same(self, left: str, right: str, seconds: float) -> Outcome:
-        """Compare two answers. "timeout" means that this worker is of no more use."""
+        """Compare two answers. After "timeout" the worker is of no more use, unless it is still `starting`."""
+        end = time.monotonic() + seconds
         try:
             if not self._ready:
-                if not self._lines.get(timeout=START_LIMIT):
+                if not self._lines.get(timeout=seconds):
                     return "timeout"
                 self._ready = True
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps([left, right]).encode() + b"\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=seconds)
+            line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
         except (queue.Empty, BrokenPipeError):
             return "timeout"
         return _OUTCOMES.get(line.decode().strip(), "timeout")
+
+    def starting(self) -> bool:
+        """Whether the process still loads sympy: an overrun then is the machine's, and the start goes on."""
+        young = time.monotonic() - self._born < START_LIMIT
+        return not self._ready and young and self._process.poll() is None
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -95,7 +102,7 @@ class WorkerPool:
             try:
                 outcome = worker.same(left, right, seconds)
             finally:
-                if outcome == "timeout":
+                if outcome == "timeout" and not worker.starting():
                     self._replace(worker)
                 else:
                     with self._lock:
@@ -132,6 +139,17 @@ _SHARED: dict[int, WorkerPool] = {}
 _SHARED_LOCK = threading.Lock()
 
 
+def _after_fork() -> None:
+    """In a forked child: a lock that no thread holds; the parent's workers are left to the parent."""
+    global _SHARED_LOCK
+    _SHARED_LOCK = threading.Lock()
+    _SHARED.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def shared_pool() -> WorkerPool:
     """The pool of this process; a forked child gets its own."""
     with _SHARED_LOCK:
@@ -149,8 +167,3 @@ def close_workers() -> None:
         pool = _SHARED.pop(os.getpid(), None)
     if pool is not None:
         pool.close()
-
-
-def wait_idle(seconds: float) -> None:
-    """Give replaced workers time to end; used by tests that count processes."""
-    time.sleep(seconds)

@@ -1,0 +1,48 @@
+"""What a report shows, as plain data; the pipeline fills it from a run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from acemath.records import Response
+from acemath.store import Dropped
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One problem of the browser. `outcome` says who got it right: the reward model, the majority, both, neither."""
+
+    benchmark: str
+    prompt: str
+    answer: str
+    outcome: str
+    candidates: Sequence[Response]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything on the page."""
+
+    name: str
+    subtitle: str
+    headline: str  # the policy of the headline
+    k: int
+    benchmarks: int
+    tables: Mapping[str, Any]
+    funnel: Sequence[tuple[str, int]]
+    drops: Mapping[str, int]
+    dropped: Sequence[Dropped]
+    blends: Sequence[Sequence[str]]
+    sft_curves: Mapping[str, Points]
+    reward_loss: Points
+    pair_accuracy: Points
+    right_rewards: Sequence[float]
+    wrong_rewards: Sequence[float]
+    items: Sequence[Item]
+    stages: Sequence[Sequence[str]]
+    facts: Mapping[str, str]
+    recipe: str

@@ -1,0 +1,196 @@
+"""The page: one HTML file that holds a run's numbers, pictures and examples, and needs no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from typing import Any
+
+from latex2mathml.converter import convert
+
+from acemath.bench.tables import ORDER
+from acemath.report.data import ReportData
+from acemath.report.svg import bars, histogram, lines
+
+_FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
+
+
+def drawn(text: str) -> str:
+    """Text as HTML, its boxes and fractions as MathML; what cannot be converted stays as it was written."""
+    parts, at = [], 0
+    for match in _FORMULA.finditer(text):
+        parts.append(escape(text[at : match.start()]))
+        try:
+            parts.append(convert(match.group()))
+        except Exception:  # noqa: BLE001  (the converter raises many kinds on model text; the text is shown instead)
+            parts.append(escape(match.group()))
+        at = match.end()
+    return "".join(parts) + escape(text[at:])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Mapping[int, int] | None = None) -> str:
+    """A table in a box that scrolls sideways; `best` marks one row of a column."""
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    body = ""
+    for r, row in enumerate(rows):
+        cells = "".join(
+            f"<td{' class=best' if (best or {}).get(c) == r else ''}>{escape(v)}</td>"
+            for c, v in enumerate(row)
+        )
+        body += f"<tr>{cells}</tr>"
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def figure(picture: str, caption: str) -> str:
+    """A picture with what it shows."""
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _headline(data: ReportData) -> str:
+    head = data.tables["headline"]
+    greedy = data.tables["policies"][data.headline]["greedy"]
+    labels = ("pass@1", f"maj@{data.k}", f"rm@{data.k}", f"pass@{data.k}")
+    rows = [("greedy", greedy)] + [(label, head[label]) for label in labels]
+    picture = bars(
+        "Accuracy in percent",
+        [(n, v["value"], v["low"], v["high"]) for n, v in rows],
+        "with 95 % intervals over problems",
+    )
+    difference = head["rm minus maj"]
+    words = f"rm@{data.k} minus maj@{data.k}: {difference['value']:+.1f} points ({difference['low']:+.1f} to {difference['high']:+.1f}, paired over {difference['problems']:,} problems)."
+    caption = f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems, unweighted mean of {data.benchmarks} benchmarks. pass@1 is the mean of its samples: a random pick."
+    return f'<h2 id="headline">Headline</h2>{figure(picture, caption)}<p>{escape(words)}</p>'
+
+
+def _curves(data: ReportData) -> str:
+    parts = []
+    for name, policy in data.tables["policies"].items():
+        series = {
+            s: [(k, e["value"]) for k, e in zip(policy["ks"], row, strict=True)]
+            for s, row in sorted(policy["curves"].items(), key=lambda item: ORDER.index(item[0]))
+        }
+        parts.append(
+            figure(
+                lines(f"{name}: accuracy over k", series, "k responses to pick from", even=True),
+                f"{name}: n = {policy['n']} responses a problem, exact over all subsets.",
+            )
+        )
+    return f'<h2 id="curves">From one response to many</h2><div class="grid-2">{"".join(parts)}</div>'
+
+
+def _bench(data: ReportData) -> str:
+    bench = data.tables["rewardbench"]
+    names = list(dict.fromkeys(r["benchmark"] for r in bench["rows"]))
+    by_selector: dict[str, dict[str, Any]] = {}
+    for row in bench["rows"]:
+        by_selector.setdefault(row["selector"], {})[row["benchmark"]] = row
+    rows = [[s, *(f"{cells[b]['value']:.1f}" for b in names)] for s, cells in by_selector.items()]
+    free = [i for i, s in enumerate(by_selector) if s != "oracle"]
+    best = {c: max(free, key=lambda i: float(rows[i][c])) for c in range(1, len(names) + 1)}
+    count = by_selector["random"]["average"]["problems"]
+    words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best selector short of the oracle is bold."
+    return f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["selector", *names], rows, best)}'
+
+
+def _funnel(data: ReportData) -> str:
+    rows = [[name, f"{count:,}"] for name, count in data.funnel]
+    drops = [[name, f"{count:,}"] for name, count in data.drops.items()]
+    examples = "".join(
+        f"<li><b>{escape(d.reason)}</b> ({escape(d.step)}): {escape(d.text[:240])} <span class=tag>{escape(d.detail[:160])}</span></li>"
+        for d in data.dropped
+    )
+    return (
+        '<h2 id="data">The data</h2><p>From seeds to training sets: what is left after each step, what was dropped, and why.</p>'
+        f'<div class="grid-2"><div>{table(["step", "rows"], rows)}</div><div>{table(["dropped", "rows"], drops)}</div></div>'
+        f"<h3>Training sets</h3>{table(['stage', 'conversations', 'by pool'], data.blends)}"
+        f"<details><summary>Examples of dropped rows</summary><div><ul>{examples}</ul></div></details>"
+    )
+
+
+def _training(data: ReportData) -> str:
+    sft = figure(lines("Training loss of the stages", data.sft_curves, "step"), "Loss on response tokens.")
+    reward = figure(
+        lines("Reward model: loss", {"loss": data.reward_loss}, "step"), "Listwise Bradley-Terry loss."
+    )
+    pairs = figure(
+        lines("Held-out pair accuracy", {"pair accuracy": data.pair_accuracy}, "step"),
+        "Share of held-out right-wrong pairs in the right order.",
+    )
+    return f'<h2 id="training">Training</h2><div class="grid-2">{sft}{reward}{pairs}</div>'
+
+
+def _scores(data: ReportData) -> str:
+    hist = figure(
+        histogram(
+            "Rewards of right and wrong responses",
+            {"right": data.right_rewards, "wrong": data.wrong_rewards},
+            "reward",
+        ),
+        "Share of responses in each bin, in percent.",
+    )
+    levels = data.tables["levels"]
+    names = ("pass@1", f"maj@{data.k}", f"rm@{data.k}", f"pass@{data.k}")
+    series = {n: [(row["level"], row[n]) for row in levels] for n in names}
+    by_level = figure(
+        lines("Accuracy by level", series, "level of difficulty", even=True),
+        "Headline policy, percent right.",
+    )
+    return f'<h2 id="scores">Scores and levels</h2><div class="grid-2">{hist}{by_level}</div>'
+
+
+def _browser(data: ReportData) -> str:
+    entries = []
+    for item in data.items:
+        candidates = "".join(
+            f'<div class="candidate {"correct" if c.correct else "wrong"}"><span class="tag">{escape(str(c.status))}'
+            f" · reward {c.reward if c.reward is None else f'{c.reward:+.2f}'} · answer {escape(str(c.extracted))} · {escape(str(c.reason))}</span>"
+            f"<pre>{drawn(c.text)}</pre></div>"
+            for c in item.candidates
+        )
+        entries.append(
+            f'<details data-benchmark="{escape(item.benchmark)}" data-outcome="{item.outcome}"><summary>{escape(item.prompt)} '
+            f'<span class="tag">{escape(item.benchmark)} · {escape(item.outcome)}</span></summary>'
+            f"<div><p>Reference: {drawn(item.answer)}</p>{candidates}</div></details>"
+        )
+    benchmarks = "".join(
+        f"<option>{escape(b)}</option>" for b in dict.fromkeys(i.benchmark for i in data.items)
+    )
+    outcomes = "".join(f"<option>{escape(o)}</option>" for o in dict.fromkeys(i.outcome for i in data.items))
+    filters = (
+        f'<div class="filters"><label>benchmark <select id="by-benchmark"><option value="">all</option>{benchmarks}</select></label>'
+        f'<label>outcome <select id="by-outcome"><option value="">all</option>{outcomes}</select></label></div>'
+    )
+    return f'<h2 id="problems-title">Problems and their candidates</h2><p>Each candidate once, best reward first.</p>{filters}<div id="problems">{"".join(entries)}</div>'
+
+
+def _facts(data: ReportData) -> str:
+    times = table(["stage", "what came of it", "seconds"], data.stages)
+    facts = table(["", ""], [[k, v] for k, v in data.facts.items()])
+    return f'<h2 id="facts">How it was made</h2>{facts}<h3>Stages</h3>{times}<details><summary>The recipe</summary><div><pre>{escape(data.recipe)}</pre></div></details>'
+
+
+def render(data: ReportData) -> str:
+    """The whole page as one string."""
+    home = resources.files("acemath.report")
+    style, script = ((home / name).read_text() for name in ("style.css", "script.js"))
+    parts = {
+        "headline": "Headline",
+        "curves": "Curves",
+        "rewardbench": "RewardBench",
+        "data": "Data",
+        "training": "Training",
+        "scores": "Scores",
+        "problems-title": "Problems",
+        "facts": "Facts",
+    }
+    nav = "".join(f'<a href="#{key}">{name}</a>' for key, name in parts.items())
+    body = "".join(
+        f(data) for f in (_headline, _curves, _bench, _funnel, _training, _scores, _browser, _facts)
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:,"><title>acemath: {escape(data.name)}</title><style>{style}</style></head><body><main>'
+        f'<h1>acemath: {escape(data.name)}</h1><p class="soft">{escape(data.subtitle)}</p><nav aria-label="Sections">{nav}</nav>{body}</main><script>{script}</script></body></html>'
+    )

@@ -1,0 +1,110 @@
+"""Small charts as inline SVG: bars with intervals, lines, histograms. Colours come from the page's style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+COLOURS = 7  # in style.css
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 48, 16, 14, 40
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / ((high - low) or 1))
+
+
+def _frame(title: str, low: float, high: float, body: str, below: str) -> str:
+    """Axes with five marks, a title for screen readers, and the drawing."""
+    marks = []
+    for step in range(6):
+        value = low + (high - low) * step / 5
+        y = _y(value, low, high)
+        marks.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        marks.append(
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+        )
+    label = f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(below)}</text>'
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
+        f"<title>{escape(title)}</title>{''.join(marks)}{label}{body}</svg>"
+    )
+
+
+def bars(title: str, rows: Sequence[tuple[str, float, float, float]], below: str) -> str:
+    """Bars (label, value, low, high) in percent with their intervals."""
+    room = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
+    parts = []
+    for at, (label, value, low, high) in enumerate(rows):
+        x = LEFT + room * (at + 0.5)
+        top, bottom = _y(value, 0, 100), _y(0, 0, 100)
+        parts.append(
+            f'<rect class="bar c{at % COLOURS}" x="{x - room * 0.32:.1f}" width="{room * 0.64:.1f}" y="{top:.1f}" height="{bottom - top:.1f}">'
+            f"<title>{escape(label)}: {value:.1f} ({low:.1f} to {high:.1f})</title></rect>"
+            f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{_y(high, 0, 100):.1f}" y2="{_y(low, 0, 100):.1f}"/>'
+            f'<text class="value" x="{x:.1f}" y="{_y(high, 0, 100) - 5:.1f}" text-anchor="middle">{value:.1f}</text>'
+            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>'
+        )
+    return _frame(title, 0, 100, "".join(parts), below)
+
+
+def lines(
+    title: str, series: Mapping[str, Sequence[tuple[float, float]]], below: str, even: bool = False
+) -> str:
+    """Lines of (x, y) points with a legend. `even` spaces the x values evenly, as k = 1, 2, 4 … wants."""
+    points = [p for row in series.values() for p in row]
+    if not points:
+        return "<p>Nothing was recorded.</p>"
+    xs = sorted({x for x, _ in points})
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    margin = 0.05 * ((high - low) or 1)
+    low, high = low - margin, high + margin
+    span = (xs[-1] - xs[0]) or 1
+
+    def x_of(x: float) -> float:
+        share = xs.index(x) / max(1, len(xs) - 1) if even else (x - xs[0]) / span
+        return LEFT + (WIDTH - LEFT - RIGHT) * share
+
+    parts = []
+    for at, (name, row) in enumerate(series.items()):
+        path = " ".join(f"{x_of(x):.1f},{_y(y, low, high):.1f}" for x, y in row)
+        dots = "".join(
+            f'<circle class="dot c{at % COLOURS}" cx="{x_of(x):.1f}" cy="{_y(y, low, high):.1f}" r="3"><title>{escape(name)}, {x:g}: {y:.3g}</title></circle>'
+            for x, y in (row if len(row) <= 40 else [])
+        )
+        parts.append(f'<polyline class="line c{at % COLOURS}" points="{path}"/>{dots}')
+    shown = xs if even else [xs[0], (xs[0] + xs[-1]) / 2, xs[-1]]
+    for x in shown:
+        place = x_of(x) if even else LEFT + (WIDTH - LEFT - RIGHT) * (x - xs[0]) / span
+        parts.append(
+            f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:g}</text>'
+        )
+    return _frame(title, low, high, "".join(parts), below) + legend(list(series))
+
+
+def histogram(title: str, groups: Mapping[str, Sequence[float]], below: str, bins: int = 30) -> str:
+    """Shares of each group's values over common bins, drawn as steps."""
+    everything = [v for values in groups.values() for v in values]
+    if not everything:
+        return "<p>Nothing was scored.</p>"
+    low, high = min(everything), max(everything)
+    width = ((high - low) or 1) / bins
+    series = {}
+    for name, values in groups.items():
+        counts = [0] * bins
+        for value in values:
+            counts[min(bins - 1, int((value - low) / width))] += 1
+        series[f"{name} (n = {len(values):,})"] = [
+            (low + (i + side) * width, 100 * c / max(1, len(values)))
+            for i, c in enumerate(counts)
+            for side in (0, 1)
+        ]
+    return lines(title, series, below)
+
+
+def legend(names: Sequence[str]) -> str:
+    """The names of a chart's colours."""
+    items = "".join(
+        f'<li><span class="swatch c{i % COLOURS}"></span>{escape(name)}</li>' for i, name in enumerate(names)
+    )
+    return f'<ul class="legend">{items}</ul>'

@@ -1,0 +1,132 @@
+"""The report in a real browser: no console error, the tables' numbers, no network, no sideways scroll on a phone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acemath.records import Response
+from acemath.report.data import Item, ReportData
+from acemath.report.page import drawn, render
+from acemath.store import Dropped
+
+EVIL = "<script>window.evil = 1</script> & \\boxed{\\frac{3}{4}} \\boxed{<b>}"
+
+
+def _estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 2, "high": value + 2, "problems": 140}
+
+
+def _data() -> ReportData:
+    selectors = ("random", "majority", "reward model", "oracle")
+    rows = [
+        {"selector": s, "benchmark": b, "value": 50.0 + i, "low": 48.0, "high": 53.0, "problems": 140}
+        for i, s in enumerate(selectors)
+        for b in ("algebra", "average")
+    ]
+    policy = {
+        "n": 16,
+        "ks": [1, 8, 16],
+        "greedy": _estimate(61.25),
+        "curves": {s: [_estimate(50 + i + j) for j in range(3)] for i, s in enumerate(selectors)},
+    }
+    head: dict[str, Any] = {
+        "pass@1": _estimate(57.5),
+        "maj@8": _estimate(66.25),
+        "rm@8": _estimate(71.75),
+        "pass@8": _estimate(84.5),
+    }
+    head |= {"rm minus pass": _estimate(14.25), "rm minus maj": _estimate(5.5)}
+    levels = [
+        {"level": level, "problems": 9, "pass@1": 60.0, "maj@8": 63.0, "rm@8": 70.0, "pass@8": 88.0}
+        for level in (1, 2, 3)
+    ]
+    candidates = [
+        Response(
+            "p",
+            i,
+            EVIL,
+            "math",
+            status="correct" if i else "wrong",
+            extracted="3/4",
+            reason="equal",
+            reward=0.5 - i,
+        )
+        for i in range(3)
+    ]
+    return ReportData(
+        "test", "140 problems", "math", 8, 7,
+        {"headline": head, "policies": {"math": policy}, "rewardbench": {"k": 8, "policies": ["math"], "rows": rows}, "levels": levels},
+        [("seeds", 10), ("filtered", 9)], {"filter-prompts: too-long": 1}, [Dropped("x", "filter-prompts", "too-long", EVIL)],
+        [["math", "9", "math 9"]], {"math": [(1, 2.0), (2, 1.0)]}, [(1, 0.7), (2, 0.6)], [(2, 0.8)], [0.5, 1.0], [-1.0, -0.2],
+        [Item("algebra", EVIL + " " + "x" * 300, "\\frac{3}{4}", outcome, candidates) for outcome in ("both right", "majority alone")],
+        [["sft-math", "done", "3.1"]], {"seed": "0"}, "name: test\n",
+    )  # fmt: skip
+
+
+def test_the_page_needs_no_network_and_escapes_model_text() -> None:
+    """No address is loaded, model text is text, formulas are MathML, and what is no formula stays readable."""
+    page = render(_data())
+    assert not re.search(r'(?:src|href)="(?!#|data:)', page) and "@import" not in page and "url(" not in page
+    assert page.count("<script>") == 1 and "&lt;script&gt;window.evil" in page
+    assert "<math" in drawn("\\boxed{\\frac{3}{4}}") and "<mfrac>" in drawn("So \\frac{3}{4}.")
+    assert drawn("a < b & \\frac{1") == "a &lt; b &amp; \\frac{1"
+
+
+@pytest.fixture()
+def browser() -> Iterator[Any]:
+    """Debian's Chromium without a window."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("chromium and chromedriver are not installed (apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-dev-shm-usage",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.browser
+def test_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    """Desktop and phone: opens without an error, shows the headline's numbers, filters problems."""
+    path = tmp_path / "report.html"
+    path.write_text(render(_data()))
+    browser.set_window_size(1280, 900)
+    browser.get(path.as_uri())
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    shown = browser.find_element("css selector", "#headline + figure").get_attribute("textContent")
+    assert all(number in shown for number in ("61.2", "57.5", "66.2", "71.8", "84.5"))
+    assert browser.execute_script("return window.evil") is None
+    browser.execute_script(
+        "const s = document.getElementById('by-outcome'); s.value = 'both right'; s.dispatchEvent(new Event('change'))"
+    )
+    visible = browser.execute_script(
+        "return [...document.querySelectorAll('#problems details')].filter((d) => !d.hidden).length"
+    )
+    assert visible == 1
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True},
+    )
+    browser.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= 390")
