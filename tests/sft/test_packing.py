@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from acemath.engines.base import ChatFormat
-from acemath.sft.packing import Collator, as_example, encode, pack
+from acemath.sft.encoding import encode_all
+from acemath.sft.packing import Collator, as_example, pack
 
 TEXTS = [
     ("What is 3+4?", "3+4=7\nSo \\boxed{7}."),
@@ -21,7 +22,7 @@ def test_packed_loss_equals_unpacked(tiny_policy: Path) -> None:
     """The sum of the packed row's token losses is that of the conversations read alone, gradients too."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     model = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
-    rows = [encode(ChatFormat().messages(q, a), tokenizer) for q, a in TEXTS]
+    rows = list(encode_all([ChatFormat().messages(q, a) for q, a in TEXTS], tokenizer))
     collate = Collator(tokenizer.pad_token_id)
 
     def total(bins: list) -> tuple[float, torch.Tensor]:
@@ -46,7 +47,7 @@ def test_packed_loss_equals_unpacked(tiny_policy: Path) -> None:
 def test_only_the_response_is_learned(tiny_policy: Path) -> None:
     """Labels begin with the response and end with the template's end of turn."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
-    row = encode(ChatFormat(system="Be brief.").messages("What is 3+4?", "7"), tokenizer)
+    (row,) = encode_all([ChatFormat(system="Be brief.").messages("What is 3+4?", "7")], tokenizer)
     learned = [i for i in row.labels if i >= 0]
     assert tokenizer.decode(learned) == "7<|im_end|>\n"
     assert len(row.ids) == len(row.labels)
@@ -55,8 +56,13 @@ def test_only_the_response_is_learned(tiny_policy: Path) -> None:
 def test_best_fit_wastes_little_and_loses_nothing(tiny_policy: Path) -> None:
     """Every conversation is in exactly one bin, and no bin is over its room."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
-    rows = [encode(ChatFormat().messages("word " * (i % 23 + 1), "x"), tokenizer) for i in range(200)]
-    bins = pack(rows, 64)
-    assert sum(len(b) for b in bins) == 200
-    sizes = [sum(len(m.ids) for m in b) for b in bins]
+    lengths = [
+        len(r.ids)
+        for r in encode_all(
+            [ChatFormat().messages("word " * (i % 23 + 1), "x") for i in range(200)], tokenizer
+        )
+    ]
+    bins = pack(lengths, 64)
+    assert sorted(i for b in bins for i in b) == list(range(200))
+    sizes = [sum(lengths[i] for i in b) for b in bins]
     assert max(sizes) <= 64 and sum(sizes) / (64 * len(bins)) > 0.9

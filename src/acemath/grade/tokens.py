@@ -164,6 +164,8 @@ def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:
         return [Token("cmd", lower, spaced)]
     if run in GREEK or run in ("pi", "Pi", "infty", "inf"):
         return [Token("cmd", run, spaced)]
+    if lower == "equals":
+        return [Token("op", "=")]
     if run == "USD":
         return [Token("word", run, spaced)]
     if lower in _CONNECTIVES or lower in UNIT_WORDS or lower in NUMBER_WORDS or lower in SCALE_WORDS:

@@ -8,6 +8,7 @@ hour. Everything here is an estimate and says so; nothing is downloaded.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,67 +56,63 @@ def _written(stage: str, rows: float, tokens: float, who: Teacher | Policy, size
     return _row(stage, rows, total, 2 * size * total if local else 0.0, WRITE_FLOPS, usd)
 
 
+def _pools(recipe: Recipe) -> dict[str, float]:
+    """Estimated rows of every pool that a blend can name; "seeds" and "all" beside them."""
+    counts = {n: s.count or KNOWN_ROWS.get(s.hub or "", 0) for n, s in recipe.problems.seeds.items()}
+    by_subject = dict.fromkeys(("code", "general", "math"), 0.0)
+    for name, count in counts.items():
+        by_subject[recipe.problems.seeds[name].subject] += count
+    seeds = by_subject["math"]
+    evolve = recipe.curate.evolve
+    math = seeds * (1 + evolve.share * len(evolve.methods))
+    pools = {**by_subject, "math": math, "math.seeds": seeds, "math.checked": CHECKED * math}
+    pools["math.unchecked"] = math - pools["math.checked"]
+    return pools | {"seeds": sum(counts.values()), "all": math + by_subject["code"] + by_subject["general"]}
+
+
+def _training_rows(recipe: Recipe, pools: dict[str, float]) -> list[dict[str, Any]]:
+    """The fine-tuning stages."""
+    size, found = parameters(recipe.sft.base), []
+    for name, part in recipe.sft.stages.items():
+        rows = sum(min(pools[pool], part.counts.get(pool, pools[pool])) for pool in part.blend)
+        tokens = rows * (MATH_TOKENS if all(p.startswith("math") for p in part.blend) else OTHER_TOKENS)
+        found.append(_row(f"sft-{name}", rows, tokens, 6 * size * tokens, TRAIN_FLOPS))
+    return found
+
+
+def _policy_rows(
+    recipe: Recipe, kind: str, policies: Mapping[str, Policy], problems: float
+) -> list[dict[str, Any]]:
+    """Responses of policies: candidates of the reward model, or samples on the benchmarks (and a greedy one)."""
+    found = []
+    for name, policy in policies.items():
+        size = parameters(recipe.sft.base if policy.model in recipe.sft.stages else policy.model)
+        rows = min(policy.problems or problems, problems) * (policy.each + (kind == "samples"))
+        found.append(_written(f"{kind}-{name}", rows, MATH_TOKENS, policy, size))
+    return found
+
+
 def plan(recipe: Recipe) -> dict[str, Any]:
     """The stages of a recipe with their estimated size and cost."""
-    seeds = {n: s.count or KNOWN_ROWS.get(s.hub or "", 0) for n, s in recipe.problems.seeds.items()}
-    math = sum(c for n, c in seeds.items() if recipe.problems.seeds[n].subject == "math")
-    by_subject = {
-        g: sum(c for n, c in seeds.items() if recipe.problems.seeds[n].subject == g)
-        for g in ("code", "general")
-    }
-    prompts = sum(seeds.values()) + math * recipe.curate.evolve.share * len(recipe.curate.evolve.methods)
+    pools = _pools(recipe)
     main, check = recipe.teachers.main, recipe.teachers.check
-    stages = [
-        _row("problems", sum(seeds.values()), 0, 0, TRAIN_FLOPS),
-        _row("curate", prompts, 0, 0, TRAIN_FLOPS),
-        _written("teacher-main", prompts, MATH_TOKENS, main, parameters(main.model)),
-        _written(
-            "teacher-check",
-            (prompts - sum(by_subject.values())) * max(2, check.answers),
-            MATH_TOKENS,
-            check,
-            parameters(check.model),
-        ),
-    ]
-    evolved = prompts - sum(by_subject.values())
-    pools = {
-        **by_subject,
-        "math": evolved,
-        "math.checked": CHECKED * evolved,
-        "math.unchecked": (1 - CHECKED) * evolved,
-        "math.seeds": math,
-    }
-    size = parameters(recipe.sft.base)
-    for name, part in recipe.sft.stages.items():
-        rows = min(prompts, sum(min(pools[pool], part.counts.get(pool, pools[pool])) for pool in part.blend))
-        tokens = rows * (
-            MATH_TOKENS if set(part.blend) <= {"math", "math.checked", "math.seeds"} else OTHER_TOKENS
-        )
-        stages.append(_row(f"sft-{name}", rows, tokens, 6 * size * tokens, TRAIN_FLOPS))
-    asked = min(recipe.reward.problems or prompts, prompts)
-    for name, policy in recipe.reward.candidates.items():
-        own = size if policy.model in recipe.sft.stages else parameters(policy.model)
-        stages.append(_written(f"candidates-{name}", asked * policy.each, MATH_TOKENS, policy, own))
-    tokens = asked * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
-    stages.append(_row("reward", asked, tokens, 6 * size * tokens, TRAIN_FLOPS))
+    answers = pools["math"] * max(2, check.answers)
+    asked = min(recipe.reward.problems or pools["math"], pools["math"])
+    judged = asked * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
     tests = sum(s.count or 0 for s in recipe.problems.benchmarks.values())
-    for name, policy in recipe.bench.policies.items():
-        own = size if policy.model in recipe.sft.stages else parameters(policy.model)
-        stages.append(
-            _written(
-                f"samples-{name}",
-                min(policy.problems or tests, tests) * (policy.each + 1),
-                MATH_TOKENS,
-                policy,
-                own,
-            )
-        )
+    stages = [
+        _row("problems", pools["seeds"], 0, 0, TRAIN_FLOPS),
+        _row("evolve, curate", pools["all"], 0, 0, TRAIN_FLOPS),
+        _written("teacher-main", pools["all"], MATH_TOKENS, main, parameters(main.model)),
+        _written("teacher-check", answers, MATH_TOKENS, check, parameters(check.model)),
+        *_training_rows(recipe, pools),
+        *_policy_rows(recipe, "candidates", recipe.reward.candidates, asked),
+        _row("reward", asked, judged, 6 * parameters(recipe.sft.base) * judged, TRAIN_FLOPS),
+        *_policy_rows(recipe, "samples", recipe.bench.policies, tests),
+    ]
     note = (
         f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {MATH_TOKENS} tokens a response; "
         "rows of a source without a count and of unknown size are 0. Endpoint prices are the recipe's."
     )
-    totals = {
-        "gpu_hours": round(sum(s["gpu_hours"] for s in stages), 1),
-        "usd": round(sum(s["usd"] for s in stages), 2),
-    }
+    totals = {key: round(sum(s[key] for s in stages), 1) for key in ("gpu_hours", "usd")}
     return {"recipe": recipe.name, "stages": stages, "total": totals, "note": note}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
-from acemath.sft.packing import encode
+from acemath.sft.encoding import encode_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,12 @@ def encode_row(
     """
     head: list[int] = []
     tails, cut = [], 0
-    for text in responses:
-        tokens = encode(chat.messages(prompt, text), tokenizer)
-        split = next(i for i, label in enumerate(tokens.labels) if label >= 0)
-        head, tail = tokens.ids[:split], tokens.ids[split:]
-        room = max_length - split
+    for tokens in encode_all([chat.messages(prompt, text) for text in responses], tokenizer):
+        head, tail = list(tokens.ids[: tokens.start]), list(tokens.ids[tokens.start :])
+        room = max_length - len(head)
         if room < 2:
             raise UserError(
-                f"a prompt of {split} tokens leaves no room for a response in max_length {max_length}; raise it"
+                f"a prompt of {len(head)} tokens leaves no room for a response in max_length {max_length}; raise it"
             )
         if len(tail) > room:
             tail, cut = tail[: room // 2] + tail[len(tail) - (room - room // 2) :], cut + 1

@@ -71,42 +71,71 @@ def train_reward(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     model, optimizer = accelerator.prepare(model, optimizer)
-    rows = [_encoded(g, tokenizer, chat, settings) for g in groups]
-    tests = [_encoded(g, tokenizer, chat, settings) for g in held_out]
-    per_epoch = math.ceil(len(rows) / settings.batch_groups)
-    total = max(1, round(per_epoch * settings.epochs))
-    marks = {round(total * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
+    rows, tests = ([_encoded(g, tokenizer, chat, settings) for g in part] for part in (groups, held_out))
     state, best = _load(work, model, optimizer)
-    started = time.time()
-    while state.step < total:
-        epoch, place = divmod(state.step, per_epoch)
-        order = list(range(len(rows)))
-        random.Random(f"{seed}:{epoch}").shuffle(order)
-        chosen = [rows[i] for i in order[place * settings.batch_groups : (place + 1) * settings.batch_groups]]
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * rate(state.step, total, settings.warmup)
-        loss = _step(model, optimizer, accelerator, chosen, tokenizer.pad_token_id, settings)
-        state.step += 1
-        state.result.curve.append({"step": state.step, "loss": loss})
-        if state.step in marks and tests:
-            accuracy, test_loss = evaluate(model, tests, tokenizer.pad_token_id, settings)
-            state.result.curve.append(
-                {"step": state.step, "pair_accuracy": accuracy, "held_out_loss": test_loss}
-            )
-            if accuracy >= state.result.best_accuracy:
-                state.result.best_accuracy, state.result.best_step = accuracy, state.step
-                best = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        if state.step % settings.save_every == 0:
-            _save(work, model, optimizer, state, best)
-        progress(state.step, total, f"loss {loss:.3f}, held-out pairs {state.result.best_accuracy:.3f}")
-    if best is not None:
-        model.load_state_dict(best)
-    accelerator.unwrap_model(model).to(torch.bfloat16 if settings.bf16 else torch.float32).save_pretrained(
-        out
+    loop = _Loop(
+        model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, rows, tests, state, best
     )
+    started = time.time()
+    loop.run(work, progress)
+    if loop.best is not None:
+        model.load_state_dict(loop.best)
+    final = accelerator.unwrap_model(model).to(torch.bfloat16 if settings.bf16 else torch.float32)
+    final.save_pretrained(out)
     tokenizer.save_pretrained(out)
     state.result.groups, state.result.seconds = len(groups), time.time() - started
     return state.result
+
+
+@dataclass(slots=True)
+class _Loop:
+    """The training loop with all that it needs; `best` are the weights of the best evaluation so far."""
+
+    model: Any
+    optimizer: Any
+    accelerator: Accelerator
+    pad: int
+    settings: RewardSettings
+    seed: int
+    rows: list[Row]
+    tests: list[Row]
+    state: _State
+    best: dict[str, Tensor] | None
+
+    def run(self, work: Path, progress: Progress) -> None:
+        """Step through the epochs, evaluate at even distances, save now and then."""
+        settings, state = self.settings, self.state
+        per_epoch = math.ceil(len(self.rows) / settings.batch_groups)
+        total = max(1, round(per_epoch * settings.epochs))
+        marks = {round(total * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
+        while state.step < total:
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * rate(state.step, total, settings.warmup)
+            batch = self.batch(*divmod(state.step, per_epoch))
+            loss = _step(self.model, self.optimizer, self.accelerator, batch, self.pad, settings)
+            state.step += 1
+            state.result.curve.append({"step": state.step, "loss": loss})
+            if state.step in marks and self.tests:
+                self.judge()
+            if state.step % settings.save_every == 0:
+                _save(work, self.model, self.optimizer, state, self.best)
+            progress(state.step, total, f"loss {loss:.3f}, held-out pairs {state.result.best_accuracy:.3f}")
+
+    def batch(self, epoch: int, place: int) -> list[Row]:
+        """The groups of one step: each epoch has its own order, which depends on the seed alone."""
+        order = list(range(len(self.rows)))
+        random.Random(f"{self.seed}:{epoch}").shuffle(order)
+        size = self.settings.batch_groups
+        return [self.rows[i] for i in order[place * size : (place + 1) * size]]
+
+    def judge(self) -> None:
+        """Measure held-out pair accuracy, and keep the weights where it is the best yet."""
+        result = self.state.result
+        accuracy, loss = evaluate(self.model, self.tests, self.pad, self.settings)
+        result.curve.append({"step": self.state.step, "pair_accuracy": accuracy, "held_out_loss": loss})
+        if accuracy >= result.best_accuracy:
+            result.best_accuracy, result.best_step = accuracy, self.state.step
+            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
 
 def rate(step: int, total: int, warmup: float) -> float:

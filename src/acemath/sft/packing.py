@@ -1,73 +1,70 @@
-"""Conversations as token ids with labels, and several of them in one row without leaks.
+"""Several conversations in one row without leaks.
 
 A row holds whole conversations one after the other. Positions start again at 0 with each, and with no
 attention mask given, transformers turns such positions into a block mask: no token sees another
-conversation. A test holds this to the loss of unpacked rows.
+conversation. A test holds this to the loss of unpacked rows, through the trainer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from acemath.errors import UserError
-
-IGNORE = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """One conversation: ids and labels of equal length; labels are -100 outside the response."""
-
-    ids: list[int]
-    labels: list[int]
+from acemath.sft.encoding import IGNORE, Tokens
 
 
-def encode(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> Tokens:
-    """A conversation through the chat template; the last message is the response and alone is learned.
+def pack(lengths: Sequence[int], room: int, seed: int = 0) -> list[list[int]]:
+    """Rows of at most `room` tokens: the indices of the conversations in each, best fit, longest first.
 
-    The prompt is the template's text up to the response, so any template works. UserError where the
-    template's prompt is not the beginning of its whole text (loss could not be placed).
+    What is longer than the room counts as a full row (the caller cuts it). Among equals the order is drawn,
+    so that rows mix sources.
     """
-    *before, last = [dict(m) for m in messages]
-    if last["role"] != "assistant":
-        raise UserError(
-            f"a training conversation ends with {last['role']!r}; its last message must be the assistant's"
-        )
-    prompt = tokenizer.apply_chat_template(before, tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template([*before, last], tokenize=False)
-    if not whole.startswith(prompt):
-        raise UserError(
-            "the chat template writes the prompt otherwise when a response follows; loss on responses alone is impossible"
-        )
-    head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    tail = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
-    return Tokens(head + tail, [IGNORE] * len(head) + list(tail))
-
-
-def pack(rows: Sequence[Tokens], room: int) -> list[list[Tokens]]:
-    """Conversations in bins of at most `room` tokens, best fit on decreasing length. Longer ones are cut."""
-    bins: list[list[Tokens]] = []
-    space: dict[int, list[int]] = {}  # free tokens: bins with so many
-    for row in sorted(rows, key=lambda r: -len(r.ids)):
-        length = min(len(row.ids), room)
-        fit = min((free for free, members in space.items() if free >= length and members), default=None)
-        if fit is None:
-            bins.append([])
-            at, fit = len(bins) - 1, room
+    order = list(range(len(lengths)))
+    random.Random(f"pack:{seed}").shuffle(order)
+    order.sort(key=lambda i: -lengths[i])
+    bins: list[list[int]] = []
+    free: list[tuple[int, int]] = []  # (tokens left, bin), sorted: the tightest fit is found by bisection
+    for index in order:
+        length = min(lengths[index], room)
+        at = bisect_left(free, (length, -1))
+        if at < len(free):
+            left, number = free.pop(at)
         else:
-            at = space[fit].pop()
-        bins[at].append(Tokens(row.ids[:room], row.labels[:room]))
-        space.setdefault(fit - length, []).append(at)
+            left, number = room, len(bins)
+            bins.append([])
+        bins[number].append(index)
+        if left > length:
+            insort(free, (left - length, number))
     return bins
 
 
+class PackedRows(Dataset[dict[str, list[int]]]):
+    """Packed rows, laid out when they are asked for: input_ids, labels and position_ids of each."""
+
+    def __init__(self, rows: Sequence[Tokens], bins: Sequence[Sequence[int]], room: int) -> None:
+        self.rows = rows
+        self.bins = bins
+        self.room = room
+
+    def __len__(self) -> int:
+        return len(self.bins)
+
+    def __getitem__(self, number: int) -> dict[str, list[int]]:
+        return as_example([self.rows[i].cut(self.room) for i in self.bins[number]])
+
+    def width(self, number: int) -> int:
+        """Tokens of a row."""
+        return sum(min(self.room, len(self.rows[i].ids)) for i in self.bins[number])
+
+
 def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
-    """A bin as one example: input_ids, labels, position_ids, each of the bin's length.
+    """Conversations as one row: input_ids, labels, position_ids, each [T].
 
     The first label of each conversation is -100 already (it belongs to the prompt), so nothing is learned
     across a border.
@@ -81,22 +78,18 @@ def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Pads examples on the right. Padding counts positions from 0 again, so it is a block of its own."""
+    """Pads examples on the right to [B, T]. Padding counts from 0 again: it is a block of its own."""
 
     pad: int
 
     def __call__(self, examples: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Tensor]:
         width = max(len(e["input_ids"]) for e in examples)
-
-        def stack(name: str, fill: int | None) -> Tensor:
-            rows = []
-            for e in examples:
-                missing = width - len(e[name])
-                rows.append(list(e[name]) + ([fill] * missing if fill is not None else list(range(missing))))
-            return torch.tensor(rows)
-
+        padding: dict[str, Callable[[int], Iterable[int]]] = {
+            "input_ids": lambda n: [self.pad] * n,
+            "labels": lambda n: [IGNORE] * n,
+            "position_ids": range,
+        }
         return {
-            "input_ids": stack("input_ids", self.pad),
-            "labels": stack("labels", IGNORE),
-            "position_ids": stack("position_ids", None),
+            name: torch.tensor([[*e[name], *fill(width - len(e[name]))] for e in examples])
+            for name, fill in padding.items()
         }

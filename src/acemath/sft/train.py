@@ -1,43 +1,48 @@
-"""One stage of fine-tuning, with TRL's SFTTrainer for the loop, the checkpoints and many devices."""
+"""One stage of fine-tuning (paper, section 3.3): conversations in, a policy's folder out."""
 
 from __future__ import annotations
 
-import math
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from transformers import AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.nano.home import resolve
-from acemath.records import Chat
-from acemath.sft.packing import Collator, Tokens, as_example, encode, pack
+from acemath.records import Chat, content_key
+from acemath.sft.checkpoints import claim, last_checkpoint, read, weights_key
+from acemath.sft.encoding import Tokens, encode_all
+from acemath.sft.packing import PackedRows, pack
 from acemath.sft.settings import SftSettings
+from acemath.sft.trainer import Progress, make_trainer, quiet
+from acemath.store import write_json
 
-Progress = Callable[[int, int, str], None]
-
-
-def quiet(done: int, total: int, note: str) -> None:
-    """Progress that nobody watches."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SftResult:
-    """What a stage's training came to: curve rows {step, loss, …}, losses, tokens and time."""
+    """What a stage's training came to.
+
+    `curve` rows hold {step, loss, learning_rate} or {step, eval_loss}; losses are means over response tokens.
+    `tokens` counts those of one epoch, `learned_tokens` the responses' among them, `cut` the conversations
+    that were longer than max_length. `seconds` and `tokens_per_second` are this call's.
+    """
 
     curve: list[dict[str, float]]
     validation_before: float | None
     validation_after: float | None
     tokens: int
     learned_tokens: int
-    padding: float  # share of padding among the tokens of a batch
+    padding: float  # share of padding where every row is padded to the longest
     seconds: float
+    tokens_per_second: float
+    cut: int
 
 
 def train_sft(
@@ -51,113 +56,100 @@ def train_sft(
 ) -> SftResult:
     """Train `base` on conversations; the model and tokenizer go into `out`.
 
-    `work` keeps the checkpoints: a stopped call with the same arguments goes on from the last of them.
-    UserError on a base without a chat template or without conversations to learn.
+    The first `settings.validation` conversations, at most a tenth, are kept aside for validation loss.
+    `work` keeps the checkpoints: a stopped call with the same arguments goes on from the last of them and
+    ends with the same weights; other arguments start anew. UserError on a base without a chat template or
+    without conversations to learn.
     """
     source = resolve(base)
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = load_tokenizer(base)
+    if not chats:
+        raise UserError("there are no conversations to learn; check the blend's pools and counts")
+    encoded = list(encode_all([chat.messages for chat in chats], tokenizer))
+    kept = min(settings.validation, len(encoded) // 10)
+    rows = _rows(encoded[kept:], settings, seed)
+    aside = _rows(encoded[:kept], settings.model_copy(update={"packing": False}), seed) if kept else None
+    claim(work, _identity(source, chats, settings, seed))
+    trainer = make_trainer(source, tokenizer, rows, aside, work, settings, seed, progress)
+    before = _loss_before(trainer, work) if aside else None
+    checkpoint = last_checkpoint(work)
+    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.monotonic() - started
+    after = float(trainer.evaluate()["eval_loss"]) if aside else None
+    tokens = sum(rows.width(number) for number in range(len(rows)))
+    share = 1 - done / max(1, trainer.state.max_steps)  # of the work that this call did
+    speed = tokens * settings.epochs * share / max(1e-9, seconds)
+    log.info("%d steps, %d tokens an epoch, %.0f tokens/s", trainer.state.max_steps, tokens, speed)
+    _save(trainer, tokenizer, out, settings)
+    return SftResult(
+        curve=_curve(trainer.state.log_history, before),
+        validation_before=before,
+        validation_after=after,
+        tokens=tokens,
+        learned_tokens=sum(max(0, len(row.cut(settings.max_length).ids) - row.start) for row in rows.rows),
+        padding=1 - tokens / (len(rows) * max(rows.width(number) for number in range(len(rows)))),
+        seconds=seconds,
+        tokens_per_second=speed,
+        cut=sum(len(row.ids) > settings.max_length for row in encoded),
+    )
+
+
+def load_tokenizer(base: str | Path) -> Any:
+    """A policy's tokenizer. UserError where the model cannot be found or has no chat template."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(resolve(base))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot load model {str(base)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
+        ) from error
     if not tokenizer.chat_template:
         raise UserError(
             f"model {str(base)!r} has no chat template; add one to its tokenizer (tokenizer.chat_template) before fine-tuning"
         )
-    if not chats:
-        raise UserError("this stage's blend is empty; check its pools and counts in the recipe")
-    rows = [encode(chat.messages, tokenizer) for chat in chats]
-    kept = min(settings.validation, len(rows) // 10)
-    trainer = _trainer(source, tokenizer, rows[kept:], rows[:kept], work, settings, seed, progress)
-    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    before = trainer.evaluate()["eval_loss"] if kept and not checkpoints else None
-    started = time.time()
-    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
-    seconds = time.time() - started
-    after = trainer.evaluate()["eval_loss"] if kept else None
-    trainer.model.to(torch.bfloat16 if settings.bf16 else torch.float32).save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    curve = [
-        {k: float(v) for k, v in e.items() if k in ("step", "loss", "eval_loss", "learning_rate")}
-        for e in trainer.state.log_history
-        if "loss" in e or "eval_loss" in e
-    ]
-    tokens = sum(len(r.ids) for r in rows[kept:])
-    room = len(trainer.train_dataset) * max(len(e["input_ids"]) for e in trainer.train_dataset)
-    return SftResult(
-        curve,
-        before,
-        after,
-        tokens,
-        sum(sum(x >= 0 for x in r.labels) for r in rows[kept:]),
-        1 - tokens / room,
-        seconds,
-    )
+    return tokenizer
 
 
-def _trainer(
-    source: str,
-    tokenizer: Any,
-    rows: list[Tokens],
-    validation: list[Tokens],
-    work: Path,
-    settings: SftSettings,
-    seed: int,
-    progress: Progress,
-) -> SFTTrainer:
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    if getattr(model.config, "pad_token_id", None) is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    examples = (
-        [as_example(b) for b in pack(rows, settings.max_length)]
-        if settings.packing
-        else [
-            as_example([Tokens(r.ids[: settings.max_length], r.labels[: settings.max_length])]) for r in rows
-        ]
-    )
-    micro = min(settings.micro_batch, settings.global_batch)
-    accumulate = max(1, settings.global_batch // micro)
-    steps = max(1, math.ceil(len(examples) / (micro * accumulate)) * settings.epochs)
-    config = SFTConfig(
-        output_dir=str(work),
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=accumulate,
-        learning_rate=settings.learning_rate,
-        num_train_epochs=settings.epochs,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=math.ceil(settings.warmup * steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=settings.bf16,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        save_steps=settings.save_every,
-        save_total_limit=1,
-        logging_steps=max(1, int(steps // 20)),
-        report_to=settings.report_to,
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        seed=seed,
-        use_cpu=not torch.cuda.is_available(),
-        max_length=None,
-    )
-    return SFTTrainer(
-        model=model,
-        args=config,
-        train_dataset=Dataset.from_list(examples),
-        eval_dataset=Dataset.from_list([as_example([r]) for r in validation]) if validation else None,
-        data_collator=Collator(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0),
-        processing_class=tokenizer,
-        callbacks=[_Watch(progress)],
-    )
+def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> PackedRows:
+    room = settings.max_length
+    if not settings.packing:
+        return PackedRows(encoded, [[number] for number in range(len(encoded))], room)
+    return PackedRows(encoded, pack([len(row.ids) for row in encoded], room, seed), room)
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Hands the trainer's steps to a progress function."""
+def _identity(source: str, chats: Sequence[Chat], settings: SftSettings, seed: int) -> dict[str, Any]:
+    return {
+        "base": [source, weights_key(source)],
+        "conversations": content_key(*(part for c in chats for m in c.messages for part in (m["role"], m["content"]))),
+        "settings": settings.model_dump(exclude={"save_every", "report_to"}),
+        "seed": seed,
+    }
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.progress(state.global_step, state.max_steps, "")
+def _loss_before(trainer: Any, work: Path) -> float:
+    """Validation loss of the base, measured once: a resumed call no longer holds the base's weights."""
+    path = work / "before.json"
+    found = read(path)
+    if found is None:
+        found = {"eval_loss": float(trainer.evaluate()["eval_loss"])}
+        write_json(path, found)
+    return float(found["eval_loss"])
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if logs and "loss" in logs:
-            self.progress(state.global_step, state.max_steps, f"loss {float(logs['loss']):.3f}")
+
+def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict[str, float]]:
+    wanted = ("step", "loss", "eval_loss", "learning_rate")
+    start = [] if before is None else [{"step": 0.0, "eval_loss": before}]
+    rows = [e for e in history if e.get("step", 0) > 0 and ("loss" in e or "eval_loss" in e)]
+    return start + [{k: float(v) for k, v in e.items() if k in wanted} for e in rows]
+
+
+def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings) -> None:
+    """The model as safetensors in bfloat16 (float32 with bf16 off), beside its tokenizer."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        trainer.save_model(str(out))  # gathers the shards; every process takes part
+    elif trainer.is_world_process_zero():
+        dtype = torch.bfloat16 if settings.bf16 else torch.float32
+        trainer.accelerator.unwrap_model(trainer.model).to(dtype).save_pretrained(out)
+    if trainer.is_world_process_zero():
+        tokenizer.save_pretrained(out)

@@ -1,0 +1,117 @@
+"""TRL's SFTTrainer, set up for packed rows on whatever machine this is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from acemath.errors import UserError
+from acemath.sft.hardware import attention, device, has_bf16
+from acemath.sft.packing import Collator, PackedRows
+from acemath.sft.settings import SftSettings
+
+Progress = Callable[[int, int, str], None]
+
+
+def quiet(done: int, total: int, note: str) -> None:
+    """Progress that nobody watches."""
+
+
+def make_trainer(
+    source: str,
+    tokenizer: Any,
+    rows: PackedRows,
+    validation: PackedRows | None,
+    work: Path,
+    settings: SftSettings,
+    seed: int,
+    progress: Progress,
+) -> SFTTrainer:
+    """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints in `work`."""
+    width = max(rows.width(number) for number in range(len(rows)))
+    model = AutoModelForCausalLM.from_pretrained(
+        source,
+        dtype=torch.float32,
+        attn_implementation=attention(device(), width),
+        use_safetensors=True,
+    )
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = pad
+    trainer = SFTTrainer(
+        model=model,
+        args=training_arguments(len(rows), work, settings, seed),
+        train_dataset=rows,
+        eval_dataset=validation,
+        data_collator=Collator(pad),
+        processing_class=tokenizer,
+        callbacks=[_Watch(progress, sum(rows.width(number) for number in range(len(rows))) / len(rows))],
+    )
+    trainer.remove_callback(PrinterCallback)  # standard output belongs to results
+    return trainer
+
+
+def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
+    """Our settings in the trainer's terms."""
+    processes = PartialState().num_processes
+    if settings.global_batch % processes:
+        raise UserError(
+            f"global_batch {settings.global_batch} does not divide among {processes} processes; choose a multiple"
+        )
+    share = settings.global_batch // processes
+    micro = next(n for n in range(min(settings.micro_batch, share), 0, -1) if share % n == 0)
+    steps = math.ceil(math.ceil(rows / settings.global_batch) * settings.epochs)
+    return SFTConfig(
+        output_dir=str(work),
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=share // micro,
+        learning_rate=settings.learning_rate,
+        num_train_epochs=settings.epochs,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=math.ceil(settings.warmup * steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=settings.bf16 and has_bf16(),
+        gradient_checkpointing=settings.gradient_checkpointing,
+        save_steps=settings.save_every,
+        save_total_limit=1,
+        logging_steps=max(1, steps // 20),
+        report_to=settings.report_to,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},  # the rows are laid out already
+        max_length=None,
+        seed=seed,
+        use_cpu=device().type == "cpu",
+    )
+
+
+class _Watch(TrainerCallback):  # type: ignore[misc]
+    """Hands the trainer's steps to a progress function, with the last loss and the speed."""
+
+    def __init__(self, progress: Progress, row_tokens: float) -> None:
+        self.progress = progress
+        self.row_tokens = row_tokens
+        self.first_step, self.started, self.loss = 0, time.monotonic(), ""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.first_step, self.started = state.global_step, time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            self.loss = f"loss {float(logs['loss']):.3f}, "
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        tokens = (state.global_step - self.first_step) * rows * self.row_tokens
+        speed = tokens / max(1e-9, time.monotonic() - self.started)
+        self.progress(state.global_step, state.max_steps, f"{self.loss}{speed:,.0f} tokens/s")
