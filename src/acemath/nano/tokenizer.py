@@ -1,24 +1,23 @@
-"""nano's tokenizer: byte-level BPE on worksheet text, one token a digit, ChatML's tokens.
+"""nano's tokenizer: Qwen2's byte-level BPE, trained on worksheet text, with one token a digit.
 
-Bytes make it lossless on any Unicode text; there is no normaliser. Digits never merge, so that numbers of
-any length are read digit by digit. The pad token is its own, never the end token: reward models need that.
+transformers gives every Qwen2 model Qwen2's own way of cutting text into words, whatever its files say, so
+nano is trained with just that. Bytes make it lossless on any text in Unicode's composed form (NFC). The pad
+token is its own, never the end token: reward models need that.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 IM_START = "<|im_start|>"
 IM_END = "<|im_end|>"
 PAD = "<|pad|>"
 SPECIALS = (END_OF_TEXT, IM_START, IM_END, PAD)
-
-# Words with their leading space, single digits, LaTeX commands, runs of signs, single line breaks, spaces.
-_PIECES = r" ?\p{L}+|\p{N}|\\\p{L}+| ?[^\s\p{L}\p{N}\\]+|\\|\n|[^\S\n]+(?!\S)|[^\S\n]"
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -31,28 +30,24 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedTokenizerBase:
     """A tokenizer learned from texts, ready to save. All 256 bytes are in the vocabulary."""
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    core.decoder = decoders.ByteLevel()
+    core = Qwen2Tokenizer().backend_tokenizer
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=list(SPECIALS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
+    # Line by line: no token spans a line's end, so that every line of a page ends in the same token.
+    core.train_from_iterator((line for text in texts for line in text.splitlines()), trainer)
+    learned = json.loads(core.to_str())["model"]
+    return Qwen2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
         eos_token=IM_END,
         pad_token=PAD,
+        extra_special_tokens=[IM_START],
         chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
         model_max_length=1024,
     )

@@ -1,0 +1,130 @@
+"""nano: a lossless tokenizer, honest pages, pre-training that resumes, and weights that load anywhere."""
+
+from __future__ import annotations
+
+import json
+import random
+import unicodedata
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from acemath.nano.home import WEIGHTS
+from acemath.nano.pages import IGNORE, checking_page, draw_page, encode_pages, solving_page
+from acemath.nano.pretrain import PretrainSettings, new_tokenizer, pretrain, rate
+from acemath.worksheets.core import work_right, work_wrong
+from acemath.worksheets.registry import family_named
+from acemath.worksheets.sheets import split_of
+
+TINY = PretrainSettings(
+    tokens=12_000, batch_tokens=2048, chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
+    tokenizer_pages=200, widths=(64, 128, 256),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    """A tokenizer trained on a few pages."""
+    return new_tokenizer(TINY)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=60))
+def test_any_text_comes_back(tokenizer: PreTrainedTokenizerBase, text: str) -> None:
+    """Unicode of any kind is coded without loss, in its composed form (Qwen2's tokenizer composes)."""
+    text = unicodedata.normalize("NFC", text)
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not any(special in text for special in ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")):
+        assert tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False) == text
+
+
+def test_digits_stand_alone_and_marks_are_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
+    """One token a digit; the two mark words are one token each; ChatML's tokens and a pad of its own."""
+    assert len(tokenizer("31415926", add_special_tokens=False)["input_ids"]) == 8
+    assert all(len(tokenizer(word, add_special_tokens=False)["input_ids"]) == 1 for word in (" right", " wrong"))
+    assert tokenizer.pad_token_id != tokenizer.eos_token_id and tokenizer.eos_token == "<|im_end|>"
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "1+1?"}], tokenize=False, add_generation_prompt=True)
+    assert chat == "<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_pages_teach_what_they_say(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Targets: the solution of a solving page; of a checking page the right lines, and a mark at each line's end."""
+    question = family_named("divisor-pair").draw(random.Random(1), 2)
+    right, wrong = work_right(question, "short", random.Random(2)), work_wrong(question, "short", random.Random(2))
+    assert wrong is not None
+    solving, checking = encode_pages([solving_page(question, right), checking_page(question, wrong)], tokenizer)
+    learned = tokenizer.decode([t for t in solving.targets if t != IGNORE])
+    assert learned == right.text + "\n<|endoftext|>" and not solving.is_mark.any()
+    marks = tokenizer.decode(checking.targets[checking.is_mark]).split()
+    assert marks == [{True: "right", False: "wrong"}[m] for m in wrong.marks if m is not None]
+    line_break = tokenizer("\n", add_special_tokens=False)["input_ids"][0]
+    assert (checking.ids[checking.is_mark] == line_break).all()
+    assert "wrong" not in tokenizer.decode(checking.ids), "marks are targets, never inputs"
+
+
+def test_pages_are_of_the_training_split_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No page shows a question of another split or a held-out family."""
+    import acemath.nano.pages as pages
+
+    seen = []
+    original = pages.draw_question
+
+    def watch(family, level, split, rng):  # type: ignore[no-untyped-def]
+        found = original(family, level, split, rng)
+        seen.append((family, split_of(family.name, found[1].key)))
+        return found
+
+    monkeypatch.setattr(pages, "draw_question", watch)
+    rng = random.Random(3)
+    for _ in range(400):
+        draw_page(rng)
+    assert {split for _, split in seen} == {"train"} and not any(f.held_out for f, _ in seen)
+
+
+def test_pretraining_resumes_where_it_stopped(tmp_path: Path) -> None:
+    """Stopped half-way and started again, it ends with the weights of an uninterrupted run."""
+    whole = pretrain(tmp_path / "whole", TINY, every=1)
+
+    class Stop(Exception):
+        pass
+
+    import acemath.nano.pretrain as module
+
+    original, calls = module.save, []
+
+    def save_then_stop(*arguments):  # type: ignore[no-untyped-def]
+        original(*arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            raise Stop
+
+    module.save = save_then_stop
+    try:
+        with pytest.raises(Stop):
+            pretrain(tmp_path / "half", TINY, every=1)
+    finally:
+        module.save = original
+    half = pretrain(tmp_path / "half", TINY, every=1)
+    one, other = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (whole, half))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert [rate(n, TINY) for n in (0, 6000, 12_000)] == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.skipif(not (WEIGHTS / "model.safetensors").exists(), reason="nano's weights are not in the package")
+def test_the_shipped_weights(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Plain transformers loads them; they are small, of safetensors, and say how they were made."""
+    model = AutoModelForCausalLM.from_pretrained(WEIGHTS)
+    shipped = AutoTokenizer.from_pretrained(WEIGHTS)
+    assert model.config.architectures == ["Qwen2ForCausalLM"] and "<|im_start|>" in shipped.chat_template
+    assert sum(p.stat().st_size for p in WEIGHTS.iterdir()) < 25e6
+    assert {p.suffix for p in WEIGHTS.iterdir()} <= {".safetensors", ".json", ".jinja", ".md", ".jsonl"}
+    card = (WEIGHTS / "README.md").read_text()
+    curve = [json.loads(line) for line in (WEIGHTS / "curve.jsonl").open()]
+    assert "seed" in card and curve[-1]["tokens"] > 1e7 and curve[-1]["writing"] < curve[0]["writing"]
+    ids = shipped("Problem: What is 3 + 4?\nSolution:\n", return_tensors="pt", add_special_tokens=False)
+    out = model.generate(**ids, max_new_tokens=30, do_sample=False)
+    assert "\\boxed{" in shipped.decode(out[0])
