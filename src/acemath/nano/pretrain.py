@@ -214,6 +214,9 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
         if seen - saved >= every or seen >= settings.tokens:
             save(out, model, tokenizer, steppers, seen, chunk, seconds + time.monotonic() - start)
             saved = seen
+    if window:
+        write_curve(out, seen, window, seconds + time.monotonic() - start)
+    write_card(out, settings)
     return out
 
 
@@ -270,7 +273,21 @@ def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> tuple[int, i
     return state["seen"], state["chunk"], state["seconds"]
 
 
-def card(settings: PretrainSettings, out: Path) -> dict[str, Any]:
-    """The settings and the last line of the curve, for the model card."""
-    last = (out / "curve.jsonl").read_text().splitlines()[-1]
-    return {"settings": asdict(settings), "end": json.loads(last)}
+def write_card(out: Path, settings: PretrainSettings) -> None:
+    """The model card: how the weights were made, from the settings and the loss curve beside them."""
+    curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    shown = [curve[round(i * (len(curve) - 1) / 7)] for i in range(8)]
+    rows = "".join(
+        f"| {r['tokens']:,} | {r['writing']:.3f} | {r['marking']:.3f} | {100 * r['marks_right']:.1f} | {r['seconds']:,} |\n"
+        for r in shown
+    )
+    text = (
+        "---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# nano-base\n\n"
+        "A small Qwen2 that read acemath's worksheets and nothing else: half solving pages, half checking pages, plain text. "
+        "It carries a ChatML template but has never seen a chat.\n\n"
+        f"Made by `acemath pretrain-nano` with seed {settings.seed}, {curve[-1]['tokens']:,} tokens with padding, "
+        f"{curve[-1]['seconds']:,} seconds. `curve.jsonl` holds the whole curve:\n\n"
+        "| tokens | loss on solutions | loss on marks | marks right (%) | seconds |\n|---|---|---|---|---|\n"
+        f"{rows}\nSettings:\n\n```json\n{json.dumps(asdict(settings), indent=1)}\n```\n"
+    )
+    (out / "README.md").write_text(text)
