@@ -7,7 +7,8 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench setup clean
+# make test-runs: whole small runs, stopped and started again (minutes).
+.PHONY: demo test test-runs lint bench setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -22,6 +23,9 @@ demo: setup
 
 test: setup lint
 	$(BIN)/pytest
+
+test-runs: setup
+	ACEMATH_WHOLE_RUNS=1 $(BIN)/pytest tests/pipeline/test_run.py
 
 lint: setup
 	$(BIN)/ruff check src tests benchmarks

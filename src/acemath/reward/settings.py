@@ -38,6 +38,7 @@ class RewardSettings(_Part):
     bf16: bool = True
     evaluations: int = Field(4, ge=1)  # times that held-out pair accuracy is measured; the best is kept
     save_every: int = Field(50, ge=1)  # steps between checkpoints
+    page: Literal["chat", "check"] = "chat"  # "check": nano's checking page as the model's template; our choice
     head_words: tuple[str, str] | None = (
         None  # start the head at lm_head[first] - lm_head[second]; our choice
     )

@@ -19,7 +19,7 @@ from acemath.errors import UserError
 from acemath.records import Group
 from acemath.reward.layout import Row, encode_row, shared_batch, token_batches
 from acemath.reward.losses import batch_loss, pair_margins
-from acemath.reward.model import new_reward_model, rewards_of, tokenizer_of
+from acemath.reward.model import CHECK_TEMPLATE, new_reward_model, rewards_of, tokenizer_of
 from acemath.reward.settings import RewardSettings
 
 Progress = Callable[[int, int, str], None]
@@ -65,6 +65,8 @@ def train_reward(
             "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
         )
     tokenizer = tokenizer_of(policy)
+    if settings.page == "check":
+        tokenizer.chat_template = CHECK_TEMPLATE
     accelerator = Accelerator(mixed_precision="bf16" if settings.bf16 else "no")
     model = new_reward_model(policy, tokenizer, settings.head_words, seed)
     optimizer = torch.optim.AdamW(

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from datasets import Dataset
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -49,14 +50,19 @@ def make_trainer(
     trainer = SFTTrainer(
         model=model,
         args=training_arguments(len(rows), work, settings, seed),
-        train_dataset=rows,
-        eval_dataset=validation,
+        train_dataset=_as_dataset(rows),
+        eval_dataset=_as_dataset(validation) if validation is not None else None,
         data_collator=Collator(pad),
         processing_class=tokenizer,
         callbacks=[_Watch(progress, sum(rows.width(number) for number in range(len(rows))) / len(rows))],
     )
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
     return trainer
+
+
+def _as_dataset(rows: PackedRows) -> Dataset:
+    """Packed rows in the form that TRL asks for."""
+    return Dataset.from_list([rows[number] for number in range(len(rows))])
 
 
 def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
