@@ -124,7 +124,7 @@ def test_the_shipped_weights(tokenizer: PreTrainedTokenizerBase) -> None:
     assert {p.suffix for p in WEIGHTS.iterdir()} <= {".safetensors", ".json", ".jinja", ".md", ".jsonl"}
     card = (WEIGHTS / "README.md").read_text()
     curve = [json.loads(line) for line in (WEIGHTS / "curve.jsonl").open()]
-    assert "seed" in card and curve[-1]["tokens"] > 1e7 and curve[-1]["writing"] < curve[0]["writing"]
+    assert "seed" in card.lower() and curve[-1]["tokens"] > 1e7 and curve[-1]["writing"] < curve[0]["writing"]
     ids = shipped("Problem: What is 3 + 4?\nSolution:\n", return_tensors="pt", add_special_tokens=False)
     out = model.generate(**ids, max_new_tokens=30, do_sample=False)
     assert "\\boxed{" in shipped.decode(out[0])
