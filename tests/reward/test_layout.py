@@ -9,13 +9,9 @@ import pytest
 import torch
 
 from acemath.engines.base import ChatFormat
-from acemath.records import Group
-from acemath.reward.layout import encode_row, shared_batch, token_batches
+from acemath.reward.layout import encode_row, padded, shared_batch, token_batches
 from acemath.reward.losses import LOSSES, batch_loss
 from acemath.reward.model import new_reward_model, rewards_of, tokenizer_of
-from acemath.reward.score import RewardModel
-from acemath.reward.settings import RewardSettings
-from acemath.reward.train import train_reward
 
 PROMPT = "What is 3+4?"
 TEXTS = ["3+4=7\nSo \\boxed{7}.", "So \\boxed{8}.", "3+4=12 and then some more words\nSo \\boxed{12}."]
@@ -75,50 +71,4 @@ def test_batches_keep_to_the_budget(tiny_policy: Path) -> None:
     rows = [encode_row("x " * (i % 30), TEXTS, tokenizer, ChatFormat(), 512, i)[0] for i in range(50)]
     batches = list(token_batches(rows, 600))
     assert sorted(r.key for b in batches for r in b) == list(range(50))
-    assert all(len(b) == 1 or len(b) * max(r.length for r in b) <= 600 for b in batches)
-
-
-def _groups(count: int) -> list[Group]:
-    texts = [f"{i}+1={i + 1}\nSo \\boxed{{{i + 1}}}." for i in range(3)] + [
-        f"{i}+1={i + 3} wrong\nSo \\boxed{{{i + 3}}}." for i in range(3)
-    ]
-    return [Group(f"g{n}", f"Question {n}?", tuple(texts), (1, 1, 1, 0, 0, 0)) for n in range(count)]
-
-
-def test_training_learns_resumes_and_loads(tiny_policy: Path, tmp_path: Path) -> None:
-    """It learns a visible difference; a run stopped half-way ends where an uninterrupted one does."""
-    settings = RewardSettings(
-        learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=1, evaluations=2
-    )
-    chat = ChatFormat()
-
-    class Stop(Exception):
-        pass
-
-    def stop(done: int, total: int, note: str) -> None:
-        if done == total // 2:
-            raise Stop
-
-    whole = train_reward(
-        tiny_policy, _groups(16), _groups(3), tmp_path / "whole", tmp_path / "w1", settings, chat
-    )
-    with pytest.raises(Stop):
-        train_reward(
-            tiny_policy,
-            _groups(16),
-            _groups(3),
-            tmp_path / "half",
-            tmp_path / "w2",
-            settings,
-            chat,
-            progress=stop,
-        )
-    resumed = train_reward(
-        tiny_policy, _groups(16), _groups(3), tmp_path / "half", tmp_path / "w2", settings, chat
-    )
-    assert whole.best_accuracy == 1.0 and resumed.curve == whole.curve
-    first, second = (
-        RewardModel(tmp_path / name, chat, bf16=False).score("Question 1?", TEXTS)
-        for name in ("whole", "half")
-    )
-    assert first == second
+    assert all(len(b) == 1 or len(b) * padded(max(r.length for r in b)) <= 600 for b in batches)

@@ -32,8 +32,9 @@ def choose(
 ) -> Group | None:
     """One problem's group, or None where its responses are all right, all wrong, or too few.
 
-    `ranks` scores each text with another reward model: right ones are drawn among its `pool` best, wrong ones
-    among its `pool` worst, which leaves out likely mistakes of the grader. As balanced as the pools allow.
+    Equal texts count once. `ranks` scores each text with another reward model: right ones are drawn among its
+    `pool` best, wrong ones among its `pool` worst, which leaves out likely mistakes of the grader. As balanced
+    as the pools allow.
     """
     rng = random.Random(f"{seed}:{problem.id}")
     distinct = {r.text: r for r in sorted(responses, key=lambda r: (r.model, r.sample), reverse=True)}
@@ -50,6 +51,8 @@ def choose(
     half = settings.size // 2
     take_right = min(len(right), max(half, settings.size - len(wrong)))
     take_wrong = min(len(wrong), settings.size - take_right)
+    if take_right + take_wrong < settings.size:
+        return None  # the pools are smaller than a group
     chosen = rng.sample(right, take_right) + rng.sample(wrong, take_wrong)
     rng.shuffle(chosen)
     return Group(
@@ -66,7 +69,7 @@ def _short_forms(
 ) -> tuple[list[Response], list[Response]]:
     """The shorter half of both, where that still fills a group: a reward model must not judge by length."""
     counts = sorted(len(r.text.split()) for r in (*right, *wrong))
-    limit = counts[len(counts) // 2]
+    limit = counts[(len(counts) - 1) // 2]
     short = [[r for r in side if len(r.text.split()) <= limit] for side in (right, wrong)]
     enough = all(short) and len(short[0]) + len(short[1]) >= size
     return (short[0], short[1]) if enough else (right, wrong)
@@ -82,19 +85,19 @@ def make_groups(
     """Groups for all problems that allow one, with counts of those that do not."""
     groups: list[Group] = []
     all_right = all_wrong = few = 0
-    lengths: dict[int, list[int]] = {0: [0], 1: [0]}
+    words: dict[int, list[int]] = {0: [], 1: []}  # by label
     for problem in problems:
         mine = responses.get(problem.id, ())
         group = choose(problem, mine, ranks.get(problem.id), settings, seed)
         if group is not None:
             groups.append(group)
             for text, label in zip(group.responses, group.labels, strict=True):
-                lengths[label].append(len(text.split()))
+                words[label].append(len(text.split()))
         elif all(r.correct for r in mine):
             all_right += 1
         elif not any(r.correct for r in mine):
             all_wrong += 1
         else:
             few += 1
-    right, wrong = (sum(lengths[y]) / max(1, len(lengths[y]) - 1) for y in (1, 0))
+    right, wrong = (sum(words[label]) / max(1, len(words[label])) for label in (1, 0))
     return groups, GroupCounts(len(problems), len(groups), all_right, all_wrong, few, right, wrong)

@@ -16,15 +16,26 @@ from torch import Tensor
 
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
-from acemath.sft.encoding import encode_all
+from acemath.sft.encoding import texts_of
+
+WIDTH_STEP = 32
+
+
+def padded(length: int) -> int:
+    """The width that a row of this length is padded to.
+
+    Matrix kernels are made and kept for every new shape: with few widths they are made once, with as many
+    widths as batches they cost time and hundreds of megabytes.
+    """
+    return -(-length // WIDTH_STEP) * WIDTH_STEP
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One problem's prompt [P] with some of its responses, each [R_i], as token ids. `key` is the caller's."""
 
-    prompt: list[int]
-    responses: list[list[int]]
+    prompt: Sequence[int]
+    responses: list[Sequence[int]]
     key: Any = None
 
     @property
@@ -46,32 +57,39 @@ class SharedBatch:
     mask: Tensor
     ends: Tensor
 
+    def to(self, device: torch.device) -> SharedBatch:
+        """The batch on another device."""
+        return SharedBatch(*(part.to(device) for part in (self.ids, self.positions, self.mask, self.ends)))
+
 
 def encode_row(
     prompt: str, responses: Sequence[str], tokenizer: Any, chat: ChatFormat, max_length: int, key: Any = None
 ) -> tuple[Row, int]:
     """A problem and responses through the chat template, and how many responses had to be cut.
 
-    A response that is too long loses its middle, not its end: the last token carries the score.
+    A response that is too long loses its middle, not its end: the last token carries the score. UserError
+    where the prompt alone fills `max_length`.
     """
-    head: list[int] = []
-    tails, cut = [], 0
-    for tokens in encode_all([chat.messages(prompt, text) for text in responses], tokenizer):
-        head, tail = list(tokens.ids[: tokens.start]), list(tokens.ids[tokens.start :])
-        room = max_length - len(head)
-        if room < 2:
-            raise UserError(
-                f"a prompt of {len(head)} tokens leaves no room for a response in max_length {max_length}; raise it"
-            )
-        if len(tail) > room:
-            tail, cut = tail[: room // 2] + tail[len(tail) - (room - room // 2) :], cut + 1
-        tails.append(tail)
-    return Row(head, tails, key), cut
+    pairs = texts_of([chat.messages(prompt, text) for text in responses], tokenizer)
+    head, *tails = tokenizer([pairs[0][0], *(tail for _, tail in pairs)], add_special_tokens=False)[
+        "input_ids"
+    ]
+    room = max_length - len(head)
+    if room < 2:
+        raise UserError(
+            f"a prompt of {len(head)} tokens leaves no room for a response in max_length {max_length}; raise it"
+        )
+    cut = sum(len(tail) > room for tail in tails)
+    return Row(head, [_without_middle(tail, room) for tail in tails], key), cut
+
+
+def _without_middle(ids: list[int], room: int) -> list[int]:
+    return ids if len(ids) <= room else ids[: room // 2] + ids[len(ids) - (room - room // 2) :]
 
 
 def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
     """Rows as one batch. Padding sees itself alone, so that no row of the mask is empty."""
-    width = max(row.length for row in rows)
+    width = padded(max(row.length for row in rows))
     ids = torch.full((len(rows), width), pad)
     positions = torch.zeros(len(rows), width, dtype=torch.long)
     segment = torch.full((len(rows), width), -1)  # 0: the prompt, i: response i, -1: padding
@@ -94,11 +112,26 @@ def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
     return SharedBatch(ids, positions, visible[:, None], torch.tensor(ends))
 
 
+def split_rows(row: Row, width: int) -> list[Row]:
+    """A row cut into rows of at most `width` tokens, each with the prompt and at least one response.
+
+    The mask grows with the square of a row, so many responses are better spread. Keys become
+    (key, number of the first response).
+    """
+    parts: list[Row] = []
+    for number, response in enumerate(row.responses):
+        if parts and parts[-1].length + len(response) <= width:
+            parts[-1].responses.append(response)
+        else:
+            parts.append(Row(row.prompt, [response], (row.key, number)))
+    return parts
+
+
 def token_batches(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
     """Rows of like length together, each batch at most `budget` tokens with its padding."""
     batch: list[Row] = []
     for row in sorted(rows, key=lambda r: r.length):
-        if batch and row.length * (len(batch) + 1) > budget:
+        if batch and padded(row.length) * (len(batch) + 1) > budget:
             yield batch
             batch = []
         batch.append(row)

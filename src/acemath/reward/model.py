@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.reward.layout import SharedBatch
+from acemath.sft.hardware import attention
 
 CHECK_TEMPLATE = (
     "Problem: {{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | first }}\nCheck:\n"
@@ -28,7 +29,12 @@ def tokenizer_of(path: str | Path) -> Any:
 
     With pad = end, whoever looks for the last token by pad id scores a wrong one; we and others refuse it.
     """
-    tokenizer = AutoTokenizer.from_pretrained(resolve(path))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(resolve(path))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot load model {str(path)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
+        ) from error
     if not tokenizer.chat_template:
         raise UserError(f"reward model {str(path)!r} has no chat template; add one to its tokenizer")
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
@@ -37,6 +43,26 @@ def tokenizer_of(path: str | Path) -> Any:
             "wrong place; set another pad_token in its tokenizer"
         )
     return tokenizer
+
+
+def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
+    """A trained reward model. UserError where the folder holds no head: its scores would be random."""
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
+    if any("score" in name for name in report["missing_keys"]):
+        raise UserError(
+            f"{str(path)!r} is no reward model: its weights have no score head; train one with acemath rm train"
+        )
+    return _with_head(model, path)
+
+
+def _with_head(model: Any, path: str | Path) -> Any:
+    if not isinstance(getattr(model, "score", None), torch.nn.Linear):
+        raise UserError(
+            f"{str(path)!r} ({type(model).__name__}) has no linear head called score; only such models score here"
+        )
+    return model
 
 
 def new_reward_model(
@@ -49,8 +75,10 @@ def new_reward_model(
     """
     torch.manual_seed(seed)
     source = resolve(policy)
-    model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=torch.float32)
-    model.config.pad_token_id = tokenizer.pad_token_id
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, num_labels=1, dtype=torch.float32, use_safetensors=True
+    )
+    _with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
     with torch.no_grad():
         if head_words is None:
             model.score.weight.normal_(std=0.02)
@@ -89,10 +117,26 @@ def base_checker(base: str | Path, out: Path) -> Path:
 
 
 def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
-    """The rewards [N] of a batch's responses, in the order of `batch.ends`."""
-    body = getattr(model, model.base_model_prefix)
-    hidden = body(
-        input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+    """The rewards [N] of a batch's responses, in the order of `batch.ends`, in float32.
+
+    The head is computed in float32 whatever the body is: bfloat16 would round rewards to three digits and
+    make ties of neighbours.
+    """
+    name = attention(model.device, batch.ids.shape[1])
+    if model.config._attn_implementation != name:
+        model.set_attn_implementation(name)
+    batch = batch.to(model.device)
+    # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
+    mask = additive(batch.mask, model.dtype) if name == "eager" else batch.mask
+    hidden = getattr(model, model.base_model_prefix)(
+        input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
     ).last_hidden_state
-    last = hidden[batch.ends[:, 0], batch.ends[:, 1]]  # [N, H]
-    return model.score(last)[:, 0].float()  # type: ignore[no-any-return]
+    last = hidden[batch.ends[:, 0], batch.ends[:, 1]].float()  # [N, H]
+    with torch.autocast(last.device.type, enabled=False):
+        bias = model.score.bias.float() if model.score.bias is not None else None
+        return torch.nn.functional.linear(last, model.score.weight.float(), bias)[:, 0]
+
+
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of yes and no as numbers to add to attention scores: 0 where a token is seen."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification
 
 from acemath.engines.base import ChatFormat
-from acemath.nano.home import resolve
-from acemath.reward.layout import Row, encode_row, shared_batch, token_batches
-from acemath.reward.model import rewards_of, tokenizer_of
+from acemath.reward.layout import Row, encode_row, shared_batch, split_rows, token_batches
+from acemath.reward.model import load_reward_model, rewards_of, tokenizer_of
+from acemath.sft.hardware import device, has_bf16, pass_tokens, row_tokens
 
 log = logging.getLogger(__name__)
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
@@ -26,18 +25,20 @@ class RewardModel:
         path: str | Path,
         chat: ChatFormat = PAPER_CHAT,
         max_length: int = 4096,
-        budget: int = 16_384,
+        budget: int | None = None,
         bf16: bool = True,
     ) -> None:
+        """Load it, on the GPU where there is one.
+
+        `budget` is padded tokens a forward pass, by default what suits the device; bfloat16 is used where the
+        hardware has it. UserError where `path` is no reward model or pads with its end token.
+        """
         self.tokenizer = tokenizer_of(path)
         self.chat = chat
         self.max_length = max_length
-        self.budget = budget
-        dtype = torch.bfloat16 if bf16 else torch.float32
-        self.model = AutoModelForSequenceClassification.from_pretrained(
-            resolve(path), num_labels=1, dtype=dtype
-        )
-        self.model.eval()
+        dtype = torch.bfloat16 if bf16 and has_bf16() else torch.float32
+        self.model = load_reward_model(path, dtype).to(device()).eval()
+        self.budget = budget or pass_tokens(device())
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
         """The rewards of one problem's responses, in their order."""
@@ -54,39 +55,35 @@ class RewardModel:
         The same text of a problem is scored once. Warns where responses were cut to the maximal length, and
         where all rewards are the same: the sign of a model that was loaded without its head.
         """
-        rows: list[Row] = []
-        places: list[dict[str, int]] = []
-        cut = 0
-        for number, (prompt, responses) in enumerate(items):
-            distinct = {text: at for at, text in enumerate(dict.fromkeys(responses))}
-            places.append(distinct)
-            texts = list(distinct)
-            for start in range(0, len(texts), 8):  # a dense mask grows with the square of the row
-                row, lost = encode_row(
-                    prompt,
-                    texts[start : start + 8],
-                    self.tokenizer,
-                    self.chat,
-                    self.max_length,
-                    (number, start),
-                )
-                rows.append(row)
-                cut += lost
-        found: list[dict[int, float]] = [{} for _ in items]
+        distinct = [list(dict.fromkeys(responses)) for _, responses in items]
+        found: list[list[float]] = [[0.0] * len(texts) for texts in distinct]
+        rows, cut = self._rows([prompt for prompt, _ in items], distinct)
         done = 0
         for batch in token_batches(rows, self.budget):
             rewards = rewards_of(self.model, shared_batch(batch, self.tokenizer.pad_token_id)).tolist()
-            at = 0
             for row in batch:
-                number, start = row.key
-                for offset in range(len(row.responses)):
-                    found[number][start + offset] = rewards[at]
-                    at += 1
+                number, first = row.key
+                mine, rewards = rewards[: len(row.responses)], rewards[len(row.responses) :]
+                found[number][first : first + len(mine)] = mine
             done += len(batch)
             progress(done, len(rows), "")
-        result = [[found[i][places[i][text]] for text in responses] for i, (_, responses) in enumerate(items)]
+        tables = [
+            dict(zip(texts, rewards, strict=True)) for texts, rewards in zip(distinct, found, strict=True)
+        ]
+        result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
         self._alarm(result, cut)
         return result
+
+    def _rows(self, prompts: Sequence[str], texts: Sequence[Sequence[str]]) -> tuple[list[Row], int]:
+        """The problems' responses in rows of a good width, and how many responses were cut."""
+        rows: list[Row] = []
+        cut = 0
+        for number, (prompt, mine) in enumerate(zip(prompts, texts, strict=True)):
+            if mine:
+                row, lost = encode_row(prompt, mine, self.tokenizer, self.chat, self.max_length, number)
+                rows += split_rows(row, row_tokens(device()))
+                cut += lost
+        return rows, cut
 
     def _alarm(self, rewards: Sequence[Sequence[float]], cut: int) -> None:
         flat = [value for row in rewards for value in row]

@@ -29,7 +29,7 @@ class RewardSettings(_Part):
     loss: Literal["listwise", "pairwise", "cross-entropy", "mse"] = "listwise"  # paper: listwise
     learning_rate: float = Field(5e-6, gt=0)  # paper: 5e-6 for 7B, 2e-6 for 72B
     batch_groups: int = Field(256, ge=1)  # groups a step; paper: 256, of what is not said
-    micro_tokens: int = Field(16_384, ge=64)  # padded tokens a forward pass; our choice
+    micro_tokens: int | None = Field(None, ge=64)  # padded tokens a forward pass; None: what suits the device
     epochs: float = Field(2.0, gt=0)  # paper: 2
     warmup: float = Field(0.03, ge=0, lt=1)  # share of the steps; our choice; then cosine (paper)
     weight_decay: float = Field(0.0, ge=0)  # our choice
@@ -38,7 +38,9 @@ class RewardSettings(_Part):
     bf16: bool = True
     evaluations: int = Field(4, ge=1)  # times that held-out pair accuracy is measured; the best is kept
     save_every: int = Field(50, ge=1)  # steps between checkpoints
-    page: Literal["chat", "check"] = "chat"  # "check": nano's checking page as the model's template; our choice
+    page: Literal["chat", "check"] = (
+        "chat"  # "check": nano's checking page as the model's template; our choice
+    )
     head_words: tuple[str, str] | None = (
         None  # start the head at lm_head[first] - lm_head[second]; our choice
     )

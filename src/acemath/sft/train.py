@@ -121,7 +121,9 @@ def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> Packed
 def _identity(source: str, chats: Sequence[Chat], settings: SftSettings, seed: int) -> dict[str, Any]:
     return {
         "base": [source, weights_key(source)],
-        "conversations": content_key(*(part for c in chats for m in c.messages for part in (m["role"], m["content"]))),
+        "conversations": content_key(
+            *(part for c in chats for m in c.messages for part in (m["role"], m["content"]))
+        ),
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "seed": seed,
     }

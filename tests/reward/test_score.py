@@ -1,0 +1,116 @@
+"""Scoring: the plain forward pass's rewards, whatever shares a row or a batch; alarms; what is refused."""
+
+from __future__ import annotations
+
+import logging
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
+from acemath.reward.layout import Row, split_rows
+from acemath.reward.model import base_checker, new_reward_model, tokenizer_of
+from acemath.reward.score import PAPER_CHAT, RewardModel
+
+PROMPT = "Tom has 12 apples and eats 5. How many are left?"
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reward model with a random head."""
+    out = tmp_path_factory.mktemp("reward")
+    tokenizer = tokenizer_of(tiny_policy)
+    new_reward_model(tiny_policy, tokenizer, None, seed=3).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+def _texts(count: int) -> list[str]:
+    rng = random.Random(5)
+    return [f"{i}: " + "so it is " * rng.randint(0, 40) + f"\\boxed{{{i}}}" for i in range(count)]
+
+
+def test_scores_are_those_of_the_model_card(folder: Path) -> None:
+    """The card's way (template, no special tokens, last logit, one by one) gives the same rewards to 1e-5."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
+    texts = _texts(23)
+    rewards = RewardModel(folder, bf16=False).score(PROMPT, texts)
+    for text, reward in zip(texts, rewards, strict=True):
+        rendered = tokenizer.apply_chat_template(PAPER_CHAT.messages(PROMPT, text), tokenize=False)
+        ids = tokenizer(rendered, return_tensors="pt", add_special_tokens=False)
+        with torch.no_grad():
+            expected = model(**ids)[0][0].item()
+        assert reward == pytest.approx(expected, abs=1e-5)
+
+
+def test_company_and_repetition_change_nothing(folder: Path) -> None:
+    """Many problems at once, repeated and missing responses: each gets its own reward, every time."""
+    model = RewardModel(folder, ChatFormat(), bf16=False, budget=700)
+    texts = _texts(9)
+    items = [(PROMPT, texts), ("1+1?", []), ("7*8?", [texts[2], texts[0], texts[2]])]
+    found = model.score_many(items)
+    assert [len(row) for row in found] == [9, 0, 3] and found[2][0] == found[2][2]
+    assert found == model.score_many(items)
+    assert found[0] == pytest.approx(model.score(PROMPT, texts), abs=1e-5)
+    assert found[2][1] == pytest.approx(model.score("7*8?", [texts[0]])[0], abs=1e-5)
+    assert len(set(found[0])) == 9
+
+
+def test_alarms(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Cut responses and a head that says the same of everything are reported; the end of a text is kept."""
+    with caplog.at_level(logging.WARNING):
+        short = RewardModel(folder, ChatFormat(), max_length=64, bf16=False)
+        long = "word " * 200
+        one, two = short.score("1+1?", [long + "\\boxed{2}", long + "\\boxed{3}"])
+        assert one != two and "2 of 2 responses were longer than 64 tokens" in caplog.text
+        with pytest.raises(UserError, match="leaves no room"):
+            short.score("word " * 80, ["2"])
+        model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+        torch.nn.init.zeros_(model.score.weight)
+        model.save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+        RewardModel(tmp_path, ChatFormat()).score(PROMPT, _texts(9))
+        assert "all 9 rewards are 0" in caplog.text
+
+
+def test_a_policy_is_no_reward_model(tiny_policy: Path, tmp_path: Path) -> None:
+    """Weights without a head are refused: transformers would make one up. So is a path without a model."""
+    with pytest.raises(UserError, match="no score head"):
+        RewardModel(tiny_policy)
+    with pytest.raises(UserError, match="cannot load model"):
+        RewardModel(tmp_path / "nowhere")
+
+
+def test_head_words_start_at_the_base_s_judgement(tiny_policy: Path, tmp_path: Path) -> None:
+    """The reward is how much rather the policy would say the first word than the second, at the last token."""
+    from transformers import AutoModelForCausalLM
+
+    from acemath.reward.model import CHECK_TEMPLATE
+
+    policy = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    tokenizer.chat_template = CHECK_TEMPLATE
+    chat = ChatFormat()
+    found = RewardModel(base_checker(tiny_policy, tmp_path), chat, bf16=False).score("3+4?", ["3+4=7", "8"])
+    right, wrong = (tokenizer(w, add_special_tokens=False)["input_ids"][0] for w in (" right", " wrong"))
+    for text, reward in zip(["3+4=7", "8"], found, strict=True):
+        ids = tokenizer(f"Problem: 3+4?\nCheck:\n{text}\n", return_tensors="pt", add_special_tokens=False)
+        with torch.no_grad():
+            logits = policy(**ids).logits[0, -1]
+        assert reward == pytest.approx(float(logits[right] - logits[wrong]), abs=1e-4)
+    with pytest.raises(UserError, match="single tokens"):
+        new_reward_model(tiny_policy, tokenizer, (" right", " quite wrong"), 0)
+
+
+def test_rows_are_split_at_a_width() -> None:
+    """Every response is in one row, each with the prompt; too long ones are alone."""
+    row = Row([1, 2, 3], [[0] * n for n in (5, 5, 30, 2, 2, 2)], "k")
+    parts = split_rows(row, 14)
+    assert [[len(r) for r in p.responses] for p in parts] == [[5, 5], [30], [2, 2, 2]]
+    assert [p.key for p in parts] == [("k", 0), ("k", 2), ("k", 3)]
+    assert all(p.prompt == row.prompt for p in parts)
