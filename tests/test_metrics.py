@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from itertools import combinations, permutations
-from math import isnan
+from math import exp, isnan
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from acemath.metrics import (
     rm_at_k,
     rm_at_k_draws,
     weighted_at_k,
+    weighted_is_exact,
 )
 
 cases = st.lists(
@@ -112,6 +114,100 @@ def test_identities_and_order() -> None:
         )
 
 
+@settings(max_examples=150, deadline=None)
+@given(cases, st.integers(1, 7))
+def test_weighted_majority_equals_brute_force(rows: list[tuple[int, float, bool]], k: int) -> None:
+    """The mean over all subsets of the answer with most weight, ties shared; no answer never wins."""
+    classes, rewards, correct = _consistent(rows)
+    n = len(rows)
+    if k > n:
+        assert isnan(weighted_at_k(classes, rewards, correct, k))
+        return
+    centre = sum(rewards) / n
+
+    def vote(subset: tuple[int, ...]) -> float:
+        votes: dict[int, float] = {}
+        for i in subset:
+            if classes[i] >= 0:
+                votes[classes[i]] = votes.get(classes[i], 0.0) + 1 / (1 + exp(centre - rewards[i]))
+        winners = [c for c, v in votes.items() if v > max(votes.values()) - 1e-9]
+        return sum(correct[classes.index(c)] for c in winners) / len(winners) if winners else 0.0
+
+    assert weighted_at_k(classes, rewards, correct, k) == pytest.approx(_brute(n, k, vote))
+
+
+def test_weighted_majority_at_its_edges() -> None:
+    """Weights that vanish still choose between the answers given; without an answer nothing is won."""
+    far = [-3000.0, 3000.0, 0.0]
+    assert weighted_at_k([0, 1, 2], far, [True, False, False], 1) == pytest.approx(1 / 3)
+    assert weighted_at_k([-1, -1], [0.0, 1.0], [False, False], 2) == 0.0
+
+
+def test_weighted_majority_draws_where_subsets_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn values come within four standard errors of the exact one, and are the same each time."""
+    assert weighted_is_exact(20, 4) and not weighted_is_exact(64, 8)
+    rng = random.Random(4)
+    classes, rewards = [rng.randrange(4) for _ in range(16)], [rng.gauss(0, 2) for _ in range(16)]
+    correct = [c == 0 for c in classes]
+    exact = weighted_at_k(classes, rewards, correct, 6)
+    monkeypatch.setattr("acemath.metrics.SUBSETS", 0)
+    drawn = weighted_at_k(classes, rewards, correct, 6, draws=4000)
+    assert 0.05 < exact < 0.95 and drawn != exact and abs(drawn - exact) < 4 * 0.5 / 4000**0.5
+    assert weighted_at_k(classes, rewards, correct, 6, draws=4000) == drawn
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_properties(data: st.DataObject) -> None:
+    """For any responses: order is nothing, rm@1 and maj@1 are chance, pass@k grows, no pick beats the oracle."""
+    rows = data.draw(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), min_size=2, max_size=24))
+    n, k = len(rows), data.draw(st.integers(1, len(rows)))
+    classes, rewards = [r[0] for r in rows], [float(r[1]) for r in rows]
+    correct = [c < 2 for c in classes]
+    order = data.draw(st.permutations(range(n)))
+    mixed = [[x[i] for i in order] for x in (classes, rewards, correct)]
+    assert rm_at_k(rewards, correct, k) == pytest.approx(rm_at_k(mixed[1], mixed[2], k))
+    assert pass_at_k(correct, k) == pass_at_k(mixed[2], k)
+    if k < n:  # all n together come in their order, whose first breaks a tie
+        assert maj_at_k(classes, correct, k) == pytest.approx(maj_at_k(mixed[0], mixed[2], k))
+    assert rm_at_k(rewards, correct, 1) == pytest.approx(mean_accuracy(correct))
+    assert maj_at_k(classes, correct, 1) == pytest.approx(mean_accuracy(correct))
+    top = [c for c, r in zip(correct, rewards, strict=True) if r == max(rewards)]
+    assert rm_at_k(rewards, correct, n) == pytest.approx(sum(top) / len(top))
+    grown = [pass_at_k(correct, j) for j in range(1, n + 1)]
+    assert grown == sorted(grown)
+    best = pass_at_k(correct, k) + 1e-12
+    assert max(rm_at_k(rewards, correct, k), maj_at_k(classes, correct, k)) <= best
+
+
+def test_agrees_with_a_hundred_draws_a_problem() -> None:
+    """The paper's own protocol on 200 problems of 64 responses: within three standard errors."""
+    rng = random.Random(8)
+    exact, drawn = [], []
+    for problem in range(200):
+        skill = rng.random()
+        correct = [rng.random() < skill for _ in range(64)]
+        rewards = [round(rng.gauss(1.0 * c, 1.0), 1) for c in correct]  # rounded, so that some tie
+        exact.append(rm_at_k(rewards, correct, 8))
+        drawn.append(rm_at_k_draws(rewards, correct, 8, draws=100, seed=problem))
+    error = sum(e * (1 - e) / 100 for e in exact) ** 0.5 / len(exact)
+    assert abs(sum(exact) - sum(drawn)) / len(exact) < 3 * error
+
+
+def test_majority_of_many_agrees_with_draws() -> None:
+    """Far beyond brute force (64 responses, 32 at a time), against random subsets."""
+    rng = random.Random(6)
+    classes = [rng.choice([-1, 0, 0, 0, 1, 1, 2, 3, 4, 5]) for _ in range(64)]
+    correct = [c == 0 for c in classes]
+    for k in (8, 32, 63):
+        wins = 0.0
+        for _ in range(4000):
+            votes = Counter(classes[i] for i in rng.sample(range(64), k) if classes[i] >= 0)
+            best = [c for c, v in votes.items() if v == max(votes.values())]
+            wins += (0 in best) / max(1, len(best))
+        assert abs(maj_at_k(classes, correct, k) - wins / 4000) < 4 * 0.5 / 4000**0.5
+
+
 def test_majority_is_quick_for_sixty_four() -> None:
     """Exact maj@k of 64 responses in 20 classes: counted, not drawn; sums of all classes' wins are 1."""
     rng = random.Random(0)
@@ -126,6 +222,19 @@ def test_bad_input_and_undefined() -> None:
         rm_at_k([float("nan"), 1.0], [True, False], 1)
     with pytest.raises(UserError, match="at least 1"):
         pass_at_k([True], 0)
+    with pytest.raises(UserError, match="2 rewards for 1 responses"):
+        rm_at_k([1.0, 2.0], [True], 1)
+    for bad, message in (("nan", "nan"), ("inf", "infinite"), ("-inf", "infinite")):
+        with pytest.raises(UserError, match=message):
+            weighted_at_k([0, 1], [float(bad), 1.0], [True, False], 1)
+    with pytest.raises(UserError, match="2 verdicts for 1 responses"):
+        weighted_at_k([0], [1.0], [True, False], 1)
+    with pytest.raises(UserError, match="1 values against 2"):
+        paired([1.0], [0.0, 1.0])
+    holes = average([[1.0, float("nan")], [0.0]])
+    assert (holes.value, holes.problems, holes.undefined) == (0.5, 2, 1)
+    nothing = average([[1.0], [float("nan")]])
+    assert not nothing.defined and (nothing.problems, nothing.undefined) == (1, 1)
     assert isnan(estimate([]).value) and not estimate([float("nan")]).defined
     assert estimate([1.0, float("nan")]).undefined == 1
 

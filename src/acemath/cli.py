@@ -94,12 +94,12 @@ def report(
 @app.command("pretrain-nano")
 def pretrain_nano(
     out: Annotated[Path, typer.Argument(help="The model's folder; a stopped run goes on where it was.")],
-    tokens: Annotated[int, typer.Option(min=1000, help="Tokens to read.")] = 60_000_000,
+    tokens: Annotated[int, typer.Option(min=1000, help="Tokens to read.")] = 66_000_000,
     seed: int = 0,
 ) -> None:
     """Pre-train nano-base on worksheet pages. Hours on two cores.
 
-    Example: acemath pretrain-nano nano --tokens 60000000
+    Example: acemath pretrain-nano nano
     """
     import logging
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from acemath.errors import UserError
 
 Floats = NDArray[np.float64]
+SUBSETS = 20_000  # weighted majority goes through all subsets up to so many, and draws beyond
 
 
 def _checked(n: int, k: int) -> bool:
@@ -27,6 +28,16 @@ def _checked(n: int, k: int) -> bool:
     if k < 1:
         raise UserError(f"k is {k}; it is a number of responses, at least 1")
     return k <= n
+
+
+def _numbers(rewards: Sequence[float], others: int, name: str) -> Floats:
+    """Rewards as an array; UserError where their number is not that of the responses, or one is nan."""
+    values = np.asarray(rewards, float)
+    if len(values) != others:
+        raise UserError(f"{len(values)} rewards for {others} responses; {name} needs one for each")
+    if np.isnan(values).any():
+        raise UserError(f"a reward is nan; {name} needs a number for every response")
+    return values
 
 
 def mean_accuracy(correct: Sequence[bool]) -> float:
@@ -52,12 +63,11 @@ def rm_at_k(rewards: Sequence[float], correct: Sequence[bool], k: int) -> float:
 
     Sorted by reward, best first, the pick has rank r with probability C(n-1-r, k-1) / C(n, k). A run of
     equal rewards takes its ranks' probabilities together and spreads them evenly. UserError on nan rewards.
+    With lengths, or lengths below zero, for rewards it is the control that picks the longest or the shortest.
     """
-    if not _checked(len(rewards), k):
+    values, right = _numbers(rewards, len(correct), "rm@k"), np.asarray(correct, float)
+    if not _checked(len(values), k):
         return nan
-    values, right = np.asarray(rewards, float), np.asarray(correct, float)
-    if np.isnan(values).any():
-        raise UserError("a reward is nan; rm@k needs a number for every response")
     order = np.argsort(-values, kind="stable")
     values, right = values[order], right[order]
     cumulative = _last_pick(len(values), k)
@@ -71,10 +81,10 @@ def rm_at_k_draws(
     rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 100, seed: int = 0
 ) -> float:
     """The paper's protocol (section 4.3.1): the mean over random draws of k. For checking `rm_at_k`."""
-    if not _checked(len(rewards), k):
+    values, right = _numbers(rewards, len(correct), "rm@k"), np.asarray(correct, float)
+    if not _checked(len(values), k):
         return nan
     rng = np.random.default_rng(seed)
-    values, right = np.asarray(rewards, float), np.asarray(correct, float)
     picks = []
     for _ in range(draws):
         subset = rng.permutation(len(values))[:k]
@@ -107,22 +117,21 @@ def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
         winner = max(sizes, key=lambda label: sizes[label], default=None)
         return right[winner] / sizes[winner] if winner is not None else 0.0
     shape = tuple(sorted(sizes.values()))
-    wins = _majority_wins(shape, silent, k)
-    return sum(wins[size] * right[label] / size for label, size in sizes.items())
+    # A class without a right response adds nothing, so that mostly one class is counted and not twenty.
+    return sum(
+        _win_probability(shape, silent, k, size) * right[label] / size
+        for label, size in sizes.items()
+        if right[label]
+    )
 
 
 @lru_cache(maxsize=65536)
-def _majority_wins(sizes: tuple[int, ...], silent: int, k: int) -> dict[int, float]:
-    """For each class size, the probability that a class of that size wins the vote of a random k (ties share)."""
-    total = comb(sum(sizes) + silent, k)
-    wins: dict[int, float] = {}
-    for size in set(sizes):
-        others = list(sizes)
-        others.remove(size)
-        wins[size] = (
-            sum(_wins_with(size, votes, others, silent, k) for votes in range(1, min(size, k) + 1)) / total
-        )
-    return wins
+def _win_probability(sizes: tuple[int, ...], silent: int, k: int, size: int) -> float:
+    """The probability that one class of this size wins the vote of a random k (ties share)."""
+    others = list(sizes)
+    others.remove(size)
+    ways = sum(_wins_with(size, votes, others, silent, k) for votes in range(1, min(size, k) + 1))
+    return ways / comb(sum(sizes) + silent, k)
 
 
 def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) -> float:
@@ -148,6 +157,11 @@ def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) ->
     )
 
 
+def weighted_is_exact(n: int, k: int) -> bool:
+    """Whether `weighted_at_k` goes through all k-subsets of n responses; beyond 20,000 of them it draws."""
+    return comb(n, k) <= SUBSETS
+
+
 def weighted_at_k(
     classes: Sequence[int],
     rewards: Sequence[float],
@@ -158,39 +172,44 @@ def weighted_at_k(
 ) -> float:
     """Reward-weighted majority among k: each response votes with sigmoid(reward - the problem's mean reward).
 
-    A sigmoid, because raw scores below zero would lower an answer's total. Exact over all subsets up to
-    20,000 of them, else the mean of `draws` seeded draws.
+    A sigmoid, because raw scores below zero would lower an answer's total. Exact where `weighted_is_exact`,
+    else the mean of `draws` seeded draws. UserError on rewards that are nan or infinite.
     """
     n = len(classes)
+    values, right = _numbers(rewards, n, "weighted majority@k"), np.asarray(correct, float)
+    if len(right) != n:
+        raise UserError(f"{len(right)} verdicts for {n} responses; weighted majority@k needs one for each")
+    if not np.isfinite(values).all():
+        raise UserError("a reward is infinite; weighted majority@k has no mean reward to weigh it by")
     if not _checked(n, k):
         return nan
-    labels = np.asarray(classes)
-    values = np.asarray(rewards, float)
-    weights = 1.0 / (1.0 + np.exp(-(values - values.mean())))
-    kinds, where = np.unique(labels, return_inverse=True)
-    share_right = np.array(
-        [np.mean([bool(c) for c, g in zip(correct, classes, strict=True) if g == kind]) for kind in kinds]
-    )
-    if comb(n, k) <= 20_000:
-        subsets = np.array(list(combinations(range(n), k)))
+    # sigmoid(x) as tanh, which cannot overflow
+    weights = 0.5 + 0.5 * np.tanh((values - values.mean()) / 2)
+    kinds, where = np.unique(np.asarray(classes), return_inverse=True)
+    share_right = np.bincount(where, right) / np.bincount(where)  # [class]
+    if weighted_is_exact(n, k):
+        subsets = np.array(list(combinations(range(n), k)))  # [subset, k]
     else:
         rng = np.random.default_rng(seed)
         subsets = np.argsort(rng.random((draws, n)), axis=1)[:, :k]
-    votes = np.zeros((len(subsets), len(kinds)))
+    # An answer that no one of the k gave is below one whose votes all weigh nothing.
+    votes = np.zeros((len(subsets), len(kinds)))  # [subset, class]
+    given = np.zeros(votes.shape, bool)
+    every = np.arange(len(subsets))
     for place in range(k):
-        np.add.at(votes, (np.arange(len(subsets)), where[subsets[:, place]]), weights[subsets[:, place]])
-    votes[:, kinds == -1] = 0.0
-    best = votes.max(axis=1, keepdims=True)
-    winners = (votes >= best - 1e-12) & (best > 0)
-    counts = winners.sum(axis=1)
-    return float(
-        np.mean(np.where(counts > 0, (winners * share_right).sum(axis=1) / np.maximum(counts, 1), 0.0))
-    )
+        voter = subsets[:, place]
+        votes[every, where[voter]] += weights[voter]  # one place at a time: no index comes twice
+        given[every, where[voter]] = True
+    given[:, kinds == -1] = False
+    votes[~given] = -1.0
+    winners = given & (votes >= votes.max(axis=1, keepdims=True) - 1e-12)
+    shares = (winners * share_right).sum(axis=1) / np.maximum(winners.sum(axis=1), 1)
+    return float(shares.mean())
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over problems as a fraction of 1, with its 95 % bootstrap interval and what it was taken over."""
+    """A mean over problems as a fraction of 1, with its bootstrap interval and what it was taken over."""
 
     value: float
     low: float
@@ -216,18 +235,26 @@ def average(
     benchmarks: Sequence[Sequence[float]], draws: int = 2000, seed: int = 0, level: float = 0.95
 ) -> Estimate:
     """The unweighted mean of the benchmarks' means (the paper's average), bootstrapped within each benchmark."""
-    kept = [np.asarray(values, float) for values in benchmarks]
-    kept = [values[~np.isnan(values)] for values in kept]
+    every = [np.asarray(values, float) for values in benchmarks]
+    kept = [values[~np.isnan(values)] for values in every]
+    problems = sum(map(len, kept))
+    undefined = sum(map(len, every)) - problems
+    # A mean over the benchmarks that are left would be a mean of other benchmarks.
     if not kept or any(len(values) == 0 for values in kept):
-        return Estimate(nan, nan, nan, 0)
+        return Estimate(nan, nan, nan, problems, undefined)
     low, high = bootstrap(kept, lambda means: np.mean(means, axis=0), draws, seed, level)
-    return Estimate(float(np.mean([v.mean() for v in kept])), low, high, sum(map(len, kept)))
+    return Estimate(float(np.mean([v.mean() for v in kept])), low, high, problems, undefined)
 
 
 def paired(
     a: Sequence[float], b: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95
 ) -> Estimate:
-    """The mean of a - b over the same problems, with its interval: a difference is real when it excludes 0."""
+    """The mean of a - b over the same problems, with its interval: a difference is real when it excludes 0.
+
+    UserError where a and b are not as long as each other: they are not of the same problems.
+    """
+    if len(a) != len(b):
+        raise UserError(f"{len(a)} values against {len(b)}; a paired difference needs both for every problem")
     return estimate(np.asarray(a, float) - np.asarray(b, float), draws, seed, level)  # type: ignore[arg-type]
 
 

@@ -8,38 +8,61 @@ it: when either changes the stage is cleared and run anew, and says which.
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import json
-import os
+import platform
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from acemath.errors import UserError
-from acemath.records import (
-    Chat,
-    Group,
-    Problem,
-    Response,
-    Row,
-    content_key,
-    from_record,
-    from_table,
-    to_records,
-    to_table,
+from acemath.atomic import (
+    disk_full_explained,
+    explained,
+    flush_folder,
+    flush_tree,
+    read_json,
+    read_table,
+    write_bytes,
+    write_json,
+    write_table,
 )
+from acemath.errors import UserError
+from acemath.lock import locked
+from acemath.records import Chat, Group, Problem, Response, content_key, from_table, to_table
+from acemath.rowfiles import read_records, read_rows, write_rows
+
+__all__ = [
+    "MANIFEST",
+    "Dropped",
+    "Stage",
+    "by_id",
+    "explained",
+    "fingerprint",
+    "flatten",
+    "locked",
+    "read_json",
+    "read_records",
+    "read_rows",
+    "read_table",
+    "shards",
+    "write_bytes",
+    "write_json",
+    "write_rows",
+    "write_table",
+]
 
 R = TypeVar("R", Problem, Response, Group, Chat)
 MANIFEST = "manifest.json"
 OPENED = "opened.json"
 FORMAT = 1  # of the folder; a change here re-runs everything
+PACKAGES = ("acemath", "accelerate", "numpy", "pyarrow", "tokenizers", "torch", "transformers", "trl", "vllm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,58 +77,6 @@ class Dropped:
     detail: str = ""
 
     SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "step", "reason", "text", "source", "detail")])
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn a failure of the disk into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder, "
-            "then run the same command again: finished work is kept"
-        ) from error
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: temporary name, flush to disk, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with explained(path):
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
-
-
-def _table_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue())
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file, whole or not at all."""
-    write_bytes(path, _table_bytes(table))
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file; UserError naming the file where it is damaged."""
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); delete it and run the same command again"
-        ) from error
 
 
 def fingerprint(value: Any) -> str:
@@ -133,7 +104,7 @@ def shards(rows: Sequence[R], size: int, key: str = "id") -> dict[str, list[R]]:
 class Stage:
     """One stage's folder, opened for the settings and inputs of this run.
 
-    `done` is True where a manifest of the same settings and inputs stands; otherwise `why` says in one line
+    `done` is True where a manifest of the same settings and inputs stands and so do its files; otherwise `why` says in one line
     why the stage runs, and what a changed setting or input made useless has been removed.
     """
 
@@ -147,8 +118,10 @@ class Stage:
         }
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for temporary in folder.glob(".*.tmp"):
-            temporary.unlink() if temporary.is_file() else shutil.rmtree(temporary)
+        self._artifacts: set[str] = set()
+        with explained(folder):
+            for temporary in folder.glob(".*.tmp"):
+                _remove(temporary)
         self.done, self.why = self._decide()
 
     @classmethod
@@ -156,27 +129,43 @@ class Stage:
         """A stage opened for reading alone: nothing is decided, cleared or written."""
         stage = cls.__new__(cls)
         stage.folder, stage.name, stage.identity, stage.done, stage.why = folder, folder.name, {}, False, ""
+        stage._artifacts = set()
         return stage
 
     def _decide(self) -> tuple[bool, str]:
-        before = _json_if_there(self.folder / MANIFEST) or _json_if_there(self.folder / OPENED)
+        manifest = _json_if_there(self.folder / MANIFEST)
+        before = manifest or _json_if_there(self.folder / OPENED)
         if before is None:
             why = "it has not run yet"
-        elif (change := _difference(before, self.identity)) is None:
-            if (self.folder / MANIFEST).exists():
-                return True, "nothing changed"
-            return False, "it was stopped before its end; finished shards are kept"
-        else:
+        elif (change := _difference(before, self.identity)) is not None:
             why = change
+        elif manifest is None:
+            return False, "it was stopped before its end; finished shards are kept"
+        elif gone := [name for name in manifest.get("files", ()) if not (self.folder / name).exists()]:
+            # A damaged file is deleted by hand: its stage must not go on calling itself done without it.
+            write_json(self.folder / OPENED, self.identity)
+            self._unfinish()
+            for name in gone:
+                # A shard is made together with what it dropped: without the one the other is made again.
+                (self.folder / name.replace("dropped-", "part-", 1)).unlink(missing_ok=True)
+            return False, f"its {gone[0]} is gone and is made again; the rest is kept"
+        else:
+            return True, "nothing changed"
         self._clear()
         write_json(self.folder / OPENED, self.identity)
         return False, why
 
+    def _unfinish(self) -> None:
+        with explained(self.folder):
+            (self.folder / MANIFEST).unlink(missing_ok=True)
+            flush_folder(self.folder)
+
     def _clear(self) -> None:
         # The manifest goes first: a stop on the way must not leave an emptied stage that calls itself done.
-        (self.folder / MANIFEST).unlink(missing_ok=True)
-        for entry in self.folder.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self._unfinish()
+        with explained(self.folder):
+            for entry in self.folder.iterdir():
+                _remove(entry)
 
     def has(self, key: str) -> bool:
         """Whether the shard of this key stands."""
@@ -206,25 +195,35 @@ class Stage:
 
     @contextmanager
     def artifact(self, name: str) -> Iterator[Path]:
-        """A folder to fill, renamed to `name` when the block ends without an error."""
-        temporary = self.folder / f".{name}.tmp"
+        """A folder to fill, renamed to `name` when the block ends without an error, else removed.
+
+        UserError where the disk is full; every other error of the block passes as it is.
+        """
+        temporary, final = self.folder / f".{name}.tmp", self.folder / name
         with explained(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
-            yield temporary
-            final = self.folder / name
-            shutil.rmtree(final, ignore_errors=True)
-            temporary.rename(final)
+        try:
+            with disk_full_explained(self.folder):
+                yield temporary
+            with explained(final):
+                flush_tree(temporary)
+                if final.exists():
+                    _remove(final)
+                temporary.rename(final)
+                flush_folder(self.folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self._artifacts.add(name)
 
     def finish(self, started: float, **facts: Any) -> None:
         """Write the manifest: the stage is done. `facts` (counts, licences …) are kept beside the identity."""
-        from acemath import __version__
-
         manifest = {
             **self.identity,
             **facts,
             "output": self._output(),
-            "acemath": __version__,
+            "files": sorted([p.name for p in self._files()] + list(self._artifacts)),
+            "versions": versions(),
             "seconds": round(time.time() - started, 2),
         }
         write_json(self.folder / MANIFEST, manifest)
@@ -237,27 +236,56 @@ class Stage:
             raise UserError(f"{self.folder} holds no finished stage; run the recipe first")
         return found
 
+    def _files(self) -> list[Path]:
+        """The plain files that the stage made: shards, dropped rows, and files of its own such as tables."""
+        return sorted(
+            path
+            for path in self.folder.iterdir()
+            if path.is_file() and path.name not in (MANIFEST, OPENED) and not path.name.startswith(".")
+        )
+
     def _output(self) -> str:
-        """A key of what the stage made: of rows by content, of artifacts by name and the identity."""
-        parts = [fingerprint(self.identity)] if any(p.is_dir() for p in self.folder.iterdir()) else []
-        for path in sorted(self.folder.glob("part-*.parquet")):
-            parts.append(fingerprint(read_table(path).to_pydict()))
+        """A key of what the stage made: rows by content, other files and artifacts by their bytes.
+
+        Dropped rows are left out, because no later stage reads them; so are working folders.
+        """
+        parts: list[str] = []
+        for path in self._files():
+            if path.match("part-*.parquet"):
+                parts.append(fingerprint(read_table(path).to_pydict()))
+            elif not path.match("dropped-*.parquet"):
+                parts += [path.name, _file_key(path)]
+        for name in sorted(self._artifacts):
+            for path in sorted(p for p in (self.folder / name).rglob("*") if p.is_file()):
+                parts += [path.relative_to(self.folder).as_posix(), _file_key(path)]
         return content_key(*parts)
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that make results what they are; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _file_key(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _json_if_there(path: Path) -> dict[str, Any] | None:
     return read_json(path) if path.exists() else None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; UserError naming the file where it is damaged."""
-    try:
-        value = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path} is not valid JSON ({error}); delete its folder and run the same command again"
-        ) from error
-    return dict(value)
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -282,75 +310,6 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, inner in value.items():
         flat |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat
-
-
-@contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Keep a run's folder to one process. A lock whose process is gone is taken over."""
-    with explained(run):
-        run.mkdir(parents=True, exist_ok=True)
-    path = run / ".lock"
-    if path.exists():
-        text = path.read_text().strip()
-        if text.isdigit() and int(text) != os.getpid() and Path(f"/proc/{text}").exists():
-            raise UserError(
-                f"{run} is in use by process {text}; wait for it, or choose another folder with --out"
-            )
-    write_bytes(path, str(os.getpid()).encode())
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Records of a .jsonl, .jsonl.gz or .parquet file, or of a folder of Parquet shards."""
-    if not path.exists():
-        raise UserError(f"file {str(path)!r} does not exist; check the path")
-    if path.is_dir() or path.suffix == ".parquet":
-        for part in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
-            yield from read_table(part).to_pylist()
-        return
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}: not valid JSON ({error.msg}); correct or remove the line"
-                ) from error
-            if not isinstance(record, dict):
-                raise UserError(
-                    f"{path}, line {number}: a record is a JSON object, this is {type(record).__name__}"
-                )
-            yield record
-
-
-def read_rows(path: Path, kind: type[R]) -> list[R]:
-    """Rows of one kind from a file of any known form; UserError where a record does not fit."""
-    rows = []
-    known = set(kind.SCHEMA.names)
-    for number, record in enumerate(read_records(path), 1):
-        try:
-            rows.append(from_record({k: v for k, v in record.items() if k in known}, kind))
-        except TypeError as error:
-            raise UserError(
-                f"{path}, record {number}: not a {kind.__name__} ({error}); its columns are {sorted(known)}"
-            ) from error
-    return rows
-
-
-def write_rows(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
-    """Rows to a .parquet or .jsonl file, whole or not at all."""
-    if path.suffix == ".parquet":
-        write_table(path, to_table(rows, kind))
-    else:
-        write_bytes(
-            path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in to_records(rows)).encode()
-        )
 
 
 def by_id(rows: Iterable[Problem]) -> dict[str, Problem]:

@@ -7,11 +7,11 @@ import random
 import pytest
 
 from acemath.curate.blend import make_blend
-from acemath.curate.crosscheck import agree, cross_check
-from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, words_of
+from acemath.curate.crosscheck import agree, cross_checked
+from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate
 from acemath.curate.dedup import dedup
-from acemath.curate.evolve import evolution_prompt, evolve
-from acemath.curate.filters import filter_problems, filter_responses, has_loop
+from acemath.curate.evolve import evolution_prompt, evolve, evolve_one
+from acemath.curate.filters import filter_problems, filter_responses, has_loop, no_box
 from acemath.curate.settings import DecontaminateSettings, EvolveSettings, FilterSettings
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.worksheets import WorksheetTeacher
@@ -19,7 +19,7 @@ from acemath.errors import UserError
 from acemath.pipeline.sampling import graded
 from acemath.records import Problem, Response
 from acemath.store import by_id
-from acemath.worksheets.registry import MATH_SUBJECTS
+from acemath.worksheets.registry import MATH_SUBJECTS, family_named
 from acemath.worksheets.sheets import draw_problems, question_of, split_of
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
@@ -45,6 +45,8 @@ def test_filters_name_their_reasons() -> None:
         "too-long",
     ]
     assert has_loop("1+1=2\n2+1=3\n3+1=4\n4+1=5\n5+1=6\n6+1=7") is None
+    assert has_loop("3/440=0.006" + "81" * 110) == "loop" and has_loop("-" * 400) is None
+    assert no_box("So \\boxed{ }.") == "no-box" and no_box("So \\boxed {7}.") is None
 
 
 def test_dedup_is_exact_after_lower_casing() -> None:
@@ -80,7 +82,6 @@ def test_decontamination_follows_the_papers_rule() -> None:
     short = Decontaminator([Problem("s", "What is $7 \\cdot 8$?")], DecontaminateSettings())
     assert short.check(Problem("e", "what is  7\\cdot 8"), math=True) is not None
     assert short.check(Problem("f", "what is 7 \\cdot 9"), math=True) is None
-    assert words_of("Ｘ² + １") == words_of("x2 + 1")
 
 
 def test_worksheet_splits_survive_decontamination() -> None:
@@ -108,6 +109,17 @@ def test_evolution_makes_new_training_problems() -> None:
     assert LONG in evolution_prompt(LONG, "in-depth")
 
 
+def test_evolution_keeps_off_what_is_held_out_and_what_is_not_its_own() -> None:
+    """A held-out family has no children in depth, none are born into one; other sources need a model."""
+    held = draw_problems("test", 20, 0, MATH_SUBJECTS, held_out=True)
+    assert held and evolve(held, EvolveSettings(methods=("in-depth",)), seed=0) == []
+    born = evolve(held, EvolveSettings(methods=("in-breadth",), rounds=2), seed=0)
+    assert len(born) == 2 * len(held) and not any(family_named(c.meta["family"]).held_out for c in born)
+    assert evolve_one(held[0], "add-constraints", random.Random(0)) is None
+    with pytest.raises(UserError, match="name a model"):
+        evolve([Problem("x", "1+1", source="web")], EvolveSettings(), seed=0)
+
+
 def test_teacher_is_mostly_right_and_deterministic() -> None:
     """About its skill, worse at high levels, some malformed; the same answers every time."""
     problems = draw_problems("train", 900, 5, MATH_SUBJECTS)
@@ -132,8 +144,7 @@ def test_cross_check_keeps_what_is_nearly_always_right() -> None:
     check: dict[str, list[Response]] = {}
     for r in WorksheetTeacher("check", 0.9).generate(problems, Sampling(n=2)):
         check.setdefault(r.problem_id, []).append(r)
-    verdicts = cross_check(main, check)
-    kept = [r for r in main if verdicts[r.problem_id]]
+    kept, _ = cross_checked(main, check)
     assert 0.6 < len(kept) / len(main) < 0.9
     assert sum(r.correct for r in kept) / len(kept) > 0.99
     assert agree(["1/2", "0.5", "\\frac12"]) and not agree(["1/2", None]) and not agree([])

@@ -7,6 +7,7 @@ import random
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,15 +15,15 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from acemath.nano.home import WEIGHTS
-from acemath.nano.pages import IGNORE, checking_page, draw_page, encode_pages, solving_page
-from acemath.nano.pretrain import PretrainSettings, new_tokenizer, pretrain, rate
+from acemath.nano.pages import IGNORE, Encoded, checked, draw_page, encode_pages, page_of, solving
+from acemath.nano.pretrain import Losses, PretrainSettings, collate, new_model, new_tokenizer, pretrain, rate
 from acemath.worksheets.core import work_right, work_wrong
 from acemath.worksheets.registry import family_named
 from acemath.worksheets.sheets import split_of
 
 TINY = PretrainSettings(
     tokens=12_000, batch_tokens=2048, chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
-    tokenizer_pages=200, widths=(64, 128, 256),
+    tokenizer_pages=200, widths=(128, 256, 512), warmup=1000, decay=4000,
 )  # fmt: skip
 
 
@@ -45,25 +46,56 @@ def test_any_text_comes_back(tokenizer: PreTrainedTokenizerBase, text: str) -> N
 def test_digits_stand_alone_and_marks_are_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
     """One token a digit; the two mark words are one token each; ChatML's tokens and a pad of its own."""
     assert len(tokenizer("31415926", add_special_tokens=False)["input_ids"]) == 8
-    assert all(len(tokenizer(word, add_special_tokens=False)["input_ids"]) == 1 for word in (" right", " wrong"))
+    assert all(
+        len(tokenizer(word, add_special_tokens=False)["input_ids"]) == 1 for word in (" right", " wrong")
+    )
     assert tokenizer.pad_token_id != tokenizer.eos_token_id and tokenizer.eos_token == "<|im_end|>"
-    chat = tokenizer.apply_chat_template([{"role": "user", "content": "1+1?"}], tokenize=False, add_generation_prompt=True)
+    chat = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "1+1?"}], tokenize=False, add_generation_prompt=True
+    )
     assert chat == "<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_pages_teach_what_they_say(tokenizer: PreTrainedTokenizerBase) -> None:
     """Targets: the solution of a solving page; of a checking page the right lines, and a mark at each line's end."""
     question = family_named("divisor-pair").draw(random.Random(1), 2)
-    right, wrong = work_right(question, "short", random.Random(2)), work_wrong(question, "short", random.Random(2))
+    right, wrong = (
+        work_right(question, "short", random.Random(2)),
+        work_wrong(question, "short", random.Random(2)),
+    )
     assert wrong is not None
-    solving, checking = encode_pages([solving_page(question, right), checking_page(question, wrong)], tokenizer)
-    learned = tokenizer.decode([t for t in solving.targets if t != IGNORE])
-    assert learned == right.text + "\n<|endoftext|>" and not solving.is_mark.any()
+    (page,) = encode_pages([page_of(question, solving(right), checked(wrong))], tokenizer)
+    solved, checking = (_branch(page, number) for number in (1, 2))
+    learned = tokenizer.decode([t for t in solved.targets if t != IGNORE])
+    assert learned == right.text + "\n<|endoftext|>" and not solved.is_mark.any()
     marks = tokenizer.decode(checking.targets[checking.is_mark]).split()
     assert marks == [{True: "right", False: "wrong"}[m] for m in wrong.marks if m is not None]
     line_break = tokenizer("\n", add_special_tokens=False)["input_ids"][0]
     assert (checking.ids[checking.is_mark] == line_break).all()
     assert "wrong" not in tokenizer.decode(checking.ids), "marks are targets, never inputs"
+    # A target is the token that comes next, wherever it is learned and is not a mark.
+    for branch in (solved, checking):
+        written = (branch.targets[:-1] != IGNORE) & ~branch.is_mark[:-1]
+        assert (branch.targets[:-1][written] == branch.ids[1:][written]).all()
+
+
+def _branch(page: Encoded, number: int) -> Encoded:
+    """A page with one of its branches alone."""
+    mine = np.isin(page.segments, (0, number))
+    return Encoded(
+        *(part[mine] for part in (page.ids, page.positions, page.segments, page.targets, page.is_mark))
+    )
+
+
+def test_a_branch_reads_as_if_it_were_alone(tokenizer: PreTrainedTokenizerBase) -> None:
+    """The loss of a page with four branches is that of four pages with one each."""
+    model = new_model(TINY, tokenizer)
+    losses = Losses(model, 1.0, compiled=False)
+    rng = random.Random(8)
+    pages = encode_pages([draw_page(rng) for _ in range(6)], tokenizer)
+    alone = [_branch(page, number) for page in pages for number in range(1, 5)]
+    together, apart = (losses(collate(rows, 512, tokenizer.pad_token_id)) for rows in (pages, alone))
+    assert together[1:] == pytest.approx(apart[1:], rel=0.01)
 
 
 def test_pages_are_of_the_training_split_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,10 +143,12 @@ def test_pretraining_resumes_where_it_stopped(tmp_path: Path) -> None:
     half = pretrain(tmp_path / "half", TINY, every=1)
     one, other = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (whole, half))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert [rate(n, TINY) for n in (0, 6000, 12_000)] == [0.0, 1.0, 0.0]
+    assert [rate(n, TINY) for n in (0, 500, 6000, 10_000, 12_000)] == [0.0, 0.5, 1.0, 0.5, 0.0]
 
 
-@pytest.mark.skipif(not (WEIGHTS / "model.safetensors").exists(), reason="nano's weights are not in the package")
+@pytest.mark.skipif(
+    not (WEIGHTS / "model.safetensors").exists(), reason="nano's weights are not in the package"
+)
 def test_the_shipped_weights(tokenizer: PreTrainedTokenizerBase) -> None:
     """Plain transformers loads them; they are small, of safetensors, and say how they were made."""
     model = AutoModelForCausalLM.from_pretrained(WEIGHTS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from acemath.curate.funnel import step_of
 from acemath.records import Response
 from acemath.report.data import Item, ReportData
 from acemath.report.page import drawn, render
@@ -62,7 +63,7 @@ def _data() -> ReportData:
     return ReportData(
         "test", "140 problems", "math", 8, 7,
         {"headline": head, "policies": {"math": policy}, "rewardbench": {"k": 8, "policies": ["math"], "rows": rows}, "levels": levels},
-        [("seeds", 10), ("filtered", 9)], {"filter-prompts: too-long": 1}, [Dropped("x", "filter-prompts", "too-long", EVIL)],
+        [step_of("filter prompts", ["a"] * 9, [Dropped("x", "filter-prompts", "too-long", EVIL)]).record()],
         [["math", "9", "math 9"]], {"math": [(1, 2.0), (2, 1.0)]}, [(1, 0.7), (2, 0.6)], [(2, 0.8)], [0.5, 1.0], [-1.0, -0.2],
         [Item("algebra", EVIL + " " + "x" * 300, "\\frac{3}{4}", outcome, candidates) for outcome in ("both right", "majority alone")],
         [["sft-math", "done", "3.1"]], {"seed": "0"}, "name: test\n",

@@ -1,14 +1,16 @@
 """Blends: which checked responses a training stage sees (paper, section 3.3).
 
 A pool is a subject group, narrowed where a word follows its dot: `code`, `general`, `math`, `math.checked`
-(the cross-checked ones), `math.seeds` (not evolved). A stage takes pools in order; a prompt that several
-name is taken once.
+(the cross-checked ones), `math.unchecked`, `math.seeds` (not evolved). A stage takes pools in order; a prompt
+that several name is taken once, for the first of them.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
@@ -40,21 +42,55 @@ def make_blend(
     checked: Mapping[str, bool],
     chat: ChatFormat,
     seed: int,
+    shares: Mapping[str, float] | None = None,
 ) -> list[Chat]:
-    """The conversations of one stage, in a seeded order; `counts` caps a pool at a seeded subset."""
-    taken: dict[str, Chat] = {}
+    """The conversations of one stage, in a seeded order.
+
+    `counts` caps a pool at a seeded subset of so many, `shares` at such a share (0 to 1) of its members. The
+    cap is on what the pool offers: prompts that an earlier pool has taken count towards it. UserError on a pool
+    that does not exist, and on a cap for a pool that the blend does not name.
+    """
+    shares = shares or {}
+    _check_caps(pools, counts, shares)
+    taken: dict[str, Chat] = {}  # by prompt
     for pool in pools:
         members = [
             r for r in responses if in_pool(pool, problems[r.problem_id], checked.get(r.problem_id, False))
         ]
-        members.sort(key=lambda r: r.problem_id)
+        members.sort(key=lambda r: (r.problem_id, r.sample, r.model))
         random.Random(f"{seed}:{pool}").shuffle(members)
+        if pool in shares:
+            members = members[: round(shares[pool] * len(members))]
         for response in members[: counts.get(pool)]:
             problem = problems[response.problem_id]
             messages = tuple(chat.messages(problem.prompt, response.text))
             taken.setdefault(
-                problem.id, Chat(problem.id, messages, problem.source, problem.license, {"pool": pool})
+                problem.prompt.strip().lower(),
+                Chat(problem.id, messages, problem.source, problem.license, {"pool": pool}),
             )
-    chats = [taken[key] for key in sorted(taken)]
+    chats = sorted(taken.values(), key=lambda row: row.problem_id)
     random.Random(f"{seed}:order").shuffle(chats)
     return chats
+
+
+def blend_facts(chats: Sequence[Chat]) -> dict[str, Any]:
+    """How many conversations a blend has, in all and by pool, source and licence."""
+    return {
+        "conversations": len(chats),
+        "pools": dict(sorted(Counter(str(row.meta.get("pool", "")) for row in chats).items())),
+        "sources": dict(sorted(Counter(row.source or "unknown" for row in chats).items())),
+        "licences": dict(sorted(Counter(row.license or "unknown" for row in chats).items())),
+    }
+
+
+def _check_caps(pools: Sequence[str], counts: Mapping[str, int], shares: Mapping[str, float]) -> None:
+    for name, caps in (("counts", counts), ("shares", shares)):
+        for pool in caps:
+            if pool not in pools:
+                raise UserError(
+                    f"{name} caps pool {pool!r}, which the blend {list(pools)} does not name; "
+                    "add it to the blend or remove its cap"
+                )
+    for pool, share in shares.items():
+        if not 0 < share <= 1:
+            raise UserError(f"share of pool {pool!r} is {share}; it must be above 0 and at most 1")

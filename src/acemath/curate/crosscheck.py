@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from acemath.grade import equal, extract
 from acemath.records import Response
+from acemath.store import Dropped
+
+ANSWERS = 2  # of the check teacher, as in the paper
 
 
 def agree(answers: Sequence[str | None]) -> bool:
-    """Whether all answers are there and equal to the first."""
-    first = answers[0] if answers else None
-    if first is None or any(a is None for a in answers):
+    """Whether there are answers and all of them, each with each, are equal by the grader."""
+    found = [answer for answer in answers if answer is not None]
+    if not found or len(found) < len(answers):
         return False
-    return all(equal(first, other).correct for other in answers[1:] if other is not None)
+    # Each pair, not each with the first: equality within a tolerance does not carry over.
+    return all(equal(a, b).correct for a, b in combinations(found, 2))
 
 
-def cross_check(main: Sequence[Response], check: Mapping[str, Sequence[Response]]) -> dict[str, bool]:
-    """For each problem of `main`: whether the check teacher's answers agree with each other and with it."""
-    verdicts = {}
-    for response in main:
-        others = check.get(response.problem_id, ())
-        answers = [extract(r.text).answer for r in (response, *others)]
-        verdicts[response.problem_id] = bool(others) and agree(answers)
-    return verdicts
+def verdict(response: Response, others: Sequence[Response], need: int = ANSWERS) -> tuple[str, str] | None:
+    """None where the check teacher's answers agree with each other and with the response.
+
+    Otherwise why not, and the answers: "unchecked" (it gave fewer than `need`, which fewer chances to disagree
+    must not make a pass), "no-answer" (one of the responses has none), "check-split" (the check teacher
+    disagrees with itself) or "disagrees".
+    """
+    if len(others) < need:
+        return "unchecked", f"{len(others)} of {need} answers of the check teacher"
+    main = extract(response.text).answer
+    theirs = [extract(other.text).answer for other in others]
+    detail = f"{main!r} against {', '.join(map(repr, theirs))}"
+    if main is None or None in theirs:
+        return "no-answer", detail
+    if agree([main, *theirs]):
+        return None
+    return ("disagrees" if agree(theirs) else "check-split"), detail
+
+
+def cross_checked(
+    main: Sequence[Response], check: Mapping[str, Sequence[Response]], need: int = ANSWERS
+) -> tuple[list[Response], list[Dropped]]:
+    """The responses that pass the cross-check, and those that do not, with the reason and the answers.
+
+    They are not lost to training: a blend may still take them from a pool that is not checked.
+    """
+    kept, dropped = [], []
+    for row in main:
+        fault = verdict(row, check.get(row.problem_id, ()), need)
+        if fault is None:
+            kept.append(row)
+        else:
+            dropped.append(Dropped(row.problem_id, "cross-check", fault[0], row.text, row.model, fault[1]))
+    return kept, dropped

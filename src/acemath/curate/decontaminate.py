@@ -1,31 +1,25 @@
 """Decontamination: no benchmark problem may sit in the training prompts (paper, section 3.2.3).
 
 A math prompt is dropped when it shares 13 words in a row with a benchmark problem and the longest common
-subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A prompt
-or problem of fewer than 13 words is compared whole. Words are compared after folding case, Unicode forms,
-LaTeX spacing and punctuation; numbers count as words.
+subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A problem
+of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
+`words.py` says.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from acemath.curate.settings import DecontaminateSettings
+from acemath.curate.words import words_of
 from acemath.records import Problem
 from acemath.store import Dropped
 
-_LATEX_SPACE = re.compile(r"\\[,;:!> ]|\\(?:quad|qquad|left|right|displaystyle)\b|~")
-_WORD = re.compile(r"[^\W_]+|[-+*/=<>^%$]")
-
-
-def words_of(text: str) -> list[str]:
-    """The words, numbers and operators of a text, normalised."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    found = _WORD.findall(_LATEX_SPACE.sub(" ", folded))
-    return [w for w in found if w != "$"]
+Gram = tuple[str, ...]
+# Our choice: a problem of fewer words ("What is 7 * 8?" has 5) leaks only where it is the whole prompt,
+# because longer prompts hold such a phrase by chance.
+INSIDE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +30,7 @@ class Hit:
     benchmark_id: str
     shared: str
     lcs: float
+    benchmark: str = ""
 
 
 def common_length(a: Sequence[str], b: Sequence[str]) -> int:
@@ -53,35 +48,63 @@ def common_length(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 class Decontaminator:
-    """An index of all benchmark problems, asked about one prompt at a time."""
+    """An index of all benchmark problems, asked about one prompt at a time.
+
+    A benchmark's name is its problems' subject, or their source where they have none.
+    """
 
     def __init__(self, benchmarks: Sequence[Problem], settings: DecontaminateSettings) -> None:
         self.settings = settings
-        self.texts = {row.id: words_of(row.prompt) for row in benchmarks}
-        self.grams: dict[tuple[str, ...], list[str]] = {}
-        for key, words in self.texts.items():
-            for gram in set(self._grams(words)):
-                self.grams.setdefault(gram, []).append(key)
-
-    def _grams(self, words: list[str]) -> list[tuple[str, ...]]:
-        size = self.settings.ngram
-        if len(words) < size:
-            return [tuple(words)] if words else []
-        return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+        # Problems go by their place: benchmarks that number their problems share ids.
+        self.rows = list(benchmarks)
+        self.texts = [words_of(row.prompt) for row in self.rows]
+        self.grams: dict[Gram, list[int]] = {}
+        self.whole: dict[Gram, list[int]] = {}  # short problems, all their words
+        self.opening: dict[Gram, list[int]] = {}  # short problems, their first INSIDE words
+        for place, words in enumerate(self.texts):
+            if len(words) >= settings.ngram:
+                for gram in set(_windows(words, settings.ngram)):
+                    self.grams.setdefault(gram, []).append(place)
+            elif words:
+                self.whole.setdefault(tuple(words), []).append(place)
+                if len(words) >= INSIDE:
+                    self.opening.setdefault(tuple(words[:INSIDE]), []).append(place)
 
     def check(self, problem: Problem, math: bool) -> Hit | None:
         """The first benchmark problem that the prompt leaks, or None."""
         words = words_of(problem.prompt)
-        tried: set[str] = set()
-        for gram in self._grams(words):
-            for key in self.grams.get(gram, ()):
-                if key in tried:
-                    continue
-                tried.add(key)
-                share = common_length(words, self.texts[key]) / len(words)
-                if not math or share > self.settings.lcs:
-                    return Hit(problem.id, key, " ".join(gram), round(share, 3))
+        tried: set[int] = set()
+        for gram, place in self._shared(words):
+            if place in tried:
+                continue
+            tried.add(place)
+            share = common_length(words, self.texts[place]) / len(words)
+            if not math or share > self.settings.lcs:
+                row = self.rows[place]
+                name = row.subject or row.source
+                return Hit(problem.id, row.id, " ".join(gram), round(share, 3), name)
         return None
+
+    def _shared(self, words: list[str]) -> Iterator[tuple[Gram, int]]:
+        """What the prompt shares with which problem: 13 words in a row, or all of a shorter one."""
+        if len(words) < self.settings.ngram:
+            for place in self.whole.get(tuple(words), ()):
+                yield tuple(words), place
+        for gram in _windows(words, self.settings.ngram):
+            for place in self.grams.get(gram, ()):
+                yield gram, place
+        if not self.opening:
+            return
+        for at, gram in enumerate(_windows(words, INSIDE)):
+            for place in self.opening.get(gram, ()):
+                text = self.texts[place]
+                if words[at : at + len(text)] == text:
+                    yield tuple(text), place
+
+
+def _windows(words: list[str], size: int) -> list[Gram]:
+    """All runs of `size` words, in order; none where there are fewer words."""
+    return list(zip(*(words[start:] for start in range(size)), strict=False))
 
 
 def decontaminate(
@@ -93,7 +116,7 @@ def decontaminate(
     for row in rows:
         hit = index.check(row, math=row.subject not in ("code", "general"))
         if hit:
-            detail = f"{hit.benchmark_id}: {hit.shared!r}, common {hit.lcs:.0%}"
+            detail = f"{hit.benchmark} {hit.benchmark_id}: {hit.shared!r}, common {hit.lcs:.0%}"
             dropped.append(Dropped(row.id, "decontaminate", "leak", row.prompt, row.source, detail))
         else:
             kept.append(row)

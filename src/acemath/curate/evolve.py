@@ -1,7 +1,9 @@
 """Evolution of prompts: new questions inspired by given ones (paper, section 3.2.2 and appendix C).
 
 A language model is asked with the templates below. Worksheet problems are evolved without a model: in
-breadth to another family of the subject at a like level, in depth to a harder question of their own family.
+breadth to another family of the subject at a like level, in depth to a harder question of their own family
+(at the highest level, to another one of that level). All are drawn from the training split, none from a
+family that is held out.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from collections.abc import Sequence
 
 from acemath.curate.settings import EvolveSettings, Method
 from acemath.engines.base import Engine, Sampling
+from acemath.errors import UserError
 from acemath.records import Problem, content_key
 from acemath.worksheets.core import Question
 from acemath.worksheets.registry import family_named
-from acemath.worksheets.sheets import draw_question, pick_family, problem_of
+from acemath.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
 
 _FRAME = (
     "You write good mathematics questions.\n{task} The new question must make sense to people and must have a "
@@ -33,7 +36,10 @@ def evolution_prompt(question: str, method: Method) -> str:
 
 
 def evolve(rows: Sequence[Problem], settings: EvolveSettings, seed: int) -> list[Problem]:
-    """New problems from worksheet problems of the training split, with their parents in `meta`."""
+    """New problems from worksheet problems of the training split, with their parents in `meta`.
+
+    UserError on a problem that is no worksheet's: a model has to evolve those (`evolve_with`).
+    """
     made: list[Problem] = []
     parents = list(rows)
     for turn in range(settings.rounds):
@@ -41,8 +47,8 @@ def evolve(rows: Sequence[Problem], settings: EvolveSettings, seed: int) -> list
         for row in parents:
             for method in settings.methods:
                 rng = random.Random(f"{seed}:{turn}:{method}:{row.id}")
-                if rng.random() < settings.share:
-                    born.append(_evolved(row, method, rng))
+                if rng.random() < settings.share and (child := evolve_one(row, method, rng)):
+                    born.append(child)
         made += born
         parents = born
     return made
@@ -70,14 +76,28 @@ def evolve_with(
     return born
 
 
-def _evolved(row: Problem, method: Method, rng: random.Random) -> Problem:
+def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | None:
+    """One new problem from a worksheet problem; None where its family is held out or has nothing to offer.
+
+    UserError on a problem that is no worksheet's.
+    """
+    if row.source != SOURCE:
+        raise UserError(
+            f"problem {row.id!r} has source {row.source!r}: only worksheet problems evolve without a model; "
+            "name a model as teacher (engine: transformers, vllm or endpoint)"
+        )
     if method == "in-breadth":
         family = pick_family(row.subject, rng)
         level = min(5, max(1, row.level + rng.choice((-1, 0, 0, 1))))
     else:
         family = family_named(row.meta["family"])
         level = min(5, row.level + 1)
-    seed, question = draw_question(family, level, "train", rng)
+    if family.held_out:
+        return None
+    try:
+        seed, question = draw_question(family, level, "train", rng)
+    except LookupError:  # the family has no training question at this level
+        return None
     child = problem_of(family, level, seed, question)
     prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
     meta = {**child.meta, "parent": row.id, "method": method}

@@ -10,6 +10,12 @@ from acemath.records import Problem, Response
 from acemath.store import Dropped
 
 Reason = str | None
+_BOX = re.compile(r"\\boxed\s*\{(?!\s*\})")
+# A run that models fall into inside one "word": 200 or more characters of one to twenty, over and over.
+# Rules of a table (-----) are no loop, so the part has a letter or a digit.
+_LONG_WORD = re.compile(r"(?<!\S)\S{200,}")
+_RUN = re.compile(r"(\S{1,20}?)\1{9,}")
+_RUN_CHARACTERS = 200
 
 
 def too_long(text: str, words: int) -> Reason:
@@ -18,12 +24,12 @@ def too_long(text: str, words: int) -> Reason:
 
 
 def no_box(text: str) -> Reason:
-    r"""No final answer inside \boxed{…}."""
-    return None if re.search(r"\\boxed\s*\{", text) else "no-box"
+    r"""No final answer inside \boxed{…}, or nothing in the box."""
+    return None if _BOX.search(text) else "no-box"
 
 
 def has_loop(text: str, times: int = 6) -> Reason:
-    """A line, or a stretch of 4 to 40 words, that comes `times` in a row."""
+    """A line or two, or a stretch of 4 to 40 words, that comes `times` in a row; or a run inside a word."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     words = text.split()
     for units, spans in ((lines, (1, 2)), (words, range(4, 41))):
@@ -35,6 +41,10 @@ def has_loop(text: str, times: int = 6) -> Reason:
                 run = run + 1 if units[at] == units[at - span] else 0
                 if run >= span * (times - 1):
                     return "loop"
+    for word in _LONG_WORD.findall(text):
+        for found in _RUN.finditer(word):
+            if len(found[0]) >= _RUN_CHARACTERS and any(map(str.isalnum, found[1])):
+                return "loop"
     return None
 
 

@@ -1,14 +1,15 @@
 """The offline teacher: answers worksheet problems as a large model would, without a model.
 
 It draws the question again from its row and works it, mostly right, in several styles, sometimes with one
-slip carried through, sometimes malformed: without a box, in a loop, cut off. So the filters and the
-cross-check of a laptop run have real work. A harder level is answered wrong more often.
+slip carried through, sometimes malformed: without a box, in a loop, cut off, far too long. So the filters and
+the cross-check of a laptop run have real work. A harder level is answered wrong more often.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 
 from acemath.engines.base import Sampling
 from acemath.errors import UserError
@@ -16,17 +17,32 @@ from acemath.records import Problem, Response
 from acemath.worksheets.core import STYLES, Work, work_right, work_wrong
 from acemath.worksheets.sheets import SOURCE, question_of
 
+RAMBLING_LINES = 260  # of ten words and more each, so over the 2,500 words that the filters allow
+
 
 class WorksheetTeacher:
     """An engine for worksheet problems alone. `skill` is the share it gets right at level 3.
 
-    Each answer depends on the teacher's name, the problem, the sample's number and the seed.
+    `malformed` is the share that it spoils, `styles` the forms that it writes in. Each answer depends on these,
+    the teacher's name, the problem, the sample's number and the seed. UserError on a share outside 0 to 1 and on
+    a style that does not exist.
     """
 
-    def __init__(self, name: str, skill: float, malformed: float = 0.03) -> None:
+    def __init__(
+        self, name: str, skill: float, malformed: float = 0.03, styles: Sequence[str] = STYLES
+    ) -> None:
+        for what, share in (("skill", skill), ("malformed", malformed)):
+            if not 0 <= share <= 1:
+                raise UserError(f"{what} of teacher {name!r} is {share}; it is a share, from 0 to 1")
+        unknown = [style for style in styles if style not in STYLES]
+        if unknown or not styles:
+            raise UserError(
+                f"styles of teacher {name!r} are {list(styles)}; name one or more of {', '.join(STYLES)}"
+            )
         self.name = name
         self.skill = skill
         self.malformed = malformed
+        self.styles = tuple(styles)
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` answers to each problem. UserError on a problem that is no worksheet's."""
@@ -41,8 +57,14 @@ class WorksheetTeacher:
 
     def _answer(self, problem: Problem, sample: int, seed: int) -> Response:
         rng = random.Random(f"{self.name}:{seed}:{problem.id}:{sample}")
-        question = question_of(problem)
-        style = rng.choice(STYLES)
+        try:
+            question = question_of(problem)
+        except KeyError as error:
+            raise UserError(
+                f"problem {problem.id!r} is a worksheet's by its source, but its meta has no {error} that is known; "
+                "give the row as acemath drew it, with family, seed and level in meta"
+            ) from error
+        style = rng.choice(self.styles)
         # The chance to be wrong grows with the level: half of the usual at level 1, half more at level 5.
         wrong = rng.random() < (1.0 - self.skill) * (0.25 + 0.25 * problem.level)
         work = (work_wrong(question, style, rng) if wrong else None) or work_right(question, style, rng)
@@ -54,10 +76,21 @@ class WorksheetTeacher:
 
 
 def _spoilt(work: Work, rng: random.Random) -> tuple[str, str]:
-    """A response as models spoil them: no box, a loop, or cut at the length limit."""
+    """A response as models spoil them: no box, a loop, cut at the length limit, or far too long."""
     kind = rng.choice(("no box", "loop", "cut"))
     if kind == "no box":
         return "\n".join((*work.lines[:-1], f"The answer is {work.answer}.")), "stop"
-    if kind == "loop":
-        return "\n".join([*work.lines[:-1], *[work.lines[0]] * 12, work.lines[-1]]), "stop"
-    return "\n".join(work.lines)[: max(4, len(work.text) // 2)], "length"
+    if kind == "cut":
+        return work.text[: max(4, len(work.text) // 2)], "length"
+    if rng.random() < 0.5:
+        return _rambling(work), "stop"
+    return "\n".join([*work.lines[:-1], *[work.lines[0]] * 12, work.lines[-1]]), "stop"
+
+
+def _rambling(work: Work) -> str:
+    """Working that is gone over hundreds of times before it comes to its box."""
+    lines = islice(cycle(work.lines[:-1] or work.lines), RAMBLING_LINES)
+    checks = [
+        f"Check {turn}, which looks again at every line in turn: {line}" for turn, line in enumerate(lines, 1)
+    ]
+    return "\n".join([*work.lines[:-1], *checks, work.lines[-1]])

@@ -1,10 +1,12 @@
 """The pages that nano-base reads: plain text, half of it solving, half of it checking.
 
-A solving page is a problem and its worked solution. A checking page is a problem and a solution that may
-hold one slip, with a mark in the margin of each line: right so far, or wrong by now. Marks are targets,
-never inputs: at the line break that ends a line the model must say " right" or " wrong", and the next line
-follows as if it had said nothing. So what it knows about a solution sits in its state at the last token,
-which is what a reward model reads. A label on the last token alone does not teach it in the same time.
+A page is one problem and several branches, each of which reads as if it alone followed the problem (the
+shared-prefix layout of `reward.layout`): the problem is computed once and learned from several times. A
+solving branch is a worked solution. A checking branch is a solution that may hold slips, with a mark in the
+margin of each line: right so far, or wrong by now. Marks are targets, never inputs: at the line break that
+ends a line the model must say " right" or " wrong", and the next line follows as if it had said nothing. So
+what it knows about a solution sits in its state at the last token, which is what a reward model reads. A
+label on the last token alone does not teach it in the same time.
 """
 
 from __future__ import annotations
@@ -22,20 +24,37 @@ from acemath.worksheets.sheets import LEVELS, Split, draw_question
 
 RIGHT, WRONG = " right", " wrong"
 IGNORE = -100
+CHECK = "Check:\n"
+# The first of each is the usual one. Others are there so that a new format (a chat's) is one more, not a shock.
+HEADS = ("Problem: {}\n", "Question: {}\n", "Q: {}\n", "Task: {}\n", "user\n{}\n", "{}\n")
+CUES = ("Solution:\n", "Answer:\n", "A:\n", "Work:\n", "assistant\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of text. `marks` is None on a solving page, else one mark a line of the solution."""
+class Branch:
+    """One text that follows a problem. `marks` is None where it solves, else one mark a line."""
 
-    head: str  # the problem, up to the line before the solution
+    cue: str  # the line before the solution
     lines: tuple[str, ...]
     marks: tuple[bool | None, ...] | None
 
     @property
     def text(self) -> str:
-        """The page as plain text, without its marks."""
-        return self.head + "".join(f"{line}\n" for line in self.lines)
+        """The branch as plain text, without its marks."""
+        return self.cue + "".join(f"{line}\n" for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A problem, and branches that each follow it."""
+
+    head: str
+    branches: tuple[Branch, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """The plain text of every branch behind its problem."""
+        return [self.head + branch.text for branch in self.branches]
 
 
 def draw_page(
@@ -44,34 +63,50 @@ def draw_page(
     checking: float = 0.5,
     math: float = 0.85,
     levels: Sequence[int] = LEVELS,
+    branches: int = 4,
 ) -> Page:
-    """A random page: a math family with probability `math`, a checking page with probability `checking`."""
+    """A random page: a math family with probability `math`, each branch a checking one with `checking`."""
     wants_math = rng.random() < math
     pool = [f for f in families() if (f.subject not in ("code", "general")) == wants_math]
     family = rng.choices(pool, weights=[f.weight for f in pool])[0]
     _, question = draw_question(family, rng.choice(levels), split, rng)
-    style = rng.choice(STYLES)
-    if rng.random() >= checking:
-        return solving_page(question, work_right(question, style, rng))
-    wrong = work_wrong(question, style, rng) if rng.random() < 0.55 else None
-    return checking_page(question, wrong or work_right(question, style, rng))
+    head, cue = (ways[0] if rng.random() < 0.5 else rng.choice(ways) for ways in (HEADS, CUES))
+    drawn = []
+    for _ in range(branches):
+        style = rng.choice(STYLES)
+        if rng.random() >= checking:
+            drawn.append(solving(work_right(question, style, rng), cue))
+            continue
+        wrong = work_wrong(question, style, rng) if rng.random() < 0.55 else None
+        drawn.append(checked(wrong or work_right(question, style, rng)))
+    return Page(head.format(question.text), tuple(drawn))
 
 
-def solving_page(question: Question, work: Work) -> Page:
-    """A problem with its worked solution."""
-    return Page(f"Problem: {question.text}\nSolution:\n", work.lines, None)
+def page_of(question: Question, *branches: Branch) -> Page:
+    """A page of a question in the usual words."""
+    return Page(HEADS[0].format(question.text), branches)
 
 
-def checking_page(question: Question, work: Work) -> Page:
-    """A problem with a solution and its marks."""
-    return Page(f"Problem: {question.text}\nCheck:\n", work.lines, work.marks)
+def solving(work: Work, cue: str = CUES[0]) -> Branch:
+    """A worked solution, to be written."""
+    return Branch(cue, work.lines, None)
+
+
+def checked(work: Work) -> Branch:
+    """A solution with its marks, to be checked."""
+    return Branch(CHECK, work.lines, work.marks)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A page as token ids [length] and targets [length]: the target at i is what should follow i."""
+    """A page as arrays [length]: token ids, positions, segments (0 the problem, i branch i), targets.
+
+    The target at i is what should follow i in its branch, IGNORE where nothing is learned.
+    """
 
     ids: np.ndarray
+    positions: np.ndarray
+    segments: np.ndarray
     targets: np.ndarray
     is_mark: np.ndarray
 
@@ -79,32 +114,57 @@ class Encoded:
 def encode_pages(pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase) -> list[Encoded]:
     """Pages as ids and targets. The problem's text is read but not learned: its numbers are drawn at random.
 
-    On a solving page the solution and the end-of-text are targets. On a checking page the marks are, and
-    the tokens of lines that are right so far.
+    On a solving branch the solution and the end-of-text are targets. On a checking branch the marks are,
+    and the tokens of lines that are right so far.
     """
-    right, wrong, end = (tokenizer.convert_tokens_to_ids(t) for t in ("Ġright", "Ġwrong", "<|endoftext|>"))
-    pieces = [piece for page in pages for piece in (page.head, *(f"{line}\n" for line in page.lines))]
+    names = tokenizer.convert_tokens_to_ids(["Ġright", "Ġwrong", "<|endoftext|>"])
+    pieces = [
+        piece
+        for page in pages
+        for piece in (page.head, *(p for b in page.branches for p in (b.cue, *(f"{x}\n" for x in b.lines))))
+    ]
     coded = iter(tokenizer(pieces, add_special_tokens=False)["input_ids"])
     encoded = []
     for page in pages:
-        ids = list(next(coded))
-        targets = [IGNORE] * (len(ids) - 1)
-        mark_at = []
-        for number, _ in enumerate(page.lines):
-            line = next(coded)
-            ids += line
-            if page.marks is None:
-                targets += line
-                continue
-            mark = page.marks[number]
-            # The line's own tokens are learned while all is right; then its mark, at its line break.
-            learned = line if mark is True else [IGNORE] * len(line)
-            targets += [learned[0] if number == 0 else IGNORE, *learned[1:]]
-            mark_at.append((len(ids) - 1, mark))
-        targets.append(end if page.marks is None else IGNORE)
-        is_mark = np.zeros(len(ids), bool)
-        for at, mark in mark_at:
-            targets[at] = IGNORE if mark is None else right if mark else wrong
-            is_mark[at] = mark is not None
-        encoded.append(Encoded(np.array(ids), np.array(targets), is_mark))
+        head = next(coded)
+        ids, targets, is_mark = list(head), [IGNORE] * len(head), [False] * len(head)
+        positions, segments = list(range(len(head))), [0] * len(head)
+        for number, branch in enumerate(page.branches, 1):
+            cue = next(coded)
+            lines = [next(coded) for _ in branch.lines]
+            mine = _encode_branch(cue, lines, branch.marks, *names)
+            ids += mine[0]
+            targets += mine[1]
+            is_mark += mine[2]
+            positions += range(len(head), len(head) + len(mine[0]))
+            segments += [number] * len(mine[0])
+        arrays = (np.array(part) for part in (ids, positions, segments, targets, is_mark))
+        encoded.append(Encoded(*arrays))
     return encoded
+
+
+def _encode_branch(
+    cue: list[int],
+    lines: list[list[int]],
+    marks: Sequence[bool | None] | None,
+    right: int,
+    wrong: int,
+    end: int,
+) -> tuple[list[int], list[int], list[bool]]:
+    """Ids, targets and which targets are marks, of one branch."""
+    ids, targets, is_mark = list(cue), [IGNORE] * (len(cue) - 1), [False] * len(cue)
+    for number, line in enumerate(lines):
+        mark = True if marks is None else marks[number]
+        learned = line if mark is True else [IGNORE] * len(line)
+        # The target of the token before a line is the line's first token; on a checking branch that place
+        # is taken by the mark of the line before, except behind the cue.
+        if marks is None or number == 0:
+            targets.append(learned[0])
+        targets += learned[1:]
+        if marks is not None:
+            targets.append({True: right, False: wrong, None: IGNORE}[mark])
+        ids += line
+        is_mark += [False] * (len(line) - 1) + [marks is not None and mark is not None]
+    if marks is None:
+        targets.append(end)
+    return ids, targets, is_mark

@@ -1,8 +1,8 @@
 """Pre-training nano-base: `acemath pretrain-nano`.
 
 Pages are drawn without end, coded, sorted into batches of one padded length each and read once. The
-learning rate warms up, stays, and falls linearly over the last part, so a run that stops early can be
-continued. Matrices of the layers are trained by Muon, all else by AdamW (both are torch's own). The n-th
+learning rate warms up, stays, and falls linearly over the last tokens: until it falls, a run does not
+depend on how long it will be. Matrices of the layers are trained by Muon, all else by AdamW (both are torch's own). The n-th
 chunk of pages depends on the seed and n alone: a resumed run sees what an uninterrupted one sees.
 """
 
@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from acemath.nano.pages import IGNORE, draw_page, encode_pages
+from acemath.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
+from acemath.reward.layout import visible
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +34,19 @@ class PretrainSettings:
     """What makes one nano-base. Sizes count tokens; the widths are lengths that pages are padded to."""
 
     seed: int = 0
-    tokens: int = 60_000_000
+    tokens: int = 66_000_000
     batch_tokens: int = 16_384
-    widths: tuple[int, ...] = (64, 96, 128, 192)
+    widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
+    branches: int = 4  # texts that follow one problem
     chunk_pages: int = 8_192
     checking: float = 0.5
-    math: float = 0.85
-    levels: tuple[int, ...] = (1, 2, 3, 4, 5)  # drawn evenly; name one twice to see it twice as often
+    math: float = 0.9
+    levels: tuple[int, ...] = (1, 1, 2, 2, 3)  # drawn evenly; name one twice to see it twice as often
     mark_weight: float = 1.0
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
-    warmup: float = 0.01  # share of the tokens
-    decay: float = 0.25  # share of the tokens
+    warmup: int = 500_000  # tokens
+    decay: int = 30_000_000  # tokens
     vocab: int = 1024
     tokenizer_pages: int = 20_000
     hidden: int = 256
@@ -57,11 +59,13 @@ class PretrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One padded batch: ids, targets and is_mark, each [pages, width]."""
+    """One padded batch: ids, targets, is_mark and positions, each [pages, width]."""
 
     ids: Tensor
     targets: Tensor
     is_mark: Tensor
+    positions: Tensor
+    mask: Tensor  # [pages, 1, width, width], True where a token sees another
 
     @property
     def tokens(self) -> int:
@@ -74,8 +78,9 @@ def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     rng = random.Random(f"tokenizer:{settings.seed}")
     words = "user assistant system right wrong Please reason step by step, and put check your final answer within \\boxed{}."
     texts = [
-        draw_page(rng, math=settings.math, levels=settings.levels).text
+        text
         for _ in range(settings.tokenizer_pages)
+        for text in draw_page(rng, math=settings.math, levels=settings.levels, branches=1).texts
     ] + [f" {words} right wrong"] * 500
     return train_tokenizer(texts, settings.vocab)
 
@@ -97,42 +102,54 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
         eos_token_id=ends[0],
         pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
     )
-    model = Qwen2ForCausalLM(config)
+    # The plain attention: for pages this short its backward pass costs a third of the fused one's on a CPU.
+    model = Qwen2ForCausalLM._from_config(config, attn_implementation="eager")
     model.generation_config.eos_token_id = ends
     return model
 
 
 def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int) -> Iterator[Batch]:
-    """The batches of one chunk of pages, in a drawn order. Pages beyond the largest width are left out."""
+    """The batches of one chunk of pages, in a drawn order.
+
+    All batches of a width have one shape, so that it is compiled once: pages that fill no whole batch are
+    left out, as are pages beyond the largest width.
+    """
     rng = random.Random(f"pages:{settings.seed}:{chunk}")
     pages = [
-        draw_page(rng, checking=settings.checking, math=settings.math, levels=settings.levels)
+        draw_page(
+            rng,
+            checking=settings.checking,
+            math=settings.math,
+            levels=settings.levels,
+            branches=settings.branches,
+        )
         for _ in range(settings.chunk_pages)
     ]
-    by_width: dict[int, list[Any]] = {width: [] for width in settings.widths}
+    by_width: dict[int, list[Encoded]] = {width: [] for width in settings.widths}
     for page in encode_pages(pages, tokenizer):
         width = next((w for w in settings.widths if len(page.ids) <= w), None)
         if width is not None:
             by_width[width].append(page)
-    plan = [
-        (width, rows[at : at + settings.batch_tokens // width])
-        for width, rows in by_width.items()
-        for at in range(0, len(rows), settings.batch_tokens // width)
-    ]
+    plan = []
+    for width, rows in by_width.items():
+        size = settings.batch_tokens // width
+        plan += [(width, rows[at : at + size]) for at in range(0, len(rows) - size + 1, size)]
     rng.shuffle(plan)
     for width, rows in plan:
         yield collate(rows, width, tokenizer.pad_token_id)
 
 
-def collate(rows: list[Any], width: int, pad: int) -> Batch:
+def collate(rows: list[Encoded], width: int, pad: int) -> Batch:
     """Encoded pages as one batch of a width, padded on the right."""
-    ids = np.full((len(rows), width), pad)
-    targets = np.full((len(rows), width), IGNORE)
-    is_mark = np.zeros((len(rows), width), bool)
+    shape = (len(rows), width)
+    ids, targets = np.full(shape, pad), np.full(shape, IGNORE)
+    is_mark, positions, segments = np.zeros(shape, bool), np.zeros(shape, int), np.full(shape, -1)
     for at, row in enumerate(rows):
-        length = len(row.ids)
-        ids[at, :length], targets[at, :length], is_mark[at, :length] = row.ids, row.targets, row.is_mark
-    return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(is_mark))
+        to = len(row.ids)
+        ids[at, :to], targets[at, :to], is_mark[at, :to] = row.ids, row.targets, row.is_mark
+        positions[at, :to], segments[at, :to] = row.positions, row.segments
+    parts = [torch.from_numpy(part) for part in (ids, targets, is_mark, positions)]
+    return Batch(*parts, visible(torch.from_numpy(segments)))  # type: ignore[call-arg]
 
 
 class Losses:
@@ -141,12 +158,19 @@ class Losses:
     def __init__(self, model: Qwen2ForCausalLM, mark_weight: float, compiled: bool) -> None:
         self.model = model
         self.mark_weight = mark_weight
-        self.body: Callable[..., Any] = torch.compile(model.model) if compiled else model.model
+        self.body: Callable[..., Any] = torch.compile(model.model, dynamic=False) if compiled else model.model
 
     def __call__(self, batch: Batch) -> tuple[Tensor, float, float, float]:
         """Total loss, writing loss, marking loss, share of marks that were right."""
         with torch.autocast(batch.ids.device.type, torch.bfloat16):
-            hidden = self.body(input_ids=batch.ids, use_cache=False).last_hidden_state
+            hidden = self.body(
+                input_ids=batch.ids,
+                position_ids=batch.positions,
+                attention_mask=torch.zeros(batch.mask.shape, dtype=torch.bfloat16).masked_fill_(
+                    ~batch.mask, -1e4
+                ),
+                use_cache=False,
+            ).last_hidden_state
             asked = batch.targets != IGNORE
             logits = self.model.lm_head(
                 hidden[asked]
@@ -171,8 +195,7 @@ def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
 
 def rate(seen: int, settings: PretrainSettings) -> float:
     """The learning rate's factor after `seen` tokens: warm-up, plateau, linear fall."""
-    share = seen / settings.tokens
-    return max(0.0, min(1.0, share / settings.warmup, (1.0 - share) / settings.decay))
+    return max(0.0, min(1.0, seen / settings.warmup, (settings.tokens - seen) / settings.decay))
 
 
 def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
@@ -211,11 +234,11 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
             if seen >= settings.tokens:
                 break
         chunk += 1
+        if window and seen >= settings.tokens:
+            write_curve(out, seen, window, seconds + time.monotonic() - start)
         if seen - saved >= every or seen >= settings.tokens:
             save(out, model, tokenizer, steppers, seen, chunk, seconds + time.monotonic() - start)
             saved = seen
-    if window:
-        write_curve(out, seen, window, seconds + time.monotonic() - start)
     write_card(out, settings)
     return out
 
@@ -283,7 +306,7 @@ def write_card(out: Path, settings: PretrainSettings) -> None:
     )
     text = (
         "---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# nano-base\n\n"
-        "A small Qwen2 that read acemath's worksheets and nothing else: half solving pages, half checking pages, plain text. "
+        "A small Qwen2 that read acemath's worksheets and nothing else: half solving, half checking, plain text. "
         "It carries a ChatML template but has never seen a chat.\n\n"
         f"Made by `acemath pretrain-nano` with seed {settings.seed}, {curve[-1]['tokens']:,} tokens with padding, "
         f"{curve[-1]['seconds']:,} seconds. `curve.jsonl` holds the whole curve:\n\n"

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from acemath.curate.blend import make_blend
-from acemath.curate.crosscheck import cross_check
+from acemath.curate.blend import blend_facts, make_blend
+from acemath.curate.crosscheck import cross_checked
 from acemath.curate.decontaminate import decontaminate
 from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolve, evolve_with
 from acemath.curate.filters import filter_problems, filter_responses
+from acemath.curate.funnel import step_of
 from acemath.engines.base import Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
@@ -103,19 +104,20 @@ def curate(run: Run) -> None:
         seeds = run.rows("problems", Problem, "seeds")
         benchmarks = run.rows("problems", Problem, "benchmarks")
         evolved = run.rows("evolve", Problem)
-        funnel = [("seeds", len(seeds)), ("evolved", len(seeds) + len(evolved))]
-        kept, dropped = filter_problems([*seeds, *evolved], recipe.curate.filters)
-        funnel.append(("filtered", len(kept)))
-        kept, more = dedup(kept)
-        dropped += more
-        funnel.append(("deduplicated", len(kept)))
-        kept, more = decontaminate(kept, benchmarks, recipe.curate.decontaminate)
-        dropped += more
-        funnel.append(("decontaminated", len(kept)))
-        stage.write("prompts", kept, Problem, dropped)
-        facts["funnel"] = funnel
-        facts["drops"] = dict(Counter(f"{d.step}: {d.reason}" for d in dropped))
-        facts["summary"] = " → ".join(f"{count:,} {name}" for name, count in funnel)
+        rows, dropped = [*seeds, *evolved], []
+        steps = [step_of("evolve", [p.source for p in rows], [])]
+        for name, step in (
+            ("filter prompts", lambda rows: filter_problems(rows, recipe.curate.filters)),
+            ("deduplicate", dedup),
+            ("decontaminate", lambda rows: decontaminate(rows, benchmarks, recipe.curate.decontaminate)),
+        ):
+            rows, out = step(rows)
+            steps.append(step_of(name, [p.source for p in rows], out))
+            dropped += out
+        stage.write("prompts", rows, Problem, dropped)
+        facts["funnel"] = [step.record() for step in steps]
+        counts = [(len(seeds), "seeds"), *((s.rows_out, s.name) for s in steps)]
+        facts["summary"] = " → ".join(f"{count:,} ({name})" for count, name in counts)
 
 
 def _responses(
@@ -164,8 +166,7 @@ def synthesize(run: Run) -> None:
                 rows, run.recipe.curate.filters, lambda r: subjects[r.problem_id] == "math"
             )
             stage.write("responses", kept, Response, dropped)
-            facts["drops"] = dict(Counter(f"{d.step}: {d.reason}" for d in dropped))
-            facts["funnel"] = [("answered", len(rows)), ("well-formed", len(kept))]
+            facts["funnel"] = [step_of("filter responses", [r.model for r in kept], dropped).record()]
             facts["summary"] = f"{len(kept):,} of {len(rows):,} responses kept"
     good = {r.problem_id for r in run.rows("filter-responses", Response)}
     math = [p for p in prompts if _group(p) == "math" and p.id in good]
@@ -183,10 +184,10 @@ def _cross_check(run: Run) -> None:
         for r in run.rows("teacher-check", Response):
             check.setdefault(r.problem_id, []).append(r)
         main = [r for r in run.rows("filter-responses", Response) if r.problem_id in check]
-        verdicts = cross_check(main, check)
-        stage.write("checked", [r for r in main if verdicts[r.problem_id]], Response)
-        facts["funnel"] = [("math responses", len(main)), ("cross-checked", sum(verdicts.values()))]
-        facts["summary"] = f"{sum(verdicts.values()):,} of {len(main):,} math responses cross-checked"
+        kept, dropped = cross_checked(main, check)
+        stage.write("checked", kept, Response, dropped)
+        facts["funnel"] = [step_of("cross-check", [r.model for r in kept], dropped).record()]
+        facts["summary"] = f"{len(kept):,} of {len(main):,} math responses cross-checked"
 
 
 def blends(run: Run) -> None:
@@ -207,9 +208,6 @@ def blends(run: Run) -> None:
                 part.blend, part.counts, rows, responses, checked, recipe.sft.chat, recipe.seed
             )
             stage.write(name, chats, Chat)
-            counts[name] = {
-                "conversations": len(chats),
-                "pools": dict(Counter(str(c.meta["pool"]) for c in chats)),
-            }
+            counts[name] = blend_facts(chats)
         facts["counts"] = counts
         facts["summary"] = ", ".join(f"{n}: {c['conversations']:,}" for n, c in counts.items())

@@ -15,7 +15,7 @@ from acemath.grade import classes
 from acemath.pipeline.context import Run
 from acemath.records import Problem, Response, content_key
 from acemath.report.data import Item, ReportData
-from acemath.store import MANIFEST, Dropped, by_id, read_json, write_bytes
+from acemath.store import MANIFEST, by_id, read_json, write_bytes
 
 PAGE = "report.html"
 VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
@@ -45,7 +45,6 @@ def collect(run: Run) -> ReportData:
     rows = run.rows(f"scores-{bench.headline}", Response)
     problems = by_id(run.rows("problems", Problem, "benchmarks"))
     curve = run.manifest("reward")["curve"]
-    drops, dropped = _drops(run)
     names = ", ".join(dict.fromkeys(p.subject for p in problems.values()))
     return ReportData(
         name=recipe.name,
@@ -55,8 +54,6 @@ def collect(run: Run) -> ReportData:
         benchmarks=len({p.subject for p in problems.values()}),
         tables=tables,
         funnel=_funnel(run),
-        drops=drops,
-        dropped=dropped,
         blends=_blends(run),
         sft_curves={
             name: _points(run.manifest(f"sft-{name}")["curve"], "loss") for name in recipe.sft.stages
@@ -76,23 +73,9 @@ def _points(curve: Sequence[dict[str, float]], name: str) -> list[tuple[float, f
     return [(row["step"], row[name]) for row in curve if name in row]
 
 
-def _funnel(run: Run) -> list[tuple[str, int]]:
+def _funnel(run: Run) -> list[dict[str, Any]]:
     stages = ("curate", "filter-responses", "cross-check")
-    return [(name, count) for stage in stages for name, count in run.manifest(stage)["funnel"]]
-
-
-def _drops(run: Run) -> tuple[dict[str, int], list[Dropped]]:
-    """How many rows each reason took, and up to three examples of each."""
-    counts: dict[str, int] = {}
-    examples: list[Dropped] = []
-    seen: Counter[str] = Counter()
-    for stage in ("curate", "filter-responses"):
-        counts |= run.manifest(stage)["drops"]
-        for row in run.peek(stage).dropped():
-            seen[row.reason] += 1
-            if seen[row.reason] <= 3:
-                examples.append(row)
-    return counts, examples
+    return [step for stage in stages for step in run.manifest(stage)["funnel"]]
 
 
 def _blends(run: Run) -> list[list[str]]:

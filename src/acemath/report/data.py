@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from acemath.records import Response
-from acemath.store import Dropped
 
 Points = Sequence[tuple[float, float]]
 
@@ -33,9 +32,7 @@ class ReportData:
     k: int
     benchmarks: int
     tables: Mapping[str, Any]
-    funnel: Sequence[tuple[str, int]]
-    drops: Mapping[str, int]
-    dropped: Sequence[Dropped]
+    funnel: Sequence[Mapping[str, Any]]  # records of `curate.funnel.Step`
     blends: Sequence[Sequence[str]]
     sft_curves: Mapping[str, Points]
     reward_loss: Points

@@ -95,15 +95,29 @@ def _bench(data: ReportData) -> str:
 
 
 def _funnel(data: ReportData) -> str:
-    rows = [[name, f"{count:,}"] for name, count in data.funnel]
-    drops = [[name, f"{count:,}"] for name, count in data.drops.items()]
+    rows = [
+        [
+            step["name"],
+            f"{step['rows_in']:,}",
+            f"{step['rows_out']:,}",
+            ", ".join(f"{source} {count:,}" for source, count in step["by_source"].items()),
+        ]
+        for step in data.funnel
+    ]
+    drops = [
+        [step["name"], reason, f"{count:,}"]
+        for step in data.funnel
+        for reason, count in step["drops"].items()
+    ]
     examples = "".join(
-        f"<li><b>{escape(d.reason)}</b> ({escape(d.step)}): {escape(d.text[:240])} <span class=tag>{escape(d.detail[:160])}</span></li>"
-        for d in data.dropped
+        f"<li><b>{escape(reason)}</b> ({escape(step['name'])}): {escape(row['text'][:240])} <span class=tag>{escape(row['detail'][:160])}</span></li>"
+        for step in data.funnel
+        for reason, shown in step["examples"].items()
+        for row in shown
     )
     return (
-        '<h2 id="data">The data</h2><p>From seeds to training sets: what is left after each step, what was dropped, and why.</p>'
-        f'<div class="grid-2"><div>{table(["step", "rows"], rows)}</div><div>{table(["dropped", "rows"], drops)}</div></div>'
+        '<h2 id="data">The data</h2><p>From seeds to training sets: what is left after each step, what was dropped, and why. Cross-checked responses are those that the check teacher agrees with; the others stay in the unchecked pools.</p>'
+        f'<div class="grid-2"><div>{table(["step", "rows in", "rows out", "by source"], rows)}</div><div>{table(["step", "dropped", "rows"], drops)}</div></div>'
         f"<h3>Training sets</h3>{table(['stage', 'conversations', 'by pool'], data.blends)}"
         f"<details><summary>Examples of dropped rows</summary><div><ul>{examples}</ul></div></details>"
     )

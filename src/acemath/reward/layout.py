@@ -88,11 +88,11 @@ def _without_middle(ids: list[int], room: int) -> list[int]:
 
 
 def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
-    """Rows as one batch. Padding sees itself alone, so that no row of the mask is empty."""
+    """Rows as one batch."""
     width = padded(max(row.length for row in rows))
     ids = torch.full((len(rows), width), pad)
     positions = torch.zeros(len(rows), width, dtype=torch.long)
-    segment = torch.full((len(rows), width), -1)  # 0: the prompt, i: response i, -1: padding
+    segment = torch.full((len(rows), width), -1)
     ends = []
     for b, row in enumerate(rows):
         at = len(row.prompt)
@@ -106,10 +106,20 @@ def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
             segment[b, at:stop] = number
             ends.append((b, stop - 1))
             at = stop
+    return SharedBatch(ids, positions, visible(segment), torch.tensor(ends))
+
+
+def visible(segment: Tensor) -> Tensor:
+    """What each token sees, [B, 1, T, T], from segments [B, T]: 0 the prompt, i response i, -1 padding.
+
+    A token sees the prompt and its own segment up to itself. Padding sees itself alone, so that no row of
+    the mask is empty.
+    """
+    width = segment.shape[1]
     same = segment[:, :, None] == segment[:, None, :]  # [B, T, T]
-    visible = (same | (segment[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool).tril()
-    visible &= (segment[:, :, None] >= 0) | torch.eye(width, dtype=torch.bool)
-    return SharedBatch(ids, positions, visible[:, None], torch.tensor(ends))
+    seen = (same | (segment[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool).tril()
+    seen &= (segment[:, :, None] >= 0) | torch.eye(width, dtype=torch.bool)
+    return seen[:, None]
 
 
 def split_rows(row: Row, width: int) -> list[Row]:

@@ -2,8 +2,8 @@
 
 A family is a function `(rng, level) -> Question` that draws its numbers and returns the text, the exact
 answer and a `work(pen)` that writes the solution line by line. All arithmetic that a line claims goes
-through the pen, which can slip once: write a wrong result, copy a wrong number from the question, leave a
-step out, or settle on a wrong guess and then "verify" it. What follows a slip uses the slipped value, as a
+through the pen, which can slip: write a wrong result, copy a wrong number from the question, leave a step
+out, or settle on a wrong guess and then "verify" it. What follows a slip uses the slipped value, as a
 careless student's work does, so that only checking finds it. `marks` say, for each line, whether the work
 is right so far.
 """
@@ -11,7 +11,7 @@ is right so far.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -52,7 +52,7 @@ class Work:
     lines: tuple[str, ...]
     marks: tuple[bool | None, ...]
     answer: str
-    slip: SlipKind | None = None
+    slip: SlipKind | None = None  # the first
 
     @property
     def text(self) -> str:
@@ -86,16 +86,16 @@ def exact_div(a: Number, b: Number) -> int:
 
 
 class Pen:
-    """Writes the lines of one solution, and slips once where it is told to.
+    """Writes the lines of one solution, and slips where it is told to.
 
-    `slip_at` counts the chances to slip in the order in which the work meets them; None writes the right
+    `slips` number the chances to slip in the order in which the work meets them; none writes the right
     solution. `style` is "short" (equations alone) or "full" (with words); `say` picks between the two.
     """
 
-    def __init__(self, rng: random.Random, style: str = "short", slip_at: int | None = None) -> None:
+    def __init__(self, rng: random.Random, style: str = "short", slips: Collection[int] = ()) -> None:
         self.rng = rng
         self.style = style
-        self.slip_at = slip_at
+        self.slips = slips
         self.lines: list[str] = []
         self.marks: list[bool | None] = []
         self.boxed = ""
@@ -105,10 +105,10 @@ class Pen:
         self._bad_guess = False  # a wrong guess is on the page, not tested yet
 
     def _slips(self, kind: SlipKind) -> bool:
-        here = self.slip_at == len(self.chances)
+        here = len(self.chances) in self.slips
         self.chances.append(kind)
         if here:
-            self.slip = kind
+            self.slip = self.slip or kind
         return here
 
     def say(self, full: str, short: str = "") -> str:
@@ -132,6 +132,16 @@ class Pen:
         self._wrong = True
         others = [v for v in among if v != value]
         return self.rng.choice(others) if others and self.rng.random() < 0.5 else misread(value, self.rng)
+
+    def mental(self, value: int) -> int:
+        """A number worked out in the head, without a line of its own; a slip is off by a little.
+
+        Call it where the next line shows the number: that line then is the first wrong one.
+        """
+        if not self._slips("copy"):
+            return value
+        self._wrong = True
+        return int(slipped(value, self.rng))
 
     def calc(
         self, expression: str, value: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()
@@ -254,7 +264,10 @@ def work_right(question: Question, style: str, rng: random.Random) -> Work:
 
 
 def work_wrong(question: Question, style: str, rng: random.Random, tries: int = 8) -> Work | None:
-    """A solution with one slip that changes the answer, or None where none was found in `tries`."""
+    """A solution with a slip that changes the answer, or None where none was found in `tries`.
+
+    Every fourth has a second slip further on: a weak solver's work holds more than one.
+    """
     scout = Pen(random.Random(0), style)
     question.work(scout)
     by_kind: dict[SlipKind, list[int]] = {}
@@ -265,7 +278,11 @@ def work_wrong(question: Question, style: str, rng: random.Random, tries: int = 
     for _ in range(tries):
         # A guess is the likeliest thing to go wrong, so kinds are drawn first and places second.
         kind = "guess" if "guess" in by_kind and rng.random() < 0.6 else rng.choice(sorted(by_kind))
-        pen = Pen(rng, style, slip_at=rng.choice(by_kind[kind]))
+        first = rng.choice(by_kind[kind])
+        slips = {first}
+        if rng.random() < 0.25:
+            slips.add(rng.randint(first, len(scout.chances)))
+        pen = Pen(rng, style, slips)
         try:
             question.work(pen)
         except (CannotCarry, ZeroDivisionError):

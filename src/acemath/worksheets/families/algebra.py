@@ -115,9 +115,10 @@ def two_unknowns(rng: random.Random, level: int) -> Question:
 
     def work(pen: Pen) -> None:
         (n,) = pen.guess(x, _near(x, 4, s))
-        pen.line(pen.say(f"Try x={n} and y={s - n}.", f"Try {n} and {s - n}."))
+        m = pen.mental(s - n)
+        pen.line(pen.say(f"Try x={n} and y={m}.", f"Try {n} and {m}."))
         first = int(pen.calc(f"{a}*{n}", a * n))
-        second = int(pen.calc(f"{b}*{s - n}", b * (s - n))) if b > 1 else s - n
+        second = int(pen.calc(f"{b}*{m}", b * m)) if b > 1 else m
         pen.verify(f"{first}+{second}", first + second, t)
         pen.answer(n)
 

@@ -74,7 +74,7 @@ def greatest_common(rng: random.Random, level: int) -> Question:
         for _ in range(12):
             rest = x % y
             if rest == 0:
-                pen.line(f"{x}/{y}={x // y}" if not pen.say("1") else f"{y} divides {x}: {x}/{y}={x // y}")
+                pen.line(f"{pen.say(f'{y} divides {x}: ')}{x}/{y}={x // y}")
                 pen.answer(y)
                 return
             rest = int(pen.calc(f"{x}-{x // y}*{y}", rest))

@@ -102,9 +102,10 @@ def heads_and_legs(rng: random.Random, level: int) -> Question:
 
     def work(pen: Pen) -> None:
         (n,) = pen.guess(y, [y + d for d in (-4, -3, -2, -1, 1, 2, 3, 4) if 0 < y + d < heads])
-        pen.line(pen.say(f"Try {n} {many} and {heads - n} {few}.", f"Try {n} and {heads - n}."))
+        rest = pen.mental(heads - n)
+        pen.line(pen.say(f"Try {n} {many} and {rest} {few}.", f"Try {n} and {rest}."))
         four = int(pen.calc(f"4*{n}", 4 * n))
-        two = int(pen.calc(f"2*{heads - n}", 2 * (heads - n)))
+        two = int(pen.calc(f"2*{rest}", 2 * rest))
         pen.verify(f"{four}+{two}", four + two, legs)
         pen.answer(n)
 
@@ -128,9 +129,10 @@ def two_coins(rng: random.Random, level: int) -> Question:
 
     def work(pen: Pen) -> None:
         (n,) = pen.guess(y, [y + d for d in (-4, -3, -2, -1, 1, 2, 3, 4) if 0 <= y + d <= count])
-        pen.line(pen.say(f"Try {n} of {b} and {count - n} of {a}.", f"Try {n} and {count - n}."))
+        rest = pen.mental(count - n)
+        pen.line(pen.say(f"Try {n} of {b} and {rest} of {a}.", f"Try {n} and {rest}."))
         high = int(pen.calc(f"{b}*{n}", b * n))
-        low = int(pen.calc(f"{a}*{count - n}", a * (count - n)))
+        low = int(pen.calc(f"{a}*{rest}", a * rest))
         pen.verify(f"{high}+{low}", high + low, total)
         pen.answer(n)
 

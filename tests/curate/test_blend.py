@@ -1,0 +1,61 @@
+"""Blends: caps, shares, one prompt once, the order of rows, and what a blend is made of."""
+
+from __future__ import annotations
+
+import pytest
+
+from acemath.curate.blend import blend_facts, make_blend
+from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
+from acemath.records import Chat, Problem, Response
+from acemath.store import by_id
+
+PROBLEMS = [
+    Problem(f"{subject}{i}", f"{subject} {i}", source=f"set-{i % 2}", license="MIT", subject=subject)
+    for subject in ("code", "algebra")
+    for i in range(20)
+]
+RESPONSES = [Response(p.id, n, f"So \\boxed{{{n}}}.", "t") for p in PROBLEMS for n in range(2)]
+
+
+def blend(responses: list[Response] = RESPONSES, seed: int = 0, **caps: dict[str, float]) -> list[Chat]:
+    """The blend of code and math with some caps."""
+    counts = {pool: int(count) for pool, count in caps.get("counts", {}).items()}
+    chat = ChatFormat(instruction="Box it.")
+    return make_blend(
+        ["code", "math"], counts, by_id(PROBLEMS), responses, {}, chat, seed, caps.get("shares")
+    )
+
+
+def test_rows_are_conversations_and_do_not_depend_on_the_order_of_the_input() -> None:
+    """Messages as TRL takes them; the same blend from shuffled rows, another order from another seed."""
+    chats = blend()
+    assert len(chats) == 40 and chats == blend(RESPONSES[::-1])
+    assert chats[0].messages[0] == {
+        "role": "user",
+        "content": f"{by_id(PROBLEMS)[chats[0].problem_id].prompt}\nBox it.",
+    }
+    assert [m["role"] for m in chats[0].messages] == ["user", "assistant"]
+    other = blend(seed=1)
+    assert chats != other and sorted(c.problem_id for c in chats) == sorted(c.problem_id for c in other)
+
+
+def test_a_prompt_is_taken_once_though_two_rows_have_it() -> None:
+    """Dedup is by prompt, as in the paper, not by id."""
+    twins = by_id(
+        [Problem("a", "What is 1+1?", subject="algebra"), Problem("b", "WHAT is 1+1? ", subject="x")]
+    )
+    rows = [Response("a", 0, "2", "t"), Response("b", 0, "2", "t")]
+    assert len(make_blend(["math"], {}, twins, rows, {}, ChatFormat(), 0)) == 1
+
+
+def test_shares_and_counts_cap_a_pool() -> None:
+    """A share of a pool, a number of it; a cap that touches nothing is a mistake."""
+    single = [r for r in RESPONSES if r.sample == 0]
+    facts = blend_facts(blend(single, shares={"code": 0.25}, counts={"math": 3}))
+    assert facts["pools"] == {"code": 5, "math": 3} and facts["conversations"] == 8
+    assert sum(facts["sources"].values()) == 8 and facts["licences"] == {"MIT": 8}
+    with pytest.raises(UserError, match="does not name"):
+        blend(counts={"general": 3})
+    with pytest.raises(UserError, match="above 0"):
+        blend(shares={"code": 1.5})

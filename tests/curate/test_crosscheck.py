@@ -1,0 +1,40 @@
+"""The cross-check's reasons."""
+
+from __future__ import annotations
+
+from acemath.curate.crosscheck import cross_checked
+from acemath.records import Response
+
+
+def said(problem: str, *answers: str) -> list[Response]:
+    """Responses with these answers in their boxes; an empty one has no answer at all."""
+    return [
+        Response(problem, i, f"So \\boxed{{{a}}}." if a else "So \\boxed{}.", "check")
+        for i, a in enumerate(answers)
+    ]
+
+
+def test_every_response_that_fails_has_its_reason() -> None:
+    """Agreement by the grader's equality, not by text; fewer answers than asked for are no agreement."""
+    main = [Response(str(i), 0, "So \\boxed{\\frac{1}{2}}.", "main") for i in range(6)]
+    main.append(Response("6", 0, "So \\boxed{}.", "main"))
+    check = {
+        "0": said("0", "0.5", "1/2"),
+        "1": said("1", "0.5", "0.7"),
+        "2": said("2", "0.7", "7/10"),
+        "3": said("3", "0.5"),
+        "4": said("4", "0.5", ""),
+        "6": said("6", "0.5", "0.5"),
+    }
+    kept, dropped = cross_checked(main, check)
+    assert [row.problem_id for row in kept] == ["0"]
+    assert {row.id: row.reason for row in dropped} == {
+        "1": "check-split",
+        "2": "disagrees",
+        "3": "unchecked",
+        "4": "no-answer",
+        "5": "unchecked",
+        "6": "no-answer",
+    }
+    assert dropped[0].detail == r"'\\frac{1}{2}' against '0.5', '0.7'" and dropped[0].step == "cross-check"
+    assert [r.problem_id for r in cross_checked(main, check, need=1)[0]] == ["0", "3"]
