@@ -42,12 +42,15 @@ def expression(tokens: list[Token]) -> Node | None:
         tree = parse_tokens(tokens)
     except Unreadable:
         return None
-    unit = spaced_unit(tokens) if tree.kind in ("mul", "pow") else None
+    unit = spaced_unit(tokens) if tree.kind in ("mul", "pow", "div") else None
     return unit or tree
 
 
 def spaced_unit(tokens: list[Token]) -> Node | None:
     """`66.6 m` and `15 m^2` without any mark that m is a unit: only behind a space and a plain number."""
+    rate = _spaced_rate(tokens)
+    if rate is not None:
+        return rate
     power = 1
     if len(tokens) > 5 and tokens[-1].text == "}":
         power = 5
@@ -63,6 +66,17 @@ def spaced_unit(tokens: list[Token]) -> Node | None:
     value = expression(tokens[:at])
     text = "".join(t.text for t in tokens[at:] if t.text not in "{}")
     return None if value is None or parse_unit(text) is None else Node("quantity", (value,), text)
+
+
+def _spaced_rate(tokens: list[Token]) -> Node | None:
+    """`9 m/s^2`: a plain number, a space, and letters with a stroke that together name a unit."""
+    if len(tokens) < 4 or tokens[0].kind != "num" or not tokens[1].spaced or tokens[1].kind == "op":
+        return None
+    text = "".join(t.text for t in tokens[1:] if t.text not in "{}")
+    if "/" not in text or parse_unit(text) is None:
+        return None
+    value = expression(tokens[:1])
+    return None if value is None else Node("quantity", (value,), text)
 
 
 def amount(tokens: list[Token]) -> Node | None:
@@ -155,12 +169,12 @@ def _joined_amounts(tokens: list[Token]) -> Node | None:
     """`5 feet 3 inches`, `2 hours 30 minutes`: several amounts of one kind make one."""
     parts: list[list[Token]] = []
     for token in tokens:
-        if token.kind == "num" and (not parts or parts[-1][-1].kind == "word"):
+        if token.kind == "num" and (not parts or parts[-1][-1].kind in ("word", "text")):
             parts.append([])
         if not parts:
             return None
         parts[-1].append(token)
-    if len(parts) < 2 or any(len(p) < 2 or any(t.kind != "word" for t in p[1:]) for p in parts):
+    if len(parts) < 2 or any(len(p) < 2 or any(t.kind not in ("word", "text") for t in p[1:]) for p in parts):
         return None
     return compound(
         [Node("quantity", (expression(p[:1]) or number(0),), " ".join(t.text for t in p[1:])) for p in parts]

@@ -27,6 +27,9 @@ _ALONE = re.compile(
 )
 
 
+_SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
+
+
 class Choice(NamedTuple):
     """A letter, and the text that stands beside it ("" where there is none)."""
 
@@ -47,6 +50,15 @@ def as_choice(answer: str) -> Choice | None:
         return Choice(match.group(1) or match.group(2), match.group(3).strip())
     match = _NAMED.match(plain)
     return Choice(match.group(1), match.group(2).strip()) if match else None
+
+
+def same_letter(one: str, other: str) -> bool:
+    """Whether a small letter in brackets, `(b)`, is the choice that the other side names."""
+    for small, large in ((one, other), (other, one)):
+        match, choice = _SMALL.match(small), as_choice(large)
+        if match and choice is not None:
+            return match[1].upper() == choice.letter
+    return False
 
 
 def extract_choice(text: str, policy: Policy) -> Extraction | None:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from acemath.grade.families import congruence, same_congruence
+from acemath.grade.evaluate import exact
+from acemath.grade.families import congruence, progression, same_congruence
 from acemath.grade.lists import all_same, collections, matched
 from acemath.grade.matrices import folded, vector
 from acemath.grade.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
@@ -31,6 +32,7 @@ from acemath.grade.relations import (
 )  # fmt: skip
 from acemath.grade.units import Unit, parse_unit
 from acemath.grade.values import same_expression
+from acemath.grade.wording import essence, quadrant_sign, same_wording
 
 Result = bool | None
 
@@ -83,14 +85,17 @@ def _texts(a: Node, b: Node, policy: Policy) -> object:
     if "text" not in (a.kind, b.kind):
         return SKIP
     if a.kind == b.kind == "text":
-        return _plain(a.value) == _plain(b.value) != ""
+        return _plain(a.value) == _plain(b.value) != "" or same_wording(a.value, b.value)
     words, other = (a, b) if a.kind == "text" else (b, a)
+    if other.kind == "list" and all(part.kind == "text" for part in other.args):
+        return same_wording(words.value, ", ".join(part.value for part in other.args))
     if other.kind == "quantity":
         return same(words, other.args[0], policy)
     if is_equation(other):
         return same(words, other.args[-1], policy)
     if other.kind == "sym" or other.kind == "const":
-        return str(other.value).lower() == _plain(words.value) and len(str(other.value)) > 1
+        name = str(other.value).lower()
+        return name == _plain(words.value) and len(name) > 1 or quadrant_sign(name) == essence(words.value)
     return False
 
 
@@ -116,6 +121,9 @@ def _quantities(a: Node, b: Node, policy: Policy) -> object:
     amount, bare = (a, b) if a.kind == "quantity" else (b, a)
     if policy.units == "required" and parse_unit(amount.value) is not None:
         return False
+    if _plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
+        moment = _moment(amount)
+        return moment is not None and moment == _moment(bare) or same(amount.args[0], bare, policy)
     if bare.kind == "deg" and (parse_unit(amount.value) or Unit((), Fraction(1))).dims == (("deg", 1),):
         bare = bare.args[0]
     return same(amount.args[0], bare, policy)
@@ -134,6 +142,20 @@ def _two_amounts(a: Node, b: Node, policy: Policy) -> Result:
     left = Node("mul", (number(one.size), a.args[0])) if one.size != 1 else a.args[0]
     right = Node("mul", (number(other.size), b.args[0])) if other.size != 1 else b.args[0]
     return same(left, right, policy)
+
+
+def _moment(node: Node) -> tuple[int, int] | None:
+    """A time of day as hour and minute, from `5:30 PM`, `5 PM` or `17:30`."""
+    half = _plain(node.value) if node.kind == "quantity" else ""
+    time = node.args[0] if node.kind == "quantity" else node
+    parts = [exact(part) for part in (time.args if time.kind == "ratio" else (time,))]
+    whole = [int(part) for part in parts if part is not None and part.denominator == 1]
+    if len(whole) != len(parts) or not 1 <= len(whole) <= 2:
+        return None
+    hour, minute = (*whole, 0)[:2]
+    if half and hour <= 12:
+        hour = hour % 12 + (12 if half == "pm" else 0)
+    return (hour, minute) if hour < 24 and minute < 60 else None
 
 
 def _marked(a: Node, b: Node, policy: Policy) -> object:
@@ -167,6 +189,10 @@ def _based(a: Node, b: Node, policy: Policy) -> object:
 
 def _congruences(a: Node, b: Node, policy: Policy) -> object:
     one, other = congruence(a), congruence(b)
+    if one is not None and other is None:
+        other = progression(b, one[1])
+    elif other is not None and one is None:
+        one = progression(a, other[1])
     return SKIP if one is None or other is None else same_congruence(one, other)
 
 

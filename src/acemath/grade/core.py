@@ -8,12 +8,12 @@ from fractions import Fraction
 
 from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
-from acemath.grade.choices import as_choice, extract_choice
+from acemath.grade.choices import as_choice, extract_choice, same_letter
 from acemath.grade.compare import same
 from acemath.grade.contrasts import contradict
 from acemath.grade.extract import Extraction, _last_value, extract
 from acemath.grade.guards import TooHard, check_text
-from acemath.grade.nodes import kinds, symbols
+from acemath.grade.nodes import Node, kinds, substitute, symbols
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.reader import read
 from acemath.grade.text import clean_latex
@@ -171,6 +171,8 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
     chosen = _choices(answer, reference)
     if chosen is not None:
         return chosen
+    if same_letter(left, right):
+        return "correct", "same choice", "choice"
     if left.replace(" ", "") == right.replace(" ", ""):
         return "correct", "same text after normalisation", "exact"
     for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
@@ -241,7 +243,22 @@ def _trees(left: str, right: str, policy: Policy) -> bool | None:
             split = read(text, False)
             if split != own and same(split, other, policy) is True:
                 return True
-    return result
+    return result or _with_constants_renamed(a, b, policy) or result
+
+
+# Names that are usual for a constant of integration.
+_CONSTANTS = frozenset(("C", "c", "C_1", "c_1", "K", "k", "A"))
+
+
+def _with_constants_renamed(a: Node, b: Node, policy: Policy) -> bool | None:
+    """Whether two solutions differ in the name of their free constant alone: `Ce^x`, `Ae^x`."""
+    mine, yours = symbols(a) - symbols(b), symbols(b) - symbols(a)
+    if len(mine) != 1 or len(yours) != 1 or not (mine | yours) <= _CONSTANTS or not symbols(a) & symbols(b):
+        return None
+    if not {"C", "c", "C_1", "c_1"} & (mine | yours):
+        return None
+    (old,), (new,) = yours, mine
+    return same(a, substitute(b, {old: Node("sym", (), new)}), policy) is True or None
 
 
 def _symbolic(left: str, right: str, policy: Policy) -> Decision:

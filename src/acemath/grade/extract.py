@@ -43,7 +43,7 @@ _FINAL = re.compile(
     r"final\s+answer\s*(?:\*\*)?\s*(?:is|:|=)?\s*(?:\*\*)?:?\s*(?:the\s+final\s+answer\s+is:?\s*)?", re.I
 )
 _ANSWER_IS = re.compile(
-    r"(?:(?:final|correct|right)\s+)?(?<![A-Za-z])(?:answers?|answer choice|result|solution|r[ée]ponse|respuesta|antwort)"
+    r"(?:(?:final|correct|right)\s+)?(?<![A-Za-z])(?:answers?|answer choice|results?|solutions?|r[ée]ponse|respuesta|antwort)"
     r"(?:\s+(?:for\s+sure|to\s+(?:the|this)\s+(?:problem|question|equation)|choice|here|set|therefore))?"
     r"\s*(?:\*\*)?\s*(?:(?:is|are|was|est|es|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*(?:\*\*)?"
     r"\s*:?|:|=(?!=))\s*(?:\*\*)?\s*",
@@ -66,7 +66,25 @@ _SENTENCE = re.compile(
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
     r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
-    r"(?:\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ)?"
+    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ)?"
+)
+# What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
+_AFTERTHOUGHT = re.compile(
+    r"\s*,?\s+(?:because|since|attained|achieved|reached|obtained|occurring|where|when|rather\s+than|instead\s+of|not)\b"
+    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b",
+    re.IGNORECASE,
+)
+_STATES = re.compile(r"(?:\b(?:is|are|was|were|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|is|are|was|means?)\b", re.IGNORECASE
+)
+_BETWEEN = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or)\s*", re.IGNORECASE)
+_PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
+_NAMED_VALUE = re.compile(r"^\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=")
+_DURATION = re.compile(
+    r"[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
+    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b",
+    re.IGNORECASE,
 )
 _LATEX_VALUE = re.compile(r"-?\\(?:frac|dfrac|tfrac|sqrt)\b")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
@@ -184,12 +202,15 @@ def _first_sentence(text: str) -> str:
 
 def _stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
-    sentence = _FILLER.sub("", sentence.strip().strip("*\"' "))
+    bare = _FILLER.sub("", sentence.strip().strip("*\"' "))
+    sentence = _without_afterthought(f"is {bare}")[3:]
     if not sentence:
         return None
     formulas = _formulas(sentence)
     if formulas:
         outside = _FORMULA.sub(" ", sentence)
+        if len(formulas) == 1 and not outside.strip(" .,;:"):
+            return formulas[0]
         if len(_WORD.findall(outside)) <= 2 and not _NUMBER.search(outside):
             return sentence
         value = _last_value(sentence)
@@ -282,7 +303,32 @@ def _last_math(tail: str) -> Extraction:
     return Extraction(symbolic, "last-formula") if symbolic is not None else NOTHING
 
 
+def _without_afterthought(sentence: str) -> str:
+    """A sentence up to a remark behind the value that it states."""
+    for match in _AFTERTHOUGHT.finditer(sentence):
+        head, rest = sentence[: match.start()], sentence[match.end() :]
+        stated = _STATES.search(head)
+        if stated and re.search(r"\d|\$|\\\(", stated.group()) and not _CONCLUDES.search(rest):
+            return head
+    return sentence
+
+
+def _joined(sentence: str, spans: list[re.Match[str]]) -> str | None:
+    """Several formulas that are one answer: `the roots are $2$ and $3$`, `$x = 1$ or $x = 2$`."""
+    first = len(spans) - 1
+    while first > 0 and _BETWEEN.fullmatch(sentence[spans[first - 1].end() : spans[first].start()]):
+        first -= 1
+    if first == len(spans) - 1:
+        return None
+    contents = [next(g for g in span.groups() if g) for span in spans[first:]]
+    names = {name[1] if (name := _NAMED_VALUE.match(content)) else "" for content in contents}
+    if len(names) == 1 and ("" not in names or _PLURAL.search(sentence[: spans[first].start()])):
+        return sentence[spans[first].start() : spans[-1].end()]
+    return None
+
+
 def _last_value(sentence: str) -> Extraction | None:
+    sentence = _without_afterthought(sentence)
     spans = [m for m in _FORMULA.finditer(sentence) if _VALUED.search(m.group())]
     outside = _FORMULA.sub(lambda m: " " * len(m.group()), sentence)
     numbers = list(_NUMBER.finditer(outside))
@@ -296,8 +342,11 @@ def _last_value(sentence: str) -> Extraction | None:
     if spans:
         if numbers and numbers[-1].start() > spans[-1].end() and not re.search(r"[=<>]", spans[-1].group()):
             return Extraction(numbers[-1].group().strip(), "last-number")
-        content = next(g for g in spans[-1].groups() if g)
+        content = _joined(sentence, spans) or next(g for g in spans[-1].groups() if g)
         return Extraction(content.strip(), "last-formula")
+    durations = list(_DURATION.finditer(sentence))
+    if durations and durations[-1].end() >= numbers[-1].end():
+        return Extraction(durations[-1].group(), "last-number")
     if numbers:
         return Extraction(numbers[-1].group().strip(), "last-number")
     return None

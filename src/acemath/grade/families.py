@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acemath.grade.evaluate import Undefined, approximate, exact
-from acemath.grade.nodes import Node, symbols
+from acemath.grade.nodes import STRUCTURES, Node, number, substitute, symbols
 
 _PARAMETERS = frozenset(["k", "n", "m", "l", "j", "t", "z", "N", "K"])
 _INNER, _OUTER = 5, 60
@@ -62,6 +62,24 @@ def congruence(node: Node) -> tuple[int, int, str] | None:
     ):
         return None
     return int(residue) % int(modulus), int(modulus), name
+
+
+def progression(node: Node, modulus: int) -> tuple[int, int, str] | None:
+    """`12k + 7` or `x = 12k + 7` as a congruence of the modulus 12; None for anything else."""
+    name = ""
+    if node.kind == "rel" and node.value == ("=",) and node.args[0].kind == "sym":
+        name, node = node.args[0].value, node.args[1]
+    letters = symbols(node)
+    if len(letters) != 1 or not letters <= _PARAMETERS or node.kind in STRUCTURES:
+        return None
+    (letter,) = letters
+    at = [exact(substitute(node, {letter: number(k)})) for k in (0, 1, 2, 5)]
+    if any(value is None or value.denominator != 1 for value in at):
+        return None
+    zero, one, two, five = (int(value) for value in at if value is not None)
+    if abs(one - zero) != modulus or two - one != one - zero or five - zero != 5 * (one - zero):
+        return None
+    return zero % modulus, modulus, name
 
 
 def same_congruence(a: tuple[int, int, str], b: tuple[int, int, str]) -> bool:

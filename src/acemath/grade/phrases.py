@@ -18,6 +18,11 @@ _MEANING = {
     "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
     "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
 }  # fmt: skip
+_PARTS = {
+    "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
+    "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8,
+    "ninth": 9, "ninths": 9, "tenth": 10, "tenths": 10,
+}  # fmt: skip
 _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?.{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
@@ -45,7 +50,10 @@ def meaning(words: str) -> Node | None:
 
 
 def ratio(tokens: list[Token]) -> Node | None:
-    """`3 to 4`."""
+    """`3 to 4`; `1 in 13` and `1 out of 13` are chances."""
+    words = [t.text for t in tokens[1:-1]]
+    if words in (["in"], ["out", "of"]) and tokens[0].kind == tokens[-1].kind == "num":
+        return expression([tokens[0], Token("op", "/"), tokens[-1]])
     if len(tokens) != 3 or tokens[1].text != "to" or not tokens[0].kind == tokens[2].kind == "num":
         return None
     return expression([tokens[0], Token("op", ":"), tokens[2]])
@@ -53,6 +61,9 @@ def ratio(tokens: list[Token]) -> Node | None:
 
 def number_words(tokens: list[Token]) -> Node | None:
     """`twelve`, `two hundred five`, `twenty-one`, `5 million`, with nothing else beside."""
+    part = _PARTS.get(tokens[-1].text.lower()) if len(tokens) > 1 else None
+    if part is not None:
+        return _parts_of(tokens[:-1], part)
     total, current, seen = Fraction(0), Fraction(0), False
     for token in tokens:
         word = token.text.lower()
@@ -68,6 +79,18 @@ def number_words(tokens: list[Token]) -> Node | None:
         elif word not in ("-", "and") and word != "USD".lower():
             return None
     return number(total + current) if seen else None
+
+
+def _parts_of(tokens: list[Token], part: int) -> Node | None:
+    """`one half`, `two-thirds`, `two and a half`, from the words before the part's name."""
+    words = [t.text.lower() for t in tokens if t.text != "-"]
+    if len(words) == 1:
+        tops = {**NUMBER_WORDS, "a": 1, "an": 1} if part == 2 else NUMBER_WORDS
+        return number(Fraction(tops[words[0]], part)) if words[0] in tops else None
+    if words[-1] in ("a", "one") and words[-2] == "and":
+        whole = number_words(tokens[:-2])
+        return None if whole is None else number(whole.value[0] + Fraction(1, part))
+    return None
 
 
 def bounded(tokens: list[Token]) -> Node | None:

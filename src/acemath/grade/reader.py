@@ -84,6 +84,11 @@ def _commas(tokens: list[Token], raw: str) -> Node:
     fixed = meaning(phrase(tokens))
     if fixed is not None:
         return fixed
+    if words_said := _verdict(tokens):
+        return words_said
+    spelled = phrases.number_words(tokens) if tokens and tokens[-1].kind == "word" else None
+    if spelled is not None:
+        return spelled
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     words = {t.text.lower() for t in tokens if t.kind == "word"} & {"and", "or"}
     if len(items) > 1:
@@ -98,6 +103,37 @@ def _commas(tokens: list[Token], raw: str) -> Node:
             return measured
         return Node("list", tuple(nodes), "or" if "or" in words else "and" if "and" in words else ",")
     return _item(items[0]) if items else Node("text", (), "")
+
+
+def _verdict(tokens: list[Token]) -> Node | None:
+    """`Yes, it is continuous` as its yes: what follows the comma explains."""
+    first = phrase(tokens[:1])
+    if first not in ("yes", "no", "true", "false") or len(tokens) < 4 or tokens[1].text != ",":
+        return None
+    if not all(t.kind in ("word", "letter", "op", "text") for t in tokens) or _ANSWERS & {
+        t.text.lower() for t in tokens[2:]
+    }:
+        return None
+    return meaning(first)
+
+
+_ANSWERS = frozenset(("yes", "no", "true", "false"))  # of several questions: `yes, no, yes`
+_UNEQUAL = frozenset(("neq", "ne", "!=", "≠"))
+_RELATED = _UNEQUAL | {
+    "<",
+    ">",
+    "<=",
+    ">=",
+    "le",
+    "ge",
+    "leq",
+    "geq",
+    "leqslant",
+    "geqslant",
+    "in",
+    "lt",
+    "gt",
+}
 
 
 def _without_conditions(items: list[list[Token]]) -> list[list[Token]]:
@@ -119,6 +155,8 @@ def _without_conditions(items: list[list[Token]]) -> list[list[Token]]:
             and ("in" in texts or "integer" in texts[-1])
         ):
             continue
+        if kept and set(texts) & _UNEQUAL and not any({t.text for t in k} & _RELATED for k in kept):
+            continue  # `(x+1)/(x-1), x ≠ 1`: where the expression is defined
         kept.append(item)
     return kept
 
@@ -140,6 +178,8 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
 
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
+    if len(tokens) > 2 and tokens[0].text in ("max", "min") and tokens[1].text == "=":
+        tokens = tokens[2:]
     words = phrase(tokens)
     fixed = meaning(words)
     if fixed is not None:

@@ -60,18 +60,25 @@ def approximate_value(node: Node) -> Node | None:
     )
 
 
+_PARTS = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "arg", "re", "im", "det", "dim"))
+
+
 def is_name(node: Node) -> bool:
     """Whether a side of an equation only names a quantity."""
     if node.kind in ("sym", "text", "apply"):
         return True
     if node.kind == "tuple":
         return all(is_name(a) for a in node.args)
+    if node.kind == "abs" and node.args[0].kind == "sym" and node.args[0].value in ("u", "v", "w", "z"):
+        return True  # vectors and complex numbers: |z| = 5 gives |z|, where |x| = 5 gives x
     if node.kind == "abs":
         return (
             is_name(node.args[0])
             and (node.args[0].kind != "sym" or len(node.args[0].value) > 1)
             or _segment(node.args[0])
         )
+    if node.kind == "func" and node.value in _PARTS:
+        return len(node.args) == 1 and node.args[0].kind == "sym"  # cos A = 1/2 gives cos A
     if node.kind in ("div", "ratio"):
         if all(a.kind == "mul" and a.args[0] == Node("sym", (), "d") for a in node.args):
             return True  # dy/dx

@@ -75,7 +75,9 @@ _GROUPED = re.compile(
 )
 _ESCAPED_DOLLAR = re.compile(r"(?<=(\d))?\\\$(?=\s*([\d.(]))?")
 _BRACED_UNIT = re.compile(r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}")
-_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b")
+_ORDINAL = re.compile(
+    r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?)"
+)
 _SCALE = re.compile(r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})")
 _REPEATING = re.compile(r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}")
 _TIMES_TEN = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
@@ -87,6 +89,11 @@ _FRAC = re.compile(r"\\[dtcs]frac(?![A-Za-z])|\\nicefrac(?![A-Za-z])")
 _TEXT = re.compile(
     r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*"
 )
+_TIMES_E = re.compile(r"(?<![A-Za-z\\])([A-Za-z])e\^")  # `Ce^x` is a product, not a word
+# Binomial coefficients as calculators and school books write them: `{}_{10}C_3`, `^{10}C_3`.
+_BEFORE, _AFTER = r"(?:\{\s*\})?[_^]\s*\{?\s*(\w{1,6})\s*\}?\s*", r"\s*_\s*\{?\s*(\w{1,6})\s*\}?"
+_CHOSEN = re.compile(rf"(?<![\w}}]){_BEFORE}(?:\\(?:mathrm|text)\s*\{{\s*)?C\s*\}}?{_AFTER}")
+_ARRANGED = re.compile(rf"(?<![\w}}]){_BEFORE}(?:\\(?:mathrm|text)\s*\{{\s*)?P\s*\}}?{_AFTER}")
 _END = re.compile(r"[\s.,;:\\]+$")
 
 
@@ -122,7 +129,17 @@ def clean_latex(text: str) -> str:
     text = _ORDINAL.sub("", text)
     if "circ" in text:
         text = _SCALE.sub(r"\1", text)
+    if "e^" in text:
+        text = _TIMES_E.sub(r"\1 e^", text)
+    if "C" in text or "P" in text:
+        text = _ARRANGED.sub(_arranged, _CHOSEN.sub(r"\\binom{\1}{\2}", text))
     return _END.sub("", text.strip())
+
+
+def _arranged(match: re.Match[str]) -> str:
+    """`_5P_2` as a quotient of factorials."""
+    n, k = match.groups()
+    return rf"\frac{{{n}!}}{{({n}-{k})!}}"
 
 
 def _space_rows(text: str) -> str:
