@@ -22,7 +22,7 @@ from acemath.worksheets.registry import family_named
 from acemath.worksheets.sheets import split_of
 
 TINY = PretrainSettings(
-    tokens=12_000, batch_tokens=2048, chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
+    tokens=12_000, batch_tokens=((0, 4096), (5000, 2048)), chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
     tokenizer_pages=200, widths=(128, 256, 512), warmup=1000, decay=4000,
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,9 @@ class PretrainSettings:
 
     seed: int = 0
     tokens: int = 66_000_000
-    batch_tokens: int = 16_384
+    # From which token on a batch holds how many tokens. The first steps gain from large batches, the later
+    # ones more from being many; the learning rates go with the square root.
+    batch_tokens: tuple[tuple[int, int], ...] = ((0, 16_384), (20_000_000, 8_192))
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem
     chunk_pages: int = 8_192
@@ -108,8 +111,15 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
     return model
 
 
-def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int) -> Iterator[Batch]:
-    """The batches of one chunk of pages, in a drawn order.
+def batch_size(seen: int, settings: PretrainSettings) -> int:
+    """Tokens of a batch in a chunk that begins after `seen` tokens."""
+    return max((start, size) for start, size in settings.batch_tokens if start <= seen)[1]
+
+
+def batches(
+    settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int, tokens: int
+) -> Iterator[Batch]:
+    """The batches of one chunk of pages, of `tokens` tokens each, in a drawn order.
 
     All batches of a width have one shape, so that it is compiled once: pages that fill no whole batch are
     left out, as are pages beyond the largest width.
@@ -132,7 +142,7 @@ def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chun
             by_width[width].append(page)
     plan = []
     for width, rows in by_width.items():
-        size = settings.batch_tokens // width
+        size = tokens // width
         plan += [(width, rows[at : at + size]) for at in range(0, len(rows) - size + 1, size)]
     rng.shuffle(plan)
     for width, rows in plan:
@@ -158,6 +168,8 @@ class Losses:
     def __init__(self, model: Qwen2ForCausalLM, mark_weight: float, compiled: bool) -> None:
         self.model = model
         self.mark_weight = mark_weight
+        if compiled:
+            torch._dynamo.config.recompile_limit = 64  # one program for each shape of a batch
         self.body: Callable[..., Any] = torch.compile(model.model, dynamic=False) if compiled else model.model
 
     def __call__(self, batch: Batch) -> tuple[Tensor, float, float, float]:
@@ -216,10 +228,12 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
     window: list[tuple[float, float, float]] = []
     start = time.monotonic()
     while seen < settings.tokens:
-        for batch in batches(settings, tokenizer, chunk):
+        size = batch_size(seen, settings)
+        scale = math.sqrt(size / settings.batch_tokens[0][1])
+        for batch in batches(settings, tokenizer, chunk, size):
             for stepper, base in zip(steppers, (settings.muon_lr, settings.adam_lr), strict=True):
                 for group in stepper.param_groups:
-                    group["lr"] = base * rate(seen, settings)
+                    group["lr"] = base * scale * rate(seen, settings)
             total, *figures = losses(batch)
             total.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
