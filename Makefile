@@ -7,8 +7,7 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-# make test-runs: whole small runs, stopped and started again (minutes).
-.PHONY: demo test test-runs lint bench setup clean
+.PHONY: demo test lint bench bench-grading bench-kills setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -24,15 +23,16 @@ demo: setup
 test: setup lint
 	$(BIN)/pytest
 
-test-runs: setup
-	ACEMATH_WHOLE_RUNS=1 $(BIN)/pytest tests/pipeline/test_run.py
-
 lint: setup
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 
 bench: setup
 	@echo "make bench-grading    accuracy, speed and robustness of the grader"
+	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
+
+bench-kills: setup
+	$(BIN)/python benchmarks/kills.py
 
 bench-grading: setup
 	$(BIN)/python benchmarks/grading.py

@@ -20,9 +20,6 @@ pytestmark = [
     pytest.mark.skipif(
         not (WEIGHTS / "model.safetensors").exists(), reason="nano's weights are not in the package"
     ),
-    pytest.mark.skipif(
-        "ACEMATH_WHOLE_RUNS" not in os.environ, reason="whole runs take minutes: make test-runs"
-    ),
 ]
 
 SMALL = [
