@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -14,20 +15,29 @@ def _y(value: float, low: float, high: float) -> float:
     return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / ((high - low) or 1))
 
 
-def _frame(title: str, low: float, high: float, body: str, below: str) -> str:
-    """Axes with five marks, a title for screen readers, and the drawing."""
-    marks = []
-    for step in range(6):
-        value = low + (high - low) * step / 5
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round marks (steps of 1, 2 or 5 times a power of ten) that enclose low and high."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / count))
+    step = next(size * power for size in (1, 2, 5, 10) if size * power * count >= span * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [number * step for number in range(first, max(last, first + 1) + 1)]
+
+
+def _frame(title: str, marks: Sequence[float], body: str, below: str) -> str:
+    """Axes with their marks, a title for screen readers, and the drawing."""
+    low, high = marks[0], marks[-1]
+    grid = []
+    for value in marks:
         y = _y(value, low, high)
-        marks.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        marks.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+        grid.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        grid.append(
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{round(value, 10):g}</text>'
         )
     label = f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(below)}</text>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
-        f"<title>{escape(title)}</title>{''.join(marks)}{label}{body}</svg>"
+        f"<title>{escape(title)}</title>{''.join(grid)}{label}{body}</svg>"
     )
 
 
@@ -45,7 +55,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, float, float]], below: str
             f'<text class="value" x="{x:.1f}" y="{_y(high, 0, 100) - 5:.1f}" text-anchor="middle">{value:.1f}</text>'
             f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>'
         )
-    return _frame(title, 0, 100, "".join(parts), below)
+    return _frame(title, ticks(0, 100), "".join(parts), below)
 
 
 def lines(
@@ -56,9 +66,8 @@ def lines(
     if not points:
         return "<p>Nothing was recorded.</p>"
     xs = sorted({x for x, _ in points})
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    margin = 0.05 * ((high - low) or 1)
-    low, high = low - margin, high + margin
+    marks = ticks(min(y for _, y in points), max(y for _, y in points))
+    low, high = marks[0], marks[-1]
     span = (xs[-1] - xs[0]) or 1
 
     def x_of(x: float) -> float:
@@ -73,13 +82,13 @@ def lines(
             for x, y in (row if len(row) <= 40 else [])
         )
         parts.append(f'<polyline class="line c{at % COLOURS}" points="{path}"/>{dots}')
-    shown = xs if even else [xs[0], (xs[0] + xs[-1]) / 2, xs[-1]]
+    shown = xs if even else [x for x in ticks(xs[0], xs[-1], 4) if xs[0] <= x <= xs[-1]]
     for x in shown:
         place = x_of(x) if even else LEFT + (WIDTH - LEFT - RIGHT) * (x - xs[0]) / span
         parts.append(
-            f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:g}</text>'
+            f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{round(x, 10):g}</text>'
         )
-    return _frame(title, low, high, "".join(parts), below) + legend(list(series))
+    return _frame(title, marks, "".join(parts), below) + legend(list(series))
 
 
 def histogram(title: str, groups: Mapping[str, Sequence[float]], below: str, bins: int = 30) -> str:
