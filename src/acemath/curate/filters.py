@@ -23,6 +23,64 @@ def too_long(text: str, words: int) -> Reason:
     return "too-long" if len(text.split()) > words else None
 
 
+_FIGURE = re.compile(
+    r"\[asy\]|\\includegraphics|\\begin\{(?:tikzpicture|asy)\}|!\[[^\]]*\]\(|<img\b|<image|"
+    r"\b(?:figure|diagram|graph|picture|image|chart|table|grid|drawing)s?\s+(?:(?:is|are)\s+)?(?:shown\s+)?(?:below|above)\b|"
+    r"\b(?:shown|pictured|illustrated|drawn|depicted)\s+(?:below|above|in\s+the\s+(?:figure|diagram|picture|drawing))\b|"
+    r"\b(?:in|see|from)\s+the\s+(?:accompanying\s+|following\s+)?(?:figure|diagram|picture|drawing)\b",
+    re.IGNORECASE,
+)
+_IN_TEXT = re.compile(r"\\begin\{(?:tabular|array)|\n\s*\|.*\|\s*\n")  # "the table below" is there
+_PROOF = re.compile(
+    r"(?:^|[.;:,]\s+|\n\s*|\bthen\s+|\band\s+)(?:prove|show|demonstrate|verify|deduce)\s+(?:that|the\s+following)\b|\bgive\s+a\s+proof\b",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"\?|\b(?:find|compute|calculate|determine|evaluate|what|how\s+(?:many|much|long|far)|express|solve|simplify|answer)\b",
+    re.IGNORECASE,
+)
+_LATIN_SHARE = 0.8
+
+
+def needs_figure(text: str) -> Reason:
+    """Speaks of a figure that text does not hold, or draws one in code."""
+    found = _FIGURE.search(text)
+    if found is None or "[asy]" not in text and _IN_TEXT.search(text):
+        return None
+    return "figure"
+
+
+def proof_only(text: str) -> Reason:
+    """Asks for a proof and for nothing that can be graded by its answer."""
+    return "proof-only" if _PROOF.search(text) and not _ASKS.search(_PROOF.sub(" ", text)) else None
+
+
+def other_language(text: str, language: str) -> Reason:
+    """Not in the language: for "en", too few of its letters are Latin or too few of its words are English.
+
+    Formulas have no language, so a text without six words passes.
+    """
+    if language != "en":
+        raise ValueError(f"language {language!r} cannot be told; use en")
+    letters = [c for c in text if c.isalpha()]
+    if letters and sum(c.isascii() for c in letters) < _LATIN_SHARE * len(letters):
+        return "other-language"
+    words = re.findall(r"(?<![\\A-Za-z])[A-Za-zÀ-ÿ]{2,}", text)
+    if len(words) < 6:
+        return None
+    return None if any(word.lower() in _ENGLISH for word in words) else "other-language"
+
+
+_ENGLISH = frozenset(
+    (
+        "the", "of", "and", "is", "are", "what", "how", "find", "if", "each", "in", "to", "for", "with", "that", "has",
+        "have", "many", "compute", "let", "solve", "from", "all", "by", "at", "there", "simplify", "evaluate", "calculate",
+        "express", "your", "this", "which", "when", "where", "why", "does", "would", "will", "its", "it", "an", "as", "be",
+        "on", "or", "than", "more", "under", "can", "not", "do", "two", "number", "value",
+    )
+)  # fmt: skip
+
+
 def no_box(text: str) -> Reason:
     r"""No final answer inside \boxed{…}, or nothing in the box."""
     return None if _BOX.search(text) else "no-box"
@@ -54,15 +112,28 @@ def cut_off(response: Response) -> Reason:
 
 
 def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[list[Problem], list[Dropped]]:
-    """Prompts that are not too long, and those dropped."""
+    """Prompts in the form that the settings ask for, and those dropped, each for its first reason."""
     kept, dropped = [], []
     for row in rows:
-        reason = "empty" if not row.prompt.strip() else too_long(row.prompt, settings.prompt_words)
+        reason = _prompt_fault(row.prompt, settings)
         if reason:
             dropped.append(Dropped(row.id, "filter-prompts", reason, row.prompt, row.source))
         else:
             kept.append(row)
     return kept, dropped
+
+
+def _prompt_fault(text: str, settings: FilterSettings) -> Reason:
+    if not text.strip():
+        return "empty"
+    reason = too_long(text, settings.prompt_words)
+    if reason is None and settings.figures == "drop":
+        reason = needs_figure(text)
+    if reason is None and settings.proofs == "drop":
+        reason = proof_only(text)
+    if reason is None and settings.language is not None:
+        reason = other_language(text, settings.language)
+    return reason
 
 
 def filter_responses(

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Method = Literal["in-breadth", "in-depth", "add-constraints"]
+Extra = Literal["near-copy", "contained"]
 
 
 class _Part(BaseModel):
@@ -22,19 +23,43 @@ class EvolveSettings(_Part):
 
 
 class FilterSettings(_Part):
-    """Limits on prompts and responses (paper, sections 3.2.1 and 3.2.2)."""
+    """Limits on prompts and responses (paper, sections 3.2.1 and 3.2.2).
+
+    What the paper does not filter (figures, proofs, language) is kept unless a recipe says otherwise.
+    """
 
     prompt_words: int = Field(300, ge=1)
     response_words: int = Field(2500, ge=1)
     boxed: bool = True
     loops: bool = True
+    figures: Literal["keep", "drop"] = "keep"  # prompts that speak of a figure or draw one in code
+    proofs: Literal["keep", "drop"] = "keep"  # prompts that ask for a proof alone
+    language: Literal["en"] | None = None
+
+
+class NearSettings(_Part):
+    """When two prompts are near-duplicates: our addition, off in the paper's recipes, which drop exact copies alone.
+
+    `threshold` is the Jaccard similarity of their runs of `shingle` words; numbers must be the same ones whatever it is.
+    """
+
+    threshold: float = Field(0.8, ge=0.5, le=1)
+    shingle: int = Field(3, ge=1, le=10)
+    permutations: int = Field(128, ge=32, le=512)
+    alarm: int = Field(50, ge=2)  # a cluster of more prompts than this is named in the stage's facts
+    seed: int = 0
 
 
 class DecontaminateSettings(_Part):
-    """When a prompt leaks a benchmark (paper, section 3.2.3)."""
+    """When a prompt leaks a benchmark (paper, section 3.2.3), and what is reported beyond that rule.
+
+    "near-copy" and "contained" are our additions: found, reported, and dropped only where `drop` names them.
+    """
 
     ngram: int = Field(13, ge=2)
     lcs: float = Field(0.6, ge=0, le=1)  # of the prompt's words; math prompts alone
+    near_copy: float = Field(0.8, ge=0.5, le=1)  # of the longer text's words, numbers and variables masked
+    drop: tuple[Extra, ...] = ()
 
 
 class CurateSettings(_Part):
@@ -42,4 +67,5 @@ class CurateSettings(_Part):
 
     evolve: EvolveSettings = EvolveSettings()
     filters: FilterSettings = FilterSettings()
+    near: NearSettings | None = None  # None: exact copies alone are dropped, as in the paper
     decontaminate: DecontaminateSettings = DecontaminateSettings()
