@@ -53,7 +53,10 @@ def as_choice(answer: str) -> Choice | None:
 
 
 def same_letter(one: str, other: str) -> bool:
-    """Whether a small letter in brackets, `(b)`, is the choice that the other side names."""
+    """Whether two bare choices, `C)` and `C`, are one; a small letter counts in brackets alone, `(b)`."""
+    left, right = as_choice(one), as_choice(other)
+    if left is not None and right is not None and not (left.text or right.text):
+        return left.letter == right.letter
     for small, large in ((one, other), (other, one)):
         match, choice = _SMALL.match(small), as_choice(large)
         if match and choice is not None:

@@ -241,7 +241,7 @@ def _two_equations(a: Node, b: Node, policy: Policy) -> Result:
 
 
 def _letters(a: Node, b: Node) -> bool:
-    return a.kind == b.kind == "sym"
+    return a.kind == b.kind and a.kind in ("sym", "func", "abs")
 
 
 def _regions(a: Node, b: Node, policy: Policy) -> object:
@@ -282,7 +282,13 @@ def _heads_differ(a: Node, b: Node) -> bool:
 
 
 def _collections(a: Node, b: Node, policy: Policy) -> object:
+    if a.kind == b.kind == "list" and len(a.args) == len(b.args) and _verdicts(a) and _verdicts(b):
+        return all_same(a.args, b.args, policy, same)  # answers to several questions, in their order
     return collections(a, b, policy, same)
+
+
+def _verdicts(node: Node) -> bool:
+    return all(part.kind == "text" and part.value in ("yes", "no") for part in node.args)
 
 
 def _matrices(a: Node, b: Node, policy: Policy) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from fractions import Fraction
+from itertools import permutations
 
 from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
@@ -247,18 +248,23 @@ def _trees(left: str, right: str, policy: Policy) -> bool | None:
 
 
 # Names that are usual for a constant of integration.
-_CONSTANTS = frozenset(("C", "c", "C_1", "c_1", "K", "k", "A"))
+_CONSTANTS = frozenset(("C", "c", "C_1", "c_1", "C_2", "c_2", "K", "k", "A", "B", "D"))
 
 
 def _with_constants_renamed(a: Node, b: Node, policy: Policy) -> bool | None:
-    """Whether two solutions differ in the name of their free constant alone: `Ce^x`, `Ae^x`."""
-    mine, yours = symbols(a) - symbols(b), symbols(b) - symbols(a)
-    if len(mine) != 1 or len(yours) != 1 or not (mine | yours) <= _CONSTANTS or not symbols(a) & symbols(b):
+    """Whether two solutions differ in the names of their free constants alone: `Ce^x`, `Ae^x`."""
+    mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
+    if len(mine) != len(yours) or not 1 <= len(mine) <= 2:
         return None
-    if not {"C", "c", "C_1", "c_1"} & (mine | yours):
+    if not (symbols(a) & symbols(b)) - _CONSTANTS or {a.kind, b.kind} & {"list", "tuple", "set"}:
+        return None  # points or choices named by letters, not a function of something
+    if not {*mine, *yours} <= _CONSTANTS or not any(name[0] in "Cc" for name in (*mine, *yours)):
         return None
-    (old,), (new,) = yours, mine
-    return same(a, substitute(b, {old: Node("sym", (), new)}), policy) is True or None
+    for order in permutations(mine):
+        names = {old: Node("sym", (), new) for old, new in zip(yours, order, strict=True)}
+        if same(a, substitute(b, names), policy) is True:
+            return True
+    return None
 
 
 def _symbolic(left: str, right: str, policy: Policy) -> Decision:

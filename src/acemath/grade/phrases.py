@@ -51,8 +51,7 @@ def meaning(words: str) -> Node | None:
 
 def ratio(tokens: list[Token]) -> Node | None:
     """`3 to 4`; `1 in 13` and `1 out of 13` are chances."""
-    words = [t.text for t in tokens[1:-1]]
-    if words in (["in"], ["out", "of"]) and tokens[0].kind == tokens[-1].kind == "num":
+    if phrase(tokens[1:-1]) in ("in", "out of") and tokens[0].kind == tokens[-1].kind == "num":
         return expression([tokens[0], Token("op", "/"), tokens[-1]])
     if len(tokens) != 3 or tokens[1].text != "to" or not tokens[0].kind == tokens[2].kind == "num":
         return None

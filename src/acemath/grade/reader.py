@@ -110,11 +110,14 @@ def _verdict(tokens: list[Token]) -> Node | None:
     first = phrase(tokens[:1])
     if first not in ("yes", "no", "true", "false") or len(tokens) < 4 or tokens[1].text != ",":
         return None
-    if not all(t.kind in ("word", "letter", "op", "text") for t in tokens) or _ANSWERS & {
-        t.text.lower() for t in tokens[2:]
-    }:
+    explains = tokens[2].text.lower() in _EXPLAINING
+    plain = all(t.kind in ("word", "letter", "op", "text") for t in tokens)
+    if not (explains or plain) or _ANSWERS & {t.text.lower() for t in tokens[2:]}:
         return None
     return meaning(first)
+
+
+_EXPLAINING = frozenset(("because", "since", "it", "they", "the", "this", "that", "there", "as"))
 
 
 _ANSWERS = frozenset(("yes", "no", "true", "false"))  # of several questions: `yes, no, yes`

@@ -124,6 +124,8 @@ def same_name(a: Node, b: Node) -> bool:
         return bool(set(a.value.split()) & set(b.value.split()))
     if "text" in (a.kind, b.kind):
         return True
+    if a.kind == "func" or b.kind == "func":
+        return a == b  # cos A is neither sin A nor cos B
     return a.kind == b.kind and (a.kind != "apply" or a.value == b.value)
 
 

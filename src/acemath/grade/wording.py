@@ -7,6 +7,7 @@ behind. Negations and all other words stay.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _FRONT = frozenset(("on", "in", "at", "during", "it", "only", "always", "both", "an", "a", "the"))
 _BEHIND = re.compile(
@@ -22,26 +23,42 @@ _PLACES = {
 _PLACE = {word: name for name, words in _PLACES.items() for word in words}
 
 
-def essence(words: str) -> str:
-    """The words of a phrase that carry its meaning, joined; a phrase of general words alone stays whole."""
+class _Phrase(NamedTuple):
+    subject: str  # what stands before "is"
+    core: str
+    noun: str  # general nouns behind
+
+
+def _read(words: str) -> _Phrase:
     plain = words.lower().strip(" .!")
-    plain = _COPULA.sub("", plain)
     quadrant = _QUADRANT.match(plain)
     if quadrant and (quadrant[1] or quadrant[2]) in _PLACE:
-        return f"quadrant {_PLACE[quadrant[1] or quadrant[2]]}"
-    parts = plain.split()
+        return _Phrase("", f"quadrant {_PLACE[quadrant[1] or quadrant[2]]}", "")
+    copula = _COPULA.match(plain)
+    subject = copula[0] if copula else ""
+    parts, nouns = plain[len(subject) :].split(), []
     while len(parts) > 1 and parts[0] in _FRONT:
         parts.pop(0)
     while len(parts) > 1 and _BEHIND.fullmatch(parts[-1]):
-        parts.pop()
-    return re.sub(r"[\W_]+", "", "".join(parts))
+        nouns.append(parts.pop())
+    return _Phrase(subject, re.sub(r"[\W_]+", "", "".join(parts)), " ".join(nouns))
+
+
+def essence(words: str) -> str:
+    """The words of a phrase that carry its meaning, joined; a phrase of general words alone stays whole."""
+    return _read(words).core
 
 
 def same_wording(a: str, b: str) -> bool:
-    """Whether two phrases say the same, lists of words (`Jerry and Tom`) in any order."""
-    one, other = essence(a), essence(b)
-    if one == other != "":
-        return True
+    """Whether two phrases say the same, lists of words (`Jerry and Tom`) in any order.
+
+    What was taken off may be missing on one side; it may not differ: a right angle is no right triangle, "A is
+    true" is not "B is true".
+    """
+    one, other = _read(a), _read(b)
+    if one.core == other.core != "":
+        rests = ((one.subject, other.subject), (one.noun, other.noun))
+        return all(x == y or not x or not y for x, y in rests)
     left, right = (sorted(essence(p) for p in re.split(r"\s*,\s*|\s+and\s+", t.lower())) for t in (a, b))
     return len(left) > 1 and left == right
 
