@@ -13,6 +13,7 @@ from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolve, evolve_with
 from acemath.curate.filters import filter_problems, filter_responses
 from acemath.curate.funnel import step_of
+from acemath.curate.licences import non_commercial
 from acemath.engines.base import Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
@@ -48,6 +49,12 @@ def problems(run: Run) -> None:
         stage.write("seeds", seeds, Problem)
         stage.write("benchmarks", benchmarks, Problem)
         facts["licences"] = dict(Counter(p.license or "unknown" for p in seeds))
+        facts["non_commercial"] = non_commercial(facts["licences"])
+        for name in facts["non_commercial"]:
+            count = facts["licences"][name]
+            run.display.warn(
+                f"{count:,} prompts are under {name}: what is trained on them may not be used commercially"
+            )
         facts["counts"] = {"seeds": len(seeds), "benchmarks": dict(Counter(p.subject for p in benchmarks))}
         facts["summary"] = f"{len(seeds):,} seed prompts, {len(benchmarks):,} benchmark problems"
 

@@ -52,6 +52,10 @@ class Display:
                 f"  {self.name}: {done}/{total}{left}{', ' + note if note else ''}", markup=False
             )
 
+    def warn(self, text: str) -> None:
+        """Something that the user should know before the run goes on."""
+        self.console.print(f"  warning: {text}", markup=False)
+
     def end(self, summary: str) -> None:
         """The stage is done, with this result."""
         self.stop()

@@ -135,6 +135,10 @@ def _facts(run: Run) -> dict[str, str]:
     licences = run.manifest("problems")["licences"]
     found = {"recipe": run.recipe.name, "seed": str(run.recipe.seed), "base": run.recipe.sft.base}
     found["licences of the prompts"] = ", ".join(f"{name}: {count:,}" for name, count in licences.items())
+    forbidding = run.manifest("problems")["non_commercial"]
+    found["commercial use"] = (
+        f"forbidden by {', '.join(forbidding)}" if forbidding else "no licence forbids it"
+    )
     found["versions"] = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
     found["python"] = platform.python_version()
     return found
