@@ -38,3 +38,12 @@ def test_every_response_that_fails_has_its_reason() -> None:
     }
     assert dropped[0].detail == r"'\\frac{1}{2}' against '0.5', '0.7'" and dropped[0].step == "cross-check"
     assert [r.problem_id for r in cross_checked(main, check, need=1)[0]] == ["0", "3"]
+
+
+def test_a_share_of_votes_can_be_enough() -> None:
+    """Three of four suffice for a share of 0.75; a vote without an answer is a vote against."""
+    main = [Response("a", 0, "So \\boxed{7}.", "main"), Response("b", 0, "So \\boxed{7}.", "main")]
+    check = {"a": said("a", "7", "7.0", "8", "7"), "b": said("b", "7", "", "8", "7")}
+    kept, dropped = cross_checked(main, check, share=0.75)
+    assert [row.problem_id for row in kept] == ["a"] and dropped[0].reason == "disagrees"
+    assert not cross_checked(main, check)[0]

@@ -21,27 +21,33 @@ def agree(answers: Sequence[str | None]) -> bool:
     return all(equal(a, b).correct for a, b in combinations(found, 2))
 
 
-def verdict(response: Response, others: Sequence[Response], need: int = ANSWERS) -> tuple[str, str] | None:
+def verdict(
+    response: Response, others: Sequence[Response], need: int = ANSWERS, share: float = 1.0
+) -> tuple[str, str] | None:
     """None where the check teacher's answers agree with each other and with the response.
 
-    Otherwise why not, and the answers: "unchecked" (it gave fewer than `need`, which fewer chances to disagree
-    must not make a pass), "no-answer" (one of the responses has none), "check-split" (the check teacher
-    disagrees with itself) or "disagrees".
+    With a `share` below 1 it is enough that such a share of them agrees with the response. Otherwise why not, and
+    the answers: "unchecked" (it gave fewer than `need`, which fewer chances to disagree must not make a pass),
+    "no-answer" (one of the responses has none), "check-split" (the check teacher disagrees with itself) or
+    "disagrees".
     """
     if len(others) < need:
         return "unchecked", f"{len(others)} of {need} answers of the check teacher"
     main = extract(response.text).answer
     theirs = [extract(other.text).answer for other in others]
     detail = f"{main!r} against {', '.join(map(repr, theirs))}"
-    if main is None or None in theirs:
+    if main is None or share == 1.0 and None in theirs:
         return "no-answer", detail
+    if share < 1.0:
+        votes = sum(answer is not None and equal(main, answer).correct for answer in theirs)
+        return None if votes >= share * len(theirs) else ("disagrees", detail)
     if agree([main, *theirs]):
         return None
     return ("disagrees" if agree(theirs) else "check-split"), detail
 
 
 def cross_checked(
-    main: Sequence[Response], check: Mapping[str, Sequence[Response]], need: int = ANSWERS
+    main: Sequence[Response], check: Mapping[str, Sequence[Response]], need: int = ANSWERS, share: float = 1.0
 ) -> tuple[list[Response], list[Dropped]]:
     """The responses that pass the cross-check, and those that do not, with the reason and the answers.
 
@@ -49,7 +55,7 @@ def cross_checked(
     """
     kept, dropped = [], []
     for row in main:
-        fault = verdict(row, check.get(row.problem_id, ()), need)
+        fault = verdict(row, check.get(row.problem_id, ()), need, share)
         if fault is None:
             kept.append(row)
         else:

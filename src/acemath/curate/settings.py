@@ -58,8 +58,14 @@ class DecontaminateSettings(_Part):
 
     ngram: int = Field(13, ge=2)
     lcs: float = Field(0.6, ge=0, le=1)  # of the prompt's words; math prompts alone
-    near_copy: float = Field(0.8, ge=0.5, le=1)  # of the longer text's words, numbers and variables masked
+    near_copy: float = Field(0.85, ge=0.5, le=1)  # of the longer text's words, numbers and variables masked
     drop: tuple[Extra, ...] = ()
+
+
+class CrossCheckSettings(_Part):
+    """When the check teacher confirms a response (paper, section 3.2.2)."""
+
+    share: float = Field(1.0, gt=0, le=1)  # of its answers that agree; the paper: all, which are two
 
 
 class CurateSettings(_Part):
@@ -69,3 +75,4 @@ class CurateSettings(_Part):
     filters: FilterSettings = FilterSettings()
     near: NearSettings | None = None  # None: exact copies alone are dropped, as in the paper
     decontaminate: DecontaminateSettings = DecontaminateSettings()
+    cross_check: CrossCheckSettings = CrossCheckSettings()

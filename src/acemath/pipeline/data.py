@@ -103,7 +103,7 @@ def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> None:
 def curate(run: Run) -> None:
     """Filter, deduplicate, decontaminate."""
     recipe = run.recipe
-    identity = recipe.curate.model_dump(exclude={"evolve"})
+    identity = recipe.curate.model_dump(exclude={"evolve", "cross_check"})
     with run.stage("curate", {"curate": identity}, ["problems", "evolve"]) as opened:
         if opened is None:
             return
@@ -183,7 +183,10 @@ def synthesize(run: Run) -> None:
 
 
 def _cross_check(run: Run) -> None:
-    with run.stage("cross-check", {}, ["filter-responses", "teacher-check"]) as opened:
+    settings = run.recipe.curate.cross_check
+    with run.stage(
+        "cross-check", {"cross_check": settings.model_dump()}, ["filter-responses", "teacher-check"]
+    ) as opened:
         if opened is None:
             return
         stage, facts = opened
@@ -191,9 +194,10 @@ def _cross_check(run: Run) -> None:
         for r in run.rows("teacher-check", Response):
             check.setdefault(r.problem_id, []).append(r)
         main = [r for r in run.rows("filter-responses", Response) if r.problem_id in check]
-        kept, dropped = cross_checked(main, check)
+        kept, dropped = cross_checked(main, check, share=settings.share)
         stage.write("checked", kept, Response, dropped)
         facts["funnel"] = [step_of("cross-check", [r.model for r in kept], dropped).record()]
+        facts["agreement"] = len(kept) / max(1, len(main))
         facts["summary"] = f"{len(kept):,} of {len(main):,} math responses cross-checked"
 
 
