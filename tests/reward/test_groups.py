@@ -81,6 +81,7 @@ def test_counts_say_what_was_left_out() -> None:
     assert [g.problem_id for g in groups] == ["d"]
     assert (counts.problems, counts.groups, counts.all_right, counts.all_wrong, counts.few) == (4, 1, 1, 1, 1)
     assert counts.words_right == counts.words_wrong == 2.0
+    assert counts.offered_right == counts.offered_wrong == 2.0
 
 
 def test_style_share_takes_short_forms() -> None:

@@ -12,7 +12,11 @@ from acemath.reward.settings import GroupSettings
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """What became of the problems, and how long right and wrong responses are (words, mean)."""
+    """What became of the problems, and how long right and wrong responses are (words, mean).
+
+    Length confounds: a reward model learns it where right responses are longer or shorter than wrong ones.
+    `offered_*` are over all distinct candidates of mixed problems, the others over what was chosen.
+    """
 
     problems: int
     groups: int
@@ -21,6 +25,8 @@ class GroupCounts:
     few: int  # mixed, but with fewer distinct responses than a group holds
     words_right: float
     words_wrong: float
+    offered_right: float
+    offered_wrong: float
 
 
 def choose(
@@ -86,8 +92,12 @@ def make_groups(
     groups: list[Group] = []
     all_right = all_wrong = few = 0
     words: dict[int, list[int]] = {0: [], 1: []}  # by label
+    offered: dict[int, list[int]] = {0: [], 1: []}
     for problem in problems:
         mine = responses.get(problem.id, ())
+        if len({r.correct for r in mine}) == 2:
+            for text, right in {r.text: r.correct for r in mine}.items():
+                offered[int(right)].append(len(text.split()))
         group = choose(problem, mine, ranks.get(problem.id), settings, seed)
         if group is not None:
             groups.append(group)
@@ -99,5 +109,5 @@ def make_groups(
             all_wrong += 1
         else:
             few += 1
-    right, wrong = (sum(words[label]) / max(1, len(words[label])) for label in (1, 0))
-    return groups, GroupCounts(len(problems), len(groups), all_right, all_wrong, few, right, wrong)
+    means = [sum(of[label]) / max(1, len(of[label])) for of in (words, offered) for label in (1, 0)]
+    return groups, GroupCounts(len(problems), len(groups), all_right, all_wrong, few, *means)
