@@ -29,6 +29,13 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FindingShare(Part):
+    """How many worksheet problems are to be found and checked, not worked out forwards, and at which levels."""
+
+    share: float = Field(ge=0, le=1)
+    levels: tuple[int, ...] = ()  # those of the source where empty
+
+
 class Source(Part):
     """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three."""
 
@@ -39,7 +46,14 @@ class Source(Part):
     split: str = "train"
     columns: dict[str, str] = Field(default_factory=dict)  # ours: theirs, e.g. {prompt: problem}
     count: int | None = Field(None, ge=1)  # at most so many; None takes all
-    levels: tuple[int, ...] = (1, 2, 3, 4, 5)  # of worksheets
+    levels: tuple[int, ...] = (
+        1,
+        2,
+        3,
+        4,
+        5,
+    )  # of worksheets, drawn evenly; named twice, drawn twice as often
+    finding: FindingShare | None = None  # of worksheets; None: as the families' weights have it
     subject: str = "math"
     license: str = ""
 

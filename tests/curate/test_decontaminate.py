@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from acemath.curate.decontaminate import Decontaminator, decontaminate
-from acemath.curate.settings import DecontaminateSettings
-from acemath.curate.words import words_of
+from acemath.commands import data
+from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, is_math, scan
+from acemath.curate.hits import marked, page_of, record_of
+from acemath.curate.settings import CurateSettings, DecontaminateSettings
+from acemath.curate.words import mask, tokens_of, words_of
 from acemath.records import Problem
 from acemath.worksheets.registry import MATH_SUBJECTS
 from acemath.worksheets.sheets import draw_problems
@@ -37,6 +40,7 @@ def index(*prompts: str, subject: str = "bench") -> Decontaminator:
         ("5 − 3", "5 - 3"),
         ("ap\u200bples", "apples"),
         ("½ of it", "1/2 of it"),
+        ("5cm and 3x", "5 cm and $3 x$"),
         (r"\begin{align*} a_1 &= 2 \end{align*}", "a₁ = 2"),
     ],
 )
@@ -87,7 +91,7 @@ def test_drop_rate_of_worksheets_family_by_family() -> None:
     family = {p.id: p.meta["family"] for p in train}
     total, lost = Counter(family.values()), Counter(family[d.id] for d in dropped)
     assert len(dropped) < 0.05 * len(train)
-    assert {name for name in lost if lost[name] > 0.3 * total[name]} <= {"draw-chance", "red-balls"}
+    assert {name for name in lost if lost[name] > 0.3 * total[name]} <= {"choose-two", "draw-chance", "red-balls"}
 
 
 def test_real_prompts_against_real_benchmarks() -> None:
@@ -105,3 +109,141 @@ def test_real_prompts_against_real_benchmarks() -> None:
     grade_school = sum(bool(found.check(r, True)) for r in rows("gsm8k_train.jsonl", "question", 2000))
     competition = sum(bool(found.check(r, True)) for r in rows("math_train.jsonl", "problem", 2000))
     assert grade_school < 0.002 * 2000 < competition < 0.05 * 2000
+
+
+TRAIN = (
+    "A train travels 270 miles in 3 hours. At the same rate, how many additional hours would it take to travel an "
+    "additional 180 miles along the coast, and how much fuel does its driver use at 12 gallons an hour?"
+)
+
+
+def test_numbers_and_variables_are_masked() -> None:
+    """One mark for every number, also for 3.5 and lists of them; one for letters, Greek ones, products and figures."""
+    assert mask(tokens_of("Find $x+3.5$")) == mask(tokens_of("Find $t + 1,200$")) == ["find", "v", "+", "0"]
+    assert mask(tokens_of(r"$\alpha$, $ABCD$ and $xy$ in a cm")) == ["v", "v", "and", "v", "in", "v", "cm"]
+    assert mask(tokens_of("1, 2, 3, 4")) == ["0"] and mask([]) == []
+
+
+def test_the_index_finds_what_a_plain_search_finds() -> None:
+    """13 words in a row at any place of prompt and problem, by comparing all of them with all."""
+    rng = random.Random(5)
+    vocabulary = [f"w{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+    def words(count: int) -> list[str]:
+        return [rng.choice(vocabulary) for _ in range(count)]
+
+    texts = [words(rng.randint(13, 40)) for _ in range(40)]
+    rows = [Problem(str(i), " ".join(text)) for i, text in enumerate(texts)]
+    found = Decontaminator(rows, DecontaminateSettings())
+    hits = 0
+    for _ in range(400):
+        text = rng.choice(texts)
+        run = rng.randint(11, 15)
+        at = rng.randint(0, max(0, len(text) - run))
+        prompt = words(rng.randint(0, 9)) + text[at : at + run] + words(rng.randint(0, 9))
+        grams = {tuple(prompt[i : i + 13]) for i in range(len(prompt) - 12)}
+        plain = any(
+            any(tuple(other[i : i + 13]) in grams for i in range(len(other) - 12))
+            and common_length(prompt, other) / len(prompt) > 0.6
+            for other in texts
+        )
+        hit = found.check(Problem("p", " ".join(prompt)), math=True)
+        assert (hit is not None) == plain
+        hits += plain
+    assert 50 < hits < 350
+
+
+def test_the_problem_most_like_the_prompt_is_named() -> None:
+    """Of several that leak, the one with most words in common."""
+    found = index(TRAIN.replace("along the coast", "up a hill, by night"), TRAIN)
+    hit = found.check(Problem("p", TRAIN), math=True)
+    assert hit is not None and hit.place == 1 and hit.lcs == 1.0
+
+
+def test_contained_problems_and_near_copies_are_reported_and_drop_when_told() -> None:
+    """By default the rule of the paper drops alone; the dropped row names its kind as reason."""
+    tests = [Problem("0", TRAIN, subject="bench"), Problem("1", SHORT, subject="bench")]
+    more = " ".join(f"Then tell the story of day {i} of the journey in your own words." for i in range(9))
+    near = TRAIN.replace("270", "31").replace("180", "4").replace("12 g", "7 g").replace("train", "plane")
+    near = near.replace("hours", "days").replace("fuel", "oil").replace("driver", "pilot")
+    rows = [
+        Problem("in", f"{TRAIN} {more}"),
+        Problem("near", near),
+        Problem("leak", TRAIN),
+        Problem("ok", more),
+    ]
+    index = Decontaminator(tests, DecontaminateSettings())
+    kinds = {row.id: hit and hit.kind for row, hit in zip(rows, scan(rows, index), strict=True)}
+    assert kinds == {"in": "contained", "near": "near-copy", "leak": "leak", "ok": None}
+    assert [row.id for row in decontaminate(rows, tests, DecontaminateSettings())[1]] == ["leak"]
+    _, dropped = decontaminate(rows, tests, DecontaminateSettings(drop=("near-copy", "contained")))
+    assert {row.id: row.reason for row in dropped} == {"in": "contained", "near": "near-copy", "leak": "leak"}
+
+
+def test_stock_phrases_of_textbooks_are_no_near_copies() -> None:
+    """Short ones of which little is left once numbers are masked."""
+    found = index("Find the greatest common divisor of 3339 and 1491.", "What is 60% of 30?")
+    for text in ("Find the greatest common divisor of 6 and 10.", "What is 5% of 340?"):
+        assert found.find(Problem("p", text), math=True) is None
+
+
+def test_a_tiny_problem_with_one_sentence_more_is_contained() -> None:
+    """At the prompt's beginning or end, not amid a long one."""
+    found = index("Why is the sky blue?")
+    hit = found.find(Problem("p", "Why is the sky blue? Explain it in two sentences."), math=True)
+    assert hit is not None and hit.kind == "contained"
+    assert found.find(Problem("p", "Explain: why is the sky blue?"), math=True)
+    assert (
+        found.find(Problem("p", "He asked why is the sky blue at noon and red at night?"), math=True) is None
+    )
+
+
+def test_hits_are_the_same_with_two_processes() -> None:
+    """In the same order, over several chunks."""
+    tests, train = draw_problems("test", 300, 3, MATH_SUBJECTS), draw_problems("train", 4500, 4)
+    found = Decontaminator(tests, DecontaminateSettings())
+    one = scan(train, found)
+    assert one == scan(train, found, processes=2) and any(one) and not all(one)
+    assert is_math(train[0]) and not is_math(Problem("c", "print 1", subject="code"))
+
+
+def test_the_page_shows_both_texts_escaped_with_the_overlap_marked() -> None:
+    """Neighbouring words share a mark; near-copies count masked words; markup in a text stays text."""
+    one, other = marked("Find a<b in <script> now", "find a<b at once")
+    assert (
+        one == "<mark>Find a&lt;b</mark> in &lt;script&gt; now"
+        and other == "<mark>find a&lt;b</mark> at once"
+    )
+    assert "<mark>" not in marked("word " * 3000, "word " * 3000)[0]
+    assert marked("take 7 eggs", "take 12 eggs")[0] == "<mark>take</mark> 7 <mark>eggs</mark>"
+    assert marked("take 7 eggs", "take 12 eggs", masked=True)[0] == "<mark>take 7 eggs</mark>"
+    tests = [Problem("7", f"{TRAIN} <img src=x>", subject="ben<ch")]
+    row = Problem("<p>", f"{TRAIN} <img src=x>")
+    hit = Decontaminator(tests, DecontaminateSettings()).find(row, math=True)
+    assert hit is not None
+    page = page_of([(row, hit)], tests, prompts=20)
+    assert "1 of 20 prompts" in page and "<img" not in page and "ben<ch" not in page and "<p> ·" not in page
+    assert page.count("&lt;img src=x&gt;") == 2 and "<script" not in page and "http" not in page
+    assert record_of(row, hit, tests)["benchmark_prompt"] == tests[0].prompt
+
+
+def test_the_commands_write_hits_pages_and_dropped_rows(tmp_path: Path) -> None:
+    """Benchmarks go by their file's name; the counts fit the files."""
+    prompts, bench = tmp_path / "prompts.jsonl", tmp_path / "my_bench.jsonl"
+    texts = [TRAIN, TRAIN.lower(), TRAIN.replace("coast", "shore"), SHORT, "Why?"]
+    prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    bench.write_text(json.dumps({"question": SHORT}))
+    found = data.decontaminate(prompts, [bench], tmp_path / "hits.jsonl", tmp_path / "hits.html")
+    assert (found["n"], found["hits"], found["by_benchmark"]) == (5, 1, {"my_bench: leak": 1})
+    lines = [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()]
+    assert [(line["kind"], line["benchmark"], line["prompt"]) for line in lines] == [
+        ("leak", "my_bench", SHORT)
+    ]
+    assert "my_bench" in (tmp_path / "hits.html").read_text()
+    settings = data.curation_settings(0.8, ["near-copy"])
+    result = data.curate(prompts, [bench], tmp_path / "out.jsonl", settings, tmp_path / "dropped.jsonl")
+    assert result["kept"] == 2 and result["near"]["dropped"] == 1
+    reasons = [json.loads(line)["reason"] for line in (tmp_path / "dropped.jsonl").read_text().splitlines()]
+    assert reasons == ["duplicate", "near-duplicate", "leak"]
+    plain = data.curate(prompts, [bench], tmp_path / "out.jsonl", CurateSettings())
+    assert plain["kept"] == 3 and "near" not in plain

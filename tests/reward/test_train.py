@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from transformers import AutoModelForSequenceClassification
 
 from acemath.engines.base import ChatFormat
@@ -19,6 +22,7 @@ from acemath.errors import UserError
 from acemath.records import Group
 from acemath.reward.score import RewardModel
 from acemath.reward.settings import RewardSettings
+from acemath.reward.sharding import check_strategy
 from acemath.reward.state import RewardResult
 from acemath.reward.train import rate, train_reward
 
@@ -107,17 +111,32 @@ def test_stopped_run_ends_with_the_same_weights(
 
 
 SCRIPT = """
-import sys
+import json, os, sys
+from dataclasses import asdict
 from pathlib import Path
 from acemath.engines.base import ChatFormat
 from acemath.records import Group
 from acemath.reward.settings import RewardSettings
+from acemath.reward import train
+from acemath.reward.sharding import is_sharded
 from acemath.reward.train import train_reward
 from acemath.store import read_rows
 policy, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), RewardSettings.model_validate_json(sys.argv[3])
 rows = read_rows(folder / "groups.jsonl", Group)
-train_reward(policy, rows[:18], rows[18:], folder / "model", folder / "work", settings, ChatFormat(),
-             progress=lambda done, total, note: print(done, flush=True))
+seen = []
+make = train.parameter_groups
+train.parameter_groups = lambda model: seen.append(is_sharded(model)) or make(model)
+
+def watch(done, total, note):
+    print(done, flush=True)
+    if str(done) == os.environ.get("STOP_AT"):
+        raise SystemExit("stopped by the test")
+
+result = train_reward(policy, rows[:18], rows[18:], folder / "model", folder / "work", settings, ChatFormat(),
+                      progress=watch)
+if os.environ.get("RANK", "0") == "0":
+    (folder / "result.json").write_text(json.dumps(asdict(result)))
+    (folder / "sharded").write_text(str(seen[0]))
 """
 
 
@@ -148,25 +167,74 @@ def test_killed_process_goes_on(tiny_policy: Path, tmp_path: Path, whole: tuple[
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
 
 
+def _launch(folder: Path, policy: Path, settings: RewardSettings, **environment: str) -> RewardResult:
+    """The script in two processes over gloo; what the first of them returned."""
+    script = _script(folder)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    done = subprocess.run(
+        [sys.executable, *launch, str(policy), str(folder), settings.model_dump_json()],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", **environment},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return RewardResult(**json.loads((folder / "result.json").read_text()))
+
+
+def _same_curve(one: RewardResult, two: RewardResult) -> None:
+    """Every figure of both curves within 1e-4, loss and held-out loss alike."""
+    assert len(one.curve) == len(two.curve)
+    for first, second in zip(one.curve, two.curve, strict=True):
+        assert first == pytest.approx(second, abs=1e-4)
+
+
+SHARDED = {
+    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
+}  # fmt: skip
+
+
 def test_two_processes_do_the_work_of_one(
     tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
 ) -> None:
-    """Passes are shared out and gradients added up: the weights of one process, but for rounding."""
-    script = _script(tmp_path)
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        str(script),
-    ]
-    arguments = [str(tiny_policy), str(tmp_path), SETTINGS.model_dump_json()]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    done = subprocess.run([*launch, *arguments], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+    """Passes are shared out and gradients added up: the curve and the weights of one process, but for rounding."""
+    _same_curve(_launch(tmp_path, tiny_policy, SETTINGS), whole[1])
     first, second = _weights(whole[0]), _weights(tmp_path / "model")
     assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+def test_shards_do_the_work_of_one(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
+) -> None:
+    """FSDP 2 over two processes, stopped between checkpoints and started again: curve and weights of one process."""
+    with pytest.raises(AssertionError, match="stopped by the test"):
+        _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED, STOP_AT="8")
+    assert (tmp_path / "work" / "state.pt").exists() and not (tmp_path / "model").exists()
+    result = _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED)
+    assert (tmp_path / "sharded").read_text() == "True"
+    _same_curve(result, whole[1])
+    first, second = _weights(whole[0]), _weights(tmp_path / "model")
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+def test_other_strategies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that names what to set."""
+    deepspeed = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, num_processes=2)
+    with pytest.raises(UserError, match="not on DEEPSPEED"):
+        check_strategy(deepspeed)
+    two = SimpleNamespace(distributed_type=DistributedType.MULTI_CPU, num_processes=2)
+    check_strategy(two)
+    for name, value in SHARDED.items():
+        monkeypatch.setenv(name, value)
+    check_strategy(two)
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "False"
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    with pytest.raises(UserError, match="fsdp_offload_params: false"):
+        check_strategy(two)
+    monkeypatch.setenv("FSDP_VERSION", "1")
+    with pytest.raises(UserError, match="FSDP 2, not with FSDP 1"):
+        check_strategy(two)
 
 
 def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:

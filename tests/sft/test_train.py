@@ -13,6 +13,7 @@ from acemath.errors import UserError
 from acemath.records import Chat
 from acemath.sft.checkpoints import last_checkpoint
 from acemath.sft.encoding import encode_all, texts_of
+from acemath.sft.hardware import rows_a_pass
 from acemath.sft.packing import PackedRows, pack
 from acemath.sft.settings import SftSettings
 from acemath.sft.train import train_sft
@@ -151,3 +152,24 @@ def test_batches_hold_what_the_settings_say(tmp_path: Path) -> None:
         made = training_arguments(1000, tmp_path, settings, 0)
         assert made.per_device_train_batch_size * made.gradient_accumulation_steps == batch
         assert made.per_device_train_batch_size <= micro
+
+
+def test_passes_of_packed_rows_fit_the_cache(tiny_policy: Path, tmp_path: Path) -> None:
+    """Wide packed rows go through fewer at a time on a processor; the global batch stays; unpacked rows as asked."""
+    assert (
+        rows_a_pass(torch.device("cpu"), 640, 8, 8) == 1 and rows_a_pass(torch.device("cpu"), 256, 4, 8) == 8
+    )
+    assert rows_a_pass(torch.device("cuda"), 4096, 32, 8) == 8
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    rows = list(encode_all([c.messages for c in _chats(120)], tokenizer))
+    settings = SETTINGS.model_copy(update={"max_length": 1024, "global_batch": 8, "micro_batch": 8})
+    single = PackedRows(rows, [[i] for i in range(len(rows))], 1024)
+    packed = PackedRows(rows, pack([len(r.ids) for r in rows], 1024), 1024)
+    assert packed.packed and not single.packed
+    found = {
+        name: make_trainer(str(tiny_policy), tokenizer, data, None, tmp_path / name, settings, 0, quiet).args
+        for name, data in (("single", single), ("packed", packed))
+    }
+    assert found["single"].per_device_train_batch_size == 8
+    assert found["packed"].per_device_train_batch_size == 1
+    assert found["packed"].gradient_accumulation_steps == 8

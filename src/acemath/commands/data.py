@@ -6,19 +6,24 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from acemath.curate.decontaminate import Decontaminator
+from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
+from acemath.curate.decontaminate import decontaminate as drop_hits
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
-from acemath.curate.settings import CurateSettings
+from acemath.curate.hits import page_of, record_of
+from acemath.curate.near import near_dedup
+from acemath.curate.selftest import self_test
+from acemath.curate.settings import CurateSettings, DecontaminateSettings, NearSettings
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.engines.worksheets import WorksheetTeacher
 from acemath.errors import UserError
 from acemath.pipeline.sampling import graded
 from acemath.records import Problem, Response, content_key
-from acemath.store import Dropped, read_records, write_bytes, write_rows
+from acemath.store import read_records, write_bytes, write_rows
 
 
 def read_problems(path: Path) -> list[Problem]:
@@ -60,62 +65,128 @@ def read_problems(path: Path) -> list[Problem]:
     return rows
 
 
-def curate(prompts: Path, benchmarks: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Filter, deduplicate and decontaminate the prompts of a file."""
-    settings = CurateSettings()
+def read_benchmarks(paths: Sequence[Path]) -> list[Problem]:
+    """The problems of benchmark files, each with its file's name as subject: hits name the benchmark by it."""
+    return [replace(row, subject=path.name.split(".")[0]) for path in paths for row in read_problems(path)]
+
+
+def curation_settings(near: float | None, drop: Sequence[str]) -> CurateSettings:
+    """The paper's settings, with near-duplicates and further kinds of hit dropped where asked.
+
+    UserError on a kind of hit that does not exist.
+    """
+    known = {"near-copy", "contained"}
+    if wrong := [kind for kind in drop if kind not in known]:
+        raise UserError(
+            f"--drop {wrong[0]} is no kind of hit; use near-copy or contained (a leak is always dropped)"
+        )
+    return CurateSettings(
+        near=None if near is None else NearSettings(threshold=near),
+        decontaminate=DecontaminateSettings.model_validate({"drop": drop}),
+    )
+
+
+def curate(
+    prompts: Path,
+    benchmarks: Sequence[Path],
+    out: Path,
+    settings: CurateSettings,
+    dropped_to: Path | None = None,
+    processes: int | None = None,
+) -> dict[str, Any]:
+    """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked."""
     rows = read_problems(prompts)
+    tests = read_benchmarks(benchmarks)
     kept, dropped = filter_problems(rows, settings.filters)
     kept, more = dedup(kept)
     dropped += more
-    index = Decontaminator([p for path in benchmarks for p in read_problems(path)], settings.decontaminate)
-    clean = []
-    for row in kept:
-        hit = index.check(row, math=row.subject not in ("code", "general"))
-        if hit:
-            dropped.append(
-                Dropped(
-                    row.id,
-                    "decontaminate",
-                    "leak",
-                    row.prompt,
-                    row.source,
-                    f"{hit.benchmark_id}: {hit.shared}",
-                )
-            )
-        else:
-            clean.append(row)
+    near: dict[str, Any] = {}
+    if settings.near is not None:
+        kept, more, facts = near_dedup(kept, settings.near, processes)
+        dropped += more
+        near = {"near": facts.record()}
+    clean, more = drop_hits(kept, tests, settings.decontaminate, processes)
+    dropped += more
     write_rows(out, clean, Problem)
+    if dropped_to is not None:
+        _write_lines(dropped_to, [asdict(row) for row in dropped])
     return {
         "n": len(rows),
         "kept": len(clean),
         "dropped": dict(Counter(f"{d.step}: {d.reason}" for d in dropped)),
+        **near,
         "out": str(out),
     }
 
 
-def decontaminate(prompts: Path, benchmarks: Sequence[Path], hits_to: Path | None) -> dict[str, Any]:
-    """Find the prompts of a file that leak a benchmark; the hits go into a JSONL file when asked."""
+def decontaminate(
+    prompts: Path,
+    benchmarks: Sequence[Path],
+    hits_to: Path | None,
+    report: Path | None = None,
+    processes: int | None = None,
+) -> dict[str, Any]:
+    """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
+
+    "hits" counts leaks, which curation drops; "contained" and "near_copies" what is reported alone. "us_per_prompt"
+    is the time of one process, without building the index where there is one.
+    """
     rows = read_problems(prompts)
-    index = Decontaminator(
-        [p for path in benchmarks for p in read_problems(path)], CurateSettings().decontaminate
-    )
+    tests = read_benchmarks(benchmarks)
+    index = Decontaminator(tests, CurateSettings().decontaminate)
+    used = workers_for(len(rows)) if processes is None else processes
     started = time.perf_counter()
-    hits = [
-        (row, hit) for row in rows if (hit := index.check(row, math=row.subject not in ("code", "general")))
-    ]
+    found = scan(rows, index, used)
     seconds = time.perf_counter() - started
+    pairs = [(row, hit) for row, hit in zip(rows, found, strict=True) if hit is not None]
+    pairs.sort(key=lambda pair: KINDS.index(pair[1].kind))
     if hits_to is not None:
-        lines = [
-            {"prompt": r.prompt, "benchmark_id": h.benchmark_id, "shared": h.shared, "lcs": h.lcs}
-            for r, h in hits
-        ]
-        write_bytes(hits_to, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+        _write_lines(hits_to, [record_of(row, hit, tests) for row, hit in pairs])
+    if report is not None:
+        write_bytes(report, page_of(pairs, tests, len(rows)).encode("utf-8", "replace"))
+    kinds = Counter(hit.kind for _, hit in pairs)
     return {
         "n": len(rows),
-        "hits": len(hits),
+        "hits": kinds["leak"],
+        "contained": kinds["contained"],
+        "near_copies": kinds["near-copy"],
+        "by_benchmark": dict(sorted(Counter(f"{hit.benchmark}: {hit.kind}" for _, hit in pairs).items())),
+        "processes": used,
         "seconds": round(seconds, 3),
-        "us_per_prompt": round(1e6 * seconds / max(1, len(rows)), 1),
+        "us_per_prompt": round(1e6 * seconds * used / max(1, len(rows)), 1),
     }
+
+
+def run_self_test(
+    prompts: Path,
+    benchmarks: Sequence[Path],
+    each: int,
+    seed: int,
+    processes: int | None = None,
+    as_json: bool = False,
+) -> tuple[dict[str, Any], bool, tuple[str, ...], list[list[Any]]]:
+    """The self-test of decontamination on a file of prompts, as `show` takes it: record, table's head and rows."""
+    settings = CurateSettings().decontaminate
+    result = self_test(read_problems(prompts), read_benchmarks(benchmarks), settings, each, seed, processes)
+    table: list[list[Any]] = [
+        [r.change, r.planted, r.leak, r.contained, r.near_copy, f"{100 * r.recall:.2f} %", _goal(r.target)]
+        for r in result.recalls
+    ]
+    table += [
+        [f"clean: {c.source}", c.n, c.leak, c.contained, c.near_copy, f"{100 * c.rate:.3f} %", "≤ 0.1 %"]
+        for c in result.clean
+    ]
+    head = ("planted", "n", "leak", "contained", "near-copy", "found", "target")
+    return result.record(), as_json, head, table
+
+
+def _goal(target: float | None) -> str:
+    return "no target" if target is None else f"≥ {100 * target:g} %"
+
+
+def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_bytes(path, lines.encode("utf-8", "replace"))
 
 
 def engine_of(kind: str, model: str, url: str, chat: ChatFormat, skill: float = 0.97) -> Engine:

@@ -7,25 +7,44 @@ from typing import Annotated, Any
 
 import typer
 
-from acemath.commands.output import Json, show
+from acemath.commands.output import Json, SharePrefix, show
+from acemath.commands.parity import parity
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.errors import UserError
 
 app = typer.Typer()
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train.")
 app.add_typer(rm_app, name="rm")
+app.command()(parity)
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes (.parquet or .jsonl).")]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 
 
+Prompts = Annotated[Path, typer.Argument(help="Prompts: JSONL, JSONL.gz or Parquet.")]
+Against = Annotated[
+    list[Path], typer.Option("--against", "--benchmark", help="A benchmark; give it again for more.")
+]
+Processes = Annotated[int | None, typer.Option(min=1, help="By default one, one a core for 50,000 prompts.")]
+
+
 @app.command()
 def curate(
-    prompts: Annotated[Path, typer.Argument(help="Prompts: JSONL, JSONL.gz or Parquet.")],
-    against: Annotated[
-        list[Path], typer.Option(help="A benchmark that nothing may leak from; give it again for more.")
-    ],
+    prompts: Prompts,
+    against: Against,
+    near: Annotated[
+        float | None,
+        typer.Option(min=0.5, max=1, help="Drop near-duplicates of this similarity too, say 0.9."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="Drop near-copy hits too, or contained ones; both: give it twice."),
+    ] = None,
+    dropped: Annotated[
+        Path | None, typer.Option(help="Write each dropped prompt to this JSONL file.")
+    ] = None,
+    processes: Processes = None,
     out: Out = Path("curated.jsonl"),
     as_json: Json = False,
 ) -> None:
@@ -35,25 +54,36 @@ def curate(
     """
     from acemath.commands import data
 
-    show(data.curate(prompts, against, out), as_json)
+    settings = data.curation_settings(near, drop or ())
+    show(data.curate(prompts, against, out, settings, dropped, processes), as_json)
 
 
 @app.command()
 def decontaminate(
-    prompts: Annotated[Path, typer.Argument(help="Prompts: JSONL, JSONL.gz or Parquet.")],
-    against: Annotated[list[Path], typer.Option(help="A benchmark; give it again for more.")],
-    hits: Annotated[
-        Path | None, typer.Option(help="Write every hit with what is shared to this JSONL file.")
-    ] = None,
+    prompts: Prompts,
+    against: Against,
+    hits: Annotated[Path | None, typer.Option(help="Write every hit to this JSONL file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write every hit to this HTML page.")] = None,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Plant changed benchmark problems, count what is found.")
+    ] = False,
+    each: Annotated[int, typer.Option(min=1, help="Copies of a kind that the self-test plants.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the self-test.")] = 0,
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
-    """Find prompts that leak a benchmark.
+    """Find prompts that leak a benchmark, or test how well that works.
 
-    Example: acemath decontaminate prompts.jsonl --against gsm8k_test.jsonl --hits hits.jsonl
+    Example: acemath decontaminate prompts.jsonl --against gsm8k_test.jsonl --report hits.html
     """
     from acemath.commands import data
 
-    show(data.decontaminate(prompts, against, hits), as_json)
+    if not self_test:
+        show(data.decontaminate(prompts, against, hits, report, processes), as_json)
+        return
+    if hits is not None or report is not None:
+        raise UserError("--self-test writes no hits; leave out --hits and --report, or --self-test")
+    show(*data.run_self_test(prompts, against, each, seed, processes, as_json))
 
 
 def _generate(
@@ -240,6 +270,7 @@ def score(
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
     system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
+    share_prefix: SharePrefix = True,
     out: Out = Path("scored.jsonl"),
     as_json: Json = False,
 ) -> None:
@@ -249,7 +280,7 @@ def score(
     """
     from acemath.commands import judging
 
-    show(judging.score(responses, problems, model, ChatFormat(system=system), out), as_json)
+    show(judging.score(responses, problems, model, ChatFormat(system=system), out, share_prefix), as_json)
 
 
 @app.command()

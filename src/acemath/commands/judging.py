@@ -74,7 +74,9 @@ def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
     return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
 
 
-def score(responses: Path, problems: Path, model: str, chat: ChatFormat, out: Path) -> dict[str, Any]:
+def score(
+    responses: Path, problems: Path, model: str, chat: ChatFormat, out: Path, share_prefix: bool = True
+) -> dict[str, Any]:
     """Rewards for the responses of a file, written beside them."""
     from acemath.commands.data import read_problems
     from acemath.reward.score import RewardModel
@@ -91,7 +93,7 @@ def score(responses: Path, problems: Path, model: str, chat: ChatFormat, out: Pa
     for row in rows:
         by_problem[row.problem_id].append(row)
     quiet_transformers()
-    rewards = RewardModel(model, chat).score_many(
+    rewards = RewardModel(model, chat, share_prefix=share_prefix).score_many(
         [(prompts[k], [r.text for r in v]) for k, v in by_problem.items()]
     )
     scored = [

@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+SharePrefix = Annotated[
+    bool, typer.Option(help="Read a problem's prompt once for all its responses; some models cannot.")
+]
 
 
 def show(

@@ -3,34 +3,68 @@
 A math prompt is dropped when it shares 13 words in a row with a benchmark problem and the longest common
 subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A problem
 of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
-`words.py` says.
+`words.py` says. Such a prompt is a "leak".
+
+Two further kinds of hit are our own; they are reported, and dropped where a setting names them:
+"contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass, and
+"near-copy", the words alike once numbers and variables are masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
+from multiprocessing import get_context
+from typing import Literal
 
 from acemath.curate.settings import DecontaminateSettings
-from acemath.curate.words import words_of
+from acemath.curate.words import NUMBER, VARIABLE, fold, mask, tokens_of
 from acemath.records import Problem
 from acemath.store import Dropped
 
-Gram = tuple[str, ...]
+Kind = Literal["leak", "contained", "near-copy"]
+KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy")
 # Our choice: a problem of fewer words ("What is 7 * 8?" has 5) leaks only where it is the whole prompt,
 # because longer prompts hold such a phrase by chance.
 INSIDE = 6
+TINY = 3  # words at least of a problem that is "contained" at a prompt's beginning or end …
+ONE_MORE = 14  # … with at most so many words more, about one sentence
+WHOLE = 0.9  # of a benchmark problem's words, for it to be "contained"
+BLOCK = 8  # masked words in a row that make two texts worth comparing
+SHORT = (
+    3 * BLOCK
+)  # masked words at most of a problem that is also looked for whole: its blocks may all be common
+COMMON = 32  # a masked block of more benchmark problems than this says nothing
+CANDIDATES = 3  # compared in full
+# A near-copy says more than a textbook's stock phrase: "find the greatest common divisor of 0 and 0" is in every book.
+SAYING = 10  # masked words that it needs, or else …
+CONTENT = 4  # … different words beside marks, signs and the following
+_STOCK = (
+    "a an and are as at be by compute determine do does evaluate express find for from give given has have how if in "
+    "is it let many much of on or simplify solve such that the then there to value was were what when which with"
+)
+STOCK = frozenset(_STOCK.split())
+CHUNK = 2000  # prompts that a worker process is handed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A prompt that leaks a benchmark problem: which, what they share, and the common share of its words."""
+    """A prompt that is too near a benchmark problem: which, how, what they share, and the common share of its words.
+
+    `shared` is the first run of words that both have; `lcs` counts masked words where the kind is "near-copy".
+    """
 
     problem_id: str
     benchmark_id: str
     shared: str
     lcs: float
     benchmark: str = ""
+    kind: Kind = "leak"
+    place: int = -1  # of the benchmark problem in the list that was given
 
 
 def common_length(a: Sequence[str], b: Sequence[str]) -> int:
@@ -47,6 +81,31 @@ def common_length(a: Sequence[str], b: Sequence[str]) -> int:
     return len(a) - row.bit_count()
 
 
+class _Blocks:
+    """Where runs of `size` words stand in some texts."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+
+    def add(self, place: int, words: list[str], starts: Iterable[int]) -> None:
+        for at in starts:
+            self.places.setdefault(tuple(words[at : at + self.size]), []).append((place, at))
+
+    def find(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
+        """Where in `words`, which text, where in it: for every `size`-th run of words.
+
+        Every run of 2·size - 1 words holds one of these whole, so no longer run that is shared is missed.
+        """
+        size, known = self.size, self.places
+        # zip over one iterator cuts the words into runs; most prompts end at this line, which is all in C.
+        if known.keys().isdisjoint(zip(*[iter(words)] * size)):
+            return
+        for number, key in enumerate(zip(*[iter(words)] * size)):
+            for place, there in known.get(key, ()):
+                yield number * size, place, there
+
+
 class Decontaminator:
     """An index of all benchmark problems, asked about one prompt at a time.
 
@@ -57,67 +116,192 @@ class Decontaminator:
         self.settings = settings
         # Problems go by their place: benchmarks that number their problems share ids.
         self.rows = list(benchmarks)
-        self.texts = [words_of(row.prompt) for row in self.rows]
-        self.grams: dict[Gram, list[int]] = {}
-        self.whole: dict[Gram, list[int]] = {}  # short problems, all their words
-        self.opening: dict[Gram, list[int]] = {}  # short problems, their first INSIDE words
-        for place, words in enumerate(self.texts):
-            if len(words) >= settings.ngram:
-                for gram in set(_windows(words, settings.ngram)):
-                    self.grams.setdefault(gram, []).append(place)
-            elif words:
-                self.whole.setdefault(tuple(words), []).append(place)
-                if len(words) >= INSIDE:
-                    self.opening.setdefault(tuple(words[:INSIDE]), []).append(place)
+        tokens = [tokens_of(row.prompt) for row in self.rows]
+        self.texts = [fold(part) for part in tokens]
+        self.masked = [mask(part) for part in tokens]
+        self._long = _Blocks((settings.ngram + 1) // 2)
+        self._short = _Blocks(INSIDE // 2)
+        self._whole: dict[tuple[str, ...], list[int]] = {}  # short problems, all their words
+        self._tiny: dict[tuple[str, ...], list[int]] = {}  # their first or last TINY words
+        self._near: dict[tuple[str, ...], list[int]] = {}  # runs of BLOCK masked words
+        self._near_whole: dict[tuple[str, ...], int] = {}
+        for place in range(len(self.rows)):
+            self._add(place)
+        self._near = {block: places for block, places in self._near.items() if len(places) <= COMMON}
+
+    def _add(self, place: int) -> None:
+        words, masked = self.texts[place], self.masked[place]
+        if len(words) >= self.settings.ngram:
+            self._long.add(place, words, range(len(words) - self._long.size + 1))
+        elif words:
+            self._whole.setdefault(tuple(words), []).append(place)
+            if len(words) >= INSIDE:
+                self._short.add(place, words, range(self._short.size))
+            elif len(words) >= TINY:
+                for edge in {tuple(words[:TINY]), tuple(words[-TINY:])}:
+                    self._tiny.setdefault(edge, []).append(place)
+        if _says_something(masked):
+            for block in set(zip(*(masked[start:] for start in range(BLOCK)))):
+                self._near.setdefault(block, []).append(place)
+            if len(masked) <= SHORT:
+                self._near_whole.setdefault(tuple(masked), place)
 
     def check(self, problem: Problem, math: bool) -> Hit | None:
-        """The first benchmark problem that the prompt leaks, or None."""
-        words = words_of(problem.prompt)
-        tried: set[int] = set()
-        for gram, place in self._shared(words):
-            if place in tried:
+        """The benchmark problem that the prompt leaks, the one most like it where there are several, or None."""
+        return self._exact(problem.id, fold(tokens_of(problem.prompt)), math, ("leak",))
+
+    def find(self, problem: Problem, math: bool) -> Hit | None:
+        """The strongest hit of any kind: a leak before a contained problem before a near-copy."""
+        tokens = tokens_of(problem.prompt)
+        return self._exact(problem.id, fold(tokens), math, KINDS) or self._near_copy(problem.id, tokens)
+
+    def _exact(self, identity: str, words: list[str], math: bool, kinds: Sequence[Kind]) -> Hit | None:
+        best: tuple[bool, float] | None = None  # of hits: leaks first, then the larger common share
+        found: Hit | None = None
+        for place, at, size in self._shared(words):
+            text = self.texts[place]
+            common = common_length(words, text)
+            share = common / len(words)
+            leak = share > self.settings.lcs or not math
+            kind: Kind = "leak" if leak else "contained"
+            if kind not in kinds or not leak and common < WHOLE * len(text):
                 continue
-            tried.add(place)
-            share = common_length(words, self.texts[place]) / len(words)
-            if not math or share > self.settings.lcs:
-                row = self.rows[place]
-                name = row.subject or row.source
-                return Hit(problem.id, row.id, " ".join(gram), round(share, 3), name)
+            if best is None or (leak, share) > best:
+                best = leak, share
+                found = self._hit(identity, place, kind, " ".join(words[at : at + size]), share)
+        return found or (self._tiny_contained(identity, words) if "contained" in kinds else None)
+
+    def _shared(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
+        """Which problem, and where in the prompt and how long is what they share: each problem once."""
+        seen = set()
+        ngram = self.settings.ngram
+        for place in self._whole.get(tuple(words), ()) if len(words) < ngram else ():
+            seen.add(place)
+            yield place, 0, len(words)
+        for at, place, there in self._long.find(words):
+            if place not in seen:
+                start, size = _run(words, at, self.texts[place], there, self._long.size)
+                if size >= ngram:
+                    seen.add(place)
+                    yield place, start, ngram
+        for at, place, there in self._short.find(words):
+            text, start = self.texts[place], at - there
+            if place not in seen and start >= 0 and words[start : start + len(text)] == text:
+                seen.add(place)
+                yield place, start, len(text)
+
+    def _tiny_contained(self, identity: str, words: list[str]) -> Hit | None:
+        """A problem of few words that opens or ends a prompt of about one sentence more."""
+        if not TINY < len(words) < INSIDE + ONE_MORE:
+            return None
+        for edge in (words[:TINY], words[-TINY:]):
+            for place in self._tiny.get(tuple(edge), ()):
+                text = self.texts[place]
+                if len(words) - len(text) <= ONE_MORE and text in (words[: len(text)], words[-len(text) :]):
+                    share = len(text) / len(words)
+                    return self._hit(identity, place, "contained", " ".join(text), share)
         return None
 
-    def _shared(self, words: list[str]) -> Iterator[tuple[Gram, int]]:
-        """What the prompt shares with which problem: 13 words in a row, or all of a shorter one."""
-        if len(words) < self.settings.ngram:
-            for place in self.whole.get(tuple(words), ()):
-                yield tuple(words), place
-        for gram in _windows(words, self.settings.ngram):
-            for place in self.grams.get(gram, ()):
-                yield gram, place
-        if not self.opening:
-            return
-        for at, gram in enumerate(_windows(words, INSIDE)):
-            for place in self.opening.get(gram, ()):
-                text = self.texts[place]
-                if words[at : at + len(text)] == text:
-                    yield tuple(text), place
+    def _near_copy(self, identity: str, tokens: list[str]) -> Hit | None:
+        masked = mask(tokens)
+        place = self._near_whole.get(tuple(masked)) if len(masked) <= SHORT else None
+        if place is not None:
+            return self._hit(identity, place, "near-copy", " ".join(masked), 1.0)
+        blocks = zip(*[iter(masked)] * BLOCK)
+        votes = Counter(chain.from_iterable(filter(None, map(self._near.get, blocks))))
+        if not votes:
+            return None
+        need, least = max(1, len(masked) // BLOCK // 3), self.settings.near_copy
+        ranked = [
+            (-count, place)
+            for place, count in votes.items()
+            if count >= need and least * len(masked) <= len(self.masked[place]) <= len(masked) / least
+        ]
+        for _, place in sorted(ranked)[:CANDIDATES]:
+            text = self.masked[place]
+            share = common_length(text, masked) / max(len(text), len(masked))
+            if share >= least:
+                return self._hit(identity, place, "near-copy", " ".join(masked), share)
+        return None
+
+    def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
+        row = self.rows[place]
+        return Hit(identity, row.id, shared, round(share, 3), row.subject or row.source, kind, place)
 
 
-def _windows(words: list[str], size: int) -> list[Gram]:
-    """All runs of `size` words, in order; none where there are fewer words."""
-    return list(zip(*(words[start:] for start in range(size)), strict=False))
+def _says_something(masked: list[str]) -> bool:
+    """Whether masked words still say what the problem is about."""
+    if len(masked) >= SAYING:
+        return True
+    words = {word for word in masked if word.isalpha() and word not in (NUMBER, VARIABLE)}
+    return len(words - STOCK) >= CONTENT
+
+
+def _run(a: list[str], i: int, b: list[str], j: int, size: int) -> tuple[int, int]:
+    """Where in `a` the run of common words around a[i : i + size] and b[j : j + size] starts, and its length."""
+    start, there, end, other = i, j, i + size, j + size
+    while start > 0 and there > 0 and a[start - 1] == b[there - 1]:
+        start, there = start - 1, there - 1
+    while end < len(a) and other < len(b) and a[end] == b[other]:
+        end, other = end + 1, other + 1
+    return start, end - start
+
+
+def is_math(row: Problem) -> bool:
+    """Whether the 60 % apply: code and general prompts are not math, all others are."""
+    return row.subject not in ("code", "general")
+
+
+def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None = 1) -> list[Hit | None]:
+    """The strongest hit of every prompt, in order; the same whatever the number of processes.
+
+    None processes: one for few prompts, one a core from 50,000 on. Workers are spawned: a script that calls
+    this with more than one needs the usual `if __name__ == "__main__"`.
+    """
+    processes = workers_for(len(rows)) if processes is None else processes
+    if processes == 1:
+        return [index.find(row, is_math(row)) for row in rows]
+    chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+    pool = ProcessPoolExecutor(
+        processes, get_context("spawn"), initializer=_start, initargs=(index.rows, index.settings)
+    )
+    with pool:
+        return [hit for part in pool.map(_scan_chunk, chunks) for hit in part]
+
+
+def workers_for(count: int) -> int:
+    """How many processes so many prompts are worth: one, or one a core from 50,000 on."""
+    return len(os.sched_getaffinity(0)) if count >= 25 * CHUNK else 1
+
+
+_index: list[Decontaminator] = []  # of a worker process
+
+
+def _start(benchmarks: list[Problem], settings: DecontaminateSettings) -> None:
+    _index[:] = [Decontaminator(benchmarks, settings)]
+
+
+def _scan_chunk(rows: Sequence[Problem]) -> list[Hit | None]:
+    return [_index[0].find(row, is_math(row)) for row in rows]
 
 
 def decontaminate(
-    rows: Sequence[Problem], benchmarks: Sequence[Problem], settings: DecontaminateSettings
+    rows: Sequence[Problem],
+    benchmarks: Sequence[Problem],
+    settings: DecontaminateSettings,
+    processes: int | None = 1,
 ) -> tuple[list[Problem], list[Dropped]]:
-    """Prompts that leak nothing, and those dropped. Code and general prompts count as not math."""
-    index = Decontaminator(benchmarks, settings)
+    """Prompts that leak nothing, and those dropped: leaks, and the kinds of hit that `settings.drop` names."""
     kept, dropped = [], []
-    for row in rows:
-        hit = index.check(row, math=row.subject not in ("code", "general"))
-        if hit:
-            detail = f"{hit.benchmark} {hit.benchmark_id}: {hit.shared!r}, common {hit.lcs:.0%}"
-            dropped.append(Dropped(row.id, "decontaminate", "leak", row.prompt, row.source, detail))
+    hits = scan(rows, Decontaminator(benchmarks, settings), processes)
+    for row, hit in zip(rows, hits, strict=True):
+        if hit is not None and (hit.kind == "leak" or hit.kind in settings.drop):
+            dropped.append(Dropped(row.id, "decontaminate", hit.kind, row.prompt, row.source, detail_of(hit)))
         else:
             kept.append(row)
     return kept, dropped
+
+
+def detail_of(hit: Hit) -> str:
+    """A hit in one line, as the dropped row says it."""
+    return f"{hit.benchmark} {hit.benchmark_id}: {hit.shared!r}, common {hit.lcs:.0%}"

@@ -40,10 +40,11 @@ class FilterSettings(_Part):
 class NearSettings(_Part):
     """When two prompts are near-duplicates: our addition, off in the paper's recipes, which drop exact copies alone.
 
-    `threshold` is the Jaccard similarity of their runs of `shingle` words; numbers must be the same ones whatever it is.
+    `threshold` is the Jaccard similarity of their runs of `shingle` words; numbers, signs and variables must be the
+    same whatever it is. Below 0.9 problems merge that differ in one word that matters (sum or product, girls or boys).
     """
 
-    threshold: float = Field(0.8, ge=0.5, le=1)
+    threshold: float = Field(0.9, ge=0.5, le=1)
     shingle: int = Field(3, ge=1, le=10)
     permutations: int = Field(128, ge=32, le=512)
     alarm: int = Field(50, ge=2)  # a cluster of more prompts than this is named in the stage's facts

@@ -14,13 +14,15 @@ from acemath.curate.evolve import evolve, evolve_with
 from acemath.curate.filters import filter_problems, filter_responses
 from acemath.curate.funnel import step_of
 from acemath.curate.licences import non_commercial
+from acemath.curate.near import near_dedup
+from acemath.curate.settings import NearSettings
 from acemath.engines.base import Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
 from acemath.pipeline.sources import read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
-from acemath.store import Stage, by_id, shards
+from acemath.store import Dropped, Stage, by_id, shards
 from acemath.worksheets.sheets import SOURCE
 
 
@@ -111,13 +113,17 @@ def curate(run: Run) -> None:
         seeds = run.rows("problems", Problem, "seeds")
         benchmarks = run.rows("problems", Problem, "benchmarks")
         evolved = run.rows("evolve", Problem)
-        rows, dropped = [*seeds, *evolved], []
+        rows: list[Problem] = [*seeds, *evolved]
+        dropped: list[Dropped] = []
         steps = [step_of("evolve", [p.source for p in rows], [])]
         for name, step in (
             ("filter prompts", lambda rows: filter_problems(rows, recipe.curate.filters)),
             ("deduplicate", dedup),
+            ("drop near copies", _near(recipe.curate.near, facts)),
             ("decontaminate", lambda rows: decontaminate(rows, benchmarks, recipe.curate.decontaminate)),
         ):
+            if step is None:
+                continue
             rows, out = step(rows)
             steps.append(step_of(name, [p.source for p in rows], out))
             dropped += out
@@ -125,6 +131,19 @@ def curate(run: Run) -> None:
         facts["funnel"] = [step.record() for step in steps]
         counts = [(len(seeds), "seeds"), *((s.rows_out, s.name) for s in steps)]
         facts["summary"] = " → ".join(f"{count:,} ({name})" for count, name in counts)
+
+
+def _near(settings: NearSettings | None, facts: dict[str, Any]) -> Any:
+    """The step that drops near-duplicates and leaves its alarms in the facts; None where it is off."""
+    if settings is None:
+        return None
+
+    def step(rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:
+        kept, dropped, found = near_dedup(rows, settings, None)
+        facts["near"] = found.record()
+        return kept, dropped
+
+    return step
 
 
 def _responses(

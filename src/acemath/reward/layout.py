@@ -2,7 +2,8 @@
 
 Row: prompt tokens, response 1, response 2, … A token sees the prompt and its own response up to itself;
 positions of every response go on from the prompt's end. The hidden states equal those of separate rows, and
-the prompt is read once in place of once a response. Training and scoring share this module.
+the prompt is read once in place of once a response. Training and scoring share this module. Architectures that
+do not take such rows (acemath.reward.probe) are read in plain rows, one a response.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from acemath.sft.encoding import texts_of
 WIDTH_STEP = 32
 
 
-def padded(length: int) -> int:
+def padded(length: int, step: int = WIDTH_STEP) -> int:
     """The width that a row of this length is padded to.
 
     Matrix kernels are made and kept for every new shape: with few widths they are made once, with as many
     widths as batches they cost time and hundreds of megabytes.
     """
-    return -(-length // WIDTH_STEP) * WIDTH_STEP
+    return -(-length // step) * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class SharedBatch:
-    """Rows padded to one width T: ids and positions [B, T], mask [B, 1, T, T], and where responses end.
+    """Rows padded to one width T: ids and positions [B, T], and where responses end.
 
-    `ends` [N, 2] holds (row, index of the last token) of every response, in order; its indices come from
+    `mask` is [B, 1, T, T], what each token sees, for rows that share a prompt; [B, T], which tokens are no
+    padding, for plain rows. `ends` [N, 2] holds (row, index of the last token) of every response, in order; its indices come from
     lengths, never from pad ids.
     """
 
@@ -109,6 +111,24 @@ def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
     return SharedBatch(ids, positions, visible(segment), torch.tensor(ends))
 
 
+def plain_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
+    """Rows as one batch in which every response has a row of its own, after a copy of its prompt."""
+    texts = [[*row.prompt, *response] for row in rows for response in row.responses]
+    width = padded(max(map(len, texts)))
+    ids = torch.full((len(texts), width), pad)
+    mask = torch.zeros(len(texts), width, dtype=torch.long)
+    for b, text in enumerate(texts):
+        ids[b, : len(text)] = torch.tensor(text)
+        mask[b, : len(text)] = 1
+    ends = torch.tensor([(b, len(text) - 1) for b, text in enumerate(texts)])
+    return SharedBatch(ids, torch.arange(width).expand(len(texts), width), mask, ends)
+
+
+def batch_of(rows: Sequence[Row], pad: int, share: bool) -> SharedBatch:
+    """Rows as one batch: with `share` one row a problem, else one row a response."""
+    return shared_batch(rows, pad) if share else plain_batch(rows, pad)
+
+
 def visible(segment: Tensor) -> Tensor:
     """What each token sees, [B, 1, T, T], from segments [B, T]: 0 the prompt, i response i, -1 padding.
 
@@ -137,13 +157,23 @@ def split_rows(row: Row, width: int) -> list[Row]:
     return parts
 
 
-def token_batches(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
-    """Rows of like length together, each batch at most `budget` tokens with its padding."""
+def token_batches(rows: Iterable[Row], budget: int, share: bool = True) -> Iterator[list[Row]]:
+    """Rows of like length together, each batch at most `budget` tokens with its padding.
+
+    A row is never cut, so one that is over the budget alone makes a batch of its own. `share` as in `batch_of`.
+    """
+
+    def width(row: Row) -> int:
+        return row.length if share else len(row.prompt) + max(map(len, row.responses))
+
     batch: list[Row] = []
-    for row in sorted(rows, key=lambda r: r.length):
-        if batch and padded(row.length) * (len(batch) + 1) > budget:
+    count = 0  # rows of the model's input
+    for row in sorted(rows, key=width):
+        more = 1 if share else len(row.responses)
+        if batch and padded(width(row)) * (count + more) > budget:
             yield batch
-            batch = []
+            batch, count = [], 0
         batch.append(row)
+        count += more
     if batch:
         yield batch

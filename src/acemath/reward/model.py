@@ -58,9 +58,9 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
 
 
 def _with_head(model: Any, path: str | Path) -> Any:
-    if not isinstance(getattr(model, "score", None), torch.nn.Linear):
+    if not isinstance(getattr(model, "score", None), torch.nn.Linear) or model.score.out_features != 1:
         raise UserError(
-            f"{str(path)!r} ({type(model).__name__}) has no linear head called score; only such models score here"
+            f"{str(path)!r} ({type(model).__name__}) has no linear head called score with one output; only such models score here"
         )
     return model
 
@@ -122,19 +122,39 @@ def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
     The head is computed in float32 whatever the body is: bfloat16 would round rewards to three digits and
     make ties of neighbours.
     """
-    name = attention(model.device, batch.ids.shape[1])
+    batch = batch.to(model.device)
+    if batch.mask.dim() == 2:  # plain rows, in the model's own attention and positions
+        hidden = body(model)(
+            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state
+    else:
+        # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
+        plain = use_attention(model, batch.ids.shape[1]) == "eager"
+        mask = additive(batch.mask, model.dtype) if plain else batch.mask
+        hidden = body(model)(
+            input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
+        ).last_hidden_state
+    return head_scores(model, hidden[batch.ends[:, 0], batch.ends[:, 1]])
+
+
+def body(model: Any) -> Any:
+    """A reward model without its head."""
+    return getattr(model, model.base_model_prefix)
+
+
+def use_attention(model: Any, width: int) -> str:
+    """Attend in the way that suits rows of `width` tokens on the model's device; its name."""
+    name = attention(model.device, width)
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
-    batch = batch.to(model.device)
-    # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
-    mask = additive(batch.mask, model.dtype) if name == "eager" else batch.mask
-    hidden = getattr(model, model.base_model_prefix)(
-        input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
-    ).last_hidden_state
-    last = hidden[batch.ends[:, 0], batch.ends[:, 1]].float()  # [N, H]
+    return name
+
+
+def head_scores(model: Any, last: Tensor) -> Tensor:
+    """The head on last tokens' states [N, H]: rewards [N] in float32, whatever the body computes in."""
     with torch.autocast(last.device.type, enabled=False):
         bias = model.score.bias.float() if model.score.bias is not None else None
-        return torch.nn.functional.linear(last, model.score.weight.float(), bias)[:, 0]
+        return torch.nn.functional.linear(last.float(), model.score.weight.float(), bias)[:, 0]
 
 
 def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

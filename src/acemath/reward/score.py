@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from acemath.engines.base import ChatFormat
-from acemath.reward.layout import Row, encode_row, shared_batch, split_rows, token_batches
+from acemath.reward.cached import score_rows
+from acemath.reward.layout import Row, encode_row, plain_batch, split_rows, token_batches
 from acemath.reward.model import load_reward_model, rewards_of, tokenizer_of
-from acemath.sft.hardware import device, has_bf16, pass_tokens, row_tokens
+from acemath.reward.probe import check_sharing
+from acemath.sft.hardware import device, has_bf16, part_tokens
 
 log = logging.getLogger(__name__)
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
@@ -27,24 +29,28 @@ class RewardModel:
         max_length: int = 4096,
         budget: int | None = None,
         bf16: bool = True,
+        share_prefix: bool = True,
     ) -> None:
         """Load it, on the GPU where there is one.
 
         `budget` is padded tokens a forward pass, by default what suits the device; bfloat16 is used where the
-        hardware has it. UserError where `path` is no reward model or pads with its end token.
+        hardware has it. UserError where `path` is no reward model, pads with its end token, or is of an
+        architecture that cannot share a prompt among rows; `share_prefix` False reads those in plain rows.
         """
         self.tokenizer = tokenizer_of(path)
         self.chat = chat
         self.max_length = max_length
         dtype = torch.bfloat16 if bf16 and has_bf16() else torch.float32
         self.model = load_reward_model(path, dtype).to(device()).eval()
-        self.budget = budget or pass_tokens(device())
+        self.budget = budget or part_tokens(device())
+        self.share = share_prefix
+        if share_prefix:
+            check_sharing(self.model, max_length, cached=True)
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
         """The rewards of one problem's responses, in their order."""
         return self.score_many([(problem, responses)])[0]
 
-    @torch.inference_mode()
     def score_many(
         self,
         items: Sequence[tuple[str, Sequence[str]]],
@@ -52,47 +58,77 @@ class RewardModel:
     ) -> list[list[float]]:
         """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
 
-        The same text of a problem is scored once. Warns where responses were cut to the maximal length, and
-        where all rewards are the same: the sign of a model that was loaded without its head.
+        The same text of a problem is scored once. Warns of what `alarms` finds.
         """
         distinct = [list(dict.fromkeys(responses)) for _, responses in items]
-        found: list[list[float]] = [[0.0] * len(texts) for texts in distinct]
-        rows, cut = self._rows([prompt for prompt, _ in items], distinct)
-        done = 0
-        for batch in token_batches(rows, self.budget):
-            rewards = rewards_of(self.model, shared_batch(batch, self.tokenizer.pad_token_id)).tolist()
-            for row in batch:
-                number, first = row.key
-                mine, rewards = rewards[: len(row.responses)], rewards[len(row.responses) :]
-                found[number][first : first + len(mine)] = mine
-            done += len(batch)
-            progress(done, len(rows), "")
+        rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
+        found: list[list[float]] = [[] for _ in items]
+        for row, rewards in zip(rows, self.score_rows(rows, progress), strict=True):
+            found[row.key] = rewards
         tables = [
             dict(zip(texts, rewards, strict=True)) for texts, rewards in zip(distinct, found, strict=True)
         ]
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
-        self._alarm(result, cut)
+        for alarm in self.alarms(rows, result, cut):
+            log.warning(alarm)
         return result
 
-    def _rows(self, prompts: Sequence[str], texts: Sequence[Sequence[str]]) -> tuple[list[Row], int]:
-        """The problems' responses in rows of a good width, and how many responses were cut."""
+    def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
+        """A row of token ids for each problem with responses, its number as key; how many responses were cut."""
         rows: list[Row] = []
         cut = 0
-        for number, (prompt, mine) in enumerate(zip(prompts, texts, strict=True)):
-            if mine:
-                row, lost = encode_row(prompt, mine, self.tokenizer, self.chat, self.max_length, number)
-                rows += split_rows(row, row_tokens(device()))
+        for number, (prompt, texts) in enumerate(items):
+            if texts:
+                row, lost = encode_row(prompt, texts, self.tokenizer, self.chat, self.max_length, number)
+                rows.append(row)
                 cut += lost
         return rows, cut
 
-    def _alarm(self, rewards: Sequence[Sequence[float]], cut: int) -> None:
+    @torch.inference_mode()
+    def score_rows(
+        self, rows: Sequence[Row], progress: Callable[[int, int, str], None] = lambda *_: None
+    ) -> list[list[float]]:
+        """The rewards of encoded rows: one list a row, in the order of its responses."""
+        found = [[0.0] * len(row.responses) for row in rows]
+        total = sum(map(len, found))
+        for done, (number, which, reward) in enumerate(self._rewards(rows), 1):
+            found[number][which] = reward
+            progress(done, total, "")
+        return found
+
+    def _rewards(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
+        """(number of the row, number of the response, reward) of every response, as they come."""
+        pad = self.tokenizer.pad_token_id
+        if self.share:
+            yield from score_rows(self.model, rows, pad, self.budget)
+            return
+        alone = [
+            part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 0)
+        ]
+        for batch in token_batches(alone, self.budget, share=False):
+            rewards = rewards_of(self.model, plain_batch(batch, pad)).tolist()
+            for part, reward in zip(batch, rewards, strict=True):
+                yield *part.key, reward
+
+    def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
+        """What went wrong though no error was raised, a line each.
+
+        Responses that were cut to the maximal length; two BOS tokens at the start; and rewards that are all
+        the same: the sign of a model that was loaded without its head.
+        """
         flat = [value for row in rewards for value in row]
+        found = []
         if cut:
-            log.warning(
-                "%d of %d responses were longer than %d tokens and scored without their middle",
-                cut,
-                len(flat),
-                self.max_length,
+            found.append(
+                f"{cut} of {len(flat)} responses were longer than {self.max_length} tokens and scored without their middle"
+            )
+        bos = self.tokenizer.bos_token_id
+        double = sum(list(row.prompt[:2]) == [bos, bos] for row in rows)
+        if double:
+            found.append(
+                f"{double} of {len(rows)} prompts begin with two {self.tokenizer.bos_token}: does the chat template or the "
+                "system prompt write one too many?"
             )
         if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
-            log.warning("all %d rewards are %g: is the reward model's head loaded?", len(flat), flat[0])
+            found.append(f"all {len(flat)} rewards are {flat[0]:g}: is the reward model's head loaded?")
+        return found

@@ -35,6 +35,7 @@ class RewardSettings(_Part):
     weight_decay: float = Field(0.0, ge=0)  # our choice
     max_grad_norm: float = Field(1.0, gt=0)  # our choice
     max_length: int = Field(4096, ge=16)  # tokens of one response with its prompt; our choice
+    share_prefix: bool = True  # read a prompt once for its group; False: for models that cannot (probe.py)
     bf16: bool = True
     evaluations: int = Field(4, ge=1)  # times that held-out pair accuracy is measured; the best is kept
     save_every: int = Field(50, ge=1)  # steps between checkpoints

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acemath.reward.sharding import optimizer_of, put_back, weights_of
 from acemath.store import explained
 
 Weights = dict[str, Tensor]
@@ -41,15 +42,17 @@ class State:
     best: Weights | None = None
 
 
-def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Write a checkpoint, whole or not at all."""
+def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Optimizer, write: bool) -> None:
+    """Write a checkpoint, whole or not at all. All processes call it, one of them with `write`."""
     content = {
         "step": state.step,
         "result": asdict(state.result),
         "best": state.best,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "model": weights_of(model),
+        "optimizer": optimizer_of(model, optimizer),
     }
+    if not write:
+        return
     temporary = work / "state.tmp"
     with explained(work):
         with temporary.open("wb") as file:
@@ -63,6 +66,5 @@ def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> Stat
     if not path.exists():
         return State()
     saved = torch.load(path, weights_only=True, map_location="cpu")
-    model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
+    put_back(model, optimizer, saved["model"], saved["optimizer"])
     return State(saved["step"], RewardResult(**saved["result"]), saved["best"])

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
 
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
@@ -23,8 +22,10 @@ from acemath.records import Group, content_key
 from acemath.reward.layout import Row, encode_row
 from acemath.reward.model import CHECK_TEMPLATE, new_reward_model, tokenizer_of
 from acemath.reward.passes import evaluate, step
+from acemath.reward.probe import check_sharing
 from acemath.reward.settings import RewardSettings
-from acemath.reward.state import RewardResult, State, load_state, save_state
+from acemath.reward.sharding import check_strategy, parameter_groups, shard, wanted, weights_of
+from acemath.reward.state import RewardResult, State, Weights, load_state, save_state
 from acemath.sft.checkpoints import claim, weights_key
 from acemath.sft.hardware import has_bf16
 
@@ -46,7 +47,8 @@ def train_reward(
     """Train a reward model from `policy` into `out`; of several evaluations the best weights are kept.
 
     `work` keeps a checkpoint: a stopped call with the same arguments goes on from it, in the middle of an
-    epoch too, with the same batches; other arguments start anew. UserError without groups.
+    epoch too, with the same batches; other arguments start anew. UserError without groups, and for
+    architectures that cannot share a prompt among rows where `settings.share_prefix` asks for it.
     """
     if not groups:
         raise UserError(
@@ -60,8 +62,11 @@ def train_reward(
         claim(work, _identity(policy, groups, held_out, settings, chat, seed))
     accelerator.wait_for_everyone()
     model = new_reward_model(policy, tokenizer, settings.head_words, seed).to(accelerator.device)
+    if settings.share_prefix:
+        check_sharing(model, settings.max_length, cached=not wanted(accelerator))
+    shard(model, accelerator)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     train, tests = (_encode(part, tokenizer, chat, settings) for part in (groups, held_out))
     state = load_state(work, model, optimizer)
@@ -71,10 +76,9 @@ def train_reward(
     )
     started = time.monotonic()
     loop.run(work, progress)
-    if state.best is not None:
-        model.load_state_dict(state.best)
+    weights = weights_of(model) if state.best is None else state.best
     if accelerator.is_main_process:
-        model.to(torch.bfloat16 if settings.bf16 else torch.float32).save_pretrained(out)
+        _save(model, weights, torch.bfloat16 if settings.bf16 else torch.float32, out)
         tokenizer.save_pretrained(out)
     state.result.seconds = time.monotonic() - started
     return state.result
@@ -111,8 +115,8 @@ class _Loop:
             state.result.curve.append({"step": state.step, "loss": loss})
             if state.step in marks:
                 self.judge()
-            if state.step % settings.save_every == 0 and self.accelerator.is_main_process:
-                save_state(work, state, self.model, self.optimizer)
+            if state.step % settings.save_every == 0:
+                save_state(work, state, self.model, self.optimizer, self.accelerator.is_main_process)
             progress(state.step, total, f"loss {loss:.3f}, held-out pairs {state.result.best_accuracy:.3f}")
 
     def batch(self, epoch: int, place: int) -> list[Row]:
@@ -133,7 +137,7 @@ class _Loop:
         before = None if result.best_loss is None else (result.best_accuracy, -result.best_loss)
         if before is None or (accuracy, -loss) > before:
             result.best_step, result.best_accuracy, result.best_loss = self.state.step, accuracy, loss
-            self.state.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+            self.state.best = weights_of(self.model)
 
 
 def rate(done: int, total: int, warmup: float) -> float:
@@ -147,12 +151,14 @@ def rate(done: int, total: int, warmup: float) -> float:
 def _accelerator(settings: RewardSettings) -> Accelerator:
     bf16 = settings.bf16 and has_bf16()
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
-    if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        raise UserError(
-            f"reward training runs on one copy of the model a process, not on {accelerator.distributed_type.value}; "
-            "start it with plain torchrun or accelerate launch --multi_gpu"
-        )
+    check_strategy(accelerator)
     return accelerator
+
+
+def _save(model: Any, weights: Weights, dtype: torch.dtype, out: Path) -> None:
+    """The model's folder with these whole weights, as safetensors in `dtype`."""
+    model.config.dtype = dtype
+    model.save_pretrained(out, state_dict={name: value.to(dtype) for name, value in weights.items()})
 
 
 @dataclass(slots=True)

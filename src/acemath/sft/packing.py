@@ -58,6 +58,11 @@ class PackedRows(Dataset[dict[str, list[int]]]):
     def __getitem__(self, number: int) -> dict[str, list[int]]:
         return as_example([self.rows[i].cut(self.room) for i in self.bins[number]])
 
+    @property
+    def packed(self) -> bool:
+        """Whether any row holds several conversations."""
+        return any(len(members) > 1 for members in self.bins)
+
     def width(self, number: int) -> int:
         """Tokens of a row."""
         return sum(min(self.room, len(self.rows[i].ids)) for i in self.bins[number])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import AutoTokenizer
 
 from acemath.errors import UserError
@@ -17,6 +18,7 @@ from acemath.nano.home import resolve
 from acemath.records import Chat, content_key
 from acemath.sft.checkpoints import claim, last_checkpoint, read, weights_key
 from acemath.sft.encoding import Tokens, encode_all
+from acemath.sft.ondisk import remove
 from acemath.sft.packing import PackedRows, pack
 from acemath.sft.settings import SftSettings
 from acemath.sft.trainer import Progress, make_trainer, quiet
@@ -69,7 +71,7 @@ def train_sft(
     kept = min(settings.validation, len(encoded) // 10)
     rows = _rows(encoded[kept:], settings, seed)
     aside = _rows(encoded[:kept], settings.model_copy(update={"packing": False}), seed) if kept else None
-    claim(work, _identity(source, chats, settings, seed))
+    _claim(work, _identity(source, chats, settings, seed))
     trainer = make_trainer(source, tokenizer, rows, aside, work, settings, seed, progress)
     before = _loss_before(trainer, work) if aside else None
     checkpoint = last_checkpoint(work)
@@ -83,6 +85,7 @@ def train_sft(
     speed = tokens * settings.epochs * share / max(1e-9, seconds)
     log.info("%d steps, %d tokens an epoch, %.0f tokens/s", trainer.state.max_steps, tokens, speed)
     _save(trainer, tokenizer, out, settings)
+    _remove_rows(trainer, work)
     return SftResult(
         curve=_curve(trainer.state.log_history, before),
         validation_before=before,
@@ -127,6 +130,16 @@ def _identity(source: str, chats: Sequence[Chat], settings: SftSettings, seed: i
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "seed": seed,
     }
+
+
+def _claim(work: Path, identity: dict[str, Any]) -> None:
+    with PartialState().main_process_first():  # the others find it claimed
+        claim(work, identity)
+
+
+def _remove_rows(trainer: Any, work: Path) -> None:
+    if trainer.is_world_process_zero():
+        remove(work)
 
 
 def _loss_before(trainer: Any, work: Path) -> float:

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from datasets import Dataset
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from acemath.errors import UserError
-from acemath.sft.hardware import attention, device, has_bf16
+from acemath.sft.hardware import attention, device, has_bf16, rows_a_pass
+from acemath.sft.ondisk import on_disk
 from acemath.sft.packing import Collator, PackedRows
 from acemath.sft.settings import SftSettings
 
@@ -36,7 +36,7 @@ def make_trainer(
     seed: int,
     progress: Progress,
 ) -> SFTTrainer:
-    """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints in `work`."""
+    """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
     width = max(rows.width(number) for number in range(len(rows)))
     model = AutoModelForCausalLM.from_pretrained(
         source,
@@ -44,25 +44,24 @@ def make_trainer(
         attn_implementation=attention(device(), width),
         use_safetensors=True,
     )
+    if rows.packed:  # full rows: fewer of them a pass waste nothing
+        heads = model.config.get_text_config().num_attention_heads
+        micro = rows_a_pass(device(), width, heads, settings.micro_batch)
+        settings = settings.model_copy(update={"micro_batch": micro})
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if model.config.pad_token_id is None:
         model.config.pad_token_id = pad
     trainer = SFTTrainer(
         model=model,
         args=training_arguments(len(rows), work, settings, seed),
-        train_dataset=_as_dataset(rows),
-        eval_dataset=_as_dataset(validation) if validation is not None else None,
+        train_dataset=on_disk(rows, work / "rows-train.arrow"),
+        eval_dataset=on_disk(validation, work / "rows-validation.arrow") if validation is not None else None,
         data_collator=Collator(pad),
         processing_class=tokenizer,
         callbacks=[_Watch(progress, sum(rows.width(number) for number in range(len(rows))) / len(rows))],
     )
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
     return trainer
-
-
-def _as_dataset(rows: PackedRows) -> Dataset:
-    """Packed rows in the form that TRL asks for."""
-    return Dataset.from_list([rows[number] for number in range(len(rows))])
 
 
 def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from acemath.worksheets.core import Question
+from acemath.worksheets.core import Pen, Question
 
 Draw = Callable[[random.Random, int], Question]
 MATH_SUBJECTS: tuple[str, ...] = (
@@ -31,7 +31,17 @@ class Family:
     weight: float = 1.0
     held_out: bool = False
 
+    @property
+    def finding(self) -> bool:
+        """Whether its answer is found and then checked (find x with x*x+4x=96), not worked out forwards."""
+        if self.name not in _FINDING:
+            pen = Pen(random.Random(0))
+            self.draw(random.Random(0), 1).work(pen)
+            _FINDING[self.name] = "guess" in pen.chances
+        return _FINDING[self.name]
 
+
+_FINDING: dict[str, bool] = {}
 _FAMILIES: dict[str, Family] = {}
 
 

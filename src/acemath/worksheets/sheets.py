@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from acemath.records import Problem, content_key
 from acemath.worksheets.core import Question
-from acemath.worksheets.registry import SUBJECTS, Family, families, family_named
+from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS, Family, families, family_named
 
 Split = Literal["train", "validation", "test"]
 SOURCE = "worksheets"
@@ -59,8 +60,22 @@ def question_of(problem: Problem) -> Question:
 
 def pick_family(subject: str, rng: random.Random, held_out: bool | None = False) -> Family:
     """A family of the subject, by weight."""
-    pool = families(subject, held_out)
+    return _by_weight(families(subject, held_out), rng)
+
+
+def _by_weight(pool: Sequence[Family], rng: random.Random) -> Family:
     return rng.choices(pool, weights=[f.weight for f in pool])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How many math problems are to be found and checked rather than worked out forwards, at which levels.
+
+    There checking is easier than finding, as in real mathematics: there a reward model is worth its name.
+    """
+
+    share: float
+    levels: Sequence[int] = LEVELS
 
 
 def draw_problems(
@@ -70,30 +85,60 @@ def draw_problems(
     subjects: Sequence[str] = SUBJECTS,
     levels: Sequence[int] = LEVELS,
     held_out: bool | None = False,
+    finding: Finding | None = None,
 ) -> list[Problem]:
-    """`count` different problems, the subjects in turn, deterministic by seed.
+    """`count` different problems, the subjects in turn, families by weight, deterministic by seed.
 
-    Fewer come back where the families have no more: a subject that draws nothing new 200 times in a row
+    With `finding`, that share of a subject's problems comes from its families of that kind, the rest from the
+    others. Fewer problems come back where the families have no more: what draws nothing new 200 times in a row
     is exhausted and left out from there on.
     """
     rng = random.Random(f"{split}:{seed}")
     seen: set[tuple[str, str]] = set()
     rows: list[Problem] = []
-    live = list(subjects)
+    pools = {subject: _pools(subject, levels, held_out, finding) for subject in subjects}
+    live = [subject for subject in subjects if pools[subject]]
     while live and len(rows) < count:
         subject = live[len(rows) % len(live)]
-        for _ in range(200):
-            family = pick_family(subject, rng, held_out)
-            level = rng.choice(list(levels))
-            try:
-                number, question = draw_question(family, level, split, rng)
-            except LookupError:
-                continue
-            identity = (family.name, repr(question.key))
-            if identity not in seen:
-                seen.add(identity)
-                rows.append(problem_of(family, level, number, question))
-                break
-        else:
+        pool = rng.choices(pools[subject], weights=[p.share for p in pools[subject]])[0]
+        row = _new_problem(pool, split, rng, seen)
+        if row is not None:
+            rows.append(row)
+            continue
+        pools[subject].remove(pool)
+        if not pools[subject]:
             live.remove(subject)
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    families: Sequence[Family]
+    levels: Sequence[int]
+    share: float
+
+
+def _pools(
+    subject: str, levels: Sequence[int], held_out: bool | None, finding: Finding | None
+) -> list[_Pool]:
+    every = families(subject, held_out)
+    if finding is None or subject not in MATH_SUBJECTS:
+        return [_Pool(every, levels, 1.0)] if every else []
+    found, others = [f for f in every if f.finding], [f for f in every if not f.finding]
+    pools = [_Pool(found, finding.levels, finding.share), _Pool(others, levels, 1 - finding.share)]
+    return [pool for pool in pools if pool.families and pool.share > 0]
+
+
+def _new_problem(pool: _Pool, split: Split, rng: random.Random, seen: set[tuple[str, str]]) -> Problem | None:
+    for _ in range(200):
+        family = _by_weight(pool.families, rng)
+        level = rng.choice(list(pool.levels))
+        try:
+            number, question = draw_question(family, level, split, rng)
+        except LookupError:
+            continue
+        identity = (family.name, repr(question.key))
+        if identity not in seen:
+            seen.add(identity)
+            return problem_of(family, level, number, question)
+    return None

@@ -1,0 +1,99 @@
+"""The command that compares a reward model's scores in the engines that are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from acemath.commands.output import Json, SharePrefix, show
+from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
+from acemath.store import read_records
+
+
+def parity(
+    model: Annotated[str, typer.Argument(help="A reward model's folder or name.")],
+    responses: Annotated[Path, typer.Argument(help="Responses with their problems, in any known form.")],
+    problems: Annotated[Path | None, typer.Option(help="The problems, where rows only name them.")] = None,
+    system: Annotated[
+        str, typer.Option(help="System prompt of the conversation.")
+    ] = "Please reason step by step, and check your final answer within \\boxed{}.",
+    limit: Annotated[int, typer.Option(min=1, help="Problems to compare.")] = 20,
+    max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
+    bf16: Annotated[bool, typer.Option("--bf16", help="In bfloat16, as models are served.")] = False,
+    share_prefix: SharePrefix = True,
+    as_json: Json = False,
+) -> None:
+    """Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is installed.
+
+    Example: acemath parity reward-model samples.jsonl --problems problems.jsonl
+    """
+    from acemath.pipeline.run import quiet_transformers
+
+    items = problems_with_responses(responses, problems, limit)
+    quiet_transformers()
+    from acemath.reward.parity import check_parity
+
+    chat = ChatFormat(system=system)
+    found = asdict(check_parity(model, items, chat, max_length, bf16, share_prefix))
+    rows = [
+        (
+            e["engine"],
+            f"{e['max_abs_diff']:.2e}",
+            "-" if e["rank_agreement"] is None else f"{e['rank_agreement']:.4f}",
+        )
+        for e in found["engines"]
+    ]
+    show(found, as_json, ("against one response at a time", "largest difference", "rank agreement"), rows)
+    if not as_json:
+        seen = found["seen"]
+        typer.echo(f"{found['n']} responses to {found['problems']} problems, {found['tokens']} tokens")
+        typer.echo(f"first response as the model reads it ({seen['prompt_tokens']} tokens are the prompt's):")
+        typer.echo("|".join(seen["tokens"]))
+        typer.echo(f"scored at its last token: {seen['scored']!r}")
+    for alarm in found["alarms"]:
+        typer.echo(f"alarm: {alarm}", err=True)
+
+
+def _texts(record: Mapping[str, Any]) -> list[str]:
+    """A record's responses, under any usual name, one or many."""
+    for name in ("responses", "response", "text", "code"):
+        value = record.get(name)
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+            return value
+    return []
+
+
+def problems_with_responses(path: Path, problems: Path | None, limit: int) -> list[tuple[str, list[str]]]:
+    """The first `limit` problems of a file with all their responses, whatever known form it has.
+
+    A row holds one response or several, and its problem's text (prompt, problem, question) or its name, then
+    `problems` is the file that has the text. UserError naming a row that lacks either.
+    """
+    from acemath.commands.data import read_problems
+
+    prompts: dict[str, str] = {}
+    for place, problem in enumerate(read_problems(problems) if problems is not None else []):
+        prompts[str(place)] = prompts[problem.id] = problem.prompt  # some files name problems by their place
+    found: dict[str, list[str]] = {}
+    for number, record in enumerate(read_records(path), 1):
+        name = next((str(record[k]) for k in ("problem_id", "qid", "idx") if record.get(k) is not None), "")
+        named = (record[k] for k in ("prompt", "problem", "question") if isinstance(record.get(k), str))
+        prompt = prompts.get(name) or next(named, None)
+        texts = _texts(record)
+        if prompt is None or not texts:
+            lacks = (
+                "response (response, responses or text)"
+                if prompt
+                else "problem; name its file with --problems"
+            )
+            raise UserError(f"{path}, record {number}: no {lacks}")
+        if prompt in found or len(found) < limit:
+            found.setdefault(prompt, []).extend(texts)
+    return list(found.items())

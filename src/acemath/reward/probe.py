@@ -1,0 +1,102 @@
+"""Whether a model takes responses that share a prompt: asked of its configuration and of the model itself.
+
+Sharing rests on two things: a token sees what the mask shows it and nothing else, and its place is what
+position_ids says. State space and recurrent layers break the first, sliding windows bring a mask of their
+own. A handful of tokens through the model shows it, whatever the architecture is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acemath.errors import UserError
+from acemath.reward.cached import read_prompts, rewards_after
+from acemath.reward.layout import Row, plain_batch, shared_batch
+from acemath.reward.model import rewards_of
+
+FIX = "read each response in a row of its own: share_prefix: false"
+FLOAT32 = 1e-4  # the largest difference that is rounding, as a share of the scores' size
+BFLOAT16 = 5e-2
+
+
+def check_sharing(model: Any, max_length: int, cached: bool = False) -> None:
+    """UserError where a shared prompt would not give `model` the scores of separate rows.
+
+    Rows that hold a problem's responses together (layout.py) are asked about, or with `cached` responses
+    after their prompt's keys and values (cached.py). `max_length` is the longest prompt with one response,
+    in tokens: a sliding window that is at least as long never closes. The model is left in the mode it was
+    in, without gradients.
+    """
+    name = type(model).__name__
+    if other := other_layers(model.config):
+        raise UserError(
+            f"{name} has layers of the kind {', '.join(other)}, which carry one response's state into the next; {FIX}"
+        )
+    window = active_window(model.config)
+    if window is not None and window < max_length:
+        raise UserError(
+            f"{name} looks back {window} tokens (sliding window), max_length is {max_length}: a shared prompt would lie "
+            f"outside; set max_length to at most {window}, or {FIX}"
+        )
+    try:
+        difference = _difference(model, _cached if cached else _together)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{name} does not take responses that share a prompt ({reason}); {FIX}") from error
+    limit = FLOAT32 if model.dtype == torch.float32 else BFLOAT16
+    if not difference <= limit:  # not a number is a failure too
+        raise UserError(
+            f"{name} does not take responses that share a prompt (scores differ by {difference:.1%} from separate "
+            f"rows); {FIX}"
+        )
+
+
+def active_window(config: Any) -> int | None:
+    """The sliding window (or chunk) of a model's attention in tokens; None where every layer sees all."""
+    config = config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and not any("sliding" in kind or "chunked" in kind for kind in kinds):
+        return None
+    if getattr(config, "use_sliding_window", True) is False:
+        return None
+    sizes = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    return min((int(size) for size in sizes if size), default=None)
+
+
+def other_layers(config: Any) -> list[str]:
+    """The kinds of layers, as the configuration names them, that are no softmax attention."""
+    config = config.get_text_config()
+    kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
+    return sorted({kind for kind in kinds if "attention" not in kind or "linear" in kind})
+
+
+@torch.no_grad()
+def _difference(model: Any, way: Callable[[Any, Row], Tensor]) -> float:
+    """The largest difference between this way and separate rows, as a share of the separate scores' size."""
+    vocabulary = int(model.get_input_embeddings().num_embeddings)
+    ids = torch.randint(vocabulary, (24,), generator=torch.Generator().manual_seed(0)).tolist()
+    row = Row(ids[:7], [ids[7:16], ids[16:19], ids[19:24]])
+    training = model.training
+    before = model.config._attn_implementation
+    model.eval()
+    try:
+        plain, shared = rewards_of(model, plain_batch([row], 0)), way(model, row)
+    finally:
+        model.train(training)
+        if model.config._attn_implementation != before:
+            model.set_attn_implementation(before)
+    return float((plain - shared).abs().max() / plain.abs().max().clamp_min(1e-6))
+
+
+def _together(model: Any, row: Row) -> Tensor:
+    return rewards_of(model, shared_batch([row], 0))
+
+
+def _cached(model: Any, row: Row) -> Tensor:
+    """After the prompt beside a longer one, so that there is a gap to mask."""
+    prompts = read_prompts(model, [row.prompt, [*row.prompt, *row.responses[0]]], 0)
+    return rewards_after(model, prompts, [0] * len(row.responses), row.responses, 0)
