@@ -64,7 +64,7 @@ def run(
     if as_json:
         show(outcome.as_json(), True)
         return
-    show({}, False, ("measure", "percent"), list(outcome.headline.items()))
+    show({}, False, ("measure", "percent"), sorted(outcome.headline.items(), key=lambda row: row[1]))
     typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
 
 
