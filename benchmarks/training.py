@@ -1,7 +1,7 @@
 """Training and scoring beside TRL and plain transformers: same weights, texts and optimiser, one process a job.
 
-    python benchmarks/training.py            # about 50 million parameters, under 8 minutes on two cores
-    python benchmarks/training.py --small    # a model of 1 million, under a minute
+    python benchmarks/training.py            # about 45 million parameters
+    python benchmarks/training.py --small    # a model of 1 million
     python benchmarks/training.py --only reward,score,sft
 
 Needs the folder of development data beside the repository (`../shared`). Prints Markdown tables;

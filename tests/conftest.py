@@ -30,3 +30,15 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new_model(settings, tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_reward_model(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a reward model with a random head on the tiny policy."""
+    from acemath.reward.model import new_reward_model, tokenizer_of
+
+    folder = tmp_path_factory.mktemp("reward")
+    tokenizer = tokenizer_of(tiny_policy)
+    new_reward_model(tiny_policy, tokenizer, None, seed=3).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -19,6 +19,7 @@ from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.reward.settings import GroupSettings, RewardSettings
 from acemath.sft.settings import SftSettings
+from acemath.worksheets.sheets import Finding
 
 BUILT_IN = ("laptop", "acemath-1.5b", "acemath-7b", "acemath-72b")
 
@@ -27,13 +28,6 @@ class Part(BaseModel):
     """Settings that refuse unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FindingShare(Part):
-    """How many worksheet problems are to be found and checked, not worked out forwards, and at which levels."""
-
-    share: float = Field(ge=0, le=1)
-    levels: tuple[int, ...] = ()  # those of the source where empty
 
 
 class Source(Part):
@@ -53,7 +47,7 @@ class Source(Part):
         4,
         5,
     )  # of worksheets, drawn evenly; named twice, drawn twice as often
-    finding: FindingShare | None = None  # of worksheets; None: as the families' weights have it
+    finding: Finding | None = None  # of worksheets; None: as the families' weights have it
     subject: str = "math"
     license: str = ""
 

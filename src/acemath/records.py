@@ -51,6 +51,11 @@ class Problem:
         ]
     )
 
+    @property
+    def group(self) -> str:
+        """What it trains: "code", "general", or "math", which every other subject is."""
+        return self.subject if self.subject in ("code", "general") else "math"
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from acemath.commands import data
-from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, is_math, scan
+from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, scan
 from acemath.curate.hits import marked, page_of, record_of
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
 from acemath.curate.words import mask, tokens_of, words_of
@@ -91,7 +91,11 @@ def test_drop_rate_of_worksheets_family_by_family() -> None:
     family = {p.id: p.meta["family"] for p in train}
     total, lost = Counter(family.values()), Counter(family[d.id] for d in dropped)
     assert len(dropped) < 0.05 * len(train)
-    assert {name for name in lost if lost[name] > 0.3 * total[name]} <= {"choose-two", "draw-chance", "red-balls"}
+    assert {name for name in lost if lost[name] > 0.3 * total[name]} <= {
+        "choose-two",
+        "draw-chance",
+        "red-balls",
+    }
 
 
 def test_real_prompts_against_real_benchmarks() -> None:
@@ -204,7 +208,7 @@ def test_hits_are_the_same_with_two_processes() -> None:
     found = Decontaminator(tests, DecontaminateSettings())
     one = scan(train, found)
     assert one == scan(train, found, processes=2) and any(one) and not all(one)
-    assert is_math(train[0]) and not is_math(Problem("c", "print 1", subject="code"))
+    assert train[0].group == "math" and Problem("c", "print 1", subject="code").group == "code"
 
 
 def test_the_page_shows_both_texts_escaped_with_the_overlap_marked() -> None:

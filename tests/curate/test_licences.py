@@ -7,7 +7,9 @@ import pytest
 from acemath.curate.licences import non_commercial
 
 
-@pytest.mark.parametrize("name", ["CC-BY-NC-4.0", "cc-by-nc-sa-4.0", "Non-Commercial", "other (research only)"])
+@pytest.mark.parametrize(
+    "name", ["CC-BY-NC-4.0", "cc-by-nc-sa-4.0", "Non-Commercial", "other (research only)"]
+)
 def test_it_forbids(name: str) -> None:
     assert non_commercial(["MIT", name, "unknown"]) == [name]
 

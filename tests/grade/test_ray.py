@@ -38,6 +38,13 @@ def test_inside_ray_tasks() -> None:
     """Four tasks in two processes use symbolic workers of their own, which end with Ray."""
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=150, env=environment, check=False
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        env=environment,
+        check=False,
     )
-    assert done.returncode == 0 and "ray and the grader agree" in done.stdout, done.stdout + done.stderr[-2000:]
+    assert done.returncode == 0 and "ray and the grader agree" in done.stdout, (
+        done.stdout + done.stderr[-2000:]
+    )

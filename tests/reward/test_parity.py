@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from acemath.cli import app
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
-from acemath.reward.model import new_reward_model, tokenizer_of
 from acemath.reward.parity import check_parity, rank_agreement
 from acemath.reward.score import RewardModel
 
@@ -27,30 +26,20 @@ ITEMS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reward model with a random head."""
-    out = tmp_path_factory.mktemp("reward")
-    tokenizer = tokenizer_of(tiny_policy)
-    new_reward_model(tiny_policy, tokenizer, None, seed=3).save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    return out
-
-
 @pytest.mark.parametrize("share,engines", [(True, 2), (False, 1)])
-def test_engines_agree(folder: Path, share: bool, engines: int) -> None:
+def test_engines_agree(random_reward_model: Path, share: bool, engines: int) -> None:
     """Equal to 1e-5 in float32, the same order; repeated texts count once; the tokens spell what was sent."""
-    found = check_parity(folder, ITEMS, ChatFormat(), share_prefix=share)
+    found = check_parity(random_reward_model, ITEMS, ChatFormat(), share_prefix=share)
     assert (found.n, found.problems, len(found.engines)) == (6, 2, engines)
     assert found.max_abs_diff < 1e-5 and found.rank_agreement == 1.0 and found.alarms == []
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
     assert tokenizer.decode(found.seen.ids) == tokenizer.apply_chat_template(
         ChatFormat().messages(ITEMS[0][0], ITEMS[0][1][0]), tokenize=False
     )
     assert found.seen.scored == found.seen.tokens[-1] and 0 < found.seen.prompt_tokens < len(found.seen.ids)
 
 
-def test_a_difference_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_is_seen(random_reward_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that scores one response otherwise, and so in another order."""
     scores = RewardModel.score_rows
 
@@ -60,7 +49,7 @@ def test_a_difference_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return found
 
     monkeypatch.setattr(RewardModel, "score_rows", wrong)
-    found = check_parity(folder, ITEMS, ChatFormat())
+    found = check_parity(random_reward_model, ITEMS, ChatFormat())
     assert found.max_abs_diff > 1e-3 and found.rank_agreement == pytest.approx(6 / 7)
     assert found.engines[0].max_abs_diff == found.max_abs_diff and found.engines[1].max_abs_diff < 1e-5
 
@@ -72,12 +61,12 @@ def test_rank_agreement_counts_pairs() -> None:
     assert rank_agreement([[1], [2]], [[3], [4]]) is None
 
 
-def test_alarms(folder: Path, tmp_path: Path) -> None:
+def test_alarms(random_reward_model: Path, tmp_path: Path) -> None:
     """A head that says nothing, responses that do not fit, two BOS tokens."""
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+    model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
     torch.nn.init.zeros_(model.score.weight)
     model.save_pretrained(tmp_path)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
     tokenizer.bos_token = "<|im_start|>"
     tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
     tokenizer.save_pretrained(tmp_path)
@@ -92,14 +81,14 @@ def test_alarms(folder: Path, tmp_path: Path) -> None:
 
 
 def test_template_and_tokenizer_both_write_bos(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    random_reward_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An engine that is given text would read two; acemath reads one."""
     from tokenizers.processors import TemplateProcessing
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+    model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
     model.save_pretrained(tmp_path)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
     start = "<|im_start|>"
     tokenizer.bos_token = start
     tokenizer.chat_template = "{{ bos_token }}{{ messages[0]['content'] }}{% if messages|length > 1 %}\n{{ messages[1]['content'] }}{% endif %}"
@@ -112,10 +101,14 @@ def test_template_and_tokenizer_both_write_bos(
     assert found.seen.tokens[0] == start and found.seen.tokens[1] != start
 
 
-def test_vllm_is_asked_where_it_is_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_is_asked_where_it_is_installed(
+    random_reward_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the same ids, without its activation (a stand-in that shifts each reward: vLLM itself needs its own machine)."""
     asked: dict[str, Any] = {}
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        random_reward_model, num_labels=1, dtype=torch.float32
+    )
 
     class Stand:
         def __init__(self, **options: Any) -> None:
@@ -136,13 +129,13 @@ def test_vllm_is_asked_where_it_is_installed(folder: Path, monkeypatch: pytest.M
     module.__spec__ = ModuleSpec("vllm", None)
     module.LLM, module.PoolingParams = Stand, SimpleNamespace  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", module)
-    found = check_parity(folder, ITEMS, ChatFormat())
+    found = check_parity(random_reward_model, ITEMS, ChatFormat())
     assert (asked["runner"], asked["convert"], asked["activation"]) == ("pooling", "classify", False)
     assert [e.engine for e in found.engines][-1] == "vLLM"
     assert found.max_abs_diff == pytest.approx(0.25, abs=1e-5) and found.rank_agreement == 1.0
 
 
-def test_command(folder: Path, tmp_path: Path) -> None:
+def test_command(random_reward_model: Path, tmp_path: Path) -> None:
     """Rows that name their problems, rows that carry them, rows that lack them; the fields programs rely on."""
     problems, rows = tmp_path / "problems.jsonl", tmp_path / "rows.jsonl"
     problems.write_text(
@@ -159,13 +152,13 @@ def test_command(folder: Path, tmp_path: Path) -> None:
             )
         )
     )
-    call = ["parity", str(folder), str(rows), "--problems", str(problems), "--system", ""]
+    call = ["parity", str(random_reward_model), str(rows), "--problems", str(problems), "--system", ""]
     done = CliRunner().invoke(app, [*call, "--json"])
     found = json.loads(done.stdout)
     assert found["n"] == 5 and found["problems"] == 3 and found["max_abs_diff"] < 1e-5
     assert found["rank_agreement"] == 1.0 and found["alarms"] == []
     assert "scored at its last token" in CliRunner().invoke(app, [*call, "--limit", "1"]).stdout
     with pytest.raises(UserError, match="record 1: no problem; name its file"):
-        CliRunner().invoke(app, ["parity", str(folder), str(rows)], catch_exceptions=False)
+        CliRunner().invoke(app, ["parity", str(random_reward_model), str(rows)], catch_exceptions=False)
     with pytest.raises(UserError, match="no response to score"):
-        check_parity(folder, [("1+1?", [])])
+        check_parity(random_reward_model, [("1+1?", [])])

@@ -13,20 +13,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.reward.layout import Row, split_rows
-from acemath.reward.model import base_checker, new_reward_model, tokenizer_of
+from acemath.reward.model import base_checker, new_reward_model
 from acemath.reward.score import PAPER_CHAT, RewardModel
 
 PROMPT = "Tom has 12 apples and eats 5. How many are left?"
-
-
-@pytest.fixture(scope="module")
-def folder(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reward model with a random head."""
-    out = tmp_path_factory.mktemp("reward")
-    tokenizer = tokenizer_of(tiny_policy)
-    new_reward_model(tiny_policy, tokenizer, None, seed=3).save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    return out
 
 
 def _texts(count: int) -> list[str]:
@@ -34,12 +24,14 @@ def _texts(count: int) -> list[str]:
     return [f"{i}: " + "so it is " * rng.randint(0, 40) + f"\\boxed{{{i}}}" for i in range(count)]
 
 
-def test_scores_are_those_of_the_model_card(folder: Path) -> None:
+def test_scores_are_those_of_the_model_card(random_reward_model: Path) -> None:
     """The card's way (template, no special tokens, last logit, one by one) gives the same rewards to 1e-5."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        random_reward_model, num_labels=1, dtype=torch.float32
+    )
     texts = _texts(23)
-    rewards = RewardModel(folder, bf16=False).score(PROMPT, texts)
+    rewards = RewardModel(random_reward_model, bf16=False).score(PROMPT, texts)
     for text, reward in zip(texts, rewards, strict=True):
         rendered = tokenizer.apply_chat_template(PAPER_CHAT.messages(PROMPT, text), tokenize=False)
         ids = tokenizer(rendered, return_tensors="pt", add_special_tokens=False)
@@ -48,9 +40,9 @@ def test_scores_are_those_of_the_model_card(folder: Path) -> None:
         assert reward == pytest.approx(expected, abs=1e-5)
 
 
-def test_company_and_repetition_change_nothing(folder: Path) -> None:
+def test_company_and_repetition_change_nothing(random_reward_model: Path) -> None:
     """Many problems at once, repeated and missing responses: each gets its own reward, every time."""
-    model = RewardModel(folder, ChatFormat(), bf16=False, budget=700)
+    model = RewardModel(random_reward_model, ChatFormat(), bf16=False, budget=700)
     texts = _texts(9)
     items = [(PROMPT, texts), ("1+1?", []), ("7*8?", [texts[2], texts[0], texts[2]])]
     found = model.score_many(items)
@@ -61,19 +53,19 @@ def test_company_and_repetition_change_nothing(folder: Path) -> None:
     assert len(set(found[0])) == 9
 
 
-def test_alarms(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_alarms(random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Cut responses and a head that says the same of everything are reported; the end of a text is kept."""
     with caplog.at_level(logging.WARNING):
-        short = RewardModel(folder, ChatFormat(), max_length=64, bf16=False)
+        short = RewardModel(random_reward_model, ChatFormat(), max_length=64, bf16=False)
         long = "word " * 200
         one, two = short.score("1+1?", [long + "\\boxed{2}", long + "\\boxed{3}"])
         assert one != two and "2 of 2 responses were longer than 64 tokens" in caplog.text
         with pytest.raises(UserError, match="leaves no room"):
             short.score("word " * 80, ["2"])
-        model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
+        model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
         torch.nn.init.zeros_(model.score.weight)
         model.save_pretrained(tmp_path)
-        AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(random_reward_model).save_pretrained(tmp_path)
         RewardModel(tmp_path, ChatFormat()).score(PROMPT, _texts(9))
         assert "all 9 rewards are 0" in caplog.text
 

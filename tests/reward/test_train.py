@@ -178,6 +178,7 @@ def _launch(folder: Path, policy: Path, settings: RewardSettings, **environment:
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", **environment},
     )
+    (folder / "stderr.txt").write_text(done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]
     return RewardResult(**json.loads((folder / "result.json").read_text()))
 

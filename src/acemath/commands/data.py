@@ -10,12 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from acemath.curate.clean import clean
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
-from acemath.curate.decontaminate import decontaminate as drop_hits
-from acemath.curate.dedup import dedup
-from acemath.curate.filters import filter_problems
 from acemath.curate.hits import page_of, record_of
-from acemath.curate.near import near_dedup
 from acemath.curate.selftest import self_test
 from acemath.curate.settings import CurateSettings, DecontaminateSettings, NearSettings
 from acemath.engines.base import ChatFormat, Engine, Sampling
@@ -96,25 +93,15 @@ def curate(
 ) -> dict[str, Any]:
     """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked."""
     rows = read_problems(prompts)
-    tests = read_benchmarks(benchmarks)
-    kept, dropped = filter_problems(rows, settings.filters)
-    kept, more = dedup(kept)
-    dropped += more
-    near: dict[str, Any] = {}
-    if settings.near is not None:
-        kept, more, facts = near_dedup(kept, settings.near, processes)
-        dropped += more
-        near = {"near": facts.record()}
-    clean, more = drop_hits(kept, tests, settings.decontaminate, processes)
-    dropped += more
-    write_rows(out, clean, Problem)
+    found = clean(rows, read_benchmarks(benchmarks), settings, processes)
+    write_rows(out, found.rows, Problem)
     if dropped_to is not None:
-        _write_lines(dropped_to, [asdict(row) for row in dropped])
+        _write_lines(dropped_to, [asdict(row) for row in found.dropped])
     return {
         "n": len(rows),
-        "kept": len(clean),
-        "dropped": dict(Counter(f"{d.step}: {d.reason}" for d in dropped)),
-        **near,
+        "kept": len(found.rows),
+        "dropped": dict(Counter(f"{d.step}: {d.reason}" for d in found.dropped)),
+        **({} if found.near is None else {"near": found.near}),
         "out": str(out),
     }
 

@@ -23,7 +23,7 @@ def in_pool(pool: str, problem: Problem, checked: bool) -> bool:
     """Whether a problem belongs to a pool. UserError on a pool that does not exist."""
     if pool not in POOLS:
         raise UserError(f"pool {pool!r} does not exist; a blend names any of {', '.join(POOLS)}")
-    group = problem.subject if problem.subject in ("code", "general") else "math"
+    group = problem.group
     name, _, narrowed = pool.partition(".")
     if name != group:
         return False

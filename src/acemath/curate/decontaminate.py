@@ -247,11 +247,6 @@ def _run(a: list[str], i: int, b: list[str], j: int, size: int) -> tuple[int, in
     return start, end - start
 
 
-def is_math(row: Problem) -> bool:
-    """Whether the 60 % apply: code and general prompts are not math, all others are."""
-    return row.subject not in ("code", "general")
-
-
 def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None = 1) -> list[Hit | None]:
     """The strongest hit of every prompt, in order; the same whatever the number of processes.
 
@@ -260,7 +255,7 @@ def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None =
     """
     processes = workers_for(len(rows)) if processes is None else processes
     if processes == 1:
-        return [index.find(row, is_math(row)) for row in rows]
+        return [index.find(row, row.group == "math") for row in rows]
     chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
     pool = ProcessPoolExecutor(
         processes, get_context("spawn"), initializer=_start, initargs=(index.rows, index.settings)
@@ -282,7 +277,7 @@ def _start(benchmarks: list[Problem], settings: DecontaminateSettings) -> None:
 
 
 def _scan_chunk(rows: Sequence[Problem]) -> list[Hit | None]:
-    return [_index[0].find(row, is_math(row)) for row in rows]
+    return [_index[0].find(row, row.group == "math") for row in rows]
 
 
 def decontaminate(

@@ -102,8 +102,8 @@ class _Kinds(dict[str, str]):
         amount = (
             word in NUMBER_WORDS or word in SIGNS or masked in (NUMBER, VARIABLE) and word not in ARTICLES
         )
-        self[token] = word = word if amount else ""
-        return word
+        found = self[token] = word if amount else ""
+        return found
 
 
 _KINDS = _Kinds()

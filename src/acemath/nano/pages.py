@@ -1,8 +1,7 @@
 """The pages that nano-base reads: plain text, half of it solving, half of it checking.
 
-A page is one problem and several branches, each of which reads as if it alone followed the problem (the
-shared-prefix layout of `reward.layout`): the problem is computed once and learned from several times. A
-solving branch is a worked solution. A checking branch is a solution that may hold slips, with a mark in the
+A page is one problem and several branches, each of which reads as if it alone followed the problem
+(`acemath.segments`): the problem is computed once and learned from several times. A solving branch is a worked solution. A checking branch is a solution that may hold slips, with a mark in the
 margin of each line: right so far, or wrong by now. Marks are targets, never inputs: at the line break that
 ends a line the model must say " right" or " wrong", and the next line follows as if it had said nothing. So
 what it knows about a solution sits in its state at the last token, which is what a reward model reads. A
@@ -19,13 +18,12 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from acemath.worksheets.core import STYLES, Question, Work, work_right, work_wrong
-from acemath.worksheets.registry import families
+from acemath.worksheets.registry import MATH_SUBJECTS, families
 from acemath.worksheets.sheets import LEVELS, Split, draw_question
 
-RIGHT, WRONG = " right", " wrong"
 IGNORE = -100
 CHECK = "Check:\n"
-# The first of each is the usual one. Others are there so that a new format (a chat's) is one more, not a shock.
+# The first of each is the usual one. The others are meant to make a new format, a chat's, one more of many.
 HEADS = ("Problem: {}\n", "Question: {}\n", "Q: {}\n", "Task: {}\n", "user\n{}\n", "{}\n")
 CUES = ("Solution:\n", "Answer:\n", "A:\n", "Work:\n", "assistant\n")
 
@@ -67,7 +65,7 @@ def draw_page(
 ) -> Page:
     """A random page: a math family with probability `math`, each branch a checking one with `checking`."""
     wants_math = rng.random() < math
-    pool = [f for f in families() if (f.subject not in ("code", "general")) == wants_math]
+    pool = [f for f in families() if (f.subject in MATH_SUBJECTS) == wants_math]
     family = rng.choices(pool, weights=[f.weight for f in pool])[0]
     _, question = draw_question(family, rng.choice(levels), split, rng)
     head, cue = (ways[0] if rng.random() < 0.5 else rng.choice(ways) for ways in (HEADS, CUES))

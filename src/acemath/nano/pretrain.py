@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qw
 
 from acemath.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
-from acemath.reward.layout import visible
+from acemath.segments import visible
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class PretrainSettings:
 
     seed: int = 0
     tokens: int = 66_000_000
-    # From which token on a batch holds how many tokens. The first steps gain from large batches, the later
-    # ones more from being many; the learning rates go with the square root.
+    # From which token on a batch holds how many tokens; the learning rates go with the square root. A choice,
+    # not compared with others.
     batch_tokens: tuple[tuple[int, int], ...] = ((0, 16_384), (20_000_000, 8_192))
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem
@@ -105,7 +105,8 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
         eos_token_id=ends[0],
         pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
     )
-    # The plain attention: for pages this short its backward pass costs a third of the fused one's on a CPU.
+    # The plain attention: for pages this short a step takes less time on a CPU than with the fused one (1.1 s
+    # against 1.26 s, 16,320 tokens in rows of 192, two cores).
     model = Qwen2ForCausalLM._from_config(config, attn_implementation="eager")
     model.generation_config.eos_token_id = ends
     return model
@@ -158,8 +159,13 @@ def collate(rows: list[Encoded], width: int, pad: int) -> Batch:
         to = len(row.ids)
         ids[at, :to], targets[at, :to], is_mark[at, :to] = row.ids, row.targets, row.is_mark
         positions[at, :to], segments[at, :to] = row.positions, row.segments
-    parts = [torch.from_numpy(part) for part in (ids, targets, is_mark, positions)]
-    return Batch(*parts, visible(torch.from_numpy(segments)))  # type: ignore[call-arg]
+    return Batch(
+        ids=torch.from_numpy(ids),
+        targets=torch.from_numpy(targets),
+        is_mark=torch.from_numpy(is_mark),
+        positions=torch.from_numpy(positions),
+        mask=visible(torch.from_numpy(segments)),
+    )
 
 
 class Losses:

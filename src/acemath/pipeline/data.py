@@ -7,27 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from acemath.curate.blend import blend_facts, make_blend
+from acemath.curate.clean import clean
 from acemath.curate.crosscheck import cross_checked
-from acemath.curate.decontaminate import decontaminate
-from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolve, evolve_with
-from acemath.curate.filters import filter_problems, filter_responses
+from acemath.curate.filters import filter_responses
 from acemath.curate.funnel import step_of
 from acemath.curate.licences import non_commercial
-from acemath.curate.near import near_dedup
-from acemath.curate.settings import NearSettings
 from acemath.engines.base import Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
 from acemath.pipeline.sources import read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
-from acemath.store import Dropped, Stage, by_id, shards
+from acemath.store import Stage, by_id, shards
 from acemath.worksheets.sheets import SOURCE
-
-
-def _group(problem: Problem) -> str:
-    return problem.subject if problem.subject in ("code", "general") else "math"
 
 
 def problems(run: Run) -> None:
@@ -75,7 +68,7 @@ def evolution(run: Run) -> None:
         if opened is None:
             return
         stage, facts = opened
-        math = [p for p in run.rows("problems", Problem, "seeds") if _group(p) == "math"]
+        math = [p for p in run.rows("problems", Problem, "seeds") if p.group == "math"]
         own, others = [p for p in math if p.source == SOURCE], [p for p in math if p.source != SOURCE]
         if own:
             stage.write("worksheets", evolve(own, settings, recipe.seed), Problem)
@@ -113,37 +106,15 @@ def curate(run: Run) -> None:
         seeds = run.rows("problems", Problem, "seeds")
         benchmarks = run.rows("problems", Problem, "benchmarks")
         evolved = run.rows("evolve", Problem)
-        rows: list[Problem] = [*seeds, *evolved]
-        dropped: list[Dropped] = []
-        steps = [step_of("evolve", [p.source for p in rows], [])]
-        for name, step in (
-            ("filter prompts", lambda rows: filter_problems(rows, recipe.curate.filters)),
-            ("deduplicate", dedup),
-            ("drop near copies", _near(recipe.curate.near, facts)),
-            ("decontaminate", lambda rows: decontaminate(rows, benchmarks, recipe.curate.decontaminate)),
-        ):
-            if step is None:
-                continue
-            rows, out = step(rows)
-            steps.append(step_of(name, [p.source for p in rows], out))
-            dropped += out
-        stage.write("prompts", rows, Problem, dropped)
+        steps = [step_of("evolve", [p.source for p in (*seeds, *evolved)], [])]
+        found = clean([*seeds, *evolved], benchmarks, recipe.curate)
+        steps += found.steps
+        stage.write("prompts", found.rows, Problem, found.dropped)
         facts["funnel"] = [step.record() for step in steps]
+        if found.near is not None:
+            facts["near"] = found.near
         counts = [(len(seeds), "seeds"), *((s.rows_out, s.name) for s in steps)]
         facts["summary"] = " → ".join(f"{count:,} ({name})" for count, name in counts)
-
-
-def _near(settings: NearSettings | None, facts: dict[str, Any]) -> Any:
-    """The step that drops near-duplicates and leaves its alarms in the facts; None where it is off."""
-    if settings is None:
-        return None
-
-    def step(rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:
-        kept, dropped, found = near_dedup(rows, settings, None)
-        facts["near"] = found.record()
-        return kept, dropped
-
-    return step
 
 
 def _responses(
@@ -187,7 +158,7 @@ def synthesize(run: Run) -> None:
         if opened is not None:
             stage, facts = opened
             rows = run.rows("teacher-main", Response)
-            subjects = {p.id: _group(p) for p in prompts}
+            subjects = {p.id: p.group for p in prompts}
             kept, dropped = filter_responses(
                 rows, run.recipe.curate.filters, lambda r: subjects[r.problem_id] == "math"
             )
@@ -195,7 +166,7 @@ def synthesize(run: Run) -> None:
             facts["funnel"] = [step_of("filter responses", [r.model for r in kept], dropped).record()]
             facts["summary"] = f"{len(kept):,} of {len(rows):,} responses kept"
     good = {r.problem_id for r in run.rows("filter-responses", Response)}
-    math = [p for p in prompts if _group(p) == "math" and p.id in good]
+    math = [p for p in prompts if p.group == "math" and p.id in good]
     teacher = run.recipe.teachers.check
     _responses(run, "teacher-check", teacher, max(2, teacher.answers), math, ["curate", "filter-responses"])
     _cross_check(run)

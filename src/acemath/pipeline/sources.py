@@ -13,7 +13,7 @@ from acemath.recipe import Source
 from acemath.records import Problem, content_key
 from acemath.store import read_records
 from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS
-from acemath.worksheets.sheets import Finding, Split, draw_problems
+from acemath.worksheets.sheets import Split, draw_problems
 
 
 def read_source(name: str, source: Source, seed: int) -> list[Problem]:
@@ -40,9 +40,7 @@ def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -
     split: Split = "test" if source.worksheets == "test" else "train"
     if source.worksheets not in ("train", "test"):
         raise UserError(f"worksheets: {source.worksheets!r} is not a split; use train or test")
-    share = source.finding
-    finding = None if share is None else Finding(share.share, share.levels or source.levels)
-    return draw_problems(split, source.count or 1000, seed, subjects, source.levels, finding=finding)
+    return draw_problems(split, source.count or 1000, seed, subjects, source.levels, finding=source.finding)
 
 
 def _problem(name: str, source: Source, record: dict[str, Any], number: int) -> Problem:

@@ -72,7 +72,7 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
 def candidates(run: Run) -> None:
     """Responses of several policies to training problems, graded (paper, section 4.1)."""
     reward = run.recipe.reward
-    rows = [p for p in run.rows("curate", Problem) if p.subject not in ("code", "general") and p.answer]
+    rows = [p for p in run.rows("curate", Problem) if p.group == "math" and p.answer]
     rows.sort(key=lambda p: content_key(p.id))
     for name, policy in reward.candidates.items():
         sample(run, f"candidates-{name}", name, policy, rows[: reward.problems], ["curate"])

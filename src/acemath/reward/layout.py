@@ -17,6 +17,7 @@ from torch import Tensor
 
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.segments import visible
 from acemath.sft.encoding import texts_of
 
 WIDTH_STEP = 32
@@ -50,8 +51,8 @@ class SharedBatch:
     """Rows padded to one width T: ids and positions [B, T], and where responses end.
 
     `mask` is [B, 1, T, T], what each token sees, for rows that share a prompt; [B, T], which tokens are no
-    padding, for plain rows. `ends` [N, 2] holds (row, index of the last token) of every response, in order; its indices come from
-    lengths, never from pad ids.
+    padding, for plain rows. `ends` [N, 2] holds (row, index of the last token) of every response, in order; its
+    indices come from lengths, never from pad ids.
     """
 
     ids: Tensor
@@ -127,19 +128,6 @@ def plain_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
 def batch_of(rows: Sequence[Row], pad: int, share: bool) -> SharedBatch:
     """Rows as one batch: with `share` one row a problem, else one row a response."""
     return shared_batch(rows, pad) if share else plain_batch(rows, pad)
-
-
-def visible(segment: Tensor) -> Tensor:
-    """What each token sees, [B, 1, T, T], from segments [B, T]: 0 the prompt, i response i, -1 padding.
-
-    A token sees the prompt and its own segment up to itself. Padding sees itself alone, so that no row of
-    the mask is empty.
-    """
-    width = segment.shape[1]
-    same = segment[:, :, None] == segment[:, None, :]  # [B, T, T]
-    seen = (same | (segment[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool).tril()
-    seen &= (segment[:, :, None] >= 0) | torch.eye(width, dtype=torch.bool)
-    return seen[:, None]
 
 
 def split_rows(row: Row, width: int) -> list[Row]:

@@ -27,7 +27,7 @@ from acemath.reward.settings import RewardSettings
 from acemath.reward.sharding import check_strategy, parameter_groups, shard, wanted, weights_of
 from acemath.reward.state import RewardResult, State, Weights, load_state, save_state
 from acemath.sft.checkpoints import claim, weights_key
-from acemath.sft.hardware import has_bf16
+from acemath.sft.hardware import has_bf16, leave_group_at_exit
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
@@ -152,6 +152,7 @@ def _accelerator(settings: RewardSettings) -> Accelerator:
     bf16 = settings.bf16 and has_bf16()
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
     check_strategy(accelerator)
+    leave_group_at_exit()
     return accelerator
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+from functools import cache
+
 import torch
 
 # On processors plain attention is 25 to 35 % faster than the fused kernel up to about this many tokens a row
@@ -51,3 +54,14 @@ def rows_a_pass(where: torch.device, width: int, heads: int, wanted: int) -> int
     if where.type != "cpu":
         return wanted
     return max(1, min(wanted, SCORES_BYTES // (heads * width * width * 4)))
+
+
+@cache
+def leave_group_at_exit() -> None:
+    """End the process group before the interpreter does: gloo's threads that outlive it abort the process."""
+    atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

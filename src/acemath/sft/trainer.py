@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from acemath.errors import UserError
-from acemath.sft.hardware import attention, device, has_bf16, rows_a_pass
+from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, rows_a_pass
 from acemath.sft.ondisk import on_disk
 from acemath.sft.packing import Collator, PackedRows
 from acemath.sft.settings import SftSettings
@@ -60,6 +60,7 @@ def make_trainer(
         processing_class=tokenizer,
         callbacks=[_Watch(progress, sum(rows.width(number) for number in range(len(rows))) / len(rows))],
     )
+    leave_group_at_exit()
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
     return trainer
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from acemath.records import Problem, content_key
 from acemath.worksheets.core import Question
 from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS, Family, families, family_named
@@ -67,15 +69,16 @@ def _by_weight(pool: Sequence[Family], rng: random.Random) -> Family:
     return rng.choices(pool, weights=[f.weight for f in pool])[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(BaseModel):
     """How many math problems are to be found and checked rather than worked out forwards, at which levels.
 
     There checking is easier than finding, as in real mathematics: there a reward model is worth its name.
     """
 
-    share: float
-    levels: Sequence[int] = LEVELS
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(ge=0, le=1)
+    levels: tuple[int, ...] = ()  # those of the other problems where empty
 
 
 def draw_problems(
@@ -125,7 +128,7 @@ def _pools(
     if finding is None or subject not in MATH_SUBJECTS:
         return [_Pool(every, levels, 1.0)] if every else []
     found, others = [f for f in every if f.finding], [f for f in every if not f.finding]
-    pools = [_Pool(found, finding.levels, finding.share), _Pool(others, levels, 1 - finding.share)]
+    pools = [_Pool(found, finding.levels or levels, finding.share), _Pool(others, levels, 1 - finding.share)]
     return [pool for pool in pools if pool.families and pool.share > 0]
 
 

@@ -1,0 +1,61 @@
+"""Cleaning prompts: filter, deduplicate, decontaminate, in that order; every drop keeps its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from acemath.curate.decontaminate import decontaminate
+from acemath.curate.dedup import dedup
+from acemath.curate.filters import filter_problems
+from acemath.curate.funnel import Step, step_of
+from acemath.curate.near import near_dedup
+from acemath.curate.settings import CurateSettings
+from acemath.records import Problem
+from acemath.store import Dropped
+
+Kept = tuple[list[Problem], list[Dropped]]
+
+
+@dataclass(slots=True)
+class Cleaned:
+    """The prompts that stay, those dropped, the steps of the funnel, and what near-deduplication found."""
+
+    rows: list[Problem]
+    dropped: list[Dropped] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    near: dict[str, Any] | None = None  # None where it is off
+
+    def take(self, name: str, step: Callable[[list[Problem]], Kept]) -> None:
+        """Put the rows through one more step."""
+        self.rows, out = step(self.rows)
+        self.steps.append(step_of(name, [row.source for row in self.rows], out))
+        self.dropped += out
+
+
+def clean(
+    rows: Sequence[Problem],
+    benchmarks: Sequence[Problem],
+    settings: CurateSettings,
+    processes: int | None = None,
+) -> Cleaned:
+    """Prompts without those that the settings filter out, that came before, or that leak a benchmark.
+
+    `processes` as in `scan`: None is one for few prompts, one a core from 50,000 on; the result is the same.
+    """
+    cleaned = Cleaned(list(rows))
+    cleaned.take("filter prompts", lambda rows: filter_problems(rows, settings.filters))
+    cleaned.take("deduplicate", dedup)
+    if (near := settings.near) is not None:
+
+        def without_twins(rows: list[Problem]) -> Kept:
+            kept, dropped, facts = near_dedup(rows, near, processes)
+            cleaned.near = facts.record()
+            return kept, dropped
+
+        cleaned.take("drop near copies", without_twins)
+    cleaned.take(
+        "decontaminate", lambda rows: decontaminate(rows, benchmarks, settings.decontaminate, processes)
+    )
+    return cleaned
