@@ -94,7 +94,7 @@ def report(
 @app.command("pretrain-nano")
 def pretrain_nano(
     out: Annotated[Path, typer.Argument(help="The model's folder; a stopped run goes on where it was.")],
-    tokens: Annotated[int, typer.Option(min=1000, help="Tokens to read.")] = 66_000_000,
+    share: Annotated[float, typer.Option(min=0.0001, help="Share of the tokens of every round.")] = 1.0,
     seed: int = 0,
 ) -> None:
     """Pre-train nano-base on worksheet pages. Hours on two cores.
@@ -106,7 +106,7 @@ def pretrain_nano(
     from acemath.nano.pretrain import PretrainSettings, pretrain
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    pretrain(out, PretrainSettings(seed=seed, tokens=tokens))
+    pretrain(out, PretrainSettings(seed=seed).scaled(share))
 
 
 @app.command()

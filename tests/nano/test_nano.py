@@ -14,17 +14,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+import acemath.nano.pretrain as pretraining
 from acemath.nano.home import WEIGHTS
 from acemath.nano.pages import IGNORE, Encoded, checked, draw_page, encode_pages, page_of, solving
-from acemath.nano.pretrain import Losses, PretrainSettings, collate, new_model, new_tokenizer, pretrain, rate
+from acemath.nano.pretrain import (
+    Losses,
+    PretrainSettings,
+    Round,
+    collate,
+    new_model,
+    new_tokenizer,
+    pretrain,
+)
 from acemath.worksheets.core import work_right, work_wrong
 from acemath.worksheets.registry import family_named
 from acemath.worksheets.sheets import split_of
 
 TINY = PretrainSettings(
-    tokens=12_000, batch_tokens=((0, 4096), (5000, 2048)), chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
-    tokenizer_pages=200, widths=(128, 256, 512), warmup=1000, decay=4000,
+    rounds=(Round(12_000, decay=4000, batch_tokens=((0, 4096), (5000, 2048))), Round(6_000, decay=6_000, peak=0.5, levels=(1,), batch_tokens=((0, 2048),))),
+    chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
+    tokenizer_pages=200, widths=(128, 256, 512), warmup=1000,
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two rounds that was never stopped."""
+    return pretrain(tmp_path_factory.mktemp("whole"), TINY, every=1)
 
 
 @pytest.fixture(scope="module")
@@ -117,33 +133,44 @@ def test_pages_are_of_the_training_split_alone(monkeypatch: pytest.MonkeyPatch) 
     assert {split for _, split in seen} == {"train"} and not any(f.held_out for f, _ in seen)
 
 
-def test_pretraining_resumes_where_it_stopped(tmp_path: Path) -> None:
-    """Stopped half-way and started again, it ends with the weights of an uninterrupted run."""
-    whole = pretrain(tmp_path / "whole", TINY, every=1)
+@pytest.mark.parametrize("stop_at", range(2, 7))
+def test_pretraining_resumes_where_it_stopped(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    """Stopped at any of its saves, between rounds too, and started again: the weights of an uninterrupted run."""
 
     class Stop(Exception):
         pass
 
-    import acemath.nano.pretrain as module
-
-    original, calls = module.save, []
+    original, calls = pretraining.save, []
 
     def save_then_stop(*arguments):  # type: ignore[no-untyped-def]
         original(*arguments)
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == stop_at:
             raise Stop
 
-    module.save = save_then_stop
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "save", save_then_stop)
         with pytest.raises(Stop):
             pretrain(tmp_path / "half", TINY, every=1)
-    finally:
-        module.save = original
     half = pretrain(tmp_path / "half", TINY, every=1)
     one, other = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (whole, half))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert [rate(n, TINY) for n in (0, 500, 6000, 10_000, 12_000)] == [0.0, 0.5, 1.0, 0.5, 0.0]
+
+
+def test_rounds_rise_and_fall(whole: Path) -> None:
+    """A round's rate warms up to its peak and falls to nothing; the curve counts the tokens of all rounds."""
+    first, second = TINY.rounds
+    assert [first.rate(n, 1000) for n in (0, 500, 6000, 10_000, 12_000)] == [0.0, 0.5, 1.0, 0.5, 0.0]
+    assert [second.rate(n, 1000) for n in (0, 1000, 3000, 6000)] == pytest.approx(
+        [0.0, 0.5 * 5 / 6, 0.25, 0.0]
+    )
+    curve = [json.loads(line) for line in (whole / "curve.jsonl").open()]
+    assert [row["tokens"] >= limit for row, limit in zip(curve, (12_000, 18_000), strict=True)] == [
+        True,
+        True,
+    ]
 
 
 @pytest.mark.skipif(

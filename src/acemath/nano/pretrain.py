@@ -1,9 +1,10 @@
 """Pre-training nano-base: `acemath pretrain-nano`.
 
-Pages are drawn without end, coded, sorted into batches of one padded length each and read once. The
-learning rate warms up, stays, and falls linearly over the last tokens: until it falls, a run does not
-depend on how long it will be. Matrices of the layers are trained by Muon, all else by AdamW (both are torch's own). The n-th
-chunk of pages depends on the seed and n alone: a resumed run sees what an uninterrupted one sees.
+Pages are drawn without end, coded, sorted into batches of one padded length each and read once, in one or
+more rounds. In a round the learning rate warms up, stays, and falls linearly to nothing over its last tokens;
+the next round starts from the weights that the one before saved, with fresh optimisers. Matrices of the layers
+are trained by Muon, all else by AdamW (both are torch's own). The n-th chunk of a round's pages depends on the
+seed, the round and n alone: a resumed run sees what an uninterrupted one sees.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +32,45 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """A rise and fall of the learning rate. `tokens`, `decay` and the starts of `batch_tokens` count its own tokens."""
+
+    tokens: int
+    decay: int  # tokens over which the rate falls to nothing, the round's last ones
+    peak: float = 1.0  # share of the settings' learning rates
+    # From which token on a batch holds how many tokens; the learning rates go with the square root. A choice,
+    # not compared with others.
+    batch_tokens: tuple[tuple[int, int], ...] = ((0, 8_192),)
+    levels: tuple[int, ...] = (1, 1, 2, 2, 3)  # drawn evenly; name one twice to see it twice as often
+
+    def batch_size(self, seen: int) -> int:
+        """Tokens of a batch in a chunk that begins after `seen` tokens of the round."""
+        return max((start, size) for start, size in self.batch_tokens if start <= seen)[1]
+
+    def rate(self, seen: int, warmup: int) -> float:
+        """The learning rates' factor after `seen` tokens of the round: warm-up, plateau, linear fall."""
+        return self.peak * max(0.0, min(1.0, seen / warmup, (self.tokens - seen) / self.decay))
+
+
+@dataclass(frozen=True, slots=True)
 class PretrainSettings:
     """What makes one nano-base. Sizes count tokens; the widths are lengths that pages are padded to."""
 
     seed: int = 0
-    tokens: int = 66_000_000
-    # From which token on a batch holds how many tokens; the learning rates go with the square root. A choice,
-    # not compared with others.
-    batch_tokens: tuple[tuple[int, int], ...] = ((0, 16_384), (20_000_000, 8_192))
+    rounds: tuple[Round, ...] = (
+        Round(66_000_000, decay=30_000_000, batch_tokens=((0, 16_384), (20_000_000, 8_192))),
+        Round(45_000_000, decay=44_000_000, peak=0.35, levels=(1, 1, 2)),
+    )
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem
     chunk_pages: int = 8_192
     checking: float = 0.5
     math: float = 0.9
-    levels: tuple[int, ...] = (1, 1, 2, 2, 3)  # drawn evenly; name one twice to see it twice as often
     mark_weight: float = 1.0
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
-    warmup: int = 500_000  # tokens
-    decay: int = 30_000_000  # tokens
+    warmup: int = 500_000  # tokens, in every round
+    full_batch: int = 16_384  # tokens of a batch for which the learning rates hold
     vocab: int = 1024
     tokenizer_pages: int = 20_000
     hidden: int = 256
@@ -58,6 +79,14 @@ class PretrainSettings:
     kv_heads: int = 1
     intermediate: int = 640
     compile: bool = True
+
+    def scaled(self, share: float) -> PretrainSettings:
+        """The same with that share of every round's tokens."""
+        rounds = tuple(
+            replace(part, tokens=round(part.tokens * share), decay=round(part.decay * share))
+            for part in self.rounds
+        )
+        return replace(self, rounds=rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +112,7 @@ def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     texts = [
         text
         for _ in range(settings.tokenizer_pages)
-        for text in draw_page(rng, math=settings.math, levels=settings.levels, branches=1).texts
+        for text in draw_page(rng, math=settings.math, levels=settings.rounds[0].levels, branches=1).texts
     ] + [f" {words} right wrong"] * 500
     return train_tokenizer(texts, settings.vocab)
 
@@ -112,26 +141,21 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
     return model
 
 
-def batch_size(seen: int, settings: PretrainSettings) -> int:
-    """Tokens of a batch in a chunk that begins after `seen` tokens."""
-    return max((start, size) for start, size in settings.batch_tokens if start <= seen)[1]
-
-
 def batches(
-    settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int, tokens: int
+    settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, turn: int, chunk: int, tokens: int
 ) -> Iterator[Batch]:
-    """The batches of one chunk of pages, of `tokens` tokens each, in a drawn order.
+    """The batches of one chunk of pages of a round (`turn`, from 0), of `tokens` tokens each, in a drawn order.
 
     All batches of a width have one shape, so that it is compiled once: pages that fill no whole batch are
     left out, as are pages beyond the largest width.
     """
-    rng = random.Random(f"pages:{settings.seed}:{chunk}")
+    rng = random.Random(f"pages:{settings.seed}:{turn}:{chunk}")
     pages = [
         draw_page(
             rng,
             checking=settings.checking,
             math=settings.math,
-            levels=settings.levels,
+            levels=settings.rounds[turn].levels,
             branches=settings.branches,
         )
         for _ in range(settings.chunk_pages)
@@ -211,15 +235,21 @@ def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
     ]
 
 
-def rate(seen: int, settings: PretrainSettings) -> float:
-    """The learning rate's factor after `seen` tokens: warm-up, plateau, linear fall."""
-    return max(0.0, min(1.0, seen / settings.warmup, (settings.tokens - seen) / settings.decay))
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: its round, the tokens and chunks of that round, all tokens, all seconds."""
+
+    turn: int = 0
+    seen: int = 0
+    chunk: int = 0
+    total: int = 0
+    seconds: float = 0.0
 
 
 def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
     """Train nano-base into `out`, resuming from `out/state.pt` where one stands. Returns the folder.
 
-    Writes the model and tokenizer, `curve.jsonl` (one line a hundred steps) and `README.md`, the card.
+    Writes the model and tokenizer, `curve.jsonl` (one line fifty steps) and `README.md`, the card.
     """
     out.mkdir(parents=True, exist_ok=True)
     # A resumed run keeps the tokenizer that its weights know.
@@ -227,73 +257,110 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
         AutoTokenizer.from_pretrained(out) if (out / "tokenizer.json").exists() else new_tokenizer(settings)
     )
     model = new_model(settings, tokenizer)
-    steppers = optimizers(model, settings)
-    seen, chunk, seconds = load_state(out, model, steppers)
     losses = Losses(model, settings.mark_weight, settings.compile)
-    saved = seen
-    window: list[tuple[float, float, float]] = []
-    start = time.monotonic()
-    while seen < settings.tokens:
-        size = batch_size(seen, settings)
-        scale = math.sqrt(size / settings.batch_tokens[0][1])
-        for batch in batches(settings, tokenizer, chunk, size):
-            for stepper, base in zip(steppers, (settings.muon_lr, settings.adam_lr), strict=True):
-                for group in stepper.param_groups:
-                    group["lr"] = base * scale * rate(seen, settings)
-            total, *figures = losses(batch)
-            total.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for stepper in steppers:
-                stepper.step()
-            model.zero_grad(set_to_none=True)
-            seen += batch.tokens
-            window.append((figures[0], figures[1], figures[2]))
-            if len(window) == 50:
-                write_curve(out, seen, window, seconds + time.monotonic() - start)
-                window = []
-            if seen >= settings.tokens:
-                break
-        chunk += 1
-        if window and seen >= settings.tokens:
-            write_curve(out, seen, window, seconds + time.monotonic() - start)
-        if seen - saved >= every or seen >= settings.tokens:
-            save(out, model, tokenizer, steppers, seen, chunk, seconds + time.monotonic() - start)
-            saved = seen
+    steppers = optimizers(model, settings)
+    at = load_state(out, model, steppers)
+    while at.turn < len(settings.rounds):
+        train_round(out, settings, losses, tokenizer, steppers, at, every)
+        at.turn, at.seen, at.chunk = at.turn + 1, 0, 0
+        model.load_state_dict(Qwen2ForCausalLM.from_pretrained(out, dtype=torch.float32).state_dict())
+        steppers = optimizers(model, settings)
+        save(out, model, tokenizer, steppers, at)
     write_card(out, settings)
     return out
 
 
-def write_curve(out: Path, seen: int, window: list[tuple[float, float, float]], seconds: float) -> None:
-    """One line of the loss curve: means over the window."""
-    writing, marking, hits = (float(np.nanmean([w[i] for w in window])) for i in range(3))
-    row = {
-        "tokens": seen,
-        "writing": round(writing, 4),
-        "marking": round(marking, 4),
-        "marks_right": round(hits, 4),
-        "seconds": round(seconds),
-    }
-    with (out / "curve.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    log.info("%s", json.dumps(row))
-
-
-def save(
-    out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], seen: int, chunk: int, seconds: float
+def train_round(
+    out: Path,
+    settings: PretrainSettings,
+    losses: Losses,
+    tokenizer: PreTrainedTokenizerBase,
+    steppers: list[torch.optim.Optimizer],
+    at: Progress,
+    every: int,
 ) -> None:
-    """Write the weights for use (bfloat16 safetensors) and the state for resuming, each atomically."""
+    """Train to the end of a round and save. `at` is brought forward; the state is saved every so many tokens."""
+    part = settings.rounds[at.turn]
+    saved, window = at.seen, Window(out)
+    clock = time.monotonic() - at.seconds
+    while at.seen < part.tokens:
+        size = part.batch_size(at.seen)
+        scale = math.sqrt(size / settings.full_batch)
+        for batch in batches(settings, tokenizer, at.turn, at.chunk, size):
+            set_rates(steppers, settings, scale * part.rate(at.seen, settings.warmup))
+            window.add(step(losses, batch, steppers))
+            at.seen, at.total = at.seen + batch.tokens, at.total + batch.tokens
+            at.seconds = time.monotonic() - clock
+            window.write(at, least=50)
+            if at.seen >= part.tokens:
+                break
+        at.chunk += 1
+        if at.seen - saved >= every or at.seen >= part.tokens:
+            save(out, losses.model, tokenizer, steppers, at)
+            saved = at.seen
+    window.write(at, least=1)
+
+
+def set_rates(steppers: list[torch.optim.Optimizer], settings: PretrainSettings, factor: float) -> None:
+    """The learning rates of Muon and AdamW, as a share of the settings'."""
+    for stepper, base in zip(steppers, (settings.muon_lr, settings.adam_lr), strict=True):
+        for group in stepper.param_groups:
+            group["lr"] = base * factor
+
+
+def step(losses: Losses, batch: Batch, steppers: list[torch.optim.Optimizer]) -> tuple[float, float, float]:
+    """One step on a batch. Returns writing loss, marking loss and the share of marks that were right."""
+    total, *figures = losses(batch)
+    total.backward()
+    nn.utils.clip_grad_norm_(losses.model.parameters(), 1.0)
+    for stepper in steppers:
+        stepper.step()
+    losses.model.zero_grad(set_to_none=True)
+    return figures[0], figures[1], figures[2]
+
+
+class Window:
+    """The figures of the steps since the last line of the loss curve."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / "curve.jsonl"
+        self.steps: list[tuple[float, float, float]] = []
+
+    def add(self, figures: tuple[float, float, float]) -> None:
+        """Take in the figures of a step."""
+        self.steps.append(figures)
+
+    def write(self, at: Progress, least: int) -> None:
+        """Write one line of the curve, means over the window, where it holds at least so many steps."""
+        if len(self.steps) < least:
+            return
+        writing, marking, hits = (float(np.nanmean([s[i] for s in self.steps])) for i in range(3))
+        row = {
+            "tokens": at.total,
+            "writing": round(writing, 4),
+            "marking": round(marking, 4),
+            "marks_right": round(hits, 4),
+            "seconds": round(at.seconds),
+        }
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        log.info("%s", json.dumps(row))
+        self.steps = []
+
+
+def save(out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], at: Progress) -> None:
+    """Write the weights for use (bfloat16 safetensors), then, atomically, the state for resuming."""
     state = {
         "model": model.state_dict(),
         "steppers": [s.state_dict() for s in steppers],
-        "seen": seen,
-        "chunk": chunk,
-        "seconds": seconds,
+        "progress": asdict(at),
     }
-    torch.save(state, out / "state.tmp")
-    (out / "state.tmp").rename(out / "state.pt")
     tokenizer.save_pretrained(out)
     half = new_like(model)
     half.save_pretrained(out)
+    # Last: a run that is killed before this goes on from the state before, and writes the weights again.
+    torch.save(state, out / "state.tmp")
+    (out / "state.tmp").rename(out / "state.pt")
 
 
 def new_like(model: Any) -> Any:
@@ -304,16 +371,16 @@ def new_like(model: Any) -> Any:
     return copy.to(torch.bfloat16)
 
 
-def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> tuple[int, int, float]:
-    """Tokens seen, next chunk and seconds so far; zeros where nothing stands in `out`."""
+def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> Progress:
+    """How far the run in `out` is, its weights and optimisers restored; the beginning where nothing stands there."""
     path = out / "state.pt"
     if not path.exists():
-        return 0, 0, 0.0
+        return Progress()
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     for stepper, saved in zip(steppers, state["steppers"], strict=True):
         stepper.load_state_dict(saved)
-    return state["seen"], state["chunk"], state["seconds"]
+    return Progress(**state["progress"])
 
 
 def write_card(out: Path, settings: PretrainSettings) -> None:
