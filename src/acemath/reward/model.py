@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.reward.layout import SharedBatch
@@ -29,14 +30,7 @@ def tokenizer_of(path: str | Path) -> Any:
 
     With pad = end, whoever looks for the last token by pad id scores a wrong one; we and others refuse it.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(path))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load model {str(path)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
-        ) from error
-    if not tokenizer.chat_template:
-        raise UserError(f"reward model {str(path)!r} has no chat template; add one to its tokenizer")
+    tokenizer = chat_tokenizer(path)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise UserError(
             f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, its end token: scores would be read at the "
@@ -47,9 +41,10 @@ def tokenizer_of(path: str | Path) -> Any:
 
 def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
     """A trained reward model. UserError where the folder holds no head: its scores would be random."""
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
+    with loading(path):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
     if any("score" in name for name in report["missing_keys"]):
         raise UserError(
             f"{str(path)!r} is no reward model: its weights have no score head; train one with acemath rm train"
@@ -75,9 +70,10 @@ def new_reward_model(
     """
     torch.manual_seed(seed)
     source = resolve(policy)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=1, dtype=torch.float32, use_safetensors=True
-    )
+    with loading(policy):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, num_labels=1, dtype=torch.float32, use_safetensors=True
+        )
     _with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
     with torch.no_grad():
         if head_words is None:

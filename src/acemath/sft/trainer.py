@@ -13,6 +13,7 @@ from accelerate import PartialState
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from acemath.engines.loading import loading
 from acemath.errors import UserError
 from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, rows_a_pass
 from acemath.sft.ondisk import on_disk
@@ -38,12 +39,13 @@ def make_trainer(
 ) -> SFTTrainer:
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
     width = max(rows.width(number) for number in range(len(rows)))
-    model = AutoModelForCausalLM.from_pretrained(
-        source,
-        dtype=torch.float32,
-        attn_implementation=attention(device(), width),
-        use_safetensors=True,
-    )
+    with loading(source):
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=torch.float32,
+            attn_implementation=attention(device(), width),
+            use_safetensors=True,
+        )
     if rows.packed:  # full rows: fewer of them a pass waste nothing
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
