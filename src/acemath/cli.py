@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from acemath.commands import files
+from acemath.commands import curation, files
 from acemath.commands.output import Json, show
 from acemath.errors import UserError
 
@@ -130,6 +130,7 @@ def _changes(pairs: list[str]) -> dict[str, Any]:
     return changes
 
 
+app.add_typer(curation.app)
 app.add_typer(files.app)
 
 

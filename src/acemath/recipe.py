@@ -14,7 +14,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from acemath.curate.columns import OURS
 from acemath.curate.settings import CurateSettings
+from acemath.curate.sources import KNOWN
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.reward.settings import GroupSettings, RewardSettings
@@ -31,14 +33,22 @@ class Part(BaseModel):
 
 
 class Source(Part):
-    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three."""
+    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three.
 
+    `known` names a data set of the registry (`acemath sources`): its place, columns, subject and licence hold where
+    the recipe says nothing else; with a `file` it describes a copy of your own.
+    """
+
+    known: str | None = None
     worksheets: str | None = None  # the split
-    file: Path | None = None  # JSONL, JSONL.gz, Parquet or CSV
-    hub: str | None = None  # "owner/name"
+    file: Path | None = None  # JSONL, JSONL.gz, Parquet (or a folder of it) or CSV
+    hub: str | None = None  # "owner/name", or a folder that holds a data set
+    config: str | None = None
     revision: str | None = None
     split: str = "train"
-    columns: dict[str, str] = Field(default_factory=dict)  # ours: theirs, e.g. {prompt: problem}
+    columns: dict[str, str] = Field(
+        default_factory=dict
+    )  # ours: theirs, e.g. {prompt: problem}; a.0.b goes deep
     count: int | None = Field(None, ge=1)  # at most so many; None takes all
     levels: tuple[int, ...] = (
         1,
@@ -51,6 +61,25 @@ class Source(Part):
     subject: str = "math"
     license: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _registered(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("known") is None:
+            return data
+        name = data["known"]
+        if name not in KNOWN:
+            raise ValueError(f"{name!r} is not registered; the names are {', '.join(KNOWN)}")
+        found = KNOWN[name]
+        given = {
+            "columns": dict(found.columns),
+            "subject": found.subject,
+            "license": found.license,
+            "split": found.split,
+        }
+        if data.get("file") is None and data.get("hub") is None:
+            given["hub"] = found.hub
+        return given | {key: value for key, value in data.items() if value is not None}
+
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
         given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
@@ -58,6 +87,8 @@ class Source(Part):
             raise ValueError(
                 f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}"
             )
+        if wrong := [name for name in self.columns if name not in OURS]:
+            raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
         return self
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_problems
+from acemath.commands.data import read_groups, read_problems
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.run import quiet_transformers
@@ -52,7 +52,7 @@ def train(
     from acemath.reward.settings import RewardSettings
     from acemath.reward.train import train_reward
 
-    rows = read_rows(groups_file, Group)
+    rows = read_groups(groups_file)
     quiet_transformers()
     aside = max(1, len(rows) // 20)
     settings = RewardSettings(learning_rate=learning_rate, batch_groups=batch_groups, epochs=epochs)
