@@ -14,8 +14,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from acemath.curate.blend import POOLS
 from acemath.curate.columns import OURS
-from acemath.curate.settings import CurateSettings
+from acemath.curate.settings import CurateSettings, PoolSettings
 from acemath.curate.sources import KNOWN
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
@@ -116,10 +117,23 @@ class Teacher(Part):
 
 
 class Teachers(Part):
-    """The main teacher, and the one that cross-checks it (paper, section 3.2.2)."""
+    """The main teacher, the one that cross-checks it (paper, section 3.2.2), and others whose answers count too."""
 
     main: Teacher
     check: Teacher
+    others: dict[str, Teacher] = Field(default_factory=dict)  # the paper: none
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Teachers:
+        if taken := {"main", "check", "vote"} & set(self.others):
+            raise ValueError(f"others names {sorted(taken)[0]!r}, which is taken; choose another name")
+        return self
+
+    @property
+    def checking(self) -> dict[str, Teacher]:
+        """Every teacher that checks, by name; the first is asked at least twice."""
+        first = self.check.model_copy(update={"answers": max(2, self.check.answers)})
+        return {"check": first, **self.others}
 
 
 class SftStage(Part):
@@ -128,6 +142,7 @@ class SftStage(Part):
     blend: tuple[str, ...]
     base: str | None = None  # another stage's name or a model; None: the stage before, the base for the first
     counts: dict[str, int] = Field(default_factory=dict)  # at most so many of a pool
+    shares: dict[str, float] = Field(default_factory=dict)  # at most such a share of a pool
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -137,7 +152,30 @@ class Sft(Part):
     base: str
     chat: ChatFormat = ChatFormat()
     settings: SftSettings = SftSettings()
+    pools: dict[str, PoolSettings] = Field(
+        default_factory=dict
+    )  # of the recipe's own, beside the built-in ones
     stages: dict[str, SftStage]
+
+    @model_validator(mode="after")
+    def _pools_exist(self) -> Sft:
+        for name, declared in self.pools.items():
+            if name in POOLS or declared.of not in POOLS:
+                raise ValueError(
+                    f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}"
+                )
+        before: list[str] = []
+        for name, stage in self.stages.items():
+            for pool in stage.blend:
+                if pool not in POOLS and pool not in self.pools:
+                    raise ValueError(
+                        f"stages.{name}.blend names {pool!r}; the pools are {', '.join((*POOLS, *self.pools))}"
+                    )
+                unused = self.pools[pool].unused_by if pool in self.pools else ()
+                if late := [other for other in unused if other not in before]:
+                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, no stage before {name!r}")
+            before.append(name)
+        return self
 
 
 class Policy(Part):

@@ -33,6 +33,12 @@ def curate(
         list[str] | None,
         typer.Option(help="Drop near-copy hits too, or contained ones; both: give it twice."),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Drop also: figure, proof-only, other-language, multiple-choice, true-false, multi-part."
+        ),
+    ] = None,
     dropped: Annotated[
         Path | None, typer.Option(help="Write each dropped prompt to this JSONL file.")
     ] = None,
@@ -46,7 +52,7 @@ def curate(
     """
     from acemath.commands import data
 
-    settings = data.curation_settings(near, drop or ())
+    settings = data.curation_settings(near, drop or (), without or ())
     show(data.curate(prompts, against, out, settings, dropped, processes), as_json)
 
 
@@ -76,6 +82,35 @@ def decontaminate(
     if hits is not None or report is not None:
         raise UserError("--self-test writes no hits; leave out --hits and --report, or --self-test")
     show(*data.run_self_test(prompts, against, each, seed, processes, as_json))
+
+
+@app.command()
+def vote(
+    prompts: Prompts,
+    responses: Annotated[
+        Path, typer.Option(help="Several responses to each, as acemath sample writes them.")
+    ],
+    answers: Annotated[int, typer.Option(min=2, help="Responses that each prompt must have.")] = 8,
+    at_least: Annotated[float, typer.Option(min=0, max=1, help="Share that must have one answer.")] = 0.5,
+    at_most: Annotated[
+        float, typer.Option(min=0, max=1, help="Above this share a prompt is too easy.")
+    ] = 1.0,
+    reference: Annotated[bool, typer.Option(help="The majority must be the prompt's own answer.")] = True,
+    dropped: Annotated[
+        Path | None, typer.Option(help="Write each dropped prompt to this JSONL file.")
+    ] = None,
+    out: Out = Path("solvable.jsonl"),
+    as_json: Json = False,
+) -> None:
+    """Keep the math prompts that a teacher solves often enough, by the agreement of its responses.
+
+    Example: acemath vote clean.jsonl --responses samples.jsonl --at-least 0.5 --out solvable.jsonl
+    """
+    from acemath.commands import data
+    from acemath.curate.settings import SolvabilitySettings
+
+    settings = SolvabilitySettings(answers=answers, at_least=at_least, at_most=at_most, reference=reference)
+    show(data.vote(prompts, responses, settings, dropped, out), as_json)
 
 
 @app.command()

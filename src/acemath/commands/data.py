@@ -8,20 +8,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from acemath.curate.clean import clean
 from acemath.curate.columns import chat_of, groups_of, problem_of, prompt_text
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
-from acemath.curate.settings import CurateSettings, DecontaminateSettings, NearSettings
+from acemath.curate.settings import (
+    CurateSettings,
+    DecontaminateSettings,
+    Extra,
+    FilterSettings,
+    Form,
+    NearSettings,
+    SolvabilitySettings,
+)
+from acemath.curate.solvability import solvable
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.engines.worksheets import WorksheetTeacher
 from acemath.errors import UserError
 from acemath.pipeline.sampling import graded
 from acemath.records import Chat, Group, Problem, Response, content_key
-from acemath.store import read_records, read_rows, write_bytes, write_rows
+from acemath.store import by_problem, read_records, read_rows, write_bytes, write_rows
 
 PROMPTS = ("prompt", "problem", "question", "instruction", "messages", "message", "conversations")
 ANSWERS = ("answer", "expected_answer", "gt", "gold")
@@ -83,20 +92,45 @@ def read_benchmarks(paths: Sequence[Path]) -> list[Problem]:
     return [replace(row, subject=path.name.split(".")[0]) for path in paths for row in read_problems(path)]
 
 
-def curation_settings(near: float | None, drop: Sequence[str]) -> CurateSettings:
-    """The paper's settings, with near-duplicates and further kinds of hit dropped where asked.
+WITHOUT = ("figure", "proof-only", "other-language", *get_args(Form))
 
-    UserError on a kind of hit that does not exist.
+
+def curation_settings(near: float | None, drop: Sequence[str], without: Sequence[str] = ()) -> CurateSettings:
+    """The paper's settings, with near-duplicates, further kinds of hit and forms of question dropped where asked.
+
+    UserError on a kind of hit or a form that does not exist.
     """
-    known = {"near-copy", "contained"}
+    known = get_args(Extra)
     if wrong := [kind for kind in drop if kind not in known]:
         raise UserError(
-            f"--drop {wrong[0]} is no kind of hit; use near-copy or contained (a leak is always dropped)"
+            f"--drop {wrong[0]} is no kind of hit; use {' or '.join(known)} (a leak is always dropped)"
         )
+    if wrong := [form for form in without if form not in WITHOUT]:
+        raise UserError(f"--without {wrong[0]} is nothing that is filtered; use any of {', '.join(WITHOUT)}")
+    filters = FilterSettings(
+        figures="drop" if "figure" in without else "keep",
+        proofs="drop" if "proof-only" in without else "keep",
+        language="en" if "other-language" in without else None,
+        forms=tuple(form for form in get_args(Form) if form in without),
+    )
     return CurateSettings(
+        filters=filters,
         near=None if near is None else NearSettings(threshold=near),
         decontaminate=DecontaminateSettings.model_validate({"drop": drop}),
     )
+
+
+def vote(
+    prompts: Path, responses: Path, settings: SolvabilitySettings, dropped_to: Path | None, out: Path
+) -> dict[str, Any]:
+    """The prompts of a file that pass the vote of their responses."""
+    rows = read_problems(prompts)
+    kept, dropped = solvable(rows, by_problem(read_rows(responses, Response)), settings)
+    write_rows(out, kept, Problem)
+    if dropped_to is not None:
+        _write_lines(dropped_to, [asdict(row) for row in dropped])
+    reasons = dict(Counter(row.reason for row in dropped))
+    return {"n": len(rows), "kept": len(kept), "dropped": reasons, "out": str(out)}
 
 
 def curate(

@@ -11,7 +11,7 @@ from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Response
-from acemath.store import read_rows, write_rows
+from acemath.store import by_problem, read_rows, write_rows
 
 
 def groups(responses: Path, problems: Path, size: int, pool: int, seed: int, out: Path) -> dict[str, Any]:
@@ -25,9 +25,7 @@ def groups(responses: Path, problems: Path, size: int, pool: int, seed: int, out
         raise UserError(
             f"{responses}: the response to {ungraded!r} has no status; grade it first (acemath sample grades)"
         )
-    mine: dict[str, list[Response]] = {}
-    for row in rows:
-        mine.setdefault(row.problem_id, []).append(row)
+    mine = by_problem(rows)
     scored = all(r.reward is not None for r in rows)
     ranks = {k: {r.text: float(r.reward or 0.0) for r in v} for k, v in mine.items()} if scored else {}
     settings = GroupSettings(size=size, pool=pool, by="rank" if scored else "random")

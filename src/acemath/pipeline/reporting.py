@@ -15,7 +15,7 @@ from acemath.grade import classes
 from acemath.pipeline.context import Run
 from acemath.records import Problem, Response, content_key
 from acemath.report.data import Item, ReportData
-from acemath.store import MANIFEST, by_id, read_json, write_bytes
+from acemath.store import MANIFEST, by_id, by_problem, read_json, write_bytes
 
 PAGE = "report.html"
 VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
@@ -88,9 +88,7 @@ def _blends(run: Run) -> list[list[str]]:
 
 def _items(rows: Sequence[Response], problems: dict[str, Problem], count: int) -> list[Item]:
     """Problems for the browser: a share of each outcome, the same for every run of a recipe."""
-    mine: dict[str, list[Response]] = {}
-    for row in rows:
-        mine.setdefault(row.problem_id, []).append(row)
+    mine = by_problem(rows)
     by_outcome: dict[str, list[Item]] = {}
     for key in sorted(mine, key=content_key):
         problem = problems[key]

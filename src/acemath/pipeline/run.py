@@ -51,6 +51,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
         data.problems(run)
         data.evolution(run)
         data.curate(run)
+        data.solvability(run)
         data.synthesize(run)
         data.blends(run)
         if not _finished(run):
