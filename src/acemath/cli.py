@@ -35,6 +35,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
     ] = False,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Make the training sets and stop: no model is trained.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a whole recipe; stages that are done are not done again.
@@ -58,9 +61,13 @@ def run(
         if not as_json:
             typer.echo(result["note"])
         return
-    from acemath.pipeline.run import run_recipe
+    from acemath.pipeline.run import run_data, run_recipe
 
-    outcome = run_recipe(loaded, out or Path("runs") / loaded.name, Display())
+    folder = out or Path("runs") / loaded.name
+    if data_only:
+        show(run_data(loaded, folder, Display()), as_json)
+        return
+    outcome = run_recipe(loaded, folder, Display())
     if as_json:
         show(outcome.as_json(), True)
         return

@@ -142,3 +142,23 @@ def fetch(
     from acemath.commands import datasets
 
     show(datasets.fetch(name, file, hub, split, revision, count, out), as_json)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A run's folder that has its blends.")],
+    out: Annotated[Path, typer.Option(help="The data set's folder.")] = Path("dataset"),
+    push: Annotated[
+        str | None, typer.Option(help="Upload it to this data set of the hub, owner/name.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a pushed data set public.")] = False,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's blends as a data set of the hub: Parquet with messages, and a card. Pushed only when asked.
+
+    Example: acemath export runs/laptop --out my-data
+    """
+    from acemath.commands import datasets
+
+    show(datasets.export(folder, out, push, public, processes), as_json)

@@ -1,4 +1,4 @@
-"""Commands on data sets: the registry, reading one of it."""
+"""Commands on data sets: the registry, reading one of it, writing one from a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from typing import Any
 from acemath.curate.columns import chat_of, groups_of
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN, known_source
+from acemath.errors import UserError
+from acemath.pipeline.context import Run
+from acemath.pipeline.display import Display
+from acemath.pipeline.export import export as export_run
+from acemath.pipeline.export import push as push_folder
+from acemath.pipeline.run import recipe_of
 from acemath.pipeline.sources import read_source, records_of
 from acemath.recipe import Source
 from acemath.records import Chat, Group, Problem
@@ -94,3 +100,19 @@ def fetch(
         "non_commercial": non_commercial([source.license]),
         **more,
     }
+
+
+def export(folder: Path, out: Path, push: str | None, public: bool, processes: int | None) -> dict[str, Any]:
+    """A run's blends as a folder of the hub, uploaded where `push` names a data set."""
+    if public and push is None:
+        raise UserError("--public says how a data set is pushed; name it with --push owner/name")
+    record = export_run(Run(recipe_of(folder), folder, Display(quiet=True)), out, processes)
+    licences = sorted({name for blend in record["blends"].values() for name in blend["licences"]})
+    found = {
+        "out": str(out),
+        "conversations": {name: blend["conversations"] for name, blend in record["blends"].items()},
+        "licenses": licences,
+        "non_commercial": non_commercial(licences),
+        "hits": record["hits"],
+    }
+    return found if push is None else {**found, "pushed": push_folder(out, push, not public)}

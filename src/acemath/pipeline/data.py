@@ -17,6 +17,7 @@ from acemath.curate.solvability import solvable
 from acemath.engines.base import Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
+from acemath.pipeline.funnel import response_step
 from acemath.pipeline.sources import read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
@@ -51,6 +52,7 @@ def problems(run: Run) -> None:
             run.display.warn(
                 f"{count:,} prompts are under {name}: what is trained on them may not be used commercially"
             )
+        facts["funnel"] = [step_of("seeds", [p.source for p in seeds], []).record()]
         facts["counts"] = {"seeds": len(seeds), "benchmarks": dict(Counter(p.subject for p in benchmarks))}
         facts["summary"] = f"{len(seeds):,} seed prompts, {len(benchmarks):,} benchmark problems"
 
@@ -202,7 +204,7 @@ def synthesize(run: Run) -> None:
                 rows, run.recipe.curate.filters, lambda r: subjects[r.problem_id] == "math"
             )
             stage.write("responses", kept, Response, dropped)
-            facts["funnel"] = [step_of("filter responses", [r.model for r in kept], dropped).record()]
+            facts["funnel"] = [response_step("filter responses", prompts, kept, dropped).record()]
             facts["summary"] = f"{len(kept):,} of {len(rows):,} responses kept"
     good = {r.problem_id for r in run.rows("filter-responses", Response)}
     math = [p for p in prompts if p.group == "math" and p.id in good]
@@ -215,7 +217,7 @@ def _cross_check(run: Run) -> None:
     settings, teachers = run.recipe.curate.cross_check, run.recipe.teachers.checking
     stages = [f"teacher-{name}" for name in teachers]
     with run.stage(
-        "cross-check", {"cross_check": settings.model_dump()}, ["filter-responses", *stages]
+        "cross-check", {"cross_check": settings.model_dump()}, [run.prompts, "filter-responses", *stages]
     ) as opened:
         if opened is None:
             return
@@ -225,7 +227,8 @@ def _cross_check(run: Run) -> None:
         need = sum(teacher.answers for teacher in teachers.values())
         kept, dropped = cross_checked(main, check, need, settings.share)
         stage.write("checked", kept, Response, dropped)
-        facts["funnel"] = [step_of("cross-check", [r.model for r in kept], dropped).record()]
+        prompts = run.rows(run.prompts, Problem)
+        facts["funnel"] = [response_step("cross-check", prompts, kept, dropped).record()]
         facts["agreement"] = len(kept) / max(1, len(main))
         facts["teachers"] = agreement(main, check)
         facts["summary"] = f"{len(kept):,} of {len(main):,} math responses cross-checked"
