@@ -88,12 +88,12 @@ def report(
     from acemath.pipeline.context import Run
     from acemath.pipeline.display import Display
     from acemath.pipeline.reporting import make_report
-    from acemath.recipe import Recipe, load_recipe
+    from acemath.pipeline.run import RECIPE, recipe_of
+    from acemath.recipe import load_recipe
 
     if not (folder / "tables" / "manifest.json").exists():
         raise UserError(f"{folder} holds no finished run; run a recipe first: acemath run --out {folder}")
-    kept = folder / "recipe.yaml"
-    loaded = Recipe.model_validate(yaml.safe_load(kept.read_text())) if kept.exists() else load_recipe(recipe)
+    loaded = recipe_of(folder) if (folder / RECIPE).exists() else load_recipe(recipe)
     (folder / "report" / "manifest.json").unlink(missing_ok=True)
     show({"report": str(make_report(Run(loaded, folder, Display(quiet=True))))}, as_json)
 

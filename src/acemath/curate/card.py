@@ -13,7 +13,17 @@ from acemath.curate.licences import non_commercial
 
 # Licences that the hub knows by these names; others, and mixtures, are "other" there.
 _HUB_NAMES = frozenset(
-    ["apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by", "bsd-3-clause"]
+    [
+        "apache-2.0",
+        "mit",
+        "cc0-1.0",
+        "cc-by-4.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-sa-4.0",
+        "odc-by",
+        "bsd-3-clause",
+    ]
 )
 _SIZES = (
     (1_000, "n<1K"),

@@ -81,7 +81,7 @@ def _facts(
     hits = scan([prompts[key] for key in taken], Decontaminator(benchmarks, rule), processes)
     found = Counter(hit.kind for hit in hits if hit is not None)
     steps = funnel(run)
-    dropped = next((step["drops"] for step in steps if step["name"] == "decontaminate"), {})
+    dropped: dict[str, int] = next((step["drops"] for step in steps if step["name"] == "decontaminate"), {})
     writers = {"main": recipe.teachers.main, **recipe.teachers.checking}
     return CardFacts(
         name=recipe.name,

@@ -15,6 +15,9 @@ from acemath.report.funnel import data_section
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
+# A selector has one colour on the whole page; "greedy" is none of them.
+COLOURS = {**{name: number for number, name in enumerate(ORDER)}, "greedy": len(ORDER)}
+
 _FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
 
 
@@ -31,15 +34,22 @@ def drawn(text: str) -> str:
     return "".join(parts) + escape(text[at:])
 
 
+def _measures(k: int) -> dict[str, int]:
+    """The headline's measures and their colours: those of the selectors that they are."""
+    named = {"pass@1": "random", f"maj@{k}": "majority", f"rm@{k}": "reward model", f"pass@{k}": "oracle"}
+    return {label: COLOURS[selector] for label, selector in named.items()}
+
+
 def _headline(data: ReportData) -> str:
     head = data.tables["headline"]
     greedy = data.tables["policies"][data.headline]["greedy"]
-    labels = ("pass@1", f"maj@{data.k}", f"rm@{data.k}", f"pass@{data.k}")
-    rows = [("greedy", greedy)] + [(label, head[label]) for label in labels]
+    measures = _measures(data.k)
+    rows = [("greedy", greedy)] + [(label, head[label]) for label in measures]
     picture = bars(
         "Accuracy in percent",
         [(n, v["value"], v["low"], v["high"]) for n, v in rows],
         "with 95 % intervals over problems",
+        COLOURS | measures,
     )
     difference = head["rm minus maj"]
     words = f"rm@{data.k} minus maj@{data.k}: {difference['value']:+.1f} points ({difference['low']:+.1f} to {difference['high']:+.1f}, paired over {difference['problems']:,} problems)."
@@ -56,7 +66,9 @@ def _curves(data: ReportData) -> str:
         }
         parts.append(
             figure(
-                lines(f"{name}: accuracy over k", series, "k responses to pick from", even=True),
+                lines(
+                    f"{name}: accuracy over k", series, "k responses to pick from", even=True, colours=COLOURS
+                ),
                 f"{name}: n = {policy['n']} responses a problem, exact over all subsets.",
             )
         )
@@ -99,10 +111,10 @@ def _scores(data: ReportData) -> str:
         "Share of responses in each bin, in percent.",
     )
     levels = data.tables["levels"]
-    names = ("pass@1", f"maj@{data.k}", f"rm@{data.k}", f"pass@{data.k}")
-    series = {n: [(row["level"], row[n]) for row in levels] for n in names}
+    measures = _measures(data.k)
+    series = {n: [(row["level"], row[n]) for row in levels] for n in measures}
     by_level = figure(
-        lines("Accuracy by level", series, "level of difficulty", even=True),
+        lines("Accuracy by level", series, "level of difficulty", even=True, colours=measures),
         "Headline policy, percent right.",
     )
     return f'<h2 id="scores">Scores and levels</h2><div class="grid-2">{hist}{by_level}</div>'
