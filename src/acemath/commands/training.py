@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_problems
+from acemath.commands.data import read_groups, read_problems
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Response
-from acemath.store import read_rows, write_rows
+from acemath.store import by_problem, read_rows, write_rows
 
 
 def groups(responses: Path, problems: Path, size: int, pool: int, seed: int, out: Path) -> dict[str, Any]:
@@ -25,9 +25,7 @@ def groups(responses: Path, problems: Path, size: int, pool: int, seed: int, out
         raise UserError(
             f"{responses}: the response to {ungraded!r} has no status; grade it first (acemath sample grades)"
         )
-    mine: dict[str, list[Response]] = {}
-    for row in rows:
-        mine.setdefault(row.problem_id, []).append(row)
+    mine = by_problem(rows)
     scored = all(r.reward is not None for r in rows)
     ranks = {k: {r.text: float(r.reward or 0.0) for r in v} for k, v in mine.items()} if scored else {}
     settings = GroupSettings(size=size, pool=pool, by="rank" if scored else "random")
@@ -52,7 +50,7 @@ def train(
     from acemath.reward.settings import RewardSettings
     from acemath.reward.train import train_reward
 
-    rows = read_rows(groups_file, Group)
+    rows = read_groups(groups_file)
     quiet_transformers()
     aside = max(1, len(rows) // 20)
     settings = RewardSettings(learning_rate=learning_rate, batch_groups=batch_groups, epochs=epochs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -12,6 +11,8 @@ from latex2mathml.converter import convert
 
 from acemath.bench.tables import ORDER
 from acemath.report.data import ReportData
+from acemath.report.funnel import data_section
+from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
 # A selector has one colour on the whole page; "greedy" is none of them.
@@ -31,24 +32,6 @@ def drawn(text: str) -> str:
             parts.append(escape(match.group()))
         at = match.end()
     return "".join(parts) + escape(text[at:])
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Mapping[int, int] | None = None) -> str:
-    """A table in a box that scrolls sideways; `best` marks one row of a column."""
-    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
-    body = ""
-    for r, row in enumerate(rows):
-        cells = "".join(
-            f"<td{' class=best' if (best or {}).get(c) == r else ''}>{escape(v)}</td>"
-            for c, v in enumerate(row)
-        )
-        body += f"<tr>{cells}</tr>"
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def figure(picture: str, caption: str) -> str:
-    """A picture with what it shows."""
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _measures(k: int) -> dict[str, int]:
@@ -104,35 +87,6 @@ def _bench(data: ReportData) -> str:
     count = by_selector["random"]["average"]["problems"]
     words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best selector short of the oracle is bold."
     return f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["selector", *names], rows, best)}'
-
-
-def _funnel(data: ReportData) -> str:
-    rows = [
-        [
-            step["name"],
-            f"{step['rows_in']:,}",
-            f"{step['rows_out']:,}",
-            ", ".join(f"{source} {count:,}" for source, count in step["by_source"].items()),
-        ]
-        for step in data.funnel
-    ]
-    drops = [
-        [step["name"], reason, f"{count:,}"]
-        for step in data.funnel
-        for reason, count in step["drops"].items()
-    ]
-    examples = "".join(
-        f"<li><b>{escape(reason)}</b> ({escape(step['name'])}): {escape(row['text'][:240])} <span class=tag>{escape(row['detail'][:160])}</span></li>"
-        for step in data.funnel
-        for reason, shown in step["examples"].items()
-        for row in shown
-    )
-    return (
-        '<h2 id="data">The data</h2><p>From seeds to training sets: what is left after each step, what was dropped, and why. Cross-checked responses are those that the check teacher agrees with; the others stay in the unchecked pools.</p>'
-        f'<div class="grid-2"><div>{table(["step", "rows in", "rows out", "by source"], rows)}</div><div>{table(["step", "dropped", "rows"], drops)}</div></div>'
-        f"<h3>Training sets</h3>{table(['stage', 'conversations', 'by pool'], data.blends)}"
-        f"<details><summary>Examples of dropped rows</summary><div><ul>{examples}</ul></div></details>"
-    )
 
 
 def _training(data: ReportData) -> str:
@@ -213,7 +167,7 @@ def render(data: ReportData) -> str:
     }
     nav = "".join(f'<a href="#{key}">{name}</a>' for key, name in parts.items())
     body = "".join(
-        f(data) for f in (_headline, _curves, _bench, _funnel, _training, _scores, _browser, _facts)
+        f(data) for f in (_headline, _curves, _bench, data_section, _training, _scores, _browser, _facts)
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -109,6 +109,32 @@ def lines(
     return _frame(title, marks, "".join(parts), below) + legend(list(series), colours)
 
 
+def stacks(title: str, rows: Sequence[tuple[str, Mapping[str, int]]]) -> str:
+    """Lying bars, one a row, each made of counts by name; a name has one colour in all of them."""
+    names = list(dict.fromkeys(name for _, counts in rows for name in counts))
+    most = max((sum(counts.values()) for _, counts in rows), default=0) or 1
+    left, step = 150, 24
+    parts = []
+    for at, (label, counts) in enumerate(rows):
+        x, y = float(left), at * step + 4
+        for name in sorted(counts, key=names.index):
+            width = (WIDTH - left - 70) * counts[name] / most
+            parts.append(
+                f'<rect class="bar c{names.index(name) % COLOURS}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{step - 7}">'
+                f"<title>{escape(label)}: {escape(name)} {counts[name]:,}</title></rect>"
+            )
+            x += width
+        middle = y + (step - 7) / 2 + 4
+        parts.append(
+            f'<text class="tick" x="{left - 8}" y="{middle:.1f}" text-anchor="end">{escape(label)}</text>'
+        )
+        parts.append(f'<text class="value" x="{x + 6:.1f}" y="{middle:.1f}">{sum(counts.values()):,}</text>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {len(rows) * step + 4}" role="img" aria-label="{escape(title, quote=True)}">'
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>" + legend(names)
+    )
+
+
 def histogram(title: str, groups: Mapping[str, Sequence[float]], below: str, bins: int = 30) -> str:
     """Shares of each group's values over common bins, drawn as steps."""
     everything = [v for values in groups.values() for v in values]
