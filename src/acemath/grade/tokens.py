@@ -123,7 +123,7 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     if not content:
         return
-    if lower in FUNCTIONS:
+    if lower in FUNCTIONS and not (lower in TABLE and tokens and tokens[-1].kind == "num"):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text in (")", "}"))
