@@ -30,6 +30,7 @@ from acemath.grade.relations import (
     same_name,
     solves,
 )  # fmt: skip
+from acemath.grade.spread import spread
 from acemath.grade.units import Unit, parse_unit
 from acemath.grade.values import same_expression
 from acemath.grade.wording import essence, quadrant_sign, same_wording
@@ -58,6 +59,7 @@ def _opened(node: Node) -> Node:
     """Without what does not change the answer: one-element lists, a tuple in brackets."""
     while node.kind in ("list",) and len(node.args) == 1:
         node = node.args[0]
+    node = spread(node)
     if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
         marked = node.args[0]
         return Node(marked.kind, (Node("neg", marked.args),), marked.value)

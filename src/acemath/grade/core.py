@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from fractions import Fraction
-from itertools import permutations
 
 from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
@@ -14,7 +13,8 @@ from acemath.grade.compare import same
 from acemath.grade.contrasts import contradict
 from acemath.grade.extract import Extraction, _last_value, extract
 from acemath.grade.guards import TooHard, check_text
-from acemath.grade.nodes import Node, kinds, substitute, symbols
+from acemath.grade.naming import letters_apart, same_solutions, with_constants_renamed
+from acemath.grade.nodes import kinds, symbols
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.reader import read
 from acemath.grade.text import clean_latex
@@ -244,27 +244,10 @@ def _trees(left: str, right: str, policy: Policy) -> bool | None:
             split = read(text, False)
             if split != own and same(split, other, policy) is True:
                 return True
-    return result or _with_constants_renamed(a, b, policy) or result
-
-
-# Names that are usual for a constant of integration.
-_CONSTANTS = frozenset(("C", "c", "C_1", "c_1", "C_2", "c_2", "K", "k", "A", "B", "D"))
-
-
-def _with_constants_renamed(a: Node, b: Node, policy: Policy) -> bool | None:
-    """Whether two solutions differ in the names of their free constants alone: `Ce^x`, `Ae^x`."""
-    mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
-    if len(mine) != len(yours) or not 1 <= len(mine) <= 2:
-        return None
-    if not (symbols(a) & symbols(b)) - _CONSTANTS or {a.kind, b.kind} & {"list", "tuple", "set"}:
-        return None  # points or choices named by letters, not a function of something
-    if not {*mine, *yours} <= _CONSTANTS or not any(name[0] in "Cc" for name in (*mine, *yours)):
-        return None
-    for order in permutations(mine):
-        names = {old: Node("sym", (), new) for old, new in zip(yours, order, strict=True)}
-        if same(a, substitute(b, names), policy) is True:
-            return True
-    return None
+    apart = letters_apart(a, b)
+    if apart is not None and same(*apart, policy) is True:
+        return True
+    return with_constants_renamed(a, b, policy, same) or same_solutions(a, b) or result
 
 
 def _symbolic(left: str, right: str, policy: Policy) -> Decision:

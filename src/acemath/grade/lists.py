@@ -8,6 +8,7 @@ from fractions import Fraction
 from acemath.grade.nodes import SKIP, Node, canonical, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.relations import head_and_value
+from acemath.grade.spread import signed, spread
 
 Same = Callable[[Node, Node, Policy], bool | None]
 MAX_ITEMS = 200
@@ -48,25 +49,11 @@ def _brackets_fit(a: Node, b: Node) -> bool:
 def _items(node: Node) -> tuple[Node, ...] | None:
     """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
     if node.kind in ("list", "set"):
-        return tuple(i for a in node.args for i in (_items(a) if a.kind == "list" else _signed(a)) or (a,))
+        return tuple(i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,))
     if node.kind == "tuple":
         return node.args
-    spread = _signed(node)
-    return spread if len(spread) > 1 else None
-
-
-def _signed(node: Node) -> tuple[Node, ...]:
-    """The two values of an expression with ±."""
-    if not any(n.kind == "pm" for n in node.walk()) or node.kind in ("tuple", "set", "list"):
-        return (node,)
-    return _with_sign(node, 1), _with_sign(node, -1)
-
-
-def _with_sign(node: Node, sign: int) -> Node:
-    if node.kind == "pm":
-        inner = _with_sign(node.args[0], sign)
-        return inner if sign * node.value > 0 else Node("neg", (inner,))
-    return Node(node.kind, tuple(_with_sign(a, sign) for a in node.args), node.value) if node.args else node
+    values = signed(node)
+    return values if len(values) > 1 else None
 
 
 def _one_collection(a: Node, b: Node, policy: Policy, same: Same) -> bool | None:
@@ -169,6 +156,7 @@ def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
 
 
 Groups = list[dict[str, Node]]
+_COORDINATES = frozenset(repr(Node("sym", (), name)) for name in "xyz")
 
 
 def _same_groups(left: Groups, right: Groups, policy: Policy, same: Same) -> bool:
@@ -182,9 +170,11 @@ def _same_groups(left: Groups, right: Groups, policy: Policy, same: Same) -> boo
 
 
 def _tuples(groups: Groups) -> tuple[Node, ...]:
-    """Each group's values as a tuple in the order written; single values as they are."""
+    """Each group's values as a tuple, x before y before z, other names as written; single values as they are."""
     if len(groups[0]) == 1:
         return tuple(value for group in groups for value in group.values())
+    if groups[0].keys() <= _COORDINATES:
+        groups = [dict(sorted(group.items())) for group in groups]
     return tuple(Node("tuple", tuple(group.values()), "()") for group in groups)
 
 

@@ -15,6 +15,7 @@ from acemath.grade.vocabulary import FUNCTIONS, RELATIONS
 _SET_OPERATORS = {"cup": "union", "cap": "inter", "setminus": "minus", "backslash": "minus"}
 _TIMES = ("times", "cdot", "*", "ast")
 _OVER = ("/", "div")
+_MODULI = ("pmod", "bmod", "mod")
 
 
 class Parser(Atoms):
@@ -94,6 +95,8 @@ class Parser(Atoms):
         if token.text in ("colon", "mid") or token.text not in RELATIONS:
             return None
         self.take()
+        if token.text == "equiv" and not any(t.text in _MODULI for t in self.tokens):
+            return "="  # `f(x) \\equiv 0`: equal everywhere
         if RELATIONS[token.text] in ("<", ">") and self.peek().text == "=":
             self.take()
             return RELATIONS[token.text] + "="
@@ -116,7 +119,7 @@ class Parser(Atoms):
         return self._modulus(node)
 
     def _modulus(self, node: Node) -> Node:
-        if self.peek().kind != "cmd" or self.peek().text not in ("pmod", "bmod", "mod"):
+        if self.peek().kind != "cmd" or self.peek().text not in _MODULI:
             return node
         self.take()
         if self.peek().text == "{" or self.peek().text == "(":

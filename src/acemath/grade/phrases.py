@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from acemath.grade.amounts import amount, expression
 from acemath.grade.nodes import Node, number
+from acemath.grade.spread import permuted
 from acemath.grade.tokens import Token
 from acemath.grade.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
@@ -58,8 +59,30 @@ def ratio(tokens: list[Token]) -> Node | None:
     return expression([tokens[0], Token("op", ":"), tokens[2]])
 
 
+def permutations(tokens: list[Token]) -> Node | None:
+    """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its cyclic permutations` as the list of them."""
+    words = [t.text.lower() for t in tokens]
+    if "permutations" not in words:
+        return None
+    value = [
+        t for t, w in zip(tokens, words, strict=True) if t.kind not in ("word", "text") and w not in (":", ".")
+    ]
+    if not {w for t, w in zip(tokens, words, strict=True) if t.kind in ("word", "text")} <= _PERMUTED:
+        return None
+    while value and value[-1].text == ",":
+        value.pop()
+    tree = expression(value)
+    return None if tree is None else permuted(tree, "cyclic" in words)
+
+
+_PERMUTED = frozenset("permutations all and or the its their of cyclic any these thereof with up to in".split())
+
+
 def number_words(tokens: list[Token]) -> Node | None:
-    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, with nothing else beside."""
+    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, with nothing else beside."""
+    if len(tokens) > 1 and tokens[0].text.lower() in ("minus", "negative"):
+        positive = number_words(tokens[1:])
+        return None if positive is None else number(-positive.value[0])
     part = _PARTS.get(tokens[-1].text.lower()) if len(tokens) > 1 else None
     if part is not None:
         return _parts_of(tokens[:-1], part)

@@ -78,7 +78,7 @@ def _commas(tokens: list[Token], raw: str) -> Node:
         return fixed
     if words_said := _verdict(tokens):
         return words_said
-    spelled = phrases.number_words(tokens) if tokens and tokens[-1].kind == "word" else None
+    spelled = phrases.number_words(tokens) or phrases.permutations(tokens) if _ends_in_word(tokens) else None
     if spelled is not None:
         return spelled
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
@@ -95,6 +95,10 @@ def _commas(tokens: list[Token], raw: str) -> Node:
             return measured
         return Node("list", tuple(nodes), "or" if "or" in words else "and" if "and" in words else ",")
     return _item(items[0]) if items else Node("text", (), "")
+
+
+def _ends_in_word(tokens: list[Token]) -> bool:
+    return bool(tokens) and "word" in (tokens[-1].kind, tokens[0].kind)
 
 
 def _verdict(tokens: list[Token]) -> Node | None:
