@@ -169,6 +169,8 @@ def _joined_amounts(tokens: list[Token]) -> Node | None:
     """`5 feet 3 inches`, `2 hours 30 minutes`: several amounts of one kind make one."""
     parts: list[list[Token]] = []
     for token in tokens:
+        if token.kind == "letter" and token.text in _SHORT_UNITS and parts and parts[-1][-1].kind == "num":
+            token = Token("word", token.text, True)
         if token.kind == "num" and (not parts or parts[-1][-1].kind in ("word", "text")):
             parts.append([])
         if not parts:

@@ -131,11 +131,11 @@ class Atoms(Commands):
         return Node("sym", (), name)
 
     def _heads_equation(self, name: str) -> bool:
-        """Whether a small letter begins `p(x) = …`: the name of a function, not a factor."""
+        """Whether a letter begins `p(x) = …` or `P(3) = …`: the name of a function, not a factor."""
         before, argument = self.peek(-2), self.peek(1)
         first = self.at == 1 or before.text in (",", ";") or before.kind == "word"
         ends = self.peek(2).text == ")" and self.peek(3).text in ("=", ":=", "equiv")
-        return first and name.islower() and argument.kind == "letter" and ends
+        return first and ends and (argument.kind == "num" or name.islower() and argument.kind == "letter")
 
     def _inverse(self) -> bool:
         """Whether `^{-1}(` follows: the inverse of a named function."""

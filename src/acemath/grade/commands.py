@@ -20,6 +20,10 @@ _INVERSES = {
     "csc": "arccsc",
 }
 
+_SIGNS = {
+    ">0": "+", "<0": "-", "geq0": "0+", "ge0": "0+", ">=0": "0+", "geqslant0": "0+", "leq0": "0-", "le0": "0-",
+    "+0": "0+", "0+": "0+", "+*": "+", "*+": "+", "++": "+",
+}  # fmt: skip
 _IMAGINARY = Node("const", (), "i")
 
 
@@ -74,7 +78,9 @@ class Commands(Cursor):
         self.at += 3
         if self.accept("^") or self.accept("_"):
             sign = self.subscript_text()
-            return Node("named", (), name + sign)
+            if self.accept("^") or self.accept("_"):
+                sign += self.subscript_text()
+            return Node("named", (), name + _SIGNS.get(sign, sign))
         return Node("named", (), name)
 
     def _norm(self, name: str) -> Node:

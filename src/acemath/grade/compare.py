@@ -12,8 +12,9 @@ from fractions import Fraction
 
 from acemath.grade.evaluate import exact
 from acemath.grade.families import congruence, progression, same_congruence
+from acemath.grade.forms import standard_form
 from acemath.grade.lists import all_same, collections, matched
-from acemath.grade.matrices import folded, vector
+from acemath.grade.matrices import folded, vectors
 from acemath.grade.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.probe import same_value
@@ -30,7 +31,6 @@ from acemath.grade.relations import (
     same_name,
     solves,
 )  # fmt: skip
-from acemath.grade.spread import spread
 from acemath.grade.units import Unit, parse_unit
 from acemath.grade.values import same_expression
 from acemath.grade.wording import essence, quadrant_sign, same_wording
@@ -42,7 +42,7 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
     """Whether two answers are equal under a policy; None where the tiers of this process cannot tell."""
     if a == b or canonical(a) == canonical(b):
         return True
-    a, b = vector(folded(_opened(a))), vector(folded(_opened(b)))
+    a, b = vectors(folded(standard_form(a)), folded(standard_form(b)))
     if a == b:
         return True
     for rule in _RULES:
@@ -53,31 +53,6 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
 
 
 _Rule = Callable[[Node, Node, Policy], object]
-
-
-def _opened(node: Node) -> Node:
-    """Without what does not change the answer: one-element lists, a tuple in brackets."""
-    while node.kind in ("list",) and len(node.args) == 1:
-        node = node.args[0]
-    node = spread(node)
-    if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
-        marked = node.args[0]
-        return Node(marked.kind, (Node("neg", marked.args),), marked.value)
-    if node.kind == "matrix" and node.value == 1 and all(a.kind == "rel" for a in node.args):
-        return Node("list", node.args, ",")  # a system in braces
-    if (
-        node.kind == "add"
-        and len(node.args) == 2
-        and node.args[1].kind == "neg"
-        and node.args[1].args[0].kind == "set"
-    ):
-        return Node("minus", (node.args[0], node.args[1].args[0]))
-    rows = node.args if node.kind == "tuple" and node.value == "[]" else ()
-    if rows and all(
-        row.kind == "tuple" and row.value == "[]" and len(row.args) == len(rows[0].args) for row in rows
-    ):
-        return Node("matrix", tuple(c for row in rows for c in row.args), len(rows[0].args))
-    return node
 
 
 _CLOCK = frozenset(("am", "pm", "noon", "midnight"))

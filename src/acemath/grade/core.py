@@ -8,16 +8,22 @@ from fractions import Fraction
 
 from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
-from acemath.grade.choices import as_choice, extract_choice, same_letter
+from acemath.grade.choices import as_choice, extract_choice, extract_verdict, is_verdict, same_letter
 from acemath.grade.compare import same
 from acemath.grade.contrasts import contradict
 from acemath.grade.extract import Extraction, _last_value, extract
 from acemath.grade.guards import TooHard, check_text
-from acemath.grade.naming import letters_apart, same_solutions, with_constants_renamed
+from acemath.grade.naming import (
+    letters_apart,
+    same_solutions,
+    with_constants_renamed,
+    with_parameters_renamed,
+)
 from acemath.grade.nodes import kinds, symbols
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.reader import read
 from acemath.grade.text import clean_latex
+from acemath.grade.wording import same_word
 from acemath.records import Status, Verdict
 
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
@@ -58,7 +64,10 @@ def extract_for(response_text: str, reference: str, policy: Policy) -> Extractio
         picked = extract_choice(response_text, policy)
         if picked is not None:
             return picked
-    return extract(response_text, policy)
+    found = extract(response_text, policy)
+    if found.rule in ("nothing", "last-number", "last-formula") and is_verdict(reference):
+        return extract_verdict(response_text, policy) or found
+    return found
 
 
 def reference_answer(reference: str) -> str:
@@ -174,7 +183,7 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
         return chosen
     if same_letter(left, right):
         return "correct", "same choice", "choice"
-    if left.replace(" ", "") == right.replace(" ", ""):
+    if left.replace(" ", "") == right.replace(" ", "") or same_word(left, right):
         return "correct", "same text after normalisation", "exact"
     for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
         choice = as_choice(labelled)
@@ -247,7 +256,12 @@ def _trees(left: str, right: str, policy: Policy) -> bool | None:
     apart = letters_apart(a, b)
     if apart is not None and same(*apart, policy) is True:
         return True
-    return with_constants_renamed(a, b, policy, same) or same_solutions(a, b) or result
+    return (
+        with_constants_renamed(a, b, policy, same)
+        or same_solutions(a, b)
+        or with_parameters_renamed(a, b, policy, same)
+        or result
+    )
 
 
 def _symbolic(left: str, right: str, policy: Policy) -> Decision:

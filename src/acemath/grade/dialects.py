@@ -12,6 +12,19 @@ _COLOUR = re.compile(r"\\(?:color|textcolor|colorbox)\s*\{[^{}]{0,40}\}")
 _SIZE = re.compile(
     r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge)(?![A-Za-z])"
 )
+_MODULO = re.compile(
+    r"\(\s*(?:\\(?:text|mathrm|operatorname)\s*\{\s*mod\s*\}|mod(?![A-Za-z]))\s*([^()]{1,40})\)"
+    r"|(?<![A-Za-z\\])(?:\\(?:text|mathrm|operatorname)\s*\{\s*mod\s*\}|mod(?=\s))\s*(\w{1,12})$"
+)
+_BASE = re.compile(
+    r"(?<![\w.])([0-9A-F]{1,40})\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base[\s-]+(\d{1,2}|[a-z]{3,5})\)?\s*\}?$"
+)
+_FIGURE = re.compile(
+    r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z]{1,4}(?![A-Za-z]))|\\Delta\s*(?=[A-Z]{3}(?![A-Za-z]))"
+)
+_OPEN_SYSTEM = re.compile(r"\\\{\s*(?=\\begin\s*\{(?:array|aligned|matrix|gathered|align\*?)\})")
+_CASE_WORDS = re.compile(r",?\s*&\s*\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|,?\s*&\s*(?:if|for|when)\s+")
+_CURRENCY = re.compile(r"(?<![A-Za-z])US\s*(?=\\?\$)")
 _BRACKET = re.compile(r"[\[\]]")
 _BETWEEN = re.compile(r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}")
 _JOIN = re.compile(r"\s*\\cup\s*")
@@ -22,6 +35,9 @@ def standard_commands(text: str) -> str:
     text = _BARE_COMMAND.sub(r"\\\1", text)
     if "\\" not in text:
         return text
+    if "\\begin" in text:
+        text = _CASE_WORDS.sub(" & ", text) if "cases" in text else text
+        text = _OPEN_SYSTEM.sub("", text) if text.count("\\{") > text.count("\\}") else text
     if "\\over" in text:
         for _ in range(4):
             text, count = _OVER.subn(r"\\frac{\1}{\2}", text)
@@ -31,6 +47,17 @@ def standard_commands(text: str) -> str:
     if "color" in text:
         text = _COLOUR.sub(" ", text)
     return _SIZE.sub(" ", text).replace("\\surd", "\\sqrt")
+
+
+def standard_words(text: str) -> str:
+    r"""`(mod 7)`, `101 base 2`, `triangle ABC` and `US$` as LaTeX has them."""
+    if "mod" in text:
+        text = _MODULO.sub(lambda m: rf"\pmod{{{m[1] or m[2]}}}", text)
+    if "base" in text:
+        text = _BASE.sub(r"\1_{\2}", text)
+    if "ngle" in text or "\\Delta" in text:
+        text = _FIGURE.sub(lambda m: rf"\{m[1] or 'triangle'} ", text)
+    return _CURRENCY.sub("", text) if "US" in text else text
 
 
 def turned_brackets(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -49,7 +50,9 @@ def _brackets_fit(a: Node, b: Node) -> bool:
 def _items(node: Node) -> tuple[Node, ...] | None:
     """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
     if node.kind in ("list", "set"):
-        return tuple(i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,))
+        return tuple(
+            i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,)
+        )
     if node.kind == "tuple":
         return node.args
     values = signed(node)
@@ -142,7 +145,7 @@ def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
     if left is None and right is None:
         return False
     if left is not None and right is not None:
-        return _same_groups(left, right, policy, same)
+        return _same_groups(left, right, policy, same) or _same_roots(left, right, policy, same)
     one = _tuples(left) if left is not None else _items(a) or (a,)
     other = _tuples(right) if right is not None else _items(b) or (b,)
     if matched(one, other, policy, same):
@@ -167,6 +170,19 @@ def _same_groups(left: Groups, right: Groups, policy: Policy, same: Same) -> boo
     one = [Node("tuple", tuple(group[n] for n in names), "()") for group in left]
     other = [Node("tuple", tuple(group[n] for n in names), "()") for group in right]
     return matched(one, other, policy, same)
+
+
+def _same_roots(left: Groups, right: Groups, policy: Policy, same: Same) -> bool:
+    """`x_1 = 2, x_2 = -5` against `x = 2 or x = -5`: numbered names of one unknown beside the unknown itself."""
+    for numbered, plain in ((left, right), (right, left)):
+        names = [n for group in plain for n in group]
+        if len(numbered) == 1 and len(set(names)) == 1 and len(names) == len(numbered[0]):
+            stem = names[0].removesuffix("')")
+            if all(re.fullmatch(re.escape(stem) + r"_\w'\)", n) for n in numbered[0]):
+                return matched(
+                    tuple(numbered[0].values()), tuple(v for g in plain for v in g.values()), policy, same
+                )
+    return False
 
 
 def _tuples(groups: Groups) -> tuple[Node, ...]:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from acemath.grade.guards import TooHard
-from acemath.grade.nodes import Node, number, substitute, symbols
+from acemath.grade.nodes import Node, number, replace_constant, substitute, symbols
 
 MAX_CELLS = 400
 
 
 _AXES = ("ihat", "jhat", "khat")
+
+
+def vectors(a: Node, b: Node) -> tuple[Node, Node]:
+    r"""Both trees with unit vectors as tuples; plain i, j, k are unit vectors beside another vector."""
+    for plain, other in ((a, b), (b, a)):
+        is_vector = other.kind == "tuple" and other.value == "()" or bool(symbols(other) & set(_AXES))
+        if is_vector and {n.value for n in plain.walk() if n.kind in ("sym", "const")} in _PLAIN_AXES:
+            hats = {name: Node("sym", (), f"{name}hat") for name in "jk"}
+            hatted = substitute(
+                replace_constant(plain, Node("const", (), "i"), Node("sym", (), "ihat")), hats
+            )
+            return (vector(hatted), vector(b)) if plain is a else (vector(a), vector(hatted))
+    return vector(a), vector(b)
+
+
+_PLAIN_AXES = ({"i", "j"}, {"i", "j", "k"}, {"j", "k"}, {"i", "k"})
 
 
 def vector(node: Node) -> Node:

@@ -14,7 +14,7 @@ from itertools import permutations
 from acemath.grade.evaluate import Undefined, approximate
 from acemath.grade.nodes import Node, substitute, symbols
 from acemath.grade.policy import Policy
-from acemath.grade.relations import head_and_value
+from acemath.grade.relations import head_and_value, same_name
 
 Same = Callable[[Node, Node, Policy], bool | None]
 
@@ -40,6 +40,39 @@ def with_constants_renamed(a: Node, b: Node, policy: Policy, same: Same) -> bool
         if same(a, substitute(b, renamed), policy) is True:
             return True
     return None
+
+
+def with_parameters_renamed(a: Node, b: Node, policy: Policy, same: Same) -> bool | None:
+    """`(t, 2t)` and `(s, 2s)`, `n = 2^k` and `n = 2^m`: points and solutions that run with a parameter."""
+    if not (_runs(a) and _runs(b)):
+        return None
+    one, other = head_and_value(a), head_and_value(b)
+    if one is not None and other is not None and not same_name(one[0], other[0]):
+        return None
+    a, b = (one[1] if one else a), (other[1] if other else b)
+    mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
+    if len(mine) != len(yours) or not 1 <= len(mine) <= 2 or not {*mine, *yours} <= _PARAMETERS:
+        return None
+    for order in permutations(mine):
+        renamed = {old: Node("sym", (), new) for old, new in zip(yours, order, strict=True)}
+        if same(a, substitute(b, renamed), policy) is True:
+            return True
+    return None
+
+
+_PARAMETERS = frozenset("a b c d j k l m n p r s t u v lambda mu alpha".split())
+
+
+def _runs(node: Node) -> bool:
+    """Whether a tree is a point, a vector or `name = …` with a parameter inside."""
+    if node.kind in ("tuple", "matrix"):
+        return len(node.args) > 1
+    if node.kind == "mul":
+        return any(a.kind in ("tuple", "matrix") and len(a.args) > 1 for a in node.args)
+    named = head_and_value(node)
+    return named is not None and (
+        named[0].kind == "tuple" or named[0].kind == "sym" and named[0].value in ("n", "x", "y", "z")
+    )
 
 
 def same_solutions(a: Node, b: Node) -> bool:

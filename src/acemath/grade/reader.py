@@ -78,7 +78,7 @@ def _commas(tokens: list[Token], raw: str) -> Node:
         return fixed
     if words_said := _verdict(tokens):
         return words_said
-    spelled = phrases.number_words(tokens) or phrases.permutations(tokens) if _ends_in_word(tokens) else None
+    spelled = phrases.whole(tokens) if any(t.kind == "word" for t in tokens) else None
     if spelled is not None:
         return spelled
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
@@ -95,10 +95,6 @@ def _commas(tokens: list[Token], raw: str) -> Node:
             return measured
         return Node("list", tuple(nodes), "or" if "or" in words else "and" if "and" in words else ",")
     return _item(items[0]) if items else Node("text", (), "")
-
-
-def _ends_in_word(tokens: list[Token]) -> bool:
-    return bool(tokens) and "word" in (tokens[-1].kind, tokens[0].kind)
 
 
 def _verdict(tokens: list[Token]) -> Node | None:
@@ -151,13 +147,29 @@ def _without_conditions(items: list[list[Token]]) -> list[list[Token]]:
             kept
             and texts
             and texts[0].lower() in ("where", "for", "with")
-            and ("in" in texts or "integer" in texts[-1] or texts[1:2] and texts[1].lower() in ("all", "any", "every"))
+            and (
+                "in" in texts
+                or "integer" in texts[-1]
+                or texts[1:2]
+                and texts[1].lower() in ("all", "any", "every")
+            )
         ):
+            continue
+        if kept and _limits_parameter(item, kept):
             continue
         if kept and set(texts) & _UNEQUAL and not any({t.text for t in k} & _RELATED for k in kept):
             continue  # `(x+1)/(x-1), x ≠ 1`: where the expression is defined
         kept.append(item)
     return kept
+
+
+def _limits_parameter(item: list[Token], kept: list[list[Token]]) -> bool:
+    """Whether `k >= 0` stands behind `n = 2^k`: it says which k are meant."""
+    if len(item) < 3 or item[0].kind != "letter" or item[1].text not in _RELATED:
+        return False
+    if any({t.text for t in k} & _RELATED for k in kept):
+        return False
+    return any(t.text == item[0].text for k in kept for t in k[1:])
 
 
 def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) -> list[list[Token]]:

@@ -67,6 +67,13 @@ def is_name(node: Node) -> bool:
     """Whether a side of an equation only names a quantity."""
     if node.kind in ("sym", "text", "apply"):
         return True
+    if (
+        node.kind == "big"
+        and node.value == "lim"
+        or node.kind == "func"
+        and node.value in ("gcd", "lcm", "max", "min")
+    ):
+        return any(n.kind == "sym" for a in node.args[:1] for n in a.walk())
     if node.kind == "tuple":
         return all(is_name(a) for a in node.args)
     if node.kind == "abs" and node.args[0].kind == "sym" and node.args[0].value in ("u", "v", "w", "z"):

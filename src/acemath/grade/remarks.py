@@ -14,7 +14,24 @@ from acemath.grade.tokens import Token
 
 _QUANTIFIERS = frozenset(("all", "any", "every", "each", "some", "arbitrary"))
 _RELATIONS = frozenset(
-    ("<", ">", "=", "<=", ">=", "le", "ge", "leq", "geq", "leqslant", "geqslant", "ne", "neq", "in", "lt", "gt")
+    (
+        "<",
+        ">",
+        "=",
+        "<=",
+        ">=",
+        "le",
+        "ge",
+        "leq",
+        "geq",
+        "leqslant",
+        "geqslant",
+        "ne",
+        "neq",
+        "in",
+        "lt",
+        "gt",
+    )
 )
 _REASONS = frozenset(("since", "because"))
 _IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")

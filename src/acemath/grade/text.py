@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from acemath.grade.dialects import standard_commands, turned_brackets
+from acemath.grade.dialects import standard_commands, standard_words, turned_brackets
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
 _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()")
@@ -104,6 +104,7 @@ def clean_latex(text: str) -> str:
     text = from_unicode(text).strip()
     if "{" in text or "\\" in text:
         text = standard_commands(text)
+    text = standard_words(text)
     if "\\" in text:
         text = _DOUBLED.sub(r"\\", text)
         text = _GROUPED.sub("", text)

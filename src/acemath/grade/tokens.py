@@ -147,7 +147,10 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
 def _phrase(part: str) -> list[Token]:
     if part in (",", ";", "(", ")"):
         return [Token("op", part)]
-    words = part.split()
+    words = [w.strip(".,!") or w for w in part.split()]
+    spelled = [w for word in words for w in word.split("-")]
+    if all(w.lower() in NUMBER_WORDS for w in spelled):
+        words = spelled
     if len(words) == 1 and len(part) == 1 and part.isupper():
         return [Token("letter", part, True)]
     return [Token("word", word, True) for word in words]

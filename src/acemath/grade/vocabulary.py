@@ -179,6 +179,12 @@ SYNONYMS: dict[str, str] = {
         "for all real numbers|all real values|every real number|all x|set of all real numbers|all real",
         "all integers|integers|the integers|any integer|every integer|the set of all integers",
         "all positive integers|positive integers|natural numbers|all natural numbers|any positive integer",
+        *(
+            f"{sign} reals|all {sign} reals|{sign} real numbers|all {sign} real numbers|any {sign} real number"
+            for sign in ("positive", "negative", "nonnegative", "nonpositive")
+        ),
+        "nonnegative integers|all nonnegative integers|whole numbers|all whole numbers",
+        "zero function|constant zero function|constant function zero",
         "neither|neither even nor odd",
         "converges|convergent|converge",
         "diverges|divergent|diverge",
