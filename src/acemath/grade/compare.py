@@ -101,9 +101,19 @@ def _quantities(a: Node, b: Node, policy: Policy) -> object:
     if _plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
         moment = _moment(amount)
         return moment is not None and moment == _moment(bare) or same(amount.args[0], bare, policy)
+    unit = parse_unit(amount.value)
+    if (
+        unit is not None
+        and policy.units != "ignored"
+        and (bare.kind == "pct" or bare.kind == "deg" and unit.dims not in _ANGLES)
+    ):
+        return False
     if bare.kind == "deg" and (parse_unit(amount.value) or Unit((), Fraction(1))).dims == (("deg", 1),):
         bare = bare.args[0]
     return same(amount.args[0], bare, policy)
+
+
+_ANGLES = ((("deg", 1),), (("rad", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 
 
 def _two_amounts(a: Node, b: Node, policy: Policy) -> Result:
@@ -141,6 +151,8 @@ def _marked(a: Node, b: Node, policy: Policy) -> object:
         if (a.kind == kind) == (b.kind == kind):
             continue
         marked, bare = (a, b) if a.kind == kind else (b, a)
+        if bare.kind in ("pct", "deg"):
+            return False  # 40 % is no angle of 40°
         if bare.kind in STRUCTURES:
             continue
         if kind == "pct" and policy.percent != "exact" and same(marked.args[0], bare, policy) is True:

@@ -172,7 +172,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _structural(answer: str, reference: str, policy: Policy) -> Decision:
+def _structural(answer: str, reference: str, policy: Policy, stated: bool = False) -> Decision:
+    """The verdict by structure; `stated` says that one of the two was taken out of a sentence already."""
     left, right = clean_latex(answer), clean_latex(reference)
     if not left:
         return "no_answer", "the answer is empty", ""
@@ -197,10 +198,10 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
         return "correct", "equal in structure and value", "structure"
-    for text, other in ((answer, reference), (reference, answer)):
-        stated = sentence_value(text)
-        if stated is not None:
-            return _structural(stated, other, policy)
+    for text, other in () if stated else ((answer, reference), (reference, answer)):
+        value = sentence_value(text)
+        if value is not None:
+            return _structural(value, other, policy, True)
     if result is False or not policy.symbolic or not _worth_workers(left, right):
         return "wrong", f"{_short(left)} is not {_short(right)}", "structure"
     return _symbolic(left, right, policy)

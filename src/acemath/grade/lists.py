@@ -101,6 +101,8 @@ def _decimal_comma(many: Node, one: Node, policy: Policy, same: Same) -> bool:
     sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
     if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
         return False
+    if not part.value[2].strip("0"):
+        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma
     text = f"{plain.value[2]}.{part.value[2]}"
     value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
     return one.kind in ("num", "neg", "div", "quantity") and same(value, one, policy) is True

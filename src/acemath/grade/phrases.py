@@ -112,7 +112,7 @@ _PERMUTED = frozenset(
 
 def number_words(tokens: list[Token]) -> Node | None:
     """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, with nothing else beside."""
-    if len(tokens) > 1 and tokens[0].text.lower() in ("minus", "negative"):
+    if len(tokens) > 1 and tokens[0].text.lower() in ("minus", "negative", "-"):
         positive = number_words(tokens[1:])
         return None if positive is None else number(-positive.value[0])
     part = _PARTS.get(tokens[-1].text.lower()) if len(tokens) > 1 else None

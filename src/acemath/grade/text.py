@@ -67,7 +67,7 @@ _DOUBLED = re.compile(
 )
 _LAYOUT = re.compile(
     r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|"
-    r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom\{[^{}]*\}|label\{[^{}]*\}|"
+    r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|"
     r"tag\*?\{[^{}]*\}|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|mkern\d*mu|hskip[\d.]*[a-z]*|"
     r"nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])"
 )
