@@ -57,6 +57,8 @@ class Commands(Cursor):
             return Node("set")
         if name in ("mathbb", "mathbf", "Bbb") and self.peek().text == "{" and self.peek(1).text in SETS:
             return self._number_set()
+        if name in ("bar", "overline"):
+            return self._conjugate()
         if name in WRAPPERS or name in TEXT_COMMANDS:
             return self.atom()
         if name in CLOSERS:
@@ -70,6 +72,12 @@ class Commands(Cursor):
         if name == "angle" or name == "triangle":
             return Node("sym", (), name + self.take().text)
         raise Unreadable(f"unknown command \\{name}")
+
+    def _conjugate(self) -> Node:
+        r"""`\bar z` is not z; a bar over several letters names a segment."""
+        inner = self.atom()
+        plain = inner.kind == "sym" and len(str(inner.value)) == 1
+        return Node("sym", (), f"{inner.value}-bar") if plain else inner
 
     def _number_set(self) -> Node:
         name = self.peek(1).text

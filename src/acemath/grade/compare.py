@@ -108,12 +108,13 @@ def _quantities(a: Node, b: Node, policy: Policy) -> object:
         and (bare.kind == "pct" or bare.kind == "deg" and unit.dims not in _ANGLES)
     ):
         return False
-    if bare.kind == "deg" and (parse_unit(amount.value) or Unit((), Fraction(1))).dims == (("deg", 1),):
+    if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
         bare = bare.args[0]
     return same(amount.args[0], bare, policy)
 
 
-_ANGLES = ((("deg", 1),), (("rad", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
+_DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
+_ANGLES = (*_DEGREES, (("rad", 1),))
 
 
 def _two_amounts(a: Node, b: Node, policy: Policy) -> Result:

@@ -25,6 +25,7 @@ _FIGURE = re.compile(
 _OPEN_SYSTEM = re.compile(r"\\\{\s*(?=\\begin\s*\{(?:array|aligned|matrix|gathered|align\*?)\})")
 _CASE_WORDS = re.compile(r",?\s*&\s*\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|,?\s*&\s*(?:if|for|when)\s+")
 _CURRENCY = re.compile(r"(?<![A-Za-z])US\s*(?=\\?\$)")
+_VECTOR_HEAD = re.compile(r"\\(?:vec|mathbf|boldsymbol|bm)\s*\{\s*([A-Za-z])\s*\}(?=\s*\(\s*[a-z]\s*\)\s*=)")
 _BRACKET = re.compile(r"[\[\]]")
 _BETWEEN = re.compile(r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}")
 _JOIN = re.compile(r"\s*\\cup\s*")
@@ -44,6 +45,8 @@ def standard_commands(text: str) -> str:
             if not count:
                 break
         text = _OVER_ALL.sub(r"\\frac{\1}{\2}", text)
+    if "=" in text:
+        text = _VECTOR_HEAD.sub(r"\1", text)
     if "color" in text:
         text = _COLOUR.sub(" ", text)
     return _SIZE.sub(" ", text).replace("\\surd", "\\sqrt")

@@ -81,10 +81,18 @@ def same_solutions(a: Node, b: Node) -> bool:
     Both are `y = …` with constants called C, c_1 and the like (or both a sum `… + C`), in which they occur
     linearly. The functions beside the constants must span the same space, and the rest may differ by one of it.
     """
-    left, right = _general(a), _general(b)
+    heads = [head_and_value(tree) for tree in (a, b)]
+    named = any(head is not None for head in heads)
+    left, right = _general(a, named), _general(b, named)
     if left is None or right is None or len(left[1]) != len(right[1]):
         return False
-    variables = sorted((symbols(left[0]) - set(left[1])) | (symbols(right[0]) - set(right[1])))
+    if not any(_SURE.fullmatch(n) for n in (*left[1], *right[1])):
+        return False
+    mine, yours = symbols(left[0]) - set(left[1]), symbols(right[0]) - set(right[1])
+    if len(mine) == len(yours) == 1 and mine != yours and any(h and h[0].kind == "apply" for h in heads):
+        (old,), (new,) = yours, mine
+        right, yours = (substitute(right[0], {old: Node("sym", (), new)}), right[1]), mine  # y(t) for y(x)
+    variables = sorted(mine | yours)
     if not variables or len(variables) > 3:
         return False
     rows = [_row(left, right, _point(variables, seed)) for seed in range(3 * _POINTS)]
@@ -103,17 +111,19 @@ def same_solutions(a: Node, b: Node) -> bool:
 General = tuple[Node, list[str]]
 
 
-def _general(node: Node) -> General | None:
+def _general(node: Node, beside_named: bool) -> General | None:
     """A general solution as its expression and the names of its constants."""
     named = head_and_value(node)
     value = node if named is None else named[1]
     names = sorted(n for n in symbols(value) if _CONSTANT.fullmatch(n))
     if not 1 <= len(names) <= 4 or node.kind == "rel" and named is None:
         return None
-    if named is None and not any(t.kind == "sym" and t.value in names for t in _terms(value)):
+    if (
+        named is None
+        and not beside_named
+        and not any(t.kind == "sym" and t.value in names for t in _terms(value))
+    ):
         return None  # `C/2` without a head may be a quantity called C
-    if named is not None and not any(_SURE.fullmatch(n) for n in names) and len(names) < 2:
-        return None
     return value, names
 
 

@@ -81,6 +81,8 @@ def _commas(tokens: list[Token], raw: str) -> Node:
     spelled = phrases.whole(tokens) if any(t.kind == "word" for t in tokens) else None
     if spelled is not None:
         return spelled
+    if len(tokens) > 3 and tokens[0].text.lower() == "both":
+        tokens = tokens[1:]
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     words = {t.text.lower() for t in tokens if t.kind == "word"} & {"and", "or"}
     if len(items) > 1:

@@ -107,6 +107,8 @@ def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
     if word not in ("for", "with") or conditions > 1 or index + 2 >= len(tokens):
         return False
     following = tokens[index + 1 :]
+    if word == "with" and following[0].text.lower() in ("multiplicity", "equality"):
+        return True
     return following[0].kind == "letter" and (
         following[1].text in _RELATIONS
         or following[1].text == ","

@@ -153,7 +153,8 @@ def _phrase(part: str) -> list[Token]:
         words = spelled
     if len(words) == 1 and len(part) == 1 and part.isupper():
         return [Token("letter", part, True)]
-    return [Token("word", word, True) for word in words]
+    single = words[0].lower() == "both"
+    return [Token("letter" if single and len(w) == 1 and w.isupper() else "word", w, True) for w in words]
 
 
 def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:

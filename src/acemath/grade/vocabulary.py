@@ -88,6 +88,8 @@ GREEK = frozenset(
         "Psi",
         "Omega",
         "ell",
+        "partial",
+        "nabla",
         "hbar",
     ]
 )

@@ -16,8 +16,9 @@ _BEHIND = re.compile(
 )
 _COPULA = re.compile(r"^[^=<>]{1,60}?\b(?:is|are|was|were)\s+(?=\S)")
 _VERB_SUBJECT = re.compile(
-    r"^(?:the\s+|an?\s+|this\s+)?(?:given\s+|improper\s+)?(?:series|sequence|integral|sum|limit|it)\s+(?=(?:con|di)verges?$)"
+    r"^(?:the\s+|an?\s+|this\s+)?(?:given\s+|improper\s+)?(?:series|sequence|integral|sum|limit|it)\s+(?=(?:con|di)verges?\b)"
 )
+_REASON = re.compile(r"(?<=verges) by .*$|(?<=verge) by .*$")
 _WINS = re.compile(r"\s+(?:(?:always |will )?wins?|has (?:a |the )?winning strategy|is (?:the )?winner)$")
 _QUADRANT = re.compile(r"^(?:(?:the )?(\w+) quadrant|quadrant (\w+))$")
 _PLACES = {
@@ -38,7 +39,7 @@ def _read(words: str) -> _Phrase:
     quadrant = _QUADRANT.match(plain)
     if quadrant and (quadrant[1] or quadrant[2]) in _PLACE:
         return _Phrase("", f"quadrant {_PLACE[quadrant[1] or quadrant[2]]}", "")
-    plain = _WINS.sub("", _VERB_SUBJECT.sub("", plain))
+    plain = _WINS.sub("", _REASON.sub("", _VERB_SUBJECT.sub("", plain)))
     copula = _COPULA.match(plain)
     subject = copula[0] if copula else ""
     parts, nouns = plain[len(subject) :].split(), []
@@ -71,14 +72,25 @@ def same_wording(a: str, b: str) -> bool:
     What was taken off may be missing on one side; it may not differ: a right angle is no right triangle, "A is
     true" is not "B is true".
     """
+    if _kind_of_number(a) == _kind_of_number(b) != () or _names_subject(a, b) or _names_subject(b, a):
+        return True
     one, other = _read(a), _read(b)
     if one.core == other.core != "":
         rests = ((one.subject, other.subject), (one.noun, other.noun))
         return all(x == y or not x or not y for x, y in rests)
-    if _kind_of_number(a) == _kind_of_number(b) != ():
-        return True
     left, right = (sorted(essence(p) for p in re.split(r"\s*,\s*|\s+and\s+", t.lower())) for t in (a, b))
     return len(left) > 1 and left == right
+
+
+def _names_subject(name: str, sentence: str) -> bool:
+    """`Lisa` and `Lisa is the tallest`: who it is stands first, what was asked behind."""
+    match = _SUBJECT.match(sentence.lower())
+    return match is not None and len(name) > 2 and match[1] == name.lower().strip(" .")
+
+
+_SUBJECT = re.compile(
+    r"^([a-z]+) (?:is|was|has|had|won|came) (?:the |first\b|most\b|(?:tall|old|young|fast)est\b)(?!not\b)"
+)
 
 
 def _kind_of_number(words: str) -> tuple[str, ...]:
