@@ -75,13 +75,22 @@ def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
 
 
 def score(
-    responses: Path, problems: Path, model: str, chat: ChatFormat, out: Path, share_prefix: bool = True
+    responses: Path,
+    problems: Path,
+    model: str,
+    chat: ChatFormat,
+    out: Path,
+    share_prefix: bool = True,
+    engine: str = "transformers",
+    max_length: int = 4096,
 ) -> dict[str, Any]:
     """Rewards for the responses of a file, written beside them."""
     from acemath.commands.data import read_problems
     from acemath.reward.score import RewardModel
     from acemath.store import read_rows
 
+    if engine not in ("transformers", "vllm"):
+        raise UserError(f"engine {engine!r} does not score; use transformers or vllm")
     prompts = {p.id: p.prompt for p in read_problems(problems)}
     rows = read_rows(responses, Response)
     missing = next((r.problem_id for r in rows if r.problem_id not in prompts), None)
@@ -93,9 +102,8 @@ def score(
     for row in rows:
         by_problem[row.problem_id].append(row)
     quiet_transformers()
-    rewards = RewardModel(model, chat, share_prefix=share_prefix).score_many(
-        [(prompts[k], [r.text for r in v]) for k, v in by_problem.items()]
-    )
+    judge = RewardModel(model, chat, max_length, share_prefix=share_prefix, engine=engine)
+    rewards = judge.score_many([(prompts[k], [r.text for r in v]) for k, v in by_problem.items()])
     scored = [
         replace(r, reward=v)
         for rs, vs in zip(by_problem.values(), rewards, strict=True)
