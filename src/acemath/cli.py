@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from acemath.commands import curation, files
 from acemath.commands.output import Json, show
+from acemath.commands.settings import changes
 from acemath.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
@@ -47,7 +47,7 @@ def run(
     from acemath.pipeline.display import Display
     from acemath.recipe import load_recipe
 
-    loaded = load_recipe(recipe, _changes(change or []))
+    loaded = load_recipe(recipe, changes(change or []))
     if dry_run:
         from acemath.pipeline.plan import plan
 
@@ -125,16 +125,6 @@ def doctor(as_json: Json = False) -> None:
     from acemath.commands.doctor import examine
 
     show(examine(), as_json)
-
-
-def _changes(pairs: list[str]) -> dict[str, Any]:
-    changes = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise UserError(f"--set {pair!r} is no setting; write it as key.of.setting=value")
-        changes[key] = yaml.safe_load(value)
-    return changes
 
 
 app.add_typer(curation.app)

@@ -189,6 +189,7 @@ class Policy(Part):
     engine: Literal["transformers", "vllm", "endpoint"] = "transformers"
     url: str = ""
     problems: int | None = Field(None, ge=1)  # only so many of the problems; None: all
+    shots: tuple[tuple[str, str], ...] = ()  # questions with short answers to ask after; paper, 4.1: style
 
 
 class Reward(Part):
@@ -278,10 +279,10 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_fault(error)}") from error
+        raise UserError(f"{path}: {first_fault(error)}") from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """The first fault of a validation, as one line: where, what, and which keys exist if one is unknown."""
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"]) or "recipe"

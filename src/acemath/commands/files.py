@@ -9,11 +9,12 @@ import typer
 
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.commands.parity import parity
+from acemath.commands.rewards import rm_app
+from acemath.commands.settings import Change
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.errors import UserError
 
 app = typer.Typer()
-rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train.")
 app.add_typer(rm_app, name="rm")
 app.command()(parity)
 
@@ -100,35 +101,26 @@ def sft(
     epochs: float = 1.0,
     max_length: int = 4096,
     seed: int = 0,
+    change: Change = None,
     out: Annotated[Path, typer.Option(help="The model's folder.")] = Path("policy"),
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on conversations, loss on responses alone.
+    """Fine-tune a model on conversations, loss on responses alone. Goes on where it was stopped.
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
-    from acemath.commands.data import read_chats
-    from acemath.pipeline.run import quiet_transformers
-    from acemath.sft.settings import SftSettings
+    from acemath.commands import training
+    from acemath.sft.hardware import is_first_process
 
-    rows = read_chats(chats)
-    quiet_transformers()
-    from acemath.sft.train import train_sft
-
-    settings = SftSettings(
-        learning_rate=learning_rate, global_batch=global_batch, epochs=epochs, max_length=max_length
-    )
-    result = train_sft(base, rows, out, out.with_name(out.name + "-checkpoints"), settings, seed)
-    show(
-        {
-            "out": str(out),
-            "tokens": result.tokens,
-            "validation_before": result.validation_before,
-            "validation_after": result.validation_after,
-            "seconds": result.seconds,
-        },
-        as_json,
-    )
+    given = {
+        "learning_rate": learning_rate,
+        "global_batch": global_batch,
+        "epochs": epochs,
+        "max_length": max_length,
+    }
+    found = training.fine_tune(chats, base, given, change or (), seed, out)
+    if is_first_process():
+        show(found, as_json)
 
 
 @app.command()
@@ -159,55 +151,14 @@ def grade(
         raise UserError("nothing to grade; give a file, or both --gold and --answer")
 
 
-@rm_app.command("groups")
-def rm_groups(
-    responses: Annotated[Path, typer.Argument(help="Graded responses.")],
-    problems: Annotated[Path, typer.Option(help="The problems they answer.")],
-    size: int = 6,
-    pool: int = 14,
-    seed: int = 0,
-    out: Out = Path("groups.parquet"),
-    as_json: Json = False,
-) -> None:
-    """Choose groups of right and wrong responses to train a reward model on.
-
-    Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet
-    """
-    from acemath.commands import training
-
-    show(training.groups(responses, problems, size, pool, seed, out), as_json)
-
-
-@rm_app.command("train")
-def rm_train(
-    groups: Annotated[
-        Path,
-        typer.Argument(help="Groups, as acemath rm groups writes them; or rows of qid, message, label."),
-    ],
-    base: Annotated[str, typer.Option(help="The policy to start from.")],
-    learning_rate: float = 5e-6,
-    batch_groups: int = 256,
-    epochs: float = 2.0,
-    system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
-    seed: int = 0,
-    out: Annotated[Path, typer.Option(help="The reward model's folder.")] = Path("reward-model"),
-    as_json: Json = False,
-) -> None:
-    """Train a reward model with the listwise Bradley-Terry loss.
-
-    Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16
-    """
-    from acemath.commands import training
-
-    show(training.train(groups, base, learning_rate, batch_groups, epochs, system, seed, out), as_json)
-
-
 @app.command()
 def score(
     responses: Annotated[Path, typer.Argument(help="Responses, as acemath sample writes them.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
     system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     share_prefix: SharePrefix = True,
     out: Out = Path("scored.jsonl"),
     as_json: Json = False,
@@ -218,7 +169,8 @@ def score(
     """
     from acemath.commands import judging
 
-    show(judging.score(responses, problems, model, ChatFormat(system=system), out, share_prefix), as_json)
+    chat = ChatFormat(system=system)
+    show(judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length), as_json)
 
 
 @app.command()

@@ -78,12 +78,21 @@ def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
 
 
 def score(
-    responses: Path, problems: Path, model: str, chat: ChatFormat, out: Path, share_prefix: bool = True
+    responses: Path,
+    problems: Path,
+    model: str,
+    chat: ChatFormat,
+    out: Path,
+    share_prefix: bool = True,
+    engine: str = "transformers",
+    max_length: int = 4096,
 ) -> dict[str, Any]:
     """Rewards for the responses of a file, written beside them."""
     from acemath.commands.data import read_problems
     from acemath.store import read_rows
 
+    if engine not in ("transformers", "vllm"):
+        raise UserError(f"engine {engine!r} does not score; use transformers or vllm")
     prompts = {p.id: p.prompt for p in read_problems(problems)}
     rows = read_rows(responses, Response)
     missing = next((r.problem_id for r in rows if r.problem_id not in prompts), None)
@@ -93,7 +102,8 @@ def score(
         )
     if not rows:
         raise UserError(f"{responses} holds no response to score; acemath sample writes some")
-    scored = _rewarded(rows, prompts, _judge(model, chat, share_prefix))
+    judge = _judge(model, chat, max_length=max_length, share_prefix=share_prefix, engine=engine)
+    scored = _rewarded(rows, prompts, judge)
     write_rows(out, scored, Response)
     values = [r.reward or 0.0 for r in scored]
     return {
@@ -105,12 +115,12 @@ def score(
     }
 
 
-def _judge(model: str, chat: ChatFormat, share_prefix: bool = True) -> RewardModel:
-    """A reward model, loaded without transformers' own bars and notes."""
+def _judge(model: str, chat: ChatFormat, **options: Any) -> RewardModel:
+    """A reward model with these options of its class, loaded without transformers' own bars and notes."""
     from acemath.reward.score import RewardModel
 
     quiet_transformers()
-    return RewardModel(model, chat, share_prefix=share_prefix)
+    return RewardModel(model, chat, **options)
 
 
 def _rewarded(

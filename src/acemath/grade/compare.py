@@ -31,7 +31,7 @@ from acemath.grade.relations import (
     same_name,
     solves,
 )  # fmt: skip
-from acemath.grade.units import Unit, parse_unit
+from acemath.grade.units import parse_unit
 from acemath.grade.values import same_expression
 from acemath.grade.wording import essence, quadrant_sign, same_wording
 

@@ -13,6 +13,7 @@ from acemath.metrics import Estimate, average, paired
 from acemath.pipeline.context import Run
 from acemath.pipeline.sampling import sample
 from acemath.records import Problem, Response, content_key
+from acemath.reward.card import add_bench
 from acemath.reward.score import RewardModel
 from acemath.store import by_problem, write_json
 
@@ -112,6 +113,7 @@ def tables(run: Run) -> dict[str, Any]:
                 "levels": _levels(by_policy[bench.headline], bench.k),
             }
             write_json(path, found)
+            add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
             stage.write("none", [], Response)
             head = found["headline"]
             facts["headline"] = {key: round(head[key]["value"], 2) for key in head if "@" in key}

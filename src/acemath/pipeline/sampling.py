@@ -62,7 +62,7 @@ def sample(
         for key, part in shards(problems, max(1, SHARD // each)).items():
             if not stage.has(key):
                 responses = []
-                for response in engine.generate(part, sampling):
+                for response in engine.generate(after_shots(part, policy.shots), sampling):
                     responses.append(response)
                     run.display.progress(done + len(responses), len(problems) * each)
                 stage.write(key, graded(responses, part), Response)
@@ -71,6 +71,18 @@ def sample(
         right = sum(r.correct for r in rows)
         facts["counts"] = {"responses": len(rows), "correct": right, "tokens": sum(r.tokens for r in rows)}
         facts["summary"] = f"{len(rows):,} responses, {100 * right / max(1, len(rows)):.1f} % right"
+
+
+def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -> Sequence[Problem]:
+    """Problems as they are asked after worked examples, all in one turn: policies then answer as briefly.
+
+    The paper asks so for short forms (section 4.1), as the Qwen2.5-Math harness does: question and answer,
+    joined by blank lines.
+    """
+    if not shots:
+        return problems
+    head = "".join(f"{question}\n{answer}\n\n" for question, answer in shots)
+    return [replace(problem, prompt=head + problem.prompt) for problem in problems]
 
 
 def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:

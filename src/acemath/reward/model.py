@@ -11,8 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GradientCheckpointingLayer,
+)
 
+from acemath.engines.base import ChatFormat
 from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
@@ -26,15 +33,19 @@ CHECK_TEMPLATE = (
 
 
 def tokenizer_of(path: str | Path) -> Any:
-    """A reward model's tokenizer. UserError where it has no chat template, or pads with its end token.
+    """A reward model's tokenizer. UserError where it has no chat template, or pads with what texts end with.
 
-    With pad = end, whoever looks for the last token by pad id scores a wrong one; we and others refuse it.
+    Then whoever looks for the last token by pad id (transformers, TRL) scores a wrong one. A pad token that is
+    the end token too, but ends no conversation, does no harm: Qwen's base models have it, and AceMath's.
     """
     tokenizer = chat_tokenizer(path)
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
+    text = tokenizer.apply_chat_template(ChatFormat().messages("1+1?", "2"), tokenize=False)
+    if tokenizer(text, add_special_tokens=False)["input_ids"][-1] == tokenizer.pad_token_id:
         raise UserError(
-            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, its end token: scores would be read at the "
-            "wrong place; set another pad_token in its tokenizer"
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, which its conversations end with: scores would be "
+            "read at the wrong place; set another pad_token in its tokenizer"
         )
     return tokenizer
 
@@ -58,6 +69,14 @@ def _with_head(model: Any, path: str | Path) -> Any:
             f"{str(path)!r} ({type(model).__name__}) has no linear head called score with one output; only such models score here"
         )
     return model
+
+
+def empty_reward_model(policy: str | Path, tokenizer: Any) -> Any:
+    """A reward model of a policy's shape without memory for its weights, which come from another process."""
+    config = AutoConfig.from_pretrained(resolve(policy), num_labels=1, pad_token_id=tokenizer.pad_token_id)
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    return _with_head(model, policy).eval()
 
 
 def new_reward_model(
@@ -131,6 +150,17 @@ def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
             input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
         ).last_hidden_state
     return head_scores(model, hidden[batch.ends[:, 0], batch.ends[:, 1]])
+
+
+def checkpoint_gradients(model: Any) -> None:
+    """Keep no activations within layers, in place: the backward pass computes them again.
+
+    Layers ask whether they train; only they are told so, and dropout below them stays off as elsewhere.
+    """
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.training = True
 
 
 def body(model: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from functools import cache
 
 import torch
@@ -16,6 +17,11 @@ SCORES_BYTES = 16 << 20  # of attention scores in float32, a layer and pass
 def device() -> torch.device:
     """The first GPU where there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process of the work or the first, which alone prints and writes results."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def has_bf16() -> bool:

@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from transformers import AutoModelForCausalLM
 
 from acemath.engines.loading import chat_tokenizer
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Chat, content_key
+from acemath.sft.adapters import merged
 from acemath.sft.checkpoints import claim, last_checkpoint, read, weights_key
 from acemath.sft.encoding import Tokens, encode_all
 from acemath.sft.ondisk import remove
@@ -145,11 +147,17 @@ def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict
 
 
 def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings) -> None:
-    """The model as safetensors in bfloat16 (float32 with bf16 off), beside its tokenizer."""
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer."""
+    dtype = torch.bfloat16 if settings.bf16 else torch.float32
+    if settings.lora is not None:
+        weights = trainer.accelerator.get_state_dict(trainer.model)  # whole, in the first process
+        if trainer.is_world_process_zero():
+            plain = AutoModelForCausalLM.from_config(trainer.accelerator.unwrap_model(trainer.model).config)
+            plain.load_state_dict(merged(weights, settings.lora))
+            plain.to(dtype).save_pretrained(out)
+    elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         trainer.save_model(str(out))  # gathers the shards; every process takes part
     elif trainer.is_world_process_zero():
-        dtype = torch.bfloat16 if settings.bf16 else torch.float32
         trainer.accelerator.unwrap_model(trainer.model).to(dtype).save_pretrained(out)
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(out)
