@@ -24,6 +24,14 @@ _FIGURE = re.compile(
 )
 _OPEN_SYSTEM = re.compile(r"\\\{\s*(?=\\begin\s*\{(?:array|aligned|matrix|gathered|align\*?)\})")
 _CASE_WORDS = re.compile(r",?\s*&\s*\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|,?\s*&\s*(?:if|for|when)\s+")
+_CHOSEN = re.compile(r"(?<![A-Za-z\\])C_(\{\w{1,6}\}|[A-Za-z3-9])\s*\^(\{\w{1,6}\}|\w)(?![\w^])")
+_COMPOSED = re.compile(r"\(\s*([A-Za-z])\s*\\circ\s*([A-Za-z])\s*\)\s*\(\s*([a-z])\s*\)")
+_COMPARED = re.compile(
+    r"(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+(?:strictly\s+)?(less|smaller|greater|larger)\s+than(\s+or\s+equal\s+to)?(?=\s)"
+)
+_PERIOD = re.compile(
+    r"(?<![\d.])(\d{1,9})\.(?:(\d{0,6}?)(\d{1,2}?)\3{2,}|()(\d{3,6})\5+)\s*(?:\\[lc]?dots[cb]?|\.\.\.)"
+)
 _CURRENCY = re.compile(r"(?<![A-Za-z])US\s*(?=\\?\$)")
 _VECTOR_HEAD = re.compile(r"\\(?:vec|mathbf|boldsymbol|bm)\s*\{\s*([A-Za-z])\s*\}(?=\s*\(\s*[a-z]\s*\)\s*=)")
 _BRACKET = re.compile(r"[\[\]]")
@@ -56,11 +64,27 @@ def standard_words(text: str) -> str:
     r"""`(mod 7)`, `101 base 2`, `triangle ABC` and `US$` as LaTeX has them."""
     if "mod" in text:
         text = _MODULO.sub(lambda m: rf"\pmod{{{m[1] or m[2]}}}", text)
+    if "C_" in text:
+        text = _CHOSEN.sub(lambda m: rf"\binom{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}", text)
+    if "\\circ" in text:
+        text = _COMPOSED.sub(r"\1(\2(\3))", text)
+    if "dots" in text or "..." in text:
+        text = _PERIOD.sub(lambda m: rf"{m[1]}.{m[2] or ''}\overline{{{m[3] or m[5]}}}", text)
+    if "than" in text:
+        text = _COMPARED.sub(_comparison, text)
+    if "q." in text or "`" in text:
+        text = text.replace("sq. ", "sq ").strip("`")
     if "base" in text:
         text = _BASE.sub(r"\1_{\2}", text)
     if "ngle" in text or "\\Delta" in text:
         text = _FIGURE.sub(lambda m: rf"\{m[1] or 'triangle'} ", text)
     return _CURRENCY.sub("", text) if "US" in text else text
+
+
+def _comparison(match: re.Match[str]) -> str:
+    """`x is less than` as `x <`."""
+    sign = "<" if match[2] in ("less", "smaller") else ">"
+    return f"{match[1]} {sign}{'=' if match[3] else ''}"
 
 
 def turned_brackets(text: str) -> str:

@@ -33,9 +33,22 @@ def collections(a: Node, b: Node, policy: Policy, same: Same) -> object:
         if "set" in ordered_pair:
             return matched(left, right, policy, same)
         return all_same(left, right, policy, same) or _same_assignments(a, b, policy, same)
+    things = _counted(a), _counted(b)
+    if None not in things and set(things[0] or ()) == set(things[1] or ()):
+        return all(
+            same((things[0] or {})[name], value, policy) is True for name, value in (things[1] or {}).items()
+        )
     if policy.ordered_lists and ordered_pair == {"list"}:
         return all_same(left, right, policy, same)
     return matched(left, right, policy, same) or _same_assignments(a, b, policy, same)
+
+
+def _counted(node: Node) -> dict[str, Node] | None:
+    """`5 apples and 3 oranges` by the names of the things; None where some have no name or two have the same."""
+    if node.kind != "list" or any(i.kind != "quantity" for i in node.args):
+        return None
+    found = {str(i.value): i for i in node.args}
+    return found if len(found) == len(node.args) else None
 
 
 def _brackets_fit(a: Node, b: Node) -> bool:
