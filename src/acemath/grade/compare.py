@@ -32,7 +32,7 @@ from acemath.grade.relations import (
     same_name,
     solves,
 )  # fmt: skip
-from acemath.grade.units import Unit, parse_unit
+from acemath.grade.units import parse_unit
 from acemath.grade.values import same_expression
 from acemath.grade.wording import essence, quadrant_sign, same_wording
 
@@ -165,7 +165,7 @@ def _marked(a: Node, b: Node, policy: Policy) -> object:
         if (a.kind == kind) == (b.kind == kind):
             continue
         marked, bare = (a, b) if a.kind == kind else (b, a)
-        if bare.kind in ("pct", "deg"):
+        if bare.kind in ("pct", "deg", "based"):
             return False  # 40 % is no angle of 40°
         if bare.kind in STRUCTURES:
             continue

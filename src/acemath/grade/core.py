@@ -158,6 +158,8 @@ def _numeric(answer: str, reference: str, policy: Policy) -> Decision | None:
     left, right = fast_number(answer), fast_number(reference)
     if left is None or right is None:
         return None
+    if left[1] != right[1] and ("$" in answer or "$" in reference):
+        return None  # money is no percentage
     if left[0] == right[0] and (left[1] == right[1] or policy.percent != "exact"):
         return "correct", "same number", "numeric"
     if (

@@ -19,6 +19,9 @@ _MODULO = re.compile(
 _BASE = re.compile(
     r"(?<![\w.])([0-9A-F]{1,40})\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base[\s-]+(\d{1,2}|[a-z]{3,5})\)?\s*\}?$"
 )
+_LETTERED = re.compile(
+    r"(?<![A-Za-z0-9\\])(?:\\text\s*\{\s*)?(?=[A-Z0-9]*[0-9])(?=[A-Z0-9]*[A-Z])([A-Z0-9]{2,20})\s*\}?\s*_\s*\{?\s*(1[1-9]|2\d|3[0-6])\s*\}?"
+)
 _FIGURE = re.compile(
     r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z]{1,4}(?![A-Za-z]))|\\Delta\s*(?=[A-Z]{3}(?![A-Za-z]))"
 )
@@ -76,6 +79,8 @@ def standard_words(text: str) -> str:
         text = text.replace("sq. ", "sq ").strip("`")
     if "base" in text:
         text = _BASE.sub(r"\1_{\2}", text)
+    if "_" in text:
+        text = _LETTERED.sub(r"\\text{\1 base \2}", text)
     if "ngle" in text or "\\Delta" in text:
         text = _FIGURE.sub(lambda m: rf"\{m[1] or 'triangle'} ", text)
     return _CURRENCY.sub("", text) if "US" in text else text

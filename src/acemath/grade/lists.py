@@ -28,6 +28,8 @@ def collections(a: Node, b: Node, policy: Policy, same: Same) -> object:
     if "tuple" in ordered_pair:
         if ordered_pair == {"tuple"}:
             return _brackets_fit(a, b) and all_same(left, right, policy, same)
+        if any(n.kind == "tuple" and n.value not in ("()", "[]") for n in (a, b)):
+            return False  # a half-open interval is no list
         if "set" in ordered_pair and not policy.tuple_as_set:
             return False
         if "set" in ordered_pair:
@@ -129,8 +131,11 @@ def all_same(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: 
 
 
 def matched(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: Same) -> bool:
-    """Whether the items can be paired off in any order; repeated items count once."""
-    first, second = _distinct(left), list(_distinct(right))
+    """Whether the items can be paired off in any order; a list with repetitions may say each item once."""
+    if len(left) == len(right):
+        first, second = list(left), list(right)
+    else:
+        first, second = _distinct(left), _distinct(right)
     if len(first) != len(second):
         return False
     for item in first:

@@ -60,7 +60,9 @@ def with_parameters_renamed(a: Node, b: Node, policy: Policy, same: Same) -> boo
     return None
 
 
-_PARAMETERS = frozenset("a b c d j k l m n p r s t u v lambda mu alpha".split())
+_PARAMETERS = frozenset(
+    ["a", "b", "c", "d", "j", "k", "l", "m", "n", "p", "r", "s", "t", "u", "v", "lambda", "mu", "alpha"]
+)
 
 
 def _runs(node: Node) -> bool:

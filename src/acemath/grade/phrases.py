@@ -127,7 +127,24 @@ def permutations(tokens: list[Token]) -> Node | None:
 
 
 _PERMUTED = frozenset(
-    "permutations all and or the its their of cyclic any these thereof with up to in".split()
+    [
+        "permutations",
+        "all",
+        "and",
+        "or",
+        "the",
+        "its",
+        "their",
+        "of",
+        "cyclic",
+        "any",
+        "these",
+        "thereof",
+        "with",
+        "up",
+        "to",
+        "in",
+    ]
 )
 
 

@@ -32,6 +32,7 @@ _CONNECTIVES = frozenset(["and", "or", "und", "oder"])
 _SHORT_WORDS = frozenset(
     [
         "pct",
+        "sq",
         "percent",
         "no",
         "yes",
@@ -61,7 +62,27 @@ _SHORT_WORDS = frozenset(
 
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
-_PROSE_WORDS = frozenset("an it be as so if we he she red its was has had can but who".split())
+_PROSE_WORDS = frozenset(
+    [
+        "an",
+        "it",
+        "be",
+        "as",
+        "so",
+        "if",
+        "we",
+        "he",
+        "she",
+        "red",
+        "its",
+        "was",
+        "has",
+        "had",
+        "can",
+        "but",
+        "who",
+    ]
+)
 
 
 def tokenize(text: str, thousands: bool = True) -> list[Token]:
@@ -166,7 +187,7 @@ def _phrase(part: str) -> list[Token]:
 def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) -> list[Token]:
     """A run of letters: a function, a word, or a product of one-letter symbols."""
     lower = run.lower()
-    if prose and lower in _PROSE_WORDS:
+    if prose and (lower in _PROSE_WORDS or lower in TABLE):
         return [Token("word", run, True)]
     if len(run) == 1:
         return [Token("letter", run, spaced)]

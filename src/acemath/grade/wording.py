@@ -112,7 +112,20 @@ def _kind_of_number(words: str) -> tuple[str, ...]:
 
 
 _ADJECTIVES = frozenset(
-    "even odd positive negative prime composite rational irrational natural real whole nonzero".split()
+    [
+        "even",
+        "odd",
+        "positive",
+        "negative",
+        "prime",
+        "composite",
+        "rational",
+        "irrational",
+        "natural",
+        "real",
+        "whole",
+        "nonzero",
+    ]
 )
 
 
