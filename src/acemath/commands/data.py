@@ -165,7 +165,7 @@ def decontaminate(
 ) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
 
-    "hits" counts leaks, which curation drops; "contained" and "near_copies" what is reported alone. "us_per_prompt"
+    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" what is reported alone. "us_per_prompt"
     is the time of one process, without building the index where there is one.
     """
     rows = read_problems(prompts)
@@ -187,6 +187,7 @@ def decontaminate(
         "hits": kinds["leak"],
         "contained": kinds["contained"],
         "near_copies": kinds["near-copy"],
+        "reworded": kinds["reworded"],
         "by_benchmark": dict(sorted(Counter(f"{hit.benchmark}: {hit.kind}" for _, hit in pairs).items())),
         "processes": used,
         "seconds": round(seconds, 3),
@@ -206,14 +207,32 @@ def run_self_test(
     settings = CurateSettings().decontaminate
     result = self_test(read_problems(prompts), read_benchmarks(benchmarks), settings, each, seed, processes)
     table: list[list[Any]] = [
-        [r.change, r.planted, r.leak, r.contained, r.near_copy, f"{100 * r.recall:.2f} %", _goal(r.target)]
+        [
+            r.change,
+            r.planted,
+            r.leak,
+            r.contained,
+            r.near_copy,
+            r.reworded,
+            f"{100 * r.recall:.2f} %",
+            _goal(r.target),
+        ]
         for r in result.recalls
     ]
     table += [
-        [f"clean: {c.source}", c.n, c.leak, c.contained, c.near_copy, f"{100 * c.rate:.3f} %", "≤ 0.1 %"]
+        [
+            f"clean: {c.source}",
+            c.n,
+            c.leak,
+            c.contained,
+            c.near_copy,
+            c.reworded,
+            f"{100 * c.rate:.3f} %",
+            "≤ 0.1 %",
+        ]
         for c in result.clean
     ]
-    head = ("planted", "n", "leak", "contained", "near-copy", "found", "target")
+    head = ("planted", "n", "leak", "contained", "near-copy", "reworded", "found", "target")
     return result.record(), as_json, head, table
 
 
