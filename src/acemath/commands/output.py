@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
+
+from acemath.errors import UserError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 SharePrefix = Annotated[
@@ -31,6 +34,17 @@ def show(
         return
     for key, value in result.items():
         typer.echo(f"{key}: {_cell(value)}")
+
+
+def changes_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """The values of `--set key=value` options, read as YAML. UserError where one is no such pair."""
+    changes = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise UserError(f"--set {pair!r} is no setting; write it as key.of.setting=value")
+        changes[key] = yaml.safe_load(value)
+    return changes
 
 
 def _cell(value: Any) -> str:

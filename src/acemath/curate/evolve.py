@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 
 from acemath.curate.settings import EvolveSettings, Method
-from acemath.engines.base import Engine, Sampling
+from acemath.engines.base import REFUSED, Engine, Sampling
 from acemath.errors import UserError
 from acemath.records import Problem, content_key
 from acemath.worksheets.core import Question
@@ -67,6 +67,8 @@ def evolve_with(
             asked.append(request)
     born = []
     for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
+        if response.finish_reason == REFUSED:
+            continue
         row, method = parents[response.problem_id]
         meta = {"parent": row.id, "method": method, "written_by": engine.name}
         text = response.text.strip()

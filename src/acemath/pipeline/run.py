@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     """Run every stage that is not done, in `folder`. A second call with the same recipe does nothing."""
     started = time.monotonic()
     run = Run(recipe, folder, display)
-    with locked(folder):
+    with locked(folder), closing(run):
         write_bytes(
             folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).encode()
         )
