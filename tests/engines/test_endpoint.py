@@ -117,9 +117,11 @@ def test_a_budget_stops_before_it_is_exceeded(serve: Serve, tmp_path: Path) -> N
     """What the server billed stays below the budget, what arrived is kept, a higher budget goes on."""
     server = serve("--faults", "0")
     rows: list[Response] = []
-    with engine_at(tmp_path, server.url, budget_usd=0.01, in_flight=16) as engine:
-        with pytest.raises(UserError, match=r"budget of teacher, 0.0100 US\$, is reached"):
-            rows.extend(engine.generate(problems(300), GREEDY))
+    with (
+        engine_at(tmp_path, server.url, budget_usd=0.01, in_flight=16) as engine,
+        pytest.raises(UserError, match=r"budget of teacher, 0.0100 US\$, is reached"),
+    ):
+        rows.extend(engine.generate(problems(300), GREEDY))
     spent = sum(line["usd"] for line in ledger(tmp_path))
     assert 0.009 < spent <= 0.01 and 0 < len(rows) < 300
     with (
@@ -168,9 +170,11 @@ def test_a_key_is_nowhere(serve: Serve, tmp_path: Path, monkeypatch: pytest.Monk
     with engine_at(tmp_path, right.url, api_key_env="TEACHER_KEY") as engine:
         found = list(engine.generate([*problems(3), Problem("long", "TOO LONG")], GREEDY))
     assert right.count()["keys"] == [f"Bearer {secret}"] and len(found) == 4
-    with engine_at(tmp_path, wrong.url, api_key_env="TEACHER_KEY") as engine:
-        with pytest.raises(UserError, match="status 401, .*key.*TEACHER_KEY") as caught:
-            list(engine.generate(problems(9), GREEDY))
+    with (
+        engine_at(tmp_path, wrong.url, api_key_env="TEACHER_KEY") as engine,
+        pytest.raises(UserError, match="status 401, .*key.*TEACHER_KEY") as caught,
+    ):
+        list(engine.generate(problems(9), GREEDY))
     assert secret not in str(caught.value) and secret not in repr(found)
     assert all(secret.encode() not in p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
     monkeypatch.delenv("TEACHER_KEY")
