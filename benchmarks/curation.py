@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import tempfile
 import threading
 import time
@@ -27,7 +28,7 @@ from acemath.commands.data import read_benchmarks, read_problems
 from acemath.curate.changes import changed_numbers, paraphrase, re_wrapped
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan
 from acemath.curate.dedup import dedup
-from acemath.curate.near import near_dedup
+from acemath.curate.near import NearFacts, near_dedup
 from acemath.curate.selftest import self_test
 from acemath.curate.settings import DecontaminateSettings, NearSettings
 from acemath.records import Problem
@@ -171,9 +172,13 @@ def near() -> None:
 
 
 def many(count: int) -> Iterator[Problem]:
-    """Prompts made of the real ones, a turn after another: as they are, copied, re-wrapped, reworded, and in the
-    other six turns of ten with other numbers, which makes templates with dozens of members."""
-    texts = [row.prompt for name in TRAIN for row in train(name)]
+    """Prompts made of the longest 40 % of the real ones (60 words on average), a turn after another.
+
+    As they are, copied, re-wrapped, reworded, and in the other six turns of ten with other numbers, which makes
+    templates with a hundred members.
+    """
+    texts = sorted((row.prompt for name in TRAIN for row in train(name)), key=lambda text: -len(text.split()))
+    texts = texts[: len(texts) * 2 // 5]
     for at in range(count):
         turn, place = divmod(at, len(texts))
         rng = random.Random(f"{turn}:{place}")
@@ -187,35 +192,54 @@ def many(count: int) -> Iterator[Problem]:
         yield Problem(f"p{at}", text)
 
 
+def cpu() -> float:
+    """Seconds of processor time of this process and its ended workers."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
 def million(count: int, processes: int) -> None:
-    """Exact and near-deduplication and decontamination of so many prompts, with time and memory."""
+    """Exact and near-deduplication and decontamination of so many prompts, each step on all of them."""
     print(f"\n## {count:,} prompts, {processes} processes\n")
     memory = Memory()
     rows = list(many(count))
-    print(f"{len(rows):,} prompts made; {memory}\n")
-    print("| step | in | out | seconds | memory so far, all processes |\n|---|---|---|---|---|")
-    started = time.perf_counter()
-    kept, dropped = dedup(rows)
+    words = sum(len(row.prompt.split()) for row in rows) / len(rows)
+    tests = benchmarks()
+    print(f"{len(rows):,} prompts of {words:.0f} words on average; {memory} with all of them in memory\n")
     print(
-        f"| exact | {len(rows):,} | {len(kept):,} | {time.perf_counter() - started:.0f} | {memory} |",
-        flush=True,
+        "| step | dropped | seconds | CPU µs a prompt | most memory, all processes |\n|---|---|---|---|---|"
     )
-    del rows, dropped
-    started, before = time.perf_counter(), len(kept)
-    kept, dropped, facts = near_dedup(kept, NearSettings(), processes)
-    print(
-        f"| near | {before:,} | {len(kept):,} | {time.perf_counter() - started:.0f} | {memory} |",
-        flush=True,
+
+    def step(name: str, work: Callable[[], int]) -> float:
+        started, before = time.perf_counter(), cpu()
+        found = work()
+        seconds, used = time.perf_counter() - started, 1e6 * (cpu() - before) / len(rows)
+        print(f"| {name} | {found:,} | {seconds:.0f} | {used:.1f} | {memory} |", flush=True)
+        return used
+
+    facts: list[NearFacts] = []
+
+    def near_step() -> int:
+        facts.append(near_dedup(rows, NearSettings(), processes)[2])
+        return facts[0].dropped
+
+    step("exact", lambda: len(dedup(rows)[1]))
+    step("near copies", near_step)
+    ours = step(
+        "decontaminate, the start of the workers included",
+        lambda: sum(
+            hit is not None and hit.kind == "leak"
+            for hit in scan(rows, Decontaminator(tests, SETTINGS), processes)
+        ),
     )
-    del dropped
-    started = time.perf_counter()
-    hits = scan(kept, Decontaminator(benchmarks(), SETTINGS), processes)
-    leaks = sum(hit is not None and hit.kind == "leak" for hit in hits)
-    print(
-        f"| decontaminate | {len(kept):,} | {len(kept) - leaks:,} | {time.perf_counter() - started:.0f} | {memory} |"
-    )
-    shown = {name: value for name, value in facts.record().items() if name != "alarms"}
-    print(f"\nNear-deduplication: {shown}, {len(facts.alarms)} alarms")
+    if util.find_spec("datatrove") is not None and util.find_spec("spacy") is not None:
+        theirs = datatrove_time(tests, random.Random(0).sample(rows, PEER_PROMPTS))
+        print(f"| datatrove's n-grams, {PEER_PROMPTS:,} of the prompts | | | {theirs:.1f} | |")
+        print(f"\n{theirs / ours:.1f} times as long as ours")
+    shown = {name: value for name, value in facts[0].record().items() if name != "alarms"}
+    print(f"\nNear-deduplication: {shown}, {len(facts[0].alarms)} alarms")
 
 
 class Memory(threading.Thread):

@@ -23,70 +23,6 @@ System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 
 
-Prompts = Annotated[Path, typer.Argument(help="Prompts: JSONL, JSONL.gz or Parquet.")]
-Against = Annotated[
-    list[Path], typer.Option("--against", "--benchmark", help="A benchmark; give it again for more.")
-]
-Processes = Annotated[int | None, typer.Option(min=1, help="By default one, one a core for 50,000 prompts.")]
-
-
-@app.command()
-def curate(
-    prompts: Prompts,
-    against: Against,
-    near: Annotated[
-        float | None,
-        typer.Option(min=0.5, max=1, help="Drop near-duplicates of this similarity too, say 0.9."),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(help="Drop near-copy hits too, or contained ones; both: give it twice."),
-    ] = None,
-    dropped: Annotated[
-        Path | None, typer.Option(help="Write each dropped prompt to this JSONL file.")
-    ] = None,
-    processes: Processes = None,
-    out: Out = Path("curated.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """Filter, deduplicate and decontaminate prompts.
-
-    Example: acemath curate prompts.jsonl --against gsm8k_test.jsonl --out clean.jsonl
-    """
-    from acemath.commands import data
-
-    settings = data.curation_settings(near, drop or ())
-    show(data.curate(prompts, against, out, settings, dropped, processes), as_json)
-
-
-@app.command()
-def decontaminate(
-    prompts: Prompts,
-    against: Against,
-    hits: Annotated[Path | None, typer.Option(help="Write every hit to this JSONL file.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write every hit to this HTML page.")] = None,
-    self_test: Annotated[
-        bool, typer.Option("--self-test", help="Plant changed benchmark problems, count what is found.")
-    ] = False,
-    each: Annotated[int, typer.Option(min=1, help="Copies of a kind that the self-test plants.")] = 500,
-    seed: Annotated[int, typer.Option(help="Of the self-test.")] = 0,
-    processes: Processes = None,
-    as_json: Json = False,
-) -> None:
-    """Find prompts that leak a benchmark, or test how well that works.
-
-    Example: acemath decontaminate prompts.jsonl --against gsm8k_test.jsonl --report hits.html
-    """
-    from acemath.commands import data
-
-    if not self_test:
-        show(data.decontaminate(prompts, against, hits, report, processes), as_json)
-        return
-    if hits is not None or report is not None:
-        raise UserError("--self-test writes no hits; leave out --hits and --report, or --self-test")
-    show(*data.run_self_test(prompts, against, each, seed, processes, as_json))
-
-
 def _generate(
     problems: Path,
     engine: str,
@@ -158,7 +94,7 @@ def sample(
 
 @app.command()
 def sft(
-    chats: Annotated[Path, typer.Argument(help="Conversations: rows with messages.")],
+    chats: Annotated[Path, typer.Argument(help="Conversations: rows with messages, or messages and answer.")],
     base: Annotated[str, typer.Option(help="The model to start from.")] = "nano",
     learning_rate: float = 5e-6,
     global_batch: int = 128,

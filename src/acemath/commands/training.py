@@ -8,15 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_problems
+from acemath.commands.data import read_chats, read_groups, read_problems
 from acemath.commands.settings import settings_of
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
-from acemath.records import Chat, Group, Response
+from acemath.records import Group, Response
 from acemath.sft.hardware import is_first_process
-from acemath.store import read_rows, write_rows
+from acemath.store import by_problem, read_rows, write_rows
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def fine_tune(
     from acemath.sft.settings import SftSettings
 
     settings = settings_of(SftSettings, given, changes)
-    rows = read_rows(chats, Chat)
+    rows = read_chats(chats)
     quiet_transformers()
     from acemath.sft.train import train_sft
 
@@ -62,10 +62,7 @@ def _graded(responses: Path) -> dict[str, list[Response]]:
         raise UserError(
             f"{responses}: the response to {ungraded!r} has no status; grade it first (acemath sample grades)"
         )
-    mine: dict[str, list[Response]] = {}
-    for row in rows:
-        mine.setdefault(row.problem_id, []).append(row)
-    return mine
+    return by_problem(rows)
 
 
 def groups(
@@ -123,7 +120,7 @@ def train(
     from acemath.reward.settings import RewardSettings
 
     settings = settings_of(RewardSettings, given, changes)
-    rows = read_rows(groups_file, Group)
+    rows = read_groups(groups_file)
     quiet_transformers()
     aside = max(1, len(rows) // 20)
     learned = {group.prompt for group in rows[aside:]}

@@ -64,6 +64,24 @@ def same_letter(one: str, other: str) -> bool:
     return False
 
 
+_VERDICT = re.compile(r"[\s*\\{}$]*(?:\\?text\s*\{)?(yes|no|true|false)(?![A-Za-z])[\s*}.]*", re.IGNORECASE)
+_OPENING = re.compile(
+    r"[\s*#]*(?:answer\s*:?[\s*]*)?(yes|no|true|false)\b[*]*\s*(?:[.,;:!–—-]|$)", re.IGNORECASE
+)
+
+
+def is_verdict(reference: str) -> bool:
+    """Whether a reference is yes, no, true or false."""
+    return len(reference) < 40 and _VERDICT.fullmatch(reference) is not None
+
+
+def extract_verdict(text: str, policy: Policy) -> Extraction | None:
+    """The yes or no with which a response begins: `No. The series diverges.`"""
+    body, open_thought = _visible(text, policy)
+    match = None if open_thought else _OPENING.match(body)
+    return None if match is None else Extraction(match[1], "verdict-first")
+
+
 def extract_choice(text: str, policy: Policy) -> Extraction | None:
     """The letter that a response picks, None where it names no letter.
 

@@ -12,8 +12,9 @@ from fractions import Fraction
 
 from acemath.grade.evaluate import exact
 from acemath.grade.families import congruence, progression, same_congruence
+from acemath.grade.forms import standard_form
 from acemath.grade.lists import all_same, collections, matched
-from acemath.grade.matrices import folded, vector
+from acemath.grade.matrices import folded, vectors
 from acemath.grade.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.probe import same_value
@@ -30,7 +31,7 @@ from acemath.grade.relations import (
     same_name,
     solves,
 )  # fmt: skip
-from acemath.grade.units import Unit, parse_unit
+from acemath.grade.units import parse_unit
 from acemath.grade.values import same_expression
 from acemath.grade.wording import essence, quadrant_sign, same_wording
 
@@ -41,7 +42,7 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
     """Whether two answers are equal under a policy; None where the tiers of this process cannot tell."""
     if a == b or canonical(a) == canonical(b):
         return True
-    a, b = vector(folded(_opened(a))), vector(folded(_opened(b)))
+    a, b = vectors(folded(standard_form(a)), folded(standard_form(b)))
     if a == b:
         return True
     for rule in _RULES:
@@ -52,30 +53,6 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
 
 
 _Rule = Callable[[Node, Node, Policy], object]
-
-
-def _opened(node: Node) -> Node:
-    """Without what does not change the answer: one-element lists, a tuple in brackets."""
-    while node.kind in ("list",) and len(node.args) == 1:
-        node = node.args[0]
-    if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
-        marked = node.args[0]
-        return Node(marked.kind, (Node("neg", marked.args),), marked.value)
-    if node.kind == "matrix" and node.value == 1 and all(a.kind == "rel" for a in node.args):
-        return Node("list", node.args, ",")  # a system in braces
-    if (
-        node.kind == "add"
-        and len(node.args) == 2
-        and node.args[1].kind == "neg"
-        and node.args[1].args[0].kind == "set"
-    ):
-        return Node("minus", (node.args[0], node.args[1].args[0]))
-    rows = node.args if node.kind == "tuple" and node.value == "[]" else ()
-    if rows and all(
-        row.kind == "tuple" and row.value == "[]" and len(row.args) == len(rows[0].args) for row in rows
-    ):
-        return Node("matrix", tuple(c for row in rows for c in row.args), len(rows[0].args))
-    return node
 
 
 _CLOCK = frozenset(("am", "pm", "noon", "midnight"))
@@ -124,9 +101,20 @@ def _quantities(a: Node, b: Node, policy: Policy) -> object:
     if _plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
         moment = _moment(amount)
         return moment is not None and moment == _moment(bare) or same(amount.args[0], bare, policy)
-    if bare.kind == "deg" and (parse_unit(amount.value) or Unit((), Fraction(1))).dims == (("deg", 1),):
+    unit = parse_unit(amount.value)
+    if (
+        unit is not None
+        and policy.units != "ignored"
+        and (bare.kind == "pct" or bare.kind == "deg" and unit.dims not in _ANGLES)
+    ):
+        return False
+    if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
         bare = bare.args[0]
     return same(amount.args[0], bare, policy)
+
+
+_DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
+_ANGLES = (*_DEGREES, (("rad", 1),))
 
 
 def _two_amounts(a: Node, b: Node, policy: Policy) -> Result:
@@ -164,6 +152,8 @@ def _marked(a: Node, b: Node, policy: Policy) -> object:
         if (a.kind == kind) == (b.kind == kind):
             continue
         marked, bare = (a, b) if a.kind == kind else (b, a)
+        if bare.kind in ("pct", "deg"):
+            return False  # 40 % is no angle of 40°
         if bare.kind in STRUCTURES:
             continue
         if kind == "pct" and policy.percent != "exact" and same(marked.args[0], bare, policy) is True:

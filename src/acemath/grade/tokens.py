@@ -123,7 +123,7 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     if not content:
         return
-    if lower in FUNCTIONS:
+    if lower in FUNCTIONS and not (lower in TABLE and tokens and tokens[-1].kind == "num"):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text in (")", "}"))
@@ -147,10 +147,14 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
 def _phrase(part: str) -> list[Token]:
     if part in (",", ";", "(", ")"):
         return [Token("op", part)]
-    words = part.split()
+    words = [w.strip(".,!") or w for w in part.split()]
+    spelled = [w for word in words for w in word.split("-")]
+    if all(w.lower() in NUMBER_WORDS for w in spelled):
+        words = spelled
     if len(words) == 1 and len(part) == 1 and part.isupper():
         return [Token("letter", part, True)]
-    return [Token("word", word, True) for word in words]
+    single = words[0].lower() == "both"
+    return [Token("letter" if single and len(w) == 1 and w.isupper() else "word", w, True) for w in words]
 
 
 def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:

@@ -42,7 +42,7 @@ def policies(run: Run) -> None:
 def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
     settings = sft_settings(run, part)
     inputs = ["blends"] + ([f"sft-{base}"] if base in run.recipe.sft.stages else [])
-    chats = run.rows("blends", Chat, name)
+    chats = run.peek("blends").shard(Chat, name)
     identity = {
         "sft": settings.model_dump(exclude={"save_every", "report_to"}),
         "base": base,
@@ -73,10 +73,10 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
 def candidates(run: Run) -> None:
     """Responses of several policies to training problems, graded (paper, section 4.1)."""
     reward = run.recipe.reward
-    rows = [p for p in run.rows("curate", Problem) if p.group == "math" and p.answer]
+    rows = [p for p in run.rows(run.prompts, Problem) if p.group == "math" and p.answer]
     rows.sort(key=lambda p: content_key(p.id))
     for name, policy in reward.candidates.items():
-        sample(run, f"candidates-{name}", name, policy, rows[: reward.problems], ["curate"])
+        sample(run, f"candidates-{name}", name, policy, rows[: reward.problems], [run.prompts])
 
 
 def _candidate_responses(run: Run) -> dict[str, list[Response]]:
@@ -90,7 +90,7 @@ def _candidate_responses(run: Run) -> dict[str, list[Response]]:
 def groups(run: Run) -> None:
     """Score-sorted groups of six, some kept aside for pair accuracy."""
     recipe = run.recipe
-    inputs = ["curate", *(f"candidates-{name}" for name in recipe.reward.candidates)]
+    inputs = [run.prompts, *(f"candidates-{name}" for name in recipe.reward.candidates)]
     settings = {
         "groups": recipe.reward.groups.model_dump(),
         "rank_by": recipe.reward.rank_by,
@@ -101,7 +101,7 @@ def groups(run: Run) -> None:
             return
         stage, facts = opened
         responses = _candidate_responses(run)
-        problems = [p for p in run.rows("curate", Problem) if p.id in responses]
+        problems = [p for p in run.rows(run.prompts, Problem) if p.id in responses]
         mixed = [p for p in problems if len({r.correct for r in responses[p.id]}) == 2]
         ranks = _ranks(run, stage, mixed, responses)
         made, counts = make_groups(problems, responses, ranks, recipe.reward.groups, recipe.seed)

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.reward.layout import SharedBatch
@@ -37,14 +38,7 @@ def tokenizer_of(path: str | Path) -> Any:
     Then whoever looks for the last token by pad id (transformers, TRL) scores a wrong one. A pad token that is
     the end token too, but ends no conversation, does no harm: Qwen's base models have it, and AceMath's.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(path))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load model {str(path)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
-        ) from error
-    if not tokenizer.chat_template:
-        raise UserError(f"reward model {str(path)!r} has no chat template; add one to its tokenizer")
+    tokenizer = chat_tokenizer(path)
     if tokenizer.pad_token_id is None:
         raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
     text = tokenizer.apply_chat_template(ChatFormat().messages("1+1?", "2"), tokenize=False)
@@ -58,9 +52,10 @@ def tokenizer_of(path: str | Path) -> Any:
 
 def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
     """A trained reward model. UserError where the folder holds no head: its scores would be random."""
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
+    with loading(path):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
     if any("score" in name for name in report["missing_keys"]):
         raise UserError(
             f"{str(path)!r} is no reward model: its weights have no score head; train one with acemath rm train"
@@ -94,9 +89,10 @@ def new_reward_model(
     """
     torch.manual_seed(seed)
     source = resolve(policy)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=1, dtype=torch.float32, use_safetensors=True
-    )
+    with loading(policy):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, num_labels=1, dtype=torch.float32, use_safetensors=True
+        )
     _with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
     with torch.no_grad():
         if head_words is None:

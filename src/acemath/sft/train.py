@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
+from acemath.engines.loading import chat_tokenizer
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Chat, content_key
@@ -67,7 +68,7 @@ def train_sft(
     without conversations to learn.
     """
     source = resolve(base)
-    tokenizer = load_tokenizer(base)
+    tokenizer = chat_tokenizer(base)
     if not chats:
         raise UserError("there are no conversations to learn; check the blend's pools and counts")
     encoded = list(encode_all([chat.messages for chat in chats], tokenizer))
@@ -101,21 +102,6 @@ def train_sft(
         mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
         cut=sum(len(row.ids) > settings.max_length for row in encoded),
     )
-
-
-def load_tokenizer(base: str | Path) -> Any:
-    """A policy's tokenizer. UserError where the model cannot be found or has no chat template."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(base))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load model {str(base)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
-        ) from error
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"model {str(base)!r} has no chat template; add one to its tokenizer (tokenizer.chat_template) before fine-tuning"
-        )
-    return tokenizer
 
 
 def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> PackedRows:

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from acemath.engines.loading import loading
 from acemath.errors import UserError
 from acemath.sft.adapters import add_lora
 from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
@@ -70,9 +71,10 @@ def _model(source: str, width: int, settings: SftSettings, seed: int) -> Any:
         check_liger()  # the trainer puts the kernels in
     way = attention(device(), width) if settings.attention == "auto" else settings.attention
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, attn_implementation=way, use_safetensors=True
-        )
+        with loading(source):
+            model = AutoModelForCausalLM.from_pretrained(
+                source, dtype=torch.float32, attn_implementation=way, use_safetensors=True
+            )
     except ImportError as error:
         raise UserError(
             f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
