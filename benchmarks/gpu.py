@@ -25,6 +25,7 @@ import torch
 from acemath.reward.layout import Row
 from acemath.sft.speed import matmul_rate, seen_alone, training_flops
 
+DEVICE = "cuda"
 ROOM = 4096  # tokens of a row
 GROUPS = 64  # a step and a measure: the first step, which compiles, is not counted
 SHAPES = {  # Qwen2.5-1.5B and -7B: hidden, layers, heads, heads of keys, width of the MLP, tied embeddings
@@ -79,7 +80,7 @@ def listwise(shape: str, count: int, **settings: Any) -> dict[str, float]:
 
     told = RewardSettings(batch_groups=count, **settings)
     accelerator = Accelerator(mixed_precision="bf16")
-    with torch.device("cuda"):
+    with torch.device(DEVICE):
         model = AutoModelForSequenceClassification.from_config(config_of(shape), dtype=torch.float32)
     if told.lora is not None:
         add_lora(body(model), told.lora)
@@ -87,11 +88,10 @@ def listwise(shape: str, count: int, **settings: Any) -> dict[str, float]:
         checkpoint_gradients(model)
     optimizer = torch.optim.AdamW(parameter_groups(model), lr=1e-6, weight_decay=0.0)
     rows = groups(count)
-    for measured in (False, True):
+    for _ in range(2):
         started = _now()
         step(model, optimizer, accelerator, rows, model.config.pad_token_id, told)
         seconds = _now() - started
-        assert measured or seconds > 0
     tokens = sum(row.length for row in rows)
     seen = sum(
         seen_alone([len(row.prompt), *map(len, row.responses)])
@@ -163,7 +163,7 @@ def trl() -> dict[str, float]:
         for y, two in zip(r.responses, r.key.tolist(), strict=True)
         if not two
     ]
-    with torch.device("cuda"):
+    with torch.device(DEVICE):
         model = AutoModelForSequenceClassification.from_config(config_of("1.5B"), dtype=torch.float32)
     with tempfile.TemporaryDirectory() as folder:
         config = RewardConfig(
@@ -204,7 +204,7 @@ def job(name: str) -> dict[str, float]:
     else:
         lora = LoraSettings() if name == "memory_lora" else None
         found = listwise("7B", 8, gradient_checkpointing=True, lora=lora, micro_tokens=8192)
-    found["rate"] = matmul_rate(torch.device("cuda"), torch.bfloat16)
+    found["rate"] = matmul_rate(torch.device(DEVICE), torch.bfloat16)
     found["peak"] = torch.cuda.max_memory_allocated() / 1e9
     return found
 

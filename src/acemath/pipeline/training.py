@@ -75,8 +75,9 @@ def candidates(run: Run) -> None:
     reward = run.recipe.reward
     rows = [p for p in run.rows(run.prompts, Problem) if p.group == "math" and p.answer]
     rows.sort(key=lambda p: content_key(p.id))
+    rows = rows[: reward.problems]
     for name, policy in reward.candidates.items():
-        sample(run, f"candidates-{name}", name, policy, rows[: reward.problems], [run.prompts])
+        sample(run, f"candidates-{name}", name, policy, rows[: policy.problems], [run.prompts])
 
 
 def _candidate_responses(run: Run) -> dict[str, list[Response]]:

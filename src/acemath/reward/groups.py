@@ -79,11 +79,14 @@ def _choice(
         return _Choice([], reason="all_right" if right else "all_wrong")
     if len(distinct) < settings.size:
         return _Choice([], reason="few")
+    short = rng.random() < settings.style_share
+    style, (right, wrong) = _own((right, wrong), settings, rng)
     if settings.by == "rank" and ranks is not None:
         right.sort(key=lambda r: -ranks[r.text])
         wrong.sort(key=lambda r: ranks[r.text])
         right, wrong = right[: settings.pool], wrong[: settings.pool]
-    style, (right, wrong) = _styled((right, wrong), settings, rng)
+    if short and style == "any":
+        style, (right, wrong) = _short((right, wrong), settings)
     takes = _takes(len(right), len(wrong), settings, rng)
     if takes is None:
         enough = len(right) + len(wrong) >= settings.size
@@ -107,23 +110,19 @@ def _takes(right: int, wrong: int, settings: GroupSettings, rng: random.Random) 
     return k, size - k
 
 
-def _styled(sides: Sides, settings: GroupSettings, rng: random.Random) -> tuple[str, Sides]:
-    """The style of a group, drawn by the shares, and the responses that have it, where they fill a group."""
-    short = rng.random() < settings.style_share
+def _own(sides: Sides, settings: GroupSettings, rng: random.Random) -> tuple[str, Sides]:
+    """The policy's own responses, for the share of groups that is made of them, where they fill a group."""
     if settings.own_share and rng.random() < settings.own_share:
-        own = _only(sides, settings.own)
-        if _fills(own, settings.size):
-            return "own", own
-    if short:
-        forms = _short_forms(sides)
-        if _fills(forms, settings.size):
-            return "short", forms
+        right, wrong = ([r for r in side if r.model in settings.own] for side in sides)
+        if _fills((right, wrong), settings.size):
+            return "own", (right, wrong)
     return "any", sides
 
 
-def _only(sides: Sides, models: Sequence[str]) -> Sides:
-    right, wrong = ([r for r in side if r.model in models] for side in sides)
-    return right, wrong
+def _short(sides: Sides, settings: GroupSettings) -> tuple[str, Sides]:
+    """Short forms, where they fill a group."""
+    forms = _short_forms(sides)
+    return ("short", forms) if _fills(forms, settings.size) else ("any", sides)
 
 
 def _short_forms(sides: Sides) -> Sides:

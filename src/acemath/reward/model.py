@@ -171,7 +171,7 @@ def body(model: Any) -> Any:
 
 def use_attention(model: Any, width: int) -> str:
     """Attend in the way that suits rows of `width` tokens on the model's device; its name."""
-    name = attention(model.device, width)
+    name = attention(model.device, width, model.config.get_text_config().num_attention_heads)
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
     return name

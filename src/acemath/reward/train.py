@@ -124,13 +124,13 @@ def _model(
     else:
         model = new_reward_model(policy, tokenizer, settings.head_words, seed)
     if settings.lora is not None:
-        add_lora(body(model), settings.lora)
+        add_lora(body(model), settings.lora, seed)
     if settings.liger:
         add_liger(model)
-    if settings.gradient_checkpointing:
-        checkpoint_gradients(model)
     model = shard(model, accelerator) if sharded else model.to(accelerator.device)
     check_sharing(model, settings.max_length, layout_of(settings, accelerator.device, sharded))
+    if settings.gradient_checkpointing:
+        checkpoint_gradients(model)
     return model
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from acemath.errors import MissingExtra, UserError
@@ -17,8 +18,8 @@ PART = ".lora_A.default.weight"
 BASE = ".base_layer."
 
 
-def add_lora(body: Any, settings: LoraSettings) -> None:
-    """Freeze a model without its head and put LoRA beside its linear layers, in place.
+def add_lora(body: Any, settings: LoraSettings, seed: int = 0) -> None:
+    """Freeze a model without its head and put LoRA, drawn from `seed`, beside its linear layers, in place.
 
     MissingExtra without peft; UserError where the model has no layer of the names in `targets`.
     """
@@ -33,7 +34,9 @@ def add_lora(body: Any, settings: LoraSettings) -> None:
         bias="none",
     )
     try:
-        inject_adapter_in_model(config, body)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            inject_adapter_in_model(config, body)
     except ValueError as error:
         raise UserError(
             f"LoRA finds no layer called {', '.join(settings.targets)} in {type(body).__name__}; correct lora.targets"

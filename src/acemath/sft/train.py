@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from transformers import AutoModelForCausalLM
 
 from acemath.engines.loading import chat_tokenizer
@@ -20,6 +19,7 @@ from acemath.records import Chat, content_key
 from acemath.sft.adapters import merged
 from acemath.sft.checkpoints import claim, last_checkpoint, read, weights_key
 from acemath.sft.encoding import Tokens, encode_all
+from acemath.sft.hardware import processes
 from acemath.sft.ondisk import remove
 from acemath.sft.packing import PackedRows, pack
 from acemath.sft.settings import SftSettings
@@ -35,7 +35,8 @@ class SftResult:
 
     `curve` rows hold {step, loss, learning_rate} or {step, eval_loss}; losses are means over response tokens.
     `tokens` counts those of one epoch, `learned_tokens` the responses' among them, `cut` the conversations
-    that were longer than max_length. `seconds` and `tokens_per_second` are this call's.
+    that were longer than max_length. `seconds`, `tokens_per_second` (of all processes) and `mfu` (of each on
+    average, see acemath.sft.speed) are this call's.
     """
 
     curve: list[dict[str, float]]
@@ -46,6 +47,7 @@ class SftResult:
     padding: float  # share of padding where every row is padded to the longest
     seconds: float
     tokens_per_second: float
+    mfu: float
     cut: int
 
 
@@ -97,6 +99,7 @@ def train_sft(
         padding=1 - tokens / (len(rows) * max(rows.width(number) for number in range(len(rows)))),
         seconds=seconds,
         tokens_per_second=speed,
+        mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
         cut=sum(len(row.ids) > settings.max_length for row in encoded),
     )
 
@@ -120,7 +123,7 @@ def _identity(source: str, chats: Sequence[Chat], settings: SftSettings, seed: i
 
 
 def _claim(work: Path, identity: dict[str, Any]) -> None:
-    with PartialState().main_process_first():  # the others find it claimed
+    with processes().main_process_first():  # the others find it claimed
         claim(work, identity)
 
 
