@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from acemath.grade.guards import MAX_TOKENS, TooHard
-from acemath.grade.units import TABLE, UNIT_WORDS
+from acemath.grade.units import TABLE, UNIT_WORDS, parse_unit
 from acemath.grade.vocabulary import FUNCTIONS, GREEK, MONTHS, NUMBER_WORDS, SCALE_WORDS
 
 
@@ -62,6 +62,7 @@ _SHORT_WORDS = frozenset(
 
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
+_CONSTANT_TIMES = frozenset(("Ax", "Bx", "Cx", "Dx", "Kx", "Bt", "Ct", "Kt"))  # `A + Bx`: products, no words
 _PROSE_WORDS = frozenset(
     [
         "an",
@@ -150,7 +151,9 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     if not content:
         return
-    if lower in FUNCTIONS and not (lower in TABLE and tokens and tokens[-1].kind == "num"):
+    if "^" in content and tokens and tokens[-1].kind == "num" and parse_unit(content) is not None:
+        tokens.append(Token("word", content, True))
+    elif lower in FUNCTIONS and not (lower in TABLE and tokens and tokens[-1].kind == "num"):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text in (")", "}"))
@@ -207,6 +210,8 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) ->
         return [Token("word", run, True)]
     if run.isupper() and len(run) <= 4:
         return [Token("letter", run, spaced)]
+    if run in _CONSTANT_TIMES:
+        return [Token("letter", run[0], spaced), Token("letter", run[1])]
     for name in ("sin", "cos", "tan", "log", "ln", "or", "and"):  # sinx, cosx, 1or2 without a space
         if run.startswith(name) and len(run) == len(name) + 1:
             return [*_letters(name, spaced, False), Token("letter", run[-1])]
