@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from acemath.commands import curation, files
 from acemath.commands.output import Json, show
+from acemath.commands.settings import changes
 from acemath.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
@@ -38,6 +38,10 @@ def run(
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Make the training sets and stop: no model is trained.")
     ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Stop before more US$ than these are spent on all endpoints together."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a whole recipe; stages that are done are not done again.
@@ -47,7 +51,8 @@ def run(
     from acemath.pipeline.display import Display
     from acemath.recipe import load_recipe
 
-    loaded = load_recipe(recipe, _changes(change or []))
+    spend = {} if budget is None else {"budget_usd": budget}
+    loaded = load_recipe(recipe, changes(change or []) | spend)
     if dry_run:
         from acemath.pipeline.plan import plan
 
@@ -125,16 +130,6 @@ def doctor(as_json: Json = False) -> None:
     from acemath.commands.doctor import examine
 
     show(examine(), as_json)
-
-
-def _changes(pairs: list[str]) -> dict[str, Any]:
-    changes = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise UserError(f"--set {pair!r} is no setting; write it as key.of.setting=value")
-        changes[key] = yaml.safe_load(value)
-    return changes
 
 
 app.add_typer(curation.app)

@@ -25,12 +25,9 @@ from acemath.curate.settings import (
     SolvabilitySettings,
 )
 from acemath.curate.solvability import solvable
-from acemath.engines.base import ChatFormat, Engine, Sampling
-from acemath.engines.worksheets import WorksheetTeacher
 from acemath.errors import UserError
-from acemath.pipeline.sampling import graded
 from acemath.records import Chat, Group, Problem, Response, content_key
-from acemath.store import by_problem, read_records, read_rows, write_bytes, write_rows
+from acemath.store import by_problem, read_records, read_rows, write_bytes, write_json_lines, write_rows
 
 PROMPTS = ("prompt", "problem", "question", "instruction", "messages", "message", "conversations")
 ANSWERS = ("answer", "expected_answer", "gt", "gold")
@@ -128,7 +125,7 @@ def vote(
     kept, dropped = solvable(rows, by_problem(read_rows(responses, Response)), settings)
     write_rows(out, kept, Problem)
     if dropped_to is not None:
-        _write_lines(dropped_to, [asdict(row) for row in dropped])
+        write_json_lines(dropped_to, [asdict(row) for row in dropped])
     reasons = dict(Counter(row.reason for row in dropped))
     return {"n": len(rows), "kept": len(kept), "dropped": reasons, "out": str(out)}
 
@@ -146,7 +143,7 @@ def curate(
     found = clean(rows, read_benchmarks(benchmarks), settings, processes)
     write_rows(out, found.rows, Problem)
     if dropped_to is not None:
-        _write_lines(dropped_to, [asdict(row) for row in found.dropped])
+        write_json_lines(dropped_to, [asdict(row) for row in found.dropped])
     return {
         "n": len(rows),
         "kept": len(found.rows),
@@ -178,7 +175,7 @@ def decontaminate(
     pairs = [(row, hit) for row, hit in zip(rows, found, strict=True) if hit is not None]
     pairs.sort(key=lambda pair: KINDS.index(pair[1].kind))
     if hits_to is not None:
-        _write_lines(hits_to, [record_of(row, hit, tests) for row, hit in pairs])
+        write_json_lines(hits_to, [record_of(row, hit, tests) for row, hit in pairs])
     if report is not None:
         write_bytes(report, page_of(pairs, tests, len(rows)).encode("utf-8", "replace"))
     kinds = Counter(hit.kind for _, hit in pairs)
@@ -238,47 +235,3 @@ def run_self_test(
 
 def _goal(target: float | None) -> str:
     return "no target" if target is None else f"≥ {100 * target:g} %"
-
-
-def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    write_bytes(path, lines.encode("utf-8", "replace"))
-
-
-def engine_of(kind: str, model: str, url: str, chat: ChatFormat, skill: float = 0.97) -> Engine:
-    """An engine from a command's options."""
-    if kind == "worksheets":
-        return WorksheetTeacher(f"worksheets-{skill}", skill)
-    if kind == "endpoint":
-        from acemath.engines.endpoint import EndpointEngine
-
-        return EndpointEngine(url, model, chat)
-    if kind == "vllm":
-        from acemath.engines.vllm import VllmEngine
-
-        return VllmEngine(model, chat)
-    if kind == "transformers":
-        from acemath.engines.local import TransformersEngine
-        from acemath.nano.home import resolve
-        from acemath.pipeline.run import quiet_transformers
-
-        quiet_transformers()
-        return TransformersEngine(resolve(model), chat, model)
-    raise UserError(f"engine {kind!r} does not exist; use worksheets, transformers, vllm or endpoint")
-
-
-def sample(rows: Sequence[Problem], engine: Engine, sampling: Sampling, out: Path) -> dict[str, Any]:
-    """Responses to problems, graded where all of them have answers."""
-    responses = list(engine.generate(rows, sampling))
-    if all(p.answer for p in rows):
-        responses = graded(responses, rows)
-    write_rows(out, responses, Response)
-    found: dict[str, Any] = {
-        "n": len(responses),
-        "problems": len(rows),
-        "tokens": sum(r.tokens for r in responses),
-        "out": str(out),
-    }
-    if responses and responses[0].status is not None:
-        found["accuracy"] = round(100 * sum(r.correct for r in responses) / len(responses), 2)
-    return found

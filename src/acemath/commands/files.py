@@ -3,92 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from acemath.commands.generation import Budget, KeyEnv, PriceIn, PriceOut, Set, Url, options
+from acemath.commands.generation import app as generation_app
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.commands.parity import parity
-from acemath.engines.base import ChatFormat, Sampling
+from acemath.commands.rewards import rm_app
+from acemath.commands.settings import Change
+from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 
 app = typer.Typer()
-rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train.")
 app.add_typer(rm_app, name="rm")
 app.command()(parity)
+app.add_typer(generation_app)
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes (.parquet or .jsonl).")]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
-
-
-def _generate(
-    problems: Path,
-    engine: str,
-    model: str,
-    url: str,
-    n: int,
-    temperature: float,
-    max_new_tokens: int,
-    seed: int,
-    system: str,
-    instruction: str,
-    out: Path,
-) -> dict[str, Any]:
-    from acemath.commands import data
-
-    if engine != "worksheets" and not model:
-        raise UserError(f"engine {engine!r} needs a model; name it with --model")
-    rows = data.read_problems(problems)
-    made = data.engine_of(engine, model, url, ChatFormat(system=system, instruction=instruction))
-    return data.sample(
-        rows, made, Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed), out
-    )
-
-
-@app.command()
-def synthesize(
-    problems: Annotated[Path, typer.Argument(help="Problems to answer.")],
-    engine: Annotated[str, typer.Option(help="worksheets, transformers, vllm or endpoint.")] = "worksheets",
-    model: Annotated[str, typer.Option(help="The teacher's folder or name.")] = "",
-    url: Annotated[str, typer.Option(help="Of an OpenAI-compatible server, ending in /v1.")] = "",
-    max_new_tokens: int = 2048,
-    instruction: Instruction = "Please reason step by step, and put your final answer within \\boxed{}.",
-    out: Out = Path("responses.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """One greedy response of a teacher to each problem (paper, section 3.2.1).
-
-    Example: acemath synthesize clean.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model teacher
-    """
-    show(_generate(problems, engine, model, url, 1, 0.0, max_new_tokens, 0, "", instruction, out), as_json)
-
-
-@app.command()
-def sample(
-    problems: Annotated[Path, typer.Argument(help="Problems; those with answers are graded.")],
-    model: Annotated[str, typer.Option(help="A policy's folder or name.")],
-    engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
-    url: str = "",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses a problem.")] = 8,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
-    max_new_tokens: int = 2048,
-    seed: int = 0,
-    system: System = "",
-    instruction: Instruction = "",
-    out: Out = Path("samples.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """Several responses of a policy to each problem, graded.
-
-    Example: acemath sample problems.jsonl --model runs/laptop/sft-math/model -n 8 --max-new-tokens 120
-    """
-    show(
-        _generate(
-            problems, engine, model, url, n, temperature, max_new_tokens, seed, system, instruction, out
-        ),
-        as_json,
-    )
 
 
 @app.command()
@@ -100,35 +35,26 @@ def sft(
     epochs: float = 1.0,
     max_length: int = 4096,
     seed: int = 0,
+    change: Change = None,
     out: Annotated[Path, typer.Option(help="The model's folder.")] = Path("policy"),
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on conversations, loss on responses alone.
+    """Fine-tune a model on conversations, loss on responses alone. Goes on where it was stopped.
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
-    from acemath.commands.data import read_chats
-    from acemath.pipeline.run import quiet_transformers
-    from acemath.sft.settings import SftSettings
+    from acemath.commands import training
+    from acemath.sft.hardware import is_first_process
 
-    rows = read_chats(chats)
-    quiet_transformers()
-    from acemath.sft.train import train_sft
-
-    settings = SftSettings(
-        learning_rate=learning_rate, global_batch=global_batch, epochs=epochs, max_length=max_length
-    )
-    result = train_sft(base, rows, out, out.with_name(out.name + "-checkpoints"), settings, seed)
-    show(
-        {
-            "out": str(out),
-            "tokens": result.tokens,
-            "validation_before": result.validation_before,
-            "validation_after": result.validation_after,
-            "seconds": result.seconds,
-        },
-        as_json,
-    )
+    given = {
+        "learning_rate": learning_rate,
+        "global_batch": global_batch,
+        "epochs": epochs,
+        "max_length": max_length,
+    }
+    found = training.fine_tune(chats, base, given, change or (), seed, out)
+    if is_first_process():
+        show(found, as_json)
 
 
 @app.command()
@@ -159,55 +85,14 @@ def grade(
         raise UserError("nothing to grade; give a file, or both --gold and --answer")
 
 
-@rm_app.command("groups")
-def rm_groups(
-    responses: Annotated[Path, typer.Argument(help="Graded responses.")],
-    problems: Annotated[Path, typer.Option(help="The problems they answer.")],
-    size: int = 6,
-    pool: int = 14,
-    seed: int = 0,
-    out: Out = Path("groups.parquet"),
-    as_json: Json = False,
-) -> None:
-    """Choose groups of right and wrong responses to train a reward model on.
-
-    Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet
-    """
-    from acemath.commands import training
-
-    show(training.groups(responses, problems, size, pool, seed, out), as_json)
-
-
-@rm_app.command("train")
-def rm_train(
-    groups: Annotated[
-        Path,
-        typer.Argument(help="Groups, as acemath rm groups writes them; or rows of qid, message, label."),
-    ],
-    base: Annotated[str, typer.Option(help="The policy to start from.")],
-    learning_rate: float = 5e-6,
-    batch_groups: int = 256,
-    epochs: float = 2.0,
-    system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
-    seed: int = 0,
-    out: Annotated[Path, typer.Option(help="The reward model's folder.")] = Path("reward-model"),
-    as_json: Json = False,
-) -> None:
-    """Train a reward model with the listwise Bradley-Terry loss.
-
-    Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16
-    """
-    from acemath.commands import training
-
-    show(training.train(groups, base, learning_rate, batch_groups, epochs, system, seed, out), as_json)
-
-
 @app.command()
 def score(
     responses: Annotated[Path, typer.Argument(help="Responses, as acemath sample writes them.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
     system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     share_prefix: SharePrefix = True,
     out: Out = Path("scored.jsonl"),
     as_json: Json = False,
@@ -218,7 +103,8 @@ def score(
     """
     from acemath.commands import judging
 
-    show(judging.score(responses, problems, model, ChatFormat(system=system), out, share_prefix), as_json)
+    chat = ChatFormat(system=system)
+    show(judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length), as_json)
 
 
 @app.command()
@@ -255,18 +141,30 @@ def evaluate(
     instruction: Instruction = "",
     reward_system: str = "Please reason step by step, and check your final answer within \\boxed{}.",
     max_new_tokens: int = 2048,
+    engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
+    url: Url = "",
+    api_key_env: KeyEnv = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    budget: Budget = None,
+    changes: Set = None,
+    journal: Annotated[
+        Path, typer.Option(help="The folder that keeps an endpoint's responses as they arrive.")
+    ] = Path("eval.journal"),
     as_json: Json = False,
 ) -> None:
     """Greedy pass@1, and with samples maj@k, rm@k and pass@k.
 
     Example: acemath eval problems.jsonl --model runs/laptop/sft-math/model --max-new-tokens 120
     """
-    from acemath.commands import judging
+    from acemath.commands import engines, judging
 
     chat = ChatFormat(system=system, instruction=instruction)
-    result = judging.evaluate(
-        problems, model, chat, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
-    )
+    given = options(url, api_key_env, price_in, price_out, budget, changes)
+    with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
+        result = judging.evaluate(
+            problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
+        )
     rows = [
         (
             "greedy",

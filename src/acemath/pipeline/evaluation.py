@@ -13,6 +13,7 @@ from acemath.metrics import Estimate, average, paired
 from acemath.pipeline.context import Run
 from acemath.pipeline.sampling import sample
 from acemath.records import Problem, Response, content_key
+from acemath.reward.card import add_bench
 from acemath.reward.score import RewardModel
 from acemath.store import by_problem, write_json
 
@@ -36,8 +37,18 @@ def samples(run: Run) -> None:
     """Every policy's responses to the benchmarks, and its greedy ones for pass@1."""
     for name, policy in run.recipe.bench.policies.items():
         problems = benchmark_problems(run, policy.problems)
-        sample(run, f"samples-{name}", name, policy, problems, ["problems"])
-        sample(run, f"greedy-{name}", name, policy, problems, ["problems"], n=1, temperature=0.0)
+        sample(run, f"samples-{name}", name, policy, problems, ["problems"], count_refused=True)
+        sample(
+            run,
+            f"greedy-{name}",
+            name,
+            policy,
+            problems,
+            ["problems"],
+            n=1,
+            temperature=0.0,
+            count_refused=True,
+        )
 
 
 def scores(run: Run) -> None:
@@ -112,6 +123,7 @@ def tables(run: Run) -> dict[str, Any]:
                 "levels": _levels(by_policy[bench.headline], bench.k),
             }
             write_json(path, found)
+            add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
             stage.write("none", [], Response)
             head = found["headline"]
             facts["headline"] = {key: round(head[key]["value"], 2) for key in head if "@" in key}
