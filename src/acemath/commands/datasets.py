@@ -40,14 +40,12 @@ def sources(as_json: bool) -> Shown:
         }
         for name, known in KNOWN.items()
     ]
-    head = ("name", "data set", "split", "kind", "subject", "rows", "licence")
+    head = ("name", "data set", "kind", "rows", "licence")
     table = [
         [
             r["name"],
             r["hub"],
-            r["split"],
             r["kind"],
-            r["subject"],
             f"{r['rows']:,}" if isinstance(r["rows"], int) else "unknown",
             f"{r['license']}{' (no commercial use)' if r['non_commercial'] else ''}",
         ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 SharePrefix = Annotated[
@@ -24,7 +24,8 @@ def show(
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
     if columns:
-        table = Table(*columns, header_style="bold")
+        # Folded, not cut: a name that is cut cannot be typed.
+        table = Table(*(Column(name, overflow="fold") for name in columns), header_style="bold")
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         Console().print(table)

@@ -36,9 +36,9 @@ _SPACE = re.compile(r"\\[,;:!> ]|~")
 # Digits and letters part, so that "5cm" is "5 cm" and "3x" is "3 x".
 # A comma before three digits and no fourth belongs to its number; `fold` takes it out.
 # A command keeps its backslash until then: \left is dressing, left is a word.
-_TOKEN = re.compile(r"\d+(?:,\d{3}(?!\d))*|\\?[^\W\d_]+|[<>]=?|[-+*/=^%]")
+_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:,\d{3}(?!\d))*|\\[^\W\d_]+|[<>]=?|[-+*/=^%]")
 # The same on such texts, in two thirds of the time.
-_ASCII_TOKEN = re.compile(r"\\?[A-Za-z]+|[0-9]+(?:,[0-9]{3}(?![0-9]))*|[<>]=?|[-+*/=^%]")
+_ASCII_TOKEN = re.compile(r"[A-Za-z]+|[0-9]+(?:,[0-9]{3}(?![0-9]))*|\\[A-Za-z]+|[<>]=?|[-+*/=^%]")
 
 _GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
