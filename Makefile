@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench bench-grading bench-kills setup clean
+.PHONY: demo test lint bench bench-grading bench-kills bench-faults setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -29,10 +29,14 @@ lint: setup
 
 bench: setup
 	@echo "make bench-grading    accuracy, speed and robustness of the grader"
+	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
 	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
 
 bench-kills: setup
 	$(BIN)/python benchmarks/kills.py
+
+bench-faults: setup
+	$(BIN)/python benchmarks/faults.py
 
 bench-grading: setup
 	$(BIN)/python benchmarks/grading.py
