@@ -31,6 +31,7 @@ bench: setup
 	@echo "make bench-grading    accuracy, speed and robustness of the grader"
 	@echo "make bench-curation   hits, recall, false positives and speed of curation, up to a million prompts"
 	@echo "make bench-training   speed and memory of training and scoring beside TRL and transformers"
+	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
 	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
 
 bench-kills: setup
@@ -38,6 +39,9 @@ bench-kills: setup
 
 bench-training: setup
 	$(BIN)/python benchmarks/training.py
+
+bench-faults: setup
+	$(BIN)/python benchmarks/faults.py
 
 bench-grading: setup
 	$(BIN)/python benchmarks/grading.py

@@ -27,7 +27,8 @@ from typing import Any
 import httpx
 
 PRICE_IN, PRICE_OUT, MAX_TOKENS = 1.0, 4.0, 200
-LOST = ("cut", "stall", "half JSON")  # billed, and the client cannot know how much
+# Billed, and the client cannot know how much. "good again": the first such answer went to a client that was gone.
+LOST = ("cut", "stall", "half JSON", "good again")
 
 
 class Bench:
@@ -136,15 +137,14 @@ def whole(bench: Bench) -> dict[str, bool]:
     print(f"the server: {count['outcomes']}, at most {count['most_in_flight']} in flight")
     for name, pair in found.items():
         print(f"  {name}: {pair if isinstance(pair, float) else f'ledger {pair[0]:,}, server {pair[1]:,}'}")
-    late = (
-        found["lost requests"][0] - found["lost requests"][1]
-    )  # good answers that came after the time was over
+    stalls = sum(line["what"] == "stall" for line in bench.lines("ledger.jsonl"))
+    late = stalls - count["outcomes"].get("stall", 0)  # on a busy machine an answer can come after its time
     twice = sum(n - 1 for n in count["delivered"].values())
-    print(f"  answers sent twice by the server: {twice}, of which came too late: {late}")
+    print(f"  answers that the server sent twice: {twice}; that came too late: {late}")
     return {
         "every prompt answered once": complete(bench),
-        "no prompt is paid for twice": twice <= late,
-        "ledger = server, to the token": late > 0 or all(p[0] == p[1] for p in list(found.values())[:3]),
+        "no prompt is paid for twice, but where its answer came too late": twice <= late,
+        "ledger = server, to the token": all(p[0] == p[1] for p in list(found.values())[:3]),
         "lost replies are covered": found["lost, at most"][0] >= found["lost, at most"][1],
         "the key is in no file and no output": keyless(bench) and "sk-planted" not in out + said,
     }
@@ -205,6 +205,7 @@ def kills(bench: Bench, times: int, rng: random.Random) -> dict[str, bool]:
         "every prompt answered once": complete(bench) and max(keys.values()) == 1,
         "nothing on disk was lost": not lost,
         "nothing was paid for twice beyond the requests in flight": twice <= open_at_kills + max(0, late),
+        "ledger = server, to the token": found["good"][0] == found["good"][1],
         "lost replies are covered": sum(p[0] for p in list(found.values())[:4])
         >= sum(count["tokens"].values()),
     }

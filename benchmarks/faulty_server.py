@@ -26,7 +26,10 @@ FAULTS = ("429", "429 in seconds", "429 by date", "500", "503", *BILLED)
 
 @dataclass
 class Count:
-    """What the server knows: requests by outcome, and the tokens that it billed for each of them."""
+    """What the server knows: requests by outcome, and the tokens that it billed for each of them.
+
+    "good again" is a whole good answer to a request that had got one before: to a client that was gone, or too late.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
@@ -94,10 +97,10 @@ class Server:
                 return await self._fail(self.rng.choice(self.options.kinds.split(",")), body, writer)
             answer = self._answer(body)
             await _send(writer, 200, answer)
-            self._bill("good", answer)
             asked = body.get("messages", [{"content": body.get("prompt")}])[-1]["content"]
-            for at in range(len(answer["choices"])):
-                count.delivered[f"{asked}|{body['seed']}|{at}"] += 1
+            keys = [f"{asked}|{body['seed']}|{at}" for at in range(len(answer["choices"]))]
+            self._bill("good again" if count.delivered[keys[0]] else "good", answer)
+            count.delivered.update(keys)
             return True
         finally:
             count.in_flight -= 1

@@ -277,10 +277,10 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
         raise UserError(f"{path}: {first_fault(error)}") from error
 
 
-def first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError, whole: str = "recipe") -> str:
     """The first fault of a validation, as one line: where, what, and which keys exist if one is unknown."""
     fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"]) or "recipe"
+    where = ".".join(str(part) for part in fault["loc"]) or whole
     if fault["type"] == "extra_forbidden":
         return f"unknown key {where!r}; remove it or correct its name (the keys are in docs/recipes.md)"
     value = "" if isinstance(fault.get("input"), dict) else f" (it is {fault.get('input')!r})"

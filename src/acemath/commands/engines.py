@@ -38,7 +38,7 @@ def endpoint_of(engine: str, model: str, changes: Mapping[str, Any]) -> Endpoint
     try:
         return Endpoint.model_validate({"engine": engine, "model": model, **given})
     except ValidationError as error:
-        raise UserError(first_fault(error)) from error
+        raise UserError(first_fault(error, "the options")) from error
 
 
 @contextmanager

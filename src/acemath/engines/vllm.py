@@ -42,7 +42,9 @@ class VllmEngine:
                     seed=seed,
                 )
             )
-        for problem, result in zip(problems, self.llm.generate(prompts, parameters), strict=True):
+        for problem, result in zip(
+            problems, self.llm.generate(prompts, parameters, use_tqdm=False), strict=True
+        ):
             for sample, out in enumerate(result.outputs):
                 reason = "length" if out.finish_reason == "length" else "stop"
                 yield Response(problem.id, sample, out.text.strip(), self.name, reason, len(out.token_ids))

@@ -15,7 +15,9 @@ from typing import Any
 from acemath.curate.sources import public_rows
 from acemath.recipe import Policy, Recipe, Teacher
 
+PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
 MATH_TOKENS, OTHER_TOKENS = 800, 650  # of a response, mean (paper, section 3.2: derived from its counts)
+EVOLVED_TOKENS = 100  # of a new question, mean; our assumption
 CHECKED = 0.35  # share of math responses that pass the cross-check (paper, section 3.2: 800 K of 2.3 M)
 TRAIN_FLOPS = 4.0e14  # a second and GPU in bfloat16 training: 40 % of an H100's peak; our assumption
 WRITE_FLOPS = 1.0e14  # a second and GPU in batched generation; our assumption
@@ -45,7 +47,7 @@ def _row(
 def _written(stage: str, rows: float, tokens: float, who: Teacher | Policy, size: float) -> dict[str, Any]:
     """A row for responses to be written, by a local model or at an endpoint's price."""
     total = rows * tokens
-    usd = rows * (200 * who.price_in + tokens * who.price_out) / 1e6 if isinstance(who, Teacher) else 0.0
+    usd = who.usd(rows * PROMPT_TOKENS, total) if who.engine == "endpoint" else 0.0
     local = who.engine in ("transformers", "vllm")
     return _row(stage, rows, total, 2 * size * total if local else 0.0, WRITE_FLOPS, usd)
 
@@ -94,9 +96,11 @@ def plan(recipe: Recipe) -> dict[str, Any]:
     asked = min(recipe.reward.problems or pools["math"], pools["math"])
     judged = asked * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
     tests = sum(s.count or 0 for s in recipe.problems.benchmarks.values())
+    evolved = 0.0 if check.engine == "worksheets" else pools["math"] - pools["math.seeds"]
     stages = [
         _row("problems", pools["seeds"], 0, 0, TRAIN_FLOPS),
-        _row("evolve, curate", pools["all"], 0, 0, TRAIN_FLOPS),
+        _written("evolve", evolved, EVOLVED_TOKENS, check, parameters(check.model)),
+        _row("curate", pools["all"], 0, 0, TRAIN_FLOPS),
         _written("teacher-main", pools["all"], MATH_TOKENS, main, parameters(main.model)),
         _written("teacher-check", answers, MATH_TOKENS, check, parameters(check.model)),
         *_training_rows(recipe, pools),
@@ -106,7 +110,9 @@ def plan(recipe: Recipe) -> dict[str, Any]:
     ]
     note = (
         f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {MATH_TOKENS} tokens a response; "
-        "rows of a source without a count and of unknown size are 0. Endpoint prices are the recipe's."
+        "rows of a source without a count and of unknown size are 0. Endpoint prices are the recipe's; "
+        "a run stops before a budget is exceeded (budget_usd of a teacher or policy, --budget of the whole run)."
     )
-    totals = {key: round(sum(s[key] for s in stages), 1) for key in ("gpu_hours", "usd")}
+    totals: dict[str, Any] = {key: round(sum(s[key] for s in stages), 1) for key in ("gpu_hours", "usd")}
+    totals["budget_usd"] = recipe.budget_usd
     return {"recipe": recipe.name, "stages": stages, "total": totals, "note": note}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from acemath.engines.base import REFUSED, Sampling
 from acemath.grade import grade_many
@@ -13,7 +14,7 @@ from acemath.pipeline.engines import policy_engine
 from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.recipe import Policy
 from acemath.records import Problem, Response
-from acemath.store import Dropped, shards
+from acemath.store import Dropped, Stage, shards
 
 SHARD = 8000  # responses; a shard is what a stopped run may have to repeat
 
@@ -65,7 +66,7 @@ def sample(
             max_new_tokens=policy.max_new_tokens,
             seed=run.recipe.seed,
         )
-        done = right = 0
+        done = 0
         for key, part in shards(problems, max(1, SHARD // each)).items():
             if not stage.has(key):
                 tell = partial(run.tell, done, len(problems) * each)
@@ -77,16 +78,20 @@ def sample(
                     responses, dropped = without_refused(responses, part, stage_name)
                 stage.write(key, graded(responses, part), Response, dropped)
             done += len(part) * each
-        rows = stage.rows(Response)
-        right = sum(r.correct for r in rows)
-        refused = len(stage.dropped()) + sum(r.finish_reason == REFUSED for r in rows)
-        tokens = sum(r.tokens for r in rows)
-        facts["counts"] = {"responses": len(rows), "correct": right, "tokens": tokens, REFUSED: refused}
-        facts |= cost_of(engine)
-        share = 100 * right / max(1, len(rows))
-        facts["summary"] = (
-            f"{len(rows):,} responses, {share:.1f} % right{refused_words(refused)}{cost_words(facts)}"
-        )
+        facts |= _facts(stage, stage.rows(Response)) | cost_of(engine)
+        facts["summary"] += cost_words(facts)
+
+
+def _facts(stage: Stage, rows: Sequence[Response]) -> dict[str, Any]:
+    """Counts of a stage's responses, and its summary."""
+    right = sum(r.correct for r in rows)
+    refused = len(stage.dropped()) + sum(r.finish_reason == REFUSED for r in rows)
+    tokens = sum(r.tokens for r in rows)
+    share = 100 * right / max(1, len(rows))
+    return {
+        "counts": {"responses": len(rows), "correct": right, "tokens": tokens, REFUSED: refused},
+        "summary": f"{len(rows):,} responses, {share:.1f} % right{refused_words(refused)}",
+    }
 
 
 def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -> Sequence[Problem]:
