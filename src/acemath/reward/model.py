@@ -33,19 +33,19 @@ CHECK_TEMPLATE = (
 
 
 def tokenizer_of(path: str | Path) -> Any:
-    """A reward model's tokenizer. UserError where it has no chat template, or pads with what texts end with.
+    """A reward model's tokenizer. UserError where it has no chat template, or pads with what texts hold.
 
-    Then whoever looks for the last token by pad id (transformers, TRL) scores a wrong one. A pad token that is
-    the end token too, but ends no conversation, does no harm: Qwen's base models have it, and AceMath's.
+    Then whoever masks or looks for the last token by pad id hides tokens or scores a wrong one. A pad token that
+    is the end token too, but is in no conversation, does no harm: Qwen's base models have one.
     """
     tokenizer = chat_tokenizer(path)
     if tokenizer.pad_token_id is None:
         raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
     text = tokenizer.apply_chat_template(ChatFormat().messages("1+1?", "2"), tokenize=False)
-    if tokenizer(text, add_special_tokens=False)["input_ids"][-1] == tokenizer.pad_token_id:
+    if tokenizer.pad_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
         raise UserError(
-            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, which its conversations end with: scores would be "
-            "read at the wrong place; set another pad_token in its tokenizer"
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, which is in its conversations too: scores would "
+            "be read at the wrong place; set another pad_token in its tokenizer"
         )
     return tokenizer
 
