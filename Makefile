@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench bench-grading bench-kills bench-training setup clean
+.PHONY: demo test lint bench bench-grading bench-curation bench-training bench-faults bench-kills setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -29,6 +29,7 @@ lint: setup
 
 bench: setup
 	@echo "make bench-grading    accuracy, speed and robustness of the grader"
+	@echo "make bench-curation   hits, recall, false positives and speed of curation, up to a million prompts"
 	@echo "make bench-training   speed and memory of training and scoring beside TRL and transformers"
 	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
 
@@ -40,6 +41,9 @@ bench-training: setup
 
 bench-grading: setup
 	$(BIN)/python benchmarks/grading.py
+
+bench-curation: setup
+	$(BIN)/python benchmarks/curation.py --million
 
 clean:
 	rm -rf $(VENV) runs

@@ -54,7 +54,7 @@ def train(name: str) -> list[Problem]:
 def counts() -> None:
     """Hits of the real training sets by benchmark and kind; and of benchmarks that share no origin."""
     print(
-        "\n## Hits in real prompts\n\n| prompts | n | benchmark | leak | contained | near-copy |\n|---|---|---|---|---|---|"
+        "\n## Hits in real prompts\n\n| prompts | n | benchmark | leak | contained | near-copy | reworded |\n|---|---|---|---|---|---|---|"
     )
     tests = benchmarks()
     for name in TRAIN:
@@ -78,15 +78,17 @@ def recall() -> None:
     """The self-test with GSM8K train as the clean prompts."""
     print("\n## Self-test (seed 0, up to 1,500 copies of a kind, planted among GSM8K train)\n")
     result = self_test(train("gsm8k_train"), benchmarks(), SETTINGS, each=1500)
-    print("| planted | n | leak | contained | near-copy | found | target |\n|---|---|---|---|---|---|---|")
+    print(
+        "| planted | n | leak | contained | near-copy | reworded | found | target |\n|---|---|---|---|---|---|---|---|"
+    )
     for r in result.recalls:
         goal = f"≥ {100 * r.target:g} %" if r.target else "none"
         print(
-            f"| {r.change} | {r.planted:,} | {r.leak} | {r.contained} | {r.near_copy} | {100 * r.recall:.2f} % | {goal} |"
+            f"| {r.change} | {r.planted:,} | {r.leak} | {r.contained} | {r.near_copy} | {r.reworded} | {100 * r.recall:.2f} % | {goal} |"
         )
     for c in result.clean:
         print(
-            f"| clean: {c.source} | {c.n:,} | {c.leak} | {c.contained} | {c.near_copy} | {100 * c.rate:.3f} % | ≤ 0.1 % |"
+            f"| clean: {c.source} | {c.n:,} | {c.leak} | {c.contained} | {c.near_copy} | {c.reworded} | {100 * c.rate:.3f} % | ≤ 0.1 % |"
         )
 
 

@@ -38,6 +38,10 @@ def run(
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Make the training sets and stop: no model is trained.")
     ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Stop before more US$ than these are spent on all endpoints together."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a whole recipe; stages that are done are not done again.
@@ -47,7 +51,8 @@ def run(
     from acemath.pipeline.display import Display
     from acemath.recipe import load_recipe
 
-    loaded = load_recipe(recipe, changes(change or []))
+    spend = {} if budget is None else {"budget_usd": budget}
+    loaded = load_recipe(recipe, changes(change or []) | spend)
     if dry_run:
         from acemath.pipeline.plan import plan
 

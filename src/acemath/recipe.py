@@ -19,6 +19,7 @@ from acemath.curate.columns import OURS
 from acemath.curate.settings import CurateSettings, PoolSettings
 from acemath.curate.sources import KNOWN
 from acemath.engines.base import ChatFormat
+from acemath.engines.endpoint.settings import Endpoint
 from acemath.errors import UserError
 from acemath.reward.settings import GroupSettings, RewardSettings
 from acemath.sft.settings import SftSettings
@@ -100,20 +101,14 @@ class Problems(Part):
     benchmarks: dict[str, Source]
 
 
-class Teacher(Part):
+class Teacher(Endpoint):
     """Who writes responses to learn from, or to check with."""
 
     engine: Literal["worksheets", "transformers", "vllm", "endpoint"]
-    model: str = ""
-    url: str = ""
-    api_key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself stays in the environment
     skill: float = Field(0.97, gt=0, le=1)  # of the offline teacher
     answers: int = Field(1, ge=1)
     temperature: float = Field(0.0, ge=0)
     max_new_tokens: int = Field(2048, ge=1)
-    price_in: float = Field(0.0, ge=0)  # US dollars for a million prompt tokens
-    price_out: float = Field(0.0, ge=0)
-    budget_usd: float | None = Field(None, ge=0)
 
 
 class Teachers(Part):
@@ -178,7 +173,7 @@ class Sft(Part):
         return self
 
 
-class Policy(Part):
+class Policy(Endpoint):
     """Who answers: a stage of this run or a model, at a temperature, `each` responses a problem."""
 
     model: str
@@ -186,8 +181,7 @@ class Policy(Part):
     top_p: float = Field(1.0, gt=0, le=1)
     each: int = Field(4, ge=1)
     max_new_tokens: int = Field(2048, ge=1)
-    engine: Literal["transformers", "vllm", "endpoint"] = "transformers"
-    url: str = ""
+    engine: Literal["worksheets", "transformers", "vllm", "endpoint"] = "transformers"
     problems: int | None = Field(None, ge=1)  # only so many of the problems; None: all
     shots: tuple[tuple[str, str], ...] = ()  # questions with short answers to ask after; paper, 4.1: style
 
@@ -222,6 +216,7 @@ class Recipe(Part):
     name: str
     seed: int = 0
     engine_slots: int = Field(512, ge=1)  # responses in the making at once, in process
+    budget_usd: float | None = Field(None, ge=0)  # of all endpoints together
     problems: Problems
     teachers: Teachers
     curate: CurateSettings = CurateSettings()

@@ -31,6 +31,7 @@ from acemath.atomic import (
     read_table,
     write_bytes,
     write_json,
+    write_json_lines,
     write_table,
 )
 from acemath.errors import UserError
@@ -54,6 +55,7 @@ __all__ = [
     "shards",
     "write_bytes",
     "write_json",
+    "write_json_lines",
     "write_rows",
     "write_table",
 ]

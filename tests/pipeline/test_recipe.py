@@ -108,7 +108,7 @@ def test_a_missing_file_of_a_recipe_is_named(tmp_path: Path) -> None:
 
 
 def test_models_that_cannot_serve_are_refused(tiny_policy: Path, tmp_path: Path) -> None:
-    """A base without a chat template, and a reward model that pads with a token of its conversations."""
+    """A base without a chat template, and a reward model that pads with its end token."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from acemath.records import Chat
@@ -121,7 +121,7 @@ def test_models_that_cannot_serve_are_refused(tiny_policy: Path, tmp_path: Path)
     tokenizer.pad_token = tokenizer.eos_token
     model.save_pretrained(tmp_path / "padded")
     tokenizer.save_pretrained(tmp_path / "padded")
-    with pytest.raises(UserError, match="is in its conversations too"):
+    with pytest.raises(UserError, match="its end token"):
         RewardModel(tmp_path / "padded")
     tokenizer.chat_template = None
     model.save_pretrained(tmp_path / "plain")

@@ -31,7 +31,7 @@ def curate(
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="Drop near-copy hits too, or contained ones; both: give it twice."),
+        typer.Option(help="Drop near-copy, contained or reworded hits too; several: give it again."),
     ] = None,
     without: Annotated[
         list[str] | None,

@@ -25,12 +25,9 @@ from acemath.curate.settings import (
     SolvabilitySettings,
 )
 from acemath.curate.solvability import solvable
-from acemath.engines.base import ChatFormat, Engine, Sampling
-from acemath.engines.worksheets import WorksheetTeacher
 from acemath.errors import UserError
-from acemath.pipeline.sampling import graded
 from acemath.records import Chat, Group, Problem, Response, content_key
-from acemath.store import by_problem, read_records, read_rows, write_bytes, write_rows
+from acemath.store import by_problem, read_records, read_rows, write_bytes, write_json_lines, write_rows
 
 PROMPTS = ("prompt", "problem", "question", "instruction", "messages", "message", "conversations")
 ANSWERS = ("answer", "expected_answer", "gt", "gold")
@@ -128,7 +125,7 @@ def vote(
     kept, dropped = solvable(rows, by_problem(read_rows(responses, Response)), settings)
     write_rows(out, kept, Problem)
     if dropped_to is not None:
-        _write_lines(dropped_to, [asdict(row) for row in dropped])
+        write_json_lines(dropped_to, [asdict(row) for row in dropped])
     reasons = dict(Counter(row.reason for row in dropped))
     return {"n": len(rows), "kept": len(kept), "dropped": reasons, "out": str(out)}
 
@@ -146,7 +143,7 @@ def curate(
     found = clean(rows, read_benchmarks(benchmarks), settings, processes)
     write_rows(out, found.rows, Problem)
     if dropped_to is not None:
-        _write_lines(dropped_to, [asdict(row) for row in found.dropped])
+        write_json_lines(dropped_to, [asdict(row) for row in found.dropped])
     return {
         "n": len(rows),
         "kept": len(found.rows),
@@ -165,7 +162,7 @@ def decontaminate(
 ) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
 
-    "hits" counts leaks, which curation drops; "contained" and "near_copies" what is reported alone. "us_per_prompt"
+    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" what is reported alone. "us_per_prompt"
     is the time of one process, without building the index where there is one.
     """
     rows = read_problems(prompts)
@@ -178,7 +175,7 @@ def decontaminate(
     pairs = [(row, hit) for row, hit in zip(rows, found, strict=True) if hit is not None]
     pairs.sort(key=lambda pair: KINDS.index(pair[1].kind))
     if hits_to is not None:
-        _write_lines(hits_to, [record_of(row, hit, tests) for row, hit in pairs])
+        write_json_lines(hits_to, [record_of(row, hit, tests) for row, hit in pairs])
     if report is not None:
         write_bytes(report, page_of(pairs, tests, len(rows)).encode("utf-8", "replace"))
     kinds = Counter(hit.kind for _, hit in pairs)
@@ -187,6 +184,7 @@ def decontaminate(
         "hits": kinds["leak"],
         "contained": kinds["contained"],
         "near_copies": kinds["near-copy"],
+        "reworded": kinds["reworded"],
         "by_benchmark": dict(sorted(Counter(f"{hit.benchmark}: {hit.kind}" for _, hit in pairs).items())),
         "processes": used,
         "seconds": round(seconds, 3),
@@ -206,60 +204,34 @@ def run_self_test(
     settings = CurateSettings().decontaminate
     result = self_test(read_problems(prompts), read_benchmarks(benchmarks), settings, each, seed, processes)
     table: list[list[Any]] = [
-        [r.change, r.planted, r.leak, r.contained, r.near_copy, f"{100 * r.recall:.2f} %", _goal(r.target)]
+        [
+            r.change,
+            r.planted,
+            r.leak,
+            r.contained,
+            r.near_copy,
+            r.reworded,
+            f"{100 * r.recall:.2f} %",
+            _goal(r.target),
+        ]
         for r in result.recalls
     ]
     table += [
-        [f"clean: {c.source}", c.n, c.leak, c.contained, c.near_copy, f"{100 * c.rate:.3f} %", "≤ 0.1 %"]
+        [
+            f"clean: {c.source}",
+            c.n,
+            c.leak,
+            c.contained,
+            c.near_copy,
+            c.reworded,
+            f"{100 * c.rate:.3f} %",
+            "≤ 0.1 %",
+        ]
         for c in result.clean
     ]
-    head = ("planted", "n", "leak", "contained", "near-copy", "found", "target")
+    head = ("planted", "n", "leak", "contained", "near-copy", "reworded", "found", "target")
     return result.record(), as_json, head, table
 
 
 def _goal(target: float | None) -> str:
     return "no target" if target is None else f"≥ {100 * target:g} %"
-
-
-def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    write_bytes(path, lines.encode("utf-8", "replace"))
-
-
-def engine_of(kind: str, model: str, url: str, chat: ChatFormat, skill: float = 0.97) -> Engine:
-    """An engine from a command's options."""
-    if kind == "worksheets":
-        return WorksheetTeacher(f"worksheets-{skill}", skill)
-    if kind == "endpoint":
-        from acemath.engines.endpoint import EndpointEngine
-
-        return EndpointEngine(url, model, chat)
-    if kind == "vllm":
-        from acemath.engines.vllm import VllmEngine
-
-        return VllmEngine(model, chat)
-    if kind == "transformers":
-        from acemath.engines.local import TransformersEngine
-        from acemath.nano.home import resolve
-        from acemath.pipeline.run import quiet_transformers
-
-        quiet_transformers()
-        return TransformersEngine(resolve(model), chat, model)
-    raise UserError(f"engine {kind!r} does not exist; use worksheets, transformers, vllm or endpoint")
-
-
-def sample(rows: Sequence[Problem], engine: Engine, sampling: Sampling, out: Path) -> dict[str, Any]:
-    """Responses to problems, graded where all of them have answers."""
-    responses = list(engine.generate(rows, sampling))
-    if all(p.answer for p in rows):
-        responses = graded(responses, rows)
-    write_rows(out, responses, Response)
-    found: dict[str, Any] = {
-        "n": len(responses),
-        "problems": len(rows),
-        "tokens": sum(r.tokens for r in responses),
-        "out": str(out),
-    }
-    if responses and responses[0].status is not None:
-        found["accuracy"] = round(100 * sum(r.correct for r in responses) / len(responses), 2)
-    return found

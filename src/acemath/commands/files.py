@@ -3,93 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from acemath.commands.generation import Budget, KeyEnv, PriceIn, PriceOut, Set, Url, options
+from acemath.commands.generation import app as generation_app
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
 from acemath.commands.settings import Change
-from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 
 app = typer.Typer()
 app.add_typer(rm_app, name="rm")
 app.command()(parity)
+app.add_typer(generation_app)
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes (.parquet or .jsonl).")]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
-
-
-def _generate(
-    problems: Path,
-    engine: str,
-    model: str,
-    url: str,
-    n: int,
-    temperature: float,
-    max_new_tokens: int,
-    seed: int,
-    system: str,
-    instruction: str,
-    out: Path,
-) -> dict[str, Any]:
-    from acemath.commands import data
-
-    if engine != "worksheets" and not model:
-        raise UserError(f"engine {engine!r} needs a model; name it with --model")
-    rows = data.read_problems(problems)
-    made = data.engine_of(engine, model, url, ChatFormat(system=system, instruction=instruction))
-    return data.sample(
-        rows, made, Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed), out
-    )
-
-
-@app.command()
-def synthesize(
-    problems: Annotated[Path, typer.Argument(help="Problems to answer.")],
-    engine: Annotated[str, typer.Option(help="worksheets, transformers, vllm or endpoint.")] = "worksheets",
-    model: Annotated[str, typer.Option(help="The teacher's folder or name.")] = "",
-    url: Annotated[str, typer.Option(help="Of an OpenAI-compatible server, ending in /v1.")] = "",
-    max_new_tokens: int = 2048,
-    instruction: Instruction = "Please reason step by step, and put your final answer within \\boxed{}.",
-    out: Out = Path("responses.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """One greedy response of a teacher to each problem (paper, section 3.2.1).
-
-    Example: acemath synthesize clean.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model teacher
-    """
-    show(_generate(problems, engine, model, url, 1, 0.0, max_new_tokens, 0, "", instruction, out), as_json)
-
-
-@app.command()
-def sample(
-    problems: Annotated[Path, typer.Argument(help="Problems; those with answers are graded.")],
-    model: Annotated[str, typer.Option(help="A policy's folder or name.")],
-    engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
-    url: str = "",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses a problem.")] = 8,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
-    max_new_tokens: int = 2048,
-    seed: int = 0,
-    system: System = "",
-    instruction: Instruction = "",
-    out: Out = Path("samples.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """Several responses of a policy to each problem, graded.
-
-    Example: acemath sample problems.jsonl --model runs/laptop/sft-math/model -n 8 --max-new-tokens 120
-    """
-    show(
-        _generate(
-            problems, engine, model, url, n, temperature, max_new_tokens, seed, system, instruction, out
-        ),
-        as_json,
-    )
 
 
 @app.command()
@@ -207,18 +141,30 @@ def evaluate(
     instruction: Instruction = "",
     reward_system: str = "Please reason step by step, and check your final answer within \\boxed{}.",
     max_new_tokens: int = 2048,
+    engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
+    url: Url = "",
+    api_key_env: KeyEnv = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    budget: Budget = None,
+    changes: Set = None,
+    journal: Annotated[
+        Path, typer.Option(help="The folder that keeps an endpoint's responses as they arrive.")
+    ] = Path("eval.journal"),
     as_json: Json = False,
 ) -> None:
     """Greedy pass@1, and with samples maj@k, rm@k and pass@k.
 
     Example: acemath eval problems.jsonl --model runs/laptop/sft-math/model --max-new-tokens 120
     """
-    from acemath.commands import judging
+    from acemath.commands import engines, judging
 
     chat = ChatFormat(system=system, instruction=instruction)
-    result = judging.evaluate(
-        problems, model, chat, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
-    )
+    given = options(url, api_key_env, price_in, price_out, budget, changes)
+    with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
+        result = judging.evaluate(
+            problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
+        )
     rows = [
         (
             "greedy",

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acemath.bench.tables import Record, reward_bench
-from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import classes, grade_many
+from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response
 from acemath.store import read_records, write_rows
@@ -140,8 +141,7 @@ def _rewarded(
 
 def evaluate(
     problems: Path,
-    model: str,
-    chat: ChatFormat,
+    engine: Engine,
     n: int,
     k: int,
     reward: str | None,
@@ -149,7 +149,8 @@ def evaluate(
     max_new_tokens: int,
 ) -> dict[str, Any]:
     """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples."""
-    from acemath.commands.data import engine_of, read_problems
+    from acemath.commands.data import read_problems
+    from acemath.commands.engines import write
     from acemath.metrics import estimate
     from acemath.pipeline.evaluation import records_of
     from acemath.pipeline.sampling import graded
@@ -159,17 +160,15 @@ def evaluate(
     if unanswered is not None:
         raise UserError(f"{problems}: problem {unanswered!r} has no answer; evaluation needs one for each")
     judge = _judge(reward, reward_chat) if reward and n > 1 else None
-    engine = engine_of("transformers", model, "", chat)
-    greedy = graded(list(engine.generate(rows, Sampling(max_new_tokens=max_new_tokens))), rows)
+    greedy = graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
     found: dict[str, Any] = {"n": len(rows), "greedy": asdict(estimate([float(r.correct) for r in greedy]))}
     if n > 1:
-        samples = graded(
-            list(engine.generate(rows, Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens))), rows
-        )
+        sampling = Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens)
+        samples = graded(write(engine, rows, sampling, "samples"), rows)
         if judge is not None:
             samples = _rewarded(samples, {p.id: p.prompt for p in rows}, judge)
         records = records_of({p.id: p for p in rows}, samples)
-        found |= {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
+        found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
     return found
 
 

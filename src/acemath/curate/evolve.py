@@ -15,7 +15,7 @@ from dataclasses import replace
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.settings import EvolveSettings, FilterSettings, Method
-from acemath.engines.base import Engine, Sampling
+from acemath.engines.base import REFUSED, Engine, Sampling
 from acemath.errors import UserError
 from acemath.records import Problem, content_key
 from acemath.store import Dropped
@@ -88,6 +88,8 @@ def evolve_with(
             asked.append(request)
     born = []
     for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
+        if response.finish_reason == REFUSED:
+            continue
         row, method = parents[response.problem_id]
         meta = {
             "parent": row.id,

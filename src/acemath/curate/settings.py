@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Method = Literal["in-breadth", "in-depth", "add-constraints"]
-Extra = Literal["near-copy", "contained"]
+Extra = Literal["near-copy", "contained", "reworded"]
 Form = Literal["multiple-choice", "true-false", "multi-part"]
 
 
@@ -58,12 +58,13 @@ class NearSettings(_Part):
 class DecontaminateSettings(_Part):
     """When a prompt leaks a benchmark (paper, section 3.2.3), and what is reported beyond that rule.
 
-    "near-copy" and "contained" are our additions: found, reported, and dropped only where `drop` names them.
+    "near-copy", "contained" and "reworded" are our additions: found, reported, and dropped only where `drop` names them.
     """
 
     ngram: int = Field(13, ge=2)
     lcs: float = Field(0.6, ge=0, le=1)  # of the prompt's words; math prompts alone
     near_copy: float = Field(0.85, ge=0.5, le=1)  # of the longer text's words, numbers and variables masked
+    reworded: bool = True  # look for problems in other words too
     drop: tuple[Extra, ...] = ()
 
 

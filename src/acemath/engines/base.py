@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from acemath.records import Problem, Response
+
+REFUSED = (
+    "refused"  # the finish reason of a problem that an engine cannot answer; `meta` says why, under this name
+)
 
 
 class Sampling(BaseModel):
@@ -54,4 +58,17 @@ class Engine(Protocol):
 
         Each response's content depends on the problem, its sample number and the seed.
         """
+        ...
+
+
+@runtime_checkable
+class Paid(Protocol):
+    """An engine whose responses cost money."""
+
+    def status(self) -> str:
+        """What is spent, in a few words, for a line of progress."""
+        ...
+
+    def cost(self) -> dict[str, Any]:
+        """What the stage has cost so far, for its manifest."""
         ...

@@ -42,6 +42,7 @@ def as_choice(answer: str) -> Choice | None:
     if len(answer) > 400:
         return None
     plain = _WRAPPED.sub(r"\1", answer).strip(" \n\t$*.\\{}")
+    plain += "}" * (plain.count("{") - plain.count("}"))  # those that close a group inside
     match = _LETTER.match(plain)
     if match:
         return Choice(match.group(1), "")

@@ -14,17 +14,18 @@ from acemath.grade.evaluate import exact
 from acemath.grade.families import congruence, progression, same_congruence
 from acemath.grade.forms import standard_form
 from acemath.grade.lists import all_same, collections, matched
-from acemath.grade.matrices import folded, vectors
+from acemath.grade.matrices import folded, vectors, with_identity
 from acemath.grade.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.probe import same_value
-from acemath.grade.regions import is_variable, region, same_region
+from acemath.grade.regions import region, same_region
 from acemath.grade.relations import (
     approximate_value,
     equal_sides,
     exact_side,
     head_and_value,
     is_equation,
+    is_name,
     rename_arguments,
     same_equation,
     same_inequality,
@@ -42,7 +43,8 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
     """Whether two answers are equal under a policy; None where the tiers of this process cannot tell."""
     if a == b or canonical(a) == canonical(b):
         return True
-    a, b = vectors(folded(standard_form(a)), folded(standard_form(b)))
+    a, b = with_identity(standard_form(a), standard_form(b))
+    a, b = vectors(folded(a), folded(b))
     if a == b:
         return True
     for rule in _RULES:
@@ -66,14 +68,23 @@ def _texts(a: Node, b: Node, policy: Policy) -> object:
     words, other = (a, b) if a.kind == "text" else (b, a)
     if other.kind == "list" and all(part.kind == "text" for part in other.args):
         return same_wording(words.value, ", ".join(part.value for part in other.args))
+    if other.kind == "list" and all(part.kind == "sym" and len(part.value) == 1 for part in other.args):
+        return sorted(words.value.upper()) == sorted(
+            part.value for part in other.args
+        )  # ADFGH and A, D, F, G, H
     if other.kind == "quantity":
         return same(words, other.args[0], policy)
     if is_equation(other):
         return same(words, other.args[-1], policy)
     if other.kind == "sym" or other.kind == "const":
         name = str(other.value).lower()
+        if _INITIALS.get(name) == words.value:
+            return True
         return name == _plain(words.value) and len(name) > 1 or quadrant_sign(name) == essence(words.value)
     return False
+
+
+_INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
 
 
 def _plain(text: str) -> str:
@@ -118,6 +129,8 @@ _ANGLES = (*_DEGREES, (("rad", 1),))
 
 
 def _two_amounts(a: Node, b: Node, policy: Policy) -> Result:
+    if {_plain(a.value), _plain(b.value)} <= {"am", "pm"} and _moment(a) is not None:
+        return _moment(a) == _moment(b)
     if policy.units == "ignored" or _plain(a.value) == _plain(b.value):
         return same(a.args[0], b.args[0], policy)
     one, other = parse_unit(a.value), parse_unit(b.value)
@@ -152,7 +165,7 @@ def _marked(a: Node, b: Node, policy: Policy) -> object:
         if (a.kind == kind) == (b.kind == kind):
             continue
         marked, bare = (a, b) if a.kind == kind else (b, a)
-        if bare.kind in ("pct", "deg"):
+        if bare.kind in ("pct", "deg", "based"):
             return False  # 40 % is no angle of 40°
         if bare.kind in STRUCTURES:
             continue
@@ -250,9 +263,9 @@ def _regions(a: Node, b: Node, policy: Policy) -> object:
         return same_inequality(a, b) or equal_sides(a, b)
     if a.kind == b.kind and a.kind in ("union", "inter", "minus", "builder"):
         return all_same(a.args, b.args, policy, same) or matched(a.args, b.args, policy, same)
-    if a.kind == "rel" and a.value == ("in",) and is_variable(a.args[0]):
+    if a.kind == "rel" and a.value == ("in",) and is_name(a.args[0]):
         return same(a.args[1], b, policy)
-    if b.kind == "rel" and b.value == ("in",) and is_variable(b.args[0]):
+    if b.kind == "rel" and b.value == ("in",) and is_name(b.args[0]):
         return same(a, b.args[1], policy)
     return SKIP
 

@@ -11,7 +11,7 @@ from acemath.grade.cache import VerdictCache
 from acemath.grade.choices import as_choice, extract_choice, extract_verdict, is_verdict, same_letter
 from acemath.grade.compare import same
 from acemath.grade.contrasts import contradict
-from acemath.grade.extract import Extraction, _last_value, extract
+from acemath.grade.extract import Extraction, _last_value, extract, said_at_the_end
 from acemath.grade.guards import TooHard, check_text
 from acemath.grade.naming import (
     letters_apart,
@@ -38,6 +38,9 @@ _BOUND_WORDS = re.compile(
 )
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.I)
 _ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
+_WORDS_ONLY = re.compile(
+    r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*"
+)  # `Monday`, `\text{no solution}`
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 CACHE = VerdictCache()
 if hasattr(os, "register_at_fork"):
@@ -67,6 +70,8 @@ def extract_for(response_text: str, reference: str, policy: Policy) -> Extractio
     found = extract(response_text, policy)
     if found.rule in ("nothing", "last-number", "last-formula") and is_verdict(reference):
         return extract_verdict(response_text, policy) or found
+    if found.answer is None and found.rule == "nothing" and _WORDS_ONLY.fullmatch(reference):
+        return said_at_the_end(response_text, policy)
     return found
 
 
@@ -153,6 +158,8 @@ def _numeric(answer: str, reference: str, policy: Policy) -> Decision | None:
     left, right = fast_number(answer), fast_number(reference)
     if left is None or right is None:
         return None
+    if left[1] != right[1] and ("$" in answer or "$" in reference):
+        return None  # money is no percentage
     if left[0] == right[0] and (left[1] == right[1] or policy.percent != "exact"):
         return "correct", "same number", "numeric"
     if (

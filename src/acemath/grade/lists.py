@@ -28,14 +28,29 @@ def collections(a: Node, b: Node, policy: Policy, same: Same) -> object:
     if "tuple" in ordered_pair:
         if ordered_pair == {"tuple"}:
             return _brackets_fit(a, b) and all_same(left, right, policy, same)
+        if any(n.kind == "tuple" and n.value not in ("()", "[]") for n in (a, b)):
+            return False  # a half-open interval is no list
         if "set" in ordered_pair and not policy.tuple_as_set:
             return False
         if "set" in ordered_pair:
             return matched(left, right, policy, same)
         return all_same(left, right, policy, same) or _same_assignments(a, b, policy, same)
+    things = _counted(a), _counted(b)
+    if None not in things and set(things[0] or ()) == set(things[1] or ()):
+        return all(
+            same((things[0] or {})[name], value, policy) is True for name, value in (things[1] or {}).items()
+        )
     if policy.ordered_lists and ordered_pair == {"list"}:
         return all_same(left, right, policy, same)
     return matched(left, right, policy, same) or _same_assignments(a, b, policy, same)
+
+
+def _counted(node: Node) -> dict[str, Node] | None:
+    """`5 apples and 3 oranges` by the names of the things; None where some have no name or two have the same."""
+    if node.kind != "list" or any(i.kind != "quantity" for i in node.args):
+        return None
+    found = {str(i.value): i for i in node.args}
+    return found if len(found) == len(node.args) else None
 
 
 def _brackets_fit(a: Node, b: Node) -> bool:
@@ -116,8 +131,11 @@ def all_same(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: 
 
 
 def matched(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: Same) -> bool:
-    """Whether the items can be paired off in any order; repeated items count once."""
-    first, second = _distinct(left), list(_distinct(right))
+    """Whether the items can be paired off in any order; a list with repetitions may say each item once."""
+    if len(left) == len(right):
+        first, second = list(left), list(right)
+    else:
+        first, second = _distinct(left), _distinct(right)
     if len(first) != len(second):
         return False
     for item in first:

@@ -11,6 +11,21 @@ MAX_CELLS = 400
 _AXES = ("ihat", "jhat", "khat")
 
 
+def with_identity(a: Node, b: Node) -> tuple[Node, Node]:
+    """Both trees with I as the identity matrix of the other side's size: `6I` beside a square matrix."""
+    for plain, other in ((a, b), (b, a)):
+        square = other.kind == "matrix" and other.value**2 == len(other.args)
+        if square and plain.kind != "matrix" and _IDENTITY in plain.walk():
+            size = other.value
+            cells = tuple(number(int(r == c)) for r in range(size) for c in range(size))
+            filled = replace_constant(plain, _IDENTITY, Node("matrix", cells, size))
+            return (filled, b) if plain is a else (a, filled)
+    return a, b
+
+
+_IDENTITY = Node("sym", (), "I")
+
+
 def vectors(a: Node, b: Node) -> tuple[Node, Node]:
     r"""Both trees with unit vectors as tuples; plain i, j, k are unit vectors beside another vector."""
     for plain, other in ((a, b), (b, a)):

@@ -71,6 +71,9 @@ def _runs(node: Node) -> bool:
         return len(node.args) > 1
     if node.kind == "mul":
         return any(a.kind in ("tuple", "matrix") and len(a.args) > 1 for a in node.args)
+    if node.kind == "list":
+        heads = [head_and_value(a) for a in node.args]
+        return len(heads) > 1 and all(h is not None and h[0].value in ("x", "y", "z") for h in heads)
     named = head_and_value(node)
     return named is not None and (
         named[0].kind == "tuple" or named[0].kind == "sym" and named[0].value in ("n", "x", "y", "z")

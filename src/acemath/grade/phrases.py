@@ -12,7 +12,7 @@ from acemath.grade.tokens import Token
 from acemath.grade.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
 _BOUNDS = {
-    "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
+    "greater than or equal to": ">=", "less than or equal to": "<=", "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
     "less than": "<", "fewer than": "<", "over": ">", "under": "<", "above": ">", "below": "<",
 }  # fmt: skip
 _MEANING = {
@@ -50,6 +50,7 @@ def phrase(tokens: list[Token]) -> str:
 def meaning(words: str) -> Node | None:
     """What a fixed phrase stands for; None for other words."""
     words = re.sub(r"non\s?-\s?(?=negative|positive)", "non", words)
+    words = re.sub(r"^(?:equation|system|inequality|problem|it) (?:has|have) (?=no |infinitely)", "", words)
     words = re.sub(r"^there (?:is|are|exists?) |^f is ", "", words)
     name = SYNONYMS.get(words) or ("no solution" if _NOTHING.match(words) else None)
     return None if name is None else _MEANING.get(name, Node("text", (), name))
@@ -66,7 +67,27 @@ def ratio(tokens: list[Token]) -> Node | None:
 
 def whole(tokens: list[Token]) -> Node | None:
     """A phrase that is one answer although "and" or commas stand in it."""
-    return number_words(tokens) or excepted(tokens) or permutations(tokens) or counted_up(tokens)
+    bound = bounded(tokens) if any(t.text.lower() == "equal" for t in tokens) else or_more(tokens)
+    return bound or number_words(tokens) or excepted(tokens) or permutations(tokens) or counted_up(tokens)
+
+
+def or_more(tokens: list[Token]) -> Node | None:
+    """`7 or more`, `7 or fewer` as inequalities."""
+    operator = _OR_MORE.get(" ".join(t.text.lower() for t in tokens[-2:]))
+    value = expression(tokens[:-2]) if operator is not None else None
+    return (
+        None if value is None or operator is None else Node("rel", (Node("sym", (), "?"), value), (operator,))
+    )
+
+
+_OR_MORE = {
+    "or more": ">=",
+    "or greater": ">=",
+    "or above": ">=",
+    "or less": "<=",
+    "or fewer": "<=",
+    "or below": "<=",
+}
 
 
 def counted_up(tokens: list[Token]) -> Node | None:
@@ -171,7 +192,7 @@ def bounded(tokens: list[Token]) -> Node | None:
         if token.kind != "word":
             break
         words.append(token.text.lower())
-    for length in (3, 2, 1):
+    for length in (5, 3, 2, 1):
         operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
         if operator is not None:
             value = amount(tokens[len(words) :]) or expression(tokens[len(words) :])

@@ -98,7 +98,8 @@ def _quantified(tokens: list[Token], index: int) -> bool:
 def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
     token = tokens[index]
     if token.kind == "op" and token.text == "(":
-        return token.spaced and _explanation(tokens[index:])
+        reason = index + 1 < len(tokens) and tokens[index + 1].text.lower() in _REASONS
+        return reason or token.spaced and _explanation(tokens[index:])
     if token.kind != "word":
         return False
     word = token.text.lower()

@@ -32,6 +32,7 @@ _CONNECTIVES = frozenset(["and", "or", "und", "oder"])
 _SHORT_WORDS = frozenset(
     [
         "pct",
+        "sq",
         "percent",
         "no",
         "yes",
@@ -59,6 +60,31 @@ _SHORT_WORDS = frozenset(
 )
 
 
+# Nothing but words, one of them long: `an` and `be` are words there, not products.
+_PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
+_PROSE_WORDS = frozenset(
+    [
+        "an",
+        "it",
+        "be",
+        "as",
+        "so",
+        "if",
+        "we",
+        "he",
+        "she",
+        "red",
+        "its",
+        "was",
+        "has",
+        "had",
+        "can",
+        "but",
+        "who",
+    ]
+)
+
+
 def tokenize(text: str, thousands: bool = True) -> list[Token]:
     """The tokens of a cleaned answer. Raises `TooHard` beyond the limit; unknown characters become words.
 
@@ -66,6 +92,7 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
     """
     tokens: list[Token] = []
     at, end, depth = 0, len(text), 0
+    prose = _PROSE.fullmatch(text) is not None
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
@@ -85,7 +112,7 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
                 value = value.split(",", 1)[0]
                 at = match.start(kind) + len(value)
             if kind == "letters":
-                tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num"))
+                tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num", prose))
             elif kind == "cmd":
                 at = _command(value[1:], text, at, tokens, spaced)
             else:
@@ -157,9 +184,11 @@ def _phrase(part: str) -> list[Token]:
     return [Token("letter" if single and len(w) == 1 and w.isupper() else "word", w, True) for w in words]
 
 
-def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:
+def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) -> list[Token]:
     """A run of letters: a function, a word, or a product of one-letter symbols."""
     lower = run.lower()
+    if prose and (lower in _PROSE_WORDS or lower in TABLE):
+        return [Token("word", run, True)]
     if len(run) == 1:
         return [Token("letter", run, spaced)]
     if after_number and lower in TABLE:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 _FRONT = frozenset(("on", "in", "at", "during", "it", "only", "always", "both", "an", "a", "the"))
 _BEHIND = re.compile(
     r"(?:functions?|numbers?|sequence|series|triangles?|quadrilateral|angles?|lines?|curve|matrix|graph|equation|"
-    r"only|integers?|values?|day|month|colou?r|season|side|team|student)"
+    r"only|integers?|values?|day|points?|month|colou?r|season|side|team|student)"
 )
-_COPULA = re.compile(r"^[^=<>]{1,60}?\b(?:is|are|was|were)\s+(?=\S)")
+_COPULA = re.compile(r"^[^=<>]{1,60}?\b(?:is|are|was|were|will\s+be|must\s+be)\s+(?=\S)")
 _VERB_SUBJECT = re.compile(
     r"^(?:the\s+|an?\s+|this\s+)?(?:given\s+|improper\s+)?(?:series|sequence|integral|sum|limit|it)\s+(?=(?:con|di)verges?\b)"
 )
@@ -28,6 +28,10 @@ _PLACES = {
 _PLACE = {word: name for name, words in _PLACES.items() for word in words}
 
 
+_AMERICAN = {"grey": "gray", "colour": "color", "centre": "center", "metre": "meter", "litre": "liter"}
+_BRITISH = re.compile("|".join(_AMERICAN))
+
+
 class _Phrase(NamedTuple):
     subject: str  # what stands before "is"
     core: str
@@ -35,7 +39,7 @@ class _Phrase(NamedTuple):
 
 
 def _read(words: str) -> _Phrase:
-    plain = words.lower().strip(" .!")
+    plain = _BRITISH.sub(lambda m: _AMERICAN[m[0]], words.lower().strip(" .!"))
     quadrant = _QUADRANT.match(plain)
     if quadrant and (quadrant[1] or quadrant[2]) in _PLACE:
         return _Phrase("", f"quadrant {_PLACE[quadrant[1] or quadrant[2]]}", "")

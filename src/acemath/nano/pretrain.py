@@ -57,6 +57,7 @@ class PretrainSettings:
     rounds: tuple[Round, ...] = (
         Round(66_000_000, decay=30_000_000, batch_tokens=((0, 16_384), (20_000_000, 8_192))),
         Round(18_000_000, decay=12_500_000, peak=0.35, levels=(1, 1, 2)),
+        Round(10_000_000, decay=9_500_000, peak=0.25, levels=(1, 1, 2)),
     )
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from acemath.engines.endpoint.account import Account
 from acemath.pipeline.display import Display
 from acemath.recipe import Recipe
 from acemath.records import Chat, Group, Problem, Response
 from acemath.store import MANIFEST, Stage, locked
 
+ENDPOINTS = "endpoints"  # the folder of what endpoints were asked, said and cost
 R = TypeVar("R", Problem, Response, Group, Chat)
 __all__ = ["Run", "locked"]
 
@@ -26,6 +28,28 @@ class Run:
     folder: Path
     display: Display
     ran: list[str] = field(default_factory=list)  # stages that did something this time
+    _account: Account | None = None
+
+    @property
+    def account(self) -> Account:
+        """The books of every endpoint that the run asks, in a folder beside the stages'.
+
+        They outlive a stage that a changed setting clears: what it paid for and still needs is there.
+        """
+        if self._account is None:
+            self._account = Account(self.folder / ENDPOINTS)
+            self._account.whole.usd = self.recipe.budget_usd
+        return self._account
+
+    def tell(self, before: int, total: int, count: int, note: str) -> None:
+        """Progress within a shard: `count` beyond what was done `before` it."""
+        self.display.progress(before + count, total, note)
+
+    def close(self) -> None:
+        """Close what the run holds open."""
+        if self._account is not None:
+            self._account.close()
+            self._account = None
 
     @property
     def prompts(self) -> str:

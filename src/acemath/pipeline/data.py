@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from acemath.curate.blend import Stock, blend_facts, make_blend, shortfalls
@@ -14,10 +15,11 @@ from acemath.curate.filters import filter_responses
 from acemath.curate.funnel import step_of
 from acemath.curate.licences import non_commercial
 from acemath.curate.solvability import solvable
-from acemath.engines.base import Engine, Sampling
+from acemath.engines.base import REFUSED, Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
 from acemath.pipeline.funnel import response_step
+from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.pipeline.sources import read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
@@ -64,7 +66,7 @@ def evolution(run: Run) -> None:
     """
     recipe = run.recipe
     settings = recipe.curate.evolve
-    writer = recipe.teachers.check.model_dump(exclude={"budget_usd", "price_in", "price_out"})
+    writer = recipe.teachers.check.identity()
     with run.stage(
         "evolve",
         {
@@ -89,16 +91,19 @@ def evolution(run: Run) -> None:
             born, dropped = evolve(own, settings, recipe.seed, recipe.curate.filters)
             stage.write("worksheets", born, Problem, dropped)
         if others:
-            _evolve_others(run, stage, others)
+            facts |= _evolve_others(run, stage, others)
         made = stage.rows(Problem)
         facts["funnel"] = [step_of("evolve", [p.source for p in made], stage.dropped()).record()]
-        facts["summary"] = f"{len(made):,} new prompts from {len(math):,} math seeds"
+        facts["summary"] = f"{len(made):,} new prompts from {len(math):,} math seeds{cost_words(facts)}"
 
 
-def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> None:
-    """Evolve with a model, a shard at a time, round by round; each round from what the filters left of the last."""
+def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> dict[str, Any]:
+    """Evolve with a model, a shard at a time, round by round; each round from what the filters left of the last.
+
+    Returns what it cost, for the manifest.
+    """
     settings, teacher = run.recipe.curate.evolve, run.recipe.teachers.check
-    engine = teacher_engine(teacher, run.recipe)
+    engine = teacher_engine(teacher, run, "evolve")
     parents = [p for p in rows if int(content_key(p.id), 16) % 10_000 < 10_000 * settings.share]
     for turn in range(settings.rounds):
         sampling = Sampling(temperature=teacher.temperature, max_new_tokens=1024, seed=run.recipe.seed + turn)
@@ -112,6 +117,7 @@ def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> None:
             done += len(part)
             run.display.progress(done, len(parents))
         parents = stage.rows(Problem, f"round{turn}-")
+    return cost_of(engine)
 
 
 def curate(run: Run) -> None:
@@ -141,7 +147,7 @@ def _responses(
 ) -> None:
     """One teacher's answers, a shard at a time."""
     settings = {
-        "teacher": teacher.model_dump(exclude={"budget_usd", "price_in", "price_out"}),
+        "teacher": teacher.identity(),
         "n": n,
         "seed": run.recipe.seed,
     }
@@ -149,22 +155,23 @@ def _responses(
         if opened is None:
             return
         stage, facts = opened
-        engine: Engine = teacher_engine(teacher, run.recipe)
+        engine: Engine = teacher_engine(teacher, run, name)
         sampling = Sampling(
             n=n, temperature=teacher.temperature, max_new_tokens=teacher.max_new_tokens, seed=run.recipe.seed
         )
         parts, done = shards(rows, 2000), 0
         for key, part in parts.items():
             if not stage.has(key):
-                stage.write(key, _ordered(engine.generate(part, sampling)), Response)
+                tell = partial(run.tell, done * n, len(rows) * n)
+                found, dropped = without_refused(collect(engine, part, sampling, tell), part, name)
+                stage.write(key, found, Response, dropped)
             done += len(part)
-            run.display.progress(done, len(rows))
-        facts["counts"] = {"responses": len(rows) * n}
-        facts["summary"] = f"{len(rows) * n:,} responses by {engine.name}"
-
-
-def _ordered(responses: Any) -> list[Response]:
-    return sorted(responses, key=lambda r: (r.problem_id, r.sample))
+        refused = len(stage.dropped())
+        facts["counts"] = {"responses": len(rows) * n - refused, REFUSED: refused}
+        facts |= cost_of(engine)
+        facts["summary"] = (
+            f"{len(rows) * n - refused:,} responses by {engine.name}{refused_words(refused)}{cost_words(facts)}"
+        )
 
 
 def solvability(run: Run) -> None:

@@ -5,35 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from acemath.engines.base import Engine
+from acemath.engines.endpoint.settings import Endpoint
 from acemath.engines.worksheets import WorksheetTeacher
-from acemath.errors import UserError
 from acemath.nano.home import resolve
-from acemath.recipe import Policy, Recipe, Teacher
+from acemath.pipeline.context import Run
+from acemath.recipe import Policy, Teacher
 
 
-def teacher_engine(teacher: Teacher, recipe: Recipe) -> Engine:
-    """The engine behind a teacher."""
+def teacher_engine(teacher: Teacher, run: Run, stage: str) -> Engine:
+    """The engine behind a teacher, for this stage."""
     if teacher.engine == "worksheets":
         return WorksheetTeacher(f"worksheets-{teacher.skill}", teacher.skill)
-    return _engine(teacher.engine, teacher.model, teacher.url, teacher.api_key_env, recipe, teacher.model)
+    return _engine(teacher, teacher.model, teacher.model, run, stage)
 
 
-def policy_engine(policy: Policy, model: str | Path, name: str, recipe: Recipe) -> Engine:
+def policy_engine(policy: Policy, model: str | Path, name: str, run: Run, stage: str) -> Engine:
     """The engine behind a policy: `model` is the folder of a stage of the run, or what the recipe says."""
-    return _engine(policy.engine, str(model), policy.url, "OPENAI_API_KEY", recipe, name)
+    return _engine(policy, str(model), name, run, stage)
 
 
-def _engine(kind: str, model: str, url: str, key: str, recipe: Recipe, name: str) -> Engine:
-    if kind == "transformers":
-        from acemath.engines.local import TransformersEngine
+def _engine(settings: Endpoint, model: str, name: str, run: Run, stage: str) -> Engine:
+    chat = run.recipe.sft.chat
+    if settings.engine == "endpoint":
+        from acemath.engines.endpoint.engine import EndpointEngine
 
-        return TransformersEngine(resolve(model), recipe.sft.chat, name, recipe.engine_slots)
-    if kind == "vllm":
+        asked = settings.model_copy(update={"model": model})
+        # The budget is the model's: what it is asked in all stages of the run counts together.
+        return EndpointEngine(asked, run.account, chat, name, payer=model, stage=stage)
+    if settings.engine == "vllm":
         from acemath.engines.vllm import VllmEngine
 
-        return VllmEngine(resolve(model), recipe.sft.chat, name)
-    if kind == "endpoint":
-        from acemath.engines.endpoint import EndpointEngine
+        return VllmEngine(resolve(model), chat, name)
+    from acemath.engines.local import TransformersEngine
 
-        return EndpointEngine(url, model, recipe.sft.chat, key_env=key, name=name)
-    raise UserError(f"engine {kind!r} does not exist; use worksheets, transformers, vllm or endpoint")
+    return TransformersEngine(resolve(model), chat, name, run.recipe.engine_slots)

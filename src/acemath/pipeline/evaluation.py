@@ -37,8 +37,18 @@ def samples(run: Run) -> None:
     """Every policy's responses to the benchmarks, and its greedy ones for pass@1."""
     for name, policy in run.recipe.bench.policies.items():
         problems = benchmark_problems(run, policy.problems)
-        sample(run, f"samples-{name}", name, policy, problems, ["problems"])
-        sample(run, f"greedy-{name}", name, policy, problems, ["problems"], n=1, temperature=0.0)
+        sample(run, f"samples-{name}", name, policy, problems, ["problems"], count_refused=True)
+        sample(
+            run,
+            f"greedy-{name}",
+            name,
+            policy,
+            problems,
+            ["problems"],
+            n=1,
+            temperature=0.0,
+            count_refused=True,
+        )
 
 
 def scores(run: Run) -> None:

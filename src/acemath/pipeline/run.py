@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     """Run every stage that is not done, in `folder`. A second call with the same recipe does nothing."""
     started = time.monotonic()
     run = Run(recipe, folder, display)
-    with locked(folder):
+    with locked(folder), closing(run):
         _make_data(run)
         if not _finished(run):
             _train_and_judge(run)
@@ -61,7 +62,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
 def run_data(recipe: Recipe, folder: Path, display: Display) -> dict[str, Any]:
     """Run the stages of the data alone, from the seeds to the blends; how many conversations each blend has."""
     run = Run(recipe, folder, display)
-    with locked(folder):
+    with locked(folder), closing(run):
         _make_data(run)
     counts = run.manifest("blends")["counts"]
     return {

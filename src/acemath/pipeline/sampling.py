@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-from acemath.engines.base import Sampling
+from acemath.engines.base import REFUSED, Sampling
 from acemath.grade import grade_many
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import policy_engine
+from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.recipe import Policy
 from acemath.records import Problem, Response
-from acemath.store import shards
+from acemath.store import Dropped, shards
 
 SHARD = 8000  # responses; a shard is what a stopped run may have to repeat
 
@@ -32,13 +34,18 @@ def sample(
     inputs: list[str],
     n: int | None = None,
     temperature: float | None = None,
+    count_refused: bool = False,
 ) -> None:
-    """`policy.each` graded responses to each problem, sharded by problem."""
+    """`policy.each` graded responses to each problem, sharded by problem.
+
+    What the engine refused is dropped with the reason; with `count_refused` it stays, as a response without an
+    answer: a benchmark's numbers are over all of its problems.
+    """
     each = n or policy.each
     heat = policy.temperature if temperature is None else temperature
     needs = inputs + ([f"sft-{policy.model}"] if policy.model in run.recipe.sft.stages else [])
     settings = {
-        "policy": policy.model_dump(),
+        "policy": policy.identity(),
         "n": each,
         "temperature": heat,
         "count": len(problems),
@@ -50,7 +57,7 @@ def sample(
         if opened is None:
             return
         stage, facts = opened
-        engine = policy_engine(policy, stage_model(run, policy.model), name, run.recipe)
+        engine = policy_engine(policy, stage_model(run, policy.model), name, run, stage_name)
         sampling = Sampling(
             n=each,
             temperature=heat,
@@ -61,16 +68,25 @@ def sample(
         done = right = 0
         for key, part in shards(problems, max(1, SHARD // each)).items():
             if not stage.has(key):
-                responses = []
-                for response in engine.generate(after_shots(part, policy.shots), sampling):
-                    responses.append(response)
-                    run.display.progress(done + len(responses), len(problems) * each)
-                stage.write(key, graded(responses, part), Response)
+                tell = partial(run.tell, done, len(problems) * each)
+                responses, dropped = (
+                    collect(engine, after_shots(part, policy.shots), sampling, tell),
+                    list[Dropped](),
+                )
+                if not count_refused:
+                    responses, dropped = without_refused(responses, part, stage_name)
+                stage.write(key, graded(responses, part), Response, dropped)
             done += len(part) * each
         rows = stage.rows(Response)
         right = sum(r.correct for r in rows)
-        facts["counts"] = {"responses": len(rows), "correct": right, "tokens": sum(r.tokens for r in rows)}
-        facts["summary"] = f"{len(rows):,} responses, {100 * right / max(1, len(rows)):.1f} % right"
+        refused = len(stage.dropped()) + sum(r.finish_reason == REFUSED for r in rows)
+        tokens = sum(r.tokens for r in rows)
+        facts["counts"] = {"responses": len(rows), "correct": right, "tokens": tokens, REFUSED: refused}
+        facts |= cost_of(engine)
+        share = 100 * right / max(1, len(rows))
+        facts["summary"] = (
+            f"{len(rows):,} responses, {share:.1f} % right{refused_words(refused)}{cost_words(facts)}"
+        )
 
 
 def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -> Sequence[Problem]:

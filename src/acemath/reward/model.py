@@ -33,18 +33,19 @@ CHECK_TEMPLATE = (
 
 
 def tokenizer_of(path: str | Path) -> Any:
-    """A reward model's tokenizer. UserError where it has no chat template, or pads with what texts hold.
+    """A reward model's tokenizer. UserError where it has no chat template, or pads with a token of conversations.
 
-    Then whoever masks or looks for the last token by pad id hides tokens or scores a wrong one. A pad token that
-    is the end token too, but is in no conversation, does no harm: Qwen's base models have one.
+    Such as the end token of a turn: whoever looks for the last token by pad id (transformers, TRL) then scores a
+    wrong one. An end token that no conversation holds does no harm as pad: Qwen's base models have it, and AceMath's.
     """
     tokenizer = chat_tokenizer(path)
     if tokenizer.pad_token_id is None:
         raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
     text = tokenizer.apply_chat_template(ChatFormat().messages("1+1?", "2"), tokenize=False)
     if tokenizer.pad_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        what = "its end token" if tokenizer.pad_token_id == tokenizer.eos_token_id else "a token"
         raise UserError(
-            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, which is in its conversations too: scores would "
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, {what} that its conversations hold: scores would "
             "be read at the wrong place; set another pad_token in its tokenizer"
         )
     return tokenizer

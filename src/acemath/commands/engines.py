@@ -1,0 +1,133 @@
+"""From a command's options to engines, and responses from them into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from acemath.engines.base import REFUSED, ChatFormat, Engine, Sampling
+from acemath.engines.endpoint.account import Account
+from acemath.engines.endpoint.settings import Endpoint
+from acemath.engines.worksheets import WorksheetTeacher
+from acemath.errors import UserError
+from acemath.pipeline.display import Display
+from acemath.pipeline.plan import MATH_TOKENS
+from acemath.pipeline.responses import collect, cost_of, without_refused
+from acemath.pipeline.sampling import graded
+from acemath.recipe import first_fault
+from acemath.records import Problem, Response
+from acemath.store import locked, write_json_lines, write_rows
+
+KINDS = ("worksheets", "transformers", "vllm", "endpoint")
+BYTES_A_TOKEN = 4  # of English prompts, for estimates alone: a budget reserves one token a byte
+SKILL = 0.97  # of the offline teacher
+
+
+def endpoint_of(engine: str, model: str, changes: Mapping[str, Any]) -> Endpoint:
+    """An engine's settings from a command's options. UserError where one is wrong, named as the option has it."""
+    if engine not in KINDS:
+        raise UserError(f"engine {engine!r} does not exist; use {', '.join(KINDS)}")
+    if engine != "worksheets" and not model:
+        raise UserError(f"engine {engine!r} needs a model; name it with --model")
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Endpoint.model_validate({"engine": engine, "model": model, **given})
+    except ValidationError as error:
+        raise UserError(first_fault(error)) from error
+
+
+@contextmanager
+def engine_of(settings: Endpoint, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
+    """An engine for a command. An endpoint's responses are kept in the folder `journal` as they arrive."""
+    if settings.engine == "worksheets":
+        yield WorksheetTeacher(f"worksheets-{SKILL}", SKILL)
+    elif settings.engine == "endpoint":
+        from acemath.engines.endpoint.engine import EndpointEngine
+
+        with locked(journal), closing(Account(journal)) as account:
+            yield EndpointEngine(settings, account, chat)
+    elif settings.engine == "vllm":
+        from acemath.engines.vllm import VllmEngine
+        from acemath.nano.home import resolve
+
+        yield VllmEngine(resolve(settings.model), chat, settings.model)
+    else:
+        from acemath.engines.local import TransformersEngine
+        from acemath.nano.home import resolve
+        from acemath.pipeline.run import quiet_transformers
+
+        quiet_transformers()
+        yield TransformersEngine(resolve(settings.model), chat, settings.model)
+
+
+def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:
+    """Responses to problems, with progress on standard error."""
+    display, total = Display(), len(rows) * sampling.n
+    display.start(name, f"{total:,} responses by {engine.name}")
+    try:
+        return collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
+    finally:
+        display.stop()
+
+
+def sample(
+    name: str, rows: Sequence[Problem], engine: Engine, sampling: Sampling, out: Path
+) -> dict[str, Any]:
+    """Responses to problems in a file, graded where all problems have answers; what was refused in a file beside it."""
+    responses, dropped = without_refused(write(engine, rows, sampling, name), rows, name)
+    if all(p.answer for p in rows):
+        responses = graded(responses, rows)
+    write_rows(out, responses, Response)
+    found: dict[str, Any] = {
+        "n": len(responses),
+        "problems": len(rows),
+        "tokens": sum(r.tokens for r in responses),
+        "out": str(out),
+    }
+    if dropped:
+        path = out.with_suffix(".dropped.jsonl")
+        write_json_lines(path, [asdict(row) for row in dropped])
+        found |= {REFUSED: len(dropped), "dropped": str(path)}
+    if responses and responses[0].status is not None:
+        found["accuracy"] = round(100 * sum(r.correct for r in responses) / len(responses), 2)
+    return found | cost_of(engine)
+
+
+def estimate(
+    rows: Sequence[Problem], settings: Endpoint, chat: ChatFormat, sampling: Sampling, journal: Path
+) -> dict[str, Any]:
+    """What a command would ask and pay before its first request: expected, and at the very most.
+
+    Expected: four bytes a token in prompts, and the paper's mean of 800 tokens a response or the limit where that is
+    lower. At most: what the budget would reserve.
+    """
+    from acemath.engines.endpoint.requests import Asking
+
+    asking = Asking(settings, chat, sampling)
+    known: dict[str, Any] = {}
+    if (journal / "responses.jsonl").exists():
+        with locked(journal), closing(Account(journal)) as account:
+            known = account.known
+    found = list(asking.requests(list(dict.fromkeys(p.prompt for p in rows)), known, settings.per_request))
+    most = [asking.most(request) for request in found]
+    wanted = sum(len(request.samples) for request in found)
+    prompts = sum(asking.prompt_bytes(request) for request in found) // BYTES_A_TOKEN
+    written = wanted * min(MATH_TOKENS, sampling.max_new_tokens)
+    return {
+        "problems": len(rows),
+        "responses": wanted,
+        "kept_already": len(rows) * sampling.n - wanted,
+        "requests": len(found),
+        "prompt_tokens": prompts,
+        "completion_tokens": written,
+        "usd": round(settings.usd(prompts, written), 4),
+        "tokens_at_most": sum(amount.tokens for amount in most),
+        "usd_at_most": round(sum(amount.usd for amount in most), 4),
+        "budget_usd": settings.budget_usd,
+        "budget_tokens": settings.budget_tokens,
+    }
