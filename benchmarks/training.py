@@ -61,7 +61,7 @@ SECTIONS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
 def run(job: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One job's figures, from a process of its own: its peak memory is its alone."""
     command = [sys.executable, str(Path(__file__).with_name("training_jobs.py")), job, str(folder)]
-    for name in ("groups", "problems", "conversations", "threads"):
+    for name in ("groups", "problems", "conversations", "threads", "clock"):
         command += [f"--{name}", str(getattr(args, name))]
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -115,6 +115,10 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=3, help="for scoring")
     parser.add_argument("--conversations", type=int, default=96, help="for fine-tuning")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--clock", choices=("wall", "processor"), default="wall",
+        help="processor: seconds of processor time, which other work on the machine does not change much",
+    )  # fmt: skip
     args = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(
@@ -125,7 +129,7 @@ def main() -> None:
         size = make_models(Path(name), SMALL if args.small else Shape())
         print(
             f"Qwen2 of {size / 1e6:.1f} million parameters, random weights; {platform.machine()}, {args.threads} threads, "
-            f"torch {torch.__version__}, {'bfloat16' if has_bf16() else 'float32'}; GSM8K test problems, real responses."
+            f"torch {torch.__version__}, {'bfloat16' if has_bf16() else 'float32'}, {args.clock} time; GSM8K test problems, real responses."
         )
         for section in args.only.split(","):
             if section not in SECTIONS:

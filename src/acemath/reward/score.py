@@ -38,7 +38,7 @@ class RewardModel:
 
         `budget` is padded tokens a forward pass, by default what suits the device; bfloat16 is used where the
         hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError where
-        `path` is no reward model, pads with what its texts end with, or is of an architecture that cannot share a
+        `path` is no reward model, pads with what its texts hold, or is of an architecture that cannot share a
         prompt among rows; `share_prefix` False reads those in plain rows.
         """
         self.tokenizer = tokenizer_of(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ class VllmScorer:
 
     def __init__(self, path: str, max_length: int, bf16: bool) -> None:
         """Load the model of this folder or hub name; MissingExtra without vLLM."""
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output belongs to results
         try:
             from vllm import LLM
         except ImportError as error:
