@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench bench-grading bench-kills bench-faults setup clean
+.PHONY: demo test lint bench bench-grading bench-curation bench-training bench-faults bench-kills setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -30,6 +30,8 @@ lint: setup
 bench: setup
 	@echo "make bench-grading    accuracy, speed and robustness of the grader"
 	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
+	@echo "make bench-curation   hits, recall, false positives and speed of curation, up to a million prompts"
+	@echo "make bench-training   speed and memory of training and scoring beside TRL and transformers"
 	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
 
 bench-kills: setup
@@ -38,8 +40,14 @@ bench-kills: setup
 bench-faults: setup
 	$(BIN)/python benchmarks/faults.py
 
+bench-training: setup
+	$(BIN)/python benchmarks/training.py
+
 bench-grading: setup
 	$(BIN)/python benchmarks/grading.py
+
+bench-curation: setup
+	$(BIN)/python benchmarks/curation.py --million
 
 clean:
 	rm -rf $(VENV) runs

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import tempfile
 import threading
 import time
@@ -27,7 +28,7 @@ from acemath.commands.data import read_benchmarks, read_problems
 from acemath.curate.changes import changed_numbers, paraphrase, re_wrapped
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan
 from acemath.curate.dedup import dedup
-from acemath.curate.near import near_dedup
+from acemath.curate.near import NearFacts, near_dedup
 from acemath.curate.selftest import self_test
 from acemath.curate.settings import DecontaminateSettings, NearSettings
 from acemath.records import Problem
@@ -53,7 +54,7 @@ def train(name: str) -> list[Problem]:
 def counts() -> None:
     """Hits of the real training sets by benchmark and kind; and of benchmarks that share no origin."""
     print(
-        "\n## Hits in real prompts\n\n| prompts | n | benchmark | leak | contained | near-copy |\n|---|---|---|---|---|---|"
+        "\n## Hits in real prompts\n\n| prompts | n | benchmark | leak | contained | near-copy | reworded |\n|---|---|---|---|---|---|---|"
     )
     tests = benchmarks()
     for name in TRAIN:
@@ -77,15 +78,17 @@ def recall() -> None:
     """The self-test with GSM8K train as the clean prompts."""
     print("\n## Self-test (seed 0, up to 1,500 copies of a kind, planted among GSM8K train)\n")
     result = self_test(train("gsm8k_train"), benchmarks(), SETTINGS, each=1500)
-    print("| planted | n | leak | contained | near-copy | found | target |\n|---|---|---|---|---|---|---|")
+    print(
+        "| planted | n | leak | contained | near-copy | reworded | found | target |\n|---|---|---|---|---|---|---|---|"
+    )
     for r in result.recalls:
         goal = f"≥ {100 * r.target:g} %" if r.target else "none"
         print(
-            f"| {r.change} | {r.planted:,} | {r.leak} | {r.contained} | {r.near_copy} | {100 * r.recall:.2f} % | {goal} |"
+            f"| {r.change} | {r.planted:,} | {r.leak} | {r.contained} | {r.near_copy} | {r.reworded} | {100 * r.recall:.2f} % | {goal} |"
         )
     for c in result.clean:
         print(
-            f"| clean: {c.source} | {c.n:,} | {c.leak} | {c.contained} | {c.near_copy} | {100 * c.rate:.3f} % | ≤ 0.1 % |"
+            f"| clean: {c.source} | {c.n:,} | {c.leak} | {c.contained} | {c.near_copy} | {c.reworded} | {100 * c.rate:.3f} % | ≤ 0.1 % |"
         )
 
 
@@ -171,9 +174,13 @@ def near() -> None:
 
 
 def many(count: int) -> Iterator[Problem]:
-    """Prompts made of the real ones, a turn after another: as they are, copied, re-wrapped, reworded, and in the
-    other six turns of ten with other numbers, which makes templates with dozens of members."""
-    texts = [row.prompt for name in TRAIN for row in train(name)]
+    """Prompts made of the longest 40 % of the real ones (60 words on average), a turn after another.
+
+    As they are, copied, re-wrapped, reworded, and in the other six turns of ten with other numbers, which makes
+    templates with a hundred members.
+    """
+    texts = sorted((row.prompt for name in TRAIN for row in train(name)), key=lambda text: -len(text.split()))
+    texts = texts[: len(texts) * 2 // 5]
     for at in range(count):
         turn, place = divmod(at, len(texts))
         rng = random.Random(f"{turn}:{place}")
@@ -187,35 +194,54 @@ def many(count: int) -> Iterator[Problem]:
         yield Problem(f"p{at}", text)
 
 
+def cpu() -> float:
+    """Seconds of processor time of this process and its ended workers."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
 def million(count: int, processes: int) -> None:
-    """Exact and near-deduplication and decontamination of so many prompts, with time and memory."""
+    """Exact and near-deduplication and decontamination of so many prompts, each step on all of them."""
     print(f"\n## {count:,} prompts, {processes} processes\n")
     memory = Memory()
     rows = list(many(count))
-    print(f"{len(rows):,} prompts made; {memory}\n")
-    print("| step | in | out | seconds | memory so far, all processes |\n|---|---|---|---|---|")
-    started = time.perf_counter()
-    kept, dropped = dedup(rows)
+    words = sum(len(row.prompt.split()) for row in rows) / len(rows)
+    tests = benchmarks()
+    print(f"{len(rows):,} prompts of {words:.0f} words on average; {memory} with all of them in memory\n")
     print(
-        f"| exact | {len(rows):,} | {len(kept):,} | {time.perf_counter() - started:.0f} | {memory} |",
-        flush=True,
+        "| step | dropped | seconds | CPU µs a prompt | most memory, all processes |\n|---|---|---|---|---|"
     )
-    del rows, dropped
-    started, before = time.perf_counter(), len(kept)
-    kept, dropped, facts = near_dedup(kept, NearSettings(), processes)
-    print(
-        f"| near | {before:,} | {len(kept):,} | {time.perf_counter() - started:.0f} | {memory} |",
-        flush=True,
+
+    def step(name: str, work: Callable[[], int]) -> float:
+        started, before = time.perf_counter(), cpu()
+        found = work()
+        seconds, used = time.perf_counter() - started, 1e6 * (cpu() - before) / len(rows)
+        print(f"| {name} | {found:,} | {seconds:.0f} | {used:.1f} | {memory} |", flush=True)
+        return used
+
+    facts: list[NearFacts] = []
+
+    def near_step() -> int:
+        facts.append(near_dedup(rows, NearSettings(), processes)[2])
+        return facts[0].dropped
+
+    step("exact", lambda: len(dedup(rows)[1]))
+    step("near copies", near_step)
+    ours = step(
+        "decontaminate, the start of the workers included",
+        lambda: sum(
+            hit is not None and hit.kind == "leak"
+            for hit in scan(rows, Decontaminator(tests, SETTINGS), processes)
+        ),
     )
-    del dropped
-    started = time.perf_counter()
-    hits = scan(kept, Decontaminator(benchmarks(), SETTINGS), processes)
-    leaks = sum(hit is not None and hit.kind == "leak" for hit in hits)
-    print(
-        f"| decontaminate | {len(kept):,} | {len(kept) - leaks:,} | {time.perf_counter() - started:.0f} | {memory} |"
-    )
-    shown = {name: value for name, value in facts.record().items() if name != "alarms"}
-    print(f"\nNear-deduplication: {shown}, {len(facts.alarms)} alarms")
+    if util.find_spec("datatrove") is not None and util.find_spec("spacy") is not None:
+        theirs = datatrove_time(tests, random.Random(0).sample(rows, PEER_PROMPTS))
+        print(f"| datatrove's n-grams, {PEER_PROMPTS:,} of the prompts | | | {theirs:.1f} | |")
+        print(f"\n{theirs / ours:.1f} times as long as ours")
+    shown = {name: value for name, value in facts[0].record().items() if name != "alarms"}
+    print(f"\nNear-deduplication: {shown}, {len(facts[0].alarms)} alarms")
 
 
 class Memory(threading.Thread):

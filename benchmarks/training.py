@@ -111,7 +111,7 @@ def main() -> None:
     )
     parser.add_argument("--small", action="store_true", help="a model of 1 million parameters")
     parser.add_argument("--only", default=",".join(SECTIONS))
-    parser.add_argument("--groups", type=int, default=20, help="for reward training")
+    parser.add_argument("--groups", type=int, default=16, help="for reward training")
     parser.add_argument("--problems", type=int, default=3, help="for scoring")
     parser.add_argument("--conversations", type=int, default=96, help="for fine-tuning")
     parser.add_argument("--threads", type=int, default=2)

@@ -18,7 +18,7 @@ from acemath.reward.score import PAPER_CHAT
 from acemath.sft.hardware import has_bf16
 
 LEARNING_RATE = 1e-5
-BATCH_GROUPS = 2  # groups a step, nine pairs each
+BATCH_GROUPS = 8  # groups a step, nine pairs each; the paper's 256 would be one step here
 PAIRS_A_PASS = 6  # 12 rows of about 300 tokens: the size of our own passes
 SFT_ROOM = 640  # tokens of a row
 Job = Callable[[argparse.Namespace, Any], dict[str, Any]]

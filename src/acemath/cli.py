@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from acemath.commands import files
-from acemath.commands.output import Json, changes_of, show
+from acemath.commands import curation, files
+from acemath.commands.output import Json, show
+from acemath.commands.settings import changes
 from acemath.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
@@ -35,6 +35,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
     ] = False,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Make the training sets and stop: no model is trained.")
+    ] = False,
     budget: Annotated[
         float | None,
         typer.Option(help="Stop before more US$ than these are spent on all endpoints together."),
@@ -49,7 +52,7 @@ def run(
     from acemath.recipe import load_recipe
 
     spend = {} if budget is None else {"budget_usd": budget}
-    loaded = load_recipe(recipe, changes_of(change or []) | spend)
+    loaded = load_recipe(recipe, changes(change or []) | spend)
     if dry_run:
         from acemath.pipeline.plan import plan
 
@@ -63,9 +66,13 @@ def run(
         if not as_json:
             typer.echo(result["note"])
         return
-    from acemath.pipeline.run import run_recipe
+    from acemath.pipeline.run import run_data, run_recipe
 
-    outcome = run_recipe(loaded, out or Path("runs") / loaded.name, Display())
+    folder = out or Path("runs") / loaded.name
+    if data_only:
+        show(run_data(loaded, folder, Display()), as_json)
+        return
+    outcome = run_recipe(loaded, folder, Display())
     if as_json:
         show(outcome.as_json(), True)
         return
@@ -86,12 +93,12 @@ def report(
     from acemath.pipeline.context import Run
     from acemath.pipeline.display import Display
     from acemath.pipeline.reporting import make_report
-    from acemath.recipe import Recipe, load_recipe
+    from acemath.pipeline.run import RECIPE, recipe_of
+    from acemath.recipe import load_recipe
 
     if not (folder / "tables" / "manifest.json").exists():
         raise UserError(f"{folder} holds no finished run; run a recipe first: acemath run --out {folder}")
-    kept = folder / "recipe.yaml"
-    loaded = Recipe.model_validate(yaml.safe_load(kept.read_text())) if kept.exists() else load_recipe(recipe)
+    loaded = recipe_of(folder) if (folder / RECIPE).exists() else load_recipe(recipe)
     (folder / "report" / "manifest.json").unlink(missing_ok=True)
     show({"report": str(make_report(Run(loaded, folder, Display(quiet=True))))}, as_json)
 
@@ -125,6 +132,7 @@ def doctor(as_json: Json = False) -> None:
     show(examine(), as_json)
 
 
+app.add_typer(curation.app)
 app.add_typer(files.app)
 
 

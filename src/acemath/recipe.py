@@ -14,7 +14,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from acemath.curate.settings import CurateSettings
+from acemath.curate.blend import POOLS
+from acemath.curate.columns import OURS
+from acemath.curate.settings import CurateSettings, PoolSettings
+from acemath.curate.sources import KNOWN
 from acemath.engines.base import ChatFormat
 from acemath.engines.endpoint.settings import Endpoint
 from acemath.errors import UserError
@@ -32,14 +35,22 @@ class Part(BaseModel):
 
 
 class Source(Part):
-    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three."""
+    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three.
 
+    `known` names a data set of the registry (`acemath sources`): its place, columns, subject and licence hold where
+    the recipe says nothing else; with a `file` it describes a copy of your own.
+    """
+
+    known: str | None = None
     worksheets: str | None = None  # the split
-    file: Path | None = None  # JSONL, JSONL.gz, Parquet or CSV
-    hub: str | None = None  # "owner/name"
+    file: Path | None = None  # JSONL, JSONL.gz, Parquet (or a folder of it) or CSV
+    hub: str | None = None  # "owner/name", or a folder that holds a data set
+    config: str | None = None
     revision: str | None = None
     split: str = "train"
-    columns: dict[str, str] = Field(default_factory=dict)  # ours: theirs, e.g. {prompt: problem}
+    columns: dict[str, str] = Field(
+        default_factory=dict
+    )  # ours: theirs, e.g. {prompt: problem}; a.0.b goes deep
     count: int | None = Field(None, ge=1)  # at most so many; None takes all
     levels: tuple[int, ...] = (
         1,
@@ -52,6 +63,25 @@ class Source(Part):
     subject: str = "math"
     license: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _registered(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("known") is None:
+            return data
+        name = data["known"]
+        if name not in KNOWN:
+            raise ValueError(f"{name!r} is not registered; the names are {', '.join(KNOWN)}")
+        found = KNOWN[name]
+        given = {
+            "columns": dict(found.columns),
+            "subject": found.subject,
+            "license": found.license,
+            "split": found.split,
+        }
+        if data.get("file") is None and data.get("hub") is None:
+            given["hub"] = found.hub
+        return given | {key: value for key, value in data.items() if value is not None}
+
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
         given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
@@ -59,6 +89,8 @@ class Source(Part):
             raise ValueError(
                 f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}"
             )
+        if wrong := [name for name in self.columns if name not in OURS]:
+            raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
         return self
 
 
@@ -80,10 +112,23 @@ class Teacher(Endpoint):
 
 
 class Teachers(Part):
-    """The main teacher, and the one that cross-checks it (paper, section 3.2.2)."""
+    """The main teacher, the one that cross-checks it (paper, section 3.2.2), and others whose answers count too."""
 
     main: Teacher
     check: Teacher
+    others: dict[str, Teacher] = Field(default_factory=dict)  # the paper: none
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Teachers:
+        if taken := {"main", "check", "vote"} & set(self.others):
+            raise ValueError(f"others names {sorted(taken)[0]!r}, which is taken; choose another name")
+        return self
+
+    @property
+    def checking(self) -> dict[str, Teacher]:
+        """Every teacher that checks, by name; the first is asked at least twice."""
+        first = self.check.model_copy(update={"answers": max(2, self.check.answers)})
+        return {"check": first, **self.others}
 
 
 class SftStage(Part):
@@ -92,6 +137,7 @@ class SftStage(Part):
     blend: tuple[str, ...]
     base: str | None = None  # another stage's name or a model; None: the stage before, the base for the first
     counts: dict[str, int] = Field(default_factory=dict)  # at most so many of a pool
+    shares: dict[str, float] = Field(default_factory=dict)  # at most such a share of a pool
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -101,7 +147,30 @@ class Sft(Part):
     base: str
     chat: ChatFormat = ChatFormat()
     settings: SftSettings = SftSettings()
+    pools: dict[str, PoolSettings] = Field(
+        default_factory=dict
+    )  # of the recipe's own, beside the built-in ones
     stages: dict[str, SftStage]
+
+    @model_validator(mode="after")
+    def _pools_exist(self) -> Sft:
+        for name, declared in self.pools.items():
+            if name in POOLS or declared.of not in POOLS:
+                raise ValueError(
+                    f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}"
+                )
+        before: list[str] = []
+        for name, stage in self.stages.items():
+            for pool in stage.blend:
+                if pool not in POOLS and pool not in self.pools:
+                    raise ValueError(
+                        f"stages.{name}.blend names {pool!r}; the pools are {', '.join((*POOLS, *self.pools))}"
+                    )
+                unused = self.pools[pool].unused_by if pool in self.pools else ()
+                if late := [other for other in unused if other not in before]:
+                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, no stage before {name!r}")
+            before.append(name)
+        return self
 
 
 class Policy(Endpoint):
@@ -114,6 +183,7 @@ class Policy(Endpoint):
     max_new_tokens: int = Field(2048, ge=1)
     engine: Literal["worksheets", "transformers", "vllm", "endpoint"] = "transformers"
     problems: int | None = Field(None, ge=1)  # only so many of the problems; None: all
+    shots: tuple[tuple[str, str], ...] = ()  # questions with short answers to ask after; paper, 4.1: style
 
 
 class Reward(Part):

@@ -1,12 +1,14 @@
-"""Rows in files that people bring and take away: Parquet, JSONL, compressed JSONL, a folder of shards."""
+"""Rows in files that people bring and take away: Parquet, JSONL, compressed JSONL, CSV, a folder of shards."""
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +19,12 @@ from acemath.errors import UserError
 from acemath.records import Chat, Group, Problem, Response, Row, from_record, to_records, to_table
 
 R = TypeVar("R", Problem, Response, Group, Chat)
+AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
+CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit is 131,072
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Records of a .jsonl, .jsonl.gz or .parquet file, or of a folder of Parquet shards.
+    """Records of a .jsonl, .jsonl.gz, .csv or .parquet file, or of a folder of Parquet shards.
 
     Of a stage's folder the rows it kept are read, not those it left out. UserError naming file and line.
     """
@@ -74,11 +78,34 @@ def _placed(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
         for part in _parts(path) if path.is_dir() else [path]:
-            for number, record in enumerate(read_table(part).to_pylist(), 1):
+            batches = read_table(part).to_batches(max_chunksize=AT_ONCE)
+            records = chain.from_iterable(batch.to_pylist() for batch in batches)
+            for number, record in enumerate(records, 1):
                 yield f"{part}, row {number}", record
+        return
+    if path.suffix == ".csv":
+        yield from _csv_records(path)
         return
     for number, line in _lines(path):
         yield f"{path}, line {number}", _record(f"{path}, line {number}", line)
+
+
+def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records of a CSV file whose first row names the columns; every value is text."""
+    csv.field_size_limit(CELL)
+    reader = csv.DictReader(text for _, text in _lines(path, blank=True))
+    number = 0
+    try:
+        for number, record in enumerate(reader, 1):
+            if None in record or None in record.values():
+                raise UserError(
+                    f"{path}, record {number}: not as many cells as the first row names; correct the record"
+                )
+            yield f"{path}, record {number}", record
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, record {number + 1}: not valid CSV ({error}); correct the record"
+        ) from error
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -89,14 +116,15 @@ def _parts(folder: Path) -> list[Path]:
     return parts
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, blank: bool = False) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers; empty ones too where `blank` is set."""
     opener = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
         # "-sig": a byte-order mark, which some editors put first, is no part of the first record.
-        with opener(path, "rt", encoding="utf-8-sig") as file:
+        with opener(path, "rt", encoding="utf-8-sig", newline="" if blank else None) as file:
             for number, line in enumerate(file, 1):  # noqa: B007  (the handlers name the line)
-                if line.strip():
+                if blank or line.strip():
                     yield number, line
     except UnicodeDecodeError as error:
         raise UserError(

@@ -187,6 +187,10 @@ class Stage:
             found += from_table(read_table(path), kind)
         return found
 
+    def shard(self, kind: type[R], key: str) -> list[R]:
+        """The rows of the shard of exactly this key."""
+        return from_table(read_table(self.folder / f"part-{key}.parquet"), kind)
+
     def dropped(self) -> list[Dropped]:
         """All rows that the stage left out."""
         return [
@@ -317,3 +321,11 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 def by_id(rows: Iterable[Problem]) -> dict[str, Problem]:
     """Problems by their id."""
     return {row.id: row for row in rows}
+
+
+def by_problem(rows: Iterable[Response]) -> dict[str, list[Response]]:
+    """Responses by the problem that they answer, in the order in which they come."""
+    found: dict[str, list[Response]] = {}
+    for row in rows:
+        found.setdefault(row.problem_id, []).append(row)
+    return found

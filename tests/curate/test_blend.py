@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from acemath.curate.blend import blend_facts, make_blend
+from acemath.curate.blend import Stock, blend_facts, make_blend, shortfalls
+from acemath.curate.settings import PoolSettings
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.records import Chat, Problem, Response
@@ -23,7 +24,7 @@ def blend(responses: list[Response] = RESPONSES, seed: int = 0, **caps: dict[str
     counts = {pool: int(count) for pool, count in caps.get("counts", {}).items()}
     chat = ChatFormat(instruction="Box it.")
     return make_blend(
-        ["code", "math"], counts, by_id(PROBLEMS), responses, {}, chat, seed, caps.get("shares")
+        ["code", "math"], counts, Stock(by_id(PROBLEMS), responses, ()), chat, seed, caps.get("shares")
     )
 
 
@@ -46,7 +47,7 @@ def test_a_prompt_is_taken_once_though_two_rows_have_it() -> None:
         [Problem("a", "What is 1+1?", subject="algebra"), Problem("b", "WHAT is 1+1? ", subject="x")]
     )
     rows = [Response("a", 0, "2", "t"), Response("b", 0, "2", "t")]
-    assert len(make_blend(["math"], {}, twins, rows, {}, ChatFormat(), 0)) == 1
+    assert len(make_blend(["math"], {}, Stock(twins, rows, ()), ChatFormat(), 0)) == 1
 
 
 def test_shares_and_counts_cap_a_pool() -> None:
@@ -59,3 +60,26 @@ def test_shares_and_counts_cap_a_pool() -> None:
         blend(counts={"general": 3})
     with pytest.raises(UserError, match="above 0"):
         blend(shares={"code": 1.5})
+
+
+def test_declared_pools_narrow_and_add_an_exact_number() -> None:
+    """Some sources, what an earlier stage left, so many new prompts; too few are named, not padded."""
+    single = [r for r in RESPONSES if r.sample == 0]
+    pools = {
+        "half": PoolSettings(of="math", sources=("set-0",), take=6),
+        "rest": PoolSettings(of="math", unused_by=("first",)),
+        "more": PoolSettings(of="math", take=30),
+        "born": PoolSettings(of="math", born="evolved"),
+    }
+    used: dict[str, set[str]] = {}
+    stock = Stock(by_id(PROBLEMS), single, (), pools, used)
+    first = make_blend(["half"], {}, stock, ChatFormat(), 0)
+    assert (
+        len(first) == 6 and {c.source for c in first} == {"set-0"} and not shortfalls(first, ["half"], stock)
+    )
+    used["first"] = {c.problem_id for c in first}
+    assert not used["first"] & {c.problem_id for c in make_blend(["rest"], {}, stock, ChatFormat(), 0)}
+    chats = make_blend(["half", "more"], {}, stock, ChatFormat(), 0)
+    assert blend_facts(chats)["pools"] == {"half": 6, "more": 14}
+    assert shortfalls(chats, ["half", "more"], stock) == {"more": (30, 14)}
+    assert make_blend(["born"], {}, stock, ChatFormat(), 0) == []

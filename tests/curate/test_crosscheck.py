@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acemath.curate.crosscheck import cross_checked
+from acemath.curate.crosscheck import agreement, cross_checked
 from acemath.records import Response
 
 
@@ -47,3 +47,14 @@ def test_a_share_of_votes_can_be_enough() -> None:
     kept, dropped = cross_checked(main, check, share=0.75)
     assert [row.problem_id for row in kept] == ["a"] and dropped[0].reason == "disagrees"
     assert not cross_checked(main, check)[0]
+
+
+def test_agreement_is_told_of_each_teacher() -> None:
+    """Shares of answers that agree and of those that are missing, by the model that wrote them."""
+    main = [Response(i, 0, "So \\boxed{7}.", "main") for i in "ab"]
+    other = [Response("a", 0, "So \\boxed{8}.", "other")]
+    found = agreement(main, {"a": [*said("a", "7", "7.0"), *other], "b": said("b", "7", "")})
+    assert found == {
+        "check": {"answers": 4, "no_answer": 0.25, "agree": 0.75},
+        "other": {"answers": 1, "no_answer": 0.0, "agree": 0.0},
+    }

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from acemath.curate.blend import make_blend
+from acemath.curate.blend import Stock, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
 from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate
 from acemath.curate.dedup import dedup
@@ -96,8 +96,8 @@ def test_worksheet_splits_survive_decontamination() -> None:
 def test_evolution_makes_new_training_problems() -> None:
     """In breadth stays near the level, in depth is harder; both keep to the training split and name parents."""
     seeds = draw_problems("train", 120, 3, MATH_SUBJECTS)
-    born = evolve(seeds, EvolveSettings(), seed=1)
-    assert len(born) == 240 and born == evolve(seeds, EvolveSettings(), seed=1)
+    born, dropped = evolve(seeds, EvolveSettings(), seed=1)
+    assert len(born) == 240 and (born, dropped) == evolve(seeds, EvolveSettings(), seed=1)
     parents = by_id(seeds)
     for child in born:
         parent = parents[child.meta["parent"]]
@@ -112,9 +112,22 @@ def test_evolution_makes_new_training_problems() -> None:
 def test_evolution_keeps_off_what_is_held_out_and_what_is_not_its_own() -> None:
     """A held-out family has no children in depth, none are born into one; other sources need a model."""
     held = draw_problems("test", 20, 0, MATH_SUBJECTS, held_out=True)
-    assert held and evolve(held, EvolveSettings(methods=("in-depth",)), seed=0) == []
-    born = evolve(held, EvolveSettings(methods=("in-breadth",), rounds=2), seed=0)
+    assert held and evolve(held, EvolveSettings(methods=("in-depth",)), seed=0) == ([], [])
+    born, _ = evolve(held, EvolveSettings(methods=("in-breadth",), rounds=2), seed=0)
     assert len(born) == 2 * len(held) and not any(family_named(c.meta["family"]).held_out for c in born)
+    longer, out = evolve(
+        draw_problems("train", 30, 3, MATH_SUBJECTS),
+        EvolveSettings(rounds=2),
+        0,
+        FilterSettings(prompt_words=12),
+    )
+    assert (
+        out and {d.step for d in out} == {"evolve"} and {d.reason for d in out} <= {"too-long", "duplicate"}
+    )
+    assert all(len(c.prompt.split()) <= 12 for c in longer) and {c.meta["round"] for c in longer} == {1, 2}
+    assert {c.meta["parent"] for c in longer if c.meta["round"] == 2} <= {c.id for c in longer}, (
+        "dropped ones have no children"
+    )
     assert evolve_one(held[0], "add-constraints", random.Random(0)) is None
     with pytest.raises(UserError, match="name a model"):
         evolve([Problem("x", "1+1", source="web")], EvolveSettings(), seed=0)
@@ -158,15 +171,13 @@ def test_blends_take_what_they_name() -> None:
         for i in range(10)
     ]
     responses = [Response(p.id, 0, "So \\boxed{1}.", "t") for p in problems]
-    checked = {f"algebra{i}": i < 4 for i in range(10)}
+    checked = {f"algebra{i}" for i in range(4)}
 
     def blend(pools: list[str], **counts: int) -> list[str]:
         chats = make_blend(
             pools,
             {k.replace("_", "."): v for k, v in counts.items()},
-            by_id(problems),
-            responses,
-            checked,
+            Stock(by_id(problems), responses, checked),
             ChatFormat(),
             0,
         )

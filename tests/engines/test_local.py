@@ -86,3 +86,12 @@ def test_model_without_template_is_refused(tiny_policy: Path, tmp_path: Path) ->
     (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
     with pytest.raises(UserError, match="no chat template"):
         TransformersEngine(tmp_path)
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    """A folder that is none, one without weights: the model's name, the reason, the fix."""
+    with pytest.raises(UserError, match="cannot load model '/nowhere/at-all'"):
+        TransformersEngine("/nowhere/at-all")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="cannot load model"):
+        TransformersEngine(tmp_path)

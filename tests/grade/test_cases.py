@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acemath.grade import equal
+from acemath.grade import equal, grade
 
 ROWS = [
     json.loads(line)
@@ -47,3 +47,37 @@ def test_own_cases_both_ways(kind: str) -> None:
 )
 def test_known_false_equalities_stay_false(a: str, b: str) -> None:
     assert equal(a, b).status == equal(b, a).status == "wrong"
+
+
+RESPONSES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "responses.jsonl").read_text(encoding="utf-8").splitlines()
+]
+MISSES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "misses.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+def test_whole_responses() -> None:
+    wrong = [
+        (row["id"], verdict)
+        for row in RESPONSES
+        if (verdict := grade(row["response"], row["reference"])).correct != row["expected"]
+    ]
+    assert not wrong
+
+
+def test_known_misses_are_listed_as_long_as_they_are_missed() -> None:
+    """A case that is judged right now belongs into cases.jsonl; none of the misses is a false equality."""
+    assert all(row["expected"] for row in MISSES)
+    found = [
+        row["id"]
+        for row in MISSES
+        if (
+            grade(row["response"], row["reference"])
+            if "response" in row
+            else equal(row["reference"], row["answer"])
+        ).correct
+    ]
+    assert not found

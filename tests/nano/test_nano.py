@@ -154,9 +154,16 @@ def test_pretraining_resumes_where_it_stopped(
         patch.setattr(pretraining, "save", save_then_stop)
         with pytest.raises(Stop):
             pretrain(tmp_path / "half", TINY, every=1)
+    with (tmp_path / "half" / "curve.jsonl").open("a") as curve:
+        curve.write('{"tokens": 10000000}\n')  # what was written after the last save
     half = pretrain(tmp_path / "half", TINY, every=1)
+    assert [_tokens(p) for p in (half, whole)] == [_tokens(whole)] * 2
     one, other = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (whole, half))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _tokens(folder: Path) -> list[int]:
+    return [json.loads(line)["tokens"] for line in (folder / "curve.jsonl").open()]
 
 
 def test_rounds_rise_and_fall(whole: Path) -> None:

@@ -64,7 +64,8 @@ def _data() -> ReportData:
         "test", "140 problems", "math", 8, 7,
         {"headline": head, "policies": {"math": policy}, "rewardbench": {"k": 8, "policies": ["math"], "rows": rows}, "levels": levels},
         [step_of("filter prompts", ["a"] * 9, [Dropped("x", "filter-prompts", "too-long", EVIL)]).record()],
-        [["math", "9", "math 9"]], {"math": [(1, 2.0), (2, 1.0)]}, [(1, 0.7), (2, 0.6)], [(2, 0.8)], [0.5, 1.0], [-1.0, -0.2],
+        {"check <b>": {"answers": 9, "agree": 0.875, "no_answer": 0.0}},
+        {"math": {"conversations": 9, "pools": {"math": 9}, "sources": {"a": 9}}}, {"math": [(1, 2.0), (2, 1.0)]}, [(1, 0.7), (2, 0.6)], [(2, 0.8)], [0.5, 1.0], [-1.0, -0.2],
         [Item("algebra", EVIL + " " + "x" * 300, "\\frac{3}{4}", outcome, candidates) for outcome in ("both right", "majority alone")],
         [["sft-math", "done", "3.1"]], {"seed": "0"}, "name: test\n",
     )  # fmt: skip

@@ -121,14 +121,14 @@ def test_cached_prompts_equal_separate_calls(
     assert torch.allclose(scored.flatten(), separate, atol=1e-5)
 
 
-@pytest.mark.parametrize("cached", [True, False], ids=["cached", "rows"])
+@pytest.mark.parametrize("layout", ["cached", "rows"])
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "gemma2", "olmo2", "phi3", "mixtral"])
-def test_probe_passes_what_is_exact(name: str, cached: bool) -> None:
+def test_probe_passes_what_is_exact(name: str, layout: str) -> None:
     """The check at the start lets them through, and leaves mode, attention and gradients as they were."""
     model = _model(name, num_local_experts=4) if name == "mixtral" else _model(name)
     model.train()
     before = model.config._attn_implementation
-    check_sharing(model, 64, cached)
+    check_sharing(model, 64, layout)
     assert model.training and model.config._attn_implementation == before
     assert all(p.grad is None for p in model.parameters())
 
@@ -148,7 +148,7 @@ def test_probe_refuses_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="scores differ by .*share_prefix: false"):
         check_sharing(jamba, 64)
     with pytest.raises(UserError, match="does not take responses that share a prompt"):
-        check_sharing(jamba, 64, cached=True)
+        check_sharing(jamba, 64, "cached")
     with pytest.raises(UserError, match="does not take responses that share a prompt"):
         check_sharing(_model("bloom", n_layer=2, n_head=4), 64)
 

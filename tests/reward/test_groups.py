@@ -6,6 +6,7 @@ import pytest
 
 from acemath.records import Problem, Response
 from acemath.reward.groups import choose, make_groups
+from acemath.reward.looks import looks_by_label
 from acemath.reward.settings import GroupSettings
 
 
@@ -80,8 +81,16 @@ def test_counts_say_what_was_left_out() -> None:
     groups, counts = make_groups([Problem(n, "?") for n in sets], responses, {}, GroupSettings(), 0)
     assert [g.problem_id for g in groups] == ["d"]
     assert (counts.problems, counts.groups, counts.all_right, counts.all_wrong, counts.few) == (4, 1, 1, 1, 1)
-    assert counts.words_right == counts.words_wrong == 2.0
-    assert counts.offered_right == counts.offered_wrong == 2.0
+    assert (counts.lopsided, counts.styles) == (0, {"any": 1})
+    assert {name: (looks.responses, looks.words) for name, looks in counts.chosen.items()} == {
+        "right": (3, 2.0), "wrong": (3, 2.0),
+    }  # fmt: skip
+    assert counts.offered["right"].responses == 2 + 5 and counts.offered["wrong"].models.keys() == {
+        "m0",
+        "m1",
+        "m2",
+    }
+    assert groups[0].meta == {"source": "", "license": "", "style": "any"}
 
 
 def test_style_share_takes_short_forms() -> None:
@@ -93,3 +102,42 @@ def test_style_share_takes_short_forms() -> None:
     ]
     group = choose(Problem("p", "?"), [*long, *_responses(8, 8)], None, GroupSettings(style_share=1.0), 0)
     assert group is not None and max(len(t.split()) for t in group.responses) == 2
+
+
+def test_looks_tell_length_and_style_by_label() -> None:
+    """Words, lines, boxes and writers of right and wrong ones apart."""
+    rows = [
+        Response("p", 0, "one two\nso \\boxed{3}", "a", status="correct"),
+        Response("p", 1, "five", "a", status="wrong"),
+        Response("p", 2, "six seven eight", "b", status="wrong"),
+    ]
+    found = looks_by_label(rows)
+    assert (found["right"].words, found["right"].lines, found["right"].boxed) == (4.0, 2.0, 1.0)
+    assert (found["wrong"].words, found["wrong"].boxed, found["wrong"].models) == (2.0, 0.0, {"a": 1, "b": 1})
+
+
+def test_own_share_takes_the_policy_s_own_responses() -> None:
+    """With the share at 1 every group is the policy's, where it wrote enough; with others' help where not."""
+    settings = GroupSettings(own_share=1.0, own=("m1",))
+    problem, many = Problem("p", "?"), _responses(18, 18)
+    groups, counts = make_groups([problem], {"p": many}, {}, settings, 0)
+    assert set(groups[0].models) == {"m1"} and counts.styles == {"own": 1}
+    groups, counts = make_groups([problem], {"p": _responses(4, 4)}, {}, settings, 0)
+    assert set(groups[0].models) > {"m1"} and counts.styles == {"any": 1}
+    with pytest.raises(ValueError, match="own_share needs own"):
+        GroupSettings(own_share=0.1)
+
+
+def test_balance_may_be_drawn_and_bounded() -> None:
+    """k from `least` to 6 - least, all of them over seeds; what is more lopsided makes no group."""
+    drawn = GroupSettings(balance="drawn", least=2)
+    seen = set()
+    for seed in range(40):
+        group = choose(Problem("p", "?"), _responses(20, 20), None, drawn, seed)
+        assert group is not None
+        seen.add(sum(group.labels))
+    assert seen == {2, 3, 4}
+    groups, counts = make_groups([Problem("p", "?")], {"p": _responses(1, 30)}, {}, drawn, 0)
+    assert groups == [] and counts.lopsided == 1
+    with pytest.raises(ValueError, match="does not fit into a group of 6"):
+        GroupSettings(least=4)

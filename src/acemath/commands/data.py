@@ -8,55 +8,80 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from acemath.curate.clean import clean
+from acemath.curate.columns import chat_of, groups_of, problem_of, prompt_text
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
-from acemath.curate.settings import CurateSettings, DecontaminateSettings, NearSettings
+from acemath.curate.settings import (
+    CurateSettings,
+    DecontaminateSettings,
+    Extra,
+    FilterSettings,
+    Form,
+    NearSettings,
+    SolvabilitySettings,
+)
+from acemath.curate.solvability import solvable
 from acemath.errors import UserError
-from acemath.records import Problem, content_key
-from acemath.store import read_records, write_bytes, write_json_lines, write_rows
+from acemath.records import Chat, Group, Problem, Response, content_key
+from acemath.store import by_problem, read_records, read_rows, write_bytes, write_json_lines, write_rows
+
+PROMPTS = ("prompt", "problem", "question", "instruction", "messages", "message", "conversations")
+ANSWERS = ("answer", "expected_answer", "gt", "gold")
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """Problems of a file in our form or with a prompt under a usual name (prompt, problem, question)."""
+    """Problems of a file in our form, or with a prompt under a usual name: a text, or a conversation's first user turn."""
     rows = []
     for number, record in enumerate(read_records(path), 1):
-        prompt = next(
-            (record[k] for k in ("prompt", "problem", "question") if isinstance(record.get(k), str)), None
-        )
-        if prompt is None:
+        column = next((name for name in PROMPTS if prompt_text(record.get(name)) is not None), None)
+        if column is None:
             raise UserError(
                 f"{path}, record {number}: no prompt; name its column prompt, problem or question"
             )
-        answer = next(
-            (
-                str(record[k])
-                for k in ("answer", "expected_answer", "gt", "gold")
-                if record.get(k) is not None
-            ),
-            "",
+        columns = {"prompt": column}
+        answer = next((name for name in ANSWERS if record.get(name) is not None), None)
+        if answer is not None:
+            columns["answer"] = answer
+        if column in ("messages", "message") and "answer" in columns:
+            columns["solution"] = columns[
+                "answer"
+            ]  # AceMath's sets: the response that follows the conversation
+        row = problem_of(
+            "", record, columns, str(record.get("subject") or "math"), "", f"{path}, record {number}"
         )
-        answer = answer.rsplit("####", 1)[-1].strip() if "####" in answer else answer
-        identity = str(record.get("id") or content_key(prompt))
         meta = record.get("meta")
-        if isinstance(meta, str):
-            meta = json.loads(meta)
         rows.append(
-            Problem(
-                identity,
-                prompt,
-                answer,
-                str(record.get("source") or ""),
-                str(record.get("license") or ""),
-                str(record.get("subject") or "math"),
-                0,
-                meta or {},
+            replace(
+                row,
+                id=str(record.get("id") or content_key(row.prompt)),
+                source=str(record.get("source") or ""),
+                license=str(record.get("license") or ""),
+                level=0,
+                meta=(json.loads(meta) if isinstance(meta, str) else meta) or {},
             )
         )
     return rows
+
+
+def read_chats(path: Path) -> list[Chat]:
+    """Conversations of a file: our rows, what TRL reads (`messages`), or AceMath's sets (`messages` and `answer`)."""
+    if "problem_id" in next(iter(read_records(path)), {}):
+        return read_rows(path, Chat)
+    return [
+        chat_of(record, f"{path}, record {number}") for number, record in enumerate(read_records(path), 1)
+    ]
+
+
+def read_groups(path: Path) -> list[Group]:
+    """Groups of a file: our rows, or AceMath's reward-model data (`qid`, `message`, `label`, six rows a question)."""
+    first = next(iter(read_records(path)), {})
+    if "qid" in first and "message" in first:
+        return list(groups_of(read_records(path), str(path)))
+    return read_rows(path, Group)
 
 
 def read_benchmarks(paths: Sequence[Path]) -> list[Problem]:
@@ -64,20 +89,45 @@ def read_benchmarks(paths: Sequence[Path]) -> list[Problem]:
     return [replace(row, subject=path.name.split(".")[0]) for path in paths for row in read_problems(path)]
 
 
-def curation_settings(near: float | None, drop: Sequence[str]) -> CurateSettings:
-    """The paper's settings, with near-duplicates and further kinds of hit dropped where asked.
+WITHOUT = ("figure", "proof-only", "other-language", *get_args(Form))
 
-    UserError on a kind of hit that does not exist.
+
+def curation_settings(near: float | None, drop: Sequence[str], without: Sequence[str] = ()) -> CurateSettings:
+    """The paper's settings, with near-duplicates, further kinds of hit and forms of question dropped where asked.
+
+    UserError on a kind of hit or a form that does not exist.
     """
-    known = {"near-copy", "contained"}
+    known = get_args(Extra)
     if wrong := [kind for kind in drop if kind not in known]:
         raise UserError(
-            f"--drop {wrong[0]} is no kind of hit; use near-copy or contained (a leak is always dropped)"
+            f"--drop {wrong[0]} is no kind of hit; use {' or '.join(known)} (a leak is always dropped)"
         )
+    if wrong := [form for form in without if form not in WITHOUT]:
+        raise UserError(f"--without {wrong[0]} is nothing that is filtered; use any of {', '.join(WITHOUT)}")
+    filters = FilterSettings(
+        figures="drop" if "figure" in without else "keep",
+        proofs="drop" if "proof-only" in without else "keep",
+        language="en" if "other-language" in without else None,
+        forms=tuple(form for form in get_args(Form) if form in without),
+    )
     return CurateSettings(
+        filters=filters,
         near=None if near is None else NearSettings(threshold=near),
         decontaminate=DecontaminateSettings.model_validate({"drop": drop}),
     )
+
+
+def vote(
+    prompts: Path, responses: Path, settings: SolvabilitySettings, dropped_to: Path | None, out: Path
+) -> dict[str, Any]:
+    """The prompts of a file that pass the vote of their responses."""
+    rows = read_problems(prompts)
+    kept, dropped = solvable(rows, by_problem(read_rows(responses, Response)), settings)
+    write_rows(out, kept, Problem)
+    if dropped_to is not None:
+        write_json_lines(dropped_to, [asdict(row) for row in dropped])
+    reasons = dict(Counter(row.reason for row in dropped))
+    return {"n": len(rows), "kept": len(kept), "dropped": reasons, "out": str(out)}
 
 
 def curate(
@@ -112,7 +162,7 @@ def decontaminate(
 ) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
 
-    "hits" counts leaks, which curation drops; "contained" and "near_copies" what is reported alone. "us_per_prompt"
+    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" what is reported alone. "us_per_prompt"
     is the time of one process, without building the index where there is one.
     """
     rows = read_problems(prompts)
@@ -134,6 +184,7 @@ def decontaminate(
         "hits": kinds["leak"],
         "contained": kinds["contained"],
         "near_copies": kinds["near-copy"],
+        "reworded": kinds["reworded"],
         "by_benchmark": dict(sorted(Counter(f"{hit.benchmark}: {hit.kind}" for _, hit in pairs).items())),
         "processes": used,
         "seconds": round(seconds, 3),
@@ -153,14 +204,32 @@ def run_self_test(
     settings = CurateSettings().decontaminate
     result = self_test(read_problems(prompts), read_benchmarks(benchmarks), settings, each, seed, processes)
     table: list[list[Any]] = [
-        [r.change, r.planted, r.leak, r.contained, r.near_copy, f"{100 * r.recall:.2f} %", _goal(r.target)]
+        [
+            r.change,
+            r.planted,
+            r.leak,
+            r.contained,
+            r.near_copy,
+            r.reworded,
+            f"{100 * r.recall:.2f} %",
+            _goal(r.target),
+        ]
         for r in result.recalls
     ]
     table += [
-        [f"clean: {c.source}", c.n, c.leak, c.contained, c.near_copy, f"{100 * c.rate:.3f} %", "≤ 0.1 %"]
+        [
+            f"clean: {c.source}",
+            c.n,
+            c.leak,
+            c.contained,
+            c.near_copy,
+            c.reworded,
+            f"{100 * c.rate:.3f} %",
+            "≤ 0.1 %",
+        ]
         for c in result.clean
     ]
-    head = ("planted", "n", "leak", "contained", "near-copy", "found", "target")
+    head = ("planted", "n", "leak", "contained", "near-copy", "reworded", "found", "target")
     return result.record(), as_json, head, table
 
 

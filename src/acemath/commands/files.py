@@ -11,11 +11,12 @@ from acemath.commands.generation import Budget, KeyEnv, PriceIn, PriceOut, Set, 
 from acemath.commands.generation import app as generation_app
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.commands.parity import parity
+from acemath.commands.rewards import rm_app
+from acemath.commands.settings import Change
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 
 app = typer.Typer()
-rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train.")
 app.add_typer(rm_app, name="rm")
 app.command()(parity)
 app.add_typer(generation_app)
@@ -25,109 +26,35 @@ System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 
 
-Prompts = Annotated[Path, typer.Argument(help="Prompts: JSONL, JSONL.gz or Parquet.")]
-Against = Annotated[
-    list[Path], typer.Option("--against", "--benchmark", help="A benchmark; give it again for more.")
-]
-Processes = Annotated[int | None, typer.Option(min=1, help="By default one, one a core for 50,000 prompts.")]
-
-
-@app.command()
-def curate(
-    prompts: Prompts,
-    against: Against,
-    near: Annotated[
-        float | None,
-        typer.Option(min=0.5, max=1, help="Drop near-duplicates of this similarity too, say 0.9."),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(help="Drop near-copy hits too, or contained ones; both: give it twice."),
-    ] = None,
-    dropped: Annotated[
-        Path | None, typer.Option(help="Write each dropped prompt to this JSONL file.")
-    ] = None,
-    processes: Processes = None,
-    out: Out = Path("curated.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """Filter, deduplicate and decontaminate prompts.
-
-    Example: acemath curate prompts.jsonl --against gsm8k_test.jsonl --out clean.jsonl
-    """
-    from acemath.commands import data
-
-    settings = data.curation_settings(near, drop or ())
-    show(data.curate(prompts, against, out, settings, dropped, processes), as_json)
-
-
-@app.command()
-def decontaminate(
-    prompts: Prompts,
-    against: Against,
-    hits: Annotated[Path | None, typer.Option(help="Write every hit to this JSONL file.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write every hit to this HTML page.")] = None,
-    self_test: Annotated[
-        bool, typer.Option("--self-test", help="Plant changed benchmark problems, count what is found.")
-    ] = False,
-    each: Annotated[int, typer.Option(min=1, help="Copies of a kind that the self-test plants.")] = 500,
-    seed: Annotated[int, typer.Option(help="Of the self-test.")] = 0,
-    processes: Processes = None,
-    as_json: Json = False,
-) -> None:
-    """Find prompts that leak a benchmark, or test how well that works.
-
-    Example: acemath decontaminate prompts.jsonl --against gsm8k_test.jsonl --report hits.html
-    """
-    from acemath.commands import data
-
-    if not self_test:
-        show(data.decontaminate(prompts, against, hits, report, processes), as_json)
-        return
-    if hits is not None or report is not None:
-        raise UserError("--self-test writes no hits; leave out --hits and --report, or --self-test")
-    show(*data.run_self_test(prompts, against, each, seed, processes, as_json))
-
-
 @app.command()
 def sft(
-    chats: Annotated[Path, typer.Argument(help="Conversations: rows with messages.")],
+    chats: Annotated[Path, typer.Argument(help="Conversations: rows with messages, or messages and answer.")],
     base: Annotated[str, typer.Option(help="The model to start from.")] = "nano",
     learning_rate: float = 5e-6,
     global_batch: int = 128,
     epochs: float = 1.0,
     max_length: int = 4096,
     seed: int = 0,
+    change: Change = None,
     out: Annotated[Path, typer.Option(help="The model's folder.")] = Path("policy"),
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on conversations, loss on responses alone.
+    """Fine-tune a model on conversations, loss on responses alone. Goes on where it was stopped.
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
-    from acemath.pipeline.run import quiet_transformers
-    from acemath.records import Chat
-    from acemath.sft.settings import SftSettings
-    from acemath.store import read_rows
+    from acemath.commands import training
+    from acemath.sft.hardware import is_first_process
 
-    rows = read_rows(chats, Chat)
-    quiet_transformers()
-    from acemath.sft.train import train_sft
-
-    settings = SftSettings(
-        learning_rate=learning_rate, global_batch=global_batch, epochs=epochs, max_length=max_length
-    )
-    result = train_sft(base, rows, out, out.with_name(out.name + "-checkpoints"), settings, seed)
-    show(
-        {
-            "out": str(out),
-            "tokens": result.tokens,
-            "validation_before": result.validation_before,
-            "validation_after": result.validation_after,
-            "seconds": result.seconds,
-        },
-        as_json,
-    )
+    given = {
+        "learning_rate": learning_rate,
+        "global_batch": global_batch,
+        "epochs": epochs,
+        "max_length": max_length,
+    }
+    found = training.fine_tune(chats, base, given, change or (), seed, out)
+    if is_first_process():
+        show(found, as_json)
 
 
 @app.command()
@@ -158,52 +85,14 @@ def grade(
         raise UserError("nothing to grade; give a file, or both --gold and --answer")
 
 
-@rm_app.command("groups")
-def rm_groups(
-    responses: Annotated[Path, typer.Argument(help="Graded responses.")],
-    problems: Annotated[Path, typer.Option(help="The problems they answer.")],
-    size: int = 6,
-    pool: int = 14,
-    seed: int = 0,
-    out: Out = Path("groups.parquet"),
-    as_json: Json = False,
-) -> None:
-    """Choose groups of right and wrong responses to train a reward model on.
-
-    Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet
-    """
-    from acemath.commands import training
-
-    show(training.groups(responses, problems, size, pool, seed, out), as_json)
-
-
-@rm_app.command("train")
-def rm_train(
-    groups: Annotated[Path, typer.Argument(help="Groups, as acemath rm groups writes them.")],
-    base: Annotated[str, typer.Option(help="The policy to start from.")],
-    learning_rate: float = 5e-6,
-    batch_groups: int = 256,
-    epochs: float = 2.0,
-    system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
-    seed: int = 0,
-    out: Annotated[Path, typer.Option(help="The reward model's folder.")] = Path("reward-model"),
-    as_json: Json = False,
-) -> None:
-    """Train a reward model with the listwise Bradley-Terry loss.
-
-    Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16
-    """
-    from acemath.commands import training
-
-    show(training.train(groups, base, learning_rate, batch_groups, epochs, system, seed, out), as_json)
-
-
 @app.command()
 def score(
     responses: Annotated[Path, typer.Argument(help="Responses, as acemath sample writes them.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
     system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     share_prefix: SharePrefix = True,
     out: Out = Path("scored.jsonl"),
     as_json: Json = False,
@@ -214,7 +103,8 @@ def score(
     """
     from acemath.commands import judging
 
-    show(judging.score(responses, problems, model, ChatFormat(system=system), out, share_prefix), as_json)
+    chat = ChatFormat(system=system)
+    show(judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length), as_json)
 
 
 @app.command()

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from acemath.commands.output import Json, changes_of, show
+from acemath.commands.output import Json, show
+from acemath.commands.settings import changes
 from acemath.engines.base import ChatFormat, Sampling
 
 app = typer.Typer()
@@ -36,7 +37,7 @@ def options(
     price_in: float | None,
     price_out: float | None,
     budget: float | None,
-    changes: list[str] | None,
+    change: list[str] | None,
 ) -> dict[str, Any]:
     """The settings of an endpoint that options give; None where one is not given."""
     return {
@@ -45,7 +46,7 @@ def options(
         "price_in": price_in,
         "price_out": price_out,
         "budget_usd": budget,
-        **changes_of(changes or []),
+        **changes(change or []),
     }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acemath.bench.tables import Record, reward_bench
 from acemath.engines.base import ChatFormat, Engine, Sampling
@@ -16,6 +16,9 @@ from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response
 from acemath.store import read_records, write_rows
+
+if TYPE_CHECKING:
+    from acemath.reward.score import RewardModel
 
 
 def _qwen_record(record: Mapping[str, Any], benchmark: str) -> Record:
@@ -76,13 +79,21 @@ def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
 
 
 def score(
-    responses: Path, problems: Path, model: str, chat: ChatFormat, out: Path, share_prefix: bool = True
+    responses: Path,
+    problems: Path,
+    model: str,
+    chat: ChatFormat,
+    out: Path,
+    share_prefix: bool = True,
+    engine: str = "transformers",
+    max_length: int = 4096,
 ) -> dict[str, Any]:
     """Rewards for the responses of a file, written beside them."""
     from acemath.commands.data import read_problems
-    from acemath.reward.score import RewardModel
     from acemath.store import read_rows
 
+    if engine not in ("transformers", "vllm"):
+        raise UserError(f"engine {engine!r} does not score; use transformers or vllm")
     prompts = {p.id: p.prompt for p in read_problems(problems)}
     rows = read_rows(responses, Response)
     missing = next((r.problem_id for r in rows if r.problem_id not in prompts), None)
@@ -90,27 +101,42 @@ def score(
         raise UserError(
             f"{responses} answers problem {missing!r}, which is not in {problems}; give the file of its problems"
         )
-    by_problem: dict[str, list[Response]] = defaultdict(list)
-    for row in rows:
-        by_problem[row.problem_id].append(row)
-    quiet_transformers()
-    rewards = RewardModel(model, chat, share_prefix=share_prefix).score_many(
-        [(prompts[k], [r.text for r in v]) for k, v in by_problem.items()]
-    )
-    scored = [
-        replace(r, reward=v)
-        for rs, vs in zip(by_problem.values(), rewards, strict=True)
-        for r, v in zip(rs, vs, strict=True)
-    ]
+    if not rows:
+        raise UserError(f"{responses} holds no response to score; acemath sample writes some")
+    judge = _judge(model, chat, max_length=max_length, share_prefix=share_prefix, engine=engine)
+    scored = _rewarded(rows, prompts, judge)
     write_rows(out, scored, Response)
     values = [r.reward or 0.0 for r in scored]
     return {
         "n": len(scored),
-        "mean": sum(values) / max(1, len(values)),
+        "mean": sum(values) / len(values),
         "low": min(values),
         "high": max(values),
         "out": str(out),
     }
+
+
+def _judge(model: str, chat: ChatFormat, **options: Any) -> RewardModel:
+    """A reward model with these options of its class, loaded without transformers' own bars and notes."""
+    from acemath.reward.score import RewardModel
+
+    quiet_transformers()
+    return RewardModel(model, chat, **options)
+
+
+def _rewarded(
+    responses: Sequence[Response], prompts: Mapping[str, str], judge: RewardModel
+) -> list[Response]:
+    """Responses with their rewards, problem by problem; `prompts` by problem id."""
+    by_problem: dict[str, list[Response]] = defaultdict(list)
+    for response in responses:
+        by_problem[response.problem_id].append(response)
+    rewards = judge.score_many([(prompts[key], [r.text for r in rows]) for key, rows in by_problem.items()])
+    return [
+        replace(r, reward=v)
+        for rows, values in zip(by_problem.values(), rewards, strict=True)
+        for r, v in zip(rows, values, strict=True)
+    ]
 
 
 def evaluate(
@@ -133,26 +159,14 @@ def evaluate(
     unanswered = next((p.id for p in rows if not p.answer), None)
     if unanswered is not None:
         raise UserError(f"{problems}: problem {unanswered!r} has no answer; evaluation needs one for each")
+    judge = _judge(reward, reward_chat) if reward and n > 1 else None
     greedy = graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
     found: dict[str, Any] = {"n": len(rows), "greedy": asdict(estimate([float(r.correct) for r in greedy]))}
     if n > 1:
         sampling = Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens)
         samples = graded(write(engine, rows, sampling, "samples"), rows)
-        if reward:
-            from acemath.reward.score import RewardModel
-
-            prompts = {p.id: p.prompt for p in rows}
-            by_problem: dict[str, list[Response]] = defaultdict(list)
-            for response in samples:
-                by_problem[response.problem_id].append(response)
-            judged = RewardModel(reward, reward_chat).score_many(
-                [(prompts[i], [r.text for r in v]) for i, v in by_problem.items()]
-            )
-            samples = [
-                replace(r, reward=x)
-                for v, xs in zip(by_problem.values(), judged, strict=True)
-                for r, x in zip(v, xs, strict=True)
-            ]
+        if judge is not None:
+            samples = _rewarded(samples, {p.id: p.prompt for p in rows}, judge)
         records = records_of({p.id: p for p in rows}, samples)
         found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
     return found

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
-from rich.table import Table
-
-from acemath.errors import UserError
+from rich.table import Column, Table
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 SharePrefix = Annotated[
@@ -27,24 +24,14 @@ def show(
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
     if columns:
-        table = Table(*columns, header_style="bold")
+        # Folded, not cut: a name that is cut cannot be typed.
+        table = Table(*(Column(name, overflow="fold") for name in columns), header_style="bold")
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         Console().print(table)
         return
     for key, value in result.items():
         typer.echo(f"{key}: {_cell(value)}")
-
-
-def changes_of(pairs: Sequence[str]) -> dict[str, Any]:
-    """The values of `--set key=value` options, read as YAML. UserError where one is no such pair."""
-    changes = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise UserError(f"--set {pair!r} is no setting; write it as key.of.setting=value")
-        changes[key] = yaml.safe_load(value)
-    return changes
 
 
 def _cell(value: Any) -> str:

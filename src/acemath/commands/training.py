@@ -1,36 +1,87 @@
-"""Commands on reward models: groups from graded responses, training from groups."""
+"""Commands that train: fine-tuning, groups from graded responses, reward models from groups."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_problems
+from acemath.commands.data import read_chats, read_groups, read_problems
+from acemath.commands.settings import settings_of
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Response
-from acemath.store import read_rows, write_rows
+from acemath.sft.hardware import is_first_process
+from acemath.store import by_problem, read_rows, write_rows
 
 
-def groups(responses: Path, problems: Path, size: int, pool: int, seed: int, out: Path) -> dict[str, Any]:
-    """Groups from graded responses; ranked by their rewards where all have one, at random otherwise."""
-    from acemath.reward.groups import make_groups
-    from acemath.reward.settings import GroupSettings
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """How far training is, on standard error, said by the first process alone."""
+    display = Display(quiet=not is_first_process())
+    display.start(what, "goes on where it was stopped, with the same arguments")
+    try:
+        yield display.progress
+    finally:
+        display.stop()
 
+
+def fine_tune(
+    chats: Path, base: str, given: Mapping[str, Any], changes: Sequence[str], seed: int, out: Path
+) -> dict[str, Any]:
+    """A policy from conversations. In several processes (torchrun, accelerate launch) they share the work."""
+    from acemath.sft.settings import SftSettings
+
+    settings = settings_of(SftSettings, given, changes)
+    rows = read_chats(chats)
+    quiet_transformers()
+    from acemath.sft.train import train_sft
+
+    with _progress(f"fine-tuning {base}") as progress:
+        result = train_sft(
+            base, rows, out, out.with_name(out.name + "-checkpoints"), settings, seed, progress
+        )
+    return {
+        "out": str(out),
+        "tokens": result.tokens,
+        "validation_before": result.validation_before,
+        "validation_after": result.validation_after,
+        "seconds": result.seconds,
+    }
+
+
+def _graded(responses: Path) -> dict[str, list[Response]]:
+    """Responses by problem. UserError where one has no verdict."""
     rows = read_rows(responses, Response)
     ungraded = next((r.problem_id for r in rows if r.status is None), None)
     if ungraded is not None:
         raise UserError(
             f"{responses}: the response to {ungraded!r} has no status; grade it first (acemath sample grades)"
         )
-    mine: dict[str, list[Response]] = {}
-    for row in rows:
-        mine.setdefault(row.problem_id, []).append(row)
-    scored = all(r.reward is not None for r in rows)
+    return by_problem(rows)
+
+
+def groups(
+    responses: Path,
+    problems: Path,
+    given: Mapping[str, Any],
+    changes: Sequence[str],
+    seed: int,
+    out: Path,
+) -> dict[str, Any]:
+    """Groups from graded responses; ranked by their rewards where all have one, at random otherwise."""
+    from acemath.reward.groups import make_groups
+    from acemath.reward.settings import GroupSettings
+
+    mine = _graded(responses)
+    scored = all(r.reward is not None for rows in mine.values() for r in rows)
     ranks = {k: {r.text: float(r.reward or 0.0) for r in v} for k, v in mine.items()} if scored else {}
-    settings = GroupSettings(size=size, pool=pool, by="rank" if scored else "random")
+    given = {**given, "by": "rank" if scored else "random"}
+    settings = settings_of(GroupSettings, given, changes)
     made, counts = make_groups(
         [p for p in read_problems(problems) if p.id in mine], mine, ranks, settings, seed
     )
@@ -38,32 +89,62 @@ def groups(responses: Path, problems: Path, size: int, pool: int, seed: int, out
     return {**asdict(counts), "by": settings.by, "out": str(out)}
 
 
+def candidates(responses: Path | None, problems: Path | None) -> list[Group]:
+    """Problems with all their graded responses, for rm@k; none without a file."""
+    if responses is None:
+        return []
+    if problems is None:
+        raise UserError(f"{responses} names its problems; give their file with --problems")
+    mine = _graded(responses)
+    return [
+        Group(p.id, p.prompt, tuple(r.text for r in mine[p.id]), tuple(int(r.correct) for r in mine[p.id]))
+        for p in read_problems(problems)
+        if p.id in mine
+    ]
+
+
 def train(
     groups_file: Path,
     base: str,
-    learning_rate: float,
-    batch_groups: int,
-    epochs: float,
+    given: Mapping[str, Any],
+    changes: Sequence[str],
     system: str,
+    asked: Sequence[Group],
     seed: int,
     out: Path,
 ) -> dict[str, Any]:
-    """A reward model from groups, a twentieth of them kept aside for pair accuracy."""
-    from acemath.reward.settings import RewardSettings
-    from acemath.reward.train import train_reward
+    """A reward model from groups, a twentieth of them kept aside for pair accuracy.
 
-    rows = read_rows(groups_file, Group)
+    `asked` are problems with candidates for rm@k; UserError where one of them has a group to train on.
+    """
+    from acemath.reward.settings import RewardSettings
+
+    settings = settings_of(RewardSettings, given, changes)
+    rows = read_groups(groups_file)
     quiet_transformers()
     aside = max(1, len(rows) // 20)
-    settings = RewardSettings(learning_rate=learning_rate, batch_groups=batch_groups, epochs=epochs)
+    learned = {group.prompt for group in rows[aside:]}
+    seen = next((g.problem_id for g in asked if g.prompt in learned), None)
+    if seen is not None:
+        raise UserError(
+            f"problem {seen!r} of --candidates is trained on too: rm@k of it says nothing; leave it out"
+        )
+    from acemath.reward.card import write_card
+    from acemath.reward.train import train_reward
+
     work = out.with_name(out.name + "-checkpoints")
-    result = train_reward(
-        base, rows[aside:], rows[:aside], out, work, settings, ChatFormat(system=system), seed
-    )
+    chat = ChatFormat(system=system)
+    with _progress(f"reward model on {base}") as progress:
+        result = train_reward(
+            base, rows[aside:], rows[:aside], out, work, settings, chat, seed, progress, asked
+        )
+    if is_first_process():
+        write_card(out, base, rows[aside:], settings, chat, result)
     return {
         "out": str(out),
         "groups": result.groups,
         "pair_accuracy": result.best_accuracy,
+        "rm_at_k": result.best_rm,
         "best_step": result.best_step,
         "seconds": result.seconds,
     }

@@ -1,7 +1,12 @@
-"""Cross-check: keep a response when a second teacher, asked twice, comes to the same answer (section 3.2.2)."""
+"""Cross-check: keep a response when other teachers come to the same answer (section 3.2.2).
+
+The paper asks one other teacher twice and keeps what all three answers agree on. Any number of teachers and answers
+may vote; `share` says how many of the votes are enough.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -44,6 +49,29 @@ def verdict(
     if agree([main, *theirs]):
         return None
     return ("disagrees" if agree(theirs) else "check-split"), detail
+
+
+def agreement(
+    main: Sequence[Response], check: Mapping[str, Sequence[Response]]
+) -> dict[str, dict[str, float]]:
+    """For each teacher that checks: its answers, the share that has none, the share that agrees with the response."""
+    counts: dict[str, Counter[str]] = {}
+    for row in main:
+        answer = extract(row.text).answer
+        for other in check.get(row.problem_id, ()):
+            theirs = extract(other.text).answer
+            mine = counts.setdefault(other.model, Counter())
+            mine["answers"] += 1
+            mine["none"] += theirs is None
+            mine["agree"] += answer is not None and theirs is not None and equal(answer, theirs).correct
+    return {
+        model: {
+            "answers": count["answers"],
+            "no_answer": count["none"] / count["answers"],
+            "agree": count["agree"] / count["answers"],
+        }
+        for model, count in sorted(counts.items())
+    }
 
 
 def cross_checked(

@@ -5,9 +5,10 @@ subsequence of the two is over 60 % of the prompt's words; any other prompt on t
 of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
 `words.py` says. Such a prompt is a "leak".
 
-Two further kinds of hit are our own; they are reported, and dropped where a setting names them:
-"contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass, and
-"near-copy", the words alike once numbers and variables are masked.
+Three further kinds of hit are our own; they are reported, and dropped where a setting names them:
+"contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass,
+"near-copy", the words alike once numbers and variables are masked, and "reworded", the same numbers, formulas and
+rare words in other phrases (`reworded.py`).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from itertools import chain
 from multiprocessing import get_context
 from typing import Literal
 
+from acemath.curate.features import Reading, read
+from acemath.curate.reworded import Rewordings
 from acemath.curate.settings import DecontaminateSettings
-from acemath.curate.words import NUMBER, VARIABLE, fold, mask, tokens_of
+from acemath.curate.words import NUMBER, VARIABLE, fold, tokens_of
 from acemath.records import Problem
 from acemath.store import Dropped
 
-Kind = Literal["leak", "contained", "near-copy"]
-KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy")
+Kind = Literal["leak", "contained", "near-copy", "reworded"]
+KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy", "reworded")
 # Our choice: a problem of fewer words ("What is 7 * 8?" has 5) leaks only where it is the whole prompt,
 # because longer prompts hold such a phrase by chance.
 INSIDE = 6
@@ -55,7 +58,8 @@ CHUNK = 2000  # prompts that a worker process is handed at a time
 class Hit:
     """A prompt that is too near a benchmark problem: which, how, what they share, and the common share of its words.
 
-    `shared` is the first run of words that both have; `lcs` counts masked words where the kind is "near-copy".
+    `shared` is the first run of words that both have. `lcs` counts masked words where the kind is "near-copy"; where it
+    is "reworded" it is the share of weight in common, and `shared` the words that weigh.
     """
 
     problem_id: str
@@ -116,9 +120,9 @@ class Decontaminator:
         self.settings = settings
         # Problems go by their place: benchmarks that number their problems share ids.
         self.rows = list(benchmarks)
-        tokens = [tokens_of(row.prompt) for row in self.rows]
-        self.texts = [fold(part) for part in tokens]
-        self.masked = [mask(part) for part in tokens]
+        readings = [read(tokens_of(row.prompt)) for row in self.rows]
+        self.texts = [text.words for text in readings]
+        self.masked = [text.masked for text in readings]
         self._long = _Blocks((settings.ngram + 1) // 2)
         self._short = _Blocks(INSIDE // 2)
         self._whole: dict[tuple[str, ...], list[int]] = {}  # short problems, all their words
@@ -128,6 +132,7 @@ class Decontaminator:
         for place in range(len(self.rows)):
             self._add(place)
         self._near = {block: places for block, places in self._near.items() if len(places) <= COMMON}
+        self._reworded = Rewordings(readings) if settings.reworded else None
 
     def _add(self, place: int) -> None:
         words, masked = self.texts[place], self.masked[place]
@@ -151,9 +156,13 @@ class Decontaminator:
         return self._exact(problem.id, fold(tokens_of(problem.prompt)), math, ("leak",))
 
     def find(self, problem: Problem, math: bool) -> Hit | None:
-        """The strongest hit of any kind: a leak before a contained problem before a near-copy."""
-        tokens = tokens_of(problem.prompt)
-        return self._exact(problem.id, fold(tokens), math, KINDS) or self._near_copy(problem.id, tokens)
+        """The strongest hit of any kind, in the order of `KINDS`."""
+        text = read(tokens_of(problem.prompt))
+        return (
+            self._exact(problem.id, text.words, math, KINDS)
+            or self._near_copy(problem.id, text.masked)
+            or self._in_other_words(problem.id, text)
+        )
 
     def _exact(self, identity: str, words: list[str], math: bool, kinds: Sequence[Kind]) -> Hit | None:
         best: tuple[bool, float] | None = None  # of hits: leaks first, then the larger common share
@@ -202,15 +211,14 @@ class Decontaminator:
                     return self._hit(identity, place, "contained", " ".join(text), share)
         return None
 
-    def _near_copy(self, identity: str, tokens: list[str]) -> Hit | None:
-        masked = mask(tokens)
+    def _near_copy(self, identity: str, masked: list[str]) -> Hit | None:
         place = self._near_whole.get(tuple(masked)) if len(masked) <= SHORT else None
         if place is not None:
             return self._hit(identity, place, "near-copy", " ".join(masked), 1.0)
-        blocks = zip(*[iter(masked)] * BLOCK)
-        votes = Counter(chain.from_iterable(filter(None, map(self._near.get, blocks))))
-        if not votes:
+        met = list(filter(None, map(self._near.get, zip(*[iter(masked)] * BLOCK))))
+        if not met:
             return None
+        votes = Counter(chain.from_iterable(met))
         need, least = max(1, len(masked) // BLOCK // 3), self.settings.near_copy
         ranked = [
             (-count, place)
@@ -223,6 +231,15 @@ class Decontaminator:
             if share >= least:
                 return self._hit(identity, place, "near-copy", " ".join(masked), share)
         return None
+
+    def _in_other_words(self, identity: str, text: Reading) -> Hit | None:
+        found = self._reworded.find(text) if self._reworded is not None else None
+        if found is None or self._reworded is None:
+            return None
+        place, share = found
+        theirs = self._reworded.features[place]
+        shared = dict.fromkeys(feature.lstrip("#~") for feature in text.said if feature in theirs)
+        return self._hit(identity, place, "reworded", " ".join(shared), share)
 
     def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
         row = self.rows[place]

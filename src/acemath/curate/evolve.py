@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
-from acemath.curate.settings import EvolveSettings, Method
+from acemath.curate.dedup import dedup
+from acemath.curate.filters import filter_problems
+from acemath.curate.settings import EvolveSettings, FilterSettings, Method
 from acemath.engines.base import REFUSED, Engine, Sampling
 from acemath.errors import UserError
 from acemath.records import Problem, content_key
+from acemath.store import Dropped
 from acemath.worksheets.core import Question
 from acemath.worksheets.registry import family_named
 from acemath.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
@@ -35,12 +39,16 @@ def evolution_prompt(question: str, method: Method) -> str:
     return _FRAME.format(task=TASKS[method], question=question)
 
 
-def evolve(rows: Sequence[Problem], settings: EvolveSettings, seed: int) -> list[Problem]:
-    """New problems from worksheet problems of the training split, with their parents in `meta`.
+def evolve(
+    rows: Sequence[Problem], settings: EvolveSettings, seed: int, filters: FilterSettings | None = None
+) -> tuple[list[Problem], list[Dropped]]:
+    """New problems from worksheet problems of the training split, with their parents in `meta`; and those dropped.
 
-    UserError on a problem that is no worksheet's: a model has to evolve those (`evolve_with`).
+    Each round starts from what the round before wrote and the filters kept (`winnow`). UserError on a problem that is
+    no worksheet's: a model has to evolve those (`evolve_with`).
     """
     made: list[Problem] = []
+    dropped: list[Dropped] = []
     parents = list(rows)
     for turn in range(settings.rounds):
         born = []
@@ -49,9 +57,22 @@ def evolve(rows: Sequence[Problem], settings: EvolveSettings, seed: int) -> list
                 rng = random.Random(f"{seed}:{turn}:{method}:{row.id}")
                 if rng.random() < settings.share and (child := evolve_one(row, method, rng)):
                     born.append(child)
+        if filters is not None:
+            born, out = winnow(born, filters)
+            dropped += out
         made += born
         parents = born
-    return made
+    return made, dropped
+
+
+def winnow(born: Sequence[Problem], filters: FilterSettings) -> tuple[list[Problem], list[Dropped]]:
+    """A round's new prompts without those that the filters drop, which would only have children like them.
+
+    Copies go too: a teacher that repeats itself gives one parent, not many.
+    """
+    kept, dropped = filter_problems(born, filters)
+    kept, copies = dedup(kept)
+    return kept, [replace(row, step="evolve") for row in (*dropped, *copies)]
 
 
 def evolve_with(
@@ -70,7 +91,12 @@ def evolve_with(
         if response.finish_reason == REFUSED:
             continue
         row, method = parents[response.problem_id]
-        meta = {"parent": row.id, "method": method, "written_by": engine.name}
+        meta = {
+            "parent": row.id,
+            "method": method,
+            "round": row.meta.get("round", 0) + 1,
+            "written_by": engine.name,
+        }
         text = response.text.strip()
         born.append(
             Problem(f"{row.id}-{method}", text, "", row.source, row.license, row.subject, row.level, meta)
@@ -102,7 +128,7 @@ def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | No
         return None
     child = problem_of(family, level, seed, question)
     prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
-    meta = {**child.meta, "parent": row.id, "method": method}
+    meta = {**child.meta, "parent": row.id, "method": method, "round": row.meta.get("round", 0) + 1}
     return Problem(child.id, prompt, child.answer, child.source, child.license, child.subject, level, meta)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from acemath.curate.settings import FilterSettings
+from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
+from acemath.curate.settings import FilterSettings, Form
 from acemath.records import Problem, Response
 from acemath.store import Dropped
 
@@ -115,7 +116,7 @@ def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[
     """Prompts in the form that the settings ask for, and those dropped, each for its first reason."""
     kept, dropped = [], []
     for row in rows:
-        reason = _prompt_fault(row.prompt, settings)
+        reason = _prompt_fault(row.prompt, row.answer, settings)
         if reason:
             dropped.append(Dropped(row.id, "filter-prompts", reason, row.prompt, row.source))
         else:
@@ -123,7 +124,14 @@ def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[
     return kept, dropped
 
 
-def _prompt_fault(text: str, settings: FilterSettings) -> Reason:
+_FORMS: dict[Form, Callable[[str, str], Reason]] = {
+    "multiple-choice": multiple_choice,
+    "true-false": true_false,
+    "multi-part": multi_part,
+}
+
+
+def _prompt_fault(text: str, answer: str, settings: FilterSettings) -> Reason:
     if not text.strip():
         return "empty"
     reason = too_long(text, settings.prompt_words)
@@ -133,6 +141,10 @@ def _prompt_fault(text: str, settings: FilterSettings) -> Reason:
         reason = proof_only(text)
     if reason is None and settings.language is not None:
         reason = other_language(text, settings.language)
+    for form in settings.forms:
+        reason = reason or _FORMS[form](text, answer)
+    if reason is None and settings.answer_characters is not None:
+        reason = long_answer(answer, settings.answer_characters)
     return reason
 
 

@@ -23,6 +23,7 @@ _MEANINGS = {
     "leak": "the rule of the paper: it is dropped",
     "contained": "a benchmark problem word for word in a longer prompt: reported",
     "near-copy": "the same words once numbers and variables are masked: reported",
+    "reworded": "the same numbers, formulas and rare words in other phrases: reported",
 }
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1b1b1b;background:#fff}
@@ -31,7 +32,8 @@ td.n{text-align:right}.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem}
 .pair div{border:1px solid #ccc;border-radius:4px;padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere}
 .pair b{display:block;font-weight:600;color:#555;font-size:.8rem}mark{background:#ffe08a;color:inherit}
 .kind{border-radius:4px;padding:0 .4rem;color:#fff;background:#b3261e}.kind.contained{background:#8a5a00}
-.kind.near-copy{background:#33608c}@media(max-width:45rem){.pair{grid-template-columns:1fr}}
+.kind.near-copy{background:#33608c}.kind.reworded{background:#5b4a8a}
+@media(max-width:45rem){.pair{grid-template-columns:1fr}}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161616}.pair div{border-color:#555}
 .pair b{color:#aaa}mark{background:#6b5300}}
 """

@@ -28,7 +28,7 @@ TARGETS: dict[Change, float] = {
     "one sentence added": 0.99,
     "renamed variables": 0.95,
     "changed numbers": 0.95,
-}  # a paraphrase has none: rules of words do not see one
+}  # a paraphrase has none: how it is worded decides whether it is seen
 FALSE_POSITIVES = 0.001
 EXAMPLES = 3
 WORKSHEETS = 1000
@@ -43,13 +43,15 @@ class Recall:
     leak: int
     contained: int
     near_copy: int
+    reworded: int
     target: float | None
     missed: tuple[str, ...]
 
     @property
     def recall(self) -> float:
         """The share that was found, as whatever; 1.0 where nothing could be planted."""
-        return (self.leak + self.contained + self.near_copy) / self.planted if self.planted else 1.0
+        found = self.leak + self.contained + self.near_copy + self.reworded
+        return found / self.planted if self.planted else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class Clean:
     leak: int
     contained: int
     near_copy: int
+    reworded: int
 
     @property
     def rate(self) -> float:
         """The share that was hit: the false-positive rate where the source holds no copies."""
-        return (self.leak + self.contained + self.near_copy) / self.n if self.n else 0.0
+        return (self.leak + self.contained + self.near_copy + self.reworded) / self.n if self.n else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ def _recall(name: Change, rows: Sequence[tuple[Problem, Hit | None]]) -> Recall:
         kinds["leak"],
         kinds["contained"],
         kinds["near-copy"],
+        kinds["reworded"],
         TARGETS.get(name),
         tuple(text for _, text in missed[:EXAMPLES]),
     )
@@ -152,4 +156,4 @@ def _recall(name: Change, rows: Sequence[tuple[Problem, Hit | None]]) -> Recall:
 
 def _clean(source: str, rows: Sequence[tuple[Problem, Hit | None]]) -> Clean:
     kinds = _kinds(rows)
-    return Clean(source, len(rows), kinds["leak"], kinds["contained"], kinds["near-copy"])
+    return Clean(source, len(rows), kinds["leak"], kinds["contained"], kinds["near-copy"], kinds["reworded"])

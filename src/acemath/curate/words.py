@@ -36,9 +36,9 @@ _SPACE = re.compile(r"\\[,;:!> ]|~")
 # Digits and letters part, so that "5cm" is "5 cm" and "3x" is "3 x".
 # A comma before three digits and no fourth belongs to its number; `fold` takes it out.
 # A command keeps its backslash until then: \left is dressing, left is a word.
-_TOKEN = re.compile(r"\d+(?:,\d{3}(?!\d))*|\\?[^\W\d_]+|[<>]=?|[-+*/=^%]")
+_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:,\d{3}(?!\d))*|\\[^\W\d_]+|[<>]=?|[-+*/=^%]")
 # The same on such texts, in two thirds of the time.
-_ASCII_TOKEN = re.compile(r"\\?[A-Za-z]+|[0-9]+(?:,[0-9]{3}(?![0-9]))*|[<>]=?|[-+*/=^%]")
+_ASCII_TOKEN = re.compile(r"[A-Za-z]+|[0-9]+(?:,[0-9]{3}(?![0-9]))*|\\[A-Za-z]+|[<>]=?|[-+*/=^%]")
 
 _GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
@@ -87,7 +87,11 @@ def mask(tokens: list[str]) -> list[str]:
     Two problems that differ in their numbers, or in what their variables and figures are called, give the same
     list. Numbers next to each other are one: 3.5 and 7, or lists of different length, do not differ.
     """
-    masked = _MASKS.of(tokens)
+    return merged(_MASKS.of(tokens))
+
+
+def merged(masked: list[str]) -> list[str]:
+    """Masked words with one mark in place of several numbers next to each other."""
     if f"\n{NUMBER}\n{NUMBER}" not in "\n".join(["", *masked]):  # the common case, at a third of the time
         return masked
     return [word for word, before in zip(masked, ["", *masked]) if word != NUMBER or before != NUMBER]
@@ -128,6 +132,21 @@ class _Masks(_Remembered):
 
 
 _FOLDS, _MASKS = _Folds(), _Masks()
+
+
+def fold_one(token: str) -> str:
+    """One token as a word, "" where it is dressing."""
+    return _FOLDS[token]
+
+
+def mask_one(token: str) -> str:
+    """One token as a masked word, "" where it is dressing."""
+    return _MASKS[token]
+
+
+def names_something(word: str) -> bool:
+    """Whether a word names a variable, a product of two or a Greek letter, rather than being a word."""
+    return word in _LETTERS or _is_product(word)
 
 
 def _is_product(word: str) -> bool:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.loading import chat_tokenizer, loading
 from acemath.engines.slots import ATTENTION, SlotCache
-from acemath.errors import UserError
+from acemath.nano.home import resolve
 from acemath.records import Problem, Response, content_key
 
 
@@ -43,14 +44,11 @@ class TransformersEngine:
         self.name = name or str(model)
         self.chat = chat or ChatFormat()
         self.slots = slots
-        self.tokenizer = AutoTokenizer.from_pretrained(str(model))
-        if not self.tokenizer.chat_template:
-            raise UserError(
-                f"model {str(model)!r} has no chat template: policies are asked through one; add it to the tokenizer"
+        self.tokenizer = chat_tokenizer(model)
+        with loading(model):
+            self.model = AutoModelForCausalLM.from_pretrained(
+                resolve(model), dtype=torch.bfloat16, attn_implementation=ATTENTION, use_safetensors=True
             )
-        self.model = AutoModelForCausalLM.from_pretrained(
-            str(model), dtype=torch.bfloat16, attn_implementation=ATTENTION
-        )
         self.model.eval()
         ends = self.model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])

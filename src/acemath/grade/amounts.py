@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from acemath.grade.cursor import Unreadable
@@ -124,7 +125,7 @@ def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | Non
     if unit and SCALE_WORDS.get(unit.split()[0].lower()):
         value = Node("mul", (value, number(SCALE_WORDS[unit.split()[0].lower()])))
         unit = " ".join(unit.split()[1:])
-    if unit.lower().replace("\\", "").strip() in ("percent", "pct", "percentage", "percents", "per cent"):
+    if re.match(r"(?:percent|pct|percents|percentage|per cent)\b", unit.lower().replace("\\", "").strip()):
         return Node("pct", (value,))
     unit = unit or ("dollars" if currency else "")
     return Node("quantity", (value,), unit) if unit or currency else value
@@ -169,6 +170,8 @@ def _joined_amounts(tokens: list[Token]) -> Node | None:
     """`5 feet 3 inches`, `2 hours 30 minutes`: several amounts of one kind make one."""
     parts: list[list[Token]] = []
     for token in tokens:
+        if token.kind == "letter" and token.text in _SHORT_UNITS and parts and parts[-1][-1].kind == "num":
+            token = Token("word", token.text, True)
         if token.kind == "num" and (not parts or parts[-1][-1].kind in ("word", "text")):
             parts.append([])
         if not parts:

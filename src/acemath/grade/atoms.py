@@ -119,6 +119,9 @@ class Atoms(Commands):
         if self.peek().text == "(" and name in _ALWAYS_FUNCTION:
             self.take()
             return Node("apply", self.until(")"), name)
+        if self.peek().text == "(" and self._heads_equation(name):
+            self.take()
+            return Node("apply", self.until(")"), name)
         if name == "C" and self.peek().text == "(":
             self.take()
             arguments = self.until(")")
@@ -126,6 +129,13 @@ class Atoms(Commands):
                 return Node("func", arguments, "binom")
             return Node("mul", (Node("sym", (), name), arguments[0]))
         return Node("sym", (), name)
+
+    def _heads_equation(self, name: str) -> bool:
+        """Whether a letter begins `p(x) = …` or `P(3) = …`: the name of a function, not a factor."""
+        before, argument = self.peek(-2), self.peek(1)
+        first = self.at == 1 or before.text in (",", ";") or before.kind == "word"
+        ends = self.peek(2).text == ")" and self.peek(3).text in ("=", ":=", "equiv")
+        return first and ends and (argument.kind == "num" or name.islower() and argument.kind == "letter")
 
     def _inverse(self) -> bool:
         """Whether `^{-1}(` follows: the inverse of a named function."""

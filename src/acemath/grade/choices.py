@@ -42,6 +42,7 @@ def as_choice(answer: str) -> Choice | None:
     if len(answer) > 400:
         return None
     plain = _WRAPPED.sub(r"\1", answer).strip(" \n\t$*.\\{}")
+    plain += "}" * (plain.count("{") - plain.count("}"))  # those that close a group inside
     match = _LETTER.match(plain)
     if match:
         return Choice(match.group(1), "")
@@ -62,6 +63,24 @@ def same_letter(one: str, other: str) -> bool:
         if match and choice is not None:
             return match[1].upper() == choice.letter
     return False
+
+
+_VERDICT = re.compile(r"[\s*\\{}$]*(?:\\?text\s*\{)?(yes|no|true|false)(?![A-Za-z])[\s*}.]*", re.IGNORECASE)
+_OPENING = re.compile(
+    r"[\s*#]*(?:answer\s*:?[\s*]*)?(yes|no|true|false)\b[*]*\s*(?:[.,;:!–—-]|$)", re.IGNORECASE
+)
+
+
+def is_verdict(reference: str) -> bool:
+    """Whether a reference is yes, no, true or false."""
+    return len(reference) < 40 and _VERDICT.fullmatch(reference) is not None
+
+
+def extract_verdict(text: str, policy: Policy) -> Extraction | None:
+    """The yes or no with which a response begins: `No. The series diverges.`"""
+    body, open_thought = _visible(text, policy)
+    match = None if open_thought else _OPENING.match(body)
+    return None if match is None else Extraction(match[1], "verdict-first")
 
 
 def extract_choice(text: str, policy: Policy) -> Extraction | None:

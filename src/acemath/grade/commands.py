@@ -20,6 +20,10 @@ _INVERSES = {
     "csc": "arccsc",
 }
 
+_SIGNS = {
+    ">0": "+", "<0": "-", "geq0": "0+", "ge0": "0+", ">=0": "0+", "geqslant0": "0+", "leq0": "0-", "le0": "0-",
+    "+0": "0+", "0+": "0+", "+*": "+", "*+": "+", "++": "+",
+}  # fmt: skip
 _IMAGINARY = Node("const", (), "i")
 
 
@@ -53,6 +57,8 @@ class Commands(Cursor):
             return Node("set")
         if name in ("mathbb", "mathbf", "Bbb") and self.peek().text == "{" and self.peek(1).text in SETS:
             return self._number_set()
+        if name in ("bar", "overline"):
+            return self._conjugate()
         if name in WRAPPERS or name in TEXT_COMMANDS:
             return self.atom()
         if name in CLOSERS:
@@ -67,6 +73,12 @@ class Commands(Cursor):
             return Node("sym", (), name + self.take().text)
         raise Unreadable(f"unknown command \\{name}")
 
+    def _conjugate(self) -> Node:
+        r"""`\bar z` is not z; a bar over several letters names a segment."""
+        inner = self.atom()
+        plain = inner.kind == "sym" and len(str(inner.value)) == 1
+        return Node("sym", (), f"{inner.value}-bar") if plain else inner
+
     def _number_set(self) -> Node:
         name = self.peek(1).text
         if self.peek(2).text != "}":
@@ -74,7 +86,9 @@ class Commands(Cursor):
         self.at += 3
         if self.accept("^") or self.accept("_"):
             sign = self.subscript_text()
-            return Node("named", (), name + sign)
+            if self.accept("^") or self.accept("_"):
+                sign += self.subscript_text()
+            return Node("named", (), name + _SIGNS.get(sign, sign))
         return Node("named", (), name)
 
     def _norm(self, name: str) -> Node:

@@ -12,25 +12,27 @@ from fractions import Fraction
 
 from acemath.grade.evaluate import exact
 from acemath.grade.families import congruence, progression, same_congruence
+from acemath.grade.forms import standard_form
 from acemath.grade.lists import all_same, collections, matched
-from acemath.grade.matrices import folded, vector
+from acemath.grade.matrices import folded, vectors, with_identity
 from acemath.grade.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.probe import same_value
-from acemath.grade.regions import is_variable, region, same_region
+from acemath.grade.regions import region, same_region
 from acemath.grade.relations import (
     approximate_value,
     equal_sides,
     exact_side,
     head_and_value,
     is_equation,
+    is_name,
     rename_arguments,
     same_equation,
     same_inequality,
     same_name,
     solves,
 )  # fmt: skip
-from acemath.grade.units import Unit, parse_unit
+from acemath.grade.units import parse_unit
 from acemath.grade.values import same_expression
 from acemath.grade.wording import essence, quadrant_sign, same_wording
 
@@ -41,7 +43,8 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
     """Whether two answers are equal under a policy; None where the tiers of this process cannot tell."""
     if a == b or canonical(a) == canonical(b):
         return True
-    a, b = vector(folded(_opened(a))), vector(folded(_opened(b)))
+    a, b = with_identity(standard_form(a), standard_form(b))
+    a, b = vectors(folded(a), folded(b))
     if a == b:
         return True
     for rule in _RULES:
@@ -52,30 +55,6 @@ def same(a: Node, b: Node, policy: Policy) -> Result:
 
 
 _Rule = Callable[[Node, Node, Policy], object]
-
-
-def _opened(node: Node) -> Node:
-    """Without what does not change the answer: one-element lists, a tuple in brackets."""
-    while node.kind in ("list",) and len(node.args) == 1:
-        node = node.args[0]
-    if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
-        marked = node.args[0]
-        return Node(marked.kind, (Node("neg", marked.args),), marked.value)
-    if node.kind == "matrix" and node.value == 1 and all(a.kind == "rel" for a in node.args):
-        return Node("list", node.args, ",")  # a system in braces
-    if (
-        node.kind == "add"
-        and len(node.args) == 2
-        and node.args[1].kind == "neg"
-        and node.args[1].args[0].kind == "set"
-    ):
-        return Node("minus", (node.args[0], node.args[1].args[0]))
-    rows = node.args if node.kind == "tuple" and node.value == "[]" else ()
-    if rows and all(
-        row.kind == "tuple" and row.value == "[]" and len(row.args) == len(rows[0].args) for row in rows
-    ):
-        return Node("matrix", tuple(c for row in rows for c in row.args), len(rows[0].args))
-    return node
 
 
 _CLOCK = frozenset(("am", "pm", "noon", "midnight"))
@@ -89,14 +68,23 @@ def _texts(a: Node, b: Node, policy: Policy) -> object:
     words, other = (a, b) if a.kind == "text" else (b, a)
     if other.kind == "list" and all(part.kind == "text" for part in other.args):
         return same_wording(words.value, ", ".join(part.value for part in other.args))
+    if other.kind == "list" and all(part.kind == "sym" and len(part.value) == 1 for part in other.args):
+        return sorted(words.value.upper()) == sorted(
+            part.value for part in other.args
+        )  # ADFGH and A, D, F, G, H
     if other.kind == "quantity":
         return same(words, other.args[0], policy)
     if is_equation(other):
         return same(words, other.args[-1], policy)
     if other.kind == "sym" or other.kind == "const":
         name = str(other.value).lower()
+        if _INITIALS.get(name) == words.value:
+            return True
         return name == _plain(words.value) and len(name) > 1 or quadrant_sign(name) == essence(words.value)
     return False
+
+
+_INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
 
 
 def _plain(text: str) -> str:
@@ -124,12 +112,25 @@ def _quantities(a: Node, b: Node, policy: Policy) -> object:
     if _plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
         moment = _moment(amount)
         return moment is not None and moment == _moment(bare) or same(amount.args[0], bare, policy)
-    if bare.kind == "deg" and (parse_unit(amount.value) or Unit((), Fraction(1))).dims == (("deg", 1),):
+    unit = parse_unit(amount.value)
+    if (
+        unit is not None
+        and policy.units != "ignored"
+        and (bare.kind == "pct" or bare.kind == "deg" and unit.dims not in _ANGLES)
+    ):
+        return False
+    if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
         bare = bare.args[0]
     return same(amount.args[0], bare, policy)
 
 
+_DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
+_ANGLES = (*_DEGREES, (("rad", 1),))
+
+
 def _two_amounts(a: Node, b: Node, policy: Policy) -> Result:
+    if {_plain(a.value), _plain(b.value)} <= {"am", "pm"} and _moment(a) is not None:
+        return _moment(a) == _moment(b)
     if policy.units == "ignored" or _plain(a.value) == _plain(b.value):
         return same(a.args[0], b.args[0], policy)
     one, other = parse_unit(a.value), parse_unit(b.value)
@@ -164,6 +165,8 @@ def _marked(a: Node, b: Node, policy: Policy) -> object:
         if (a.kind == kind) == (b.kind == kind):
             continue
         marked, bare = (a, b) if a.kind == kind else (b, a)
+        if bare.kind in ("pct", "deg", "based"):
+            return False  # 40 % is no angle of 40°
         if bare.kind in STRUCTURES:
             continue
         if kind == "pct" and policy.percent != "exact" and same(marked.args[0], bare, policy) is True:
@@ -260,9 +263,9 @@ def _regions(a: Node, b: Node, policy: Policy) -> object:
         return same_inequality(a, b) or equal_sides(a, b)
     if a.kind == b.kind and a.kind in ("union", "inter", "minus", "builder"):
         return all_same(a.args, b.args, policy, same) or matched(a.args, b.args, policy, same)
-    if a.kind == "rel" and a.value == ("in",) and is_variable(a.args[0]):
+    if a.kind == "rel" and a.value == ("in",) and is_name(a.args[0]):
         return same(a.args[1], b, policy)
-    if b.kind == "rel" and b.value == ("in",) and is_variable(b.args[0]):
+    if b.kind == "rel" and b.value == ("in",) and is_name(b.args[0]):
         return same(a, b.args[1], policy)
     return SKIP
 

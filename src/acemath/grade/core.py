@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import re
 from fractions import Fraction
-from itertools import permutations
 
 from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
-from acemath.grade.choices import as_choice, extract_choice, same_letter
+from acemath.grade.choices import as_choice, extract_choice, extract_verdict, is_verdict, same_letter
 from acemath.grade.compare import same
 from acemath.grade.contrasts import contradict
-from acemath.grade.extract import Extraction, _last_value, extract
+from acemath.grade.extract import Extraction, _last_value, extract, said_at_the_end
 from acemath.grade.guards import TooHard, check_text
-from acemath.grade.nodes import Node, kinds, substitute, symbols
+from acemath.grade.naming import (
+    letters_apart,
+    same_solutions,
+    with_constants_renamed,
+    with_parameters_renamed,
+)
+from acemath.grade.nodes import kinds, symbols
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.reader import read
 from acemath.grade.text import clean_latex
+from acemath.grade.wording import same_word
 from acemath.records import Status, Verdict
 
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
@@ -32,6 +38,9 @@ _BOUND_WORDS = re.compile(
 )
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.I)
 _ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
+_WORDS_ONLY = re.compile(
+    r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*"
+)  # `Monday`, `\text{no solution}`
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 CACHE = VerdictCache()
 if hasattr(os, "register_at_fork"):
@@ -58,7 +67,12 @@ def extract_for(response_text: str, reference: str, policy: Policy) -> Extractio
         picked = extract_choice(response_text, policy)
         if picked is not None:
             return picked
-    return extract(response_text, policy)
+    found = extract(response_text, policy)
+    if found.rule in ("nothing", "last-number", "last-formula") and is_verdict(reference):
+        return extract_verdict(response_text, policy) or found
+    if found.answer is None and found.rule == "nothing" and _WORDS_ONLY.fullmatch(reference):
+        return said_at_the_end(response_text, policy)
+    return found
 
 
 def reference_answer(reference: str) -> str:
@@ -115,7 +129,9 @@ def _decide(answer: str, reference: str, policy: Policy) -> Decision:
     quick = _numeric(answer, reference, policy)
     if quick is not None:
         return quick
-    answer, reference = reference_answer(answer), reference_answer(reference)
+    stated = reference_answer(answer), reference_answer(reference)
+    if "boxed" in answer or "boxed" in reference or answer == stated[0] or reference == stated[1]:
+        answer, reference = stated  # of two long sentences the last values alone would say nothing
     problem = check_text(reference)
     if problem is not None:
         return "unparsable", f"the reference was not read: {problem}", "guard"
@@ -144,6 +160,8 @@ def _numeric(answer: str, reference: str, policy: Policy) -> Decision | None:
     left, right = fast_number(answer), fast_number(reference)
     if left is None or right is None:
         return None
+    if left[1] != right[1] and ("$" in answer or "$" in reference):
+        return None  # money is no percentage
     if left[0] == right[0] and (left[1] == right[1] or policy.percent != "exact"):
         return "correct", "same number", "numeric"
     if (
@@ -163,7 +181,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _structural(answer: str, reference: str, policy: Policy) -> Decision:
+def _structural(answer: str, reference: str, policy: Policy, stated: bool = False) -> Decision:
+    """The verdict by structure; `stated` says that one of the two was taken out of a sentence already."""
     left, right = clean_latex(answer), clean_latex(reference)
     if not left:
         return "no_answer", "the answer is empty", ""
@@ -174,7 +193,7 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
         return chosen
     if same_letter(left, right):
         return "correct", "same choice", "choice"
-    if left.replace(" ", "") == right.replace(" ", ""):
+    if left.replace(" ", "") == right.replace(" ", "") or same_word(left, right):
         return "correct", "same text after normalisation", "exact"
     for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
         choice = as_choice(labelled)
@@ -188,10 +207,10 @@ def _structural(answer: str, reference: str, policy: Policy) -> Decision:
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
         return "correct", "equal in structure and value", "structure"
-    for text, other in ((answer, reference), (reference, answer)):
-        stated = sentence_value(text)
-        if stated is not None:
-            return _structural(stated, other, policy)
+    for text, other in () if stated else ((answer, reference), (reference, answer)):
+        value = sentence_value(text)
+        if value is not None:
+            return _structural(value, other, policy, True)
     if result is False or not policy.symbolic or not _worth_workers(left, right):
         return "wrong", f"{_short(left)} is not {_short(right)}", "structure"
     return _symbolic(left, right, policy)
@@ -244,27 +263,15 @@ def _trees(left: str, right: str, policy: Policy) -> bool | None:
             split = read(text, False)
             if split != own and same(split, other, policy) is True:
                 return True
-    return result or _with_constants_renamed(a, b, policy) or result
-
-
-# Names that are usual for a constant of integration.
-_CONSTANTS = frozenset(("C", "c", "C_1", "c_1", "C_2", "c_2", "K", "k", "A", "B", "D"))
-
-
-def _with_constants_renamed(a: Node, b: Node, policy: Policy) -> bool | None:
-    """Whether two solutions differ in the names of their free constants alone: `Ce^x`, `Ae^x`."""
-    mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
-    if len(mine) != len(yours) or not 1 <= len(mine) <= 2:
-        return None
-    if not (symbols(a) & symbols(b)) - _CONSTANTS or {a.kind, b.kind} & {"list", "tuple", "set"}:
-        return None  # points or choices named by letters, not a function of something
-    if not {*mine, *yours} <= _CONSTANTS or not any(name[0] in "Cc" for name in (*mine, *yours)):
-        return None
-    for order in permutations(mine):
-        names = {old: Node("sym", (), new) for old, new in zip(yours, order, strict=True)}
-        if same(a, substitute(b, names), policy) is True:
-            return True
-    return None
+    apart = letters_apart(a, b)
+    if apart is not None and same(*apart, policy) is True:
+        return True
+    return (
+        with_constants_renamed(a, b, policy, same)
+        or same_solutions(a, b)
+        or with_parameters_renamed(a, b, policy, same)
+        or result
+    )
 
 
 def _symbolic(left: str, right: str, policy: Policy) -> Decision:

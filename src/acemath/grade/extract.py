@@ -66,11 +66,11 @@ _SENTENCE = re.compile(
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
     r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
-    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ)?"
+    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:because|since|attained|achieved|reached|obtained|occurring|where|when|rather\s+than|instead\s+of|not)\b"
+    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|because|since|attained|achieved|reached|obtained|occurring|where|when|rather\s+than|instead\s+of|not)\b"
     r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b",
     re.IGNORECASE,
 )
@@ -86,7 +86,11 @@ _DURATION = re.compile(
     r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b",
     re.IGNORECASE,
 )
-_LATEX_VALUE = re.compile(r"-?\\(?:frac|dfrac|tfrac|sqrt)\b")
+_LATEX_VALUE = re.compile(r"-?(?<![\w.])[0-9]*\s?\\(?:frac|dfrac|tfrac|sqrt)\b")
+_DIVISOR = re.compile(r"\s?/\s?[0-9]+")
+_LISTED = re.compile(
+    r"\b(?:are|were|either|namely)\s*:?\s*((?:-?[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?(?:\s*,\s*(?:and|or)\s+|\s*,\s*|\s+(?:and|or)\s+|$))+)\s*$"
+)
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(
@@ -286,6 +290,24 @@ _LEADS = frozenset(
 )
 
 
+def said_at_the_end(text: str, policy: Policy) -> Extraction:
+    """The last sentence as an answer in words, `So it will be Monday.`: for references that are words themselves."""
+    body, open_thought = _visible(text, policy)
+    sentences = [s.strip() for s in _SENTENCE.split(body[-TAIL:]) if s.strip()]
+    if (
+        open_thought
+        or not sentences
+        or not _SAYS.search(sentences[-1])
+        or len(_WORD.findall(sentences[-1])) > 14
+    ):
+        return NOTHING
+    return Extraction(_THEREFORE.sub("", sentences[-1]), "last-sentence")
+
+
+_SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.IGNORECASE)
+_THEREFORE = re.compile(r"^(?:(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.IGNORECASE)
+
+
 def _last_math(tail: str) -> Extraction:
     """The last formula or number of the last sentence that has one."""
     masked = _FORMULA.sub(lambda m: m.group().replace(".", "\x01").replace("\n", " "), tail)
@@ -344,6 +366,9 @@ def _last_value(sentence: str) -> Extraction | None:
             return Extraction(numbers[-1].group().strip(), "last-number")
         content = _joined(sentence, spans) or next(g for g in spans[-1].groups() if g)
         return Extraction(content.strip(), "last-formula")
+    listed = _LISTED.search(outside.rstrip(" .*")) if len(numbers) > 1 else None
+    if listed is not None:
+        return Extraction(listed[1].strip(), "last-number")
     durations = list(_DURATION.finditer(sentence))
     if durations and durations[-1].end() >= numbers[-1].end():
         return Extraction(durations[-1].group(), "last-number")
@@ -364,4 +389,5 @@ def _raw_latex(sentence: str) -> tuple[int, int] | None:
         if close < 0:
             return None
         end = close + 1
-    return (start, end)
+    divisor = _DIVISOR.match(sentence, end)
+    return (start, divisor.end() if divisor else end)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from acemath.grade.nodes import SKIP, Node, canonical, symbols
 from acemath.grade.policy import Policy
 from acemath.grade.relations import head_and_value
+from acemath.grade.spread import signed, spread
 
 Same = Callable[[Node, Node, Policy], bool | None]
 MAX_ITEMS = 200
@@ -26,14 +28,29 @@ def collections(a: Node, b: Node, policy: Policy, same: Same) -> object:
     if "tuple" in ordered_pair:
         if ordered_pair == {"tuple"}:
             return _brackets_fit(a, b) and all_same(left, right, policy, same)
+        if any(n.kind == "tuple" and n.value not in ("()", "[]") for n in (a, b)):
+            return False  # a half-open interval is no list
         if "set" in ordered_pair and not policy.tuple_as_set:
             return False
         if "set" in ordered_pair:
             return matched(left, right, policy, same)
         return all_same(left, right, policy, same) or _same_assignments(a, b, policy, same)
+    things = _counted(a), _counted(b)
+    if None not in things and set(things[0] or ()) == set(things[1] or ()):
+        return all(
+            same((things[0] or {})[name], value, policy) is True for name, value in (things[1] or {}).items()
+        )
     if policy.ordered_lists and ordered_pair == {"list"}:
         return all_same(left, right, policy, same)
     return matched(left, right, policy, same) or _same_assignments(a, b, policy, same)
+
+
+def _counted(node: Node) -> dict[str, Node] | None:
+    """`5 apples and 3 oranges` by the names of the things; None where some have no name or two have the same."""
+    if node.kind != "list" or any(i.kind != "quantity" for i in node.args):
+        return None
+    found = {str(i.value): i for i in node.args}
+    return found if len(found) == len(node.args) else None
 
 
 def _brackets_fit(a: Node, b: Node) -> bool:
@@ -48,25 +65,13 @@ def _brackets_fit(a: Node, b: Node) -> bool:
 def _items(node: Node) -> tuple[Node, ...] | None:
     """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
     if node.kind in ("list", "set"):
-        return tuple(i for a in node.args for i in (_items(a) if a.kind == "list" else _signed(a)) or (a,))
+        return tuple(
+            i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,)
+        )
     if node.kind == "tuple":
         return node.args
-    spread = _signed(node)
-    return spread if len(spread) > 1 else None
-
-
-def _signed(node: Node) -> tuple[Node, ...]:
-    """The two values of an expression with ±."""
-    if not any(n.kind == "pm" for n in node.walk()) or node.kind in ("tuple", "set", "list"):
-        return (node,)
-    return _with_sign(node, 1), _with_sign(node, -1)
-
-
-def _with_sign(node: Node, sign: int) -> Node:
-    if node.kind == "pm":
-        inner = _with_sign(node.args[0], sign)
-        return inner if sign * node.value > 0 else Node("neg", (inner,))
-    return Node(node.kind, tuple(_with_sign(a, sign) for a in node.args), node.value) if node.args else node
+    values = signed(node)
+    return values if len(values) > 1 else None
 
 
 def _one_collection(a: Node, b: Node, policy: Policy, same: Same) -> bool | None:
@@ -111,6 +116,8 @@ def _decimal_comma(many: Node, one: Node, policy: Policy, same: Same) -> bool:
     sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
     if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
         return False
+    if not part.value[2].strip("0"):
+        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma
     text = f"{plain.value[2]}.{part.value[2]}"
     value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
     return one.kind in ("num", "neg", "div", "quantity") and same(value, one, policy) is True
@@ -124,8 +131,11 @@ def all_same(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: 
 
 
 def matched(left: Sequence[Node], right: Sequence[Node], policy: Policy, same: Same) -> bool:
-    """Whether the items can be paired off in any order; repeated items count once."""
-    first, second = _distinct(left), list(_distinct(right))
+    """Whether the items can be paired off in any order; a list with repetitions may say each item once."""
+    if len(left) == len(right):
+        first, second = list(left), list(right)
+    else:
+        first, second = _distinct(left), _distinct(right)
     if len(first) != len(second):
         return False
     for item in first:
@@ -155,7 +165,7 @@ def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
     if left is None and right is None:
         return False
     if left is not None and right is not None:
-        return _same_groups(left, right, policy, same)
+        return _same_groups(left, right, policy, same) or _same_roots(left, right, policy, same)
     one = _tuples(left) if left is not None else _items(a) or (a,)
     other = _tuples(right) if right is not None else _items(b) or (b,)
     if matched(one, other, policy, same):
@@ -169,6 +179,7 @@ def _same_assignments(a: Node, b: Node, policy: Policy, same: Same) -> bool:
 
 
 Groups = list[dict[str, Node]]
+_COORDINATES = frozenset(repr(Node("sym", (), name)) for name in "xyz")
 
 
 def _same_groups(left: Groups, right: Groups, policy: Policy, same: Same) -> bool:
@@ -181,10 +192,25 @@ def _same_groups(left: Groups, right: Groups, policy: Policy, same: Same) -> boo
     return matched(one, other, policy, same)
 
 
+def _same_roots(left: Groups, right: Groups, policy: Policy, same: Same) -> bool:
+    """`x_1 = 2, x_2 = -5` against `x = 2 or x = -5`: numbered names of one unknown beside the unknown itself."""
+    for numbered, plain in ((left, right), (right, left)):
+        names = [n for group in plain for n in group]
+        if len(numbered) == 1 and len(set(names)) == 1 and len(names) == len(numbered[0]):
+            stem = names[0].removesuffix("')")
+            if all(re.fullmatch(re.escape(stem) + r"_\w'\)", n) for n in numbered[0]):
+                return matched(
+                    tuple(numbered[0].values()), tuple(v for g in plain for v in g.values()), policy, same
+                )
+    return False
+
+
 def _tuples(groups: Groups) -> tuple[Node, ...]:
-    """Each group's values as a tuple in the order written; single values as they are."""
+    """Each group's values as a tuple, x before y before z, other names as written; single values as they are."""
     if len(groups[0]) == 1:
         return tuple(value for group in groups for value in group.values())
+    if groups[0].keys() <= _COORDINATES:
+        groups = [dict(sorted(group.items())) for group in groups]
     return tuple(Node("tuple", tuple(group.values()), "()") for group in groups)
 
 

@@ -15,6 +15,8 @@ from acemath.grade.vocabulary import FUNCTIONS, RELATIONS
 _SET_OPERATORS = {"cup": "union", "cap": "inter", "setminus": "minus", "backslash": "minus"}
 _TIMES = ("times", "cdot", "*", "ast")
 _OVER = ("/", "div")
+_LOGIC = {"land": "land", "wedge": "land", "lor": "lor", "vee": "lor"}
+_MODULI = ("pmod", "bmod", "mod")
 
 
 class Parser(Atoms):
@@ -41,12 +43,8 @@ class Parser(Atoms):
         items, words = [self.expression()], set()
         while True:
             token = self.peek()
-            if (
-                token.kind == "word"
-                and token.text.lower() in ("and", "or")
-                or token.text in ("land", "lor", "vee")
-            ):
-                words.add("or" if token.text.lower() in ("or", "lor", "vee") else "and")
+            if token.kind == "word" and token.text.lower() in ("and", "or") or token.text in _LOGIC:
+                words.add(_LOGIC.get(token.text) or token.text.lower())
                 self.take()
                 continue_list = True
             else:
@@ -61,6 +59,12 @@ class Parser(Atoms):
             items.append(self.expression())
         if len(items) == 1:
             return items[0]
+        if words <= {"land", "lor"} and len(words) == 1 and all(i.kind in ("sym", "apply") for i in items):
+            return Node(
+                "apply", tuple(sorted(items, key=repr)), words.pop()
+            )  # a formula of logic, not a list
+        joined = {"land": "and", "lor": "or"}
+        words = {joined.get(word, word) for word in words}
         return Node("list", tuple(items), "or" if "or" in words else "and" if words else ",")
 
     def expression(self) -> Node:
@@ -94,6 +98,8 @@ class Parser(Atoms):
         if token.text in ("colon", "mid") or token.text not in RELATIONS:
             return None
         self.take()
+        if token.text == "equiv" and not any(t.text in _MODULI for t in self.tokens):
+            return "="  # `f(x) \\equiv 0`: equal everywhere
         if RELATIONS[token.text] in ("<", ">") and self.peek().text == "=":
             self.take()
             return RELATIONS[token.text] + "="
@@ -116,7 +122,7 @@ class Parser(Atoms):
         return self._modulus(node)
 
     def _modulus(self, node: Node) -> Node:
-        if self.peek().kind != "cmd" or self.peek().text not in ("pmod", "bmod", "mod"):
+        if self.peek().kind != "cmd" or self.peek().text not in _MODULI:
             return node
         self.take()
         if self.peek().text == "{" or self.peek().text == "(":

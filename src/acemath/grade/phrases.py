@@ -7,16 +7,20 @@ from fractions import Fraction
 
 from acemath.grade.amounts import amount, expression
 from acemath.grade.nodes import Node, number
+from acemath.grade.spread import permuted
 from acemath.grade.tokens import Token
 from acemath.grade.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
 _BOUNDS = {
-    "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
+    "greater than or equal to": ">=", "less than or equal to": "<=", "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
     "less than": "<", "fewer than": "<", "over": ">", "under": "<", "above": ">", "below": "<",
 }  # fmt: skip
 _MEANING = {
     "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
     "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
+    "positive reals": Node("named", (), "R+"), "negative reals": Node("named", (), "R-"),
+    "nonnegative reals": Node("named", (), "R0+"), "nonpositive reals": Node("named", (), "R0-"),
+    "nonnegative integers": Node("named", (), "Z0+"), "zero function": number(0),
 }  # fmt: skip
 _PARTS = {
     "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
@@ -24,7 +28,7 @@ _PARTS = {
     "ninth": 9, "ninths": 9, "tenth": 10, "tenths": 10,
 }  # fmt: skip
 _NOTHING = re.compile(
-    r"(?:there (?:is|are|exists?) )?no (?:such )?.{0,40}\b(?:solutions?|exists?|roots?|values?)$"
+    r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
 _CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
 
@@ -45,6 +49,9 @@ def phrase(tokens: list[Token]) -> str:
 
 def meaning(words: str) -> Node | None:
     """What a fixed phrase stands for; None for other words."""
+    words = re.sub(r"non\s?-\s?(?=negative|positive)", "non", words)
+    words = re.sub(r"^(?:equation|system|inequality|problem|it) (?:has|have) (?=no |infinitely)", "", words)
+    words = re.sub(r"^there (?:is|are|exists?) |^f is ", "", words)
     name = SYNONYMS.get(words) or ("no solution" if _NOTHING.match(words) else None)
     return None if name is None else _MEANING.get(name, Node("text", (), name))
 
@@ -58,8 +65,94 @@ def ratio(tokens: list[Token]) -> Node | None:
     return expression([tokens[0], Token("op", ":"), tokens[2]])
 
 
+def whole(tokens: list[Token]) -> Node | None:
+    """A phrase that is one answer although "and" or commas stand in it."""
+    bound = bounded(tokens) if any(t.text.lower() == "equal" for t in tokens) else or_more(tokens)
+    return bound or number_words(tokens) or excepted(tokens) or permutations(tokens) or counted_up(tokens)
+
+
+def or_more(tokens: list[Token]) -> Node | None:
+    """`7 or more`, `7 or fewer` as inequalities."""
+    operator = _OR_MORE.get(" ".join(t.text.lower() for t in tokens[-2:]))
+    value = expression(tokens[:-2]) if operator is not None else None
+    return (
+        None if value is None or operator is None else Node("rel", (Node("sym", (), "?"), value), (operator,))
+    )
+
+
+_OR_MORE = {
+    "or more": ">=",
+    "or greater": ">=",
+    "or above": ">=",
+    "or less": "<=",
+    "or fewer": "<=",
+    "or below": "<=",
+}
+
+
+def counted_up(tokens: list[Token]) -> Node | None:
+    """`all integers from 1 to 10` as the set of them."""
+    match = _FROM_TO.fullmatch(phrase(tokens))
+    if match is None:
+        return None
+    low, high = int(match[1]), int(match[2])
+    if not low <= high <= low + _LONGEST:
+        return None
+    return Node("set", tuple(number(n) for n in range(low, high + 1)))
+
+
+_LONGEST = 200
+_FROM_TO = re.compile(
+    r"(?:all |every )?(?:positive |natural )?(?:integers?|numbers|whole numbers)(?: from| between)? (\d{1,6}) (?:to|through) "
+    r"(\d{1,6})(?: inclusive)?"
+)
+
+
+def permutations(tokens: list[Token]) -> Node | None:
+    """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its cyclic permutations` as the list of them."""
+    words = [t.text.lower() for t in tokens]
+    if "permutations" not in words:
+        return None
+    value = [
+        t
+        for t, w in zip(tokens, words, strict=True)
+        if t.kind not in ("word", "text") and w not in (":", ".")
+    ]
+    if not {w for t, w in zip(tokens, words, strict=True) if t.kind in ("word", "text")} <= _PERMUTED:
+        return None
+    while value and value[-1].text == ",":
+        value.pop()
+    tree = expression(value)
+    return None if tree is None else permuted(tree, "cyclic" in words)
+
+
+_PERMUTED = frozenset(
+    [
+        "permutations",
+        "all",
+        "and",
+        "or",
+        "the",
+        "its",
+        "their",
+        "of",
+        "cyclic",
+        "any",
+        "these",
+        "thereof",
+        "with",
+        "up",
+        "to",
+        "in",
+    ]
+)
+
+
 def number_words(tokens: list[Token]) -> Node | None:
-    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, with nothing else beside."""
+    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, with nothing else beside."""
+    if len(tokens) > 1 and tokens[0].text.lower() in ("minus", "negative", "-"):
+        positive = number_words(tokens[1:])
+        return None if positive is None else number(-positive.value[0])
     part = _PARTS.get(tokens[-1].text.lower()) if len(tokens) > 1 else None
     if part is not None:
         return _parts_of(tokens[:-1], part)
@@ -99,7 +192,7 @@ def bounded(tokens: list[Token]) -> Node | None:
         if token.kind != "word":
             break
         words.append(token.text.lower())
-    for length in (3, 2, 1):
+    for length in (5, 3, 2, 1):
         operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
         if operator is not None:
             value = amount(tokens[len(words) :]) or expression(tokens[len(words) :])

@@ -29,6 +29,8 @@ def differs(a: Node, b: Node, env: Mapping[str, Fraction]) -> bool | None:
             x, y = _Walker(context, env).value(a), _Walker(context, env).value(b)
         except (ZeroDivisionError, OverflowError, ValueError, TypeError, ArithmeticError, Undefined):
             return None
+        if not (context.isfinite(x) and context.isfinite(y)):
+            return None  # log 0 is no number that could equal another
         scale = max(abs(x), abs(y))
         gap = abs(x - y)
         if not gap:

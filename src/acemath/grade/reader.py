@@ -14,12 +14,12 @@ from acemath.grade import phrases
 from acemath.grade.amounts import amount, compound, expression, spaced_unit
 from acemath.grade.nodes import Node
 from acemath.grade.phrases import meaning, phrase
+from acemath.grade.remarks import conclusion, without_quantifier, without_remarks
 from acemath.grade.text import clean_latex
 from acemath.grade.tokens import Token, tokenize
 
 _OPEN = frozenset(("(", "[", "{", "\\{", "{", "langle", "lfloor", "lceil"))
 _CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
-_IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,]|\.\d{4})")
 
 
@@ -29,19 +29,11 @@ def read(answer: str, thousands: bool = True) -> Node:
 
     Raises `TooHard` where a limit is exceeded.
     """
-    text = _conclusion(clean_latex(answer))
+    text = conclusion(clean_latex(answer))
     if thousands:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
     tokens = tokenize(text, thousands)
-    return _sequence(_strip_group(tokens), text)
-
-
-def _conclusion(text: str) -> str:
-    """What stands behind the last implication sign; a lone `=>` may mean ≥ and stays."""
-    if "=>" in text and text.count("=") >= 3 or "Rightarrow" in text or "implies" in text:
-        last = _IMPLIES.split(text)[-1].strip()
-        return last or text
-    return text
+    return _sequence(_strip_group(without_remarks(tokens, _turn)), text)
 
 
 def _strip_group(tokens: list[Token]) -> list[Token]:
@@ -86,9 +78,11 @@ def _commas(tokens: list[Token], raw: str) -> Node:
         return fixed
     if words_said := _verdict(tokens):
         return words_said
-    spelled = phrases.number_words(tokens) if tokens and tokens[-1].kind == "word" else None
+    spelled = phrases.whole(tokens) if any(t.kind == "word" for t in tokens) else None
     if spelled is not None:
         return spelled
+    if len(tokens) > 3 and tokens[0].text.lower() == "both":
+        tokens = tokens[1:]
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     words = {t.text.lower() for t in tokens if t.kind == "word"} & {"and", "or"}
     if len(items) > 1:
@@ -155,13 +149,29 @@ def _without_conditions(items: list[list[Token]]) -> list[list[Token]]:
             kept
             and texts
             and texts[0].lower() in ("where", "for", "with")
-            and ("in" in texts or "integer" in texts[-1])
+            and (
+                "in" in texts
+                or "integer" in texts[-1]
+                or texts[1:2]
+                and texts[1].lower() in ("all", "any", "every")
+            )
         ):
+            continue
+        if kept and _limits_parameter(item, kept):
             continue
         if kept and set(texts) & _UNEQUAL and not any({t.text for t in k} & _RELATED for k in kept):
             continue  # `(x+1)/(x-1), x ≠ 1`: where the expression is defined
         kept.append(item)
     return kept
+
+
+def _limits_parameter(item: list[Token], kept: list[list[Token]]) -> bool:
+    """Whether `k >= 0` stands behind `n = 2^k`: it says which k are meant."""
+    if len(item) < 3 or item[0].kind != "letter" or item[1].text not in _RELATED:
+        return False
+    if any({t.text for t in k} & _RELATED for k in kept):
+        return False
+    return any(t.text == item[0].text for k in kept for t in k[1:])
 
 
 def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) -> list[list[Token]]:
@@ -187,7 +197,8 @@ def _item(tokens: list[Token]) -> Node:
     fixed = meaning(words)
     if fixed is not None:
         return fixed
-    if any(t.kind in ("word", "text") for t in tokens):
+    if any(t.kind in ("word", "text") or t.text == "forall" for t in tokens):
+        tokens = without_quantifier(tokens, _turn)
         for rule in _READINGS:
             found = rule(tokens)
             if found is not None:

@@ -78,7 +78,8 @@ def _difference(node: Node) -> Region | None:
 
 def _named(node: Node) -> Region | None:
     return {"R": EVERYTHING, "R+": (Interval(0.0, False, math.inf, False),),
-            "R-": (Interval(-math.inf, False, 0.0, False),)}.get(node.value)  # fmt: skip
+            "R-": (Interval(-math.inf, False, 0.0, False),), "R0+": (Interval(0.0, True, math.inf, False),),
+            "R0-": (Interval(-math.inf, False, 0.0, True),)}.get(node.value)  # fmt: skip
 
 
 def _relation(node: Node) -> Region | None:
@@ -181,7 +182,8 @@ def _list(node: Node) -> Region | None:
     regions = [p for p in parts if p is not None]
     if any(a.kind != "rel" for a in node.args):
         return sum(regions, ()) if node.value in ("or", "and") else None
-    if any(set(a.value) <= {"=", "~"} for a in node.args):
+    points = [a for a in node.args if set(a.value) <= {"=", "~"}]
+    if points and (node.value != "or" or len(points) == len(node.args)):
         return None
     if len({symbols(a) for a in node.args}) > 1:
         return None  # conditions on different variables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from acemath.grade.evaluate import Undefined, approximate
 from acemath.grade.nodes import Node, substitute, symbols
@@ -63,10 +64,21 @@ def approximate_value(node: Node) -> Node | None:
 _PARTS = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "arg", "re", "im", "det", "dim"))
 
 
+_DIFFERENTIALS = (Node("sym", (), "d"), Node("sym", (), "partial"))
+_EXTREME = re.compile(r"_(?:max|min|text|mathrm)+$")
+
+
 def is_name(node: Node) -> bool:
     """Whether a side of an equation only names a quantity."""
     if node.kind in ("sym", "text", "apply"):
         return True
+    if (
+        node.kind == "big"
+        and node.value == "lim"
+        or node.kind == "func"
+        and node.value in ("gcd", "lcm", "max", "min")
+    ):
+        return any(n.kind == "sym" for a in node.args[:1] for n in a.walk())
     if node.kind == "tuple":
         return all(is_name(a) for a in node.args)
     if node.kind == "abs" and node.args[0].kind == "sym" and node.args[0].value in ("u", "v", "w", "z"):
@@ -80,12 +92,13 @@ def is_name(node: Node) -> bool:
     if node.kind == "func" and node.value in _PARTS:
         return len(node.args) == 1 and node.args[0].kind == "sym"  # cos A = 1/2 gives cos A
     if node.kind in ("div", "ratio"):
-        if all(a.kind == "mul" and a.args[0] == Node("sym", (), "d") for a in node.args):
+        if all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in node.args):
             return True  # dy/dx
         return all(_segment(a) for a in node.args)
     if node.kind == "mul":
         return (
             _segment(node)
+            or node.args[0] == Node("sym", (), "nabla")
             or node.args[0].kind == "sym"
             and node.args[1].kind in ("tuple", "sym")
             and _applied(node)
@@ -117,7 +130,7 @@ def _segment(node: Node) -> bool:
 def same_name(a: Node, b: Node) -> bool:
     """Whether two names may stand for the same thing: only plain letters can contradict each other."""
     if a.kind == "sym" and b.kind == "sym":
-        return bool(a.value == b.value)
+        return bool(_EXTREME.sub("", a.value) == _EXTREME.sub("", b.value))  # `k_{max} = 5` states k = 5
     if a.kind == "tuple" and b.kind == "tuple":
         return a == b or len(a.args) == len(b.args)
     if a.kind == b.kind == "text":

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from acemath.grade.dialects import standard_commands, standard_words, turned_brackets
+
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
 _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()")
 _SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
@@ -65,7 +67,7 @@ _DOUBLED = re.compile(
 )
 _LAYOUT = re.compile(
     r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|"
-    r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom\{[^{}]*\}|label\{[^{}]*\}|"
+    r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|"
     r"tag\*?\{[^{}]*\}|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|mkern\d*mu|hskip[\d.]*[a-z]*|"
     r"nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])"
 )
@@ -100,6 +102,9 @@ _END = re.compile(r"[\s.,;:\\]+$")
 def clean_latex(text: str) -> str:
     r"""An answer without layout: no dollars, no `\left`, no thin spaces, one name for each command."""
     text = from_unicode(text).strip()
+    if "{" in text or "\\" in text:
+        text = standard_commands(text)
+    text = standard_words(text)
     if "\\" in text:
         text = _DOUBLED.sub(r"\\", text)
         text = _GROUPED.sub("", text)
@@ -133,7 +138,8 @@ def clean_latex(text: str) -> str:
         text = _TIMES_E.sub(r"\1 e^", text)
     if "C" in text or "P" in text:
         text = _ARRANGED.sub(_arranged, _CHOSEN.sub(r"\\binom{\1}{\2}", text))
-    return _END.sub("", text.strip())
+    text = _END.sub("", text.strip())
+    return turned_brackets(text) if "[" in text or "]" in text else text
 
 
 def _arranged(match: re.Match[str]) -> str:

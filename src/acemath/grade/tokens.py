@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from acemath.grade.guards import MAX_TOKENS, TooHard
-from acemath.grade.units import TABLE, UNIT_WORDS
+from acemath.grade.units import TABLE, UNIT_WORDS, parse_unit
 from acemath.grade.vocabulary import FUNCTIONS, GREEK, MONTHS, NUMBER_WORDS, SCALE_WORDS
 
 
@@ -32,6 +32,7 @@ _CONNECTIVES = frozenset(["and", "or", "und", "oder"])
 _SHORT_WORDS = frozenset(
     [
         "pct",
+        "sq",
         "percent",
         "no",
         "yes",
@@ -59,6 +60,32 @@ _SHORT_WORDS = frozenset(
 )
 
 
+# Nothing but words, one of them long: `an` and `be` are words there, not products.
+_PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
+_CONSTANT_TIMES = frozenset(("Ax", "Bx", "Cx", "Dx", "Kx", "Bt", "Ct", "Kt"))  # `A + Bx`: products, no words
+_PROSE_WORDS = frozenset(
+    [
+        "an",
+        "it",
+        "be",
+        "as",
+        "so",
+        "if",
+        "we",
+        "he",
+        "she",
+        "red",
+        "its",
+        "was",
+        "has",
+        "had",
+        "can",
+        "but",
+        "who",
+    ]
+)
+
+
 def tokenize(text: str, thousands: bool = True) -> list[Token]:
     """The tokens of a cleaned answer. Raises `TooHard` beyond the limit; unknown characters become words.
 
@@ -66,6 +93,7 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
     """
     tokens: list[Token] = []
     at, end, depth = 0, len(text), 0
+    prose = _PROSE.fullmatch(text) is not None
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
@@ -85,7 +113,7 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
                 value = value.split(",", 1)[0]
                 at = match.start(kind) + len(value)
             if kind == "letters":
-                tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num"))
+                tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num", prose))
             elif kind == "cmd":
                 at = _command(value[1:], text, at, tokens, spaced)
             else:
@@ -123,7 +151,9 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     if not content:
         return
-    if lower in FUNCTIONS:
+    if "^" in content and tokens and tokens[-1].kind == "num" and parse_unit(content) is not None:
+        tokens.append(Token("word", content, True))
+    elif lower in FUNCTIONS and not (lower in TABLE and tokens and tokens[-1].kind == "num"):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text in (")", "}"))
@@ -147,15 +177,21 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
 def _phrase(part: str) -> list[Token]:
     if part in (",", ";", "(", ")"):
         return [Token("op", part)]
-    words = part.split()
+    words = [w.strip(".,!") or w for w in part.split()]
+    spelled = [w for word in words for w in word.split("-")]
+    if all(w.lower() in NUMBER_WORDS for w in spelled):
+        words = spelled
     if len(words) == 1 and len(part) == 1 and part.isupper():
         return [Token("letter", part, True)]
-    return [Token("word", word, True) for word in words]
+    single = words[0].lower() == "both"
+    return [Token("letter" if single and len(w) == 1 and w.isupper() else "word", w, True) for w in words]
 
 
-def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:
+def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) -> list[Token]:
     """A run of letters: a function, a word, or a product of one-letter symbols."""
     lower = run.lower()
+    if prose and (lower in _PROSE_WORDS or lower in TABLE):
+        return [Token("word", run, True)]
     if len(run) == 1:
         return [Token("letter", run, spaced)]
     if after_number and lower in TABLE:
@@ -174,6 +210,8 @@ def _letters(run: str, spaced: bool, after_number: bool) -> list[Token]:
         return [Token("word", run, True)]
     if run.isupper() and len(run) <= 4:
         return [Token("letter", run, spaced)]
+    if run in _CONSTANT_TIMES:
+        return [Token("letter", run[0], spaced), Token("letter", run[1])]
     for name in ("sin", "cos", "tan", "log", "ln", "or", "and"):  # sinx, cosx, 1or2 without a space
         if run.startswith(name) and len(run) == len(name) + 1:
             return [*_letters(name, spaced, False), Token("letter", run[-1])]

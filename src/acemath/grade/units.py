@@ -101,7 +101,8 @@ _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu":
 
 def parse_unit(text: str) -> Unit | None:
     r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `m/s`; None for other words."""
-    plain = re.sub(r"[().]", " ", text.lower()).strip()
+    plain = re.sub(r"[().{}\\]", " ", text.lower()).strip()
+    plain = re.sub(r"\bdegrees? (?=celsius|fahrenheit)", "", plain)
     if not plain or len(plain) > 60:
         return None
     plain = re.sub(r"\s+per\s+|\s*/\s*|\bper\s+", "/", plain)

@@ -88,6 +88,8 @@ GREEK = frozenset(
         "Psi",
         "Omega",
         "ell",
+        "partial",
+        "nabla",
         "hbar",
     ]
 )
@@ -162,7 +164,7 @@ NUMBER_WORDS = {
     "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
 SCALE_WORDS = {
-    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "googol": 10**100,
 }  # fmt: skip
 # Different words for one outcome; the first of each row stands for all.
 SYNONYMS: dict[str, str] = {
@@ -179,6 +181,12 @@ SYNONYMS: dict[str, str] = {
         "for all real numbers|all real values|every real number|all x|set of all real numbers|all real",
         "all integers|integers|the integers|any integer|every integer|the set of all integers",
         "all positive integers|positive integers|natural numbers|all natural numbers|any positive integer",
+        *(
+            f"{sign} reals|all {sign} reals|{sign} real numbers|all {sign} real numbers|any {sign} real number"
+            for sign in ("positive", "negative", "nonnegative", "nonpositive")
+        ),
+        "nonnegative integers|all nonnegative integers|whole numbers|all whole numbers",
+        "zero function|constant zero function|constant function zero",
         "neither|neither even nor odd",
         "converges|convergent|converge",
         "diverges|divergent|diverge",

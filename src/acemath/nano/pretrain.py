@@ -9,8 +9,6 @@ seed, the round and n alone: a resumed run sees what an uninterrupted one sees.
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import random
 import time
@@ -24,11 +22,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
+from acemath.nano.folder import Progress, Window, load_state, save, trim_curve, write_card
 from acemath.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
 from acemath.segments import visible
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,8 @@ class PretrainSettings:
     seed: int = 0
     rounds: tuple[Round, ...] = (
         Round(66_000_000, decay=30_000_000, batch_tokens=((0, 16_384), (20_000_000, 8_192))),
-        Round(45_000_000, decay=44_000_000, peak=0.35, levels=(1, 1, 2)),
+        Round(18_000_000, decay=12_500_000, peak=0.35, levels=(1, 1, 2)),
+        Round(10_000_000, decay=9_500_000, peak=0.25, levels=(1, 1, 2)),
     )
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem
@@ -235,17 +233,6 @@ def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
     ]
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a run is: its round, the tokens and chunks of that round, all tokens, all seconds."""
-
-    turn: int = 0
-    seen: int = 0
-    chunk: int = 0
-    total: int = 0
-    seconds: float = 0.0
-
-
 def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
     """Train nano-base into `out`, resuming from `out/state.pt` where one stands. Returns the folder.
 
@@ -260,13 +247,14 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
     losses = Losses(model, settings.mark_weight, settings.compile)
     steppers = optimizers(model, settings)
     at = load_state(out, model, steppers)
+    trim_curve(out, at.total)
     while at.turn < len(settings.rounds):
         train_round(out, settings, losses, tokenizer, steppers, at, every)
         at.turn, at.seen, at.chunk = at.turn + 1, 0, 0
         model.load_state_dict(Qwen2ForCausalLM.from_pretrained(out, dtype=torch.float32).state_dict())
         steppers = optimizers(model, settings)
         save(out, model, tokenizer, steppers, at)
-    write_card(out, settings)
+    write_card(out, settings.seed, asdict(settings))
     return out
 
 
@@ -295,10 +283,11 @@ def train_round(
             if at.seen >= part.tokens:
                 break
         at.chunk += 1
+        if at.seen >= part.tokens:
+            window.write(at, least=1)
         if at.seen - saved >= every or at.seen >= part.tokens:
             save(out, losses.model, tokenizer, steppers, at)
             saved = at.seen
-    window.write(at, least=1)
 
 
 def set_rates(steppers: list[torch.optim.Optimizer], settings: PretrainSettings, factor: float) -> None:
@@ -317,87 +306,3 @@ def step(losses: Losses, batch: Batch, steppers: list[torch.optim.Optimizer]) ->
         stepper.step()
     losses.model.zero_grad(set_to_none=True)
     return figures[0], figures[1], figures[2]
-
-
-class Window:
-    """The figures of the steps since the last line of the loss curve."""
-
-    def __init__(self, out: Path) -> None:
-        self.path = out / "curve.jsonl"
-        self.steps: list[tuple[float, float, float]] = []
-
-    def add(self, figures: tuple[float, float, float]) -> None:
-        """Take in the figures of a step."""
-        self.steps.append(figures)
-
-    def write(self, at: Progress, least: int) -> None:
-        """Write one line of the curve, means over the window, where it holds at least so many steps."""
-        if len(self.steps) < least:
-            return
-        writing, marking, hits = (float(np.nanmean([s[i] for s in self.steps])) for i in range(3))
-        row = {
-            "tokens": at.total,
-            "writing": round(writing, 4),
-            "marking": round(marking, 4),
-            "marks_right": round(hits, 4),
-            "seconds": round(at.seconds),
-        }
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        log.info("%s", json.dumps(row))
-        self.steps = []
-
-
-def save(out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], at: Progress) -> None:
-    """Write the weights for use (bfloat16 safetensors), then, atomically, the state for resuming."""
-    state = {
-        "model": model.state_dict(),
-        "steppers": [s.state_dict() for s in steppers],
-        "progress": asdict(at),
-    }
-    tokenizer.save_pretrained(out)
-    half = new_like(model)
-    half.save_pretrained(out)
-    # Last: a run that is killed before this goes on from the state before, and writes the weights again.
-    torch.save(state, out / "state.tmp")
-    (out / "state.tmp").rename(out / "state.pt")
-
-
-def new_like(model: Any) -> Any:
-    """A bfloat16 copy of a model, for saving."""
-    copy = type(model)(model.config)
-    copy.load_state_dict(model.state_dict())
-    copy.generation_config = model.generation_config
-    return copy.to(torch.bfloat16)
-
-
-def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> Progress:
-    """How far the run in `out` is, its weights and optimisers restored; the beginning where nothing stands there."""
-    path = out / "state.pt"
-    if not path.exists():
-        return Progress()
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    for stepper, saved in zip(steppers, state["steppers"], strict=True):
-        stepper.load_state_dict(saved)
-    return Progress(**state["progress"])
-
-
-def write_card(out: Path, settings: PretrainSettings) -> None:
-    """The model card: how the weights were made, from the settings and the loss curve beside them."""
-    curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
-    shown = [curve[round(i * (len(curve) - 1) / 7)] for i in range(8)]
-    rows = "".join(
-        f"| {r['tokens']:,} | {r['writing']:.3f} | {r['marking']:.3f} | {100 * r['marks_right']:.1f} | {r['seconds']:,} |\n"
-        for r in shown
-    )
-    text = (
-        "---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# nano-base\n\n"
-        "A small Qwen2 that read acemath's worksheets and nothing else: half solving, half checking, plain text. "
-        "It carries a ChatML template but has never seen a chat.\n\n"
-        f"Made by `acemath pretrain-nano` with seed {settings.seed}, {curve[-1]['tokens']:,} tokens with padding, "
-        f"{curve[-1]['seconds']:,} seconds. `curve.jsonl` holds the whole curve:\n\n"
-        "| tokens | loss on solutions | loss on marks | marks right (%) | seconds |\n|---|---|---|---|---|\n"
-        f"{rows}\nSettings:\n\n```json\n{json.dumps(asdict(settings), indent=1)}\n```\n"
-    )
-    (out / "README.md").write_text(text)

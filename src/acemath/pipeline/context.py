@@ -51,6 +51,11 @@ class Run:
             self._account.close()
             self._account = None
 
+    @property
+    def prompts(self) -> str:
+        """The stage whose prompts are answered: curation's, or those that passed the vote where there is one."""
+        return "curate" if self.recipe.curate.solvability is None else "solvability"
+
     @contextmanager
     def stage(
         self, name: str, settings: Mapping[str, Any], inputs: Sequence[str]

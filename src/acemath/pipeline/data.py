@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from acemath.curate.blend import blend_facts, make_blend
+from acemath.curate.blend import Stock, blend_facts, make_blend, shortfalls
 from acemath.curate.clean import clean
-from acemath.curate.crosscheck import cross_checked
-from acemath.curate.evolve import evolve, evolve_with
+from acemath.curate.crosscheck import agreement, cross_checked
+from acemath.curate.evolve import evolve, evolve_with, winnow
 from acemath.curate.filters import filter_responses
 from acemath.curate.funnel import step_of
 from acemath.curate.licences import non_commercial
+from acemath.curate.solvability import solvable
 from acemath.engines.base import REFUSED, Engine, Sampling
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
+from acemath.pipeline.funnel import response_step
 from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.pipeline.sources import read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
-from acemath.store import Stage, by_id, shards
+from acemath.store import Stage, by_id, by_problem, shards
 from acemath.worksheets.sheets import SOURCE
 
 
@@ -52,6 +54,7 @@ def problems(run: Run) -> None:
             run.display.warn(
                 f"{count:,} prompts are under {name}: what is trained on them may not be used commercially"
             )
+        facts["funnel"] = [step_of("seeds", [p.source for p in seeds], []).record()]
         facts["counts"] = {"seeds": len(seeds), "benchmarks": dict(Counter(p.subject for p in benchmarks))}
         facts["summary"] = f"{len(seeds):,} seed prompts, {len(benchmarks):,} benchmark problems"
 
@@ -65,23 +68,40 @@ def evolution(run: Run) -> None:
     settings = recipe.curate.evolve
     writer = recipe.teachers.check.identity()
     with run.stage(
-        "evolve", {"evolve": settings.model_dump(), "by": writer, "seed": recipe.seed}, ["problems"]
+        "evolve",
+        {
+            "evolve": settings.model_dump(),
+            "filters": recipe.curate.filters.model_dump(),
+            "by": writer,
+            "seed": recipe.seed,
+        },
+        ["problems"],
     ) as opened:
         if opened is None:
             return
         stage, facts = opened
-        math = [p for p in run.rows("problems", Problem, "seeds") if p.group == "math"]
+        wanted = settings.sources
+        math = [
+            p
+            for p in run.rows("problems", Problem, "seeds")
+            if p.group == "math" and (not wanted or p.source in wanted)
+        ]
         own, others = [p for p in math if p.source == SOURCE], [p for p in math if p.source != SOURCE]
         if own:
-            stage.write("worksheets", evolve(own, settings, recipe.seed), Problem)
+            born, dropped = evolve(own, settings, recipe.seed, recipe.curate.filters)
+            stage.write("worksheets", born, Problem, dropped)
         if others:
             facts |= _evolve_others(run, stage, others)
-        count = len(stage.rows(Problem))
-        facts["summary"] = f"{count:,} new prompts from {len(math):,} math seeds{cost_words(facts)}"
+        made = stage.rows(Problem)
+        facts["funnel"] = [step_of("evolve", [p.source for p in made], stage.dropped()).record()]
+        facts["summary"] = f"{len(made):,} new prompts from {len(math):,} math seeds{cost_words(facts)}"
 
 
 def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> dict[str, Any]:
-    """Evolve with a model, a shard at a time, round by round. Returns what it cost, for the manifest."""
+    """Evolve with a model, a shard at a time, round by round; each round from what the filters left of the last.
+
+    Returns what it cost, for the manifest.
+    """
     settings, teacher = run.recipe.curate.evolve, run.recipe.teachers.check
     engine = teacher_engine(teacher, run, "evolve")
     parents = [p for p in rows if int(content_key(p.id), 16) % 10_000 < 10_000 * settings.share]
@@ -91,7 +111,9 @@ def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> dict[str,
         for key, part in shards(parents, 1000).items():
             name = f"round{turn}-{key}"
             if not stage.has(name):
-                stage.write(name, evolve_with(engine, part, settings.methods, sampling), Problem)
+                born = evolve_with(engine, part, settings.methods, sampling)
+                kept, dropped = winnow(born, run.recipe.curate.filters)
+                stage.write(name, kept, Problem, dropped)
             done += len(part)
             run.display.progress(done, len(parents))
         parents = stage.rows(Problem, f"round{turn}-")
@@ -101,7 +123,7 @@ def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> dict[str,
 def curate(run: Run) -> None:
     """Filter, deduplicate, decontaminate."""
     recipe = run.recipe
-    identity = recipe.curate.model_dump(exclude={"evolve", "cross_check"})
+    identity = recipe.curate.model_dump(exclude={"evolve", "cross_check", "solvability"})
     with run.stage("curate", {"curate": identity}, ["problems", "evolve"]) as opened:
         if opened is None:
             return
@@ -109,7 +131,7 @@ def curate(run: Run) -> None:
         seeds = run.rows("problems", Problem, "seeds")
         benchmarks = run.rows("problems", Problem, "benchmarks")
         evolved = run.rows("evolve", Problem)
-        steps = [step_of("evolve", [p.source for p in (*seeds, *evolved)], [])]
+        steps = [step_of("seeds and evolved", [p.source for p in (*seeds, *evolved)], [])]
         found = clean([*seeds, *evolved], benchmarks, recipe.curate)
         steps += found.steps
         stage.write("prompts", found.rows, Problem, found.dropped)
@@ -152,12 +174,34 @@ def _responses(
         )
 
 
-def synthesize(run: Run) -> None:
-    """The main teacher's responses, the check teacher's, the filters and the cross-check."""
+def solvability(run: Run) -> None:
+    """The vote on which math prompts can be solved, where the recipe asks for one."""
+    settings = run.recipe.curate.solvability
+    if settings is None:
+        return
     prompts = run.rows("curate", Problem)
-    _responses(run, "teacher-main", run.recipe.teachers.main, 1, prompts, ["curate"])
+    math = [p for p in prompts if p.group == "math"]
+    teacher = run.recipe.teachers.main if settings.by == "main" else run.recipe.teachers.check
+    voter = teacher.model_copy(update={"temperature": settings.temperature})
+    _responses(run, "teacher-vote", voter, settings.answers, math, ["curate"])
     with run.stage(
-        "filter-responses", {"filters": run.recipe.curate.filters.model_dump()}, ["curate", "teacher-main"]
+        "solvability", {"solvability": settings.model_dump()}, ["curate", "teacher-vote"]
+    ) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        kept, dropped = solvable(prompts, by_problem(run.rows("teacher-vote", Response)), settings)
+        stage.write("prompts", kept, Problem, dropped)
+        facts["funnel"] = [step_of("solvability vote", [p.source for p in kept], dropped).record()]
+        facts["summary"] = f"{len(kept):,} of {len(prompts):,} prompts pass the vote"
+
+
+def synthesize(run: Run) -> None:
+    """The main teacher's responses, the filters, the checking teachers' responses and the cross-check."""
+    prompts = run.rows(run.prompts, Problem)
+    _responses(run, "teacher-main", run.recipe.teachers.main, 1, prompts, [run.prompts])
+    with run.stage(
+        "filter-responses", {"filters": run.recipe.curate.filters.model_dump()}, [run.prompts, "teacher-main"]
     ) as opened:
         if opened is not None:
             stage, facts = opened
@@ -167,52 +211,67 @@ def synthesize(run: Run) -> None:
                 rows, run.recipe.curate.filters, lambda r: subjects[r.problem_id] == "math"
             )
             stage.write("responses", kept, Response, dropped)
-            facts["funnel"] = [step_of("filter responses", [r.model for r in kept], dropped).record()]
+            facts["funnel"] = [response_step("filter responses", prompts, kept, dropped).record()]
             facts["summary"] = f"{len(kept):,} of {len(rows):,} responses kept"
     good = {r.problem_id for r in run.rows("filter-responses", Response)}
     math = [p for p in prompts if p.group == "math" and p.id in good]
-    teacher = run.recipe.teachers.check
-    _responses(run, "teacher-check", teacher, max(2, teacher.answers), math, ["curate", "filter-responses"])
+    for name, teacher in run.recipe.teachers.checking.items():
+        _responses(run, f"teacher-{name}", teacher, teacher.answers, math, [run.prompts, "filter-responses"])
     _cross_check(run)
 
 
 def _cross_check(run: Run) -> None:
-    settings = run.recipe.curate.cross_check
+    settings, teachers = run.recipe.curate.cross_check, run.recipe.teachers.checking
+    stages = [f"teacher-{name}" for name in teachers]
     with run.stage(
-        "cross-check", {"cross_check": settings.model_dump()}, ["filter-responses", "teacher-check"]
+        "cross-check", {"cross_check": settings.model_dump()}, [run.prompts, "filter-responses", *stages]
     ) as opened:
         if opened is None:
             return
         stage, facts = opened
-        check: dict[str, list[Response]] = {}
-        for r in run.rows("teacher-check", Response):
-            check.setdefault(r.problem_id, []).append(r)
+        check = by_problem([row for name in stages for row in run.rows(name, Response)])
         main = [r for r in run.rows("filter-responses", Response) if r.problem_id in check]
-        kept, dropped = cross_checked(main, check, share=settings.share)
+        need = sum(teacher.answers for teacher in teachers.values())
+        kept, dropped = cross_checked(main, check, need, settings.share)
         stage.write("checked", kept, Response, dropped)
-        facts["funnel"] = [step_of("cross-check", [r.model for r in kept], dropped).record()]
+        prompts = run.rows(run.prompts, Problem)
+        facts["funnel"] = [response_step("cross-check", prompts, kept, dropped).record()]
         facts["agreement"] = len(kept) / max(1, len(main))
+        facts["teachers"] = agreement(main, check)
         facts["summary"] = f"{len(kept):,} of {len(main):,} math responses cross-checked"
 
 
 def blends(run: Run) -> None:
     """The conversations of each training stage."""
     recipe = run.recipe
-    stages = {n: {"blend": s.blend, "counts": s.counts} for n, s in recipe.sft.stages.items()}
-    settings = {"stages": stages, "chat": recipe.sft.chat.model_dump(), "seed": recipe.seed}
-    with run.stage("blends", settings, ["curate", "filter-responses", "cross-check"]) as opened:
+    stages = {
+        n: {"blend": s.blend, "counts": s.counts, "shares": s.shares} for n, s in recipe.sft.stages.items()
+    }
+    settings = {
+        "stages": stages,
+        "pools": {name: pool.model_dump() for name, pool in recipe.sft.pools.items()},
+        "chat": recipe.sft.chat.model_dump(),
+        "seed": recipe.seed,
+    }
+    with run.stage("blends", settings, [run.prompts, "filter-responses", "cross-check"]) as opened:
         if opened is None:
             return
         stage, facts = opened
-        rows = by_id(run.rows("curate", Problem))
-        responses = run.rows("filter-responses", Response)
-        checked = {r.problem_id: True for r in run.rows("cross-check", Response)}
+        used: dict[str, set[str]] = {}
+        stock = Stock(
+            by_id(run.rows(run.prompts, Problem)),
+            run.rows("filter-responses", Response),
+            {r.problem_id for r in run.rows("cross-check", Response)},
+            recipe.sft.pools,
+            used,
+        )
         counts = {}
         for name, part in recipe.sft.stages.items():
-            chats = make_blend(
-                part.blend, part.counts, rows, responses, checked, recipe.sft.chat, recipe.seed
-            )
+            chats = make_blend(part.blend, part.counts, stock, recipe.sft.chat, recipe.seed, part.shares)
             stage.write(name, chats, Chat)
+            used[name] = {chat.problem_id for chat in chats}
             counts[name] = blend_facts(chats)
+            for pool, (asked, had) in shortfalls(chats, part.blend, stock).items():
+                run.display.warn(f"blend {name}: pool {pool} was to add {asked:,} prompts and had {had:,}")
         facts["counts"] = counts
         facts["summary"] = ", ".join(f"{n}: {c['conversations']:,}" for n, c in counts.items())

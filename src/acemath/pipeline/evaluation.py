@@ -13,8 +13,9 @@ from acemath.metrics import Estimate, average, paired
 from acemath.pipeline.context import Run
 from acemath.pipeline.sampling import sample
 from acemath.records import Problem, Response, content_key
+from acemath.reward.card import add_bench
 from acemath.reward.score import RewardModel
-from acemath.store import write_json
+from acemath.store import by_problem, write_json
 
 TABLES = "tables.json"
 
@@ -62,13 +63,13 @@ def scores(run: Run) -> None:
                 continue
             stage, facts = opened
             prompts = {p.id: p.prompt for p in run.rows("problems", Problem, "benchmarks")}
-            by_problem = _by_problem(run.rows(f"samples-{name}", Response))
+            mine = by_problem(run.rows(f"samples-{name}", Response))
             model = RewardModel(run.folder / "reward" / "model", run.recipe.reward.chat)
-            items = [(prompts[key], [r.text for r in rows]) for key, rows in by_problem.items()]
+            items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
             rewards = model.score_many(items, run.display.progress)
             scored = [
                 replace(r, reward=v)
-                for rows, values in zip(by_problem.values(), rewards, strict=True)
+                for rows, values in zip(mine.values(), rewards, strict=True)
                 for r, v in zip(rows, values, strict=True)
             ]
             stage.write("all", scored, Response)
@@ -81,17 +82,10 @@ def scores(run: Run) -> None:
             )
 
 
-def _by_problem(rows: Sequence[Response]) -> dict[str, list[Response]]:
-    found: dict[str, list[Response]] = {}
-    for row in rows:
-        found.setdefault(row.problem_id, []).append(row)
-    return found
-
-
 def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -> list[Record]:
     """Scored responses as the tables' records: answers grouped by the grader's equality."""
     records = []
-    for key, rows in _by_problem(responses).items():
+    for key, rows in by_problem(responses).items():
         problem = problems[key]
         rewards = tuple(r.reward for r in rows if r.reward is not None)
         records.append(
@@ -129,6 +123,7 @@ def tables(run: Run) -> dict[str, Any]:
                 "levels": _levels(by_policy[bench.headline], bench.k),
             }
             write_json(path, found)
+            add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
             stage.write("none", [], Response)
             head = found["headline"]
             facts["headline"] = {key: round(head[key]["value"], 2) for key in head if "@" in key}

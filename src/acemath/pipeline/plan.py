@@ -12,15 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acemath.curate.sources import public_rows
 from acemath.recipe import Policy, Recipe, Teacher
 
-# Public sizes of the paper's prompt sources (rows); others count as unknown (0) until they are read.
-KNOWN_ROWS = {
-    "AI-MO/NuminaMath-CoT": 859_494,
-    "meta-math/MetaMathQA": 395_000,
-    "microsoft/orca-math-word-problems-200k": 200_035,
-    "TIGER-Lab/MathInstruct": 262_039,
-}
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
 MATH_TOKENS, OTHER_TOKENS = 800, 650  # of a response, mean (paper, section 3.2: derived from its counts)
 EVOLVED_TOKENS = 100  # of a new question, mean; our assumption
@@ -60,7 +54,7 @@ def _written(stage: str, rows: float, tokens: float, who: Teacher | Policy, size
 
 def _pools(recipe: Recipe) -> dict[str, float]:
     """Estimated rows of every pool that a blend can name; "seeds" and "all" beside them."""
-    counts = {n: s.count or KNOWN_ROWS.get(s.hub or "", 0) for n, s in recipe.problems.seeds.items()}
+    counts = {n: s.count or public_rows(s.hub or "", s.split) for n, s in recipe.problems.seeds.items()}
     by_subject = dict.fromkeys(("code", "general", "math"), 0.0)
     for name, count in counts.items():
         by_subject[recipe.problems.seeds[name].subject] += count

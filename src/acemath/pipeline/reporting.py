@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from acemath.grade import classes
 from acemath.pipeline.context import Run
+from acemath.pipeline.funnel import funnel
 from acemath.records import Problem, Response, content_key
 from acemath.report.data import Item, ReportData
-from acemath.store import MANIFEST, by_id, read_json, write_bytes
+from acemath.store import MANIFEST, by_id, by_problem, read_json, write_bytes
 
 PAGE = "report.html"
 VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
@@ -53,8 +53,9 @@ def collect(run: Run) -> ReportData:
         k=bench.k,
         benchmarks=len({p.subject for p in problems.values()}),
         tables=tables,
-        funnel=_funnel(run),
-        blends=_blends(run),
+        funnel=funnel(run),
+        teachers=run.manifest("cross-check")["teachers"],
+        blends=run.manifest("blends")["counts"],
         sft_curves={
             name: _points(run.manifest(f"sft-{name}")["curve"], "loss") for name in recipe.sft.stages
         },
@@ -73,24 +74,9 @@ def _points(curve: Sequence[dict[str, float]], name: str) -> list[tuple[float, f
     return [(row["step"], row[name]) for row in curve if name in row]
 
 
-def _funnel(run: Run) -> list[dict[str, Any]]:
-    stages = ("curate", "filter-responses", "cross-check")
-    return [step for stage in stages for step in run.manifest(stage)["funnel"]]
-
-
-def _blends(run: Run) -> list[list[str]]:
-    counts: dict[str, Any] = run.manifest("blends")["counts"]
-    return [
-        [n, f"{c['conversations']:,}", ", ".join(f"{p} {k:,}" for p, k in c["pools"].items())]
-        for n, c in counts.items()
-    ]
-
-
 def _items(rows: Sequence[Response], problems: dict[str, Problem], count: int) -> list[Item]:
     """Problems for the browser: a share of each outcome, the same for every run of a recipe."""
-    mine: dict[str, list[Response]] = {}
-    for row in rows:
-        mine.setdefault(row.problem_id, []).append(row)
+    mine = by_problem(rows)
     by_outcome: dict[str, list[Item]] = {}
     for key in sorted(mine, key=content_key):
         problem = problems[key]

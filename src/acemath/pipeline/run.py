@@ -11,12 +11,14 @@ from typing import Any
 
 import yaml
 
+from acemath.errors import UserError
 from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
 from acemath.recipe import Recipe
 from acemath.store import MANIFEST, fingerprint, locked, write_bytes
 
+RECIPE = "recipe.yaml"
 KEY = "recipe.key"  # beside the tables: the recipe that they were made by
 
 
@@ -46,14 +48,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
-        write_bytes(
-            folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).encode()
-        )
-        data.problems(run)
-        data.evolution(run)
-        data.curate(run)
-        data.synthesize(run)
-        data.blends(run)
+        _make_data(run)
         if not _finished(run):
             _train_and_judge(run)
         from acemath.pipeline.reporting import make_report
@@ -62,6 +57,39 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     headline = dict(run.manifest("tables")["headline"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Outcome(headline, report, round(time.monotonic() - started, 2), round(peak, 1), tuple(run.ran))
+
+
+def run_data(recipe: Recipe, folder: Path, display: Display) -> dict[str, Any]:
+    """Run the stages of the data alone, from the seeds to the blends; how many conversations each blend has."""
+    run = Run(recipe, folder, display)
+    with locked(folder), closing(run):
+        _make_data(run)
+    counts = run.manifest("blends")["counts"]
+    return {
+        "folder": str(folder),
+        "conversations": {name: blend["conversations"] for name, blend in counts.items()},
+        "ran": list(run.ran),
+    }
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that a run's folder was made by. UserError where the folder is no run's."""
+    kept = folder / RECIPE
+    if not kept.exists():
+        raise UserError(f"{str(folder)!r} is no run's folder; run a recipe first: acemath run --out {folder}")
+    return Recipe.model_validate(yaml.safe_load(kept.read_text()))
+
+
+def _make_data(run: Run) -> None:
+    write_bytes(
+        run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
+    )
+    data.problems(run)
+    data.evolution(run)
+    data.curate(run)
+    data.solvability(run)
+    data.synthesize(run)
+    data.blends(run)
 
 
 def _train_and_judge(run: Run) -> None:

@@ -70,7 +70,10 @@ def sample(
         for key, part in shards(problems, max(1, SHARD // each)).items():
             if not stage.has(key):
                 tell = partial(run.tell, done, len(problems) * each)
-                responses, dropped = collect(engine, part, sampling, tell), list[Dropped]()
+                responses, dropped = (
+                    collect(engine, after_shots(part, policy.shots), sampling, tell),
+                    list[Dropped](),
+                )
                 if not count_refused:
                     responses, dropped = without_refused(responses, part, stage_name)
                 stage.write(key, graded(responses, part), Response, dropped)
@@ -89,6 +92,18 @@ def _facts(stage: Stage, rows: Sequence[Response]) -> dict[str, Any]:
         "counts": {"responses": len(rows), "correct": right, "tokens": tokens, REFUSED: refused},
         "summary": f"{len(rows):,} responses, {share:.1f} % right{refused_words(refused)}",
     }
+
+
+def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -> Sequence[Problem]:
+    """Problems as they are asked after worked examples, all in one turn: policies then answer as briefly.
+
+    The paper asks so for short forms (section 4.1), as the Qwen2.5-Math harness does: question and answer,
+    joined by blank lines.
+    """
+    if not shots:
+        return problems
+    head = "".join(f"{question}\n{answer}\n\n" for question, answer in shots)
+    return [replace(problem, prompt=head + problem.prompt) for problem in problems]
 
 
 def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:

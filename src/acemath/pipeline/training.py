@@ -13,6 +13,7 @@ from acemath.pipeline.context import Run
 from acemath.pipeline.sampling import sample, stage_model
 from acemath.recipe import SftStage
 from acemath.records import Chat, Group, Problem, Response, content_key
+from acemath.reward.card import write_card
 from acemath.reward.groups import make_groups
 from acemath.reward.model import base_checker
 from acemath.reward.score import RewardModel
@@ -41,7 +42,7 @@ def policies(run: Run) -> None:
 def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
     settings = sft_settings(run, part)
     inputs = ["blends"] + ([f"sft-{base}"] if base in run.recipe.sft.stages else [])
-    chats = run.rows("blends", Chat, name)
+    chats = run.peek("blends").shard(Chat, name)
     identity = {
         "sft": settings.model_dump(exclude={"save_every", "report_to"}),
         "base": base,
@@ -72,10 +73,11 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
 def candidates(run: Run) -> None:
     """Responses of several policies to training problems, graded (paper, section 4.1)."""
     reward = run.recipe.reward
-    rows = [p for p in run.rows("curate", Problem) if p.group == "math" and p.answer]
+    rows = [p for p in run.rows(run.prompts, Problem) if p.group == "math" and p.answer]
     rows.sort(key=lambda p: content_key(p.id))
+    rows = rows[: reward.problems]
     for name, policy in reward.candidates.items():
-        sample(run, f"candidates-{name}", name, policy, rows[: reward.problems], ["curate"])
+        sample(run, f"candidates-{name}", name, policy, rows[: policy.problems], [run.prompts])
 
 
 def _candidate_responses(run: Run) -> dict[str, list[Response]]:
@@ -89,7 +91,7 @@ def _candidate_responses(run: Run) -> dict[str, list[Response]]:
 def groups(run: Run) -> None:
     """Score-sorted groups of six, some kept aside for pair accuracy."""
     recipe = run.recipe
-    inputs = ["curate", *(f"candidates-{name}" for name in recipe.reward.candidates)]
+    inputs = [run.prompts, *(f"candidates-{name}" for name in recipe.reward.candidates)]
     settings = {
         "groups": recipe.reward.groups.model_dump(),
         "rank_by": recipe.reward.rank_by,
@@ -100,7 +102,7 @@ def groups(run: Run) -> None:
             return
         stage, facts = opened
         responses = _candidate_responses(run)
-        problems = [p for p in run.rows("curate", Problem) if p.id in responses]
+        problems = [p for p in run.rows(run.prompts, Problem) if p.id in responses]
         mixed = [p for p in problems if len({r.correct for r in responses[p.id]}) == 2]
         ranks = _ranks(run, stage, mixed, responses)
         made, counts = make_groups(problems, responses, ranks, recipe.reward.groups, recipe.seed)
@@ -136,12 +138,26 @@ def _ranks(
     }
 
 
+def _all_candidates(run: Run, held_out: list[Group]) -> list[Group]:
+    """The held-out groups' problems with all that the policies answered: what rm@k is measured over."""
+    responses = _candidate_responses(run)
+    return [
+        Group(
+            group.problem_id,
+            group.prompt,
+            tuple(r.text for r in responses[group.problem_id]),
+            tuple(int(r.correct) for r in responses[group.problem_id]),
+        )
+        for group in held_out
+    ]
+
+
 def reward_model(run: Run) -> None:
     """The listwise reward model, from the policy that the recipe names."""
     reward = run.recipe.reward
     inputs = ["groups"] + ([f"sft-{reward.base}"] if reward.base in run.recipe.sft.stages else [])
     settings = {
-        "train": reward.train.model_dump(exclude={"save_every"}),
+        "train": reward.train.model_dump(exclude={"save_every", "report_to"}),
         "chat": reward.chat.model_dump(),
         "base": reward.base,
         "seed": run.recipe.seed,
@@ -151,6 +167,7 @@ def reward_model(run: Run) -> None:
             return
         stage, facts = opened
         train, held_out = run.rows("groups", Group, "train"), run.rows("groups", Group, "held-out")
+        asked = _all_candidates(run, held_out) if reward.train.rm_k is not None else []
         work = stage.folder / "checkpoints"
         with stage.artifact("model") as out:
             result = train_reward(
@@ -163,7 +180,9 @@ def reward_model(run: Run) -> None:
                 reward.chat,
                 run.recipe.seed,
                 run.display.progress,
+                asked,
             )
+            write_card(out, reward.base, train, reward.train, reward.chat, result)
         shutil.rmtree(work, ignore_errors=True)
         gc.collect()
         facts |= asdict(result)

@@ -33,7 +33,8 @@ class ReportData:
     benchmarks: int
     tables: Mapping[str, Any]
     funnel: Sequence[Mapping[str, Any]]  # records of `curate.funnel.Step`
-    blends: Sequence[Sequence[str]]
+    teachers: Mapping[str, Mapping[str, float]]  # those that check: answers, and shares that agree
+    blends: Mapping[str, Mapping[str, Any]]  # as `curate.blend.blend_facts` counts them
     sft_curves: Mapping[str, Points]
     reward_loss: Points
     pair_accuracy: Points

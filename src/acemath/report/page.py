@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -12,7 +11,12 @@ from latex2mathml.converter import convert
 
 from acemath.bench.tables import ORDER
 from acemath.report.data import ReportData
+from acemath.report.funnel import data_section
+from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
+
+# A selector has one colour on the whole page; "greedy" is none of them.
+COLOURS = {**{name: number for number, name in enumerate(ORDER)}, "greedy": len(ORDER)}
 
 _FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
 
@@ -30,33 +34,22 @@ def drawn(text: str) -> str:
     return "".join(parts) + escape(text[at:])
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Mapping[int, int] | None = None) -> str:
-    """A table in a box that scrolls sideways; `best` marks one row of a column."""
-    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
-    body = ""
-    for r, row in enumerate(rows):
-        cells = "".join(
-            f"<td{' class=best' if (best or {}).get(c) == r else ''}>{escape(v)}</td>"
-            for c, v in enumerate(row)
-        )
-        body += f"<tr>{cells}</tr>"
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def figure(picture: str, caption: str) -> str:
-    """A picture with what it shows."""
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+def _measures(k: int) -> dict[str, int]:
+    """The headline's measures and their colours: those of the selectors that they are."""
+    named = {"pass@1": "random", f"maj@{k}": "majority", f"rm@{k}": "reward model", f"pass@{k}": "oracle"}
+    return {label: COLOURS[selector] for label, selector in named.items()}
 
 
 def _headline(data: ReportData) -> str:
     head = data.tables["headline"]
     greedy = data.tables["policies"][data.headline]["greedy"]
-    labels = ("pass@1", f"maj@{data.k}", f"rm@{data.k}", f"pass@{data.k}")
-    rows = [("greedy", greedy)] + [(label, head[label]) for label in labels]
+    measures = _measures(data.k)
+    rows = [("greedy", greedy)] + [(label, head[label]) for label in measures]
     picture = bars(
         "Accuracy in percent",
         [(n, v["value"], v["low"], v["high"]) for n, v in rows],
         "with 95 % intervals over problems",
+        COLOURS | measures,
     )
     difference = head["rm minus maj"]
     words = f"rm@{data.k} minus maj@{data.k}: {difference['value']:+.1f} points ({difference['low']:+.1f} to {difference['high']:+.1f}, paired over {difference['problems']:,} problems)."
@@ -73,7 +66,9 @@ def _curves(data: ReportData) -> str:
         }
         parts.append(
             figure(
-                lines(f"{name}: accuracy over k", series, "k responses to pick from", even=True),
+                lines(
+                    f"{name}: accuracy over k", series, "k responses to pick from", even=True, colours=COLOURS
+                ),
                 f"{name}: n = {policy['n']} responses a problem, exact over all subsets.",
             )
         )
@@ -92,35 +87,6 @@ def _bench(data: ReportData) -> str:
     count = by_selector["random"]["average"]["problems"]
     words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best selector short of the oracle is bold."
     return f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["selector", *names], rows, best)}'
-
-
-def _funnel(data: ReportData) -> str:
-    rows = [
-        [
-            step["name"],
-            f"{step['rows_in']:,}",
-            f"{step['rows_out']:,}",
-            ", ".join(f"{source} {count:,}" for source, count in step["by_source"].items()),
-        ]
-        for step in data.funnel
-    ]
-    drops = [
-        [step["name"], reason, f"{count:,}"]
-        for step in data.funnel
-        for reason, count in step["drops"].items()
-    ]
-    examples = "".join(
-        f"<li><b>{escape(reason)}</b> ({escape(step['name'])}): {escape(row['text'][:240])} <span class=tag>{escape(row['detail'][:160])}</span></li>"
-        for step in data.funnel
-        for reason, shown in step["examples"].items()
-        for row in shown
-    )
-    return (
-        '<h2 id="data">The data</h2><p>From seeds to training sets: what is left after each step, what was dropped, and why. Cross-checked responses are those that the check teacher agrees with; the others stay in the unchecked pools.</p>'
-        f'<div class="grid-2"><div>{table(["step", "rows in", "rows out", "by source"], rows)}</div><div>{table(["step", "dropped", "rows"], drops)}</div></div>'
-        f"<h3>Training sets</h3>{table(['stage', 'conversations', 'by pool'], data.blends)}"
-        f"<details><summary>Examples of dropped rows</summary><div><ul>{examples}</ul></div></details>"
-    )
 
 
 def _training(data: ReportData) -> str:
@@ -145,10 +111,10 @@ def _scores(data: ReportData) -> str:
         "Share of responses in each bin, in percent.",
     )
     levels = data.tables["levels"]
-    names = ("pass@1", f"maj@{data.k}", f"rm@{data.k}", f"pass@{data.k}")
-    series = {n: [(row["level"], row[n]) for row in levels] for n in names}
+    measures = _measures(data.k)
+    series = {n: [(row["level"], row[n]) for row in levels] for n in measures}
     by_level = figure(
-        lines("Accuracy by level", series, "level of difficulty", even=True),
+        lines("Accuracy by level", series, "level of difficulty", even=True, colours=measures),
         "Headline policy, percent right.",
     )
     return f'<h2 id="scores">Scores and levels</h2><div class="grid-2">{hist}{by_level}</div>'
@@ -201,7 +167,7 @@ def render(data: ReportData) -> str:
     }
     nav = "".join(f'<a href="#{key}">{name}</a>' for key, name in parts.items())
     body = "".join(
-        f(data) for f in (_headline, _curves, _bench, _funnel, _training, _scores, _browser, _facts)
+        f(data) for f in (_headline, _curves, _bench, data_section, _training, _scores, _browser, _facts)
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'

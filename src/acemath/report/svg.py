@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-COLOURS = 7  # in style.css
+COLOURS = 8  # in style.css
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 14, 40
 
@@ -41,15 +41,25 @@ def _frame(title: str, marks: Sequence[float], body: str, below: str) -> str:
     )
 
 
-def bars(title: str, rows: Sequence[tuple[str, float, float, float]], below: str) -> str:
-    """Bars (label, value, low, high) in percent with their intervals."""
+def _colour(name: str, at: int, colours: Mapping[str, int] | None) -> str:
+    """The class of what is called `name`: its own colour where it has one, else that of its place."""
+    return f"c{(colours or {}).get(name, at) % COLOURS}"
+
+
+def bars(
+    title: str,
+    rows: Sequence[tuple[str, float, float, float]],
+    below: str,
+    colours: Mapping[str, int] | None = None,
+) -> str:
+    """Bars (label, value, low, high) in percent with their intervals. `colours` numbers a label's own colour."""
     room = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
     parts = []
     for at, (label, value, low, high) in enumerate(rows):
         x = LEFT + room * (at + 0.5)
         top, bottom = _y(value, 0, 100), _y(0, 0, 100)
         parts.append(
-            f'<rect class="bar c{at % COLOURS}" x="{x - room * 0.32:.1f}" width="{room * 0.64:.1f}" y="{top:.1f}" height="{bottom - top:.1f}">'
+            f'<rect class="bar {_colour(label, at, colours)}" x="{x - room * 0.32:.1f}" width="{room * 0.64:.1f}" y="{top:.1f}" height="{bottom - top:.1f}">'
             f"<title>{escape(label)}: {value:.1f} ({low:.1f} to {high:.1f})</title></rect>"
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{_y(high, 0, 100):.1f}" y2="{_y(low, 0, 100):.1f}"/>'
             f'<text class="value" x="{x:.1f}" y="{_y(high, 0, 100) - 5:.1f}" text-anchor="middle">{value:.1f}</text>'
@@ -59,9 +69,16 @@ def bars(title: str, rows: Sequence[tuple[str, float, float, float]], below: str
 
 
 def lines(
-    title: str, series: Mapping[str, Sequence[tuple[float, float]]], below: str, even: bool = False
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    below: str,
+    even: bool = False,
+    colours: Mapping[str, int] | None = None,
 ) -> str:
-    """Lines of (x, y) points with a legend. `even` spaces the x values evenly, as k = 1, 2, 4 … wants."""
+    """Lines of (x, y) points with a legend. `even` spaces the x values evenly, as k = 1, 2, 4 … wants.
+
+    `colours` numbers a name's own colour.
+    """
     points = [p for row in series.values() for p in row]
     if not points:
         return "<p>Nothing was recorded.</p>"
@@ -76,19 +93,46 @@ def lines(
 
     parts = []
     for at, (name, row) in enumerate(series.items()):
+        colour = _colour(name, at, colours)
         path = " ".join(f"{x_of(x):.1f},{_y(y, low, high):.1f}" for x, y in row)
         dots = "".join(
-            f'<circle class="dot c{at % COLOURS}" cx="{x_of(x):.1f}" cy="{_y(y, low, high):.1f}" r="3"><title>{escape(name)}, {x:g}: {y:.3g}</title></circle>'
+            f'<circle class="dot {colour}" cx="{x_of(x):.1f}" cy="{_y(y, low, high):.1f}" r="3"><title>{escape(name)}, {x:g}: {y:.3g}</title></circle>'
             for x, y in (row if len(row) <= 40 else [])
         )
-        parts.append(f'<polyline class="line c{at % COLOURS}" points="{path}"/>{dots}')
+        parts.append(f'<polyline class="line {colour}" points="{path}"/>{dots}')
     shown = xs if even else [x for x in ticks(xs[0], xs[-1], 4) if xs[0] <= x <= xs[-1]]
     for x in shown:
         place = x_of(x) if even else LEFT + (WIDTH - LEFT - RIGHT) * (x - xs[0]) / span
         parts.append(
             f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{round(x, 10):g}</text>'
         )
-    return _frame(title, marks, "".join(parts), below) + legend(list(series))
+    return _frame(title, marks, "".join(parts), below) + legend(list(series), colours)
+
+
+def stacks(title: str, rows: Sequence[tuple[str, Mapping[str, int]]]) -> str:
+    """Lying bars, one a row, each made of counts by name; a name has one colour in all of them."""
+    names = list(dict.fromkeys(name for _, counts in rows for name in counts))
+    most = max((sum(counts.values()) for _, counts in rows), default=0) or 1
+    left, step = 150, 24
+    parts = []
+    for at, (label, counts) in enumerate(rows):
+        x, y = float(left), at * step + 4
+        for name in sorted(counts, key=names.index):
+            width = (WIDTH - left - 70) * counts[name] / most
+            parts.append(
+                f'<rect class="bar c{names.index(name) % COLOURS}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{step - 7}">'
+                f"<title>{escape(label)}: {escape(name)} {counts[name]:,}</title></rect>"
+            )
+            x += width
+        middle = y + (step - 7) / 2 + 4
+        parts.append(
+            f'<text class="tick" x="{left - 8}" y="{middle:.1f}" text-anchor="end">{escape(label)}</text>'
+        )
+        parts.append(f'<text class="value" x="{x + 6:.1f}" y="{middle:.1f}">{sum(counts.values()):,}</text>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {len(rows) * step + 4}" role="img" aria-label="{escape(title, quote=True)}">'
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>" + legend(names)
+    )
 
 
 def histogram(title: str, groups: Mapping[str, Sequence[float]], below: str, bins: int = 30) -> str:
@@ -111,9 +155,10 @@ def histogram(title: str, groups: Mapping[str, Sequence[float]], below: str, bin
     return lines(title, series, below)
 
 
-def legend(names: Sequence[str]) -> str:
+def legend(names: Sequence[str], colours: Mapping[str, int] | None = None) -> str:
     """The names of a chart's colours."""
     items = "".join(
-        f'<li><span class="swatch c{i % COLOURS}"></span>{escape(name)}</li>' for i, name in enumerate(names)
+        f'<li><span class="swatch {_colour(name, at, colours)}"></span>{escape(name)}</li>'
+        for at, name in enumerate(names)
     )
     return f'<ul class="legend">{items}</ul>'

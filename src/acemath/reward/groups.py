@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acemath.records import Group, Problem, Response
+from acemath.reward.looks import Looks, looks_by_label
 from acemath.reward.settings import GroupSettings
+
+Sides = tuple[list[Response], list[Response]]  # right ones, wrong ones
 
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """What became of the problems, and how long right and wrong responses are (words, mean).
+    """What became of the problems, and how right and wrong responses look before and after the choice.
 
-    Length confounds: a reward model learns it where right responses are longer or shorter than wrong ones.
-    `offered_*` are over all distinct candidates of mixed problems, the others over what was chosen.
+    Length and style confound: a reward model learns them where right responses have others than wrong ones.
+    `offered` is over all distinct candidates of mixed problems, `chosen` over the groups; both have the keys
+    "right" and "wrong".
     """
 
     problems: int
@@ -23,10 +28,19 @@ class GroupCounts:
     all_right: int
     all_wrong: int
     few: int  # mixed, but with fewer distinct responses than a group holds
-    words_right: float
-    words_wrong: float
-    offered_right: float
-    offered_wrong: float
+    lopsided: int  # mixed, but with fewer right or wrong ones than `least`
+    styles: dict[str, int]  # groups by style: "any", "short" forms alone, the policy's "own" alone
+    offered: dict[str, Looks]
+    chosen: dict[str, Looks]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A group's responses with their style, or the reason why there is none."""
+
+    responses: list[Response]
+    style: str = ""
+    reason: str = ""
 
 
 def choose(
@@ -39,46 +53,99 @@ def choose(
     """One problem's group, or None where its responses are all right, all wrong, or too few.
 
     Equal texts count once. `ranks` scores each text with another reward model: right ones are drawn among its
-    `pool` best, wrong ones among its `pool` worst, which leaves out likely mistakes of the grader. As balanced
-    as the pools allow.
+    `pool` best, wrong ones among its `pool` worst, which leaves out likely mistakes of the grader.
     """
+    choice = _choice(problem, _distinct(responses), ranks, settings, seed)
+    return _group(problem, choice) if choice.responses else None
+
+
+def _distinct(responses: Sequence[Response]) -> list[Response]:
+    """One response of each text, in the order of the texts."""
+    first = {r.text: r for r in sorted(responses, key=lambda r: (r.model, r.sample), reverse=True)}
+    return sorted(first.values(), key=lambda r: r.text)
+
+
+def _choice(
+    problem: Problem,
+    distinct: Sequence[Response],
+    ranks: Mapping[str, float] | None,
+    settings: GroupSettings,
+    seed: int,
+) -> _Choice:
     rng = random.Random(f"{seed}:{problem.id}")
-    distinct = {r.text: r for r in sorted(responses, key=lambda r: (r.model, r.sample), reverse=True)}
-    right = sorted((r for r in distinct.values() if r.correct), key=lambda r: r.text)
-    wrong = sorted((r for r in distinct.values() if not r.correct), key=lambda r: r.text)
-    if not right or not wrong or len(distinct) < settings.size:
-        return None
+    right = [r for r in distinct if r.correct]
+    wrong = [r for r in distinct if not r.correct]
+    if distinct and not (right and wrong):
+        return _Choice([], reason="all_right" if right else "all_wrong")
+    if len(distinct) < settings.size:
+        return _Choice([], reason="few")
+    short = rng.random() < settings.style_share
+    style, (right, wrong) = _own((right, wrong), settings, rng)
     if settings.by == "rank" and ranks is not None:
         right.sort(key=lambda r: -ranks[r.text])
         wrong.sort(key=lambda r: ranks[r.text])
         right, wrong = right[: settings.pool], wrong[: settings.pool]
-    if rng.random() < settings.style_share:
-        right, wrong = _short_forms(right, wrong, settings.size)
-    half = settings.size // 2
-    take_right = min(len(right), max(half, settings.size - len(wrong)))
-    take_wrong = min(len(wrong), settings.size - take_right)
-    if take_right + take_wrong < settings.size:
-        return None  # the pools are smaller than a group
-    chosen = rng.sample(right, take_right) + rng.sample(wrong, take_wrong)
+    if short and style == "any":
+        style, (right, wrong) = _short((right, wrong), settings)
+    takes = _takes(len(right), len(wrong), settings, rng)
+    if takes is None:
+        enough = len(right) + len(wrong) >= settings.size
+        return _Choice([], reason="lopsided" if enough else "few")
+    chosen = rng.sample(right, takes[0]) + rng.sample(wrong, takes[1])
     rng.shuffle(chosen)
+    return _Choice(chosen, style)
+
+
+def _takes(right: int, wrong: int, settings: GroupSettings, rng: random.Random) -> tuple[int, int] | None:
+    """How many right and wrong ones a group takes, None where no group is possible.
+
+    Even: as many of both as there are. Drawn: k right ones and size - k wrong ones (the paper's k need not be
+    half), any k that is possible as likely as another.
+    """
+    size, least = settings.size, settings.least
+    low, high = max(least, size - wrong), min(right, size - least)
+    if low > high:
+        return None
+    k = rng.randint(low, high) if settings.balance == "drawn" else min(max(size // 2, low), high)
+    return k, size - k
+
+
+def _own(sides: Sides, settings: GroupSettings, rng: random.Random) -> tuple[str, Sides]:
+    """The policy's own responses, for the share of groups that is made of them, where they fill a group."""
+    if settings.own_share and rng.random() < settings.own_share:
+        right, wrong = ([r for r in side if r.model in settings.own] for side in sides)
+        if _fills((right, wrong), settings.size):
+            return "own", (right, wrong)
+    return "any", sides
+
+
+def _short(sides: Sides, settings: GroupSettings) -> tuple[str, Sides]:
+    """Short forms, where they fill a group."""
+    forms = _short_forms(sides)
+    return ("short", forms) if _fills(forms, settings.size) else ("any", sides)
+
+
+def _short_forms(sides: Sides) -> Sides:
+    """The shorter half of both together: a reward model must not judge by length."""
+    counts = sorted(len(r.text.split()) for side in sides for r in side)
+    limit = counts[(len(counts) - 1) // 2]
+    right, wrong = ([r for r in side if len(r.text.split()) <= limit] for side in sides)
+    return right, wrong
+
+
+def _fills(sides: Sides, size: int) -> bool:
+    return all(sides) and len(sides[0]) + len(sides[1]) >= size
+
+
+def _group(problem: Problem, choice: _Choice) -> Group:
     return Group(
         problem.id,
         problem.prompt,
-        tuple(r.text for r in chosen),
-        tuple(int(r.correct) for r in chosen),
-        tuple(r.model for r in chosen),
+        tuple(r.text for r in choice.responses),
+        tuple(int(r.correct) for r in choice.responses),
+        tuple(r.model for r in choice.responses),
+        {"source": problem.source, "license": problem.license, "style": choice.style},
     )
-
-
-def _short_forms(
-    right: list[Response], wrong: list[Response], size: int
-) -> tuple[list[Response], list[Response]]:
-    """The shorter half of both, where that still fills a group: a reward model must not judge by length."""
-    counts = sorted(len(r.text.split()) for r in (*right, *wrong))
-    limit = counts[(len(counts) - 1) // 2]
-    short = [[r for r in side if len(r.text.split()) <= limit] for side in (right, wrong)]
-    enough = all(short) and len(short[0]) + len(short[1]) >= size
-    return (short[0], short[1]) if enough else (right, wrong)
 
 
 def make_groups(
@@ -90,24 +157,23 @@ def make_groups(
 ) -> tuple[list[Group], GroupCounts]:
     """Groups for all problems that allow one, with counts of those that do not."""
     groups: list[Group] = []
-    all_right = all_wrong = few = 0
-    words: dict[int, list[int]] = {0: [], 1: []}  # by label
-    offered: dict[int, list[int]] = {0: [], 1: []}
+    left_out: Counter[str] = Counter()
+    styles: Counter[str] = Counter()
+    offered: list[Response] = []
+    chosen: list[Response] = []
     for problem in problems:
-        mine = responses.get(problem.id, ())
+        mine = _distinct(responses.get(problem.id, ()))
         if len({r.correct for r in mine}) == 2:
-            for text, right in {r.text: r.correct for r in mine}.items():
-                offered[int(right)].append(len(text.split()))
-        group = choose(problem, mine, ranks.get(problem.id), settings, seed)
-        if group is not None:
-            groups.append(group)
-            for text, label in zip(group.responses, group.labels, strict=True):
-                words[label].append(len(text.split()))
-        elif all(r.correct for r in mine):
-            all_right += 1
-        elif not any(r.correct for r in mine):
-            all_wrong += 1
-        else:
-            few += 1
-    means = [sum(of[label]) / max(1, len(of[label])) for of in (words, offered) for label in (1, 0)]
-    return groups, GroupCounts(len(problems), len(groups), all_right, all_wrong, few, *means)
+            offered += mine
+        choice = _choice(problem, mine, ranks.get(problem.id), settings, seed)
+        if not choice.responses:
+            left_out[choice.reason] += 1
+            continue
+        groups.append(_group(problem, choice))
+        styles[choice.style] += 1
+        chosen += choice.responses
+    counts = GroupCounts(
+        len(problems), len(groups), left_out["all_right"], left_out["all_wrong"], left_out["few"],
+        left_out["lopsided"], dict(sorted(styles.items())), looks_by_label(offered), looks_by_label(chosen),
+    )  # fmt: skip
+    return groups, counts

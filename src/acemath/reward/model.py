@@ -11,8 +11,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GradientCheckpointingLayer,
+)
 
+from acemath.engines.base import ChatFormat
+from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.reward.layout import SharedBatch
@@ -25,31 +33,30 @@ CHECK_TEMPLATE = (
 
 
 def tokenizer_of(path: str | Path) -> Any:
-    """A reward model's tokenizer. UserError where it has no chat template, or pads with its end token.
+    """A reward model's tokenizer. UserError where it has no chat template, or pads with a token of conversations.
 
-    With pad = end, whoever looks for the last token by pad id scores a wrong one; we and others refuse it.
+    Such as the end token of a turn: whoever looks for the last token by pad id (transformers, TRL) then scores a
+    wrong one. An end token that no conversation holds does no harm as pad: Qwen's base models have it, and AceMath's.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(path))
-    except (OSError, ValueError) as error:
+    tokenizer = chat_tokenizer(path)
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
+    text = tokenizer.apply_chat_template(ChatFormat().messages("1+1?", "2"), tokenize=False)
+    if tokenizer.pad_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        what = "its end token" if tokenizer.pad_token_id == tokenizer.eos_token_id else "a token"
         raise UserError(
-            f"cannot load model {str(path)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
-        ) from error
-    if not tokenizer.chat_template:
-        raise UserError(f"reward model {str(path)!r} has no chat template; add one to its tokenizer")
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        raise UserError(
-            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, its end token: scores would be read at the "
-            "wrong place; set another pad_token in its tokenizer"
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, {what} that its conversations hold: scores would "
+            "be read at the wrong place; set another pad_token in its tokenizer"
         )
     return tokenizer
 
 
 def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
     """A trained reward model. UserError where the folder holds no head: its scores would be random."""
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
+    with loading(path):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
     if any("score" in name for name in report["missing_keys"]):
         raise UserError(
             f"{str(path)!r} is no reward model: its weights have no score head; train one with acemath rm train"
@@ -65,6 +72,14 @@ def _with_head(model: Any, path: str | Path) -> Any:
     return model
 
 
+def empty_reward_model(policy: str | Path, tokenizer: Any) -> Any:
+    """A reward model of a policy's shape without memory for its weights, which come from another process."""
+    config = AutoConfig.from_pretrained(resolve(policy), num_labels=1, pad_token_id=tokenizer.pad_token_id)
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    return _with_head(model, policy).eval()
+
+
 def new_reward_model(
     policy: str | Path, tokenizer: Any, head_words: tuple[str, str] | None, seed: int
 ) -> Any:
@@ -75,9 +90,10 @@ def new_reward_model(
     """
     torch.manual_seed(seed)
     source = resolve(policy)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=1, dtype=torch.float32, use_safetensors=True
-    )
+    with loading(policy):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, num_labels=1, dtype=torch.float32, use_safetensors=True
+        )
     _with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
     with torch.no_grad():
         if head_words is None:
@@ -137,6 +153,17 @@ def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
     return head_scores(model, hidden[batch.ends[:, 0], batch.ends[:, 1]])
 
 
+def checkpoint_gradients(model: Any) -> None:
+    """Keep no activations within layers, in place: the backward pass computes them again.
+
+    Layers ask whether they train; only they are told so, and dropout below them stays off as elsewhere.
+    """
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.training = True
+
+
 def body(model: Any) -> Any:
     """A reward model without its head."""
     return getattr(model, model.base_model_prefix)
@@ -144,7 +171,7 @@ def body(model: Any) -> Any:
 
 def use_attention(model: Any, width: int) -> str:
     """Attend in the way that suits rows of `width` tokens on the model's device; its name."""
-    name = attention(model.device, width)
+    name = attention(model.device, width, model.config.get_text_config().num_attention_heads)
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
     return name

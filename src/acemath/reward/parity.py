@@ -23,6 +23,7 @@ from acemath.reward.layout import Row, plain_batch, shared_batch
 from acemath.reward.model import rewards_of
 from acemath.reward.probe import check_sharing
 from acemath.reward.score import PAPER_CHAT, RewardModel
+from acemath.reward.vllm import VllmScorer
 
 Item = tuple[str, Sequence[str]]  # a problem and its responses
 Scores = list[list[float]]  # [problem][response]
@@ -94,7 +95,7 @@ def check_parity(
         except UserError as error:
             alarms.append(f"not for training on shards: {error}")
     if importlib.util.find_spec("vllm") is not None:
-        ways["vLLM"] = lambda: _vllm(model, rows, max_length, bf16)
+        ways["vLLM"] = lambda: VllmScorer(resolve(model), max_length, bf16).score_rows(rows)
     engines = [_agreement(name, reference, score()) for name, score in ways.items()]
     ranks = [a.rank_agreement for a in engines if a.rank_agreement is not None]
     return Parity(
@@ -128,24 +129,6 @@ def _together(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
     """A problem's responses in one row, as sharded training reads them."""
     pad = scorer.tokenizer.pad_token_id
     return [rewards_of(scorer.model, shared_batch([row], pad)).tolist() for row in rows]
-
-
-def _vllm(model: str | Path, rows: Sequence[Row], max_length: int, bf16: bool) -> Scores:
-    """vLLM's classification without its activation, which would squash rewards to between 0 and 1."""
-    from vllm import LLM, PoolingParams
-
-    engine = LLM(
-        model=resolve(model),
-        runner="pooling",
-        convert="classify",
-        dtype="bfloat16" if bf16 else "float32",
-        max_model_len=max_length,
-        enforce_eager=True,
-    )
-    prompts = [{"prompt_token_ids": [*row.prompt, *r]} for row in rows for r in row.responses]
-    outputs = engine.classify(prompts, pooling_params=PoolingParams(use_activation=False), use_tqdm=False)
-    flat = iter([float(output.outputs.probs[0]) for output in outputs])
-    return [[next(flat) for _ in row.responses] for row in rows]
 
 
 def _agreement(engine: str, reference: Scores, found: Scores) -> Agreement:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from acemath.errors import UserError
 from acemath.reward.cached import read_prompts, rewards_after
+from acemath.reward.flex import rewards_of_packed
 from acemath.reward.layout import Row, plain_batch, shared_batch
 from acemath.reward.model import rewards_of
 
@@ -23,14 +24,16 @@ FLOAT32 = 1e-4  # the largest difference that is rounding, as a share of the sco
 BFLOAT16 = 5e-2
 
 
-def check_sharing(model: Any, max_length: int, cached: bool = False) -> None:
+def check_sharing(model: Any, max_length: int, layout: str = "rows") -> None:
     """UserError where a shared prompt would not give `model` the scores of separate rows.
 
-    Rows that hold a problem's responses together (layout.py) are asked about, or with `cached` responses
-    after their prompt's keys and values (cached.py). `max_length` is the longest prompt with one response,
+    `layout` is how responses share their prompt: "rows" (layout.py), "cached" (cached.py), "flex" (flex.py);
+    nothing is asked of "plain", which shares nothing. `max_length` is the longest prompt with one response,
     in tokens: a sliding window that is at least as long never closes. The model is left in the mode it was
     in, without gradients.
     """
+    if layout == "plain":
+        return
     name = type(model).__name__
     if other := other_layers(model.config):
         raise UserError(
@@ -43,7 +46,7 @@ def check_sharing(model: Any, max_length: int, cached: bool = False) -> None:
             f"outside; set max_length to at most {window}, or {FIX}"
         )
     try:
-        difference = _difference(model, _cached if cached else _together)
+        difference = _difference(model, WAYS[layout])
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{name} does not take responses that share a prompt ({reason}); {FIX}") from error
@@ -100,3 +103,12 @@ def _cached(model: Any, row: Row) -> Tensor:
     """After the prompt beside a longer one, so that there is a gap to mask."""
     prompts = read_prompts(model, [row.prompt, [*row.prompt, *row.responses[0]]], 0)
     return rewards_after(model, prompts, [0] * len(row.responses), row.responses, 0)
+
+
+def _packed(model: Any, row: Row) -> Tensor:
+    """Behind another group, so that there is one to mask."""
+    before = Row(row.responses[0], [row.prompt])
+    return rewards_of_packed(model, [before, row], 0)[1:]
+
+
+WAYS: dict[str, Callable[[Any, Row], Tensor]] = {"rows": _together, "cached": _cached, "flex": _packed}

@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 
 from acemath.engines.base import ChatFormat
+from acemath.nano.home import resolve
 from acemath.reward.cached import score_rows
 from acemath.reward.layout import Row, encode_row, plain_batch, split_rows, token_batches
 from acemath.reward.model import load_reward_model, rewards_of, tokenizer_of
 from acemath.reward.probe import check_sharing
+from acemath.reward.vllm import VllmScorer
 from acemath.sft.hardware import device, has_bf16, part_tokens
 
 log = logging.getLogger(__name__)
@@ -30,22 +32,28 @@ class RewardModel:
         budget: int | None = None,
         bf16: bool = True,
         share_prefix: bool = True,
+        engine: str = "transformers",
     ) -> None:
         """Load it, on the GPU where there is one.
 
         `budget` is padded tokens a forward pass, by default what suits the device; bfloat16 is used where the
-        hardware has it. UserError where `path` is no reward model, pads with its end token, or is of an
-        architecture that cannot share a prompt among rows; `share_prefix` False reads those in plain rows.
+        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError where
+        `path` is no reward model, pads with what its texts end with, or is of an architecture that cannot share a
+        prompt among rows; `share_prefix` False reads those in plain rows.
         """
         self.tokenizer = tokenizer_of(path)
         self.chat = chat
         self.max_length = max_length
-        dtype = torch.bfloat16 if bf16 and has_bf16() else torch.float32
-        self.model = load_reward_model(path, dtype).to(device()).eval()
+        half = bf16 and has_bf16()
+        if engine == "vllm":
+            self.vllm: VllmScorer | None = VllmScorer(resolve(path), max_length, half)
+            return
+        self.vllm = None
+        self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()
         self.budget = budget or part_tokens(device())
         self.share = share_prefix
         if share_prefix:
-            check_sharing(self.model, max_length, cached=True)
+            check_sharing(self.model, max_length, "cached")
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
         """The rewards of one problem's responses, in their order."""
@@ -89,6 +97,8 @@ class RewardModel:
         self, rows: Sequence[Row], progress: Callable[[int, int, str], None] = lambda *_: None
     ) -> list[list[float]]:
         """The rewards of encoded rows: one list a row, in the order of its responses."""
+        if self.vllm is not None:
+            return self.vllm.score_rows(rows)
         found = [[0.0] * len(row.responses) for row in rows]
         total = sum(map(len, found))
         for done, (number, which, reward) in enumerate(self._rewards(rows), 1):

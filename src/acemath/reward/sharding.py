@@ -52,8 +52,7 @@ def check_strategy(accelerator: Accelerator) -> None:
         raise UserError(
             "reward training does not move shards to the processor; set fsdp_offload_params: false"
         )
-    # Every process reads the weights itself: the head is made, and the model probed, before it is cut up.
-    disable_fsdp_ram_efficient_loading()
+    disable_fsdp_ram_efficient_loading()  # shard() hands the weights out itself, the fresh head among them
 
 
 def _plugin(accelerator: Accelerator) -> Any:
@@ -73,19 +72,37 @@ def wanted(accelerator: Accelerator) -> bool:
     return _plugin(accelerator) is not None
 
 
-def shard(model: Any, accelerator: Accelerator) -> None:
-    """Spread the body's weights [in place] over the processes, where the launcher asks for it."""
+def shard(model: Any, accelerator: Accelerator) -> Any:
+    """The model with its body's weights spread over the processes.
+
+    The first process brings the weights, the others a model without memory for any (`torch.device("meta")`);
+    no device ever holds more than its shards and one layer.
+    """
     plugin = _plugin(accelerator)
-    if plugin is None:
-        return
     options: dict[str, Any] = {
         "reshard_after_forward": plugin.reshard_after_forward,
         "mp_policy": plugin.mixed_precision_policy or MixedPrecisionPolicy(),
     }
+    weights = model.state_dict() if accelerator.is_main_process else {}
+    buffers = {name: value for name, value in model.named_buffers() if value is not None}
+    model = model.to("meta")
     body = getattr(model, model.base_model_prefix)
     for layer in next(m for m in body.children() if isinstance(m, torch.nn.ModuleList)):
         fully_shard(layer, **options)
     fully_shard(body, **options)
+    model.to_empty(device=accelerator.device)
+    _fill_buffers(model, buffers, accelerator)
+    from_first = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    set_model_state_dict(model, weights, options=from_first)
+    return model
+
+
+def _fill_buffers(model: Any, buffers: dict[str, Tensor], accelerator: Accelerator) -> None:
+    """Buffers (such as the rotary frequencies) as the first process has them: no checkpoint holds these."""
+    for name, value in model.named_buffers():
+        if accelerator.is_main_process:
+            value.copy_(buffers[name])
+        torch.distributed.broadcast(value, 0)
 
 
 def is_sharded(model: Any) -> bool:
@@ -94,9 +111,9 @@ def is_sharded(model: Any) -> bool:
 
 
 def parameter_groups(model: Any) -> list[dict[str, Any]]:
-    """The model's weights for an optimiser, sharded ones apart: it steps through a group at once."""
+    """The weights that are trained, for an optimiser, sharded ones apart: it steps through a group at once."""
     parts: dict[bool, list[Tensor]] = {}
-    for weights in model.parameters():
+    for weights in filter(lambda w: w.requires_grad, model.parameters()):
         parts.setdefault(isinstance(weights, DTensor), []).append(weights)
     return [{"params": part} for part in parts.values()]
 

@@ -17,17 +17,19 @@ Weights = dict[str, Tensor]
 
 @dataclass(slots=True)
 class RewardResult:
-    """What training came to. `curve` rows: {step, loss} or {step, pair_accuracy, held_out_loss}.
+    """What training came to. `curve` rows: {step, loss} or {step, pair_accuracy, held_out_loss, rm}.
 
     The row of step 0 is the model before training. `best_step` is the step whose weights were kept, 0 where
-    training did not help; `best_accuracy` and `best_loss` are its held-out figures. `cut` counts responses
-    that were longer than max_length and were read without their middle.
+    training did not help; `best_accuracy`, `best_loss` and `best_rm` (rm@k, where it is measured) are its
+    held-out figures. `cut` counts responses that were longer than max_length and were read without their
+    middle.
     """
 
     curve: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
     best_accuracy: float = 0.0
     best_loss: float | None = None  # None: there were no held-out groups
+    best_rm: float | None = None  # None: not measured
     groups: int = 0
     cut: int = 0
     seconds: float = 0.0

@@ -20,14 +20,23 @@ from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Group, content_key
 from acemath.reward.layout import Row, encode_row
-from acemath.reward.model import CHECK_TEMPLATE, new_reward_model, tokenizer_of
-from acemath.reward.passes import evaluate, step
+from acemath.reward.model import (
+    CHECK_TEMPLATE,
+    body,
+    checkpoint_gradients,
+    empty_reward_model,
+    new_reward_model,
+    tokenizer_of,
+)
+from acemath.reward.passes import best_of_candidates, evaluate, layout_of, step
 from acemath.reward.probe import check_sharing
 from acemath.reward.settings import RewardSettings
 from acemath.reward.sharding import check_strategy, parameter_groups, shard, wanted, weights_of
 from acemath.reward.state import RewardResult, State, Weights, load_state, save_state
+from acemath.sft.adapters import add_lora, merged
 from acemath.sft.checkpoints import claim, weights_key
 from acemath.sft.hardware import has_bf16, leave_group_at_exit
+from acemath.sft.kernels import add_liger, check_liger
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
@@ -43,45 +52,86 @@ def train_reward(
     chat: ChatFormat,
     seed: int = 0,
     progress: Progress = lambda *_: None,
+    candidates: Sequence[Group] = (),
 ) -> RewardResult:
     """Train a reward model from `policy` into `out`; of several evaluations the best weights are kept.
 
-    `work` keeps a checkpoint: a stopped call with the same arguments goes on from it, in the middle of an
-    epoch too, with the same batches; other arguments start anew. UserError without groups, and for
-    architectures that cannot share a prompt among rows where `settings.share_prefix` asks for it.
+    `candidates` are problems with all their candidates, for rm@k where `settings.rm_k` asks for it. `work`
+    keeps a checkpoint: a stopped call with the same arguments goes on from it, in the middle of an epoch too,
+    with the same batches; other arguments start anew. UserError without groups, without enough candidates,
+    and for architectures that cannot share a prompt where `settings.share_prefix` asks for it.
     """
-    if not groups:
-        raise UserError(
-            "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
-        )
+    candidates = _check_data(groups, candidates, settings)
     tokenizer = tokenizer_of(policy)
     if settings.page == "check":
         tokenizer.chat_template = CHECK_TEMPLATE
-    accelerator = _accelerator(settings)
+    accelerator = _accelerator(settings, work)
     if accelerator.is_main_process:
-        claim(work, _identity(policy, groups, held_out, settings, chat, seed))
+        claim(work, _identity(policy, (groups, held_out, candidates), settings, chat, seed))
     accelerator.wait_for_everyone()
-    model = new_reward_model(policy, tokenizer, settings.head_words, seed).to(accelerator.device)
-    if settings.share_prefix:
-        check_sharing(model, settings.max_length, cached=not wanted(accelerator))
-    shard(model, accelerator)
+    model = _model(policy, tokenizer, settings, seed, accelerator)
     optimizer = torch.optim.AdamW(
         parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    train, tests = (_encode(part, tokenizer, chat, settings) for part in (groups, held_out))
+    train, tests, asked = (
+        _encode(part, tokenizer, chat, settings) for part in (groups, held_out, candidates)
+    )
     state = load_state(work, model, optimizer)
     state.result.groups, state.result.cut = len(groups), train.cut + tests.cut
     loop = _Loop(
-        model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train.rows, tests.rows, state
-    )
+        model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train.rows, tests.rows,
+        asked.rows, state,
+    )  # fmt: skip
     started = time.monotonic()
     loop.run(work, progress)
     weights = weights_of(model) if state.best is None else state.best
     if accelerator.is_main_process:
-        _save(model, weights, torch.bfloat16 if settings.bf16 else torch.float32, out)
+        _save(policy, tokenizer, weights, settings, out)
         tokenizer.save_pretrained(out)
+    accelerator.end_training()
     state.result.seconds = time.monotonic() - started
     return state.result
+
+
+def _check_data(
+    groups: Sequence[Group], candidates: Sequence[Group], settings: RewardSettings
+) -> Sequence[Group]:
+    """The candidates that rm@k is measured over, those of problems that have enough of them."""
+    if not groups:
+        raise UserError(
+            "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
+        )
+    if settings.rm_k is None:
+        return ()
+    enough = [c for c in candidates if len(c.responses) >= settings.rm_k]
+    if not enough:
+        raise UserError(
+            f"rm_k is {settings.rm_k}, but none of {len(candidates)} held-out problems has so many candidates; give more "
+            "of them or lower rm_k"
+        )
+    return enough
+
+
+def _model(
+    policy: str | Path, tokenizer: Any, settings: RewardSettings, seed: int, accelerator: Accelerator
+) -> Any:
+    """The model to train on this process's device, with all that the settings add to it."""
+    sharded = wanted(accelerator)
+    if settings.liger:
+        check_liger()
+    if sharded and not accelerator.is_main_process:
+        model = empty_reward_model(policy, tokenizer)  # its weights come from the first process
+    else:
+        model = new_reward_model(policy, tokenizer, settings.head_words, seed)
+    if settings.lora is not None:
+        add_lora(body(model), settings.lora, seed)
+    if settings.liger:
+        add_liger(model)
+    model = shard(model, accelerator) if sharded else model.to(accelerator.device)
+    check_sharing(model, settings.max_length, layout_of(settings, accelerator.device, sharded))
+    if settings.gradient_checkpointing:
+        checkpoint_gradients(model)
+    return model
 
 
 @dataclass(slots=True)
@@ -96,6 +146,7 @@ class _Loop:
     seed: int
     rows: list[Row]
     tests: list[Row]
+    candidates: list[Row]
     state: State
 
     def run(self, work: Path, progress: Progress) -> None:
@@ -112,7 +163,7 @@ class _Loop:
             batch = self.batch(*divmod(state.step, per_epoch))
             loss = step(self.model, self.optimizer, self.accelerator, batch, self.pad, settings)
             state.step += 1
-            state.result.curve.append({"step": state.step, "loss": loss})
+            self.note({"step": state.step, "loss": loss})
             if state.step in marks:
                 self.judge()
             if state.step % settings.save_every == 0:
@@ -127,17 +178,39 @@ class _Loop:
         return [self.rows[i] for i in order[place * size : (place + 1) * size]]
 
     def judge(self) -> None:
-        """Measure held-out pair accuracy, and keep the weights where it is the best yet (then the loss)."""
+        """Measure the held-out groups and candidates, and keep the weights where they are the best yet."""
+        result, settings = self.state.result, self.settings
         if not self.tests:
-            self.state.result.best_step = self.state.step
+            result.best_step = self.state.step
             return
-        result = self.state.result
-        accuracy, loss = evaluate(self.model, self.accelerator, self.tests, self.pad, self.settings)
-        result.curve.append({"step": self.state.step, "pair_accuracy": accuracy, "held_out_loss": loss})
-        before = None if result.best_loss is None else (result.best_accuracy, -result.best_loss)
-        if before is None or (accuracy, -loss) > before:
-            result.best_step, result.best_accuracy, result.best_loss = self.state.step, accuracy, loss
+        found = evaluate(self.model, self.accelerator, self.tests, self.pad, settings)
+        row = {"step": self.state.step, "pair_accuracy": found.accuracy, "held_out_loss": found.loss}
+        rm = None
+        if settings.rm_k is not None:
+            rm = row["rm"] = best_of_candidates(
+                self.model, self.accelerator, self.candidates, self.pad, settings, settings.rm_k
+            )
+        self.note(row)
+        mine: tuple[float, ...] = (found.accuracy, -found.loss)
+        best: tuple[float, ...] | None = (
+            None if result.best_loss is None else (result.best_accuracy, -result.best_loss)
+        )
+        if settings.keep == "rm" and rm is not None:
+            mine = (rm, *mine)
+            best = None if best is None or result.best_rm is None else (result.best_rm, *best)
+        if best is None or mine > best:
+            result.best_step, result.best_accuracy, result.best_loss = (
+                self.state.step,
+                found.accuracy,
+                found.loss,
+            )
+            result.best_rm = rm
             self.state.best = weights_of(self.model)
+
+    def note(self, row: dict[str, float]) -> None:
+        """Add a row to the curve, and to the tracker that `report_to` names."""
+        self.state.result.curve.append(row)
+        self.accelerator.log({k: v for k, v in row.items() if k != "step"}, step=self.state.step)
 
 
 def rate(done: int, total: int, warmup: float) -> float:
@@ -148,16 +221,35 @@ def rate(done: int, total: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (done - start) / max(1, total - start)))
 
 
-def _accelerator(settings: RewardSettings) -> Accelerator:
+def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
     bf16 = settings.bf16 and has_bf16()
-    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
+    reported = settings.report_to != "none"
+    try:
+        accelerator = Accelerator(
+            mixed_precision="bf16" if bf16 else "no",
+            cpu=not torch.cuda.is_available(),
+            log_with=settings.report_to if reported else None,
+            project_dir=work.with_name(work.name + "-logs"),
+        )
+    except ValueError as error:
+        raise UserError(f"report_to {settings.report_to!r}: {str(error).splitlines()[0]}") from error
+    if reported and not accelerator.log_with:
+        raise UserError(
+            f"report_to {settings.report_to!r} is not installed; pip install {settings.report_to}, or set report_to: none"
+        )
     check_strategy(accelerator)
     leave_group_at_exit()
+    if reported:
+        accelerator.init_trackers("acemath-reward")
     return accelerator
 
 
-def _save(model: Any, weights: Weights, dtype: torch.dtype, out: Path) -> None:
-    """The model's folder with these whole weights, as safetensors in `dtype`."""
+def _save(policy: str | Path, tokenizer: Any, weights: Weights, settings: RewardSettings, out: Path) -> None:
+    """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off)."""
+    model = empty_reward_model(policy, tokenizer)  # what was trained may be sharded or have adapters
+    dtype = torch.bfloat16 if settings.bf16 else torch.float32
+    if settings.lora is not None:
+        weights = merged(weights, settings.lora)
     model.config.dtype = dtype
     model.save_pretrained(out, state_dict={name: value.to(dtype) for name, value in weights.items()})
 
@@ -187,18 +279,17 @@ def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings:
 
 def _identity(
     policy: str | Path,
-    groups: Sequence[Group],
-    held_out: Sequence[Group],
+    data: Sequence[Sequence[Group]],
     settings: RewardSettings,
     chat: ChatFormat,
     seed: int,
 ) -> dict[str, Any]:
     source = resolve(policy)
-    texts = (t for g in (*groups, *held_out) for t in (g.prompt, *g.responses, str(g.labels)))
+    texts = (t for part in data for g in part for t in (g.prompt, *g.responses, str(g.labels)))
     return {
         "policy": [source, weights_key(source)],
-        "groups": [len(groups), len(held_out), content_key(*texts)],
-        "settings": settings.model_dump(exclude={"save_every"}),
+        "groups": [*map(len, data), content_key(*texts)],
+        "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "chat": chat.model_dump(),
         "seed": seed,
     }

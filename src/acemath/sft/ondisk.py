@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
-from accelerate import PartialState
 from datasets import Dataset
 
+from acemath.sft.hardware import processes
 from acemath.sft.packing import PackedRows
 from acemath.store import explained
 
@@ -23,8 +23,8 @@ def on_disk(rows: PackedRows, path: Path) -> Dataset:
     12 bytes a token. One process of each machine writes; a file that stands is made anew, for what it was
     made of may have changed. UserError where the disk is full.
     """
-    with PartialState().local_main_process_first():
-        if PartialState().is_local_main_process:
+    with processes().local_main_process_first():
+        if processes().is_local_main_process:
             _write(rows, path)
     return Dataset.from_file(str(path))
 

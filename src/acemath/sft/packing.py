@@ -63,6 +63,11 @@ class PackedRows(Dataset[dict[str, list[int]]]):
         """Whether any row holds several conversations."""
         return any(len(members) > 1 for members in self.bins)
 
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each conversation, cut to the room."""
+        return [min(self.room, len(self.rows[i].ids)) for members in self.bins for i in members]
+
     def width(self, number: int) -> int:
         """Tokens of a row."""
         return sum(min(self.room, len(self.rows[i].ids)) for i in self.bins[number])
@@ -83,12 +88,17 @@ def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Pads examples on the right to [B, T]. Padding counts from 0 again: it is a block of its own."""
+    """Pads examples on the right to [B, T]. Padding counts from 0 again: it is a block of its own.
+
+    `count` is told the tokens of each batch without and with padding.
+    """
 
     pad: int
+    count: Callable[[int, int], None] = lambda *_: None
 
     def __call__(self, examples: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Tensor]:
         width = max(len(e["input_ids"]) for e in examples)
+        self.count(sum(len(e["input_ids"]) for e in examples), width * len(examples))
         padding: dict[str, Callable[[int], Iterable[int]]] = {
             "input_ids": lambda n: [self.pad] * n,
             "labels": lambda n: [IGNORE] * n,

@@ -7,6 +7,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class LoraSettings(BaseModel):
+    """The paper trains whole models; all values here are our choice. There is no dropout: runs resume exactly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0)  # updates are scaled by alpha / rank
+    targets: tuple[str, ...] = ()  # names of linear layers, such as q_proj; none: all of the body
+
+
 class SftSettings(BaseModel):
     """One stage's training. Where the paper is silent the value is our choice, and says so."""
 
@@ -24,6 +34,9 @@ class SftSettings(BaseModel):
     max_grad_norm: float = Field(1.0, gt=0)  # our choice
     bf16: bool = True  # our choice: autocast, where the processor has it
     gradient_checkpointing: bool = False
+    attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = "auto"
+    liger: bool = False  # Liger's kernels, the loss over the vocabulary among them, on a GPU
+    lora: LoraSettings | None = None  # None, as in the paper: the whole model is trained
     validation: int = Field(64, ge=0)  # conversations kept aside for validation loss
     save_every: int = Field(200, ge=1)  # steps between checkpoints
     report_to: str = "none"  # trackio, tensorboard, wandb …: the trainer's own names

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM
 
+from acemath.engines.loading import chat_tokenizer
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Chat, content_key
+from acemath.sft.adapters import merged
 from acemath.sft.checkpoints import claim, last_checkpoint, read, weights_key
 from acemath.sft.encoding import Tokens, encode_all
+from acemath.sft.hardware import processes
 from acemath.sft.ondisk import remove
 from acemath.sft.packing import PackedRows, pack
 from acemath.sft.settings import SftSettings
@@ -33,7 +35,8 @@ class SftResult:
 
     `curve` rows hold {step, loss, learning_rate} or {step, eval_loss}; losses are means over response tokens.
     `tokens` counts those of one epoch, `learned_tokens` the responses' among them, `cut` the conversations
-    that were longer than max_length. `seconds` and `tokens_per_second` are this call's.
+    that were longer than max_length. `seconds`, `tokens_per_second` (of all processes) and `mfu` (of each on
+    average, see acemath.sft.speed) are this call's.
     """
 
     curve: list[dict[str, float]]
@@ -44,6 +47,7 @@ class SftResult:
     padding: float  # share of padding where every row is padded to the longest
     seconds: float
     tokens_per_second: float
+    mfu: float
     cut: int
 
 
@@ -64,7 +68,7 @@ def train_sft(
     without conversations to learn.
     """
     source = resolve(base)
-    tokenizer = load_tokenizer(base)
+    tokenizer = chat_tokenizer(base)
     if not chats:
         raise UserError("there are no conversations to learn; check the blend's pools and counts")
     encoded = list(encode_all([chat.messages for chat in chats], tokenizer))
@@ -95,23 +99,9 @@ def train_sft(
         padding=1 - tokens / (len(rows) * max(rows.width(number) for number in range(len(rows)))),
         seconds=seconds,
         tokens_per_second=speed,
+        mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
         cut=sum(len(row.ids) > settings.max_length for row in encoded),
     )
-
-
-def load_tokenizer(base: str | Path) -> Any:
-    """A policy's tokenizer. UserError where the model cannot be found or has no chat template."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(base))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load model {str(base)!r} ({str(error).strip().splitlines()[0]}); give a model's folder or hub name"
-        ) from error
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"model {str(base)!r} has no chat template; add one to its tokenizer (tokenizer.chat_template) before fine-tuning"
-        )
-    return tokenizer
 
 
 def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> PackedRows:
@@ -133,7 +123,7 @@ def _identity(source: str, chats: Sequence[Chat], settings: SftSettings, seed: i
 
 
 def _claim(work: Path, identity: dict[str, Any]) -> None:
-    with PartialState().main_process_first():  # the others find it claimed
+    with processes().main_process_first():  # the others find it claimed
         claim(work, identity)
 
 
@@ -160,11 +150,17 @@ def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict
 
 
 def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings) -> None:
-    """The model as safetensors in bfloat16 (float32 with bf16 off), beside its tokenizer."""
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer."""
+    dtype = torch.bfloat16 if settings.bf16 else torch.float32
+    if settings.lora is not None:
+        weights = trainer.accelerator.get_state_dict(trainer.model)  # whole, in the first process
+        if trainer.is_world_process_zero():
+            plain = AutoModelForCausalLM.from_config(trainer.accelerator.unwrap_model(trainer.model).config)
+            plain.load_state_dict(merged(weights, settings.lora))
+            plain.to(dtype).save_pretrained(out)
+    elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         trainer.save_model(str(out))  # gathers the shards; every process takes part
     elif trainer.is_world_process_zero():
-        dtype = torch.bfloat16 if settings.bf16 else torch.float32
         trainer.accelerator.unwrap_model(trainer.model).to(dtype).save_pretrained(out)
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(out)

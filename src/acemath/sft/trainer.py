@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from acemath.engines.loading import loading
 from acemath.errors import UserError
-from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, rows_a_pass
+from acemath.sft.adapters import add_lora
+from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
+from acemath.sft.kernels import check_liger
 from acemath.sft.ondisk import on_disk
 from acemath.sft.packing import Collator, PackedRows
 from acemath.sft.settings import SftSettings
+from acemath.sft.speed import Meter, matmul_rate, seen_alone, training_flops
 
 Progress = Callable[[int, int, str], None]
 
@@ -38,12 +41,7 @@ def make_trainer(
 ) -> SFTTrainer:
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
     width = max(rows.width(number) for number in range(len(rows)))
-    model = AutoModelForCausalLM.from_pretrained(
-        source,
-        dtype=torch.float32,
-        attn_implementation=attention(device(), width),
-        use_safetensors=True,
-    )
+    model = _model(source, width, settings, seed)
     if rows.packed:  # full rows: fewer of them a pass waste nothing
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
@@ -51,12 +49,14 @@ def make_trainer(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if model.config.pad_token_id is None:
         model.config.pad_token_id = pad
-    trainer = SFTTrainer(
+    meter = _meter(model, rows, settings)
+    trainer = _MeteredTrainer(
+        meter,
         model=model,
         args=training_arguments(len(rows), work, settings, seed),
         train_dataset=on_disk(rows, work / "rows-train.arrow"),
         eval_dataset=on_disk(validation, work / "rows-validation.arrow") if validation is not None else None,
-        data_collator=Collator(pad),
+        data_collator=Collator(pad, meter.count),
         processing_class=tokenizer,
         callbacks=[_Watch(progress, sum(rows.width(number) for number in range(len(rows))) / len(rows))],
     )
@@ -65,14 +65,55 @@ def make_trainer(
     return trainer
 
 
+def _model(source: str, width: int, settings: SftSettings, seed: int) -> Any:
+    """The policy in float32, attending as suits rows of `width` tokens here, with what the settings add."""
+    if settings.liger:
+        check_liger()  # the trainer puts the kernels in
+    way = attention(device(), width) if settings.attention == "auto" else settings.attention
+    try:
+        with loading(source):
+            model = AutoModelForCausalLM.from_pretrained(
+                source, dtype=torch.float32, attn_implementation=way, use_safetensors=True
+            )
+    except ImportError as error:
+        raise UserError(
+            f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
+        ) from error
+    if settings.lora is not None:
+        add_lora(model.base_model, settings.lora, seed)
+    return model
+
+
+def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
+    lengths = rows.lengths
+    flops = training_flops(model, sum(lengths), seen_alone(lengths))
+    dtype = torch.bfloat16 if settings.bf16 and has_bf16() else torch.float32
+    return Meter(flops / sum(lengths), matmul_rate(device(), dtype))
+
+
+class _MeteredTrainer(SFTTrainer):  # type: ignore[misc]
+    """Logs tokens a second, padding and MFU beside the loss: each process's own."""
+
+    def __init__(self, meter: Meter, **arguments: Any) -> None:
+        self.meter = meter
+        super().__init__(**arguments)
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        self.meter.read_out()  # what was evaluated before is not training
+        return super().train(*arguments, **options)
+
+    def log(self, logs: dict[str, float], *rest: Any) -> None:
+        super().log({**logs, **self.meter.read_out()} if "loss" in logs else logs, *rest)
+
+
 def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
     """Our settings in the trainer's terms."""
-    processes = PartialState().num_processes
-    if settings.global_batch % processes:
+    count = processes().num_processes
+    if settings.global_batch % count:
         raise UserError(
-            f"global_batch {settings.global_batch} does not divide among {processes} processes; choose a multiple"
+            f"global_batch {settings.global_batch} does not divide among {count} processes; choose a multiple"
         )
-    share = settings.global_batch // processes
+    share = settings.global_batch // count
     micro = next(n for n in range(min(settings.micro_batch, share), 0, -1) if share % n == 0)
     steps = math.ceil(math.ceil(rows / settings.global_batch) * settings.epochs)
     return SFTConfig(
@@ -88,6 +129,7 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.bf16 and has_bf16(),
         gradient_checkpointing=settings.gradient_checkpointing,
+        use_liger_kernel=settings.liger,
         save_steps=settings.save_every,
         save_total_limit=1,
         logging_steps=max(1, steps // 20),
@@ -102,12 +144,12 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
 
 
 class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Hands the trainer's steps to a progress function, with the last loss and the speed."""
+    """Hands the trainer's steps to a progress function, with the last loss, the speed, padding and MFU."""
 
     def __init__(self, progress: Progress, row_tokens: float) -> None:
         self.progress = progress
         self.row_tokens = row_tokens
-        self.first_step, self.started, self.loss = 0, time.monotonic(), ""
+        self.first_step, self.started, self.loss, self.waste = 0, time.monotonic(), "", ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.first_step, self.started = state.global_step, time.monotonic()
@@ -115,9 +157,10 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if logs and "loss" in logs:
             self.loss = f"loss {float(logs['loss']):.3f}, "
+            self.waste = f", {logs['padding']:.1%} padding, MFU {logs['mfu']:.1%}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         tokens = (state.global_step - self.first_step) * rows * self.row_tokens
         speed = tokens / max(1e-9, time.monotonic() - self.started)
-        self.progress(state.global_step, state.max_steps, f"{self.loss}{speed:,.0f} tokens/s")
+        self.progress(state.global_step, state.max_steps, f"{self.loss}{speed:,.0f} tokens/s{self.waste}")

@@ -202,6 +202,27 @@ class Pen:
             self._wrong = True
         self.line(f"{before}{expression}={show(written)}{after}")
 
+    def believes(self, holds: bool) -> bool:
+        """Whether the solver takes something to hold; a slip does where it does not.
+
+        Write the line that says so next: where it is believed wrongly, that line is the first wrong one.
+        """
+        if holds or not self._slips("skip"):
+            return holds
+        self._wrong = True
+        return True
+
+    def reduced(self, top: int, bottom: int) -> Fraction:
+        """Write top/bottom in lowest terms where that changes it, and return it; a slip reduces it to another."""
+        value = Fraction(top, bottom)
+        if self._slips("result"):
+            self._wrong = True
+            value = misreduced(value, self.rng)
+            self.line(f"{top}/{bottom}={value}")
+        elif value.denominator != bottom:
+            self.line(f"{top}/{bottom}={value}")
+        return value
+
     def answer(self, value: Number | str, unit: str = "") -> None:
         """Write the last line, with the answer in its box."""
         self.boxed = boxed(value)
@@ -228,6 +249,17 @@ def misread(value: int, rng: random.Random) -> int:
     return -int(text) if value < 0 else int(text)
 
 
+def misreduced(value: Fraction, rng: random.Random) -> Fraction:
+    """Another fraction that a hasty solver reduces to: both parts off by a little, or a simple one."""
+    while True:
+        if rng.random() < 0.7:
+            top, bottom = (max(1, abs(n) + rng.randint(-2, 2)) for n in (value.numerator, value.denominator))
+        else:
+            top, bottom = rng.randint(1, 4), rng.randint(2, 6)
+        if (other := Fraction(top, bottom)) != value:
+            return other
+
+
 def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> Number:
     """A wrong result that looks like the right one: off by one or ten, a digit off, or one of `wrong`."""
     choices = [w for w in wrong if w != value]
@@ -241,6 +273,8 @@ def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> 
     if rng.random() < 0.15:  # nothing like it: another number of about that size
         wild = rng.randint(0, 2 * abs(whole) + 10)
         return wild if wild != whole else whole + 1
+    if whole != 0 and rng.random() < 0.08:  # its sign
+        return -whole
     kind = rng.random()
     if kind < 0.35:
         return whole + rng.choice((-1, 1)) if whole != 0 else 1

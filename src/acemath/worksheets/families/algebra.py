@@ -117,6 +117,7 @@ def two_unknowns(rng: random.Random, level: int) -> Question:
         (n,) = pen.guess(x, _near(x, 4, s))
         m = pen.mental(s - n)
         pen.line(pen.say(f"Try x={n} and y={m}.", f"Try {n} and {m}."))
+        pen.verify(f"{n}+{m}", n + m, s)
         first = int(pen.calc(f"{a}*{n}", a * n))
         second = int(pen.calc(f"{b}*{m}", b * m)) if b > 1 else m
         pen.verify(f"{first}+{second}", first + second, t)

@@ -101,10 +101,7 @@ def draw_chance(rng: random.Random, level: int) -> Question:
             all_balls = int(pen.step(f"{all_balls}+{green}", all_balls + green, all_balls))
         good = int(pen.calc(f"{all_balls}-{red}", all_balls - red, pen.say("Not red: "))) if no else red
         exact_div(0, all_balls)
-        result = Fraction(good, all_balls)
-        if result.denominator != all_balls:
-            pen.line(f"{good}/{all_balls}={result}")
-        pen.answer(result)
+        pen.answer(pen.reduced(good, all_balls))
 
     return Question(text, boxed(value), (red, blue, green if kinds else 0, no), work)
 

@@ -36,10 +36,7 @@ def fraction_sum(rng: random.Random, level: int) -> Question:
         )
         q = int(pen.calc(f"{c}*{common // d}", c * (common // d), pen.say("and ")))
         top_line = int(pen.calc(f"{p}{mark}{q}", p + sign * q, "", "", (p - sign * q,)))
-        result = Fraction(top_line, common)
-        if result.denominator != common:
-            pen.line(f"{top_line}/{common}={result}")
-        pen.answer(result)
+        pen.answer(pen.reduced(top_line, common))
 
     terms = ((a, b), (c, d)) if sign < 0 else tuple(sorted(((a, b), (c, d))))
     return Question(text, boxed(value), (*terms, sign), work)

@@ -73,7 +73,7 @@ def greatest_common(rng: random.Random, level: int) -> Question:
         x, y = pen.given(a), b
         for _ in range(12):
             rest = x % y
-            if rest == 0:
+            if pen.believes(rest == 0):
                 pen.line(f"{pen.say(f'{y} divides {x}: ')}{x}/{y}={x // y}")
                 pen.answer(y)
                 return

@@ -1,0 +1,92 @@
+"""The commands of acemath rm: choose groups, train a reward model, add its measures to its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from acemath.commands.output import Json, show
+from acemath.commands.settings import Change
+
+rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
+
+
+@rm_app.command("groups")
+def groups(
+    responses: Annotated[Path, typer.Argument(help="Graded responses.")],
+    problems: Annotated[Path, typer.Option(help="The problems they answer.")],
+    size: int = 6,
+    pool: int = 14,
+    seed: int = 0,
+    change: Change = None,
+    out: Annotated[Path, typer.Option("--out", help="Where groups go (.parquet or .jsonl).")] = Path(
+        "groups.parquet"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Choose groups of right and wrong responses to train a reward model on.
+
+    Shows how right and wrong responses look before and after the choice: length and style confound.
+
+    Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
+    """
+    from acemath.commands import training
+
+    given = {"size": size, "pool": pool}
+    show(training.groups(responses, problems, given, change or (), seed, out), as_json)
+
+
+@rm_app.command("train")
+def train(
+    groups: Annotated[Path, typer.Argument(help="Groups, as acemath rm groups writes them.")],
+    base: Annotated[str, typer.Option(help="The policy to start from.")],
+    learning_rate: float = 5e-6,
+    batch_groups: int = 256,
+    epochs: float = 2.0,
+    system: Annotated[
+        str, typer.Option(help="System prompt of the conversation.")
+    ] = "Please reason step by step, and check your final answer within \\boxed{}.",
+    candidates: Annotated[
+        Path | None, typer.Option(help="Graded responses to held-out problems, for rm@k (--set rm_k=8).")
+    ] = None,
+    problems: Annotated[Path | None, typer.Option(help="The problems that --candidates answer.")] = None,
+    seed: int = 0,
+    change: Change = None,
+    out: Annotated[Path, typer.Option(help="The reward model's folder.")] = Path("reward-model"),
+    as_json: Json = False,
+) -> None:
+    """Train a reward model with the listwise Bradley-Terry loss. Goes on where it was stopped.
+
+    Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
+    """
+    from acemath.commands import training
+    from acemath.sft.hardware import is_first_process
+
+    given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
+    found = training.train(
+        groups, base, given, change or (), system, training.candidates(candidates, problems), seed, out
+    )
+    if is_first_process():
+        show(found, as_json)
+
+
+@rm_app.command("card")
+def card(
+    model: Annotated[Path, typer.Argument(help="A reward model's folder, as acemath rm train writes it.")],
+    scored: Annotated[
+        list[Path], typer.Argument(help="Responses with labels and its rewards; a benchmark each.")
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="Responses to pick from.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Put the table of rm@k on benchmarks into a reward model's card.
+
+    Example: acemath rm card reward-model gsm8k-scored.jsonl math500-scored.jsonl
+    """
+    from acemath.commands import judging
+    from acemath.reward.card import add_bench
+
+    add_bench(model, judging.rewardbench(scored, k)["rows"], k)
+    show({"card": str(model / "README.md")}, as_json)

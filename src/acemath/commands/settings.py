@@ -1,0 +1,46 @@
+"""Settings from a command line: options of their own for the usual ones, --set for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import typer
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from acemath.errors import UserError
+from acemath.recipe import first_fault
+
+S = TypeVar("S", bound=BaseModel)
+Change = Annotated[
+    list[str] | None, typer.Option("--set", help="Another setting, as in a recipe: key=value (YAML).")
+]
+
+
+def changes(pairs: Sequence[str]) -> dict[str, Any]:
+    """{key: value} of texts `key=value`. UserError where one has no key or no sign."""
+    found = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise UserError(f"--set {pair!r} is no setting; write it as key.of.setting=value")
+        found[key] = yaml.safe_load(value)
+    return found
+
+
+def settings_of(kind: type[S], given: Mapping[str, Any], pairs: Sequence[str]) -> S:
+    """Settings of this kind from a command's options with --set laid over them. UserError where they are wrong."""
+    data = dict(given)
+    for key, value in changes(pairs).items():
+        *parents, last = key.split(".")
+        at = data
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            if not isinstance(at, dict):
+                raise UserError(f"--set {key}: {parent!r} is not a group of settings")
+        at[last] = value
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise UserError(first_fault(error)) from error

@@ -1,0 +1,65 @@
+"""A vote on whether a prompt can be solved: a teacher answers it several times, and agreement decides.
+
+The paper describes no such check (section 3.2.2); AceReason, by the same group, keeps a prompt where the majority of
+eight responses has the reference's answer. Off unless a recipe asks for it: each prompt costs k responses.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from acemath.curate.settings import SolvabilitySettings
+from acemath.grade import classes, equal, extract
+from acemath.records import Problem, Response
+from acemath.store import Dropped
+
+
+def majority(answers: Sequence[str | None]) -> tuple[str | None, float]:
+    """The answer that most have, by the grader's equality, and its share of all; None and 0.0 where nobody has one.
+
+    An answer that is missing counts against every other. Of equally many the first stands.
+    """
+    groups = classes(answers)
+    counts = Counter(group for group in groups if group >= 0)
+    if not counts:
+        return None, 0.0
+    group, votes = max(counts.items(), key=lambda item: (item[1], -item[0]))
+    return answers[groups.index(group)], votes / len(answers)
+
+
+def fault(
+    problem: Problem, responses: Sequence[Response], settings: SolvabilitySettings
+) -> tuple[str, str] | None:
+    """None where the prompt stays; otherwise why not, and what was answered.
+
+    "unsolved" (too few agree, or too few responses came), "too-easy" (too many agree) or "other-answer" (the
+    majority is not the prompt's own reference, where it has one and the settings ask for it).
+    """
+    if len(responses) < settings.answers:
+        return "unsolved", f"{len(responses)} of {settings.answers} responses"
+    answer, share = majority([extract(row.text).answer for row in responses])
+    detail = f"{share:.0%} answer {answer!r}"
+    if answer is None or share < settings.at_least:
+        return "unsolved", detail
+    if share > settings.at_most:
+        return "too-easy", detail
+    if settings.reference and problem.answer and not equal(answer, problem.answer).correct:
+        return "other-answer", f"{detail}, the reference is {problem.answer!r}"
+    return None
+
+
+def solvable(
+    rows: Sequence[Problem], responses: Mapping[str, Sequence[Response]], settings: SolvabilitySettings
+) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that pass the vote, and those that do not. Prompts of code and general talk are not voted on."""
+    kept, dropped = [], []
+    for row in rows:
+        found = None
+        if row.group == "math":
+            found = fault(row, responses.get(row.id, ()), settings)
+        if found is None:
+            kept.append(row)
+        else:
+            dropped.append(Dropped(row.id, "solvability", found[0], row.prompt, row.source, found[1]))
+    return kept, dropped

@@ -1,0 +1,37 @@
+"""Loading models and tokenizers of `transformers`: what cannot be loaded is one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from acemath.errors import UserError
+from acemath.nano.home import resolve
+
+
+@contextmanager
+def loading(model: str | Path) -> Iterator[None]:
+    """Turns what `from_pretrained` raises for a wrong name, folder or file into a UserError that names the model."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"cannot load model {str(model)!r} ({why}); give a model's folder with safetensors, or a hub name that can be reached"
+        ) from error
+
+
+def chat_tokenizer(model: str | Path) -> Any:
+    """A model's tokenizer. UserError where it cannot be loaded or has no chat template."""
+    with loading(model):
+        tokenizer = AutoTokenizer.from_pretrained(resolve(model))
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"model {str(model)!r} has no chat template: policies and reward models are asked through one; "
+            "add it to the tokenizer (tokenizer.chat_template)"
+        )
+    return tokenizer

@@ -1,0 +1,118 @@
+"""The folder of a pre-training run: weights, the state to go on from, the loss curve and the model card."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: its round, the tokens and chunks of that round, all tokens, all seconds."""
+
+    turn: int = 0
+    seen: int = 0
+    chunk: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
+class Window:
+    """The figures of the steps since the last line of the loss curve."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / "curve.jsonl"
+        self.steps: list[tuple[float, float, float]] = []
+
+    def add(self, figures: tuple[float, float, float]) -> None:
+        """Take in the figures of a step."""
+        self.steps.append(figures)
+
+    def write(self, at: Progress, least: int) -> None:
+        """Write one line of the curve, means over the window, where it holds at least so many steps."""
+        if len(self.steps) < least:
+            return
+        writing, marking, hits = (float(np.nanmean([s[i] for s in self.steps])) for i in range(3))
+        row = {
+            "tokens": at.total,
+            "writing": round(writing, 4),
+            "marking": round(marking, 4),
+            "marks_right": round(hits, 4),
+            "seconds": round(at.seconds),
+        }
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        log.info("%s", json.dumps(row))
+        self.steps = []
+
+
+def save(out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], at: Progress) -> None:
+    """Write the weights for use (bfloat16 safetensors), then, atomically, the state for resuming."""
+    state = {
+        "model": model.state_dict(),
+        "steppers": [s.state_dict() for s in steppers],
+        "progress": asdict(at),
+    }
+    tokenizer.save_pretrained(out)
+    half = new_like(model)
+    half.save_pretrained(out)
+    # Last: a run that is killed before this goes on from the state before, and writes the weights again.
+    torch.save(state, out / "state.tmp")
+    (out / "state.tmp").rename(out / "state.pt")
+
+
+def new_like(model: Any) -> Any:
+    """A bfloat16 copy of a model, for saving."""
+    copy = type(model)(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config = model.generation_config
+    return copy.to(torch.bfloat16)
+
+
+def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> Progress:
+    """How far the run in `out` is, its weights and optimisers restored; the beginning where nothing stands there."""
+    path = out / "state.pt"
+    if not path.exists():
+        return Progress()
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    for stepper, saved in zip(steppers, state["steppers"], strict=True):
+        stepper.load_state_dict(saved)
+    return Progress(**state["progress"])
+
+
+def trim_curve(out: Path, tokens: int) -> None:
+    """Drop the lines of the curve that a stopped run wrote after its last save: they are written again."""
+    path = out / "curve.jsonl"
+    if path.exists():
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if json.loads(line)["tokens"] <= tokens))
+
+
+def write_card(out: Path, seed: int, settings: dict[str, Any]) -> None:
+    """The model card: how the weights were made, from the settings and the loss curve beside them."""
+    curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    shown = [curve[round(i * (len(curve) - 1) / 7)] for i in range(8)]
+    rows = "".join(
+        f"| {r['tokens']:,} | {r['writing']:.3f} | {r['marking']:.3f} | {100 * r['marks_right']:.1f} | {r['seconds']:,} |\n"
+        for r in shown
+    )
+    text = (
+        "---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# nano-base\n\n"
+        "A small Qwen2 that read acemath's worksheets and nothing else: half solving, half checking, plain text. "
+        "It carries a ChatML template but has never seen a chat.\n\n"
+        f"Made by `acemath pretrain-nano` with seed {seed}, {curve[-1]['tokens']:,} tokens with padding, "
+        f"{curve[-1]['seconds']:,} seconds. `curve.jsonl` holds the whole curve:\n\n"
+        "| tokens | loss on solutions | loss on marks | marks right (%) | seconds |\n|---|---|---|---|---|\n"
+        f"{rows}\nSettings:\n\n```json\n{json.dumps(settings, indent=1)}\n```\n"
+    )
+    (out / "README.md").write_text(text)

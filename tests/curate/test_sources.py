@@ -1,0 +1,185 @@
+"""Sources: the registry, data sets of the hub and files of every form, and the sets that AceMath's authors released."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from acemath.commands.data import read_chats, read_groups, read_problems
+from acemath.commands.datasets import fetch
+from acemath.curate.columns import groups_of, prompt_text, solution_answer, value_at
+from acemath.curate.licences import non_commercial
+from acemath.curate.sources import KNOWN
+from acemath.errors import UserError
+from acemath.pipeline.sources import read_source
+from acemath.recipe import Source
+from acemath.records import Chat, Group, Problem
+from acemath.store import read_rows
+
+DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+TURNS = [
+    {"from": "system", "value": "Be brief."},
+    {"from": "human", "value": "What is 2+2?"},
+    {"from": "gpt", "value": "4"},
+    {"from": "human", "value": "And 3+3?"},
+]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows as JSONL."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_prompts_may_be_nested_or_conversations() -> None:
+    """The first user turn of any form; a path through records and lists."""
+    roles = [{"role": "user", "content": [{"type": "text", "text": "A"}, {"type": "image"}]}]
+    columns = {"from": ["human", "gpt"], "value": ["B", "b"]}
+    assert [prompt_text(value) for value in ("x", TURNS, roles, columns, 7, [], [{"role": "user"}])] == [
+        "x",
+        "What is 2+2?",
+        "A",
+        "B",
+        None,
+        None,
+        None,
+    ]
+    record = {"a": {"b": [{"c": 1}, {"c": 2}]}, "a.b": "plain"}
+    assert value_at(record, "a.b") == "plain" and value_at(record, "a.b.-1.c") == 2
+    assert value_at(record, "a.b.2.c") is value_at(record, "a.x.y") is None
+
+
+def test_answers_come_from_solutions_that_state_one() -> None:
+    """The last box, GSM8K's mark, a stated answer; not the last number of a text that states none."""
+    assert solution_answer("First \\boxed{1}? No.\n\nSo it is \\boxed{\\frac{1}{2}}.") == "\\frac{1}{2}"
+    assert solution_answer("5 + 5 = 10\n#### 10\nThe answer is: 10") == "10"
+    assert solution_answer("n = 4\nprint(n * 5)") == solution_answer("Let n be 3. Hence done.") == ""
+
+
+def test_hub_data_sets_are_streamed_by_config_split_and_columns(tmp_path: Path) -> None:
+    """A folder that holds a data set stands for the hub: two configs, a nested column, a wrong split."""
+    for config in ("one", "two"):
+        rows = [{"chat": TURNS, "out": f"So \\boxed{{{config}}}", "n": i} for i in range(5)]
+        (tmp_path / "set" / config).mkdir(parents=True)
+        Dataset.from_list(rows).to_parquet(tmp_path / "set" / config / "train.parquet")
+    (tmp_path / "set" / "README.md").write_text(
+        "---\nconfigs:\n"
+        + "".join(f"- config_name: {c}\n  data_files: {c}/*.parquet\n" for c in ("one", "two"))
+        + "---\n"
+    )
+    source = Source(
+        hub=str(tmp_path / "set"),
+        config="two",
+        columns={"prompt": "chat", "solution": "out", "id": "n"},
+        count=3,
+        license="MIT",
+    )
+    rows = read_source("mine", source, 0)
+    assert [(p.id, p.prompt, p.answer) for p in rows][1:] == [
+        ("1", "What is 2+2?", "two"),
+        ("2", "What is 2+2?", "two"),
+    ]
+    assert {(p.source, p.license, p.subject) for p in rows} == {("mine", "MIT", "math")}
+    deep = source.model_copy(update={"columns": {"prompt": "chat.2.value"}})
+    assert read_source("mine", deep, 0)[0].prompt == "4"
+    with pytest.raises(UserError, match="check its name, config, revision and split"):
+        read_source("mine", source.model_copy(update={"split": "nowhere"}), 0)
+    with pytest.raises(UserError, match="record 1: no text in column 'q' "):
+        read_source("mine", source.model_copy(update={"columns": {"prompt": "q"}}), 0)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
+def test_files_of_every_form_give_the_same_prompts(form: str, tmp_path: Path) -> None:
+    """An instruction with its input, an empty line within a cell, an answer as it is."""
+    data = Dataset.from_list(
+        [
+            {"instruction": "Add,\n\nplease.", "input": "2, 3", "answer": "5"},
+            {"instruction": "Why?", "input": "", "answer": ""},
+        ]
+    )
+    path = tmp_path / f"rows.{form}"
+    {"jsonl": data.to_json, "parquet": data.to_parquet, "csv": data.to_csv}[form](path)
+    rows = read_source("f", Source(file=path, columns={"prompt": "instruction", "input": "input"}), 0)
+    assert [(p.prompt, p.answer) for p in rows] == [("Add,\n\nplease.\n2, 3", "5"), ("Why?", "")]
+
+
+def test_a_broken_csv_is_named(tmp_path: Path) -> None:
+    """A record with a cell too many."""
+    (tmp_path / "rows.csv").write_text("prompt,answer\na,1\nb,2,3\n")
+    with pytest.raises(UserError, match="record 2: not as many cells"):
+        read_problems(tmp_path / "rows.csv")
+
+
+def test_the_registry_gives_what_a_recipe_does_not_say(tmp_path: Path) -> None:
+    """Hub, columns, licence by name; a copy of one's own with the same columns; what the recipe says wins."""
+    source = Source.model_validate({"known": "numinamath-cot", "count": 5})
+    assert source.hub == "AI-MO/NuminaMath-CoT" and source.license == "Apache-2.0" and source.count == 5
+    assert Source.model_validate(source.model_dump()) == source
+    copy = write(tmp_path / "n.jsonl", [{"problem": "1+1?", "solution": "So \\boxed{2}."}])
+    own = Source.model_validate({"known": "numinamath-cot", "file": copy, "license": "mine"})
+    assert own.hub is None and own.license == "mine" and read_source("n", own, 0)[0].answer == "2"
+    for wrong in ({"known": "numina"}, {"hub": "a/b", "columns": {"promt": "x"}}, {"known": None}):
+        with pytest.raises(ValueError):
+            Source.model_validate(wrong)
+    assert non_commercial(k.license for k in KNOWN.values()) == ["CC-BY-NC-4.0", "CC-BY-NC-SA-4.0"]
+    assert all(k.columns and k.license for k in KNOWN.values())
+
+
+LABELLED = [
+    {
+        "qid": f"q{i // 3}",
+        "message": [
+            {"role": "system", "content": "Check."},
+            {"role": "user", "content": f"Question {i // 3}"},
+            {"role": "assistant", "content": f"Response {i}"},
+        ],
+        "label": int(i % 3 == 0 and i < 6),
+    }
+    for i in range(9)
+]
+
+
+def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
+    """Rows with one qid are a group; one of wrong responses alone is left out; JSONL and Parquet alike."""
+    groups = list(groups_of(LABELLED, "here"))
+    assert [g.problem_id for g in groups] == ["q0", "q1"] and groups[1].labels == (1, 0, 0)
+    assert groups[0].prompt == "Question 0" and groups[0].responses[2] == "Response 2"
+    path = write(tmp_path / "rm.jsonl", LABELLED)
+    Dataset.from_list(LABELLED).to_parquet(tmp_path / "rm.parquet")
+    assert read_groups(path) == read_groups(tmp_path / "rm.parquet") == groups
+    with pytest.raises(UserError, match="record 2: not a labelled response"):
+        list(groups_of([LABELLED[0], {**LABELLED[1], "label": 2}], "here"))
+    found = fetch("acemath-rm", path, None, None, None, 6, tmp_path / "groups.parquet")
+    assert found["rows"] == 2 and found["sizes"] == {3: 2} and found["non_commercial"] == ["CC-BY-NC-4.0"]
+    assert read_rows(tmp_path / "groups.parquet", Group) == groups
+
+
+def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
+    """`messages` without their last turn, which is `answer`; as conversations, and as prompts with their answers."""
+    row = {"messages": [{"role": "user", "content": "1+2?"}], "answer": "It is \\boxed{3}."}
+    path = write(tmp_path / "sft.jsonl", [row])
+    chat = read_chats(path)[0]
+    assert [turn["role"] for turn in chat.messages] == ["user", "assistant"]
+    assert [(p.prompt, p.answer) for p in read_problems(path)] == [("1+2?", "3")]
+    assert fetch("acemath-math", path, None, None, None, None, tmp_path / "c.parquet")["kind"] == "chat"
+    stored = read_chats(tmp_path / "c.parquet")
+    assert stored == read_rows(tmp_path / "c.parquet", Chat) and stored[0].license == "CC-BY-NC-4.0"
+    with pytest.raises(UserError, match="no conversation that ends with a response"):
+        read_chats(write(tmp_path / "bad.jsonl", [{"messages": row["messages"]}]))
+    found = fetch("numinamath-cot", write(tmp_path / "n.jsonl", [{"problem": "?", "solution": "1"}]), None, None, None, None, tmp_path / "p.jsonl")  # fmt: skip
+    assert (
+        found["kind"] == "problem" and read_rows(tmp_path / "p.jsonl", Problem)[0].source == "numinamath-cot"
+    )
+
+
+def test_answers_of_real_solutions() -> None:
+    """MATH train: nearly every solution gives an answer, and it is what stands in its last box."""
+    if not DATA.is_dir():
+        pytest.skip("the real data sets are not beside this checkout")
+    source = Source(file=DATA / "math_train.jsonl", columns={"prompt": "problem", "solution": "solution"})
+    rows = read_source("math", source.model_copy(update={"count": 1500}), 0)
+    assert sum(bool(p.answer) for p in rows) >= 1495 and all(1 <= p.level <= 5 for p in rows[:50])

@@ -1,0 +1,83 @@
+"""The stages of the data on worksheets: a vote, several checking teachers, two rounds of evolution, declared pools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acemath.errors import UserError
+from acemath.pipeline import data
+from acemath.pipeline.context import Run
+from acemath.pipeline.display import Display
+from acemath.recipe import Recipe, load_recipe
+from acemath.records import Chat, Problem
+
+CHANGES = {
+    "problems.seeds.worksheets.count": 240,
+    "problems.benchmarks.worksheets.count": 70,
+    "curate.evolve.rounds": 2,
+    "curate.evolve.share": 0.5,
+    "curate.solvability": {"answers": 4, "at_least": 0.75},
+    "curate.cross_check.share": 0.6,
+    "teachers.others": {"third": {"engine": "worksheets", "skill": 0.5, "answers": 3}},
+    "sft.pools": {
+        "new": {"of": "math", "born": "evolved", "take": 40},
+        "left": {"of": "math", "unused_by": ["first"]},
+        "greedy": {"of": "code", "take": 10_000},
+    },
+    "sft.stages": {
+        "first": {"blend": ["new", "greedy"]},
+        "first-more": {"blend": ["left"], "shares": {"left": 0.5}},
+    },
+    "reward.base": "first",
+    "reward.candidates": {"first": {"model": "first"}},
+    "bench": {"headline": "first", "policies": {"first": {"model": "first"}}},
+}
+
+
+def run_data(recipe: Recipe, folder: Path) -> Run:
+    """All stages up to the blends."""
+    run = Run(recipe, folder, Display(quiet=True))
+    for stage in (data.problems, data.evolution, data.curate, data.solvability, data.synthesize, data.blends):
+        stage(run)
+    return run
+
+
+def test_the_stages_do_what_the_recipe_says(tmp_path: Path) -> None:
+    """Every stage leaves its facts; a second run does nothing; without the vote nothing of it is there."""
+    recipe = load_recipe("laptop", CHANGES)
+    run = run_data(recipe, tmp_path / "run")
+    evolved = run.rows("evolve", Problem)
+    assert {p.meta["round"] for p in evolved} == {1, 2} and run.manifest("evolve")["funnel"]
+    prompts, passed = run.rows("curate", Problem), run.rows("solvability", Problem)
+    reasons = run.manifest("solvability")["funnel"][0]["drops"]
+    assert len(passed) == len(prompts) - sum(reasons.values()) < len(prompts) and set(reasons) <= {"unsolved", "other-answer", "too-easy"}  # fmt: skip
+    teachers = run.manifest("cross-check")["teachers"]
+    assert len(teachers) == 2 and all(t["answers"] > 0 and 0 < t["agree"] < 1 for t in teachers.values())
+    blends = run.manifest("blends")["counts"]
+    assert blends["first"]["pools"]["new"] == 40
+    first, more = (run.peek("blends").shard(Chat, name) for name in ("first", "first-more"))
+    assert len(first) == blends["first"]["conversations"] and more
+    assert not {c.problem_id for c in first} & {c.problem_id for c in more}
+    assert run_data(recipe, tmp_path / "run").ran == []
+    plain = run_data(load_recipe("laptop", {**CHANGES, "curate.solvability": None}), tmp_path / "plain")
+    assert plain.prompts == "curate" and not (tmp_path / "plain" / "solvability").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sft.stages.math.blend": ["math.best"]}, "names 'math.best'; the pools are code, general, math"),
+        ({"sft.pools": {"math": {"of": "math"}}}, "a pool has a name of its own"),
+        ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "no stage before 'math'"),
+        ({"teachers.others": {"main": {"engine": "worksheets"}}}, "which is taken"),
+        ({"problems.seeds.worksheets": {"known": "numina"}}, "'numina' is not registered; the names are numinamath-cot"),
+        ({"curate.filters.forms": ["essay"]}, "curate.filters.forms.0"),
+    ],
+)  # fmt: skip
+def test_wrong_names_are_found_before_anything_runs(changes: dict[str, object], says: str) -> None:
+    """One line, when the recipe is read."""
+    with pytest.raises(UserError) as caught:
+        load_recipe("laptop", changes)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
