@@ -100,7 +100,7 @@ _SUBJECT = re.compile(
 def _kind_of_number(words: str) -> tuple[str, ...]:
     """`all odd positive integers` as its adjectives and its noun; empty for anything else."""
     plain = re.sub(r"^(?:(?:all|every|any|the|set of) )+", "", words.lower().strip(" ."))
-    *adjectives, noun = plain.split()
+    *adjectives, noun = plain.split() or [""]
     noun = {"numbers": "number", "integers": "integer", "primes": "prime", "reals": "real"}.get(noun, noun)
     if noun == "number" and adjectives[-1:] == ["prime"]:
         noun = adjectives.pop()
