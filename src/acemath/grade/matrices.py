@@ -124,6 +124,8 @@ def _divide(args: tuple[Node, ...]) -> Node | None:
 
 def _multiply(args: tuple[Node, ...]) -> Node | None:
     left, right = args
+    if "matrix" not in (left.kind, right.kind):
+        return None
     if left.kind != "matrix" or right.kind != "matrix":
         scale, matrix = (right, left) if left.kind == "matrix" else (left, right)
         return Node("matrix", tuple(Node("mul", (scale, c)) for c in matrix.args), matrix.value)
