@@ -162,6 +162,14 @@ def weighted_is_exact(n: int, k: int) -> bool:
     return comb(n, k) <= SUBSETS
 
 
+@lru_cache(maxsize=32)
+def _subsets(n: int, k: int) -> NDArray[np.int64]:
+    """All k-subsets of n responses, [subset, k]: the same for every problem with as many."""
+    found = np.array(list(combinations(range(n), k)))
+    found.flags.writeable = False
+    return found
+
+
 def weighted_at_k(
     classes: Sequence[int],
     rewards: Sequence[float],
@@ -188,7 +196,7 @@ def weighted_at_k(
     kinds, where = np.unique(np.asarray(classes), return_inverse=True)
     share_right = np.bincount(where, right) / np.bincount(where)  # [class]
     if weighted_is_exact(n, k):
-        subsets = np.array(list(combinations(range(n), k)))  # [subset, k]
+        subsets = _subsets(n, k)
     else:
         rng = np.random.default_rng(seed)
         subsets = np.argsort(rng.random((draws, n)), axis=1)[:, :k]
