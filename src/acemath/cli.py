@@ -54,17 +54,7 @@ def run(
     spend = {} if budget is None else {"budget_usd": budget}
     loaded = load_recipe(recipe, changes(change or []) | spend)
     if dry_run:
-        from acemath.pipeline.plan import plan
-
-        result = plan(loaded)
-        show(
-            result,
-            as_json,
-            ("stage", "rows", "tokens (M)", "GPU hours", "US$"),
-            [tuple(row.values()) for row in result["stages"]],
-        )
-        if not as_json:
-            typer.echo(result["note"])
+        _show_plan(loaded, as_json)
         return
     from acemath.pipeline.run import run_data, run_recipe
 
@@ -78,6 +68,17 @@ def run(
         return
     show({}, False, ("measure", "percent"), sorted(outcome.headline.items(), key=lambda row: row[1]))
     typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
+
+
+def _show_plan(recipe: Any, as_json: bool) -> None:
+    """The stages of a recipe as a table, with what the estimates rest on."""
+    from acemath.pipeline.plan import plan
+
+    result = plan(recipe)
+    rows = [tuple(row.values()) for row in result["stages"]]
+    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$"), rows)
+    if not as_json:
+        typer.echo(result["note"])
 
 
 @app.command()

@@ -263,18 +263,23 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(data, dict):
         raise UserError(f"{path}: a recipe is a mapping of keys to values; this is {type(data).__name__}")
-    for key, value in (changes or {}).items():
+    lay_over(data, changes or {}, str(path))
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_fault(error)}") from error
+
+
+def lay_over(data: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
+    """Put changes (dotted key: value) into nested settings. UserError where a key leads through no group of them."""
+    for key, value in changes.items():
         at = data
         *parents, last = key.split(".")
         for parent in parents:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
-                raise UserError(f"{key}: {parent!r} is not a group of settings in {path}")
+                raise UserError(f"{key}: {parent!r} is not a group of settings in {where}")
         at[last] = value
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error)}") from error
 
 
 def first_fault(error: ValidationError, whole: str = "recipe") -> str:

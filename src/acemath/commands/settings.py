@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from acemath.errors import UserError
-from acemath.recipe import first_fault
+from acemath.recipe import first_fault, lay_over
 
 S = TypeVar("S", bound=BaseModel)
 Change = Annotated[
@@ -32,14 +32,7 @@ def changes(pairs: Sequence[str]) -> dict[str, Any]:
 def settings_of(kind: type[S], given: Mapping[str, Any], pairs: Sequence[str]) -> S:
     """Settings of this kind from a command's options with --set laid over them. UserError where they are wrong."""
     data = dict(given)
-    for key, value in changes(pairs).items():
-        *parents, last = key.split(".")
-        at = data
-        for parent in parents:
-            at = at.setdefault(parent, {})
-            if not isinstance(at, dict):
-                raise UserError(f"--set {key}: {parent!r} is not a group of settings")
-        at[last] = value
+    lay_over(data, changes(pairs), "this command")
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from acemath.pipeline.engines import policy_engine
 from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.recipe import Policy
 from acemath.records import Problem, Response
-from acemath.store import Dropped, Stage, shards
+from acemath.store import Stage, shards
 
 SHARD = 8000  # responses; a shard is what a stopped run may have to repeat
 
@@ -70,12 +70,9 @@ def sample(
         for key, part in shards(problems, max(1, SHARD // each)).items():
             if not stage.has(key):
                 tell = partial(run.tell, done, len(problems) * each)
-                responses, dropped = (
-                    collect(engine, after_shots(part, policy.shots), sampling, tell),
-                    list[Dropped](),
-                )
-                if not count_refused:
-                    responses, dropped = without_refused(responses, part, stage_name)
+                found = collect(engine, after_shots(part, policy.shots), sampling, tell)
+                kept = (found, []) if count_refused else without_refused(found, part, stage_name)
+                responses, dropped = kept
                 stage.write(key, graded(responses, part), Response, dropped)
             done += len(part) * each
         facts |= _facts(stage, stage.rows(Response)) | cost_of(engine)
