@@ -72,8 +72,7 @@ def sample(
                 tell = partial(run.tell, done, len(problems) * each)
                 found = collect(engine, after_shots(part, policy.shots), sampling, tell)
                 kept = (found, []) if count_refused else without_refused(found, part, stage_name)
-                responses, dropped = kept
-                stage.write(key, graded(responses, part), Response, dropped)
+                stage.write(key, graded(kept[0], part), Response, kept[1])
             done += len(part) * each
         facts |= _facts(stage, stage.rows(Response)) | cost_of(engine)
         facts["summary"] += cost_words(facts)
