@@ -29,7 +29,6 @@ lint: setup
 
 bench: setup
 	@echo "make bench-grading    accuracy, speed and robustness of the grader"
-	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
 	@echo "make bench-curation   hits, recall, false positives and speed of curation, up to a million prompts"
 	@echo "make bench-training   speed and memory of training and scoring beside TRL and transformers"
 	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
@@ -37,9 +36,6 @@ bench: setup
 
 bench-kills: setup
 	$(BIN)/python benchmarks/kills.py
-
-bench-faults: setup
-	$(BIN)/python benchmarks/faults.py
 
 bench-training: setup
 	$(BIN)/python benchmarks/training.py

@@ -37,7 +37,7 @@ DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 BENCHMARKS = ("gsm8k_test", "math500_test", "olympiadbench_test", "mmlu_stem_test")
 TRAIN = ("gsm8k_train", "math_train")
 SETTINGS = DecontaminateSettings()
-PEER_PROMPTS = 2000  # the peer takes a thousand times as long a prompt
+PEER_PROMPTS = 2000  # the peer takes some twenty times as long a prompt
 MILLION = 1_000_000
 
 
@@ -102,14 +102,14 @@ def speed() -> None:
     peer_rows = random.Random(0).sample(rows, PEER_PROMPTS)
     print(f"{len(tests):,} benchmark problems, {len(rows):,} prompts of {words:.0f} words on average\n")
     print("| what | prompts | µs a prompt |\n|---|---|---|")
-    print(f"| acemath, leaks alone | {len(rows):,} | {best(rows, lambda row: index.check(row, True)):.1f} |")
-    print(f"| acemath, all kinds | {len(rows):,} | {best(rows, lambda row: index.find(row, True)):.1f} |")
     longer = sorted(rows, key=lambda row: -len(row.prompt.split()))[: len(rows) * 2 // 5]
     mean = sum(len(row.prompt.split()) for row in longer) / len(longer)
-    took = best(longer, lambda row: index.find(row, True))
+    took = best(len(rows), lambda: scan(rows, index))
+    print(f"| acemath, all kinds | {len(rows):,} | {took:.1f} |")
+    took = best(len(longer), lambda: scan(longer, index))
     print(f"| acemath, all kinds, the longest 40 % ({mean:.0f} words) | {len(longer):,} | {took:.1f} |")
-    ours = best(peer_rows, lambda row: index.check(row, True))
-    print(f"| acemath, leaks alone, the peer's prompts | {len(peer_rows):,} | {ours:.1f} |")
+    ours = best(len(peer_rows), lambda: scan(peer_rows, index))
+    print(f"| acemath, all kinds, the peer's prompts | {len(peer_rows):,} | {ours:.1f} |")
     if util.find_spec("datatrove") is None or util.find_spec("spacy") is None:
         print("| datatrove | not installed: pip install datatrove spacy | |")
         return
@@ -118,15 +118,14 @@ def speed() -> None:
     print(f"| {name} | {len(peer_rows):,} | {theirs:.1f} ({theirs / ours:.0f} times as long) |")
 
 
-def best(rows: Sequence[Problem], step: Callable[[Problem], object], passes: int = 5) -> float:
-    """Microseconds a row of CPU time, in the fastest of some passes: other work on the machine only adds."""
+def best(count: int, work: Callable[[], object], passes: int = 5) -> float:
+    """Microseconds of CPU time for each of so many rows, in the fastest of some passes: other work only adds."""
     found = []
     for _ in range(passes):
         started = time.process_time()
-        for row in rows:
-            step(row)
+        work()
         found.append(time.process_time() - started)
-    return 1e6 * min(found) / len(rows)
+    return 1e6 * min(found) / count
 
 
 def hashed(text: str) -> int:
@@ -152,8 +151,8 @@ def datatrove_time(tests: Sequence[Problem], rows: Sequence[Problem]) -> float:
             hashes |= {peer.hash_func(" ".join(gram)) for gram in ngrams(words, 13)}
         np.array(sorted(hashes), config.hash_config.np_descr).tofile(Path(folder) / "all.index.hashes")
         peer.load_index_hashes()
-        documents = {row.id: Document(row.prompt, row.id) for row in rows}
-        return best(rows, lambda row: peer.filter(documents[row.id]), passes=1)
+        documents = [Document(row.prompt, row.id) for row in rows]
+        return best(len(rows), lambda: [peer.filter(document) for document in documents], passes=1)
 
 
 def near() -> None:

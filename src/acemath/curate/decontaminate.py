@@ -18,12 +18,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from multiprocessing import get_context
 from typing import Literal
 
 from acemath.curate.features import Reading, read
+from acemath.curate.limits import (
+    BLOCK,
+    CANDIDATES,
+    COMMON,
+    CONTENT,
+    INSIDE,
+    ONE_MORE,
+    SAYING,
+    SHORT,
+    TINY,
+    WHOLE,
+)
 from acemath.curate.reworded import Rewordings
+from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, fold, tokens_of
 from acemath.records import Problem
@@ -31,27 +45,14 @@ from acemath.store import Dropped
 
 Kind = Literal["leak", "contained", "near-copy", "reworded"]
 KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy", "reworded")
-# Our choice: a problem of fewer words ("What is 7 * 8?" has 5) leaks only where it is the whole prompt,
-# because longer prompts hold such a phrase by chance.
-INSIDE = 6
-TINY = 3  # words at least of a problem that is "contained" at a prompt's beginning or end …
-ONE_MORE = 14  # … with at most so many words more, about one sentence
-WHOLE = 0.9  # of a benchmark problem's words, for it to be "contained"
-BLOCK = 8  # masked words in a row that make two texts worth comparing
-SHORT = (
-    3 * BLOCK
-)  # masked words at most of a problem that is also looked for whole: its blocks may all be common
-COMMON = 32  # a masked block of more benchmark problems than this says nothing
-CANDIDATES = 3  # compared in full
-# A near-copy says more than a textbook's stock phrase: "find the greatest common divisor of 0 and 0" is in every book.
-SAYING = 10  # masked words that it needs, or else …
-CONTENT = 4  # … different words beside marks, signs and the following
+# Words of stock phrases.
 _STOCK = (
     "a an and are as at be by compute determine do does evaluate express find for from give given has have how if in "
     "is it let many much of on or simplify solve such that the then there to value was were what when which with"
 )
 STOCK = frozenset(_STOCK.split())
 CHUNK = 2000  # prompts that a worker process is handed at a time
+SCREENED = 500  # prompts from which on a screen is worth building
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +128,17 @@ class Decontaminator:
         self._short = _Blocks(INSIDE // 2)
         self._whole: dict[tuple[str, ...], list[int]] = {}  # short problems, all their words
         self._tiny: dict[tuple[str, ...], list[int]] = {}  # their first or last TINY words
-        self._near: dict[tuple[str, ...], list[int]] = {}  # runs of BLOCK masked words
-        self._near_whole: dict[tuple[str, ...], int] = {}
+        self.near: dict[tuple[str, ...], list[int]] = {}  # runs of BLOCK masked words
+        self.near_whole: dict[tuple[str, ...], int] = {}
         for place in range(len(self.rows)):
             self._add(place)
-        self._near = {block: places for block, places in self._near.items() if len(places) <= COMMON}
-        self._reworded = Rewordings(readings) if settings.reworded else None
+        self.near = {block: places for block, places in self.near.items() if len(places) <= COMMON}
+        self.reworded = Rewordings(readings) if settings.reworded else None
+
+    @cached_property
+    def screen(self) -> Screen:
+        """What clears most prompts without a look at each."""
+        return Screen(self)
 
     def _add(self, place: int) -> None:
         words, masked = self.texts[place], self.masked[place]
@@ -147,9 +153,9 @@ class Decontaminator:
                     self._tiny.setdefault(edge, []).append(place)
         if _says_something(masked):
             for block in set(zip(*(masked[start:] for start in range(BLOCK)))):
-                self._near.setdefault(block, []).append(place)
+                self.near.setdefault(block, []).append(place)
             if len(masked) <= SHORT:
-                self._near_whole.setdefault(tuple(masked), place)
+                self.near_whole.setdefault(tuple(masked), place)
 
     def check(self, problem: Problem, math: bool) -> Hit | None:
         """The benchmark problem that the prompt leaks, the one most like it where there are several, or None."""
@@ -212,10 +218,10 @@ class Decontaminator:
         return None
 
     def _near_copy(self, identity: str, masked: list[str]) -> Hit | None:
-        place = self._near_whole.get(tuple(masked)) if len(masked) <= SHORT else None
+        place = self.near_whole.get(tuple(masked)) if len(masked) <= SHORT else None
         if place is not None:
             return self._hit(identity, place, "near-copy", " ".join(masked), 1.0)
-        met = list(filter(None, map(self._near.get, zip(*[iter(masked)] * BLOCK))))
+        met = list(filter(None, map(self.near.get, zip(*[iter(masked)] * BLOCK))))
         if not met:
             return None
         votes = Counter(chain.from_iterable(met))
@@ -233,11 +239,11 @@ class Decontaminator:
         return None
 
     def _in_other_words(self, identity: str, text: Reading) -> Hit | None:
-        found = self._reworded.find(text) if self._reworded is not None else None
-        if found is None or self._reworded is None:
+        found = self.reworded.find(text) if self.reworded is not None else None
+        if found is None or self.reworded is None:
             return None
         place, share = found
-        theirs = self._reworded.features[place]
+        theirs = self.reworded.features[place]
         shared = dict.fromkeys(feature.lstrip("#~") for feature in text.said if feature in theirs)
         return self._hit(identity, place, "reworded", " ".join(shared), share)
 
@@ -272,7 +278,7 @@ def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None =
     """
     processes = workers_for(len(rows)) if processes is None else processes
     if processes == 1:
-        return [index.find(row, row.group == "math") for row in rows]
+        return _scan(rows, index)
     chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
     pool = ProcessPoolExecutor(
         processes, get_context("spawn"), initializer=_start, initargs=(index.rows, index.settings)
@@ -294,7 +300,17 @@ def _start(benchmarks: list[Problem], settings: DecontaminateSettings) -> None:
 
 
 def _scan_chunk(rows: Sequence[Problem]) -> list[Hit | None]:
-    return [_index[0].find(row, row.group == "math") for row in rows]
+    return _scan(rows, _index[0])
+
+
+def _scan(rows: Sequence[Problem], index: Decontaminator) -> list[Hit | None]:
+    """The hits of some prompts: of the suspects alone, where there are many prompts."""
+    if len(rows) < SCREENED:
+        return [index.find(row, row.group == "math") for row in rows]
+    hits: list[Hit | None] = [None] * len(rows)
+    for place in index.screen.suspects(row.prompt for row in rows):
+        hits[place] = index.find(rows[place], rows[place].group == "math")
+    return hits
 
 
 def decontaminate(

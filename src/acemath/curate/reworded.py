@@ -18,7 +18,7 @@ RARE = 16  # benchmark problems at most that hold a feature by which candidates 
 LEFT = 2  # numbers at least that must be left for one to be added or missing
 FEW = 8  # problems at most with the same numbers that are worth a look without any rare word in common
 ROUGH = 0.34  # of two texts' features, that they share
-SHORT = 32  # tokens at most
+BRIEF = 32  # tokens at most of a text whose runs of signs are looked for too
 CANDIDATES = 4  # compared in full
 LEAST = 12.0  # weight that two texts must share at all: two or three rare words
 PROBLEMS = 1000  # fewer benchmark problems than this say little about what is rare; weights are as if they were so many
@@ -60,18 +60,18 @@ class Rewordings:
         self.numbers = [problem.numbers for problem in problems]
         counts = Counter(chain.from_iterable(self.features))
         self._among = max(PROBLEMS, len(self.features))
-        self._weights = {feature: self._weight(feature, count) for feature, count in counts.items()}
-        self._sizes = [sum(not is_run(feature) for feature in features) for features in self.features]
+        self.weights = {feature: self._weight(feature, count) for feature, count in counts.items()}
+        self.sizes = [sum(not is_run(feature) for feature in features) for features in self.features]
         self._totals = [self._sum(features) for features in self.features]
-        self._places: dict[str, list[int]] = {}  # by rare feature
+        self.places: dict[str, list[int]] = {}  # by rare feature
         by_numbers: dict[frozenset[str], set[int]] = {}
         for place, features in enumerate(self.features):
             for feature in features:
                 if counts[feature] <= RARE:
-                    self._places.setdefault(feature, []).append(place)
+                    self.places.setdefault(feature, []).append(place)
             for numbers in _near_sets(self.numbers[place]):
                 by_numbers.setdefault(numbers, set()).add(place)
-        self._by_numbers = {key: frozenset(places) for key, places in by_numbers.items()}
+        self.by_numbers = {key: frozenset(places) for key, places in by_numbers.items()}
 
     def find(self, text: Reading) -> tuple[int, float] | None:
         """The problem that a text rewords and how alike they are (0 to 1), or None."""
@@ -86,16 +86,16 @@ class Rewordings:
 
     def _candidates(self, text: Reading) -> Sequence[int]:
         """Problems whose numbers agree and that share words, those with most rare words in common first."""
-        groups = list(filter(None, map(self._by_numbers.get, _near_sets(text.numbers))))
+        groups = list(filter(None, map(self.by_numbers.get, _near_sets(text.numbers))))
         if not groups:
             return ()
         # A short text may be a formula alone: its runs of signs are looked for too.
-        said = text.features() if len(text.said) <= SHORT else text.plain()
-        votes = Counter(chain.from_iterable(map(self._places.__getitem__, said & self._places.keys())))
+        said = text.features() if len(text.said) <= BRIEF else text.plain()
+        votes = Counter(chain.from_iterable(map(self.places.__getitem__, said & self.places.keys())))
         voted = set(votes)
         met = set().union(*map(voted.__and__, groups))
         # So many problems have few numbers that a rare word must tell them apart, unless they are the very same.
-        same = self._by_numbers.get(text.numbers, frozenset())
+        same = self.by_numbers.get(text.numbers, frozenset())
         if len(same) <= FEW:
             met |= same
         least = 0 if text.numbers else 2
@@ -105,7 +105,7 @@ class Rewordings:
     def _resembles(self, said: Set[str], place: int) -> bool:
         """Whether a text and a problem share enough, unweighted, to be compared in full."""
         theirs = self.features[place]
-        return len(said & theirs) >= max(3, ROUGH * (len(said) + self._sizes[place]) / 2)
+        return len(said & theirs) >= max(3, ROUGH * (len(said) + self.sizes[place]) / 2)
 
     def _alike(self, features: frozenset[str], numbers: frozenset[str], place: int) -> float | None:
         """The share of weight that a text and a problem have in common, where it is enough."""
@@ -119,7 +119,7 @@ class Rewordings:
         return alike if alike >= needed(2 * weight / every if every else None, weight) else None
 
     def _sum(self, features: Iterable[str]) -> float:
-        return math.fsum(self._weights.get(feature) or self._weight(feature, 0) for feature in features)
+        return math.fsum(self.weights.get(feature) or self._weight(feature, 0) for feature in features)
 
     def _weight(self, feature: str, count: int) -> float:
         """Of a feature that `count` problems hold. One, which is a word as often as a number, weighs little."""

@@ -57,6 +57,12 @@ _POINTS = 4  # letters at most in the name of a figure: AB, ABC, ABCD
 
 def tokens_of(text: str) -> list[str]:
     """The words, numbers, operators and commands of a text, each as it is typed; `fold` and `mask` make words of them."""
+    text = normalised(text)
+    return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
+
+
+def normalised(text: str) -> str:
+    """A text whose tokens can be cut: Unicode forms, LaTeX spacing and thousands separators folded."""
     if not text.isascii():
         text = _INVISIBLE.sub("", text)
         text = _LOWERED.sub(lambda found: "_" + found[0], _RAISED.sub(lambda found: "^" + found[0], text))
@@ -68,7 +74,7 @@ def tokens_of(text: str) -> list[str]:
         text = _SPACE.sub(" ", _FRAME.sub(" ", _DEGREES.sub(" degrees ", text)))
     if text.isupper():  # shouted: capitals that name no figure
         text = text.lower()
-    return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
+    return text
 
 
 def words_of(text: str) -> list[str]:

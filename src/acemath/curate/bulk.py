@@ -1,0 +1,229 @@
+"""Texts by the thousand as arrays: their tokens found on bytes, every token and every run of words a 64-bit hash.
+
+The tokens are those of `words.py`, to the letter; a test compares the two. What needs a Python string is done once for
+each different token. Hashes that collide cost time alone: whoever asks here looks at the texts themselves afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acemath.curate.features import feature_of
+from acemath.curate.words import fold_one, mask_one, normalised
+
+Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
+
+BATCH_BYTES = 1 << 19  # of texts that become arrays together: they stay in a processor's cache
+_BASE = 0x9E3779B97F4A7C15 | 1  # of the rolling hash; odd, so that it has an inverse
+_LETTER, _DIGIT, _SIGN = 1, 2, 3
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f\W]")  # a letter or digit, which this tokeniser does not read
+
+
+def _powers(base: int, count: int) -> Hashes:
+    return np.multiply.accumulate(np.array([1] + [base & (2**64 - 1)] * (count - 1), np.uint64))
+
+
+_ROOM = BATCH_BYTES + 16
+_POWERS = _powers(_BASE, _ROOM)
+_INVERSES = _powers(pow(_BASE, -1, 2**64), _ROOM)
+_VALUES = np.random.default_rng(0).integers(1, 2**64, 256, np.uint64, endpoint=False)
+_KINDS = np.zeros(256, np.uint8)
+_KINDS[[*range(65, 91), *range(97, 123)]] = _LETTER
+_KINDS[48:58] = _DIGIT
+_KINDS[list(b"<>-+*/=^%")] = _SIGN
+
+
+class _Codes(dict[str, int]):
+    """A 64-bit number for each word."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) > 1_000_000:
+            self.clear()
+        code = self[word] = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
+        return code
+
+
+_CODES = _Codes()
+
+
+def codes_of(words: Iterable[str]) -> Hashes:
+    """The hashes of some words."""
+    return np.array([_CODES[word] for word in words], np.uint64)
+
+
+def hashes_of(runs: Sequence[Sequence[str]]) -> Hashes:
+    """The hash of each of some runs of words, as `Prefix` gives it."""
+    if not runs:
+        return np.zeros(0, np.uint64)
+    sizes = np.array([len(run) for run in runs])
+    ends = np.cumsum(sizes)
+    found = np.empty(len(runs), np.uint64)
+    flat = codes_of(chain.from_iterable(runs))
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        at = (ends[rows] - size)[:, None] + np.arange(size)
+        found[rows] = (flat[at] * _POWERS[:size]).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+class Prefix:
+    """Hashes of any runs of a long list of numbers (at most as many as a batch has bytes), by sums from its beginning."""
+
+    def __init__(self, values: Hashes) -> None:
+        self._sums = np.zeros(len(values) + 1, np.uint64)
+        np.cumsum(values * _POWERS[: len(values)], out=self._sums[1:])
+
+    def of(self, starts: Places, ends: Places) -> Hashes:
+        """The hash of each values[start:end]."""
+        found: Hashes = (self._sums[ends] - self._sums[starts]) * _INVERSES[starts]
+        return found
+
+    def every(self, size: int) -> Hashes:
+        """The hash of every run of so many values, by where it starts."""
+        count = max(0, len(self._sums) - size)
+        found: Hashes = (self._sums[size : size + count] - self._sums[:count]) * _INVERSES[:count]
+        return found
+
+
+class Table:
+    """Which of many hashes are known, and the numbers that each stands for."""
+
+    def __init__(self, keys: Hashes, values: Sequence[int] | Places | None = None) -> None:
+        values = np.zeros(len(keys), np.int64) if values is None else np.asarray(values, np.int64)
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._first, self._count = np.unique(keys[order], return_index=True, return_counts=True)
+        self._values = values[order]
+        # A bit for each key's first digits answers nearly every question: some 32 times as many bits as keys.
+        bits = min(23, max(10, len(self._keys).bit_length() + 5))
+        self._shift = np.uint64(64 - bits)
+        self._bits = np.zeros(1 << bits, np.bool_)
+        self._bits[self._keys >> self._shift] = True
+
+    def find(self, asked: Hashes) -> tuple[Places, Places]:
+        """Which of the hashes are known (their places among those asked), and which key each of these is."""
+        maybe = np.flatnonzero(self._bits[asked >> self._shift])
+        if not len(maybe):
+            return maybe, maybe
+        key = np.minimum(np.searchsorted(self._keys, asked[maybe]), len(self._keys) - 1)
+        known = self._keys[key] == asked[maybe]
+        return maybe[known], key[known]
+
+    def pairs(self, asked: Hashes, owners: Places) -> tuple[Places, Places]:
+        """The owner of each hash that is known with each of the numbers that it stands for."""
+        at, key = self.find(asked)
+        return np.repeat(owners[at], self._count[key]), self._values[
+            spread(self._first[key], self._count[key])
+        ]
+
+
+def spread(first: Places, count: Places) -> Places:
+    """The places first, first + 1, … of each of some stretches, one after another."""
+    ends = np.cumsum(count)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(first - (ends - count), count)
+
+
+class Tokens(NamedTuple):
+    """The tokens of several texts: which one each is (a row of the vocabulary), and which text's."""
+
+    ids: Places
+    owners: Places
+
+
+class Vocabulary:
+    """What each different token is as a word, with numbers and variables masked, and as a feature; learned as met."""
+
+    limit = 200_000  # tokens, before it begins anew
+    slots = 18  # bits of a token's hash by which it is looked up
+
+    def __init__(self, features: Iterable[str] = ()) -> None:
+        self._given = ["", *features]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all tokens, and all features but those that were given."""
+        self.features = {feature: place for place, feature in enumerate(self._given)}
+        self._rows: dict[int, int] = {}
+        self._keys = np.zeros(1 << self.slots, np.uint64)
+        self._ids = np.zeros(1 << self.slots, np.int64)
+        # By token: its hash as a word, masked and as a sign of a formula (0: none), its feature, its feature if a number.
+        self.words, self.masks, self.signs = (np.zeros(1 << 12, np.uint64) for _ in range(3))
+        self.feature, self.number = (np.zeros(1 << 12, np.int64) for _ in range(2))
+        self.feature_codes = np.concatenate([codes_of(self._given), np.zeros(1 << 12, np.uint64)])
+
+    def _make_room(self) -> None:
+        """Room for twice as many tokens, and as many features."""
+        for name in ("words", "masks", "signs", "feature", "number", "feature_codes"):
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+
+    def read(self, texts: Sequence[bytes]) -> Tokens:
+        """The tokens of ASCII texts, together at most BATCH_BYTES long with a byte for each text."""
+        if len(self._rows) > self.limit:
+            self.clear()
+        data = np.frombuffer(b"\n".join([*texts, b"\0\0\0\0\0"]), np.uint8)
+        starts, ends = _spans(data)
+        hashes = Prefix(_VALUES[data]).of(starts, ends)
+        slot = hashes >> np.uint64(64 - self.slots)
+        ids = self._ids[slot]
+        for at in np.flatnonzero(self._keys[slot] != hashes):
+            ids[at] = self._learned(int(hashes[at]), data[starts[at] : ends[at]], int(slot[at]))
+        bounds = np.searchsorted(starts, np.cumsum([0, *(len(text) + 1 for text in texts)]))
+        return Tokens(ids, np.repeat(np.arange(len(texts)), np.diff(bounds)))
+
+    def _learned(self, key: int, spelled: NDArray[np.uint8], slot: int) -> int:
+        row = self._rows.get(key)
+        if row is not None:
+            return row
+        token, row = spelled.tobytes().decode(), len(self._rows)
+        if row == len(self.words):
+            self._make_room()
+        self._rows[key] = row
+        if not self._keys[slot]:  # whoever is met first keeps the slot: common tokens do
+            self._keys[slot], self._ids[slot] = key, row
+        word, masked, feature = fold_one(token), mask_one(token), feature_of(token)
+        self.words[row] = _CODES[word] if word else 0
+        self.masks[row] = _CODES[masked] if masked else 0
+        self.signs[row] = _CODES[feature] if feature[:1] in ("#", "~") else 0
+        self.feature[row] = number = self.features.setdefault(feature, len(self.features))
+        self.feature_codes[number] = _CODES[feature]
+        self.number[row] = number if feature[:1] == "#" and feature != "#1" else 0
+        return row
+
+
+def _spans(data: NDArray[np.uint8]) -> tuple[Places, Places]:
+    """Where tokens start and end in bytes that end with five zeros: the rule of `words.py`, without its regular expression."""
+    kind = _KINDS[data]
+    forced = kind == _SIGN  # starts a token whatever stands before it …
+    equal = np.flatnonzero(data == ord("="))
+    forced[equal[(data[equal - 1] == ord("<")) | (data[equal - 1] == ord(">"))]] = False  # … but in <= and >=
+    comma = np.flatnonzero(data == ord(","))
+    after = [kind[np.minimum(comma + step, len(kind) - 1)] == _DIGIT for step in (1, 2, 3, 4)]
+    thousands = (kind[comma - 1] == _DIGIT) & after[0] & after[1] & after[2] & ~after[3]
+    backslash = np.flatnonzero(data == ord("\\"))
+    backslash = backslash[kind[backslash + 1] == _LETTER]
+    kind[comma[thousands]] = _DIGIT
+    kind[backslash] = _LETTER
+    forced[backslash] = True
+    edge = forced
+    edge[1:] |= kind[1:] != kind[:-1]
+    edge[0] = True
+    inside = kind != 0
+    return np.flatnonzero(edge & inside), np.flatnonzero(edge[1:] & inside[:-1]) + 1
+
+
+def ascii_of(text: str) -> bytes | None:
+    """A text as `Vocabulary.read` takes it, or None where letters beyond ASCII or its length need the other way."""
+    text = normalised(text)
+    if not text.isascii() and _BEYOND_ASCII.search(text):
+        return None
+    # What is left beyond ASCII parts words, as a question mark does.
+    return text.encode("ascii", "replace") if len(text) < BATCH_BYTES // 4 else None
