@@ -35,9 +35,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
     ] = False,
-    data_only: Annotated[
-        bool, typer.Option("--data-only", help="Make the training sets and stop: no model is trained.")
-    ] = False,
+    until: Annotated[
+        str, typer.Option(help="Where to stop: data (the training sets), sft, reward or report.")
+    ] = "report",
     budget: Annotated[
         float | None,
         typer.Option(help="Stop before more US$ than these are spent on all endpoints together."),
@@ -56,11 +56,11 @@ def run(
     if dry_run:
         _show_plan(loaded, as_json)
         return
-    from acemath.pipeline.run import run_data, run_recipe
+    from acemath.pipeline.run import run_recipe, run_until
 
     folder = out or Path("runs") / loaded.name
-    if data_only:
-        show(run_data(loaded, folder, Display()), as_json)
+    if until != "report":
+        show(run_until(loaded, folder, Display(), until), as_json)
         return
     outcome = run_recipe(loaded, folder, Display())
     if as_json:

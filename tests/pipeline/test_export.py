@@ -19,7 +19,7 @@ from acemath.commands.datasets import export
 from acemath.curate.card import CardFacts, card
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
-from acemath.pipeline.run import run_data
+from acemath.pipeline.run import run_until
 from acemath.recipe import load_recipe
 
 CHANGES = {
@@ -33,7 +33,7 @@ CHANGES = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that has its data."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    found = run_data(load_recipe("laptop", CHANGES), folder, Display(quiet=True))
+    found = run_until(load_recipe("laptop", CHANGES), folder, Display(quiet=True), "data")
     assert all(found["conversations"].values())
     return folder
 

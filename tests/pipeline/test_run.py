@@ -36,7 +36,9 @@ SMALL = [
 
 
 def _command(folder: Path, *more: str) -> list[str]:
-    settings = [part for change in (*SMALL, *more) for part in ("--set", change)]
+    options = list(more[more.index("--until") :]) if "--until" in more else []
+    settings = [part for change in (*SMALL, *more[: len(more) - len(options)]) for part in ("--set", change)]
+    settings += options
     return [sys.executable, "-m", "acemath.cli", "run", "laptop", "--out", str(folder), "--json", *settings]
 
 
@@ -77,6 +79,20 @@ def test_change_runs_what_it_touches(finished: Path) -> None:
     assert not any(
         name.startswith(("sft", "candidates", "samples", "curate", "teacher")) for name in result["ran"]
     )
+
+
+def test_a_run_that_ends_early_is_gone_on_with(tmp_path: Path) -> None:
+    """Until the training sets, then until the policies, which is one command for all stages; a wrong name is told."""
+    few = ("problems.seeds.worksheets.count=40", "problems.benchmarks.worksheets.count=14")
+    data, _ = _run(tmp_path, *few, "--until", "data")
+    assert data["models"] == [] and not (tmp_path / "sft-math").exists() and data["conversations"]["math"] > 0
+    trained, _ = _run(tmp_path, *few, "--until", "sft")
+    assert trained["ran"] == ["sft-math"] and (Path(trained["models"][0]) / "model.safetensors").exists()
+    assert not (tmp_path / "reward").exists()
+    wrong = subprocess.run(
+        [*_command(tmp_path), "--until", "stf"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2 and "'stf'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
 
 
 def _tables(folder: Path) -> dict[str, Any]:

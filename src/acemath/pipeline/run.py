@@ -19,6 +19,7 @@ from acemath.recipe import Recipe
 from acemath.store import MANIFEST, fingerprint, locked, write_bytes
 
 RECIPE = "recipe.yaml"
+PARTS = ("data", "sft", "reward")  # after which a run may end
 KEY = "recipe.key"  # beside the tables: the recipe that they were made by
 
 
@@ -50,7 +51,8 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     with locked(folder), closing(run):
         _make_data(run)
         if not _finished(run):
-            _train_and_judge(run)
+            _train(run)
+            _judge(run)
         from acemath.pipeline.reporting import make_report
 
         report = make_report(run)
@@ -59,17 +61,34 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     return Outcome(headline, report, round(time.monotonic() - started, 2), round(peak, 1), tuple(run.ran))
 
 
-def run_data(recipe: Recipe, folder: Path, display: Display) -> dict[str, Any]:
-    """Run the stages of the data alone, from the seeds to the blends; how many conversations each blend has."""
+def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict[str, Any]:
+    """Run the stages up to the training sets ("data"), the policies ("sft") or the reward model ("reward").
+
+    Gives how many conversations each blend has, and the folders of the models. UserError for another name.
+    """
+    if last not in PARTS:
+        raise UserError(
+            f"a run ends with {', '.join(PARTS)} or report, not with {last!r}: choose one for --until"
+        )
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
         _make_data(run)
+        if last != "data":
+            _train(run, last)
+        models = [str(run.folder / stage / "model") for stage in _trained(recipe, last)]
     counts = run.manifest("blends")["counts"]
     return {
         "folder": str(folder),
         "conversations": {name: blend["conversations"] for name, blend in counts.items()},
+        "models": models,
         "ran": list(run.ran),
     }
+
+
+def _trained(recipe: Recipe, last: str) -> list[str]:
+    """The stages up to a part that end in a model."""
+    policies = [f"sft-{name}" for name in recipe.sft.stages]
+    return {"data": [], "sft": policies, "reward": [*policies, "reward"]}[last]
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -92,15 +111,21 @@ def _make_data(run: Run) -> None:
     data.blends(run)
 
 
-def _train_and_judge(run: Run) -> None:
-    """The stages that need torch, imported here so that a finished run is seen to be finished at once."""
+def _train(run: Run, last: str = "reward") -> None:
+    """The stages of training, imported here because they need torch: a finished run is seen to be finished at once."""
     quiet_transformers()
-    from acemath.pipeline import evaluation, training
+    from acemath.pipeline import training
 
     training.policies(run)
-    training.candidates(run)
-    training.groups(run)
-    training.reward_model(run)
+    if last == "reward":
+        training.candidates(run)
+        training.groups(run)
+        training.reward_model(run)
+
+
+def _judge(run: Run) -> None:
+    from acemath.pipeline import evaluation
+
     evaluation.samples(run)
     evaluation.scores(run)
     evaluation.tables(run)

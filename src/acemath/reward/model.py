@@ -144,9 +144,9 @@ def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state
     else:
-        # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
-        plain = use_attention(model, batch.ids.shape[1]) == "eager"
-        mask = additive(batch.mask, model.dtype) if plain else batch.mask
+        # Attention in blocks adds its mask to the scores, the fused kernel takes a yes or no.
+        fused = use_attention(model, batch.ids.shape[1]) == "sdpa"
+        mask = batch.mask if fused else additive(batch.mask, model.dtype)
         hidden = body(model)(
             input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
         ).last_hidden_state
@@ -171,7 +171,7 @@ def body(model: Any) -> Any:
 
 def use_attention(model: Any, width: int) -> str:
     """Attend in the way that suits rows of `width` tokens on the model's device; its name."""
-    name = attention(model.device, width, model.config.get_text_config().num_attention_heads)
+    name = attention(model.device, width)
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
     return name
