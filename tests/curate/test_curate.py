@@ -8,11 +8,12 @@ import pytest
 
 from acemath.curate.blend import Stock, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
-from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate
+from acemath.curate.decontaminate import Decontaminator, decontaminate
 from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolution_prompt, evolve, evolve_one
 from acemath.curate.filters import filter_problems, filter_responses, has_loop, no_box
 from acemath.curate.settings import DecontaminateSettings, EvolveSettings, FilterSettings
+from acemath.curate.words import common_length
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.worksheets import WorksheetTeacher
 from acemath.errors import UserError

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from acemath.commands import data
-from acemath.curate.decontaminate import Decontaminator, common_length, decontaminate, scan
+from acemath.curate.decontaminate import Decontaminator, decontaminate, scan
 from acemath.curate.hits import marked, page_of, record_of
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
-from acemath.curate.words import mask, tokens_of, words_of
+from acemath.curate.words import common_length, mask, tokens_of, words_of
 from acemath.records import Problem
 from acemath.worksheets.registry import MATH_SUBJECTS
 from acemath.worksheets.sheets import draw_problems

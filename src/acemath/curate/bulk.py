@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from acemath.curate.features import feature_of
+from acemath.curate.features import feature_of, number_of
 from acemath.curate.words import fold_one, mask_one, normalised
 
 Hashes = NDArray[np.uint64]
@@ -157,6 +157,7 @@ class Vocabulary:
         # By token: its hash as a word, masked and as a sign of a formula (0: none), its feature, its feature if a number.
         self.words, self.masks, self.signs = (np.zeros(1 << 12, np.uint64) for _ in range(3))
         self.feature, self.number = (np.zeros(1 << 12, np.int64) for _ in range(2))
+        self.names = list(self.features)  # of features, by their number
         self.feature_codes = np.concatenate([codes_of(self._given), np.zeros(1 << 12, np.uint64)])
 
     def _make_room(self) -> None:
@@ -194,8 +195,10 @@ class Vocabulary:
         self.masks[row] = _CODES[masked] if masked else 0
         self.signs[row] = _CODES[feature] if feature[:1] in ("#", "~") else 0
         self.feature[row] = number = self.features.setdefault(feature, len(self.features))
-        self.feature_codes[number] = _CODES[feature]
-        self.number[row] = number if feature[:1] == "#" and feature != "#1" else 0
+        if number == len(self.names):
+            self.names.append(feature)
+            self.feature_codes[number] = _CODES[feature]
+        self.number[row] = number if number_of(feature) else 0
         return row
 
 

@@ -14,9 +14,9 @@ rare words in other phrases (`reworded.py`).
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -39,7 +39,7 @@ from acemath.curate.limits import (
 from acemath.curate.reworded import Rewordings
 from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
-from acemath.curate.words import NUMBER, VARIABLE, fold, tokens_of
+from acemath.curate.words import NUMBER, VARIABLE, common_length, fold, tokens_of
 from acemath.records import Problem
 from acemath.store import Dropped
 
@@ -52,6 +52,8 @@ _STOCK = (
 )
 STOCK = frozenset(_STOCK.split())
 CHUNK = 2000  # prompts that a worker process is handed at a time
+AHEAD = 4  # chunks that wait for each worker
+Asked = tuple[str, str, bool]  # a prompt's id, its text, and whether it is math
 SCREENED = 500  # prompts from which on a screen is worth building
 
 
@@ -70,20 +72,6 @@ class Hit:
     benchmark: str = ""
     kind: Kind = "leak"
     place: int = -1  # of the benchmark problem in the list that was given
-
-
-def common_length(a: Sequence[str], b: Sequence[str]) -> int:
-    """Length of the longest common subsequence, by bit-parallel dynamic programming (Hyyrö 2004)."""
-    places: dict[str, int] = {}
-    for at, word in enumerate(a):
-        places[word] = places.get(word, 0) | (1 << at)
-    full = (1 << len(a)) - 1
-    row = full
-    for word in b:
-        match = places.get(word, 0)
-        low = row & match
-        row = ((row + low) | (row - low)) & full
-    return len(a) - row.bit_count()
 
 
 class _Blocks:
@@ -277,14 +265,33 @@ def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None =
     this with more than one needs the usual `if __name__ == "__main__"`.
     """
     processes = workers_for(len(rows)) if processes is None else processes
+    hits: list[Hit | None] = [None] * len(rows)
+    chunks = [range(at, min(at + CHUNK, len(rows))) for at in range(0, len(rows), CHUNK)]
+    asked = ([(rows[at].id, rows[at].prompt, rows[at].group == "math") for at in chunk] for chunk in chunks)
+    for chunk, some in zip(chunks, _hits_of_all(asked, index, processes), strict=True):
+        for at, hit in some:
+            hits[chunk[at]] = hit
+    return hits
+
+
+def _hits_of_all(
+    asked: Iterable[Sequence[Asked]], index: Decontaminator, processes: int
+) -> Iterator[list[tuple[int, Hit]]]:
+    """The hits of each chunk, in order. A worker is handed texts alone and gives hits alone: rows cost more to copy."""
     if processes == 1:
-        return _scan(rows, index)
-    chunks = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+        yield from (_hits(some, index) for some in asked)
+        return
     pool = ProcessPoolExecutor(
         processes, get_context("spawn"), initializer=_start, initargs=(index.rows, index.settings)
     )
     with pool:
-        return [hit for part in pool.map(_scan_chunk, chunks) for hit in part]
+        waiting: deque[Future[list[tuple[int, Hit]]]] = deque()
+        for some in asked:
+            waiting.append(pool.submit(_hits_of_chunk, some))
+            if len(waiting) > AHEAD * processes:  # chunks that wait hold memory
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def workers_for(count: int) -> int:
@@ -299,18 +306,16 @@ def _start(benchmarks: list[Problem], settings: DecontaminateSettings) -> None:
     _index[:] = [Decontaminator(benchmarks, settings)]
 
 
-def _scan_chunk(rows: Sequence[Problem]) -> list[Hit | None]:
-    return _scan(rows, _index[0])
+def _hits_of_chunk(asked: Sequence[Asked]) -> list[tuple[int, Hit]]:
+    return _hits(asked, _index[0])
 
 
-def _scan(rows: Sequence[Problem], index: Decontaminator) -> list[Hit | None]:
-    """The hits of some prompts: of the suspects alone, where there are many prompts."""
-    if len(rows) < SCREENED:
-        return [index.find(row, row.group == "math") for row in rows]
-    hits: list[Hit | None] = [None] * len(rows)
-    for place in index.screen.suspects(row.prompt for row in rows):
-        hits[place] = index.find(rows[place], rows[place].group == "math")
-    return hits
+def _hits(asked: Sequence[Asked], index: Decontaminator) -> list[tuple[int, Hit]]:
+    """The hits of some prompts with their places: a look at the suspects alone, where there are many prompts."""
+    many = len(asked) >= SCREENED
+    suspects = index.screen.suspects(prompt for _, prompt, _ in asked) if many else range(len(asked))
+    found = ((at, index.find(Problem(*asked[at][:2]), asked[at][2])) for at in suspects)
+    return [(at, hit) for at, hit in found if hit is not None]
 
 
 def decontaminate(

@@ -107,6 +107,16 @@ def read(tokens: Sequence[str]) -> Reading:
     )
 
 
+def reading_of(said: Sequence[str]) -> Reading:
+    """A text of which only what its tokens say is known."""
+    return Reading([], [], said, frozenset(map(number_of, said)) - {""})
+
+
+def number_of(feature: str) -> str:
+    """A feature that is a number other than one, which is a word as often; "" for any other."""
+    return feature if feature[:1] == "#" and feature != "#1" else ""
+
+
 class _Readings(dict[str, tuple[str, str, str, str]]):
     """Of each token its word, its mask, its feature and its number, computed once: the same few thousand come again."""
 
@@ -116,8 +126,7 @@ class _Readings(dict[str, tuple[str, str, str, str]]):
         if len(self) >= self.limit:
             self.clear()
         feature = feature_of(token)
-        number = feature if feature[:1] == "#" and feature != "#1" else ""
-        found = self[token] = fold_one(token), mask_one(token), feature, number
+        found = self[token] = fold_one(token), mask_one(token), feature, number_of(feature)
         return found
 
 

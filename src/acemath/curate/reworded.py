@@ -79,7 +79,7 @@ class Rewordings:
         best: tuple[float, int] | None = None
         for place in self._candidates(text):
             features = features or text.features()
-            alike = self._alike(features, text.numbers, place)
+            alike = self.alike(features, text.numbers, place)
             if alike is not None and (best is None or alike > best[0]):
                 best = alike, place
         return None if best is None else (best[1], best[0])
@@ -107,7 +107,7 @@ class Rewordings:
         theirs = self.features[place]
         return len(said & theirs) >= max(3, ROUGH * (len(said) + self.sizes[place]) / 2)
 
-    def _alike(self, features: frozenset[str], numbers: frozenset[str], place: int) -> float | None:
+    def alike(self, features: frozenset[str], numbers: frozenset[str], place: int) -> float | None:
         """The share of weight that a text and a problem have in common, where it is enough."""
         shared = self._sum(features & self.features[place])
         if shared < LEAST:

@@ -28,9 +28,10 @@ from acemath.curate.bulk import (
     hashes_of,
     spread,
 )
-from acemath.curate.limits import BLOCK, INSIDE, ONE_MORE, SHORT, TINY
+from acemath.curate.features import reading_of
+from acemath.curate.limits import BLOCK, CANDIDATES, INSIDE, ONE_MORE, SHORT, TINY
 from acemath.curate.reworded import BRIEF, FEW, LEFT, ROUGH, Rewordings
-from acemath.curate.words import NUMBER
+from acemath.curate.words import NUMBER, common_length
 
 if TYPE_CHECKING:
     from acemath.curate.decontaminate import Decontaminator  # which imports this module
@@ -139,7 +140,8 @@ class _Masked:
             np.repeat(hashes_of(blocks), counts), list(chain.from_iterable(index.near.values()))
         )
         self._whole = Table(hashes_of(list(index.near_whole)))
-        self._lengths = np.array([len(text) for text in index.masked], np.int64)
+        self._texts = [codes_of(text).tolist() for text in index.masked]
+        self._lengths = np.array([len(text) for text in self._texts], np.int64)
         self._number = codes_of([NUMBER])[0]
 
     def suspects(self, masks: Hashes, owners: Places, count: int) -> NDArray[np.bool_]:
@@ -160,8 +162,22 @@ class _Masked:
         theirs, ours = self._lengths[places], sizes[met]
         enough = votes >= np.maximum(1, ours // BLOCK // 3)
         alike = (self.least * ours <= theirs) & (theirs <= ours / self.least)
-        found[met[enough & alike]] = True
+        worth = enough & alike
+        ranked = np.lexsort((-votes[worth], met[worth]))
+        for prompt, rivals in _by_owner(met[worth][ranked], places[worth][ranked]):
+            text = masks[starts[prompt] : ends[prompt]].tolist()
+            for place in rivals[:CANDIDATES]:
+                theirs = self._texts[place]
+                found[prompt] |= common_length(theirs, text) / max(len(theirs), len(text)) >= self.least
         return found
+
+
+def _by_owner(owners: Places, places: Places) -> Iterator[tuple[int, list[int]]]:
+    """Each owner with its problems, of pairs in the order of their owners."""
+    firsts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
+    values = places.tolist()
+    for first, end in zip(firsts, [*firsts[1:], len(values)], strict=False):
+        yield int(owners[first]), values[first:end]
 
 
 class _Reworded:
@@ -170,8 +186,8 @@ class _Reworded:
     def __init__(self, index: Rewordings, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         given = vocabulary.features
+        self._index = index
         self._features = [frozenset(given[feature] for feature in features) for features in index.features]
-        self._sizes = index.sizes
         rare = [(given[feature], place) for feature, places in index.places.items() for place in places]
         self._rare = _Stretches(rare, len(given))
         runs = [(feature, place) for feature, places in index.places.items() for place in places]
@@ -207,15 +223,29 @@ class _Reworded:
         met, places = self._of_a_group(met[worth], places[worth], owners, hashes, count)
         same, few = self._few.pairs(every, np.arange(count))
         met, places = np.divmod(np.unique(np.concatenate([met * wide + places, same * wide + few])), wide)
-        brief = sizes[met] <= BRIEF
-        found[met[brief]] = True
         ends = np.cumsum(sizes)
-        for prompt, place in zip(met[~brief].tolist(), places[~brief].tolist(), strict=True):
-            if not found[prompt]:
-                said = set(features[ends[prompt] - sizes[prompt] : ends[prompt]].tolist())
-                needed = max(3, ROUGH * (len(said) + self._sizes[place]) / 2)
-                found[prompt] = len(said & self._features[place]) >= needed
+        for prompt, rivals in _by_owner(met, places):
+            said = features[ends[prompt] - sizes[prompt] : ends[prompt]].tolist()
+            found[prompt] = self._rewords(said, rivals)
         return found
+
+    def _rewords(self, said: list[int], places: list[int]) -> bool:
+        """Whether a prompt of these features, in their order, rewords one of some problems."""
+        if (
+            len(said) > BRIEF
+        ):  # in a shorter one runs of signs may be all that is shared: no features of single tokens
+            distinct = set(said)
+            sizes = self._index.sizes
+            places = [
+                place
+                for place in places
+                if len(distinct & self._features[place]) >= max(3, ROUGH * (len(distinct) + sizes[place]) / 2)
+            ]
+        if not places:
+            return False
+        text = reading_of([self._vocabulary.names[feature] for feature in said])
+        features = text.features()
+        return any(self._index.alike(features, text.numbers, place) is not None for place in places)
 
     def _number_sets(self, tokens: Tokens, count: int) -> tuple[Hashes, Places, Hashes]:
         """The hash of each prompt's numbers; and of all of them and all but one, with whose they are."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Hashable, Sequence
 
 _SIGNS = {
     "×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "⁄": "/",
@@ -32,7 +33,6 @@ _SIGN = str.maketrans(_SIGNS)
 _DEGREES = re.compile(r"\^\s*(?:\\circ\b|\{\s*\\circ\s*\})")
 _FRAME = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,)(?=\d{3}(?!\d))")
-_SPACE = re.compile(r"\\[,;:!> ]|~")
 # Digits and letters part, so that "5cm" is "5 cm" and "3x" is "3 x".
 # A comma before three digits and no fourth belongs to its number; `fold` takes it out.
 # A command keeps its backslash until then: \left is dressing, left is a word.
@@ -70,8 +70,10 @@ def normalised(text: str) -> str:
         text = unicodedata.normalize("NFKC", text).translate(_SIGN)
     if "{,}" in text or "\\," in text:
         text = _THOUSANDS.sub("", text)
-    if "\\" in text or "~" in text:
-        text = _SPACE.sub(" ", _FRAME.sub(" ", _DEGREES.sub(" degrees ", text)))
+    if "\\" in text:  # other LaTeX spacing parts words without being one
+        text = _DEGREES.sub(" degrees ", text) if "circ" in text else text
+        text = _FRAME.sub(" ", text) if "\\begin" in text or "\\end" in text else text
+        text = text.replace("\\>", " ")
     if text.isupper():  # shouted: capitals that name no figure
         text = text.lower()
     return text
@@ -101,6 +103,20 @@ def merged(masked: list[str]) -> list[str]:
     if f"\n{NUMBER}\n{NUMBER}" not in "\n".join(["", *masked]):  # the common case, at a third of the time
         return masked
     return [word for word, before in zip(masked, ["", *masked]) if word != NUMBER or before != NUMBER]
+
+
+def common_length(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
+    """Length of the longest common subsequence, by bit-parallel dynamic programming (Hyyrö 2004)."""
+    places: dict[Hashable, int] = {}
+    for at, word in enumerate(a):
+        places[word] = places.get(word, 0) | (1 << at)
+    full = (1 << len(a)) - 1
+    row = full
+    for word in b:
+        match = places.get(word, 0)
+        low = row & match
+        row = ((row + low) | (row - low)) & full
+    return len(a) - row.bit_count()
 
 
 class _Remembered(dict[str, str]):
