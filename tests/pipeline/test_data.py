@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
 from acemath.recipe import Recipe, load_recipe
-from acemath.records import Chat, Problem
+from acemath.records import Chat, Problem, Response
 
 CHANGES = {
     "problems.seeds.worksheets.count": 240,
@@ -63,6 +64,24 @@ def test_the_stages_do_what_the_recipe_says(tmp_path: Path) -> None:
     assert run_data(recipe, tmp_path / "run").ran == []
     plain = run_data(load_recipe("laptop", {**CHANGES, "curate.solvability": None}), tmp_path / "plain")
     assert plain.prompts == "curate" and not (tmp_path / "plain" / "solvability").exists()
+
+
+def test_a_response_without_any_check_is_dropped_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a server refuses every answer to one problem: "unchecked", and counted in the funnel."""
+    changes = {"problems.seeds.worksheets.count": 60, "problems.benchmarks.worksheets.count": 14}
+    run = run_data(load_recipe("laptop", changes), tmp_path)
+    lost = run.rows("cross-check", Response)[0].problem_id
+    grouped = data.by_problem
+    monkeypatch.setattr(
+        data, "by_problem", lambda rows: {key: some for key, some in grouped(rows).items() if key != lost}
+    )
+    shutil.rmtree(tmp_path / "cross-check")
+    data.synthesize(run)
+    dropped = [row for row in run.peek("cross-check").dropped() if row.id == lost]
+    assert [row.reason for row in dropped] == ["unchecked"]
+    assert run.manifest("cross-check")["funnel"][0]["drops"]["unchecked"] == 1
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,30 @@ def test_cached_prompts_equal_separate_calls(
     assert torch.allclose(scored.flatten(), separate, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_common_openings_are_read_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Responses that begin alike, in two levels and beside others, in fewer tokens and with the same scores."""
+    model, rows = _model(name), _rows()
+    opening, deeper = rows[0].responses[0][:2] + list(range(1, 31)), list(range(40, 70))
+    shared = [
+        Row(row.prompt, [opening + deeper + row.responses[0], opening + deeper + [5], opening + row.responses[2], opening + [3],
+                         row.responses[4], opening])
+        for row in rows
+    ]  # fmt: skip
+    read: list[int] = []
+    embeddings = model.get_input_embeddings()
+    embeddings.register_forward_pre_hook(lambda _, given: read.append(int((given[0] != 0).sum())))
+    with torch.no_grad():
+        separate = _separate(model, shared)
+        whole, read[:] = sum(read), []
+        scored = torch.full((3, 6), torch.nan)
+        for row, which, reward in score_rows(model, shared, 0, 400):
+            scored[row, which] = reward
+    distinct = sum(len(r.prompt) + len(opening) + len(deeper) + sum(map(len, r.responses)) for r in rows)
+    assert torch.allclose(scored.flatten(), separate, atol=1e-5)
+    assert sum(read) < distinct < whole / 2
+
+
 @pytest.mark.parametrize("layout", ["cached", "rows"])
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "gemma2", "olmo2", "phi3", "mixtral"])
 def test_probe_passes_what_is_exact(name: str, layout: str) -> None:

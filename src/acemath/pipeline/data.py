@@ -230,11 +230,13 @@ def _cross_check(run: Run) -> None:
             return
         stage, facts = opened
         check = by_problem([row for name in stages for row in run.rows(name, Response)])
-        main = [r for r in run.rows("filter-responses", Response) if r.problem_id in check]
+        prompts = run.rows(run.prompts, Problem)
+        math = {prompt.id for prompt in prompts if prompt.group == "math"}
+        # Also those to which the checking teachers refused every answer: they are "unchecked", not forgotten.
+        main = [r for r in run.rows("filter-responses", Response) if r.problem_id in math]
         need = sum(teacher.answers for teacher in teachers.values())
         kept, dropped = cross_checked(main, check, need, settings.share)
         stage.write("checked", kept, Response, dropped)
-        prompts = run.rows(run.prompts, Problem)
         facts["funnel"] = [response_step("cross-check", prompts, kept, dropped).record()]
         facts["agreement"] = len(kept) / max(1, len(main))
         facts["teachers"] = agreement(main, check)

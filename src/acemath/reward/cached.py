@@ -2,15 +2,16 @@
 
 It costs less than one row with all responses (layout.py): no token is compared with tokens of other responses
 only to be masked. Gradients flow through the keys and values into the prompt. Many problems share a pass.
-Prompts are padded on the right, and the gap is masked; the place of a token is told by position_ids, so the
-gap does not count.
+In scoring, what several responses begin with is read once too, as a longer prompt of theirs (openings.py). Texts are
+padded on the right, and the gap is masked; the place of a token is told by position_ids, so the gap does not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,24 +19,32 @@ from transformers import DynamicCache
 
 from acemath.reward.layout import Row, padded
 from acemath.reward.model import body, head_scores, use_attention
+from acemath.reward.openings import Opening, shared_openings
 
 KEPT_TOKENS = 16_384  # of prompts whose keys and values are held at a time
 CACHE_SHARE = 4  # a pass may hold copies of keys and values of so many times its budget of tokens
 STEP = 8  # widths of responses: sorted by length, they need less padding than rows of many
-Ask = tuple[int, int]  # (number of the row, number of the response in it)
+
+
+class Piece(NamedTuple):
+    """Tokens that follow a prompt, by its place among those that were read; `key` is (row's number, response's)."""
+
+    prompt: int
+    text: Sequence[int]
+    key: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Prompts that were read: a layer's keys and values [B, heads, P, size], lengths [B]."""
+    """Texts that were read: a layer's keys and values [B, heads, P, size], which tokens are no padding [B, P]."""
 
     layers: list[tuple[Tensor, Tensor]]
-    lengths: Tensor
+    seen: Tensor
 
     @property
     def width(self) -> int:
         """Tokens that every prompt is padded to."""
-        return int(self.layers[0][0].shape[2])
+        return int(self.seen.shape[1])
 
 
 def score_rows(model: Any, rows: Sequence[Row], pad: int, budget: int) -> Iterator[tuple[int, int, float]]:
@@ -45,11 +54,37 @@ def score_rows(model: Any, rows: Sequence[Row], pad: int, budget: int) -> Iterat
     """
     for part in _portions(rows):
         prompts = read_prompts(model, [rows[number].prompt for number in part], pad)
-        for asks in _passes([rows[number] for number in part], prompts.width, budget):
-            texts = [rows[part[row]].responses[which] for row, which in asks]
-            rewards = rewards_after(model, prompts, [row for row, _ in asks], texts, pad)
-            for (row, which), reward in zip(asks, rewards.tolist(), strict=True):
-                yield part[row], which, reward
+        pieces = [
+            Piece(at, text, (number, which))
+            for at, number in enumerate(part)
+            for which, text in enumerate(rows[number].responses)
+        ]
+        yield from _scores(model, prompts, pieces, pad, budget)
+
+
+def _scores(
+    model: Any, prompts: Prompts, pieces: Sequence[Piece], pad: int, budget: int
+) -> Iterator[tuple[int, int, float]]:
+    """The rewards of texts after their prompts, those with a common opening after that."""
+    openings, alone = shared_openings([(piece.prompt, piece.text) for piece in pieces])
+    for batch in _passes([pieces[at] for at in alone], prompts.width, budget):
+        rewards = rewards_after(model, prompts, [p.prompt for p in batch], [p.text for p in batch], pad)
+        for piece, reward in zip(batch, rewards.tolist(), strict=True):
+            yield *piece.key, reward
+    begun = [Piece(opening.prompt, opening.text, (at, 0)) for at, opening in enumerate(openings)]
+    for batch in _passes(begun, prompts.width, budget):
+        _, longer = _read(model, prompts, [p.prompt for p in batch], [p.text for p in batch], pad)
+        some = [openings[piece.key[0]] for piece in batch]
+        yield from _scores(model, longer, _after(some, pieces), pad, budget)
+
+
+def _after(openings: Sequence[Opening], pieces: Sequence[Piece]) -> list[Piece]:
+    """What is left of the texts that begin with an opening, the opening as their prompt."""
+    return [
+        Piece(at, pieces[one].text[len(opening.text) :], pieces[one].key)
+        for at, opening in enumerate(openings)
+        for one in opening.followers
+    ]
 
 
 def rewards_of_rows(model: Any, rows: Sequence[Row], pad: int, budget: int) -> Tensor:
@@ -60,11 +95,11 @@ def rewards_of_rows(model: Any, rows: Sequence[Row], pad: int, budget: int) -> T
     """
     prompts = read_prompts(model, [row.prompt for row in rows], pad)
     parts: list[Tensor] = []
-    order: list[Ask] = []
-    for asks in _passes(rows, prompts.width, budget):
-        texts = [rows[row].responses[which] for row, which in asks]
-        parts.append(rewards_after(model, prompts, [row for row, _ in asks], texts, pad))
-        order += asks
+    order: list[tuple[int, int]] = []
+    pieces = [Piece(n, text, (n, i)) for n, row in enumerate(rows) for i, text in enumerate(row.responses)]
+    for batch in _passes(pieces, prompts.width, budget):
+        parts.append(rewards_after(model, prompts, [p.prompt for p in batch], [p.text for p in batch], pad))
+        order += [piece.key for piece in batch]
     at = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
     found = torch.cat(parts)
     return found[at.to(found.device)]
@@ -82,17 +117,16 @@ def _portions(rows: Sequence[Row]) -> Iterator[list[int]]:
         yield part
 
 
-def _passes(rows: Sequence[Row], width: int, budget: int) -> Iterator[list[Ask]]:
-    """Responses of like length together, in passes of at most `budget` tokens and a bounded cache."""
-    asks = [(n, which) for n, row in enumerate(rows) for which in range(len(row.responses))]
-    batch: list[Ask] = []
-    for ask in sorted(asks, key=lambda a: len(rows[a[0]].responses[a[1]])):
-        size = padded(len(rows[ask[0]].responses[ask[1]]), STEP)
+def _passes(pieces: Sequence[Piece], width: int, budget: int) -> Iterator[list[Piece]]:
+    """Texts of like length together, in passes of at most `budget` tokens and a bounded cache."""
+    batch: list[Piece] = []
+    for piece in sorted(pieces, key=lambda p: (len(p.text), p.key)):
+        size = padded(len(piece.text), STEP)
         count = len(batch) + 1
         if batch and (size * count > budget or (size + width) * count > CACHE_SHARE * budget):
             yield batch
             batch = []
-        batch.append(ask)
+        batch.append(piece)
     if batch:
         yield batch
 
@@ -109,38 +143,66 @@ def _padded_batch(texts: Sequence[Sequence[int]], pad: int, width: int) -> tuple
 
 def read_prompts(model: Any, texts: Sequence[Sequence[int]], pad: int) -> Prompts:
     """Prompts through the model once."""
-    ids, mask = _padded_batch(texts, pad, max(map(len, texts)))
-    cache = DynamicCache()
-    use_attention(model, ids.shape[1])
-    body(model)(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        position_ids=torch.arange(ids.shape[1], device=model.device).expand_as(ids),
-        past_key_values=cache,
-        use_cache=True,
-    )
-    return Prompts([(layer.keys, layer.values) for layer in cache.layers], mask.sum(1))
+    nothing = Prompts([], torch.zeros(len(texts), 0, dtype=torch.bool))
+    return _read(model, nothing, range(len(texts)), texts, pad, step=1)[1]
 
 
 def rewards_after(
     model: Any, prompts: Prompts, which: Sequence[int], responses: Sequence[Sequence[int]], pad: int
 ) -> Tensor:
     """The rewards [N] of responses, the i-th after the prompt `which[i]`, in float32."""
+    last = torch.tensor([len(text) - 1 for text in responses])
+    with _last_tokens_alone(model, last):
+        hidden, _ = _read(model, prompts, which, responses, pad)
+    return head_scores(model, hidden[torch.arange(len(last)), last.to(hidden.device)])
+
+
+def _read(
+    model: Any,
+    before: Prompts,
+    which: Sequence[int],
+    texts: Sequence[Sequence[int]],
+    pad: int,
+    step: int = STEP,
+) -> tuple[Tensor, Prompts]:
+    """Texts through the model, the i-th after the prompt `which[i]`: states [N, T, H], and both as longer prompts."""
     chosen = torch.tensor(which)
-    ids, mask = _padded_batch(responses, pad, padded(max(map(len, responses)), STEP))
-    lengths = prompts.lengths[chosen]  # [N]
-    seen = torch.arange(prompts.width) < lengths[:, None]  # [N, P]
+    ids, mask = _padded_batch(texts, pad, padded(max(map(len, texts)), step))
+    seen = before.seen[chosen]  # [N, P]
     cache = DynamicCache()
-    for layer, (keys, values) in enumerate(prompts.layers):
+    for layer, (keys, values) in enumerate(before.layers):
         rows = chosen.to(keys.device)
         cache.update(keys[rows], values[rows], layer)
-    use_attention(model, prompts.width + ids.shape[1])
+    use_attention(model, before.width + ids.shape[1])
+    seen = torch.cat([seen, mask.bool()], 1)
     hidden = body(model)(
         input_ids=ids.to(model.device),
-        attention_mask=torch.cat([seen.long(), mask], 1).to(model.device),
-        position_ids=(lengths[:, None] + torch.arange(ids.shape[1])).to(model.device),
+        attention_mask=seen.long().to(model.device),
+        position_ids=(before.seen[chosen].sum(1)[:, None] + torch.arange(ids.shape[1])).to(model.device),
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state
-    last = mask.sum(1) - 1
-    return head_scores(model, hidden[torch.arange(len(ids)), last.to(hidden.device)])
+    return hidden, Prompts([(layer.keys, layer.values) for layer in cache.layers], seen)
+
+
+@contextmanager
+def _last_tokens_alone(model: Any, last: Tensor) -> Iterator[None]:
+    """Within: the last layer's feed-forward part computes one token a row, the only one whose state is asked for.
+
+    What it gives is added to every token of its row, and is right for that one. Layers without such a part by
+    the usual name compute all.
+    """
+    part = getattr(body(model).layers[-1], "mlp", None) if hasattr(body(model), "layers") else None
+    if part is None:
+        yield
+        return
+
+    def narrowed(_: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        states = given[0]
+        return (states[torch.arange(len(last)), last.to(states.device)][:, None], *given[1:])
+
+    handle = part.register_forward_pre_hook(narrowed)
+    try:
+        yield
+    finally:
+        handle.remove()
