@@ -54,7 +54,8 @@ def blocked_attention(
             )
             scores = scores.masked_fill(later, torch.finfo(scores.dtype).min)
         else:
-            scores = scores + attention_mask[:, :, None, start:end, :seen]
+            hidden = attention_mask[:, :, None, start:end, :seen]
+            scores = scores.add_(hidden) if hidden.dtype == scores.dtype else scores + hidden
         weights = functional.dropout(torch.softmax(scores, -1), dropout, module.training)
         found = torch.matmul(weights.view(batch, groups, -1, seen), value[:, :, :seen])
         parts.append(found.view(batch, heads, end - start, size))
