@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import random
 import signal
@@ -337,6 +338,24 @@ def test_bad_rows_are_one_line(tmp_path: Path, content: bytes, kind: type[Proble
     with pytest.raises(UserError, match=message) as caught:
         read_rows(tmp_path / "bad.jsonl", kind)
     assert "bad.jsonl" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_json_files_hold_one_object_a_list_or_lines(tmp_path: Path) -> None:
+    """Written on one line or many; what is no object, or no JSON, is told with its place."""
+    path, row = tmp_path / "a.json", {"id": "a", "prompt": "x"}
+    for text in (json.dumps(row), json.dumps([row], indent=2), json.dumps(row) + "\n"):
+        path.write_text(text)
+        assert read_rows(path, Problem) == [Problem("a", "x")]
+    path.write_text(f"{json.dumps(row)}\n\n{json.dumps(row)}\n")
+    assert read_rows(path, Problem) == [Problem("a", "x")] * 2
+    for text, message in (
+        ('[{"id": "a", "prompt": "x"}, 3]', r"record 2: a record is a JSON object, this is int"),
+        ('[\n{"id": "a",\n]', r"line 3: not valid JSON"),
+        ('{"id": "a", "prompt": "x"}\n{', r"line 2: not valid JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_rows(path, Problem)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rows in files that people bring and take away: Parquet, JSONL, compressed JSONL, CSV, a folder of shards."""
+"""Rows in files that people bring and take away: Parquet, JSONL, compressed JSONL, JSON, CSV, a folder of shards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit i
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Records of a .jsonl, .jsonl.gz, .csv or .parquet file, or of a folder of Parquet shards.
+    """Records of a .jsonl, .jsonl.gz, .json, .csv or .parquet file, or of a folder of Parquet shards.
 
     Of a stage's folder the rows it kept are read, not those it left out. UserError naming file and line.
     """
@@ -86,8 +86,33 @@ def _placed(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if path.suffix == ".csv":
         yield from _csv_records(path)
         return
+    if path.suffix == ".json":
+        yield from _json_records(path)
+        return
     for number, line in _lines(path):
         yield f"{path}, line {number}", _record(f"{path}, line {number}", line)
+
+
+def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records of a JSON file: one object, a list of them, or one a line after all."""
+    lines = list(_lines(path, blank=True))
+    try:
+        loaded = json.loads("".join(line for _, line in lines))
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # lines of objects under another name
+            for number, line in lines:
+                if line.strip():
+                    yield f"{path}, line {number}", _record(f"{path}, line {number}", line)
+            return
+        raise UserError(
+            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); correct the file"
+        ) from error
+    for number, record in enumerate(loaded if isinstance(loaded, list) else [loaded], 1):
+        if not isinstance(record, dict):
+            raise UserError(
+                f"{path}, record {number}: a record is a JSON object, this is {type(record).__name__}"
+            )
+        yield f"{path}, record {number}", record
 
 
 def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import inspect
-import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import pytest
 from acemath.errors import UserError
 from acemath.grade import CACHE, STRICT, classes, equal, grade, grade_many
 from acemath.grade.cache import VerdictCache
-from acemath.grade.records import read_rows
 from acemath.grade.reward import accuracy_reward, compute_score
 
 
@@ -58,46 +55,6 @@ def test_cache_is_bounded_and_used() -> None:
     assert small.get(("0", "x", STRICT)) is None and small.get(("4", "x", STRICT)) is not None
     equal("(x+1)^2", "x^2+2x+1")
     assert CACHE.get(("(x+1)^2", "x^2+2x+1", STRICT)) is not None
-
-
-FORMS = [
-    ({"response": r"\boxed{4}", "answer": "4", "label": True}, [(r"\boxed{4}", "4", True)]),
-    ({"text": "4", "reference": "4"}, [("4", "4", None)]),
-    ({"code": ["a", "b"], "gt": "4", "score": [True, False]}, [("a", "4", True), ("b", "4", False)]),
-    ({"response": "so", "pred": "4", "gold": "5", "label": False}, [("so\n\\boxed{4}", "5", False)]),
-    ({"resps": [["a"]], "target": "4", "exact_match": 1.0}, [("a", "4", True)]),
-    ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "4"}], "answer": "4"},
-     [("4", "4", None)]),
-    ({"generated_solution": "x", "expected_answer": "9"}, [("x", "9", None)]),
-    ({"completion": "x", "answer": "work #### 9"}, [("x", "9", None)]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("record", "expected"), FORMS)
-def test_known_record_forms(record: dict[str, object], expected: list[object], tmp_path: Path) -> None:
-    plain, packed, table = tmp_path / "r.jsonl", tmp_path / "r.jsonl.gz", tmp_path / "r.parquet"
-    line = json.dumps(record)
-    plain.write_text(line + "\n")
-    packed.write_bytes(gzip.compress(line.encode()))
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.Table.from_pylist([record]), table)
-    for path in (plain, packed, table):
-        assert [tuple(row)[:3] for row in read_rows(path)] == expected
-
-
-def test_unreadable_files_end_in_one_line(tmp_path: Path) -> None:
-    bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"a": 1}\n')
-    with pytest.raises(UserError, match="row 1"):
-        read_rows(bad)
-    bad.write_text("{\n")
-    with pytest.raises(UserError, match="line 1"):
-        read_rows(bad)
-    for path in (tmp_path / "none.jsonl", tmp_path / "x.csv"):
-        with pytest.raises(UserError):
-            read_rows(path)
 
 
 def test_reward_functions() -> None:

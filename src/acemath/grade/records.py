@@ -1,4 +1,4 @@
-"""Graded and ungraded rows of known tools, read from JSONL, JSONL.gz, JSON and Parquet files.
+"""Graded and ungraded rows of known tools.
 
 Known forms: this project's responses (`text` with a reference beside), the Qwen2.5-Math harness (`code`,
 `gt`, `score`), ZeroEval (`pred`, `label`), lm-eval samples (`resps`, `target`, `exact_match`), chat
@@ -7,13 +7,8 @@ Known forms: this project's responses (`text` with a reference beside), the Qwen
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from acemath.errors import UserError
 
 _RESPONSES = (
     "response",
@@ -31,6 +26,7 @@ _REFERENCES = (
     "gold",
     "expected_answer",
     "ground_truth",
+    "correct_answer",
     "gt",
     "target",
     "solution_answer",
@@ -49,57 +45,6 @@ class Row(NamedTuple):
     extracted: bool  # whether `response` is a bare final answer rather than a whole response
 
 
-def read_rows(path: str | Path) -> list[Row]:
-    """All rows of a file. Raises `UserError` for a missing file, an unknown ending, or unknown columns."""
-    rows: list[Row] = []
-    for number, record in enumerate(_records(Path(path)), 1):
-        found = list(rows_of(record))
-        if not found:
-            raise UserError(
-                f"{path}, row {number}: no response and reference among the fields {', '.join(sorted(record))}; "
-                f"name them {_RESPONSES[0]} and {_REFERENCES[0]}"
-            )
-        rows.extend(found)
-    if not rows:
-        raise UserError(f"{path} has no rows; give a file with at least one")
-    return rows
-
-
-def _records(path: Path) -> Iterator[Mapping[str, Any]]:
-    if not path.is_file():
-        raise UserError(f"{path} is not a file; give a .jsonl, .jsonl.gz, .json or .parquet file")
-    name = path.name.lower()
-    if name.endswith((".jsonl", ".jsonl.gz")):
-        yield from _json_lines(path)
-    elif name.endswith(".json"):
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-        yield from loaded if isinstance(loaded, list) else [loaded]
-    elif name.endswith(".parquet"):
-        import pyarrow.parquet as parquet
-
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-    else:
-        raise UserError(f"{path} has an unknown ending; use .jsonl, .jsonl.gz, .json or .parquet")
-
-
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    opener = gzip.open if path.name.endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}: not JSON ({error.msg}); write one object a line"
-                ) from None
-            if not isinstance(record, dict):
-                raise UserError(f"{path}, line {number}: {type(record).__name__} instead of an object")
-            yield record
-
-
 def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
     """The rows that one record of a known form holds; nothing for an unknown form."""
     if isinstance(record.get("code"), list) and ("gt" in record or "answer" in record):
@@ -115,7 +60,11 @@ def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
         reference = _reference(record)
         if response is not None and reference is not None:
             bare = str(record.get("form", "")) == "answer"
-            yield Row(_text(response), reference, _label(record), bare)
+            # ZeroEval's result files hold a list of outputs; one label cannot be for several.
+            several = isinstance(response, list) and all(isinstance(text, str) for text in response)
+            texts = response if several and response else [response]
+            for text in texts:
+                yield Row(_text(text), reference, _label(record) if len(texts) == 1 else None, bare)
 
 
 def _qwen(record: Mapping[str, Any]) -> Iterator[Row]:

@@ -1,0 +1,57 @@
+"""Rows of other tools: each form gives its responses, references and labels; another form is told with its fields."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from acemath.commands.judging import grade_file
+from acemath.errors import UserError
+from acemath.grade.records import rows_of
+
+FORMS: list[tuple[dict[str, Any], list[tuple[str, str, bool | None]]]] = [
+    (
+        {"code": [r"\boxed{4}", r"\boxed{5}"], "gt": "4", "score": [True, False]},
+        [(r"\boxed{4}", "4", True), (r"\boxed{5}", "4", False)],
+    ),
+    ({"resps": [["so 4"]], "target": "4", "exact_match": 1.0}, [("so 4", "4", True)]),
+    ({"resps": [["so 4", "so 5"]], "target": 4}, [("so 4", "4", None), ("so 5", "4", None)]),
+    (
+        {"messages": [{"role": "user", "content": "2+2"}, {"role": "assistant", "content": "4"}], "answer": "4"},
+        [("4", "4", None)],
+    ),
+    ({"response": "so 4", "reference": "4", "label": 0}, [("so 4", "4", False)]),
+    ({"output": ['{"answer": "4"}'], "correct_answer": "4", "acc": 1}, [('{"answer": "4"}', "4", True)]),
+    ({"output": ["so 4", "so 5"], "answer": "4", "acc": 1}, [("so 4", "4", None), ("so 5", "4", None)]),
+    ({"response": r"\boxed{4}", "answer": "4", "label": True}, [(r"\boxed{4}", "4", True)]),
+    ({"text": "4", "reference": "4"}, [("4", "4", None)]),
+    ({"response": "so", "pred": "4", "gold": "5", "label": False}, [("so\n\\boxed{4}", "5", False)]),
+    ({"generated_solution": "x", "expected_answer": "9"}, [("x", "9", None)]),
+    ({"completion": "x", "answer": "work #### 9"}, [("x", "9", None)]),
+    ({"question": "2+2", "level": 1}, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("record", "expected"), FORMS)
+def test_known_forms(record: dict[str, Any], expected: list[tuple[str, str, bool | None]]) -> None:
+    """The response as it stands, the reference as text, the label where it is for this response alone."""
+    assert [(row.response, row.reference, row.expected) for row in rows_of(record)] == expected
+
+
+def test_files_of_any_kind_are_graded_alike(tmp_path: Path) -> None:
+    """JSONL, a JSON list and Parquet hold the same rows; labels are compared; a row of no known form is named."""
+    rows = [{"response": f"It is \\boxed{{{n}}}.", "answer": str(n % 3), "label": n < 3} for n in range(5)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    found = [grade_file(tmp_path / f"a.{ending}", "strict") for ending in ("jsonl", "json", "parquet")]
+    assert found[0] == found[1] == found[2]
+    assert found[0]["n"] == 5 and found[0]["correct"] == 3 and found[0]["agree"] == found[0]["labelled"] == 5
+    (tmp_path / "b.json").write_text('[{"question": "2+2"}]')
+    with pytest.raises(UserError, match=r"b.json, record 1: no response and reference among \['question'\]"):
+        grade_file(tmp_path / "b.json", "strict")
