@@ -14,6 +14,7 @@ from acemath.commands.settings import changes
 from acemath.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -140,7 +141,7 @@ app.add_typer(files.app)
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 2."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # a command's own result is None, an early end's is its exit code
     except UserError as error:
         typer.echo(f"acemath: {error}", err=True)
         sys.exit(error.exit_code)
@@ -153,8 +154,10 @@ def main() -> None:
             )
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         typer.echo("acemath: stopped; the same command goes on from here", err=True)
-        sys.exit(130)
+    sys.exit(code or 0)
 
 
 if __name__ == "__main__":
