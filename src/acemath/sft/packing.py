@@ -68,9 +68,10 @@ class PackedRows(Dataset[dict[str, list[int]]]):
         """Tokens of each conversation, cut to the room."""
         return [min(self.room, len(self.rows[i].ids)) for members in self.bins for i in members]
 
-    def width(self, number: int) -> int:
-        """Tokens of a row."""
-        return sum(min(self.room, len(self.rows[i].ids)) for i in self.bins[number])
+    @property
+    def widths(self) -> list[int]:
+        """Tokens of each row."""
+        return [sum(min(self.room, len(self.rows[i].ids)) for i in members) for members in self.bins]
 
 
 def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:

@@ -78,13 +78,9 @@ def train_sft(
     _claim(work, _identity(source, chats, settings, seed))
     trainer = make_trainer(source, tokenizer, rows, aside, work, settings, seed, progress)
     before = _loss_before(trainer, work) if aside else None
-    checkpoint = last_checkpoint(work)
-    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = time.monotonic() - started
+    done, seconds = _train(trainer, work)
     after = float(trainer.evaluate()["eval_loss"]) if aside else None
-    tokens = sum(rows.width(number) for number in range(len(rows)))
+    tokens = sum(rows.widths)
     share = 1 - done / max(1, trainer.state.max_steps)  # of the work that this call did
     speed = tokens * settings.epochs * share / max(1e-9, seconds)
     log.info("%d steps, %d tokens an epoch, %.0f tokens/s", trainer.state.max_steps, tokens, speed)
@@ -96,12 +92,21 @@ def train_sft(
         validation_after=after,
         tokens=tokens,
         learned_tokens=sum(max(0, len(row.cut(settings.max_length).ids) - row.start) for row in rows.rows),
-        padding=1 - tokens / (len(rows) * max(rows.width(number) for number in range(len(rows)))),
+        padding=1 - tokens / (len(rows) * max(rows.widths)),
         seconds=seconds,
         tokens_per_second=speed,
         mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
         cut=sum(len(row.ids) > settings.max_length for row in encoded),
     )
+
+
+def _train(trainer: Any, work: Path) -> tuple[int, float]:
+    """Train from the last checkpoint on, where there is one: the steps that were done before, the seconds of the rest."""
+    checkpoint = last_checkpoint(work)
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+    return done, time.monotonic() - started
 
 
 def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> PackedRows:

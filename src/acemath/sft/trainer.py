@@ -40,7 +40,7 @@ def make_trainer(
     progress: Progress,
 ) -> SFTTrainer:
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
-    width = max(rows.width(number) for number in range(len(rows)))
+    width = max(rows.widths)
     model = _model(source, width, settings, seed)
     if rows.packed:  # full rows: fewer of them a pass waste nothing
         heads = model.config.get_text_config().num_attention_heads
@@ -58,7 +58,7 @@ def make_trainer(
         eval_dataset=on_disk(validation, work / "rows-validation.arrow") if validation is not None else None,
         data_collator=Collator(pad, meter.count),
         processing_class=tokenizer,
-        callbacks=[_Watch(progress, sum(rows.width(number) for number in range(len(rows))) / len(rows))],
+        callbacks=[_Watch(progress, sum(rows.widths) / len(rows))],
     )
     leave_group_at_exit()
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
