@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acemath.attention import BLOCK, NAME, blocked_attention
-from acemath.sft.hardware import BLOCKS_TOKENS, attention
+from acemath.sft.hardware import PLAIN_ATTENTION_TOKENS, attention
 
 
 def plain(
@@ -46,10 +46,13 @@ def test_blocks_equal_the_definition_with_gradients(length: int, past: int, cap:
             assert torch.allclose(one, other.to(one.dtype), rtol=1e-3, atol=1e-4)
 
 
-def test_long_rows_with_gradients_take_the_fused_kernel() -> None:
-    """Blocks keep their weights for the backward pass, so very long rows train without them; a GPU never uses them."""
+def test_blocks_are_for_scoring_on_processors() -> None:
+    """Training takes plain attention, or the fused kernel where rows are long; a GPU always takes the fused kernel."""
     cpu = torch.device("cpu")
-    assert attention(cpu, BLOCKS_TOKENS) == NAME and attention(cpu, BLOCKS_TOKENS + 1) == "sdpa"
+    assert (
+        attention(cpu, PLAIN_ATTENTION_TOKENS) == "eager"
+        and attention(cpu, PLAIN_ATTENTION_TOKENS + 1) == "sdpa"
+    )
     with torch.no_grad():
-        assert attention(cpu, 100_000) == NAME
-    assert attention(torch.device("cuda"), 100) == "sdpa"
+        assert attention(cpu, 10) == attention(cpu, 100_000) == NAME
+        assert attention(torch.device("cuda"), 100) == "sdpa"

@@ -84,10 +84,10 @@ def test_scores_equal_separate_calls(name: str, width: int, share: bool) -> None
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", [NAME, "sdpa"])
+@pytest.mark.parametrize("attention", ["eager", NAME, "sdpa"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_gradients_equal_separate_calls(name: str, attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of every weight, to 1e-4 of its gradient's size, with attention in blocks and the fused kernel."""
+    """Of every weight, to 1e-4 of its gradient's size, with plain attention, blocks and the fused kernel."""
     monkeypatch.setattr("acemath.reward.model.attention", lambda *_: attention)
     model, rows = _model(name), _rows()
     expected = _gradients(model, _separate(model, rows))
@@ -99,7 +99,7 @@ def test_gradients_equal_separate_calls(name: str, attention: str, monkeypatch: 
         assert error < 1e-4, (weights, float(error))
 
 
-@pytest.mark.parametrize("attention", [NAME, "sdpa"])
+@pytest.mark.parametrize("attention", ["eager", NAME, "sdpa"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_cached_prompts_equal_separate_calls(
     name: str, attention: str, monkeypatch: pytest.MonkeyPatch
