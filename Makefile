@@ -47,7 +47,7 @@ bench-grading: setup
 	$(BIN)/python benchmarks/grading.py
 
 bench-curation: setup
-	$(BIN)/python benchmarks/curation.py --million
+	$(BIN)/python benchmarks/curation.py --million --processes 1
 
 clean:
 	rm -rf $(VENV) runs

@@ -1,7 +1,7 @@
 """Curation on real data: what decontamination finds, how surely, how fast; near-duplicates, up to a million prompts.
 
     python benchmarks/curation.py                       # half a minute
-    python benchmarks/curation.py --million             # and a million prompts: some minutes on two cores
+    python benchmarks/curation.py --million             # and a million prompts: some minutes; --processes 1: time on one core
     python benchmarks/curation.py --only speed
 
 Needs the folder of development data beside the repository (`../shared`); the side-by-side also datatrove and spacy
