@@ -8,7 +8,7 @@ import pytest
 
 from acemath.curate.blend import Stock, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
-from acemath.curate.decontaminate import Decontaminator, decontaminate
+from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate
 from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolution_prompt, evolve, evolve_one
 from acemath.curate.filters import filter_problems, filter_responses, has_loop, no_box
@@ -24,6 +24,12 @@ from acemath.worksheets.registry import MATH_SUBJECTS, family_named
 from acemath.worksheets.sheets import draw_problems, question_of, split_of
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
+
+
+def leak(index: Decontaminator, problem: Problem, math: bool) -> Hit | None:
+    """The hit of a prompt by the paper's rule alone."""
+    hit = index.find(problem, math)
+    return hit if hit is not None and hit.kind == "leak" else None
 
 
 def test_filters_name_their_reasons() -> None:
@@ -74,15 +80,15 @@ def test_decontamination_follows_the_papers_rule() -> None:
     """13 words in a row and 60 % in common for math; the 13 words alone otherwise; spacing and case fold."""
     index = Decontaminator([Problem("t", LONG)], DecontaminateSettings())
     shouted = LONG.upper().replace(" ", "   ").replace("?", " ?!")
-    assert index.check(Problem("a", shouted), math=True) is not None
+    assert leak(index, Problem("a", shouted), math=True) is not None
     changed = LONG.replace("sheep", "goats").replace("winter", "spring").replace("other", "rich")
-    assert index.check(Problem("b", changed), math=True) is None
+    assert leak(index, Problem("b", changed), math=True) is None
     buried = "word " * 60 + LONG
-    assert index.check(Problem("c", buried), math=True) is None
-    assert index.check(Problem("d", buried), math=False) is not None
+    assert leak(index, Problem("c", buried), math=True) is None
+    assert leak(index, Problem("d", buried), math=False) is not None
     short = Decontaminator([Problem("s", "What is $7 \\cdot 8$?")], DecontaminateSettings())
-    assert short.check(Problem("e", "what is  7\\cdot 8"), math=True) is not None
-    assert short.check(Problem("f", "what is 7 \\cdot 9"), math=True) is None
+    assert leak(short, Problem("e", "what is  7\\cdot 8"), math=True) is not None
+    assert leak(short, Problem("f", "what is 7 \\cdot 9"), math=True) is None
 
 
 def test_worksheet_splits_survive_decontamination() -> None:

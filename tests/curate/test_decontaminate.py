@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from acemath.commands import data
-from acemath.curate.decontaminate import Decontaminator, decontaminate, scan
+from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate, scan
 from acemath.curate.hits import marked, page_of, record_of
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
 from acemath.curate.words import common_length, mask, tokens_of, words_of
@@ -21,6 +21,12 @@ from acemath.worksheets.sheets import draw_problems
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SHORT = "Find the remainder when 17 is divided by 5."
+
+
+def leak(index: Decontaminator, problem: Problem, math: bool) -> Hit | None:
+    """The hit of a prompt by the paper's rule alone."""
+    hit = index.find(problem, math)
+    return hit if hit is not None and hit.kind == "leak" else None
 
 
 def index(*prompts: str, subject: str = "bench") -> Decontaminator:
@@ -56,7 +62,7 @@ def test_benchmarks_that_share_ids_do_not_hide_each_other() -> None:
     rows = [Problem("0", text, subject=name) for name, text in zip(("first", "second"), texts, strict=True)]
     found = Decontaminator(rows, DecontaminateSettings())
     for row in rows:
-        hit = found.check(Problem("x", row.prompt), math=True)
+        hit = leak(found, Problem("x", row.prompt), math=True)
         assert hit is not None and (hit.benchmark, hit.benchmark_id) == (row.subject, "0")
         assert hit.lcs == 1.0 and len(hit.shared.split()) == 13
 
@@ -64,20 +70,20 @@ def test_benchmarks_that_share_ids_do_not_hide_each_other() -> None:
 def test_short_problems_are_found_whole() -> None:
     """Alone always; inside a longer math prompt where they are most of it; a tiny one only alone."""
     found = index(SHORT, "What is 7 + 8?")
-    assert found.check(Problem("a", SHORT.upper()), math=True)
-    assert found.check(Problem("b", f"{SHORT} Show your work, please."), math=True)
+    assert leak(found, Problem("a", SHORT.upper()), math=True)
+    assert leak(found, Problem("b", f"{SHORT} Show your work, please."), math=True)
     padded = f"{SHORT} Then write a poem of four lines about the sea and the sky, in words of one syllable."
-    assert found.check(Problem("c", padded), math=True) is None
-    hit = found.check(Problem("c", padded), math=False)
+    assert leak(found, Problem("c", padded), math=True) is None
+    hit = leak(found, Problem("c", padded), math=False)
     assert hit is not None and hit.shared == " ".join(words_of(SHORT))
-    assert found.check(Problem("d", "what is 7+8"), math=True)
-    assert found.check(Problem("e", "Tell me in one word: what is 7 + 8? I forgot."), math=False) is None
-    assert found.check(Problem("f", SHORT.replace("17", "18")), math=True) is None
+    assert leak(found, Problem("d", "what is 7+8"), math=True)
+    assert leak(found, Problem("e", "Tell me in one word: what is 7 + 8? I forgot."), math=False) is None
+    assert leak(found, Problem("f", SHORT.replace("17", "18")), math=True) is None
 
 
 def test_no_prompt_and_no_benchmark_is_no_hit() -> None:
     """Empty texts and an empty index find nothing and break nothing."""
-    assert index("").check(Problem("a", ""), math=True) is None
+    assert leak(index(""), Problem("a", ""), math=True) is None
     kept, dropped = decontaminate([Problem("a", "1+1")], [], DecontaminateSettings())
     assert len(kept) == 1 and not dropped
 
@@ -109,9 +115,9 @@ def test_real_prompts_against_real_benchmarks() -> None:
 
     tests = rows("gsm8k_test.jsonl", "question") + rows("math500_test.jsonl", "problem")
     found = Decontaminator(tests, DecontaminateSettings())
-    assert all(found.check(row, math=True) for row in tests)
-    grade_school = sum(bool(found.check(r, True)) for r in rows("gsm8k_train.jsonl", "question", 2000))
-    competition = sum(bool(found.check(r, True)) for r in rows("math_train.jsonl", "problem", 2000))
+    assert all(leak(found, row, math=True) for row in tests)
+    grade_school = sum(bool(leak(found, r, True)) for r in rows("gsm8k_train.jsonl", "question", 2000))
+    competition = sum(bool(leak(found, r, True)) for r in rows("math_train.jsonl", "problem", 2000))
     assert grade_school < 0.002 * 2000 < competition < 0.05 * 2000
 
 
@@ -151,7 +157,7 @@ def test_the_index_finds_what_a_plain_search_finds() -> None:
             and common_length(prompt, other) / len(prompt) > 0.6
             for other in texts
         )
-        hit = found.check(Problem("p", " ".join(prompt)), math=True)
+        hit = leak(found, Problem("p", " ".join(prompt)), math=True)
         assert (hit is not None) == plain
         hits += plain
     assert 50 < hits < 350
@@ -160,7 +166,7 @@ def test_the_index_finds_what_a_plain_search_finds() -> None:
 def test_the_problem_most_like_the_prompt_is_named() -> None:
     """Of several that leak, the one with most words in common."""
     found = index(TRAIN.replace("along the coast", "up a hill, by night"), TRAIN)
-    hit = found.check(Problem("p", TRAIN), math=True)
+    hit = leak(found, Problem("p", TRAIN), math=True)
     assert hit is not None and hit.place == 1 and hit.lcs == 1.0
 
 

@@ -39,13 +39,12 @@ from acemath.curate.limits import (
 from acemath.curate.reworded import Rewordings
 from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
-from acemath.curate.words import NUMBER, VARIABLE, common_length, fold, tokens_of
+from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
 from acemath.records import Problem
 from acemath.store import Dropped
 
 Kind = Literal["leak", "contained", "near-copy", "reworded"]
 KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy", "reworded")
-# Words of stock phrases.
 _STOCK = (
     "a an and are as at be by compute determine do does evaluate express find for from give given has have how if in "
     "is it let many much of on or simplify solve such that the then there to value was were what when which with"
@@ -145,20 +144,16 @@ class Decontaminator:
             if len(masked) <= SHORT:
                 self.near_whole.setdefault(tuple(masked), place)
 
-    def check(self, problem: Problem, math: bool) -> Hit | None:
-        """The benchmark problem that the prompt leaks, the one most like it where there are several, or None."""
-        return self._exact(problem.id, fold(tokens_of(problem.prompt)), math, ("leak",))
-
     def find(self, problem: Problem, math: bool) -> Hit | None:
         """The strongest hit of any kind, in the order of `KINDS`."""
         text = read(tokens_of(problem.prompt))
         return (
-            self._exact(problem.id, text.words, math, KINDS)
+            self._exact(problem.id, text.words, math)
             or self._near_copy(problem.id, text.masked)
             or self._in_other_words(problem.id, text)
         )
 
-    def _exact(self, identity: str, words: list[str], math: bool, kinds: Sequence[Kind]) -> Hit | None:
+    def _exact(self, identity: str, words: list[str], math: bool) -> Hit | None:
         best: tuple[bool, float] | None = None  # of hits: leaks first, then the larger common share
         found: Hit | None = None
         for place, at, size in self._shared(words):
@@ -167,12 +162,12 @@ class Decontaminator:
             share = common / len(words)
             leak = share > self.settings.lcs or not math
             kind: Kind = "leak" if leak else "contained"
-            if kind not in kinds or not leak and common < WHOLE * len(text):
+            if not leak and common < WHOLE * len(text):
                 continue
             if best is None or (leak, share) > best:
                 best = leak, share
                 found = self._hit(identity, place, kind, " ".join(words[at : at + size]), share)
-        return found or (self._tiny_contained(identity, words) if "contained" in kinds else None)
+        return found or self._tiny_contained(identity, words)
 
     def _shared(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
         """Which problem, and where in the prompt and how long is what they share: each problem once."""
