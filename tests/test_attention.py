@@ -1,4 +1,4 @@
-"""Attention in blocks equals plain attention written out, whatever the sizes, masks and groups."""
+"""Attention among texts in a row equals plain attention written out, whatever their lengths, pasts and groups of heads."""
 
 from __future__ import annotations
 
@@ -7,52 +7,88 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from acemath.attention import BLOCK, NAME, blocked_attention
+from acemath.attention import BLOCK, Span, Texts, attention_of_texts
 from acemath.sft.hardware import PLAIN_ATTENTION_TOKENS, attention
+
+# By number: tokens, and the text it goes on from. 0 and 3 begin anew, 2 goes on from 1, which goes on from 0.
+TEXTS = [(5, None), (BLOCK + 3, 0), (2 * BLOCK, 1), (1, None), (7, 3), (BLOCK - 1, 0), (1, 3)]
+PASSES = [[0, 1, 2, 3, 4, 5, 6], [0], [1, 2, 3], [4, 5, 6]]  # all in one row, and in three
+
+
+def chain(number: int) -> list[int]:
+    """The texts that a text goes on from, and itself."""
+    after = TEXTS[number][1]
+    return [*(chain(after) if after is not None else []), number]
 
 
 def plain(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, cap: float | None
+    q: list[torch.Tensor], k: list[torch.Tensor], v: list[torch.Tensor], number: int, cap: float | None
 ) -> torch.Tensor:
-    """The definition, in float64, every head with keys of its own."""
-    share = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(share, 1).double(), v.repeat_interleave(share, 1).double()
-    scores = q.double() @ k.transpose(2, 3) * 0.25
+    """The definition, in float64: a text's attention [T, H, D] over its past and itself, every head with keys of its own."""
+    keys, values = (
+        torch.cat([part[at] for at in chain(number)], 1).repeat_interleave(2, 0).double() for part in (k, v)
+    )
+    scores = q[number].double() @ keys.transpose(1, 2) * 0.25
     if cap:
         scores = cap * torch.tanh(scores / cap)
-    return ((scores + mask.double()).softmax(-1) @ v).transpose(1, 2)
+    later = torch.ones(scores.shape[1:], dtype=torch.bool).triu(scores.shape[2] - scores.shape[1] + 1)
+    return (scores.masked_fill(later, -torch.inf).softmax(-1) @ values).transpose(0, 1)
 
 
-@pytest.mark.parametrize("length", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 5])
-@pytest.mark.parametrize("past", [0, 7])
+@pytest.mark.parametrize("passes", [PASSES[:1], PASSES[1:]], ids=["one row", "three rows"])
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("cap", [None, 30.0])
-def test_blocks_equal_the_definition_with_gradients(length: int, past: int, cap: float | None) -> None:
-    """Four heads on two groups of keys, after keys that were read before, under a causal and a narrower mask."""
-    torch.manual_seed(length + past)
-    q = torch.randn(2, 4, length, 16, requires_grad=True)
-    k, v = (torch.randn(2, 2, past + length, 16, requires_grad=True) for _ in range(2))
-    later = torch.ones(length, past + length, dtype=torch.bool).triu(past + 1).expand(2, 1, -1, -1)
-    hidden = later | (torch.rand(later.shape) < 0.3)
-    hidden = hidden & ~torch.eye(length, past + length, dtype=torch.bool).roll(past, 1)  # a token sees itself
-    module = SimpleNamespace(training=False)
-    for given, which in ((None, later), (hidden, hidden)):
-        mask = torch.zeros(which.shape).masked_fill(which, torch.finfo(torch.float32).min)
-        found, _ = blocked_attention(module, q, k, v, None if given is None else mask, 0.25, softcap=cap)
-        expected = plain(q, k, v, mask, cap)
-        assert found.shape == (2, length, 4, 16) and torch.allclose(found.double(), expected, atol=1e-5)
-        ours = torch.autograd.grad(found.square().sum(), (q, k, v))
-        theirs = torch.autograd.grad(expected.square().sum(), (q, k, v))
-        for one, other in zip(ours, theirs, strict=True):
-            assert torch.allclose(one, other.to(one.dtype), rtol=1e-3, atol=1e-4)
+def test_texts_equal_the_definition_with_gradients(
+    passes: list[list[int]], beside: bool, cap: float | None
+) -> None:
+    """Four heads on two groups of keys; a text's past in the same row or in one that was read before."""
+    torch.manual_seed(0)
+    q = [torch.randn(4, length, 16, requires_grad=True) for length, _ in TEXTS]
+    k, v = ([torch.randn(2, length, 16, requires_grad=True) for length, _ in TEXTS] for _ in range(2))
+    expected = [plain(q, k, v, number, cap) for number in range(len(TEXTS))]
+    found: list[torch.Tensor] = []
+    kept: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    for numbers in passes:
+        spans: list[Span] = []
+        for number in numbers:
+            start = spans[-1].end if spans else 0
+            length, after = TEXTS[number]
+            spans.append(Span(start, start + length, number, after, number in (0, 1, 3)))
+        row = (torch.cat([part[number] for number in numbers], 1)[None] for part in (q, k, v))
+        texts = Texts(spans, kept, last=1, beside=beside)
+        given, _ = attention_of_texts(
+            SimpleNamespace(layer_idx=0), *row, None, 0.25, softcap=cap, texts=texts
+        )
+        found += [given[0, span.start : span.end] for span in spans]
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape and torch.allclose(one.double(), other, atol=1e-5)
+    ours = torch.autograd.grad(sum(part.square().sum() for part in found), [*q, *k, *v])
+    theirs = torch.autograd.grad(sum(part.square().sum() for part in expected), [*q, *k, *v])
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other.to(one.dtype), rtol=1e-3, atol=1e-4)
 
 
-def test_blocks_are_for_scoring_on_processors() -> None:
-    """Training takes plain attention, or the fused kernel where rows are long; a GPU always takes the fused kernel."""
+def test_the_last_layer_attends_for_the_last_tokens_of_texts_that_none_follows() -> None:
+    """Zeros elsewhere; keys and values are kept all the same."""
+    torch.manual_seed(0)
+    q, k, v = torch.randn(1, 4, 9, 16), torch.randn(1, 2, 9, 16), torch.randn(1, 2, 9, 16)
+    spans = [Span(0, 4, 0, None, True), Span(4, 7, 1, 0, False), Span(7, 9, 2, 0, False)]
+    module = SimpleNamespace(layer_idx=0)
+    whole, _ = attention_of_texts(module, q, k, v, None, 0.25, texts=Texts(spans, {}, 1, False))
+    kept: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+    ends, _ = attention_of_texts(module, q, k, v, None, 0.25, texts=Texts(spans, kept, 0, False))
+    assert torch.allclose(ends[0, [6, 8]], whole[0, [6, 8]], atol=1e-6) and kept.keys() == {0}
+    assert not ends[0, [0, 1, 2, 3, 4, 5, 7]].any()
+
+
+def test_a_model_that_does_not_hand_on_the_texts_is_told() -> None:
+    """Without them attention would look at other texts."""
+    with pytest.raises(TypeError, match="which texts a row holds"):
+        attention_of_texts(SimpleNamespace(layer_idx=0), *[torch.zeros(1, 2, 3, 4)] * 3, None, 1.0)
+
+
+def test_padded_rows_take_plain_attention_while_they_are_short() -> None:
+    """On processors; a GPU always takes the fused kernel."""
     cpu = torch.device("cpu")
-    assert (
-        attention(cpu, PLAIN_ATTENTION_TOKENS) == "eager"
-        and attention(cpu, PLAIN_ATTENTION_TOKENS + 1) == "sdpa"
-    )
-    with torch.no_grad():
-        assert attention(cpu, 10) == attention(cpu, 100_000) == NAME
-        assert attention(torch.device("cuda"), 100) == "sdpa"
+    assert attention(cpu, PLAIN_ATTENTION_TOKENS) == "eager"
+    assert attention(cpu, PLAIN_ATTENTION_TOKENS + 1) == attention(torch.device("cuda"), 100) == "sdpa"

@@ -1,4 +1,4 @@
-"""Openings that several texts share: every text is covered once, and no cut saves more."""
+"""Openings that several texts share: every text is there once, and no cut of a level saves more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acemath.reward import openings
-from acemath.reward.openings import shared_openings
+from acemath.reward.openings import Branch, branches
 
 TEXT = st.lists(st.integers(1, 2), min_size=1, max_size=6)
 
@@ -30,36 +30,47 @@ def most(texts: list[list[int]]) -> int:
     return best
 
 
+def read_back(tree: list[Branch], at: int | None) -> list[int]:
+    """The tokens of a branch and of all that it follows."""
+    return [] if at is None else [*read_back(tree, tree[at].after), *tree[at].ids]
+
+
+def ends_below(tree: list[Branch], at: int) -> int:
+    """Texts that a branch leads to."""
+    return (tree[at].which is not None) + sum(
+        ends_below(tree, n) for n, branch in enumerate(tree) if branch.after == at
+    )
+
+
 @settings(max_examples=200)
-@given(st.lists(st.tuples(st.integers(0, 1), TEXT), max_size=12))
-def test_openings_save_as_much_as_can_be(texts: list[tuple[int, list[int]]]) -> None:
-    """Every text is there once, begins with its opening after its prompt, and has a token left."""
+@given(st.lists(TEXT, max_size=12))
+def test_the_tree_holds_every_text_and_its_first_level_saves_as_much_as_can_be(
+    texts: list[list[int]],
+) -> None:
+    """A text ends in a branch that nothing follows; branches stand behind those they follow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openings, "LEAST", 2)
-        found, alone = shared_openings(texts)
-        assert sorted([*alone, *(at for opening in found for at in opening.followers)]) == list(
-            range(len(texts))
+        tree = branches(texts)
+        assert sorted(branch.which for branch in tree if branch.which is not None) == list(range(len(texts)))
+        for at, branch in enumerate(tree):
+            assert branch.ids and (branch.after is None or branch.after < at)
+            assert branch.followers == sum(other.after == at for other in tree)
+            assert (branch.followers == 0) == (branch.which is not None) and branch.followers != 1
+            if branch.which is not None:
+                assert read_back(tree, at) == texts[branch.which]
+        saved = sum(
+            (ends_below(tree, at) - 1) * len(branch.ids) - openings.LEAST
+            for at, branch in enumerate(tree)
+            if branch.after is None and branch.which is None
         )
-        saved = 0
-        for prompt, text, followers in found:
-            assert len(followers) > 1 and len(text) > 0
-            for at in followers:
-                assert (
-                    texts[at][0] == prompt
-                    and texts[at][1][: len(text)] == text
-                    and len(texts[at][1]) > len(text)
-                )
-            saved += (len(followers) - 1) * len(text) - 2
-        expected = sum(
-            most(mine) for prompt in (0, 1) if (mine := [text for whose, text in texts if whose == prompt])
-        )
-        assert saved == expected
+        assert saved == (most(texts) if texts else 0)
 
 
 def test_short_openings_are_left_alone() -> None:
-    """What would save fewer tokens than a pass costs is no opening."""
-    short = [(0, [1] * (openings.LEAST - 1) + [2]), (0, [1] * (openings.LEAST - 1) + [3])]
-    assert shared_openings(short) == ([], [0, 1])
-    found, alone = shared_openings([(0, [1] * 40 + [2]), (1, [1] * 40 + [3]), (0, [1] * 40 + [3])])
-    assert [opening.followers for opening in found] == [[0, 2]] and alone == [1]
-    assert shared_openings([]) == ([], [])
+    """What would save fewer tokens than it costs is no opening; what lies behind one may have another."""
+    short = [[1] * (openings.LEAST - 1) + [2], [1] * (openings.LEAST - 1) + [3]]
+    assert [branch.after for branch in branches(short)] == [None, None] and branches([]) == []
+    texts = [[1] * 40 + [2], [1] * 40 + [3] * 30 + [4], [5], [1] * 40 + [3] * 30 + [5]]
+    assert [(len(b.ids), b.after, b.followers, b.which) for b in branches(texts)] == [
+        (40, None, 2, None), (1, 0, 0, 0), (30, 0, 2, None), (1, 2, 0, 1), (1, 2, 0, 3), (1, None, 0, 2),
+    ]  # fmt: skip

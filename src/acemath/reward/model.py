@@ -6,6 +6,8 @@ state (paper, section 4.2).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +146,10 @@ def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
             input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
         ).last_hidden_state
     else:
-        # Attention in blocks adds its mask to the scores, the fused kernel takes a yes or no.
-        fused = use_attention(model, batch.ids.shape[1]) == "sdpa"
-        mask = batch.mask if fused else additive(batch.mask, model.dtype)
+        # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
+        name = attention(model.device, batch.ids.shape[1])
+        attend(model, name)
+        mask = batch.mask if name == "sdpa" else additive(batch.mask, model.dtype)
         hidden = body(model)(
             input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
         ).last_hidden_state
@@ -169,12 +172,21 @@ def body(model: Any) -> Any:
     return getattr(model, model.base_model_prefix)
 
 
-def use_attention(model: Any, width: int) -> str:
-    """Attend in the way that suits rows of `width` tokens on the model's device; its name."""
-    name = attention(model.device, width)
+def attend(model: Any, name: str) -> None:
+    """Attend in the way of this name from now on."""
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
-    return name
+
+
+@contextmanager
+def attending(model: Any, name: str) -> Iterator[None]:
+    """Within: the model attends in the way of this name. Not for layers that are computed again in the backward pass."""
+    before = model.config._attn_implementation
+    attend(model, name)
+    try:
+        yield
+    finally:
+        attend(model, before)
 
 
 def head_scores(model: Any, last: Tensor) -> Tensor:

@@ -1,39 +1,47 @@
-"""What several texts after one prompt begin with: worth reading once in their place."""
+"""What several responses to one prompt begin with: worth reading once in their place."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from typing import NamedTuple
 
-LEAST = 24  # tokens that an opening must save: it costs a pass of its own
+LEAST = 8  # tokens that an opening must save: it costs a call of each layer's attention of its own
 
 
-class Opening(NamedTuple):
-    """The tokens that texts after the same prompt begin with; `followers` are the places of those texts."""
+class Branch(NamedTuple):
+    """Tokens that follow those of the branch `after` (by its place, None: the prompt's), and how many follow them.
 
-    prompt: int
-    text: Sequence[int]
-    followers: list[int]
+    `which` is the place of the text that ends with it, None for an opening.
+    """
+
+    ids: Sequence[int]
+    after: int | None
+    followers: int
+    which: int | None
 
 
-def shared_openings(texts: Sequence[tuple[int, Sequence[int]]]) -> tuple[list[Opening], list[int]]:
-    """The openings that save most tokens, of texts as (prompt, tokens); and the places of the texts without one.
+def branches(texts: Sequence[Sequence[int]]) -> list[Branch]:
+    """Texts as a tree of openings, in as many levels as save tokens; a branch stands behind the one it follows.
 
     Every text keeps at least one token after its opening.
     """
-    openings: list[Opening] = []
-    alone: list[int] = []
-    order = sorted(range(len(texts)), key=lambda at: (texts[at][0], *texts[at][1]))
-    for prompt, some in groupby(order, key=lambda at: texts[at][0]):
-        places = list(some)
-        for first, end, length in _best([texts[at][1] for at in places]):
-            if length:
-                opening = texts[places[first]][1][:length]
-                openings.append(Opening(prompt, opening, places[first:end]))
-            else:
-                alone += places[first:end]
-    return openings, sorted(alone)
+    found: list[Branch] = []
+    _grow(found, texts, sorted(range(len(texts)), key=lambda at: list(texts[at])), 0, None)
+    followers = Counter(branch.after for branch in found)
+    return [branch._replace(followers=followers[at]) for at, branch in enumerate(found)]
+
+
+def _grow(
+    found: list[Branch], texts: Sequence[Sequence[int]], places: Sequence[int], read: int, after: int | None
+) -> None:
+    """Add the texts at `places` (sorted), of which `read` tokens stand in `after` and those before it."""
+    for first, end, length in _best([texts[at][read:] for at in places]):
+        if not length:
+            found += (Branch(texts[at][read:], after, 0, at) for at in places[first:end])
+            continue
+        found.append(Branch(texts[places[first]][read : read + length], after, 0, None))
+        _grow(found, texts, places[first:end], read + length, len(found) - 1)
 
 
 def _best(texts: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:

@@ -177,7 +177,7 @@ def _rewards(model: Any, batch: Sequence[Row], pad: int, layout: str) -> Tensor:
     if layout == "flex":
         return rewards_of_packed(model, batch, pad)
     if layout == "cached":
-        return rewards_of_rows(model, batch, pad, part_tokens(model.device))
+        return rewards_of_rows(model, batch, part_tokens(model.device))
     return rewards_of(model, batch_of(batch, pad, layout == "rows"))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from acemath.errors import UserError
-from acemath.reward.cached import read_prompts, rewards_after
+from acemath.reward.cached import rewards_of_rows
 from acemath.reward.flex import rewards_of_packed
 from acemath.reward.layout import Row, plain_batch, shared_batch
 from acemath.reward.model import rewards_of
@@ -100,9 +100,9 @@ def _together(model: Any, row: Row) -> Tensor:
 
 
 def _cached(model: Any, row: Row) -> Tensor:
-    """After the prompt beside a longer one, so that there is a gap to mask."""
-    prompts = read_prompts(model, [row.prompt, [*row.prompt, *row.responses[0]]], 0)
-    return rewards_after(model, prompts, [0] * len(row.responses), row.responses, 0)
+    """Behind another group, in passes so small that keys and values are kept from one to the next."""
+    before = Row(row.responses[0], [row.prompt])
+    return rewards_of_rows(model, [before, row], 8)[1:]
 
 
 def _packed(model: Any, row: Row) -> Tensor:

@@ -110,7 +110,7 @@ class RewardModel:
         """(number of the row, number of the response, reward) of every response, as they come."""
         pad = self.tokenizer.pad_token_id
         if self.share:
-            yield from score_rows(self.model, rows, pad, self.budget)
+            yield from score_rows(self.model, rows, self.budget)
             return
         alone = [
             part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 0)
