@@ -1,15 +1,15 @@
-"""Attention among texts that lie behind one another in one row, without padding and without a mask of the row.
+"""Attention among texts that lie behind one another in one row, without a mask of the row and next to no padding.
 
 A text goes on from at most one earlier text, whose tokens and whose past are its own past: a response from its prompt, or
 both from an opening that several share. The earlier one stands in the same row, or was read before and kept its keys
-and values. What a model computes token by token then has no padding; only attention looks at one text at a time.
+and values. What a model computes token by token then has no padding. Attention takes parts of texts, those of like size
+beside one another; where their tokens lie is planned once a row, and every layer gathers by that plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -19,8 +19,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
 
 NAME = "acemath_texts"
-BLOCK = 128  # queries: scores of a block fit into a processor's cache, and products are still large
-LIKE = 1.25  # texts that are padded to one length differ by at most this factor
+BLOCK = 128  # queries of a part: none looks at keys behind its block
+WASTE = 1.25  # parts beside one another, padded, hold at most so many times their own scores
+SPARE = 1 << 15  # and so many more: a call for a few scores costs as much as these
+SCORES = 1 << 17  # of a group on a processor, a head: they stay in its cache
+
+Kept = dict[int, list[tuple[Tensor, Tensor]]]  # by a text's number, layer by layer: keys and values [S, K, D]
 
 
 class Span(NamedTuple):
@@ -30,37 +34,121 @@ class Span(NamedTuple):
     end: int
     number: int
     after: int | None
-    keep: bool  # whether others go on from it
+    followers: int  # texts that go on from it, in this row or later ones
+
+
+class Part(NamedTuple):
+    """Places of a text's queries [T] and of the keys [S] that the last of them sees; each before it sees one fewer."""
+
+    queries: Tensor
+    keys: Tensor
 
     @property
-    def length(self) -> int:
-        """Tokens of the text."""
-        return self.end - self.start
+    def size(self) -> int:
+        """Scores that it takes, a head."""
+        return len(self.queries) * len(self.keys)
+
+
+class Group(NamedTuple):
+    """Parts beside one another: places of queries [n, T] and of keys [n, S], and what to add to scores [n, T, S]."""
+
+    queries: Tensor
+    keys: Tensor
+    hidden: Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """What a model's attention is told of the row that it reads.
+class Plan:
+    """Where a row's attention finds what it looks at.
 
-    `kept` holds, by a text's number, its layers' keys and values [K, S, D] with those of its past; texts of this row are
-    added to it. In the layer `last` only the last token of a text that none follows gets its attention, the others
-    zeros: no later layer asks for theirs. `beside`: several texts at a time, padded (on a GPU), or each alone.
+    Keys are places among the row's tokens and, behind those, the tokens of the texts `sources`, which were read before.
+    `order` [N] is each token's place among the groups' queries. The layer `last` takes the groups `ends` in their place:
+    the last tokens of texts without followers. The others get zeros there, for no later layer asks for theirs.
+    `keep` are the texts whose keys and values later rows need, and their places [S].
     """
 
-    spans: Sequence[Span]
-    kept: dict[int, list[tuple[Tensor, Tensor]]]
+    groups: Sequence[Group]
+    order: Tensor
+    ends: Sequence[Group]
     last: int
-    beside: bool
+    sources: Sequence[int]
+    keep: Sequence[tuple[int, Tensor]]
+    kept: Kept
 
-    def whole(self, span: Span, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """A text's keys and values [K, S, D] with those of its past, kept where others go on from it."""
-        own = key[:, span.start : span.end], value[:, span.start : span.end]
-        if span.after is not None:
-            past = self.kept[span.after][layer]
-            own = torch.cat([past[0], own[0]], 1), torch.cat([past[1], own[1]], 1)
-        if span.keep:
-            self.kept.setdefault(span.number, []).append(own)
-        return own
+
+def plan_row(spans: Sequence[Span], kept: Kept, last: int, dtype: torch.dtype, device: torch.device) -> Plan:
+    """The plan of a row of `dtype` on `device`; `kept` holds what was read before, and gets what is to be kept."""
+    sources = list(dict.fromkeys(span.after for span in spans if span.after in kept))
+    places: dict[int | None, Tensor] = {
+        None: torch.arange(0)
+    }  # by a text's number, its tokens' and its past's
+    size = spans[-1].end
+    for number in sources:
+        length = len(kept[number][0][0])
+        places[number] = torch.arange(size, size + length)
+        size += length
+    later = {span.number: span.followers for span in spans}  # followers in later rows
+    parts: list[Part] = []
+    ends: list[Part] = []
+    for span in spans:
+        own = torch.arange(span.start, span.end)
+        past = len(places[span.after])
+        mine = places[span.number] = torch.cat([places[span.after], own])
+        parts += (Part(own[at : at + BLOCK], mine[: past + at + BLOCK]) for at in range(0, len(own), BLOCK))
+        if not span.followers:
+            ends.append(Part(own[-1:], mine))
+        if span.after in later:
+            later[span.after] -= 1
+    most = SCORES if device.type == "cpu" else 1 << 62
+    together = list(_alike(parts, most))
+    return Plan(
+        groups=[_beside(some, dtype, device) for some in together],
+        order=_order(together, spans[-1].end).to(device),
+        ends=[_beside(some, dtype, device) for some in _alike(ends, most)],
+        last=last,
+        sources=sources,
+        keep=[(number, places[number].to(device)) for number, left in later.items() if left],
+        kept=kept,
+    )
+
+
+def _alike(parts: Sequence[Part], most: int) -> Iterator[list[Part]]:
+    """Parts of like size together: padded, they waste little, and have at most so many scores a head."""
+    group: list[Part] = []
+    longest = own = 0
+    for part in sorted(parts, key=lambda p: (len(p.queries), len(p.keys))):
+        longest = max(longest, len(part.keys))
+        size = len(part.queries) * longest * (len(group) + 1)
+        if group and (size > SPARE + WASTE * (own + part.size) or size > most):
+            yield group
+            group, longest, own = [], len(part.keys), 0
+        group.append(part)
+        own += part.size
+    if group:
+        yield group
+
+
+def _beside(parts: Sequence[Part], dtype: torch.dtype, device: torch.device) -> Group:
+    """Parts as a group; padding looks like queries of place 0, and as keys it is hidden from all but padding."""
+    queries = pad_sequence([part.queries for part in parts], True)
+    keys = pad_sequence([part.keys for part in parts], True)
+    past = torch.tensor([len(part.keys) - len(part.queries) for part in parts])
+    seen = past[:, None] + torch.arange(queries.shape[1])
+    hidden = torch.arange(keys.shape[1]) > seen[..., None]
+    bias = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, float("-inf"))
+    return Group(queries.to(device), keys.to(device), bias.to(device))
+
+
+def _order(together: Sequence[Sequence[Part]], length: int) -> Tensor:
+    """For each token of a row, its place among the padded queries of all groups."""
+    order = torch.empty(length, dtype=torch.long)
+    at = 0
+    for parts in together:
+        width = max(len(part.queries) for part in parts)
+        for part in parts:
+            order[part.queries] = torch.arange(at, at + len(part.queries))
+            at += width
+    return order
 
 
 def attention_of_texts(
@@ -71,7 +159,7 @@ def attention_of_texts(
     attention_mask: None,
     scaling: float,
     softcap: float | None = None,
-    texts: Texts | None = None,
+    texts: Plan | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """query [1, H, N, D] over key and value [1, K, N, D], H a multiple of K, as [1, N, H, D].
@@ -80,117 +168,75 @@ def attention_of_texts(
     """
     if texts is None:
         raise TypeError("the model does not tell its attention which texts a row holds")
-    layer, groups = module.layer_idx, key.shape[1]
-    # [K, N, H/K, D]: the heads that share keys are rows of one product.
-    queries = query[0].unflatten(0, (groups, -1)).transpose(1, 2).contiguous()
-    wholes = [texts.whole(span, layer, key[0], value[0]) for span in texts.spans]
-    if layer == texts.last:
-        found = _of_ends(queries, wholes, texts.spans, scaling, softcap)
-    elif texts.beside and softcap is None:
-        found = _beside(queries, wholes, texts.spans, scaling)
-    else:
-        found = torch.cat(
-            [
-                part
-                for span, (keys, values) in zip(texts.spans, wholes, strict=True)
-                for part in _blocks(queries[:, span.start : span.end], keys, values, scaling, softcap)
-            ]
+    layer = module.layer_idx
+    queries, keys, values = (side[0].transpose(0, 1) for side in (query, key, value))  # [N, heads, D]
+    if texts.sources:
+        keys, values = (
+            torch.cat([own, *(texts.kept[number][layer][side] for number in texts.sources)])
+            for side, own in enumerate((keys, values))
         )
-    return found.view(1, *found.shape[:1], -1, found.shape[-1]), None
+    for number, places in texts.keep:
+        texts.kept.setdefault(number, []).append((keys[places], values[places]))
+    groups = texts.ends if layer == texts.last else texts.groups
+    found = [_attend(group, queries, keys, values, scaling, softcap) for group in groups]
+    if layer != texts.last:
+        return _rows(torch.cat(found), texts.order).view(1, *queries.shape), None
+    whole = queries.new_zeros(len(queries), queries[0].numel())
+    if found:
+        given = torch.cat(found)
+        places = torch.cat([group.queries[:, 0] for group in groups])
+        whole = whole.to(given.dtype).index_copy(0, places.to(whole.device), given)
+    return whole.view(1, *queries.shape), None
 
 
-def _blocks(
-    queries: Tensor, keys: Tensor, values: Tensor, scaling: float, softcap: float | None
-) -> Iterator[Tensor]:
-    """The last T of S tokens, queries [K, T, G, D], in blocks that do not look at what is later: [n, K, G, D] each."""
-    groups, length, heads, size = queries.shape
-    past = keys.shape[1] - length
-    keys = keys.transpose(1, 2)
-    for start in range(0, length, BLOCK):
-        end = min(length, start + BLOCK)
-        seen = past + end
-        rows = queries[:, start:end].reshape(groups, -1, size)
-        scores = _scores(rows, keys[:, :, :seen], scaling, softcap).view(groups, -1, heads, seen)
-        scores[..., past + start :] += _later(end - start, scores.dtype, scores.device)
-        found = torch.bmm(_weights(scores).view(groups, -1, seen), values[:, :seen])
-        yield found.view(groups, end - start, heads, size).transpose(0, 1)
-
-
-def _scores(rows: Tensor, keys: Tensor, scaling: float, softcap: float | None) -> Tensor:
-    """rows [K, R, D] times keys [K, D, S], scaled."""
-    scores = torch.baddbmm(rows.new_empty(()), rows, keys, beta=0, alpha=scaling)
-    return scores if softcap is None else softcap * torch.tanh(scores / softcap)
-
-
-def _weights(scores: Tensor) -> Tensor:
-    """Softmax, in float32 where gradients are asked for."""
-    if torch.is_grad_enabled():
-        return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
-    return torch.softmax(scores, -1)
-
-
-@lru_cache(maxsize=BLOCK)
-def _later(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[n, 1, n], to add to scores: minus infinity where the key is later than the query."""
-    with torch.inference_mode(False):
-        return torch.full((length, length), float("-inf"), dtype=dtype, device=device).triu_(1)[:, None]
-
-
-def _of_ends(
-    queries: Tensor,
-    wholes: Sequence[tuple[Tensor, Tensor]],
-    spans: Sequence[Span],
-    scaling: float,
-    softcap: float | None,
+def _attend(
+    group: Group, queries: Tensor, keys: Tensor, values: Tensor, scaling: float, softcap: float | None
 ) -> Tensor:
-    """The last tokens' attention alone, in [N, K, G, D] of zeros."""
-    ends = [(span.end - 1, whole) for span, whole in zip(spans, wholes, strict=True) if not span.keep]
-    parts = []
-    for at, (keys, values) in ends:
-        scores = _scores(queries[:, at], keys.transpose(1, 2), scaling, softcap)
-        parts.append(torch.bmm(_weights(scores), values))
-    found = queries.new_zeros(queries.shape[1], queries.shape[0], *queries.shape[2:])
-    if parts:
-        places = torch.tensor([end for end, _ in ends], device=queries.device)
-        found = found.to(parts[0].dtype).index_copy(0, places, torch.stack(parts))
-    return found
+    """A group's attention [n · T, H · D], from queries [N, H, D] and keys and values [M, K, D]."""
+    (n, length), heads, size = group.queries.shape, keys.shape[1], keys.shape[2]
+    # [n, K, T, H/K · D], [n, K, S, D]: the heads that share keys are rows of one product.
+    q = _by_head(queries.reshape(len(queries) * heads, -1), group.queries, heads)
+    k, v = (_by_head(side.reshape(-1, size), group.keys, heads) for side in (keys, values))
+    hidden = group.hidden.to(q.device, q.dtype)
+    fused = q.is_cuda and softcap is None
+    found = _fused(q, k, v, hidden, scaling) if fused else _plain(q, k, v, hidden, scaling, softcap)
+    return found.reshape(n * length, -1)
 
 
-def _beside(
-    queries: Tensor, wholes: Sequence[tuple[Tensor, Tensor]], spans: Sequence[Span], scaling: float
-) -> Tensor:
-    """Texts of like length at a time, padded, through torch's fused kernel: [N, K, G, D]."""
-    heads = queries.transpose(0, 1)
-    found: list[Tensor] = [heads] * len(spans)
-    for places in _alike([span.length for span in spans]):
-        some = [spans[at] for at in places]
-        q = pad_sequence([heads[span.start : span.end] for span in some], True).flatten(2, 3)  # [n, T, H, D]
-        k, v = (pad_sequence([wholes[at][side].transpose(0, 1) for at in places], True) for side in (0, 1))
-        past = torch.tensor([wholes[at][0].shape[1] - spans[at].length for at in places], device=q.device)
-        queried, keyed = (torch.arange(size, device=q.device) for size in (q.shape[1], k.shape[1]))
-        seen = keyed <= (past[:, None] + queried)[..., None]  # [n, T, S]; padding of keys lies beyond
-        given = functional.scaled_dot_product_attention(
-            q.transpose(1, 2),
-            k.to(q.dtype).transpose(1, 2),
-            v.to(q.dtype).transpose(1, 2),
-            attn_mask=seen[:, None],
-            scale=scaling,
-            enable_gqa=True,
-        ).transpose(1, 2)
-        for at, span, mine in zip(places, some, given, strict=True):
-            found[at] = mine[: span.length].unflatten(1, heads.shape[1:3])
-    return torch.cat(found)
+def _plain(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, scaling: float, softcap: float | None) -> Tensor:
+    """q [n, K, T, G · D] over k and v [n, K, S, D], `hidden` [n, T, S] added to the scores: [n, T, K, G · D]."""
+    n, heads, length, _ = q.shape
+    rows = q.view(n * heads, -1, k.shape[3])
+    k, v = k.flatten(0, 1), v.flatten(0, 1)
+    scores = torch.baddbmm(rows.new_empty(()), rows, k.transpose(1, 2), beta=0, alpha=scaling)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores.view(n, heads, length, -1, k.shape[1]).add_(hidden[:, None, :, None])
+    # In float32 where gradients are asked for, as transformers' plain attention does.
+    exact = torch.float32 if torch.is_grad_enabled() else None
+    weights = torch.softmax(scores, -1, dtype=exact).to(scores.dtype)
+    return torch.bmm(weights, v).view(n, heads, length, -1).transpose(1, 2)
 
 
-def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of texts of like length."""
-    group: list[int] = []
-    for at in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and lengths[at] > LIKE * lengths[group[0]] + 8:
-            yield group
-            group = []
-        group.append(at)
-    yield group
+def _fused(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, scaling: float) -> Tensor:
+    """The same through torch's fused kernel, which a GPU does best: no scores in memory."""
+    (n, heads, length, _), size = q.shape, k.shape[3]
+    q = q.unflatten(3, (-1, size)).transpose(2, 3).flatten(1, 2)  # [n, H, T, D]
+    found = functional.scaled_dot_product_attention(
+        q, k.to(q.dtype), v.to(q.dtype), attn_mask=hidden[:, None], scale=scaling, enable_gqa=True
+    )
+    return found.transpose(1, 2).reshape(n, length, heads, -1)
+
+
+def _by_head(rows: Tensor, places: Tensor, heads: int) -> Tensor:
+    """Rows [N · heads, D] of tokens and their heads, at places [n, T]: [n, heads, T, D]."""
+    at = places.to(rows.device)[:, None] * heads + torch.arange(heads, device=rows.device)[:, None]
+    return _rows(rows, at)
+
+
+def _rows(rows: Tensor, places: Tensor) -> Tensor:
+    """rows[places], with a backward pass that adds up in one order on any number of threads, and fast."""
+    return functional.embedding(places.to(rows.device), rows)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from acemath.attention import Texts
+from acemath.attention import Kept, Plan, plan_row
 from acemath.errors import UserError
 from acemath.reward import cached
 from acemath.reward.cached import rewards_of_rows, score_rows
@@ -106,14 +106,6 @@ def test_gradients_equal_separate_calls(name: str, attention: str, monkeypatch: 
     _assert_same(found, expected)
 
 
-@pytest.fixture(params=["each text alone", "texts beside one another"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How attention looks at texts: as on a processor, or as on a GPU."""
-    if request.param != "each text alone":
-        monkeypatch.setattr(cached, "Texts", lambda *given, beside: Texts(*given, beside=True))
-
-
-@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("budget", [1, 60, 10_000])
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "gemma2", "phi3"])
 def test_kept_prompts_equal_separate_calls(name: str, budget: int) -> None:
@@ -133,7 +125,6 @@ def test_kept_prompts_equal_separate_calls(name: str, budget: int) -> None:
     assert model.config._attn_implementation == before
 
 
-@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_common_openings_are_read_once(name: str) -> None:
     """Responses that begin alike, in two levels and beside others: fewer tokens, the same scores and gradients."""
@@ -160,18 +151,17 @@ def test_keys_and_values_are_held_no_longer_than_needed(monkeypatch: pytest.Monk
     """Those of one prompt at a time, when a pass holds one text; none after the last."""
     model, rows = _model("qwen2"), _rows()
     held: list[set[int]] = []
-    kept: dict[int, Any] = {}
+    stores: list[Kept] = []
 
-    def texts(spans: Any, store: Any, last: int, beside: bool) -> Texts:
-        nonlocal kept
-        kept = store
-        held.append(set(store))
-        return Texts(spans, store, last, beside)
+    def watched(spans: Any, kept: Kept, *given: Any) -> Plan:
+        held.append(set(kept))
+        stores.append(kept)
+        return plan_row(spans, kept, *given)
 
-    monkeypatch.setattr(cached, "Texts", texts)
+    monkeypatch.setattr(cached, "plan_row", watched)
     with torch.no_grad():
         assert len(list(score_rows(model, rows, 1))) == 18
-    assert max(map(len, held)) == 1 and len(set().union(*held)) == 3 and not kept
+    assert max(map(len, held)) == 1 and len(set().union(*held)) == 3 and not stores[-1]
 
 
 @pytest.mark.parametrize("layout", ["cached", "rows"])

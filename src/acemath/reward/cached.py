@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from acemath.attention import NAME, Span, Texts
+from acemath.attention import NAME, Kept, Span, plan_row
 from acemath.reward.layout import Row
 from acemath.reward.model import attending, body, head_scores
 from acemath.reward.openings import branches
 
+PASTS = 8  # a pass may look at so many times its budget of keys and values, those of shared beginnings counted each time
 # Of the last layer, by their usual names: what is computed token by token after its attention.
 LAST_PARTS = ("self_attn.o_proj", "mlp")
 
@@ -81,7 +82,7 @@ def _texts(rows: Sequence[Row]) -> Iterator[Text]:
 
 def _read(model: Any, texts: Iterable[Text], budget: int) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
     """The texts in passes: the keys of those that carry a reward, and their rewards [n] in float32."""
-    kept: dict[int, list[tuple[Tensor, Tensor]]] = {}
+    kept: Kept = {}
     waiting: dict[int, int] = {}  # by number: followers that were not read yet
     number = 0
     with attending(model, NAME):
@@ -102,25 +103,24 @@ def _read(model: Any, texts: Iterable[Text], budget: int) -> Iterator[tuple[list
 def _passes(texts: Iterable[Text], budget: int) -> Iterator[list[Text]]:
     """Texts in their order, as many as fit into a pass."""
     batch: list[Text] = []
-    size = 0
+    size = seen = 0
     for text in texts:
-        if batch and size + len(text.ids) > budget:
+        length = len(text.ids)
+        if batch and (size + length > budget or seen + text.past + length > PASTS * budget):
             yield batch
-            batch, size = [], 0
+            batch, size, seen = [], 0, 0
         batch.append(text)
-        size += len(text.ids)
+        size, seen = size + length, seen + text.past + length
     if batch:
         yield batch
 
 
-def _pass(
-    model: Any, batch: Sequence[Text], first: int, kept: dict[int, list[tuple[Tensor, Tensor]]]
-) -> tuple[list[tuple[int, int]], Tensor]:
+def _pass(model: Any, batch: Sequence[Text], first: int, kept: Kept) -> tuple[list[tuple[int, int]], Tensor]:
     """One row through the model, its texts numbered from `first`."""
     spans: list[Span] = []
     for number, text in enumerate(batch, first):
         start = spans[-1].end if spans else 0
-        spans.append(Span(start, start + len(text.ids), number, text.after, text.followers > 0))
+        spans.append(Span(start, start + len(text.ids), number, text.after, text.followers))
     where = model.device
     ids = torch.tensor([token for text in batch for token in text.ids], device=where)
     positions = torch.cat([torch.arange(text.past, text.past + len(text.ids)) for text in batch])
@@ -135,7 +135,7 @@ def _pass(
             input_ids=ids[None],
             position_ids=positions[None].to(where),
             use_cache=False,
-            texts=Texts(spans, kept, last, beside=where.type != "cpu"),
+            texts=plan_row(spans, kept, last, model.dtype, where),
         ).last_hidden_state
     return [text.key for text in batch if text.key], head_scores(model, hidden[0, ends.to(hidden.device)])
 
