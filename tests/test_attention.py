@@ -102,7 +102,7 @@ def test_the_fused_kernel_gives_the_same() -> None:
     """Three parts, four heads on two groups of keys: the way that a GPU takes."""
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 5, 32), torch.randn(3, 2, 9, 16), torch.randn(3, 2, 9, 16)
-    hidden = torch.zeros(3, 5, 9).masked_fill(torch.ones(3, 5, 9, dtype=torch.bool).triu(3), -torch.inf)
+    hidden = torch.zeros(3, 5, 6).masked_fill(torch.ones(3, 5, 6, dtype=torch.bool).triu(), -torch.inf)
     plain, fused = (
         module_under_test._plain(q, k, v, hidden, 0.25, None),
         module_under_test._fused(q, k, v, hidden, 0.25),

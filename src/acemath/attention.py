@@ -50,7 +50,10 @@ class Part(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Parts beside one another: places of queries [n, T] and of keys [n, S], and what to add to scores [n, T, S]."""
+    """Parts beside one another: places of queries [n, T] and of keys [n, S], and what to add to scores [n, T, C].
+
+    That is for the last C keys: those before are seen by all queries.
+    """
 
     queries: Tensor
     keys: Tensor
@@ -79,9 +82,8 @@ class Plan:
 def plan_row(spans: Sequence[Span], kept: Kept, last: int, dtype: torch.dtype, device: torch.device) -> Plan:
     """The plan of a row of `dtype` on `device`; `kept` holds what was read before, and gets what is to be kept."""
     sources = list(dict.fromkeys(span.after for span in spans if span.after in kept))
-    places: dict[int | None, Tensor] = {
-        None: torch.arange(0)
-    }  # by a text's number, its tokens' and its past's
+    # By a text's number, its tokens' places behind its past's.
+    places: dict[int | None, Tensor] = {None: torch.arange(0)}
     size = spans[-1].end
     for number in sources:
         length = len(kept[number][0][0])
@@ -134,7 +136,7 @@ def _beside(parts: Sequence[Part], dtype: torch.dtype, device: torch.device) -> 
     keys = pad_sequence([part.keys for part in parts], True)
     past = torch.tensor([len(part.keys) - len(part.queries) for part in parts])
     seen = past[:, None] + torch.arange(queries.shape[1])
-    hidden = torch.arange(keys.shape[1]) > seen[..., None]
+    hidden = torch.arange(int(past.min()) + 1, keys.shape[1]) > seen[..., None]
     bias = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, float("-inf"))
     return Group(queries.to(device), keys.to(device), bias.to(device))
 
@@ -204,14 +206,16 @@ def _attend(
 
 
 def _plain(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, scaling: float, softcap: float | None) -> Tensor:
-    """q [n, K, T, G · D] over k and v [n, K, S, D], `hidden` [n, T, S] added to the scores: [n, T, K, G · D]."""
+    """q [n, K, T, G · D] over k and v [n, K, S, D], `hidden` [n, T, C] added to the last scores: [n, T, K, G · D]."""
     n, heads, length, _ = q.shape
     rows = q.view(n * heads, -1, k.shape[3])
     k, v = k.flatten(0, 1), v.flatten(0, 1)
     scores = torch.baddbmm(rows.new_empty(()), rows, k.transpose(1, 2), beta=0, alpha=scaling)
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
-    scores.view(n, heads, length, -1, k.shape[1]).add_(hidden[:, None, :, None])
+    scores.view(n, heads, length, -1, k.shape[1])[..., k.shape[1] - hidden.shape[2] :] += hidden[
+        :, None, :, None
+    ]
     # In float32 where gradients are asked for, as transformers' plain attention does.
     exact = torch.float32 if torch.is_grad_enabled() else None
     weights = torch.softmax(scores, -1, dtype=exact).to(scores.dtype)
@@ -222,6 +226,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, scaling: float) -> T
     """The same through torch's fused kernel, which a GPU does best: no scores in memory."""
     (n, heads, length, _), size = q.shape, k.shape[3]
     q = q.unflatten(3, (-1, size)).transpose(2, 3).flatten(1, 2)  # [n, H, T, D]
+    hidden = functional.pad(hidden, (k.shape[2] - hidden.shape[2], 0))
     found = functional.scaled_dot_product_attention(
         q, k.to(q.dtype), v.to(q.dtype), attn_mask=hidden[:, None], scale=scaling, enable_gqa=True
     )

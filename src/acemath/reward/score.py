@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
 from acemath.engines.base import ChatFormat
+from acemath.linear import packed_linears
 from acemath.nano.home import resolve
 from acemath.reward.cached import score_rows
 from acemath.reward.layout import Row, encode_row, plain_batch, split_rows, token_batches
@@ -18,6 +20,7 @@ from acemath.reward.vllm import VllmScorer
 from acemath.sft.hardware import device, has_bf16, part_tokens
 
 log = logging.getLogger(__name__)
+MANY_PASSES = 4  # from so many on it pays to pack the weights
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 
 
@@ -36,7 +39,7 @@ class RewardModel:
     ) -> None:
         """Load it, on the GPU where there is one.
 
-        `budget` is padded tokens a forward pass, by default what suits the device; bfloat16 is used where the
+        `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
         hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError where
         `path` is no reward model, pads with what its texts hold, or is of an architecture that cannot share a
         prompt among rows; `share_prefix` False reads those in plain rows.
@@ -110,7 +113,9 @@ class RewardModel:
         """(number of the row, number of the response, reward) of every response, as they come."""
         pad = self.tokenizer.pad_token_id
         if self.share:
-            yield from score_rows(self.model, rows, self.budget)
+            many = sum(row.length for row in rows) >= MANY_PASSES * self.budget
+            with packed_linears(self.model, self.budget) if many else nullcontext():
+                yield from score_rows(self.model, rows, self.budget)
             return
         alone = [
             part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 0)
