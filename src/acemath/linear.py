@@ -1,7 +1,7 @@
 """Linear layers on processors with weights laid out once as oneDNN's kernels read them.
 
-A plain layer's weights are brought into that order, or are read out of it, in every call. Beside torch's own products the
-same ones took 6 % less time in bfloat16 and 12 % less in float32 (two cores, 45 million parameters).
+A plain layer's weights are brought into that order, or are read out of it, in every call. Scoring with 45 million
+parameters in bfloat16 took 6 % less time so, and products of such layers in float32 12 % less (two cores).
 """
 
 from __future__ import annotations
