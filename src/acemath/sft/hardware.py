@@ -56,7 +56,7 @@ def pass_tokens(where: torch.device) -> int:
 def part_tokens(where: torch.device) -> int:
     """Tokens of texts behind one another in one call, without padding.
 
-    Measured on a processor with 45 million parameters: 2,048 score 5 to 15 % faster than 1,024 or 1,536, 3,072 no faster.
+    Measured on a processor with 45 million parameters: 2,048 scored 5 to 20 % faster than 1,024 or 1,536, 3,072 no faster.
     """
     return 2_048 if where.type == "cpu" else 16_384
 
