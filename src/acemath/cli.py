@@ -108,7 +108,7 @@ def report(
 @app.command("pretrain-nano")
 def pretrain_nano(
     out: Annotated[Path, typer.Argument(help="The model's folder; a stopped run goes on where it was.")],
-    share: Annotated[float, typer.Option(min=0.0001, help="Share of the tokens of every round.")] = 1.0,
+    share: Annotated[float, typer.Option(min=0.0001, help="Share of the tokens.")] = 1.0,
     seed: int = 0,
 ) -> None:
     """Pre-train nano-base on worksheet pages. Hours on two cores.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,12 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 import acemath.nano.pretrain as pretraining
+from acemath.errors import UserError
 from acemath.nano.home import WEIGHTS
 from acemath.nano.pages import IGNORE, Encoded, checked, draw_page, encode_pages, page_of, solving
 from acemath.nano.pretrain import (
     Losses,
     PretrainSettings,
-    Round,
     collate,
     new_model,
     new_tokenizer,
@@ -31,7 +32,7 @@ from acemath.worksheets.registry import family_named
 from acemath.worksheets.sheets import split_of
 
 TINY = PretrainSettings(
-    rounds=(Round(12_000, decay=4000, batch_tokens=((0, 4096), (5000, 2048))), Round(6_000, decay=6_000, peak=0.5, levels=(1,), batch_tokens=((0, 2048),))),
+    tokens=18_000, decay=9_000, batch_tokens=4096,
     chunk_pages=32, hidden=32, layers=1, heads=2, intermediate=48, compile=False,
     tokenizer_pages=200, widths=(128, 256, 512), warmup=1000,
 )  # fmt: skip
@@ -39,7 +40,7 @@ TINY = PretrainSettings(
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two rounds that was never stopped."""
+    """A run that was never stopped."""
     return pretrain(tmp_path_factory.mktemp("whole"), TINY, every=1)
 
 
@@ -133,11 +134,11 @@ def test_pages_are_of_the_training_split_alone(monkeypatch: pytest.MonkeyPatch) 
     assert {split for _, split in seen} == {"train"} and not any(f.held_out for f, _ in seen)
 
 
-@pytest.mark.parametrize("stop_at", range(2, 7))
+@pytest.mark.parametrize("stop_at", range(1, 6))
 def test_pretraining_resumes_where_it_stopped(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
-    """Stopped at any of its saves, between rounds too, and started again: the weights of an uninterrupted run."""
+    """Stopped at any of its saves and started again: the weights of an uninterrupted run."""
 
     class Stop(Exception):
         pass
@@ -166,18 +167,19 @@ def _tokens(folder: Path) -> list[int]:
     return [json.loads(line)["tokens"] for line in (folder / "curve.jsonl").open()]
 
 
-def test_rounds_rise_and_fall(whole: Path) -> None:
-    """A round's rate warms up to its peak and falls to nothing; the curve counts the tokens of all rounds."""
-    first, second = TINY.rounds
-    assert [first.rate(n, 1000) for n in (0, 500, 6000, 10_000, 12_000)] == [0.0, 0.5, 1.0, 0.5, 0.0]
-    assert [second.rate(n, 1000) for n in (0, 1000, 3000, 6000)] == pytest.approx(
-        [0.0, 0.5 * 5 / 6, 0.25, 0.0]
-    )
-    curve = [json.loads(line) for line in (whole / "curve.jsonl").open()]
-    assert [row["tokens"] >= limit for row, limit in zip(curve, (12_000, 18_000), strict=True)] == [
-        True,
-        True,
-    ]
+def test_another_run_in_the_folder_is_refused(whole: Path) -> None:
+    """A folder goes on with the settings that it was begun with, or not at all; the line names what differs."""
+    before = (whole / "model.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"other settings \(seed 0, now 1; tokens 18000, now 20000\)"):
+        pretrain(whole, replace(TINY, seed=1, tokens=20_000))
+    assert (whole / "model.safetensors").read_bytes() == before
+
+
+def test_rates_rise_and_fall(whole: Path) -> None:
+    """Warm-up, plateau, linear fall, all by the square root of the batch; the curve ends with the last token."""
+    factors = [TINY.rate(n) for n in (0, 500, 1000, 9000, 13_500, 18_000)]
+    assert factors == pytest.approx([0.0, 0.25, 0.5, 0.5, 0.25, 0.0])  # a batch of a quarter: half the rates
+    assert _tokens(whole)[-1] >= TINY.tokens > _tokens(whole)[-2]
 
 
 @pytest.mark.skipif(

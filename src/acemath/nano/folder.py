@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from acemath.errors import UserError
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is: its round, the tokens and chunks of that round, all tokens, all seconds."""
+    """How far a run is: tokens read, chunks of pages begun and ended, seconds."""
 
-    turn: int = 0
-    seen: int = 0
+    tokens: int = 0
     chunk: int = 0
-    total: int = 0
     seconds: float = 0.0
 
 
@@ -43,7 +43,7 @@ class Window:
             return
         writing, marking, hits = (float(np.nanmean([s[i] for s in self.steps])) for i in range(3))
         row = {
-            "tokens": at.total,
+            "tokens": at.tokens,
             "writing": round(writing, 4),
             "marking": round(marking, 4),
             "marks_right": round(hits, 4),
@@ -55,12 +55,15 @@ class Window:
         self.steps = []
 
 
-def save(out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], at: Progress) -> None:
+def save(
+    out: Path, model: nn.Module, tokenizer: Any, steppers: list[Any], at: Progress, settings: dict[str, Any]
+) -> None:
     """Write the weights for use (bfloat16 safetensors), then, atomically, the state for resuming."""
     state = {
         "model": model.state_dict(),
         "steppers": [s.state_dict() for s in steppers],
         "progress": asdict(at),
+        "settings": settings,
     }
     tokenizer.save_pretrained(out)
     half = new_like(model)
@@ -78,12 +81,23 @@ def new_like(model: Any) -> Any:
     return copy.to(torch.bfloat16)
 
 
-def load_state(out: Path, model: nn.Module, steppers: list[Any]) -> Progress:
-    """How far the run in `out` is, its weights and optimisers restored; the beginning where nothing stands there."""
+def load_state(out: Path, model: nn.Module, steppers: list[Any], settings: dict[str, Any]) -> Progress:
+    """How far the run in `out` is, its weights and optimisers restored; the beginning where nothing stands there.
+
+    Raises a UserError where the run in `out` was begun with other settings.
+    """
     path = out / "state.pt"
     if not path.exists():
         return Progress()
     state = torch.load(path, weights_only=True)
+    begun = state.get("settings", {})
+    changed = [
+        f"{name} {begun.get(name)}, now {value}"
+        for name, value in settings.items()
+        if begun.get(name) != value
+    ]
+    if changed:
+        raise UserError(f"{out} holds a run of other settings ({'; '.join(changed)}): name another folder")
     model.load_state_dict(state["model"])
     for stepper, saved in zip(steppers, state["steppers"], strict=True):
         stepper.load_state_dict(saved)
@@ -98,7 +112,7 @@ def trim_curve(out: Path, tokens: int) -> None:
         path.write_text("".join(line for line in lines if json.loads(line)["tokens"] <= tokens))
 
 
-def write_card(out: Path, seed: int, settings: dict[str, Any]) -> None:
+def write_card(out: Path, settings: dict[str, Any]) -> None:
     """The model card: how the weights were made, from the settings and the loss curve beside them."""
     curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
     shown = [curve[round(i * (len(curve) - 1) / 7)] for i in range(8)]
@@ -110,7 +124,7 @@ def write_card(out: Path, seed: int, settings: dict[str, Any]) -> None:
         "---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# nano-base\n\n"
         "A small Qwen2 that read acemath's worksheets and nothing else: half solving, half checking, plain text. "
         "It carries a ChatML template but has never seen a chat.\n\n"
-        f"Made by `acemath pretrain-nano` with seed {seed}, {curve[-1]['tokens']:,} tokens with padding, "
+        f"Made by `acemath pretrain-nano` with seed {settings['seed']}, {curve[-1]['tokens']:,} tokens with padding, "
         f"{curve[-1]['seconds']:,} seconds. `curve.jsonl` holds the whole curve:\n\n"
         "| tokens | loss on solutions | loss on marks | marks right (%) | seconds |\n|---|---|---|---|---|\n"
         f"{rows}\nSettings:\n\n```json\n{json.dumps(settings, indent=1)}\n```\n"

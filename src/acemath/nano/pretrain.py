@@ -1,10 +1,9 @@
 """Pre-training nano-base: `acemath pretrain-nano`.
 
-Pages are drawn without end, coded, sorted into batches of one padded length each and read once, in one or
-more rounds. In a round the learning rate warms up, stays, and falls linearly to nothing over its last tokens;
-the next round starts from the weights that the one before saved, with fresh optimisers. Matrices of the layers
-are trained by Muon, all else by AdamW (both are torch's own). The n-th chunk of a round's pages depends on the
-seed, the round and n alone: a resumed run sees what an uninterrupted one sees.
+Pages are drawn without end, coded, sorted into batches of one padded length each and read once. The learning
+rate warms up, stays, and falls linearly to nothing over the last tokens. Matrices of the layers are trained by
+Muon, all else by AdamW (both are torch's own). The n-th chunk of pages depends on the seed and n alone: a
+resumed run sees what an uninterrupted one sees.
 """
 
 from __future__ import annotations
@@ -20,33 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from acemath.nano.folder import Progress, Window, load_state, save, trim_curve, write_card
+from acemath.nano.folder import Window, load_state, save, trim_curve, write_card
 from acemath.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
 from acemath.segments import visible
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A rise and fall of the learning rate. `tokens`, `decay` and the starts of `batch_tokens` count its own tokens."""
-
-    tokens: int
-    decay: int  # tokens over which the rate falls to nothing, the round's last ones
-    peak: float = 1.0  # share of the settings' learning rates
-    # From which token on a batch holds how many tokens; the learning rates go with the square root. A choice,
-    # not compared with others.
-    batch_tokens: tuple[tuple[int, int], ...] = ((0, 8_192),)
-    levels: tuple[int, ...] = (1, 1, 2, 2, 3)  # drawn evenly; name one twice to see it twice as often
-
-    def batch_size(self, seen: int) -> int:
-        """Tokens of a batch in a chunk that begins after `seen` tokens of the round."""
-        return max((start, size) for start, size in self.batch_tokens if start <= seen)[1]
-
-    def rate(self, seen: int, warmup: int) -> float:
-        """The learning rates' factor after `seen` tokens of the round: warm-up, plateau, linear fall."""
-        return self.peak * max(0.0, min(1.0, seen / warmup, (self.tokens - seen) / self.decay))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +32,11 @@ class PretrainSettings:
     """What makes one nano-base. Sizes count tokens; the widths are lengths that pages are padded to."""
 
     seed: int = 0
-    rounds: tuple[Round, ...] = (
-        Round(66_000_000, decay=30_000_000, batch_tokens=((0, 16_384), (20_000_000, 8_192))),
-        Round(18_000_000, decay=12_500_000, peak=0.35, levels=(1, 1, 2)),
-        Round(10_000_000, decay=9_500_000, peak=0.25, levels=(1, 1, 2)),
-    )
+    tokens: int = 66_000_000  # read in all, padding included
+    decay: int = 40_000_000  # over which the learning rates fall to nothing, the last ones
+    warmup: int = 500_000
+    batch_tokens: int = 8_192
+    levels: tuple[int, ...] = (1, 1, 2)  # drawn evenly; name one twice to see it twice as often
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem
     chunk_pages: int = 8_192
@@ -67,8 +45,7 @@ class PretrainSettings:
     mark_weight: float = 1.0
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
-    warmup: int = 500_000  # tokens, in every round
-    full_batch: int = 16_384  # tokens of a batch for which the learning rates hold
+    full_batch: int = 16_384  # tokens of a batch for which the rates hold; they go with the square root
     vocab: int = 1024
     tokenizer_pages: int = 20_000
     hidden: int = 256
@@ -79,12 +56,13 @@ class PretrainSettings:
     compile: bool = True
 
     def scaled(self, share: float) -> PretrainSettings:
-        """The same with that share of every round's tokens."""
-        rounds = tuple(
-            replace(part, tokens=round(part.tokens * share), decay=round(part.decay * share))
-            for part in self.rounds
-        )
-        return replace(self, rounds=rounds)
+        """The same with that share of the tokens."""
+        return replace(self, tokens=round(self.tokens * share), decay=round(self.decay * share))
+
+    def rate(self, seen: int) -> float:
+        """The factor of the learning rates after `seen` tokens: warm-up, plateau, linear fall."""
+        shape = max(0.0, min(1.0, seen / self.warmup, (self.tokens - seen) / self.decay))
+        return math.sqrt(self.batch_tokens / self.full_batch) * shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +88,7 @@ def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     texts = [
         text
         for _ in range(settings.tokenizer_pages)
-        for text in draw_page(rng, math=settings.math, levels=settings.rounds[0].levels, branches=1).texts
+        for text in draw_page(rng, math=settings.math, levels=settings.levels, branches=1).texts
     ] + [f" {words} right wrong"] * 500
     return train_tokenizer(texts, settings.vocab)
 
@@ -139,21 +117,19 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
     return model
 
 
-def batches(
-    settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, turn: int, chunk: int, tokens: int
-) -> Iterator[Batch]:
-    """The batches of one chunk of pages of a round (`turn`, from 0), of `tokens` tokens each, in a drawn order.
+def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int) -> Iterator[Batch]:
+    """The batches of one chunk of pages, in a drawn order.
 
     All batches of a width have one shape, so that it is compiled once: pages that fill no whole batch are
     left out, as are pages beyond the largest width.
     """
-    rng = random.Random(f"pages:{settings.seed}:{turn}:{chunk}")
+    rng = random.Random(f"pages:{settings.seed}:0:{chunk}")  # 0: the shipped weights were made with it
     pages = [
         draw_page(
             rng,
             checking=settings.checking,
             math=settings.math,
-            levels=settings.rounds[turn].levels,
+            levels=settings.levels,
             branches=settings.branches,
         )
         for _ in range(settings.chunk_pages)
@@ -165,7 +141,7 @@ def batches(
             by_width[width].append(page)
     plan = []
     for width, rows in by_width.items():
-        size = tokens // width
+        size = settings.batch_tokens // width
         plan += [(width, rows[at : at + size]) for at in range(0, len(rows) - size + 1, size)]
     rng.shuffle(plan)
     for width, rows in plan:
@@ -236,58 +212,35 @@ def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
 def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
     """Train nano-base into `out`, resuming from `out/state.pt` where one stands. Returns the folder.
 
-    Writes the model and tokenizer, `curve.jsonl` (one line fifty steps) and `README.md`, the card.
+    Writes the model and tokenizer, `curve.jsonl` (one line fifty steps) and `README.md`, the card. The state is
+    saved after the chunk in which another `every` tokens are full. Raises a UserError where `out` holds a run of
+    other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
-    # A resumed run keeps the tokenizer that its weights know.
-    tokenizer = (
-        AutoTokenizer.from_pretrained(out) if (out / "tokenizer.json").exists() else new_tokenizer(settings)
-    )
+    tokenizer = new_tokenizer(settings)
     model = new_model(settings, tokenizer)
-    losses = Losses(model, settings.mark_weight, settings.compile)
     steppers = optimizers(model, settings)
-    at = load_state(out, model, steppers)
-    trim_curve(out, at.total)
-    while at.turn < len(settings.rounds):
-        train_round(out, settings, losses, tokenizer, steppers, at, every)
-        at.turn, at.seen, at.chunk = at.turn + 1, 0, 0
-        model.load_state_dict(Qwen2ForCausalLM.from_pretrained(out, dtype=torch.float32).state_dict())
-        steppers = optimizers(model, settings)
-        save(out, model, tokenizer, steppers, at)
-    write_card(out, settings.seed, asdict(settings))
-    return out
-
-
-def train_round(
-    out: Path,
-    settings: PretrainSettings,
-    losses: Losses,
-    tokenizer: PreTrainedTokenizerBase,
-    steppers: list[torch.optim.Optimizer],
-    at: Progress,
-    every: int,
-) -> None:
-    """Train to the end of a round and save. `at` is brought forward; the state is saved every so many tokens."""
-    part = settings.rounds[at.turn]
-    saved, window = at.seen, Window(out)
+    at = load_state(out, model, steppers, asdict(settings))
+    trim_curve(out, at.tokens)
+    losses, window = Losses(model, settings.mark_weight, settings.compile), Window(out)
     clock = time.monotonic() - at.seconds
-    while at.seen < part.tokens:
-        size = part.batch_size(at.seen)
-        scale = math.sqrt(size / settings.full_batch)
-        for batch in batches(settings, tokenizer, at.turn, at.chunk, size):
-            set_rates(steppers, settings, scale * part.rate(at.seen, settings.warmup))
+    saved = at.tokens
+    while at.tokens < settings.tokens:
+        for batch in batches(settings, tokenizer, at.chunk):
+            set_rates(steppers, settings, settings.rate(at.tokens))
             window.add(step(losses, batch, steppers))
-            at.seen, at.total = at.seen + batch.tokens, at.total + batch.tokens
+            at.tokens += batch.tokens
             at.seconds = time.monotonic() - clock
-            window.write(at, least=50)
-            if at.seen >= part.tokens:
+            done = at.tokens >= settings.tokens
+            window.write(at, least=1 if done else 50)
+            if done:
                 break
         at.chunk += 1
-        if at.seen >= part.tokens:
-            window.write(at, least=1)
-        if at.seen - saved >= every or at.seen >= part.tokens:
-            save(out, losses.model, tokenizer, steppers, at)
-            saved = at.seen
+        if at.tokens - saved >= every or at.tokens >= settings.tokens:
+            save(out, model, tokenizer, steppers, at, asdict(settings))
+            saved = at.tokens
+    write_card(out, asdict(settings))
+    return out
 
 
 def set_rates(steppers: list[torch.optim.Optimizer], settings: PretrainSettings, factor: float) -> None:
