@@ -179,7 +179,8 @@ def test_rates_rise_and_fall(whole: Path) -> None:
     """Warm-up, plateau, linear fall, all by the square root of the batch; the curve ends with the last token."""
     factors = [TINY.rate(n) for n in (0, 500, 1000, 9000, 13_500, 18_000)]
     assert factors == pytest.approx([0.0, 0.25, 0.5, 0.5, 0.25, 0.0])  # a batch of a quarter: half the rates
-    assert _tokens(whole)[-1] >= TINY.tokens > _tokens(whole)[-2]
+    (last,) = _tokens(whole)  # fewer than fifty steps: one line
+    assert TINY.tokens <= last < TINY.tokens + TINY.batch_tokens
 
 
 @pytest.mark.skipif(
