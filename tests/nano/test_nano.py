@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 import acemath.nano.pretrain as pretraining
@@ -22,6 +24,7 @@ from acemath.nano.pages import IGNORE, Encoded, checked, draw_page, encode_pages
 from acemath.nano.pretrain import (
     Losses,
     PretrainSettings,
+    batches,
     collate,
     new_model,
     new_tokenizer,
@@ -165,6 +168,21 @@ def test_pretraining_resumes_where_it_stopped(
 
 def _tokens(folder: Path) -> list[int]:
     return [json.loads(line)["tokens"] for line in (folder / "curve.jsonl").open()]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_gradients_repeat_to_the_bit(tokenizer: PreTrainedTokenizerBase) -> None:
+    """The same batch gives the same gradients, whichever thread comes first: else no seed makes the same weights."""
+    batch = next(batches(replace(TINY, chunk_pages=256), tokenizer, 0))
+    losses = Losses(new_model(replace(TINY, hidden=128), tokenizer), mark_weight=1.0, compiled=True)
+
+    def gradients() -> Tensor:
+        losses.model.zero_grad(set_to_none=True)
+        losses(batch)[0].backward()
+        return torch.cat([p.grad.flatten() for p in losses.model.parameters() if p.grad is not None])
+
+    first = gradients()
+    assert all(torch.equal(first, gradients()) for _ in range(20))
 
 
 def test_another_run_in_the_folder_is_refused(whole: Path) -> None:

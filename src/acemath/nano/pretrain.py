@@ -179,8 +179,10 @@ class Losses:
     def __call__(self, batch: Batch) -> tuple[Tensor, float, float, float]:
         """Total loss, writing loss, marking loss, share of marks that were right."""
         with torch.autocast(batch.ids.device.type, torch.bfloat16):
+            # Looked up outside the compiled program, which on a CPU adds the gradients of a token's places in the
+            # order in which its threads come: the same run would end with other weights each time.
             hidden = self.body(
-                input_ids=batch.ids,
+                inputs_embeds=self.model.model.embed_tokens(batch.ids),
                 position_ids=batch.positions,
                 attention_mask=torch.zeros(batch.mask.shape, dtype=torch.bfloat16).masked_fill_(
                     ~batch.mask, -1e4
@@ -188,9 +190,8 @@ class Losses:
                 use_cache=False,
             ).last_hidden_state
             asked = batch.targets != IGNORE
-            logits = self.model.lm_head(
-                hidden[asked]
-            ).float()  # [asked tokens, vocab]: the rest is never formed
+            # [asked tokens, vocab]: the rest is never formed
+            logits = self.model.lm_head(hidden[asked]).float()
         targets, is_mark = batch.targets[asked], batch.is_mark[asked]
         each = nn.functional.cross_entropy(logits, targets, reduction="none")
         writing = each[~is_mark].mean() if (~is_mark).any() else each.new_zeros(())
