@@ -134,6 +134,7 @@ def watch(done, total, note):
 
 result = train_reward(policy, rows[:18], rows[18:], folder / "model", folder / "work", settings, ChatFormat(),
                       progress=watch)
+(folder / f"came-back-{os.environ.get('RANK', '0')}").write_text(str((folder / "model" / "tokenizer.json").exists()))
 if os.environ.get("RANK", "0") == "0":
     (folder / "result.json").write_text(json.dumps(asdict(result)))
     (folder / "sharded").write_text(str(seen[0]))
@@ -180,6 +181,9 @@ def _launch(folder: Path, policy: Path, settings: RewardSettings, **environment:
     )
     (folder / "stderr.txt").write_text(done.stderr)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert all((folder / f"came-back-{rank}").read_text() == "True" for rank in range(2)), (
+        "left before the end"
+    )
     return RewardResult(**json.loads((folder / "result.json").read_text()))
 
 

@@ -35,7 +35,7 @@ from acemath.reward.sharding import check_strategy, parameter_groups, shard, wan
 from acemath.reward.state import RewardResult, State, Weights, load_state, save_state
 from acemath.sft.adapters import add_lora, merged
 from acemath.sft.checkpoints import claim, weights_key
-from acemath.sft.hardware import has_bf16, leave_group_at_exit
+from acemath.sft.hardware import has_bf16, leave_group_at_exit, meet
 from acemath.sft.kernels import add_liger, check_liger
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,9 @@ def train_reward(
 
     `candidates` are problems with all their candidates, for rm@k where `settings.rm_k` asks for it. `work`
     keeps a checkpoint: a stopped call with the same arguments goes on from it, in the middle of an epoch too,
-    with the same batches; other arguments start anew. UserError without groups, without enough candidates,
-    and for architectures that cannot share a prompt where `settings.share_prefix` asks for it.
+    with the same batches; other arguments start anew. Of several processes each returns when `out` is whole.
+    UserError without groups, without enough candidates, and for architectures that cannot share a prompt where
+    `settings.share_prefix` asks for it.
     """
     candidates = _check_data(groups, candidates, settings)
     tokenizer = tokenizer_of(policy)
@@ -88,6 +89,7 @@ def train_reward(
     if accelerator.is_main_process:
         _save(policy, tokenizer, weights, settings, out)
         tokenizer.save_pretrained(out)
+    meet()
     accelerator.end_training()
     state.result.seconds = time.monotonic() - started
     return state.result

@@ -78,6 +78,24 @@ def leave_group_at_exit() -> None:
     atexit.register(_leave_group)
 
 
+def meet() -> None:
+    """Wait until every process of the work is here, before each goes its way; alone, return at once.
+
+    Gloo's usual barrier runs in a thread of gloo, which keeps the tensors gathered last and lets them go after the
+    barrier: if the interpreter is ending by then, the process is aborted. Its monitored barrier runs in this thread.
+    """
+    if not _in_group():
+        return
+    if torch.distributed.get_backend() == "gloo":
+        torch.distributed.monitored_barrier()
+    else:
+        torch.distributed.barrier()
+
+
 def _leave_group() -> None:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if _in_group():
         torch.distributed.destroy_process_group()
+
+
+def _in_group() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
