@@ -110,6 +110,12 @@ def pretrain_nano(
     out: Annotated[Path, typer.Argument(help="The model's folder; a stopped run goes on where it was.")],
     share: Annotated[float, typer.Option(min=0.0001, help="Share of the tokens.")] = 1.0,
     seed: int = 0,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on from this run's weights, at half the learning rates; another seed draws new pages."
+        ),
+    ] = None,
 ) -> None:
     """Pre-train nano-base on worksheet pages. Hours on two cores.
 
@@ -120,7 +126,8 @@ def pretrain_nano(
     from acemath.nano.pretrain import PretrainSettings, pretrain
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    pretrain(out, PretrainSettings(seed=seed).scaled(share))
+    settings = PretrainSettings(seed=seed)
+    pretrain(out, (settings.going_on(base) if base else settings).scaled(share))
 
 
 @app.command()

@@ -193,6 +193,26 @@ def test_another_run_in_the_folder_is_refused(whole: Path) -> None:
     assert (whole / "model.safetensors").read_bytes() == before
 
 
+def test_a_second_round_goes_on_from_the_weights(whole: Path, tmp_path: Path) -> None:
+    """At half the rates from where the first ended, with its tokenizer; both cards and curves stay together."""
+    second = replace(TINY.going_on(str(whole)), seed=1)
+    assert second.muon_lr == TINY.muon_lr / 2 and second.rate(9500) == pytest.approx(0.25)
+    pretrain(tmp_path / "more", replace(second, muon_lr=0.0, adam_lr=0.0), every=1)  # goes on, but not far
+    one, other = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (whole, tmp_path / "more"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert (tmp_path / "more" / "tokenizer.json").read_bytes() == (whole / "tokenizer.json").read_bytes()
+    assert "README-base.md" in (tmp_path / "more" / "README.md").read_text()
+    for name, kept in (("README.md", "README-base.md"), ("curve.jsonl", "curve-base.jsonl")):
+        assert (tmp_path / "more" / kept).read_text() == (whole / name).read_text()
+
+
+def test_a_second_round_needs_a_first(tiny_policy: Path, tmp_path: Path) -> None:
+    """One line that says what is missing, and no folder."""
+    with pytest.raises(UserError, match=r"holds no README.md: name a folder of acemath pretrain-nano"):
+        pretrain(tmp_path / "more", TINY.going_on(str(tiny_policy)))
+    assert not (tmp_path / "more").exists()
+
+
 def test_rates_rise_and_fall(whole: Path) -> None:
     """Warm-up, plateau, linear fall, all by the square root of the batch; the curve ends with the last token."""
     factors = [TINY.rate(n) for n in (0, 500, 1000, 9000, 13_500, 18_000)]

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import torch
 from torch import nn
 
 from acemath.errors import UserError
+
+CARD, CURVE = "README.md", "curve.jsonl"
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ class Window:
     """The figures of the steps since the last line of the loss curve."""
 
     def __init__(self, out: Path) -> None:
-        self.path = out / "curve.jsonl"
+        self.path = out / CURVE
         self.steps: list[tuple[float, float, float]] = []
 
     def add(self, figures: tuple[float, float, float]) -> None:
@@ -106,27 +109,47 @@ def load_state(out: Path, model: nn.Module, steppers: list[Any], settings: dict[
 
 def trim_curve(out: Path, tokens: int) -> None:
     """Drop the lines of the curve that a stopped run wrote after its last save: they are written again."""
-    path = out / "curve.jsonl"
+    path = out / CURVE
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(line for line in lines if json.loads(line)["tokens"] <= tokens))
 
 
+def check_run(folder: Path) -> None:
+    """UserError where the folder is none of a pre-training run."""
+    missing = next(
+        (name for name in (CARD, CURVE, "model.safetensors") if not (folder / name).exists()), None
+    )
+    if missing:
+        raise UserError(f"base {str(folder)!r} holds no {missing}: name a folder of acemath pretrain-nano")
+
+
+def keep_base(base: Path, out: Path) -> None:
+    """Copy the card and the curve of the run that `out` went on from, and of the one before that."""
+    for path in sorted([*base.glob("README*.md"), *base.glob("curve*.jsonl")]):
+        copy(path, out / f"{path.stem}-base{path.suffix}")
+
+
 def write_card(out: Path, settings: dict[str, Any]) -> None:
     """The model card: how the weights were made, from the settings and the loss curve beside them."""
-    curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    curve = [json.loads(line) for line in (out / CURVE).read_text().splitlines()]
     shown = [curve[round(i * (len(curve) - 1) / 7)] for i in range(8)]
     rows = "".join(
         f"| {r['tokens']:,} | {r['writing']:.3f} | {r['marking']:.3f} | {100 * r['marks_right']:.1f} | {r['seconds']:,} |\n"
         for r in shown
+    )
+    went_on = (
+        f"It went on from the weights of another run, with new pages: `{Path(CARD).stem}-base.md` is their card. "
+        if settings["base"]
+        else ""
     )
     text = (
         "---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# nano-base\n\n"
         "A small Qwen2 that read acemath's worksheets and nothing else: half solving, half checking, plain text. "
         "It carries a ChatML template but has never seen a chat.\n\n"
         f"Made by `acemath pretrain-nano` with seed {settings['seed']}, {curve[-1]['tokens']:,} tokens with padding, "
-        f"{curve[-1]['seconds']:,} seconds. `curve.jsonl` holds the whole curve:\n\n"
+        f"{curve[-1]['seconds']:,} seconds. {went_on}`curve.jsonl` holds the whole curve:\n\n"
         "| tokens | loss on solutions | loss on marks | marks right (%) | seconds |\n|---|---|---|---|---|\n"
         f"{rows}\nSettings:\n\n```json\n{json.dumps(settings, indent=1)}\n```\n"
     )
-    (out / "README.md").write_text(text)
+    (out / CARD).write_text(text)

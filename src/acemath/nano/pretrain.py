@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from acemath.nano.folder import Window, load_state, save, trim_curve, write_card
+from acemath.engines.loading import loading
+from acemath.nano.folder import Window, check_run, keep_base, load_state, save, trim_curve, write_card
 from acemath.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
 from acemath.segments import visible
@@ -54,6 +55,17 @@ class PretrainSettings:
     kv_heads: int = 1
     intermediate: int = 640
     compile: bool = True
+    base: str | None = None  # the folder of a run, whose weights and tokenizer are gone on from
+
+    def going_on(self, base: str) -> PretrainSettings:
+        """A second round from the weights in `base`: half the rates, which fall from the warm-up on."""
+        return replace(
+            self,
+            base=base,
+            muon_lr=self.muon_lr / 2,
+            adam_lr=self.adam_lr / 2,
+            decay=self.tokens - self.warmup,
+        )
 
     def scaled(self, share: float) -> PretrainSettings:
         """The same with that share of the tokens."""
@@ -213,13 +225,12 @@ def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
 def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
     """Train nano-base into `out`, resuming from `out/state.pt` where one stands. Returns the folder.
 
-    Writes the model and tokenizer, `curve.jsonl` (one line fifty steps) and `README.md`, the card. The state is
-    saved after the chunk in which another `every` tokens are full. Raises a UserError where `out` holds a run of
-    other settings.
+    Writes the model and tokenizer, `curve.jsonl` (one line fifty steps) and `README.md`, the card; beside them the
+    base's, where the settings name one. The state is saved after the chunk in which another `every` tokens are full.
+    Raises a UserError where `out` holds a run of other settings, and where the base is no folder of such a run.
     """
+    tokenizer, model = _start(settings)
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = new_tokenizer(settings)
-    model = new_model(settings, tokenizer)
     steppers = optimizers(model, settings)
     at = load_state(out, model, steppers, asdict(settings))
     trim_curve(out, at.tokens)
@@ -240,8 +251,27 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
         if at.tokens - saved >= every or at.tokens >= settings.tokens:
             save(out, model, tokenizer, steppers, at, asdict(settings))
             saved = at.tokens
+    if settings.base is not None:
+        keep_base(Path(settings.base), out)
     write_card(out, asdict(settings))
     return out
+
+
+def _start(settings: PretrainSettings) -> tuple[PreTrainedTokenizerBase, Qwen2ForCausalLM]:
+    """The tokenizer and the model that a run begins with: new ones, or the base's.
+
+    UserError where the base is no folder of such a run.
+    """
+    if settings.base is None:
+        tokenizer = new_tokenizer(settings)
+        return tokenizer, new_model(settings, tokenizer)
+    check_run(Path(settings.base))
+    with loading(settings.base):
+        tokenizer = AutoTokenizer.from_pretrained(settings.base)
+        model = Qwen2ForCausalLM.from_pretrained(
+            settings.base, dtype=torch.float32, attn_implementation="eager", use_safetensors=True
+        )
+    return tokenizer, model
 
 
 def set_rates(steppers: list[torch.optim.Optimizer], settings: PretrainSettings, factor: float) -> None:
