@@ -116,7 +116,7 @@ def trim_curve(out: Path, tokens: int) -> None:
 
 
 def check_run(folder: Path) -> None:
-    """UserError where the folder is none of a pre-training run."""
+    """UserError where the folder is none of a pre-training run that came to its end, when the card is written."""
     missing = next(
         (name for name in (CARD, CURVE, "model.safetensors") if not (folder / name).exists()), None
     )
@@ -139,7 +139,7 @@ def write_card(out: Path, settings: dict[str, Any]) -> None:
         for r in shown
     )
     went_on = (
-        f"It went on from the weights of another run, with new pages: `{Path(CARD).stem}-base.md` is their card. "
+        "It went on from the weights of another run: `README-base.md` is their card. "
         if settings["base"]
         else ""
     )

@@ -69,7 +69,7 @@ def train_reward(
     accelerator = _accelerator(settings, work)
     if accelerator.is_main_process:
         claim(work, _identity(policy, (groups, held_out, candidates), settings, chat, seed))
-    accelerator.wait_for_everyone()
+    meet()
     model = _model(policy, tokenizer, settings, seed, accelerator)
     optimizer = torch.optim.AdamW(
         parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -88,7 +88,6 @@ def train_reward(
     weights = weights_of(model) if state.best is None else state.best
     if accelerator.is_main_process:
         _save(policy, tokenizer, weights, settings, out)
-        tokenizer.save_pretrained(out)
     meet()
     accelerator.end_training()
     state.result.seconds = time.monotonic() - started
@@ -247,13 +246,14 @@ def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
 
 
 def _save(policy: str | Path, tokenizer: Any, weights: Weights, settings: RewardSettings, out: Path) -> None:
-    """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off)."""
+    """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off); the tokenizer last."""
     model = empty_reward_model(policy, tokenizer)  # what was trained may be sharded or have adapters
     dtype = torch.bfloat16 if settings.bf16 else torch.float32
     if settings.lora is not None:
         weights = merged(weights, settings.lora)
     model.config.dtype = dtype
     model.save_pretrained(out, state_dict={name: value.to(dtype) for name, value in weights.items()})
+    tokenizer.save_pretrained(out)
 
 
 @dataclass(slots=True)
