@@ -14,8 +14,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from acemath.columns import OURS
 from acemath.curate.blend import POOLS
-from acemath.curate.columns import OURS
 from acemath.curate.settings import CurateSettings, PoolSettings
 from acemath.curate.sources import KNOWN
 from acemath.engines.base import ChatFormat
@@ -60,8 +60,8 @@ class Source(Part):
         5,
     )  # of worksheets, drawn evenly; named twice, drawn twice as often
     finding: Finding | None = None  # of worksheets; None: as the families' weights have it
-    subject: str = "math"
-    license: str = ""
+    subject: str = ""  # of all rows; "": each row's own, "math" where it has none
+    license: str = ""  # of rows that have none of their own
 
     @model_validator(mode="before")
     @classmethod

@@ -180,6 +180,17 @@ def content_key(*parts: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def whole_text(value: Any) -> Any:
+    """A value whose texts every file can hold: half of a surrogate pair becomes a replacement character."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {whole_text(key): whole_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole_text(item) for item in value]
+    return value
+
+
 def to_table(rows: Sequence[Row], kind: type[Row]) -> pa.Table:
     """Rows of one kind as an Arrow table with that kind's schema."""
     columns: dict[str, list[Any]] = {f.name: [] for f in fields(kind)}
@@ -187,7 +198,10 @@ def to_table(rows: Sequence[Row], kind: type[Row]) -> pa.Table:
         for name, column in columns.items():
             value = getattr(row, name)
             column.append(json.dumps(value, ensure_ascii=False, sort_keys=True) if name == "meta" else value)
-    return pa.table(columns, schema=kind.SCHEMA)
+    try:
+        return pa.table(columns, schema=kind.SCHEMA)
+    except UnicodeEncodeError:
+        return pa.table(whole_text(columns), schema=kind.SCHEMA)
 
 
 def from_table(table: pa.Table, kind: type[R]) -> list[R]:

@@ -6,8 +6,11 @@ import csv
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
+from datetime import date, time
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +18,13 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from acemath.atomic import read_table, write_bytes, write_table
+from acemath.columns import value_at
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Problem, Response, Row, from_record, to_records, to_table
+from acemath.records import Chat, Group, Problem, Response, Row, from_record, to_records, to_table, whole_text
 
 R = TypeVar("R", Problem, Response, Group, Chat)
 AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
+LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
 CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit is 131,072
 
 
@@ -28,25 +33,52 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
     Of a stage's folder the rows it kept are read, not those it left out. UserError naming file and line.
     """
-    for _, record in _placed(path):
+    for _, record in placed_records(path):
         yield record
 
 
-def read_rows(path: Path, kind: type[R]) -> list[R]:
+def columns_of(path: Path) -> list[str]:
+    """The columns of a file's first record."""
+    return sorted(map(str, next(read_records(path), {})))
+
+
+def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> list[R]:
     """Rows of one kind from a file of any known form.
 
-    Columns that the kind does not have are ignored; null stands for a column's default. UserError naming the
-    file, the line and the column where a record does not fit.
+    `columns` says which of the file's columns holds what (ours: theirs) where it has another name. Columns that the kind
+    does not have are ignored; null stands for a column's default. A response without `sample` gets the next number of its
+    problem, one without `model` an empty name. UserError naming the file, the line and the column where a record does not fit.
     """
     check = _checker(kind)
     rows: list[R] = []
-    for place, record in _placed(path):
-        known = check(place, record)
+    numbers: Counter[str] = Counter()
+    for place, record in placed_records(path):
+        renamed = {**record, **{ours: value_at(record, theirs) for ours, theirs in (columns or {}).items()}}
+        if kind is Response:
+            renamed = _numbered(renamed, numbers)
+        known = check(place, renamed)
         try:
             rows.append(from_record(known, kind))
         except (TypeError, ValueError) as error:
             raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
     return rows
+
+
+def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
+    """A response's record with its problem's id as text, a sample number and a model's name."""
+    name = record.get("problem_id")
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    if not isinstance(name, str):
+        return record  # the check that follows says what is wrong
+    sample = record.get("sample")
+    numbers[name] += 1
+    return {
+        **record,
+        "problem_id": name,
+        "sample": numbers[name] - 1 if sample is None else sample,
+        "model": record.get("model") or "",
+    }
 
 
 def write_rows(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
@@ -72,14 +104,17 @@ def _json_line(record: Mapping[str, Any]) -> str:
     return text + "\n"
 
 
-def _placed(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each record with where it stands, for messages."""
+def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each record with where it stands ("file, line 7"), for messages; see `read_records`."""
     if not path.exists():
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
         for part in _parts(path) if path.is_dir() else [path]:
-            batches = read_table(part).to_batches(max_chunksize=AT_ONCE)
-            records = chain.from_iterable(batch.to_pylist() for batch in batches)
+            table = read_table(part)
+            batches = table.to_batches(max_chunksize=AT_ONCE)
+            records: Iterator[Any] = chain.from_iterable(batch.to_pylist() for batch in batches)
+            if not all(map(_is_plain, table.schema.types)):
+                records = map(plain, records)
             for number, record in enumerate(records, 1):
                 yield f"{part}, row {number}", record
         return
@@ -97,7 +132,9 @@ def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records of a JSON file: one object, a list of them, or one a line after all."""
     lines = list(_lines(path, blank=True))
     try:
-        loaded = json.loads("".join(line for _, line in lines))
+        loaded = _loads("".join(line for _, line in lines))
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply to be read; correct the file") from error
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # lines of objects under another name
             for number, line in lines:
@@ -133,6 +170,47 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether a column's values are text, numbers and truth values, or lists and records of them."""
+    if pa.types.is_nested(kind):
+        return all(_is_plain(kind.field(at).type) for at in range(kind.num_fields))
+    return (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON would hold it: bytes of UTF-8 as text, decimals and dates as they are written."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value  # a picture, say: no text
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _loads(text: str) -> Any:
+    """JSON as values that fit every file: half of a surrogate pair becomes a replacement character, and an integer too
+    long for Python to print stays text."""
+    value = json.loads(text, parse_int=_whole)
+    return whole_text(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+
+
 def _parts(folder: Path) -> list[Path]:
     parts = sorted(folder.glob("part-*.parquet")) or sorted(folder.glob("*.parquet"))
     parts = [part for part in parts if not part.name.startswith("dropped-")]
@@ -165,9 +243,11 @@ def _lines(path: Path, blank: bool = False) -> Iterator[tuple[int, str]]:
 
 def _record(place: str, line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = _loads(line)
     except json.JSONDecodeError as error:
         raise UserError(f"{place}: not valid JSON ({error.msg}); correct or remove the line") from error
+    except RecursionError as error:
+        raise UserError(f"{place}: nested too deeply to be read; correct or remove the line") from error
     if not isinstance(record, dict):
         raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}")
     return record

@@ -37,7 +37,7 @@ from acemath.atomic import (
 from acemath.errors import UserError
 from acemath.lock import locked
 from acemath.records import Chat, Group, Problem, Response, content_key, from_table, to_table
-from acemath.rowfiles import read_records, read_rows, write_rows
+from acemath.rowfiles import placed_records, read_records, read_rows, write_rows
 
 __all__ = [
     "MANIFEST",
@@ -48,6 +48,7 @@ __all__ = [
     "fingerprint",
     "flatten",
     "locked",
+    "placed_records",
     "read_json",
     "read_records",
     "read_rows",

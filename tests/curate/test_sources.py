@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
+from acemath.columns import value_at
 from acemath.commands.data import read_chats, read_groups, read_problems
 from acemath.commands.datasets import fetch
-from acemath.curate.columns import groups_of, prompt_text, solution_answer, value_at
+from acemath.curate.columns import groups_of, prompt_text
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN
 from acemath.errors import UserError
+from acemath.grade.references import solution_answer
 from acemath.pipeline.sources import read_source
 from acemath.recipe import Source
 from acemath.records import Chat, Group, Problem
@@ -80,8 +82,8 @@ def test_hub_data_sets_are_streamed_by_config_split_and_columns(tmp_path: Path) 
     )
     rows = read_source("mine", source, 0)
     assert [(p.id, p.prompt, p.answer) for p in rows][1:] == [
-        ("1", "What is 2+2?", "two"),
-        ("2", "What is 2+2?", "two"),
+        ("mine:1", "What is 2+2?", "two"),
+        ("mine:2", "What is 2+2?", "two"),
     ]
     assert {(p.source, p.license, p.subject) for p in rows} == {("mine", "MIT", "math")}
     deep = source.model_copy(update={"columns": {"prompt": "chat.2.value"}})

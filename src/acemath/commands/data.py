@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from acemath.commands.output import notice
 from acemath.curate.clean import clean
-from acemath.curate.columns import chat_of, groups_of, problem_of, prompt_text
+from acemath.curate.columns import chat_of, groups_of, problems_of
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
@@ -26,43 +26,35 @@ from acemath.curate.settings import (
 )
 from acemath.curate.solvability import solvable
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Problem, Response, content_key
-from acemath.store import by_problem, read_records, read_rows, write_bytes, write_json_lines, write_rows
+from acemath.records import Chat, Group, Problem, Response
+from acemath.rowfiles import columns_of
+from acemath.store import (
+    by_problem,
+    placed_records,
+    read_records,
+    read_rows,
+    write_bytes,
+    write_json_lines,
+    write_rows,
+)
 
-PROMPTS = ("prompt", "problem", "question", "instruction", "messages", "message", "conversations")
-ANSWERS = ("answer", "expected_answer", "gt", "gold")
 
+def read_problems(path: Path, columns: Mapping[str, str] | None = None, name: str = "") -> list[Problem]:
+    """The problems of a file, in any known form (`acemath.columns`).
 
-def read_problems(path: Path) -> list[Problem]:
-    """Problems of a file in our form, or with a prompt under a usual name: a text, or a conversation's first user turn."""
-    rows = []
-    for number, record in enumerate(read_records(path), 1):
-        column = next((name for name in PROMPTS if prompt_text(record.get(name)) is not None), None)
-        if column is None:
-            raise UserError(
-                f"{path}, record {number}: no prompt; name its column prompt, problem or question"
-            )
-        columns = {"prompt": column}
-        answer = next((name for name in ANSWERS if record.get(name) is not None), None)
-        if answer is not None:
-            columns["answer"] = answer
-        if column in ("messages", "message") and "answer" in columns:
-            columns["solution"] = columns[
-                "answer"
-            ]  # AceMath's sets: the response that follows the conversation
-        row = problem_of(
-            "", record, columns, str(record.get("subject") or "math"), "", f"{path}, record {number}"
-        )
-        meta = record.get("meta")
-        rows.append(
-            replace(
-                row,
-                id=str(record.get("id") or content_key(row.prompt)),
-                source=str(record.get("source") or ""),
-                license=str(record.get("license") or ""),
-                level=0,
-                meta=(json.loads(meta) if isinstance(meta, str) else meta) or {},
-            )
+    `columns` names columns that have other names, ours: theirs. With `name` ids are qualified by it, for commands that
+    read several files; without it by each row's own `source`. The first line on standard error says where references
+    are missing. UserError for a file without problems.
+    """
+    rows = list(problems_of(placed_records(path), columns or {}, name))
+    if not rows:
+        raise UserError(f"{path} holds no problem; give a file with at least one row")
+    lacking = sum(not row.answer for row in rows if row.group == "math")
+    if lacking:
+        which = "none" if lacking == len(rows) else f"{len(rows) - lacking:,}"
+        notice(
+            f"{path}: {which} of {len(rows):,} problems has a reference answer that could be found "
+            f"(columns: {', '.join(columns_of(path))}); if there is one, name its column: --columns answer=…"
         )
     return rows
 
@@ -84,9 +76,20 @@ def read_groups(path: Path) -> list[Group]:
     return read_rows(path, Group)
 
 
-def read_benchmarks(paths: Sequence[Path]) -> list[Problem]:
-    """The problems of benchmark files, each with its file's name as subject: hits name the benchmark by it."""
-    return [replace(row, subject=path.name.split(".")[0]) for path in paths for row in read_problems(path)]
+def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> list[Problem]:
+    """The problems of benchmark files, each with its file's name as source and subject: hits name the benchmark by it.
+
+    UserError for two files of one name: their problems could not be told apart.
+    """
+    names = [path.name.split(".")[0] for path in paths]
+    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    if twice is not None:
+        raise UserError(f"two benchmark files are called {twice!r}; rename one: results name a benchmark by its file")
+    return [
+        replace(row, subject=name)
+        for path, name in zip(paths, names, strict=True)
+        for row in read_problems(path, columns, name)
+    ]
 
 
 WITHOUT = ("figure", "proof-only", "other-language", *get_args(Form))

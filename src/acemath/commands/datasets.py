@@ -80,13 +80,10 @@ def fetch(
         rows = read_source(name, source, 0)
     elif known.kind == "chats":
         kind = Chat
-        rows = [
-            chat_of(row, f"source {name!r}, record {at}", name, source.license)
-            for at, row in enumerate(records, 1)
-        ]
+        rows = [chat_of(row, place, name, source.license) for place, row in records]
     else:
         kind = Group
-        groups = list(groups_of(records, f"source {name!r}"))
+        groups = list(groups_of((row for _, row in records), f"source {name!r}"))
         more["sizes"] = dict(Counter(len(group.labels) for group in groups))
         rows = groups
     write_rows(out, rows, kind)

@@ -34,6 +34,11 @@ def show(
         typer.echo(f"{key}: {_cell(value)}")
 
 
+def notice(text: str) -> None:
+    """One line on standard error, for what a user should know though the command goes on."""
+    typer.echo(f"acemath: {text}", err=True)
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "undefined" if value != value else f"{value:.2f}"  # noqa: PLR0124 (nan is not itself)

@@ -1,38 +1,25 @@
 """From a data set's record to our rows: plain columns, nested ones, and prompts that are conversations.
 
-A column is named by its key, or by a path through nested values ("message.1.content"). A prompt is a text or a list
-of turns, in either of the usual forms ({role, content} or {from, value}); of turns the first that a user wrote.
+A prompt is a text or a list of turns, in either of the usual forms ({role, content} or {from, value}); of turns the
+first that a user wrote. Which columns hold what is in `acemath.columns`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from acemath.columns import first_value, names_of, value_at
 from acemath.errors import UserError
-from acemath.grade.extract import extract
+from acemath.grade.references import choices_in, reference_in
+from acemath.identity import Places, qualified
 from acemath.records import Chat, Group, Problem, content_key
 
-OURS = ("prompt", "input", "answer", "solution", "id", "level")
 _USERS = ("user", "human")
-_GIVEN = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json"))
-
-
-def value_at(record: Mapping[str, Any], path: str) -> Any:
-    """The value under a key, or under a path through nested records and lists; None where there is none."""
-    if path in record:
-        return record[path]
-    value: Any = record
-    for part in path.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(part)
-        elif isinstance(value, Sequence) and not isinstance(value, str) and part.lstrip("-").isdigit():
-            at = int(part)
-            value = value[at] if -len(value) <= at < len(value) else None
-        else:
-            return None
-    return value
+_LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
 
 def turns_of(value: Any) -> list[dict[str, str]] | None:
@@ -62,52 +49,109 @@ def prompt_text(value: Any) -> str | None:
     return next((turn["content"] for turn in turns if turn["role"] in _USERS), None) if turns else None
 
 
-def answer_text(value: Any) -> str:
-    """A reference answer as text: lists with commas, GSM8K's after its mark, "" for nothing."""
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    text = "" if value is None else str(value)
-    return text.rsplit("####", 1)[-1].strip() if "####" in text else text
+def level_of(value: Any) -> int:
+    """A level as a number: 3, 3.0, "3" and "Level 3" are 3; whatever is no level (a date, a word) is 0, unknown."""
+    found = _LEVEL.fullmatch(str(value).strip())
+    return int(found[1]) if found else 0
 
 
-def solution_answer(value: Any) -> str:
-    r"""The final answer of a worked solution, by the grader's extractor: the last `\boxed{…}`, or where it is stated.
-
-    "" where the solution states none (a proof, a program): the last number of a text is no reference.
-    """
-    found = extract(value) if isinstance(value, str) else None
-    return found.answer or "" if found is not None and found.rule in _GIVEN else ""
-
-
-def problem_of(
-    name: str,
-    record: Mapping[str, Any],
+def problems_of(
+    records: Iterable[tuple[str, Mapping[str, Any]]],
     columns: Mapping[str, str],
-    subject: str,
-    license: str,
-    place: str,
-) -> Problem:
-    """One record of the source `name` as a problem; `place` says where it stands. UserError without a prompt."""
-    named = {key: columns.get(key, key) for key in ("prompt", "answer", "id", "level")} | dict(columns)
-    prompt = prompt_text(value_at(record, named["prompt"]))
-    if prompt is None:
+    name: str = "",
+    subject: str = "",
+    license: str = "",
+) -> Iterator[Problem]:
+    """The problems of (place, record) pairs, each under an id of its own.
+
+    `columns` says which of their columns holds what (ours: theirs) where that is not one of the known names. `name` is
+    the data set's; without it each row's own `source` counts. `subject` comes before the row's own, the row's own
+    licence before `license`. A row that stands twice under one id is read once. UserError, with the place, for a
+    record without a prompt, an answer that cannot be read, or a second problem under an id that is taken.
+    """
+    places = Places()
+    for place, record in records:
+        try:
+            problem, has_id = _problem_of(record, columns, name, subject, license)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from error
+        admitted = places.admit(problem, place, has_id)
+        if admitted is not None:
+            yield admitted
+
+
+def _problem_of(
+    record: Mapping[str, Any], columns: Mapping[str, str], name: str, subject: str, license: str
+) -> tuple[Problem, bool]:
+    """One record as a problem, and whether it has an id of its own."""
+    prompt, column = _prompt_in(record, columns)
+    wanted = columns
+    if not isinstance(value_at(record, column), str) and not {"answer", "solution"} & columns.keys():
+        # A conversation's `answer` is the response that follows it, as in AceMath's released sets.
+        wanted = {**columns, "solution": "answer"} if "answer" in record else columns
+    subject = subject or _text(record, "subject", columns) or "math"
+    if subject in ("code", "general") and not {"answer", "solution"} & columns.keys():
+        answer = ""  # a program or a chat has no reference that an answer could be compared with
+    else:
+        answer = reference_in(record, wanted) or ""
+    choices = choices_in(record, columns)
+    if choices is not None and not all(text in prompt for text in choices.values()):
+        listed = " ".join(f"({label}) {text}" for label, text in choices.items())
+        prompt = f"{prompt}\nAnswer Choices: {listed}"  # the Qwen2.5-Math harness's form
+    own, source = first_value(record, names_of("id", columns)), _text(record, "source", columns)
+    identity = content_key(prompt) if own is None else _plain(own)
+    problem = Problem(
+        id=qualified(name, qualified(source, identity)),
+        prompt=prompt,
+        answer=answer,
+        source=name or source,
+        license=_text(record, "license", columns) or license,
+        subject=subject,
+        level=level_of(first_value(record, names_of("level", columns))),
+        meta=_meta(record),
+    )
+    return problem, own is not None
+
+
+def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str, str]:
+    """The prompt of a record and the column that holds it. UserError where none does."""
+    names = names_of("prompt", columns)
+    texts = {name: text for name in names if (text := prompt_text(value_at(record, name))) is not None}
+    column = next((name for name, text in texts.items() if text.strip()), next(iter(texts), None))
+    if column is None:
+        where = f"no text in column {names[0]!r}" if "prompt" in columns else "no prompt"
         raise UserError(
-            f"{place}: no text in column {named['prompt']!r} (it has {sorted(record)}); "
-            "say which one it is with columns: {prompt: …}"
+            f"{where} (the columns are {sorted(map(str, record))}); name the one that holds it: "
+            "--columns prompt=… for a command, columns: {prompt: …} in a recipe"
         )
-    more = value_at(record, named["input"]) if "input" in named else None
+    prompt = texts[column]
+    input_column = columns.get("input", "input" if column == "instruction" else None)
+    more = None if input_column is None else value_at(record, input_column)
     if isinstance(more, str) and more.strip():
         prompt = f"{prompt}\n{more}"
-    # A column that is named as the solution is not taken for the answer as well.
-    answer = (
-        "" if named["answer"] == named.get("solution") else answer_text(value_at(record, named["answer"]))
-    )
-    if not answer and "solution" in named:
-        answer = solution_answer(value_at(record, named["solution"]))
-    identity = str(value_at(record, named["id"]) or f"{name}-{content_key(prompt)}")
-    level = value_at(record, named["level"])
-    digits = "".join(c for c in str(level) if c.isdigit()) if level is not None else ""
-    return Problem(identity, prompt, answer, name, license, subject, int(digits or 0))
+    return prompt, column
+
+
+def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> str:
+    value = first_value(record, names_of(ours, columns))
+    return "" if value is None else str(value)
+
+
+def _plain(own: Any) -> str:
+    """An id as text: 7.0, which tables make of 7 beside an empty cell, is 7."""
+    return str(int(own)) if isinstance(own, float) and own.is_integer() else str(own)
+
+
+def _meta(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = record.get("meta") or {}
+    if isinstance(meta, str):
+        try:
+            meta = json.loads(meta)
+        except ValueError as error:
+            raise UserError(f"meta is {meta[:60]!r}; it is an object, or one as JSON text") from error
+    if not isinstance(meta, Mapping):
+        raise UserError(f"meta is {str(meta)[:60]!r}; it is an object, or one as JSON text")
+    return meta
 
 
 def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: str = "") -> Chat:

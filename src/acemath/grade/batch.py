@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 from acemath.errors import UserError
-from acemath.grade.core import equal, extract_for, fast_number, grade_answer
+from acemath.grade.core import equal, extract_for, fast_number, grade_answer, is_complete, unfinished
 from acemath.grade.extract import Extraction
 from acemath.grade.guards import MAX_ANSWER
 from acemath.grade.policy import STRICT, Policy, as_policy
+from acemath.grade.references import needed_reference
 from acemath.grade.text import clean_latex
 from acemath.records import Verdict
 
 _CHUNK = 2000
 
 
+Gradable = tuple[str, Any] | tuple[str, Any, str]  # response, reference, and where it is known the finish reason
+
+
 def grade_many(
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Gradable],
     policy: str | Policy = STRICT,
     workers: int | None = None,
     cache: bool = True,
 ) -> list[Verdict]:
-    """A verdict for each (response text, reference), in the order of the rows.
+    """A verdict for each (response text, reference), or (text, reference, finish reason), in the order of the rows.
+
+    References and finish reasons are read as `grade` reads them. UserError naming the row that has no reference.
 
     workers: processes to share the work; None and 1 stay in this one. A pair of (final answer, reference)
     that occurs many times is compared once.
@@ -31,6 +38,7 @@ def grade_many(
     chosen = as_policy(policy)
     if workers is not None and workers < 1:
         raise UserError(f"workers={workers} is below 1; give 1 or more, or None for this process alone")
+    rows = _with_references(rows)
     if workers is None or workers == 1 or len(rows) <= _CHUNK:
         return _grade_chunk(rows, chosen, cache)
     chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
@@ -39,10 +47,27 @@ def grade_many(
         return [verdict for chunk in graded for verdict in chunk]
 
 
-def _grade_chunk(rows: Sequence[tuple[str, str]], policy: Policy, cache: bool) -> list[Verdict]:
+def _with_references(rows: Sequence[Gradable]) -> list[tuple[str, str, str]]:
+    """Rows with their references as text; each different reference is read once."""
+    known: dict[str, str] = {}
+    found = []
+    for number, (text, reference, *rest) in enumerate(rows):
+        read = known.get(reference) if isinstance(reference, str) else None
+        if read is None:
+            read = needed_reference(reference, f"row {number}")
+            if isinstance(reference, str):
+                known[reference] = read
+        found.append((text, read, rest[0] if rest else "stop"))
+    return found
+
+
+def _grade_chunk(rows: Sequence[tuple[str, str, str]], policy: Policy, cache: bool) -> list[Verdict]:
     seen: dict[tuple[Extraction, str], Verdict] = {}
     verdicts = []
-    for text, reference in rows:
+    for text, reference, finish_reason in rows:
+        if not is_complete(finish_reason):
+            verdicts.append(unfinished(finish_reason))
+            continue
         found = extract_for(text, reference, policy)
         key = (found, reference)
         verdict = seen.get(key)

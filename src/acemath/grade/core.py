@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from fractions import Fraction
+from typing import Any
 
-from acemath.grade.boxes import last_boxes
 from acemath.grade.cache import VerdictCache
 from acemath.grade.choices import as_choice, extract_choice, extract_verdict, is_verdict, same_letter
 from acemath.grade.compare import same
@@ -22,6 +22,7 @@ from acemath.grade.naming import (
 from acemath.grade.nodes import kinds, symbols
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.reader import read
+from acemath.grade.references import needed_reference, reference_answer, reference_of
 from acemath.grade.text import clean_latex
 from acemath.grade.wording import same_word
 from acemath.records import Status, Verdict
@@ -41,20 +42,37 @@ _ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 _WORDS_ONLY = re.compile(
     r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*"
 )  # `Monday`, `\text{no solution}`
-_PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
+_ENDS = frozenset(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token"))
 CACHE = VerdictCache()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=CACHE.after_fork)
 
 
-def grade(response_text: str, reference: str, policy: str | Policy = STRICT) -> Verdict:
+def grade(
+    response_text: str, reference: Any, policy: str | Policy = STRICT, finish_reason: str = "stop"
+) -> Verdict:
     """The verdict on a whole response: its final answer is extracted, then compared with the reference.
 
-    The reference may be a bare answer, an answer in `$…$` or `\\boxed{…}`, or a whole worked solution.
+    The reference may be a bare answer, an answer in `$…$` or `\\boxed{…}`, a number, a list, or a whole worked solution
+    (`references.reference_of`). A response that was cut or refused by its `finish_reason` has no answer, whatever number
+    it happens to end in. UserError where there is no reference.
     """
-    chosen = as_policy(policy)
-    found = extract_for(response_text, reference, chosen)
-    return grade_answer(found.answer, reference, chosen, found.rule)
+    chosen, wanted = as_policy(policy), needed_reference(reference)
+    if not is_complete(finish_reason):
+        return unfinished(finish_reason)
+    found = extract_for(response_text, wanted, chosen)
+    return grade_answer(found.answer, wanted, chosen, found.rule)
+
+
+def is_complete(finish_reason: str) -> bool:
+    """Whether a model came to its own end, by its finish reason in any engine's words; an unknown reason says no."""
+    return finish_reason.lower() in _ENDS
+
+
+def unfinished(finish_reason: str) -> Verdict:
+    """The verdict on a response that was cut or refused: no answer."""
+    why = "was cut at the token limit" if finish_reason == "length" else f"is not complete ({finish_reason})"
+    return Verdict(None, "no_answer", f"the response {why}", "", "unfinished")
 
 
 def extract_for(response_text: str, reference: str, policy: Policy) -> Extraction:
@@ -75,26 +93,15 @@ def extract_for(response_text: str, reference: str, policy: Policy) -> Extractio
     return found
 
 
-def reference_answer(reference: str) -> str:
-    """The answer inside a reference: a box's content, or the final statement of a worked solution."""
-    if ("boxed" in reference or "fbox" in reference) and last_boxes(reference):
-        return extract(reference, _REFERENCE).answer or reference
-    if (
-        len(reference) > 60
-        and _PROSE.search(reference)
-        or "\nThe answer is" in reference
-        or "answer is\n" in reference
-    ):
-        return extract(reference, _REFERENCE).answer or reference
-    return reference.strip()
+def equal(a: Any, b: Any, policy: str | Policy = STRICT) -> Verdict:
+    """Whether two bare answers are equal; the verdict is the same with a and b exchanged.
 
-
-_REFERENCE = STRICT.but(name="reference", think_tags=True)
-
-
-def equal(a: str, b: str, policy: str | Policy = STRICT) -> Verdict:
-    """Whether two bare answers are equal; the verdict is the same with a and b exchanged."""
-    return grade_answer(a, b, policy, "given")
+    Each may be a text, a number or a list, as references may. Where one of them is None or blank there is no answer.
+    """
+    left, right = reference_of(a), reference_of(b)
+    if left is None or right is None:
+        return Verdict(left, "no_answer", "there is nothing to compare: None or blank", "", "given")
+    return grade_answer(left, right, policy, "given")
 
 
 def grade_answer(

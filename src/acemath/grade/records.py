@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from acemath.columns import first_value, value_at
+from acemath.grade.references import reference_in
+
 _RESPONSES = (
     "response",
     "prediction",
@@ -21,18 +24,6 @@ _RESPONSES = (
     "text",
     "answer_text",
 )
-_REFERENCES = (
-    "reference",
-    "gold",
-    "expected_answer",
-    "ground_truth",
-    "correct_answer",
-    "gt",
-    "target",
-    "solution_answer",
-    "answer",
-    "solution",
-)
 _LABELS = ("expected", "label", "correct", "is_correct", "exact_match", "acc", "score")
 
 
@@ -42,76 +33,61 @@ class Row(NamedTuple):
     response: str
     reference: str
     expected: bool | None
-    extracted: bool  # whether `response` is a bare final answer rather than a whole response
+    finish_reason: str = "stop"
 
 
-def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
-    """The rows that one record of a known form holds; nothing for an unknown form."""
-    if isinstance(record.get("code"), list) and ("gt" in record or "answer" in record):
-        yield from _qwen(record)
-    elif "resps" in record and "target" in record:
-        yield from _lm_eval(record)
+def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
+    """The rows that one record of a known form holds; nothing for an unknown form, or where there is no reference.
+
+    `columns` says which column holds the response, the answer or the label where it has another name.
+    """
+    chosen = columns or {}
+    reference = reference_in(record, chosen)
+    if reference is None:
+        return
+    for text, expected in _responses(record, chosen):
+        yield Row(text, reference, expected, str(record.get("finish_reason") or "stop"))
+
+
+def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
+    """Each response of a record with its label, None where it has none."""
+    label = _label(record, columns)
+    if "response" in columns:
+        yield from _each(value_at(record, columns["response"]), label)
+    elif isinstance(record.get("code"), list):  # the Qwen2.5-Math harness: many responses, a label each
+        scores = record.get("score")
+        labels = scores if isinstance(scores, list) else []
+        for index, response in enumerate(record["code"]):
+            yield _text(response), bool(labels[index]) if index < len(labels) else None
+    elif "resps" in record:
+        answers = record["resps"]
+        while isinstance(answers, list) and len(answers) == 1 and isinstance(answers[0], list):
+            answers = answers[0]
+        yield from _each(answers, label)
     elif isinstance(record.get("messages"), list):
-        yield from _messages(record)
-    elif "pred" in record and "response" in record and _reference(record) is not None:
-        yield _zero_eval(record)
+        turns = [m for m in record["messages"] if isinstance(m, Mapping) and m.get("role") == "assistant"]
+        yield from ((_text(turn.get("content")), label) for turn in turns[-1:])
+    elif "pred" in record and "response" in record:
+        # ZeroEval keeps the reasoning and the answer apart: the answer goes into a box behind the reasoning.
+        answer, text = record["pred"], _text(record["response"])
+        stated = answer is not None and str(answer).strip()
+        yield (f"{text}\n\\boxed{{{answer}}}" if stated else text), label
     else:
-        response = _first(record, _RESPONSES)
-        reference = _reference(record)
-        if response is not None and reference is not None:
-            bare = str(record.get("form", "")) == "answer"
-            # ZeroEval's result files hold a list of outputs; one label cannot be for several.
-            several = isinstance(response, list) and all(isinstance(text, str) for text in response)
-            texts = response if several and response else [response]
-            for text in texts:
-                yield Row(_text(text), reference, _label(record) if len(texts) == 1 else None, bare)
+        yield from _each(next((record[n] for n in _RESPONSES if record.get(n) is not None), None), label)
 
 
-def _qwen(record: Mapping[str, Any]) -> Iterator[Row]:
-    scores = record.get("score")
-    reference = _text(record["gt"] if "gt" in record else record["answer"])
-    for index, response in enumerate(record["code"]):
-        expected = bool(scores[index]) if isinstance(scores, list) and index < len(scores) else None
-        yield Row(_text(response), reference, expected, False)
+def _each(value: Any, label: bool | None) -> Iterator[tuple[str, bool | None]]:
+    """The response, or each of several, for which one label cannot stand."""
+    if value is None:
+        return
+    several = isinstance(value, list) and value and all(isinstance(text, str) for text in value)
+    texts = value if several else [value]
+    for text in texts:
+        yield _text(text), label if len(texts) == 1 else None
 
 
-def _lm_eval(record: Mapping[str, Any]) -> Iterator[Row]:
-    answers = record["resps"]
-    while isinstance(answers, list) and len(answers) == 1 and isinstance(answers[0], list):
-        answers = answers[0]
-    expected = _label(record) if len(answers) == 1 else None
-    for answer in answers if isinstance(answers, list) else [answers]:
-        yield Row(_text(answer), _text(record["target"]), expected, False)
-
-
-def _messages(record: Mapping[str, Any]) -> Iterator[Row]:
-    reference = _reference(record)
-    turns = [m for m in record["messages"] if isinstance(m, Mapping) and m.get("role") == "assistant"]
-    if reference is not None and turns:
-        yield Row(_text(turns[-1].get("content")), reference, _label(record), False)
-
-
-def _zero_eval(record: Mapping[str, Any]) -> Row:
-    """The reasoning and the answer stand in two fields: the answer goes into a box behind the reasoning."""
-    answer = record["pred"]
-    text = _text(record["response"])
-    if answer is not None and str(answer).strip():
-        text = f"{text}\n\\boxed{{{answer}}}"
-    return Row(text, _reference(record) or "", _label(record), False)
-
-
-def _reference(record: Mapping[str, Any]) -> str | None:
-    found = _first(record, _REFERENCES)
-    if isinstance(found, list):
-        return ", ".join(map(_text, found))
-    if found is None:
-        return None
-    text = _text(found)
-    return text.rsplit("####", 1)[1].strip() if "####" in text else text
-
-
-def _label(record: Mapping[str, Any]) -> bool | None:
-    found = _first(record, _LABELS)
+def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None:
+    found = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
     if isinstance(found, bool):
         return found
     if isinstance(found, int | float) and found in (0, 1):
@@ -119,10 +95,6 @@ def _label(record: Mapping[str, Any]) -> bool | None:
     if isinstance(found, str) and found.lower() in ("true", "false", "correct", "wrong"):
         return found.lower() in ("true", "correct")
     return None
-
-
-def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((record[n] for n in names if record.get(n) is not None), None)
 
 
 def _text(value: Any) -> str:

@@ -11,33 +11,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from acemath.columns import KNOWN_COLUMNS
 from acemath.errors import UserError
 from acemath.grade.batch import grade_many
 from acemath.grade.core import grade
+from acemath.grade.references import reference_in
 
-_COLUMNS = ("solution", "answer", "reference", "ground_truth", "target")
+REFERENCE_COLUMNS = {
+    path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
+}
+UNKNOWN = ("timeout", "unparsable")  # statuses that say nothing about the answer
 
 
 def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | None]:
     """1.0 for a correct completion and 0.0 for any other; TRL's signature.
 
-    completions: one text, or one list of chat messages, for each sample. The reference is the first of the
-    columns solution, answer, reference, ground_truth, target that the data set has; None in it gives the
-    reward None, which TRL leaves out of its mean. So does a time-out: it says nothing about the answer.
+    completions: one text, or one list of chat messages, for each sample. The reference of a sample is read from the
+    data set's other columns, in any known form (`acemath.columns`): raw GSM8K, MATH's `solution`, DAPO's
+    `reward_model`, MMLU's choices. A sample without a reference gets the reward None, which TRL leaves out of its mean;
+    so does a verdict that says nothing about the answer (a time-out, an answer that could not be read). UserError
+    where no sample has a reference.
     """
-    name = next((n for n in _COLUMNS if columns.get(n) is not None), None)
-    if name is None:
+    count = len(completions)
+    lists = {name: values for name, values in columns.items() if name in REFERENCE_COLUMNS and values is not None}
+    wrong = next((name for name, values in lists.items() if len(values) != count), None)
+    if wrong is not None:
+        raise UserError(f"{count} completions but {len(lists[wrong])} values in column {wrong!r}; give one each")
+    rows = [{name: values[at] for name, values in lists.items()} for at in range(count)]
+    references = [reference_in(row) for row in rows]
+    asked = [at for at, reference in enumerate(references) if reference is not None]
+    if not asked:
         raise UserError(
-            f"the data set has none of the columns {', '.join(_COLUMNS)}; add one with the reference answers"
+            f"no reference answer in the data set's columns ({', '.join(sorted(columns)) or 'none'}); add a column "
+            "`answer` or `solution` that holds the right answers"
         )
-    references = columns[name]
-    if len(references) != len(completions):
-        raise UserError(f"{len(completions)} completions but {len(references)} references; give one each")
-    asked = [i for i, reference in enumerate(references) if reference is not None]
-    verdicts = grade_many([(completion_text(completions[i]), str(references[i])) for i in asked])
-    rewards: list[float | None] = [None] * len(completions)
+    verdicts = grade_many([(completion_text(completions[at]), references[at]) for at in asked])
+    rewards: list[float | None] = [None] * count
     for index, verdict in zip(asked, verdicts, strict=True):
-        rewards[index] = None if verdict.status == "timeout" else float(verdict.correct)
+        rewards[index] = None if verdict.status in UNKNOWN else float(verdict.correct)
     return rewards
 
 
@@ -57,8 +68,11 @@ def compute_score(
     extra_info: Mapping[str, Any] | None = None,
     **_: Any,
 ) -> dict[str, Any]:
-    """verl's reward: the score of one response, with the answer that was found and why it got that score."""
-    verdict = grade(solution_str, str(ground_truth))
+    """verl's reward: the score of one response, with the answer that was found and why it got that score.
+
+    UserError where there is no ground truth: a reward of 0 would teach that every answer is wrong.
+    """
+    verdict = grade(solution_str, ground_truth)
     return {
         "score": float(verdict.correct),
         "acc": verdict.correct,

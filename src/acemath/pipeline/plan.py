@@ -57,7 +57,8 @@ def _pools(recipe: Recipe) -> dict[str, float]:
     counts = {n: s.count or public_rows(s.hub or "", s.split) for n, s in recipe.problems.seeds.items()}
     by_subject = dict.fromkeys(("code", "general", "math"), 0.0)
     for name, count in counts.items():
-        by_subject[recipe.problems.seeds[name].subject] += count
+        subject = recipe.problems.seeds[name].subject
+        by_subject[subject if subject in by_subject else "math"] += count
     seeds = by_subject["math"]
     evolve = recipe.curate.evolve
     math = seeds * (1 + evolve.share * len(evolve.methods))

@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from acemath.curate.columns import problem_of
+from acemath.columns import KNOWN_COLUMNS
+from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.recipe import Source
 from acemath.records import Problem
-from acemath.store import read_records
+from acemath.store import placed_records
 from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.worksheets.sheets import Split, draw_problems
 
@@ -21,17 +22,7 @@ def read_source(name: str, source: Source, seed: int) -> list[Problem]:
     if source.worksheets is not None:
         return _worksheets(source, seed)
     records = islice(records_of(name, source), source.count)
-    return [
-        problem_of(
-            name,
-            record,
-            source.columns,
-            source.subject,
-            source.license,
-            f"source {name!r}, record {number}",
-        )
-        for number, record in enumerate(records, 1)
-    ]
+    return list(problems_of(records, source.columns, name, source.subject, source.license))
 
 
 def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
@@ -48,27 +39,26 @@ def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -
     return draw_problems(split, source.count or 1000, seed, subjects, source.levels, finding=source.finding)
 
 
-def records_of(name: str, source: Source) -> Iterator[dict[str, Any]]:
-    """The records of a file or a data set of the hub, one at a time."""
+def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a file or a data set of the hub, one at a time, each with its place for messages."""
     if source.file is not None:
-        return read_records(source.file)
-    return _from_hub(name, source)
+        return placed_records(source.file)
+    return ((f"source {name!r}, record {n}", row) for n, row in enumerate(_from_hub(name, source), 1))
 
 
 def _from_hub(name: str, source: Source) -> Iterator[dict[str, Any]]:
-    """Streamed, and only the columns that are named; `hub` may be a folder that holds a data set."""
+    """Streamed, and only the columns that are named or known; `hub` may be a folder that holds a data set."""
     from datasets import load_dataset
 
     try:
         rows = load_dataset(
             source.hub, source.config, revision=source.revision, split=source.split, streaming=True
         )
-        wanted = {
-            path if path in (rows.column_names or ()) else path.split(".")[0]
-            for path in source.columns.values()
-        }
-        if source.columns and wanted <= set(rows.column_names or ()):
-            rows = rows.select_columns(sorted(wanted))
+        there = set(rows.column_names or ())
+        named = {path if path in there else path.split(".")[0] for path in source.columns.values()}
+        known = {path.split(".")[0] for paths in KNOWN_COLUMNS.values() for path in paths}
+        if source.columns and named <= there:
+            rows = rows.select_columns(sorted(named | known & there))
         yield from rows
     except (OSError, ValueError, ConnectionError) as error:
         raise UserError(

@@ -1,0 +1,169 @@
+r"""Reading reference answers: one reader for every function, command and recipe.
+
+A reference may be a number, a text, a list, a list that became text (`['70']`), GSM8K's worked solution with its
+`#### 24`, or a worked solution with a `\boxed{…}`. None and blank text are no reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from acemath.columns import first_value, items_of, names_of
+from acemath.errors import UserError
+from acemath.grade.boxes import last_boxes
+from acemath.grade.extract import extract
+from acemath.grade.policy import STRICT
+
+_HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
+_STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
+_PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
+_REFERENCE = STRICT.but(name="reference", think_tags=True)
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def reference_of(value: Any) -> str | None:
+    """A reference answer as text; None where there is none (None, NaN, blank text, an empty list).
+
+    Several answers become one text with commas between them, which the grader reads as a list. UserError for a
+    value that is no answer, such as a record.
+    """
+    if value is None or value != value:  # noqa: PLR0124 (NaN is not itself)
+        return None
+    items = items_of(value)
+    if items is not None:
+        parts = [part for part in map(reference_of, items) if part is not None]
+        return ", ".join(parts) or None
+    if isinstance(value, str):
+        return _from_text(value)
+    if hasattr(value, "item"):  # a number of numpy's
+        value = value.item()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bool | int | float | Fraction):
+        return str(value)
+    raise UserError(f"a reference of type {type(value).__name__} ({str(value)[:40]!r}); give text, a number or a list")
+
+
+def needed_reference(value: Any, where: str = "") -> str:
+    """As `reference_of`, for callers that cannot do without. UserError where there is no reference."""
+    found = reference_of(value)
+    if found is None:
+        place = f"{where}: " if where else ""
+        raise UserError(f"{place}there is no reference (it is {value!r}); give the answer that is right, or leave the row out")
+    return found
+
+
+def reference_answer(reference: str) -> str:
+    """The answer inside a reference: a box's content, or the final statement of a worked solution."""
+    if ("boxed" in reference or "fbox" in reference) and last_boxes(reference):
+        return extract(reference, _REFERENCE).answer or reference
+    if (
+        len(reference) > 60
+        and _PROSE.search(reference)
+        or "\nThe answer is" in reference
+        or "answer is\n" in reference
+    ):
+        return extract(reference, _REFERENCE).answer or reference
+    return reference.strip()
+
+
+def _from_text(text: str) -> str | None:
+    text = text.strip()
+    if "####" in text:
+        found = None
+        for found in _HASHES.finditer(text):  # noqa: B007 (the last one counts)
+            pass
+        if found is not None and "boxed" not in text[found.end() :]:
+            return str(found[1] or found[2])
+    return (reference_answer(text) if "box" in text else text) or None
+
+
+def solution_answer(value: Any) -> str:
+    r"""The final answer of a worked solution: its last `\boxed{…}`, what follows `####`, or what it states.
+
+    "" where the solution states none (a proof, a program): the last number of a text is no reference. A text that is
+    nothing but an answer counts: some data sets keep that in a column called `solution`.
+    """
+    items = items_of(value)  # OlympiadBench keeps several solutions; each ends in the answer
+    if items is not None:
+        value = items[0] if items else None
+    if not isinstance(value, str):
+        return reference_of(value) or ""
+    found = extract(value, _REFERENCE)
+    return found.answer or "" if found.rule in _STATED else ""
+
+
+def reference_in(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> str | None:
+    """The reference answer of a record in any known form, None where it has none.
+
+    A choice is a letter, whether the record keeps a letter, an index or the choice's text. A column that `columns`
+    names as the solution is not taken for the answer as well. UserError where an answer names no choice.
+    """
+    chosen = columns or {}
+    answers = names_of("answer", chosen)
+    if "solution" in chosen and "answer" not in chosen:
+        answers = tuple(name for name in answers if name != chosen["solution"])
+    given = None if chosen.get("answer") == chosen.get("solution", ()) else first_value(record, answers)
+    choices = choices_in(record, chosen)
+    if choices is not None and given is not None:
+        return choice_letter(given, choices)
+    found = reference_of(given)
+    if found is None:
+        found = solution_answer(first_value(record, names_of("solution", chosen))) or None
+    return found
+
+
+def choices_in(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> dict[str, str] | None:
+    """The choices of a record, {label: text} in their order; None where it has none.
+
+    A list gets the labels A, B, C …; a record of `label` and `text` keeps its own. Another record under that name holds
+    settings, not choices. UserError for a text that is no list.
+    """
+    value = first_value(record, names_of("choices", columns or {}))
+    if value is None or value == []:
+        return None
+    items = items_of(value)
+    if isinstance(value, Mapping):
+        labels, texts = (items_of(value.get(name)) for name in ("label", "text"))
+        if labels is not None and texts is not None and len(labels) == len(texts):
+            return {str(label): str(text) for label, text in zip(labels, texts, strict=True)}
+        if not value or "".join(map(str, value)) != _LETTERS[: len(value)]:
+            return None
+        items = list(value.values())
+    if not items or len(items) > len(_LETTERS):
+        raise UserError(f"choices are {str(value)[:60]!r}; give a list of 2 to {len(_LETTERS)} texts")
+    return dict(zip(_LETTERS, map(str, items)))
+
+
+def choice_letter(value: Any, choices: Mapping[str, str]) -> str:
+    """The label of the choice that an answer names: by label, by index from 0, or by the choice's own text.
+
+    UserError where it names none of them, or could name two.
+    """
+    labels = list(choices)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    found: set[str] = set()
+    if isinstance(value, int) and not isinstance(value, bool):
+        found = {labels[value]} if 0 <= value < len(labels) else set()
+    else:
+        text = str(reference_of(value) or "").strip()
+        bare = text.strip("(). ").upper()
+        if bare in labels:
+            found = {bare}
+        else:
+            found = {label for label, choice in choices.items() if choice.strip() == text}
+            if text.isdecimal() and int(text) < len(labels):
+                found |= {labels[int(text)]}
+    if len(found) != 1:
+        raise UserError(
+            f"the answer {value!r} names {'no' if not found else 'more than one'} choice of {labels}; "
+            "give its letter, or its index from 0 as a number"
+        )
+    return found.pop()

@@ -1,0 +1,120 @@
+"""Which row is which: ids of problems, and the join of responses with the problems that they answer.
+
+An id is qualified by its source, "gsm8k:17", so that two files which both number their rows from 0 stay apart. What
+stands behind the colon is the user's own id, or a key of the prompt where the file has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from acemath.errors import UserError
+from acemath.records import Problem, Response, content_key
+
+PROMPT_KEY = "prompt_key"  # in a response's meta: the key of the prompt that was answered
+SHOWN = 60  # characters of a prompt in messages
+
+
+def qualified(source: str, own: str) -> str:
+    """An id with its source before it; one that has it already stays as it is."""
+    return own if not source or own.startswith(f"{source}:") else f"{source}:{own}"
+
+
+def own_id(problem: Problem) -> str:
+    """The id without its source: the user's own, or a key of the prompt where the file had none."""
+    return problem.id.removeprefix(f"{problem.source}:")
+
+
+def shown(text: str) -> str:
+    """The beginning of a prompt, for messages."""
+    line = " ".join(text.split())
+    return repr(line if len(line) <= SHOWN else line[: SHOWN - 1] + "…")
+
+
+class Places:
+    """Where each id was first seen. Refuses a second problem under an id that is taken."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, Problem]] = {}
+        self._copies: dict[str, int] = {}
+
+    def admit(self, problem: Problem, place: str, has_id: bool) -> Problem | None:
+        """The problem under its final id; None where the very same row stood before under the same id.
+
+        Rows without ids of their own that hold the same prompt are told apart by a number. UserError naming both
+        places for two different problems under one id.
+        """
+        if problem.id not in self._first:
+            self._first[problem.id] = place, problem
+            return problem
+        before, first = self._first[problem.id]
+        if not has_id:
+            copies = self._copies[problem.id] = self._copies.get(problem.id, 1) + 1
+            return self.admit(replace(problem, id=f"{problem.id}#{copies}"), place, True)
+        if (first.prompt, first.answer) == (problem.prompt, problem.answer):
+            return None
+        raise UserError(
+            f"{place}: id {own_id(problem)!r} is taken by another problem ({before}: {shown(first.prompt)}, here "
+            f"{shown(problem.prompt)}); give each problem an id of its own, or a `source` column to tell the data sets apart"
+        )
+
+
+def joined(
+    responses: Sequence[Response], problems: Sequence[Problem], responses_in: object, problems_in: object
+) -> list[Response]:
+    """The responses with the full id of the problem that each answers.
+
+    A response may name its problem by the full id or by the user's own, where only one problem has it; where the file of
+    problems has no ids at all, by the row's number from 0. `responses_in` and `problems_in` are files, for messages.
+    UserError for a response that names no problem, or several, or that was written to another prompt.
+    """
+    names = _Names(problems)
+    rows = []
+    for response in responses:
+        problem = names.find(response.problem_id, responses_in, problems_in)
+        key = response.meta.get(PROMPT_KEY)
+        if key is not None and key != content_key(problem.prompt):
+            raise UserError(
+                f"{responses_in}: the response to {response.problem_id!r} was written to another prompt than the one in "
+                f"{problems_in} ({shown(problem.prompt)}); give the file of problems that it answers"
+            )
+        rows.append(response if response.problem_id == problem.id else replace(response, problem_id=problem.id))
+    return rows
+
+
+class _Names:
+    """Problems by every name that a response may call them by."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.by_id = {problem.id: problem for problem in problems}
+        self.by_own: dict[str, list[Problem]] = {}
+        for problem in problems:
+            self.by_own.setdefault(own_id(problem), []).append(problem)
+        unnamed = all(own_id(p).split("#")[0] == content_key(p.prompt) for p in problems)
+        self.by_row = {str(number): problem for number, problem in enumerate(problems)} if unnamed else {}
+
+    def find(self, name: str, responses_in: object, problems_in: object) -> Problem:
+        """The problem of this name. UserError where there is none, or more than one."""
+        found = self.by_id.get(name) or self.by_row.get(name)
+        if found is not None:
+            return found
+        mine = self.by_own.get(name, ())
+        if len(mine) == 1:
+            return mine[0]
+        if mine:
+            raise UserError(
+                f"{responses_in}: problem {name!r} is {len(mine)} problems of {problems_in} "
+                f"({', '.join(p.id for p in mine[:3])}); name it with its source before it"
+            )
+        some = ", ".join(map(repr, list(self.by_id)[:3])) or "none"
+        raise UserError(
+            f"{responses_in} answers problem {name!r}, which is not in {problems_in} (its ids: {some} …); "
+            "give the file of its problems"
+        )
+
+
+def with_prompt_keys(responses: Iterable[Response], problems: Sequence[Problem]) -> list[Response]:
+    """Responses that remember which prompt they answer, so that a later join with other problems is refused."""
+    keys = {problem.id: content_key(problem.prompt) for problem in problems}
+    return [replace(r, meta={**r.meta, PROMPT_KEY: keys[r.problem_id]}) for r in responses]
