@@ -28,6 +28,10 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "source": ("source",),
     "license": ("license",),
 }  # fmt: skip
+# The top-level columns that may hold a reference answer, or the choices that it names.
+REFERENCE_COLUMNS = frozenset(
+    path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
+)
 OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")

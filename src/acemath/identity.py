@@ -69,7 +69,7 @@ def joined(
     problems has no ids at all, by the row's number from 0. `responses_in` and `problems_in` are files, for messages.
     UserError for a response that names no problem, or several, or that was written to another prompt.
     """
-    names = _Names(problems)
+    names = Names(problems)
     rows = []
     for response in responses:
         problem = names.find(response.problem_id, responses_in, problems_in)
@@ -83,7 +83,7 @@ def joined(
     return rows
 
 
-class _Names:
+class Names:
     """Problems by every name that a response may call them by."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from acemath.columns import OURS, RESPONSE_COLUMNS
 from acemath.commands.output import notice
 from acemath.curate.clean import clean
 from acemath.curate.columns import chat_of, groups_of, problems_of
@@ -26,6 +27,7 @@ from acemath.curate.settings import (
 )
 from acemath.curate.solvability import solvable
 from acemath.errors import UserError
+from acemath.identity import joined
 from acemath.records import Chat, Group, Problem, Response
 from acemath.rowfiles import columns_of
 from acemath.store import (
@@ -51,10 +53,9 @@ def read_problems(path: Path, columns: Mapping[str, str] | None = None, name: st
         raise UserError(f"{path} holds no problem; give a file with at least one row")
     lacking = sum(not row.answer for row in rows if row.group == "math")
     if lacking:
-        which = "none" if lacking == len(rows) else f"{len(rows) - lacking:,}"
         notice(
-            f"{path}: {which} of {len(rows):,} problems has a reference answer that could be found "
-            f"(columns: {', '.join(columns_of(path))}); if there is one, name its column: --columns answer=…"
+            f"{path}: no reference answer was found for {lacking:,} of {len(rows):,} problems; if the file has them, name "
+            f"their column with --columns answer=… (its columns: {', '.join(columns_of(path))})"
         )
     return rows
 
@@ -74,6 +75,24 @@ def read_groups(path: Path) -> list[Group]:
     if "qid" in first and "message" in first:
         return list(groups_of(read_records(path), str(path)))
     return read_rows(path, Group)
+
+
+def read_answered(
+    responses: Path, problems: Path, columns: Mapping[str, str] | None = None
+) -> tuple[list[Problem], list[Response]]:
+    """The problems of one file, and the responses to them in another under the problems' full ids.
+
+    `columns` may name columns of both files. UserError where a response answers none of the problems, or there is none.
+    """
+    asked = read_problems(problems, _part(columns, OURS))
+    rows = read_rows(responses, Response, _part(columns, RESPONSE_COLUMNS))
+    if not rows:
+        raise UserError(f"{responses} holds no response; acemath sample writes some")
+    return asked, joined(rows, asked, responses, problems)
+
+
+def _part(columns: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str]:
+    return {ours: theirs for ours, theirs in (columns or {}).items() if ours in names}
 
 
 def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> list[Problem]:
@@ -121,11 +140,16 @@ def curation_settings(near: float | None, drop: Sequence[str], without: Sequence
 
 
 def vote(
-    prompts: Path, responses: Path, settings: SolvabilitySettings, dropped_to: Path | None, out: Path
+    prompts: Path,
+    responses: Path,
+    settings: SolvabilitySettings,
+    dropped_to: Path | None,
+    out: Path,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The prompts of a file that pass the vote of their responses."""
-    rows = read_problems(prompts)
-    kept, dropped = solvable(rows, by_problem(read_rows(responses, Response)), settings)
+    rows, answers = read_answered(responses, prompts, columns)
+    kept, dropped = solvable(rows, by_problem(answers), settings)
     write_rows(out, kept, Problem)
     if dropped_to is not None:
         write_json_lines(dropped_to, [asdict(row) for row in dropped])
@@ -140,9 +164,10 @@ def curate(
     settings: CurateSettings,
     dropped_to: Path | None = None,
     processes: int | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked."""
-    rows = read_problems(prompts)
+    rows = read_problems(prompts, columns)
     found = clean(rows, read_benchmarks(benchmarks), settings, processes)
     write_rows(out, found.rows, Problem)
     if dropped_to is not None:
@@ -162,13 +187,14 @@ def decontaminate(
     hits_to: Path | None,
     report: Path | None = None,
     processes: int | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
 
     "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" what is reported alone. "us_per_prompt"
     is the time of one process, without building the index where there is one.
     """
-    rows = read_problems(prompts)
+    rows = read_problems(prompts, columns)
     tests = read_benchmarks(benchmarks)
     index = Decontaminator(tests, CurateSettings().decontaminate)
     used = workers_for(len(rows)) if processes is None else processes

@@ -15,6 +15,7 @@ from acemath.engines.endpoint.account import Account
 from acemath.engines.endpoint.settings import Endpoint
 from acemath.engines.worksheets import WorksheetTeacher
 from acemath.errors import UserError
+from acemath.identity import with_prompt_keys
 from acemath.pipeline.display import Display
 from acemath.pipeline.plan import MATH_TOKENS
 from acemath.pipeline.responses import collect, cost_of, without_refused
@@ -82,7 +83,7 @@ def sample(
     responses, dropped = without_refused(write(engine, rows, sampling, name), rows, name)
     if all(p.answer for p in rows):
         responses = graded(responses, rows)
-    write_rows(out, responses, Response)
+    write_rows(out, with_prompt_keys(responses, rows), Response)
     found: dict[str, Any] = {
         "n": len(responses),
         "problems": len(rows),

@@ -132,7 +132,7 @@ def rewardbench(
 
 @app.command("eval")
 def evaluate(
-    problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
+    problems: Annotated[list[Path], typer.Argument(help="Problems with answers; a file is a benchmark.")],
     model: Annotated[str, typer.Option(help="A policy's folder or name.")],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Samples a problem; 1: greedy alone.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1)] = 8,

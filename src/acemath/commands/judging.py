@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acemath.bench.tables import Record, reward_bench
+from acemath.columns import REFERENCE_COLUMNS, first_value
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import classes, grade_many
+from acemath.identity import Names, shown
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response
-from acemath.store import read_records, write_rows
+from acemath.store import placed_records, read_records, write_rows
 
 if TYPE_CHECKING:
     from acemath.reward.score import RewardModel
@@ -87,22 +89,15 @@ def score(
     share_prefix: bool = True,
     engine: str = "transformers",
     max_length: int = 4096,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Rewards for the responses of a file, written beside them."""
-    from acemath.commands.data import read_problems
-    from acemath.store import read_rows
+    from acemath.commands.data import read_answered
 
     if engine not in ("transformers", "vllm"):
         raise UserError(f"engine {engine!r} does not score; use transformers or vllm")
-    prompts = {p.id: p.prompt for p in read_problems(problems)}
-    rows = read_rows(responses, Response)
-    missing = next((r.problem_id for r in rows if r.problem_id not in prompts), None)
-    if missing is not None:
-        raise UserError(
-            f"{responses} answers problem {missing!r}, which is not in {problems}; give the file of its problems"
-        )
-    if not rows:
-        raise UserError(f"{responses} holds no response to score; acemath sample writes some")
+    asked, rows = read_answered(responses, problems, columns)
+    prompts = {p.id: p.prompt for p in asked}
     judge = _judge(model, chat, max_length=max_length, share_prefix=share_prefix, engine=engine)
     scored = _rewarded(rows, prompts, judge)
     write_rows(out, scored, Response)
@@ -140,25 +135,29 @@ def _rewarded(
 
 
 def evaluate(
-    problems: Path,
+    problems: Sequence[Path],
     engine: Engine,
     n: int,
     k: int,
     reward: str | None,
     reward_chat: ChatFormat,
     max_new_tokens: int,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples."""
-    from acemath.commands.data import read_problems
+    from acemath.commands.data import read_benchmarks
     from acemath.commands.engines import write
     from acemath.metrics import estimate
     from acemath.pipeline.evaluation import records_of
     from acemath.pipeline.sampling import graded
 
-    rows = read_problems(problems)
-    unanswered = next((p.id for p in rows if not p.answer), None)
-    if unanswered is not None:
-        raise UserError(f"{problems}: problem {unanswered!r} has no answer; evaluation needs one for each")
+    rows = read_benchmarks(problems, columns)
+    unanswered = [p for p in rows if not p.answer]
+    if unanswered:
+        raise UserError(
+            f"{len(unanswered):,} of {len(rows):,} problems have no reference answer, the first is {unanswered[0].id!r} "
+            f"({shown(unanswered[0].prompt)}); evaluation needs one for each: name their column with --columns answer=…"
+        )
     judge = _judge(reward, reward_chat) if reward and n > 1 else None
     greedy = graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
     found: dict[str, Any] = {"n": len(rows), "greedy": asdict(estimate([float(r.correct) for r in greedy]))}
@@ -172,39 +171,44 @@ def evaluate(
     return found
 
 
-def _references(problems: Path) -> dict[str, str]:
-    """Reference answers of a file of problems, by id and by row number from 0, as outputs name them."""
-    from acemath.commands.data import read_problems
-
-    found: dict[str, str] = {}
-    for number, problem in enumerate(read_problems(problems)):
-        found[str(number)] = found[problem.id] = problem.answer
-    return found
-
-
-def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[str, Any]:
+def grade_file(
+    path: Path, policy: str, problems: Path | None = None, columns: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Verdicts for a file in any known form, and how many agree with its labels.
 
-    `problems` gives the references where the rows only name their problem (qid, idx or problem_id). Rows that
+    `problems` gives the references where the rows only name their problem (problem_id, qid or idx). Rows that
     are marked uncertain are counted apart and not graded.
     """
+    from acemath.commands.data import read_problems
     from acemath.grade.records import rows_of
 
-    references = _references(problems) if problems is not None else {}
-    rows, uncertain = [], 0
-    for number, record in enumerate(read_records(path), 1):
+    asked = Names(read_problems(problems)) if problems is not None else None
+    rows, uncertain, unreferenced = [], 0, 0
+    for place, record in placed_records(path):
         if record.get("uncertain"):
             uncertain += 1
             continue
-        key = next((str(record[k]) for k in ("problem_id", "qid", "idx") if record.get(k) is not None), "")
-        found = list(rows_of({**record, "reference": references[key]} if key in references else record))
+        if asked is not None:
+            name = first_value(record, ("problem_id", "qid", "idx"))
+            if name is None:
+                raise UserError(f"{place}: names no problem of {problems} (problem_id, qid or idx); it has {sorted(record)}")
+            record = {**record, "reference": asked.find(str(name), place, problems).answer or None}
+        try:
+            found = list(rows_of(record, columns))
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from error
+        if not found and REFERENCE_COLUMNS & record.keys():
+            unreferenced += 1
+            continue
         if not found:
             raise UserError(
-                f"{path}, record {number}: no response and reference among {sorted(record)}; name them response and "
-                "reference, or give the problems that they answer with --problems"
+                f"{place}: no response and reference among {sorted(record)}; name them with "
+                "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
         rows += found
-    verdicts = grade_many([(r.response, r.reference) for r in rows], policy)
+    if not rows:
+        raise UserError(f"{path} holds no row to grade ({unreferenced} without a reference, {uncertain} marked uncertain)")
+    verdicts = grade_many([(r.response, r.reference, r.finish_reason) for r in rows], policy)
     result: dict[str, Any] = {
         "n": len(rows),
         "correct": sum(v.correct for v in verdicts),
@@ -215,4 +219,5 @@ def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[st
     ]
     if labelled:
         result |= {"agree": sum(labelled), "labelled": len(labelled)}
-    return result | ({"uncertain": uncertain} if uncertain else {})
+    left_out = {"uncertain": uncertain, "no_reference": unreferenced}
+    return result | {name: count for name, count in left_out.items() if count}

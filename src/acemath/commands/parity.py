@@ -9,9 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from acemath.columns import KNOWN_COLUMNS, first_value
 from acemath.commands.output import Json, SharePrefix, show
+from acemath.curate.columns import prompt_text
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.identity import Names
 from acemath.store import read_records
 
 
@@ -78,14 +81,14 @@ def problems_with_responses(path: Path, problems: Path | None, limit: int) -> li
     """
     from acemath.commands.data import read_problems
 
-    prompts: dict[str, str] = {}
-    for place, problem in enumerate(read_problems(problems) if problems is not None else []):
-        prompts[str(place)] = prompts[problem.id] = problem.prompt  # some files name problems by their place
+    asked = Names(read_problems(problems)) if problems is not None else None
     found: dict[str, list[str]] = {}
     for number, record in enumerate(read_records(path), 1):
-        name = next((str(record[k]) for k in ("problem_id", "qid", "idx") if record.get(k) is not None), "")
-        named = (record[k] for k in ("prompt", "problem", "question") if isinstance(record.get(k), str))
-        prompt = prompts.get(name) or next(named, None)
+        if asked is not None:
+            name = first_value(record, ("problem_id", "qid", "idx"))
+            prompt = None if name is None else asked.find(str(name), path, problems).prompt
+        else:
+            prompt = prompt_text(first_value(record, KNOWN_COLUMNS["prompt"]))
         texts = _texts(record)
         if prompt is None or not texts:
             lacks = (

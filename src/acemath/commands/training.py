@@ -8,15 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_chats, read_groups, read_problems
+from acemath.commands.data import read_answered, read_chats, read_groups
 from acemath.commands.settings import settings_of
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
-from acemath.records import Group, Response
+from acemath.records import Group, Problem, Response
 from acemath.sft.hardware import is_first_process
-from acemath.store import by_problem, read_rows, write_rows
+from acemath.store import by_problem, write_rows
 
 
 @contextmanager
@@ -54,15 +54,17 @@ def fine_tune(
     }
 
 
-def _graded(responses: Path) -> dict[str, list[Response]]:
-    """Responses by problem. UserError where one has no verdict."""
-    rows = read_rows(responses, Response)
+def _graded(
+    responses: Path, problems: Path, columns: Mapping[str, str] | None = None
+) -> tuple[list[Problem], dict[str, list[Response]]]:
+    """Problems, and the responses to each. UserError where one has no verdict."""
+    asked, rows = read_answered(responses, problems, columns)
     ungraded = next((r.problem_id for r in rows if r.status is None), None)
     if ungraded is not None:
         raise UserError(
             f"{responses}: the response to {ungraded!r} has no status; grade it first (acemath sample grades)"
         )
-    return by_problem(rows)
+    return asked, by_problem(rows)
 
 
 def groups(
@@ -72,19 +74,18 @@ def groups(
     changes: Sequence[str],
     seed: int,
     out: Path,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Groups from graded responses; ranked by their rewards where all have one, at random otherwise."""
     from acemath.reward.groups import make_groups
     from acemath.reward.settings import GroupSettings
 
-    mine = _graded(responses)
+    asked, mine = _graded(responses, problems, columns)
     scored = all(r.reward is not None for rows in mine.values() for r in rows)
     ranks = {k: {r.text: float(r.reward or 0.0) for r in v} for k, v in mine.items()} if scored else {}
     given = {**given, "by": "rank" if scored else "random"}
     settings = settings_of(GroupSettings, given, changes)
-    made, counts = make_groups(
-        [p for p in read_problems(problems) if p.id in mine], mine, ranks, settings, seed
-    )
+    made, counts = make_groups([p for p in asked if p.id in mine], mine, ranks, settings, seed)
     write_rows(out, made, Group)
     return {**asdict(counts), "by": settings.by, "out": str(out)}
 
@@ -95,10 +96,10 @@ def candidates(responses: Path | None, problems: Path | None) -> list[Group]:
         return []
     if problems is None:
         raise UserError(f"{responses} names its problems; give their file with --problems")
-    mine = _graded(responses)
+    asked, mine = _graded(responses, problems)
     return [
         Group(p.id, p.prompt, tuple(r.text for r in mine[p.id]), tuple(int(r.correct) for r in mine[p.id]))
-        for p in read_problems(problems)
+        for p in asked
         if p.id in mine
     ]
 

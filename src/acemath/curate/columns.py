@@ -18,6 +18,7 @@ from acemath.grade.references import choices_in, reference_in
 from acemath.identity import Places, qualified
 from acemath.records import Chat, Group, Problem, content_key
 
+QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
 _USERS = ("user", "human")
 _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
@@ -95,7 +96,9 @@ def _problem_of(
     else:
         answer = reference_in(record, wanted) or ""
     choices = choices_in(record, columns)
-    if choices is not None and not all(text in prompt for text in choices.values()):
+    meta = _meta(record)
+    if choices is not None and not _lists(prompt, choices):
+        meta = {**meta, QUESTION: prompt}
         listed = " ".join(f"({label}) {text}" for label, text in choices.items())
         prompt = f"{prompt}\nAnswer Choices: {listed}"  # the Qwen2.5-Math harness's form
     own, source = first_value(record, names_of("id", columns)), _text(record, "source", columns)
@@ -108,7 +111,7 @@ def _problem_of(
         license=_text(record, "license", columns) or license,
         subject=subject,
         level=level_of(first_value(record, names_of("level", columns))),
-        meta=_meta(record),
+        meta=meta,
     )
     return problem, own is not None
 
@@ -130,6 +133,14 @@ def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[s
     if isinstance(more, str) and more.strip():
         prompt = f"{prompt}\n{more}"
     return prompt, column
+
+
+def _lists(prompt: str, choices: Mapping[str, str]) -> bool:
+    """Whether a prompt lists its choices already, each behind its label."""
+    return all(
+        re.search(rf"\b{re.escape(label)}\W{{1,4}}{re.escape(text.strip())}", prompt)
+        for label, text in choices.items()
+    )
 
 
 def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> str:

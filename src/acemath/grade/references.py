@@ -90,9 +90,12 @@ def solution_answer(value: Any) -> str:
     "" where the solution states none (a proof, a program): the last number of a text is no reference. A text that is
     nothing but an answer counts: some data sets keep that in a column called `solution`.
     """
-    items = items_of(value)  # OlympiadBench keeps several solutions; each ends in the answer
+    items = items_of(value)
     if items is not None:
-        value = items[0] if items else None
+        # Several bare answers are one reference; of several worked solutions each ends in the whole answer.
+        answers = [solution_answer(item) for item in items]
+        bare = all(answer == str(item).strip() for answer, item in zip(answers, items, strict=True))
+        return reference_of(items) or "" if bare else next(filter(None, answers), "")
     if not isinstance(value, str):
         return reference_of(value) or ""
     found = extract(value, _REFERENCE)

@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.columns import KNOWN_COLUMNS
+from acemath.columns import REFERENCE_COLUMNS
 from acemath.errors import UserError
 from acemath.grade.batch import grade_many
 from acemath.grade.core import grade
 from acemath.grade.references import reference_in
 
-REFERENCE_COLUMNS = {
-    path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
-}
 UNKNOWN = ("timeout", "unparsable")  # statuses that say nothing about the answer
 
 

@@ -20,7 +20,7 @@ from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
 from acemath.pipeline.funnel import response_step
 from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
-from acemath.pipeline.sources import read_benchmark, read_source
+from acemath.pipeline.sources import files_key, local_path, read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
 from acemath.store import Stage, by_id, by_problem, shards
@@ -30,11 +30,12 @@ from acemath.worksheets.sheets import SOURCE
 def problems(run: Run) -> None:
     """Seeds and benchmarks, from where the recipe says."""
     recipe = run.recipe
-    files = {}
-    for part in (recipe.problems.seeds, recipe.problems.benchmarks):
-        for name, source in part.items():
-            if source.file is not None and source.file.is_file():
-                files[name] = content_key(source.file.read_bytes().hex())
+    files = {
+        f"{part}.{name}": files_key(path)
+        for part, sources in (("seeds", recipe.problems.seeds), ("benchmarks", recipe.problems.benchmarks))
+        for name, source in sources.items()
+        if (path := local_path(source)) is not None
+    }
     with run.stage(
         "problems", {"problems": recipe.problems.model_dump(), "seed": recipe.seed, "files": files}, []
     ) as opened:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from acemath.columns import KNOWN_COLUMNS
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.recipe import Source
-from acemath.records import Problem
+from acemath.records import Problem, content_key
 from acemath.store import placed_records
 from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.worksheets.sheets import Split, draw_problems
@@ -37,6 +39,22 @@ def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -
     if source.worksheets not in ("train", "test"):
         raise UserError(f"worksheets: {source.worksheets!r} is not a split; use train or test")
     return draw_problems(split, source.count or 1000, seed, subjects, source.levels, finding=source.finding)
+
+
+def local_path(source: Source) -> Path | None:
+    """Where a source's files lie on this machine; None for worksheets and for data sets that only the hub has."""
+    path = source.file or (Path(source.hub) if source.hub else None)
+    return path if path is not None and path.exists() else None
+
+
+def files_key(path: Path) -> str:
+    """A key of the content of a file, or of all files in a folder: a changed file makes the run read it again."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    parts: list[str] = []
+    for file in files:
+        with file.open("rb") as opened:
+            parts += [file.relative_to(path).as_posix(), hashlib.file_digest(opened, "sha256").hexdigest()]
+    return content_key(*parts)
 
 
 def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,0 +1,68 @@
+"""Ids and joins: no response ever counts for a problem that it does not answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from acemath.curate.columns import problems_of
+from acemath.errors import UserError
+from acemath.identity import joined, own_id, qualified, with_prompt_keys
+from acemath.records import Problem, Response
+
+
+def read(*records: dict[str, object], name: str = "") -> list[Problem]:
+    """Problems of records, placed as lines of a file."""
+    return list(problems_of(((f"f, line {n}", r) for n, r in enumerate(records, 1)), {}, name))
+
+
+def names(problems: list[Problem], *asked: str) -> list[str]:
+    """The ids that responses with these names are joined to."""
+    responses = [Response(name, 0, "text", "m") for name in asked]
+    return [r.problem_id for r in joined(responses, problems, "r.jsonl", "p.jsonl")]
+
+
+def test_ids() -> None:
+    """Qualified once; zero is an id; what stands behind the colon is the user's."""
+    assert qualified("gsm8k", "7") == qualified("gsm8k", "gsm8k:7") == "gsm8k:7" and qualified("", "7") == "7"
+    zero, seven = read({"id": 0, "problem": "a"}, {"id": 7.0, "problem": "b"}, name="set")
+    assert (zero.id, own_id(zero), seven.id) == ("set:0", "0", "set:7")
+
+
+def test_two_problems_under_one_id_are_refused_with_both_lines() -> None:
+    """Whether prompts or answers differ; the very same row is read once."""
+    first = {"id": "a", "problem": "1+1?", "answer": "2"}
+    for other in ({**first, "problem": "1+2?"}, {**first, "answer": "3"}):
+        with pytest.raises(UserError, match=r"f, line 3: id 'a' is taken .*f, line 1: '1\+1\?'"):
+            read(first, {"id": "b", "problem": "?"}, other)
+    assert len(read(first, first)) == 1
+    assert [p.prompt for p in read({"problem": "same"}, {"problem": "same"})] == ["same", "same"]
+
+
+def test_responses_name_problems_by_full_or_own_id() -> None:
+    """Where only one problem has that id; else the message says which there are."""
+    problems = read({"id": 1, "source": "x", "problem": "a"}, {"id": 2, "source": "x", "problem": "b"})
+    assert names(problems, "x:1", "2") == ["x:1", "x:2"]
+    both = [*problems, *read({"id": 1, "source": "y", "problem": "c"})]
+    assert names(both, "y:1", "2") == ["y:1", "x:2"]
+    with pytest.raises(UserError, match=r"r.jsonl: problem '1' is 2 problems of p.jsonl \(x:1, y:1\)"):
+        names(both, "1")
+    with pytest.raises(UserError, match=r"answers problem '3', which is not in p.jsonl \(its ids: 'x:1'"):
+        names(both, "3")
+
+
+def test_rows_count_as_names_only_where_a_file_has_no_ids() -> None:
+    """A file numbered from 1 must not be read by rows from 0."""
+    assert names(read({"problem": "a"}, {"problem": "b"}), "1") == [read({"problem": "b"})[0].id]
+    numbered = read({"id": 1, "problem": "a"}, {"id": 2, "problem": "b"})
+    assert names(numbered, "1") == ["1"]
+    with pytest.raises(UserError, match="'0'"):
+        names(numbered, "0")
+
+
+def test_a_response_to_another_prompt_is_refused() -> None:
+    """Two files that both have a problem 0: what was written to the one does not count for the other."""
+    mine, other = read({"id": 0, "problem": "2+2?"}), read({"id": 0, "problem": "9-2?"})
+    written = with_prompt_keys([Response("0", 0, "4", "m")], mine)
+    assert joined(written, mine, "r", "p") == written
+    with pytest.raises(UserError, match="was written to another prompt"):
+        joined(written, other, "r", "p")
