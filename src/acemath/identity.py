@@ -65,8 +65,8 @@ def joined(
 ) -> list[Response]:
     """The responses with the full id of the problem that each answers.
 
-    A response may name its problem by the full id or by the user's own, where only one problem has it; where the file of
-    problems has no ids at all, by the row's number from 0. `responses_in` and `problems_in` are files, for messages.
+    A response may name its problem by the full id or by the user's own, where only one problem has it; a problem without
+    an id by the number of its row, from 0. `responses_in` and `problems_in` are files, for messages.
     UserError for a response that names no problem, or several, or that was written to another prompt.
     """
     names = Names(problems)
@@ -91,8 +91,11 @@ class Names:
         self.by_own: dict[str, list[Problem]] = {}
         for problem in problems:
             self.by_own.setdefault(own_id(problem), []).append(problem)
-        unnamed = all(own_id(p).split("#")[0] == content_key(p.prompt) for p in problems)
-        self.by_row = {str(number): problem for number, problem in enumerate(problems)} if unnamed else {}
+        self.by_row = {
+            str(number): problem
+            for number, problem in enumerate(problems)
+            if own_id(problem).split("#")[0] == content_key(problem.prompt) and str(number) not in self.by_own
+        }
 
     def find(self, name: str, responses_in: object, problems_in: object) -> Problem:
         """The problem of this name. UserError where there is none, or more than one."""

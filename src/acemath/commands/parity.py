@@ -84,9 +84,9 @@ def problems_with_responses(path: Path, problems: Path | None, limit: int) -> li
     asked = Names(read_problems(problems)) if problems is not None else None
     found: dict[str, list[str]] = {}
     for number, record in enumerate(read_records(path), 1):
-        if asked is not None:
-            name = first_value(record, ("problem_id", "qid", "idx"))
-            prompt = None if name is None else asked.find(str(name), path, problems).prompt
+        name = first_value(record, ("problem_id", "qid", "idx"))
+        if asked is not None and name is not None:
+            prompt: str | None = asked.find(str(name), path, problems).prompt
         else:
             prompt = prompt_text(first_value(record, KNOWN_COLUMNS["prompt"]))
         texts = _texts(record)
