@@ -33,6 +33,8 @@ FORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"problem": "Known twice?", "answer": None, "solution": "It is \\boxed{5}."}, "Known twice?", "5"),
     ({"problem": "Open?", "answer": float("nan")}, "Open?", ""),
     ({"messages": [{"role": "user", "content": "3+4?"}], "answer": "Adding, we get \\boxed{7}."}, "3+4?", "7"),
+    ({"ID": "I-1", "Problem": "Capital?", "Answer": 204}, "Capital?", "204"),
+    ({"question": "Which?", "choices": {"label": ["1", "2"], "text": ["a", "b"]}, "answerKey": "2"}, "Which?\nAnswer Choices: (1) a (2) b", "2"),
     ({"instruction": "Add.", "input": "2, 3", "output": "5"}, "Add.\n2, 3", ""),
     ({"prompt": "def f():", "solution": "return 5", "subject": "code"}, "def f():", ""),
 ]  # fmt: skip

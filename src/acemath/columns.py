@@ -1,6 +1,7 @@
 """The names under which files of this field keep a problem: one table for every command and recipe.
 
-A column is named by its key, or by a path through nested values ("reward_model.ground_truth", "message.1.content").
+A column is named by its key, in whatever case, or by a path through nested values ("reward_model.ground_truth",
+"message.1.content").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     # The answer itself, before the column "answer", which some files fill with a response.
     "answer": (
         "reference", "gold", "expected_answer", "ground_truth", "reward_model.ground_truth", "correct_answer", "gt",
-        "target", "final_answer", "solution_answer", "answerKey", "answer",
+        "target", "final_answer", "solution_answer", "answerkey", "answer",
     ),
     "solution": ("solution", "reference_solution", "gt_cot"),
     "choices": ("choices", "options"),
@@ -54,6 +55,13 @@ def value_at(record: Mapping[str, Any], path: str) -> Any:
         else:
             return None
     return value
+
+
+def lowered(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record that also answers to its column names in lower case: some files write Problem, Answer, answerKey."""
+    if all(name.islower() for name in record):
+        return record
+    return {**{name.lower(): value for name, value in record.items()}, **record}
 
 
 def names_of(ours: str, columns: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acemath.bench.tables import Record, reward_bench
-from acemath.columns import REFERENCE_COLUMNS, first_value
+from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import classes, grade_many
@@ -197,7 +197,7 @@ def grade_file(
             found = list(rows_of(record, columns))
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
-        if not found and REFERENCE_COLUMNS & record.keys():
+        if not found and REFERENCE_COLUMNS & lowered(record).keys():
             unreferenced += 1
             continue
         if not found:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from acemath.columns import first_value, names_of, value_at
+from acemath.columns import first_value, lowered, names_of, value_at
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
 from acemath.identity import Places, qualified
@@ -85,6 +85,7 @@ def _problem_of(
     record: Mapping[str, Any], columns: Mapping[str, str], name: str, subject: str, license: str
 ) -> tuple[Problem, bool]:
     """One record as a problem, and whether it has an id of its own."""
+    record = lowered(record)
     prompt, column = _prompt_in(record, columns)
     wanted = columns
     if not isinstance(value_at(record, column), str) and not {"answer", "solution"} & columns.keys():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from acemath.columns import first_value, value_at
+from acemath.columns import first_value, lowered, value_at
 from acemath.grade.references import reference_in
 
 _RESPONSES = (
@@ -41,7 +41,7 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
 
     `columns` says which column holds the response, the answer or the label where it has another name.
     """
-    chosen = columns or {}
+    chosen, record = columns or {}, lowered(record)
     reference = reference_in(record, chosen)
     if reference is None:
         return
