@@ -85,8 +85,8 @@ def _problem_of(
     record: Mapping[str, Any], columns: Mapping[str, str], name: str, subject: str, license: str
 ) -> tuple[Problem, bool]:
     """One record as a problem, and whether it has an id of its own."""
-    record = lowered(record)
-    prompt, column = _prompt_in(record, columns)
+    given, record = record, lowered(record)
+    prompt, column = _prompt_in(record, columns, sorted(map(str, given)))
     wanted = columns
     if not isinstance(value_at(record, column), str) and not {"answer", "solution"} & columns.keys():
         # A conversation's `answer` is the response that follows it, as in AceMath's released sets.
@@ -117,15 +117,15 @@ def _problem_of(
     return problem, own is not None
 
 
-def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str, str]:
-    """The prompt of a record and the column that holds it. UserError where none does."""
+def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: list[str]) -> tuple[str, str]:
+    """The prompt of a record and the column that holds it. UserError where none of the columns `there` does."""
     names = names_of("prompt", columns)
     texts = {name: text for name in names if (text := prompt_text(value_at(record, name))) is not None}
     column = next((name for name, text in texts.items() if text.strip()), next(iter(texts), None))
     if column is None:
         where = f"no text in column {names[0]!r}" if "prompt" in columns else "no prompt"
         raise UserError(
-            f"{where} (the columns are {sorted(map(str, record))}); name the one that holds it: "
+            f"{where} (the columns are {there}); name the one that holds it: "
             "--columns prompt=… for a command, columns: {prompt: …} in a recipe"
         )
     prompt = texts[column]
