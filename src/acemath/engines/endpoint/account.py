@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from acemath.atomic import explained, write_bytes
+from acemath.engines.base import REFUSED
 from acemath.engines.endpoint.budget import Amount, Budget
-from acemath.engines.endpoint.choices import FAULT, LENGTH, STOP, Choice, finished, unfinished
+from acemath.engines.endpoint.choices import FAULT, Choice, finished, unfinished
 from acemath.errors import UserError
 
 RESPONSES, LEDGER, IN_FLIGHT = "responses.jsonl", "ledger.jsonl", "in-flight.log"
@@ -182,7 +183,7 @@ class Account:
             reason,
             found["tokens"],
             None if logprobs is None else tuple(logprobs),
-            "" if reason in (STOP, LENGTH) else found.get("why") or unfinished(found["finish_reason"]),
+            (found.get("why") or unfinished(found["finish_reason"])) if reason == REFUSED else "",
         )
 
     def cost(self, stage: str) -> dict[str, Any]:

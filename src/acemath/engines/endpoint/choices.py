@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from acemath.engines.base import REFUSED
+from acemath.engines.base import LENGTH, REFUSED, STOP
 from acemath.engines.endpoint.errors import short
 
-STOP, LENGTH, FAULT = "stop", "length", "fault"
+FAULT = "fault"
 # What servers call the end of a text, in small letters. Whatever is not here (a filter, a call of a tool, a loop that
 # was cut off, a word that nobody knows) is REFUSED: the text may be a part, and asking again would change nothing.
 _REASONS = {
@@ -81,26 +81,26 @@ def _content(data: dict[str, Any]) -> Any:
     return message.get("content") if isinstance(message, dict) else data.get("text")
 
 
-def _parts(data: dict[str, Any], *types: str | None) -> list[Any]:
-    """The parts of these types in a content that is a list."""
-    content = _content(data)
+def _strings(content: Any, field: str, *types: str | None) -> str:
+    """What the parts of these types say, in a content that is a part or a list of parts."""
     parts = content if isinstance(content, list) else [content]
-    return [part for part in parts if isinstance(part, dict) and part.get("type") in types]
+    found = [part.get(field) for part in parts if isinstance(part, dict) and part.get("type") in types]
+    return "".join(text for text in found if isinstance(text, str))
 
 
 def _text(data: dict[str, Any]) -> str:
     """A choice's text; of a list of parts the text parts alone, because reasoning is no part of the answer."""
     found = _content(data)
     if not isinstance(found, str):
-        found = "".join(str(part.get("text") or "") for part in _parts(data, "text", "output_text", None))
+        found = _strings(found, "text", "text", "output_text", None)
     return found.encode("utf-8", "replace").decode()  # half a surrogate pair fits no file
 
 
 def _refusal(data: dict[str, Any]) -> str:
     """What a model says that refuses to answer; "" where it does not refuse."""
     message = data.get("message")
-    said = [message] if isinstance(message, dict) else []
-    return "".join(str(part.get("refusal") or "") for part in (*said, *_parts(data, "refusal")))
+    said = message.get("refusal") if isinstance(message, dict) else None
+    return said if isinstance(said, str) else _strings(_content(data), "refusal", "refusal")
 
 
 def _shares(total: int, lengths: Sequence[int]) -> list[int]:

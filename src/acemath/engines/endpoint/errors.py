@@ -42,9 +42,8 @@ def parsed(content: bytes) -> dict[str, Any] | None:
 
 
 def short(value: object) -> str:
-    """A server's words on one line, cut to a length for messages, without what no file can hold."""
-    text = " ".join(str(value)[: 4 * SHOWN].split())[:SHOWN]
-    return text.encode("utf-8", "replace").decode()
+    """A server's words on one line, cut to a length for messages, without what moves a terminal or fits no file."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)[: 4 * SHOWN]).split())[:SHOWN]
 
 
 def is_error(data: Mapping[str, Any]) -> bool:

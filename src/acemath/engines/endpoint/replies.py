@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from acemath.engines.endpoint.choices import FAULT, STOP, Choice, read_choices
+from acemath.engines.base import STOP
+from acemath.engines.endpoint.choices import FAULT, Choice, read_choices
 from acemath.engines.endpoint.errors import ServerError, is_error, parsed, retry_after, server_error, short
 
 OVERLOADED = (429, 503)
@@ -19,6 +20,7 @@ RETRIED = (408, 409, 425, *OVERLOADED)
 # Refusals that hold for every request: the address, the method, the key, the bill.
 WHOLESALE = (301, 302, 303, 307, 308, 401, 402, 404, 405, 410, 501)
 Billed = Literal["no", "known", "unknown"]
+BEGINNING = 4096  # bytes of a reply that are looked at for words
 LONGEST_WAIT = 60.0  # seconds between two tries, where the server names no time
 
 
@@ -112,17 +114,16 @@ class Reader:
 
     def read(self, status: int, headers: Any, content: bytes, believe_empty: bool = False) -> Reply:
         """Judge one reply by its status and its content. `believe_empty`: an answer without text is one."""
-        data = parsed(content)
+        data, text = parsed(content), short(content[:BEGINNING].decode("utf-8", "replace"))
         if not 200 <= status < 300:
-            said = (
-                server_error(data) if data else ServerError(None, short(content.decode("utf-8", "replace")))
-            )
+            said = server_error(data) if data else ServerError(None, text)
             return _failed(status, said, headers, f"status {status}")
         if data is None:
             # A page is none of the model's doing. Anything else may be the rest of an answer.
             page = content.lstrip().startswith(b"<")
-            what = f"a reply that is no JSON: {short(content.decode('utf-8', 'replace'))!r}"
-            return Fault(what, "half JSON", "no" if page else "unknown", unusable=True)
+            return Fault(
+                f"a reply that is no JSON: {text!r}", "half JSON", "no" if page else "unknown", unusable=True
+            )
         usage = _usage(data.get("usage"))
         if is_error(data):
             return _inside(data, headers, usage)
