@@ -281,10 +281,16 @@ def test_a_reply_ends_well(name: str, script: Script, tmp_path: Path) -> None:
     assert len(server.asked) == requests and not (tmp_path / IN_FLIGHT).read_text()
 
 
-@pytest.mark.parametrize("code", [401, 402, 404, "insufficient_quota", "invalid_api_key", "model_not_found"])
-def test_a_final_error_inside_a_200_ends_the_run(code: Any, script: Script, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        *map(error, (401, 402, 404, "insufficient_quota", "invalid_api_key", "model_not_found")),
+        error(429, type="insufficient_quota"),
+    ],
+)
+def test_a_final_error_inside_a_200_ends_the_run(body: Any, script: Script, tmp_path: Path) -> None:
     """In one line with what the server said, after one request, for nothing."""
-    server = script(error(code))
+    server = script(body)
     with engine_at(tmp_path, server.url, in_flight=1) as engine:
         with pytest.raises(UserError, match=r"status 40\d, 'no seat left'"):
             list(engine.generate([Problem(str(i), f"What is {i}?") for i in range(9)], Sampling()))
