@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -56,217 +56,126 @@ def error(code: Any, message: str = "no seat left", **more: Any) -> dict[str, An
     return {"error": {"message": message, "code": code, **more}}
 
 
-# A server's reply to every request; finish reason; text, or words of the reason; requests; of these known, and lost.
-CASES: dict[str, tuple[Any, str, str, int, int, int]] = {
-    # Errors inside a 200.
-    "429": (error(429), REFUSED, "status 429 inside a 200: no seat left", FAULTY, 0, 0),
-    "429 as text": (error("429"), REFUSED, "status 429 inside a 200: no seat left", FAULTY, 0, 0),
-    "429 by name": (
-        error("rate_limit_exceeded"),
-        REFUSED,
-        "status 429 inside a 200: no seat left",
-        FAULTY,
-        0,
-        0,
+class Case(NamedTuple):
+    """A server's reply to every request, and what becomes of it; `words`: the text, or a part of the reason."""
+
+    body: Any
+    words: str
+    reason: str
+    requests: int
+    known: int  # requests that are booked at what the server counted
+    lost: int  # requests that are booked at the most that they can have cost
+
+
+def kept(body: Any, words: str = "It is 9.", reason: str = "stop", requests: int = 1) -> Case:
+    """A response, paid for."""
+    return Case(body, words, reason, requests, requests, 0)
+
+
+def free(body: Any, words: str, requests: int = FAULTY) -> Case:
+    """No response, and nothing to pay."""
+    return Case(body, words, REFUSED, requests, 0, 0)
+
+
+def paid(body: Any, words: str, requests: int = UNUSABLE) -> Case:
+    """No response, but paid for."""
+    return Case(body, words, REFUSED, requests, requests, 0)
+
+
+def lost(body: Any, words: str) -> Case:
+    """No response, and nobody knows what it cost."""
+    return Case(body, words, REFUSED, UNUSABLE, 0, UNUSABLE)
+
+
+SEAT, NO_JSON, NO_CHOICE = "inside a 200: no seat left", "a reply that is no JSON", "a reply without a choice"
+OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "no seat left"}}
+OLD_VLLM = {"object": "error", "message": "no seat left", "type": "BadRequestError", "code": 400}
+THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+PARTS = [{"type": "text", "text": "It is "}, {"type": "output_text", "text": "9."}]
+PART = "It is 9, but"  # of a text
+ERRORS = {
+    "429": free(error(429), f"status 429 {SEAT}"),
+    "429 as text": free(error("429"), f"status 429 {SEAT}"),
+    "429 in words": free(error("429 Too Many Requests"), f"status 429 {SEAT}"),
+    "429 by name": free(error("rate_limit_exceeded"), f"status 429 {SEAT}"),
+    "a class of errors": free(error(None, type="RateLimitError"), f"status 429 {SEAT}"),
+    "Gemini": free([error("UNAVAILABLE")], f"status 503 {SEAT}"),
+    "Anthropic": free(OVERLOADED, f"status 503 {SEAT}"),
+    "Azure": free({"statusCode": 429, "message": "no seat left"}, f"status 429 {SEAT}"),
+    "of a provider": free(error(502, "It failed", metadata={"raw": "down"}), "200: It failed (down)"),
+    "an unknown code": free(error(1302), f"an error {SEAT}"),
+    "no code": free({"error": "no seat left"}, f"an error {SEAT}"),
+    "a detail": free({"detail": "no seat left"}, f"an error {SEAT}"),
+    "400": free(error(400), "status 400: no seat left", 1),
+    "400 of older vLLM": free(OLD_VLLM, "status 400: no seat left", 1),
+    "400 by name": free(error("context_length_exceeded", type="other"), "status 400: no seat left", 1),
+    "paid for": paid(chat(**error(429)), f"status 429 {SEAT}"),
+    "429 in a choice": free(chat({**said(PART, "error"), **error(429)}, usage=None), f"status 429 {SEAT}"),
+    "400 in a choice": paid(chat({**said("", "error"), **error(400)}), "status 400: no seat left", 1),
+}
+TEXTS = {
+    "null with stop": kept(chat(said(None, reasoning_content="hm")), "", requests=3),
+    "no content": kept(chat({"message": {"role": "assistant"}, "finish_reason": "stop"}), "", requests=3),
+    "an empty list": kept(chat(said([])), "", requests=3),
+    "null message": kept(chat({"message": None, "finish_reason": "stop"}), "", requests=3),
+    "thoughts alone": kept(chat(said([{"type": "reasoning", "text": "9"}])), "", requests=3),
+    "parts": kept(chat(said([THINKING, {"type": "reasoning", "text": "hm"}, *PARTS]))),
+    "a refusal": paid(chat(said(None, refusal="I cannot help")), "I cannot help", 1),
+    "a refusing part": paid(chat(said([{"type": "refusal", "refusal": "I cannot"}])), "I cannot", 1),
+    "no refusal": kept(chat(said("It is 9.", refusal=None))),
+    "half a surrogate": kept(chat(said("It is 9.\ud800")), "It is 9.?"),
+    "a long text": kept(chat(said("9" * 3_000_000)), "9" * 3_000_000),
+}
+REASONS = {
+    "eos": kept(chat(said("It is 9.", "eos_token"))),
+    "STOP": kept(chat(said("It is 9.", "STOP"))),
+    "MAX_TOKENS": kept(chat(said(PART, "MAX_TOKENS")), PART, "length"),
+    "all reasoning": kept(chat(said(None, "length")), "", "length"),
+    "error": paid(chat(said(PART, "error")), "finish_reason 'error'"),
+    "abort": paid(chat(said(PART, "abort")), "finish_reason 'abort'"),
+    "abort, not counted": lost(chat(said(PART, "abort"), usage=None), "finish_reason 'abort'"),
+    "null": paid(chat(said(PART, None)), "no finish_reason"),
+    "content_filter": paid(chat(said(PART, "content_filter")), "finish_reason 'content_filter'", 1),
+    "content_filter alone": paid(chat(said(None, "content_filter")), "'content_filter'", 1),
+    "SAFETY": paid(chat(said(PART, "SAFETY")), "finish_reason 'SAFETY'", 1),
+    "tool_calls": paid(chat(said(None, "tool_calls", tool_calls=[{}])), "'tool_calls'", 1),
+    "repetition": paid(chat(said("9 9 9 9", "repetition")), "finish_reason 'repetition'", 1),
+    "an object": paid(chat(said("It is 9.", {"a": 1})), "finish_reason \"{'a': 1}\"", 1),
+}
+OTHERS = {
+    "a page": free("<html><title>Log in</title></html>", f"{NO_JSON}: '<html><title>Log in", UNUSABLE),
+    "nothing": lost("", f"{NO_JSON}: ''"),
+    "half": lost('{"model": "teacher", "choi', NO_JSON),
+    "nested": lost("[" * 100_000, NO_JSON),
+    "a health page": free({"status": "alive"}, f"{NO_CHOICE}: {{'status': 'alive'}}", UNUSABLE),
+    "no choices": paid(chat(), NO_CHOICE),
+    "no choices, not counted": lost(chat(usage=None), NO_CHOICE),
+    "a choice that is a text": paid(chat("It is 9."), "no finish_reason"),
+    "usage as text": kept(chat(GOOD, usage={"prompt_tokens": "11", "completion_tokens": 7.0})),
+    "no usage": Case(chat(GOOD, usage=None), "It is 9.", "stop", 1, 0, 1),
+    "negative usage": Case(
+        chat(GOOD, usage={"prompt_tokens": -1, "completion_tokens": 7}), "It is 9.", "stop", 1, 0, 1
     ),
-    "a class of errors": (
-        error(None, type="RateLimitError"),
-        REFUSED,
-        "status 429 inside a 200: no seat left",
-        FAULTY,
-        0,
-        0,
-    ),
-    "Gemini's": (
-        [error(503, status="UNAVAILABLE")],
-        REFUSED,
-        "status 503 inside a 200: no seat left",
-        FAULTY,
-        0,
-        0,
-    ),
-    "Anthropic's": (
-        {"type": "error", "error": {"type": "overloaded_error", "message": "no seat left"}},
-        REFUSED,
-        "status 503 inside a 200: no seat left",
-        FAULTY,
-        0,
-        0,
-    ),
-    "Azure's": (
-        {"statusCode": 429, "message": "no seat left"},
-        REFUSED,
-        "status 429 inside a 200",
-        FAULTY,
-        0,
-        0,
-    ),
-    "502 of a provider": (
-        error(502, "Provider returned error", metadata={"raw": "upstream is down"}),
-        REFUSED,
-        "Provider returned error (upstream is down)",
-        FAULTY,
-        0,
-        0,
-    ),
-    "an unknown code": (error(1302), REFUSED, "an error inside a 200: no seat left", FAULTY, 0, 0),
-    "no code": ({"error": "no seat left"}, REFUSED, "an error inside a 200: no seat left", FAULTY, 0, 0),
-    "a detail": ({"detail": "no seat left"}, REFUSED, "an error inside a 200: no seat left", FAULTY, 0, 0),
-    "400": (error(400), REFUSED, "status 400: no seat left", 1, 0, 0),
-    "400 of older vLLM": (
-        {"object": "error", "message": "no seat left", "type": "BadRequestError", "code": 400},
-        REFUSED,
-        "status 400: no seat left",
-        1,
-        0,
-        0,
-    ),
-    "400 by name": (
-        error("context_length_exceeded", type="invalid_request_error"),
-        REFUSED,
-        "status 400: no seat left",
-        1,
-        0,
-        0,
-    ),
-    "an error that was paid for": (
-        chat(**error(429)),
-        REFUSED,
-        "status 429 inside a 200",
-        UNUSABLE,
-        UNUSABLE,
-        0,
-    ),
-    "429 in a choice": (
-        chat({**said("It is 9.", "error"), **error(429)}, usage=None),
-        REFUSED,
-        "status 429 inside a 200: no seat left",
-        FAULTY,
-        0,
-        0,
-    ),
-    "400 in a choice": (
-        chat({**said("", "error"), **error(400)}),
-        REFUSED,
-        "status 400: no seat left",
-        1,
-        1,
-        0,
-    ),
-    # Texts.
-    "null with stop": (chat(said(None, reasoning_content="hm")), "stop", "", 3, 3, 0),
-    "no content": (chat(said(None) | {"message": {"role": "assistant"}}), "stop", "", 3, 3, 0),
-    "an empty list": (chat(said([])), "stop", "", 3, 3, 0),
-    "null message": (chat({"message": None, "finish_reason": "stop"}), "stop", "", 3, 3, 0),
-    "thoughts alone": (chat(said([{"type": "reasoning", "text": "It is 9."}])), "stop", "", 3, 3, 0),
-    "parts": (
-        chat(
-            said(
-                [
-                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
-                    {"type": "reasoning", "text": "hm"},
-                    {"type": "text", "text": "It is "},
-                    {"type": "output_text", "text": "9."},
-                ]
-            )
-        ),
-        "stop",
-        "It is 9.",
-        1,
-        1,
-        0,
-    ),
-    "a refusal": (chat(said(None, refusal="I cannot help")), REFUSED, "I cannot help", 1, 1, 0),
-    "a refusal as a part": (
-        chat(said([{"type": "refusal", "refusal": "I cannot help"}])),
-        REFUSED,
-        "I cannot help",
-        1,
-        1,
-        0,
-    ),
-    "no refusal": (chat(said("It is 9.", refusal=None)), "stop", "It is 9.", 1, 1, 0),
-    "half a surrogate": (chat(said("It is 9.\ud800")), "stop", "It is 9.?", 1, 1, 0),
-    "a long text": (chat(said("9" * 3_000_000)), "stop", "9" * 3_000_000, 1, 1, 0),
-    # Finish reasons.
-    "eos": (chat(said("It is 9.", "eos_token")), "stop", "It is 9.", 1, 1, 0),
-    "STOP": (chat(said("It is 9.", "STOP")), "stop", "It is 9.", 1, 1, 0),
-    "MAX_TOKENS": (chat(said("It is 9, but", "MAX_TOKENS")), "length", "It is 9, but", 1, 1, 0),
-    "all reasoning": (chat(said(None, "length")), "length", "", 1, 1, 0),
-    "error": (chat(said("It is 9, but", "error")), REFUSED, "finish_reason 'error'", UNUSABLE, UNUSABLE, 0),
-    "abort": (chat(said("It is 9, but", "abort")), REFUSED, "finish_reason 'abort'", UNUSABLE, UNUSABLE, 0),
-    "abort, not counted": (
-        chat(said("It is 9, but", "abort"), usage=None),
-        REFUSED,
-        "finish_reason 'abort'",
-        UNUSABLE,
-        0,
-        UNUSABLE,
-    ),
-    "null reason": (chat(said("It is 9, but", None)), REFUSED, "no finish_reason", UNUSABLE, UNUSABLE, 0),
-    "content_filter": (chat(said("It is 9, but", "content_filter")), REFUSED, "'content_filter'", 1, 1, 0),
-    "content_filter alone": (chat(said(None, "content_filter")), REFUSED, "'content_filter'", 1, 1, 0),
-    "SAFETY": (chat(said("It is 9, but", "SAFETY")), REFUSED, "finish_reason 'SAFETY'", 1, 1, 0),
-    "tool_calls": (chat(said(None, "tool_calls", tool_calls=[{}])), REFUSED, "'tool_calls'", 1, 1, 0),
-    "repetition": (chat(said("9 9 9 9", "repetition")), REFUSED, "'repetition'", 1, 1, 0),
-    "unheard of": (chat(said("It is 9.", {"a": 1})), REFUSED, "finish_reason \"{'a': 1}\"", 1, 1, 0),
-    # Replies that are no completions.
-    "a page": (
-        "<html><title>Log in</title></html>",
-        REFUSED,
-        "no JSON: '<html><title>Log in</title></html>'",
-        UNUSABLE,
-        0,
-        0,
-    ),
-    "nothing": ("", REFUSED, "a reply that is no JSON: ''", UNUSABLE, 0, UNUSABLE),
-    "half": ('{"model": "teacher", "choi', REFUSED, "a reply that is no JSON", UNUSABLE, 0, UNUSABLE),
-    "nested": ("[" * 100_000, REFUSED, "a reply that is no JSON", UNUSABLE, 0, UNUSABLE),
-    "a health page": (
-        {"status": "alive"},
-        REFUSED,
-        "a reply without a choice: {'status': 'alive'}",
-        UNUSABLE,
-        0,
-        0,
-    ),
-    "no choices": (chat(), REFUSED, "a reply without a choice", UNUSABLE, UNUSABLE, 0),
-    "no choices, not counted": (chat(usage=None), REFUSED, "a reply without a choice", UNUSABLE, 0, UNUSABLE),
-    "a choice of another kind": (chat("It is 9."), REFUSED, "no finish_reason", UNUSABLE, UNUSABLE, 0),
-    # Counts.
-    "usage as text": (
-        chat(GOOD, usage={"prompt_tokens": "11", "completion_tokens": 7.0}),
-        "stop",
-        "It is 9.",
-        1,
-        1,
-        0,
-    ),
-    "no usage": (chat(GOOD, usage=None), "stop", "It is 9.", 1, 0, 1),
-    "usage without sense": (
-        chat(GOOD, usage={"prompt_tokens": -1, "completion_tokens": 10**400}),
-        "stop",
-        "It is 9.",
-        1,
-        0,
-        1,
+    "endless usage": Case(
+        chat(GOOD, usage={"prompt_tokens": 11, "completion_tokens": 10**400}), "It is 9.", "stop", 1, 0, 1
     ),
 }
+CASES = ERRORS | TEXTS | REASONS | OTHERS
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_reply_ends_well(name: str, script: Script, tmp_path: Path) -> None:
     """Text or reason, requests and books are right, at once and when everything is read back."""
-    body, reason, text, requests, known, lost = CASES[name]
+    body, words, reason, requests, known, lost = CASES[name]
     server = script(body)
     with engine_at(tmp_path, server.url, timeout=30) as engine:
         (found,) = engine.generate([PROBLEM], Sampling(max_new_tokens=50))
         cost = engine.cost()
     assert found.finish_reason == reason and len(server.asked) == requests
     if reason == REFUSED:
-        assert text in found.meta[REFUSED] and found.text == ""
+        assert words in found.meta[REFUSED] and found.text == ""
     else:
-        assert found.text == text
+        assert found.text == words
     assert (cost["requests"], cost["lost_requests"]) == (known, lost)
     assert cost["usd"] == round(known * (11 * 1.0 + 7 * 2.0) / 1e6, 6)
     assert (cost["prompt_tokens"], cost["completion_tokens"]) == (11 * known, 7 * known)

@@ -97,7 +97,7 @@ def _text(data: dict[str, Any]) -> str:
 
 
 def _refusal(data: dict[str, Any]) -> str:
-    """What a model says that refuses to answer; "" where it does not refuse."""
+    """The words with which a model refuses to answer; "" where it does not refuse."""
     message = data.get("message")
     said = message.get("refusal") if isinstance(message, dict) else None
     return said if isinstance(said, str) else _strings(_content(data), "refusal", "refusal")
