@@ -106,6 +106,7 @@ def books(bench: Bench, count: dict[str, Any]) -> dict[str, Any]:
         "good": (total["good"], tokens.get("good", 0)),
         "wrong model": (total["wrong model"], tokens.get("wrong model", 0)),
         "empty choice": (total["empty choice"], tokens.get("empty choice", 0)),
+        "bad finish": (total["bad finish"], tokens.get("bad finish", 0)),
         "lost, at most": (total["lost"], sum(tokens.get(kind, 0) for kind in LOST)),
         "lost requests": (number["lost"], sum(count["outcomes"].get(kind, 0) for kind in LOST)),
         "known US$": round(sum(x["usd"] for x in ledger if x["billed"] == "known"), 6),
@@ -144,7 +145,7 @@ def whole(bench: Bench) -> dict[str, bool]:
     return {
         "every prompt answered once": complete(bench),
         "no prompt is paid for twice, but where its answer came too late": twice <= late,
-        "ledger = server, to the token": all(p[0] == p[1] for p in list(found.values())[:3]),
+        "ledger = server, to the token": all(p[0] == p[1] for p in list(found.values())[:4]),
         "lost replies are covered": found["lost, at most"][0] >= found["lost, at most"][1],
         "the key is in no file and no output": keyless(bench) and "sk-planted" not in out + said,
     }
@@ -206,7 +207,7 @@ def kills(bench: Bench, times: int, rng: random.Random) -> dict[str, bool]:
         "nothing on disk was lost": not lost,
         "nothing was paid for twice beyond the requests in flight": twice <= open_at_kills + max(0, late),
         "ledger = server, to the token": found["good"][0] == found["good"][1],
-        "lost replies are covered": sum(p[0] for p in list(found.values())[:4])
+        "lost replies are covered": sum(p[0] for p in list(found.values())[:5])
         >= sum(count["tokens"].values()),
     }
 

@@ -3,7 +3,8 @@
     python benchmarks/faulty_server.py --faults 0.3          # prints its address, serves until it is ended
 
 `GET /count` returns the count as JSON. Each answer depends on the request alone. Of the requests that it fails it bills
-those whose answer it had written: a cut connection, a stall, half a JSON, an empty choice, a wrong model name.
+those whose answer it had written: a cut connection, a stall, half a JSON, an empty choice, a text that was broken off, a
+wrong model name.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from email.utils import formatdate
 from typing import Any
 
 MODEL = "teacher"
-BILLED = ("cut", "stall", "half JSON", "empty choice", "wrong model")
-FAULTS = ("429", "429 in seconds", "429 by date", "500", "503", *BILLED)
+BILLED = ("cut", "stall", "half JSON", "empty choice", "bad finish", "wrong model")
+FAULTS = ("429", "429 in seconds", "429 by date", "500", "503", "429 in a 200", *BILLED)
 
 
 @dataclass
@@ -153,6 +154,12 @@ class Server:
         elif kind == "empty choice":
             empty = self.rng.choice(([], [{}], [{"message": {"content": ""}, "finish_reason": "stop"}]))
             await _send(writer, 200, {**answer, "choices": empty})
+        elif kind == "bad finish":
+            reason = self.rng.choice(("error", "abort", None))
+            broken = [{**choice, "finish_reason": reason} for choice in answer["choices"]]
+            await _send(writer, 200, {**answer, "choices": broken})
+        elif kind == "429 in a 200":
+            await _send(writer, 200, {"error": {"message": "slow down", "code": 429}})
         elif kind == "wrong model":
             await _send(writer, 200, {**answer, "model": "another-model"})
         elif kind == "429 in seconds":

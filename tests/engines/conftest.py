@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,51 @@ def serve() -> Iterator[Callable[..., FaultyServer]]:
 
     def start(*options: str) -> FaultyServer:
         started.append(FaultyServer(*options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+class ScriptedServer:
+    """Answers with given bodies, one after the other, the last again and again; `asked` holds what it was asked."""
+
+    def __init__(self, bodies: Sequence[Any], status: int) -> None:
+        asked = self.asked = list[dict[str, Any]]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = bodies[min(len(asked), len(bodies)) - 1]
+                content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture()
+def script() -> Iterator[Callable[..., ScriptedServer]]:
+    """Starts servers that answer with given bodies; ends them all after the test."""
+    started: list[ScriptedServer] = []
+
+    def start(*bodies: Any, status: int = 200) -> ScriptedServer:
+        started.append(ScriptedServer(bodies, status))
         return started[-1]
 
     yield start

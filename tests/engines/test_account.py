@@ -17,7 +17,7 @@ import pytest
 
 from acemath.engines.endpoint.account import IN_FLIGHT, LEDGER, RESPONSES, Account
 from acemath.engines.endpoint.budget import Amount
-from acemath.engines.endpoint.replies import Choice
+from acemath.engines.endpoint.choices import Choice
 from acemath.errors import UserError
 
 CHOICE = Choice("So it is 7.", "stop", 5)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from acemath.engines.endpoint.replies import Fault, Good, Reader, Refusal, backoff, retry_after, same_model
+from acemath.engines.endpoint.errors import retry_after
+from acemath.engines.endpoint.replies import Fault, Good, Reader, Refusal, backoff, same_model
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from acemath.records import Problem, Response
 
-REFUSED = (
-    "refused"  # the finish reason of a problem that an engine cannot answer; `meta` says why, under this name
-)
+# The finish reasons of a response. Only a "stop" is complete. "length": cut at the limit of tokens. "refused": the engine
+# gave nothing that may be graded or learned; the text is empty, and `meta` says why under this name.
+STOP, LENGTH, REFUSED = "stop", "length", "refused"
 
 
 class Sampling(BaseModel):

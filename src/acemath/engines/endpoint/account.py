@@ -2,7 +2,7 @@
 
 Three files, appended to by one process at a time and flushed at once, so that a `kill -9` loses nothing that they hold:
 
-`responses.jsonl`   one line a whole reply: the key of each sample's content, its text, what the server counted
+`responses.jsonl`   one line a reply: the key of each sample's content, its text, what the server counted
 `ledger.jsonl`      one line a request that was paid for, or may have been: tokens, price, for whom, and for which stage
 `in-flight.log`     "+ id" before a request is sent, "- id" when its end is booked
 
@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from acemath.atomic import explained, write_bytes
+from acemath.engines.base import REFUSED
 from acemath.engines.endpoint.budget import Amount, Budget
-from acemath.engines.endpoint.replies import Choice
+from acemath.engines.endpoint.choices import FAULT, Choice, finished, unfinished
 from acemath.errors import UserError
 
 RESPONSES, LEDGER, IN_FLIGHT = "responses.jsonl", "ledger.jsonl", "in-flight.log"
@@ -146,14 +147,17 @@ class Account:
         self._in_flight.append("+ " + json.dumps(entry, ensure_ascii=False))
         return request
 
-    def keep(self, request: str, keys: Sequence[str], choices: Sequence[Choice], spent: Amount) -> None:
-        """A whole reply came: its choices, under their keys. Written before anything else is done with it."""
+    def keep(
+        self, request: str, keys: Sequence[str], choices: Sequence[Choice], spent: Amount, known: bool = True
+    ) -> None:
+        """A reply came: its choices that can be used, under their keys. Written before anything else is done with it."""
         samples = [
             {"key": key, "text": c.text, "finish_reason": c.finish_reason, "tokens": c.tokens}
             | ({} if c.logprobs is None else {"logprobs": c.logprobs})
+            | ({"why": c.why} if c.why else {})
             for key, c in zip(keys, choices, strict=True)
         ]
-        line = {"request": request, "usage": _tokens(spent, KNOWN), "samples": samples}
+        line = {"request": request, "usage": _tokens(spent, KNOWN if known else UNKNOWN), "samples": samples}
         at = self._responses.append(json.dumps(line, ensure_ascii=False))
         self._index(at, samples)
 
@@ -170,15 +174,16 @@ class Account:
             self.sync()
 
     def choice(self, key: str) -> Choice:
-        """A kept sample."""
+        """A kept sample. Journals of older versions hold the server's own words as finish reasons."""
         start, at = self.known[key]
         found = self._responses.read(start)["samples"][at]
-        logprobs = found.get("logprobs")
+        logprobs, reason = found.get("logprobs"), finished(found["finish_reason"])
         return Choice(
             found["text"],
-            found["finish_reason"],
+            reason,
             found["tokens"],
             None if logprobs is None else tuple(logprobs),
+            (found.get("why") or unfinished(found["finish_reason"])) if reason == REFUSED else "",
         )
 
     def cost(self, stage: str) -> dict[str, Any]:
@@ -205,7 +210,8 @@ class Account:
 
     def _index(self, at: int, samples: Sequence[Mapping[str, Any]]) -> None:
         for place, sample in enumerate(samples):
-            self.known[sample["key"]] = (at, place)
+            if finished(sample["finish_reason"]) != FAULT:  # which older versions kept: asked for again
+                self.known[sample["key"]] = (at, place)
 
     def _book(self, line: dict[str, Any]) -> None:
         line = {"time": round(time.time(), 3), **line}

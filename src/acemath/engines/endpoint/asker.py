@@ -15,16 +15,20 @@ from dataclasses import dataclass, field
 
 from acemath.engines.endpoint.account import Account
 from acemath.engines.endpoint.budget import Amount, Budget, BudgetReached, reserve, settle
+from acemath.engines.endpoint.choices import Choice
 from acemath.engines.endpoint.client import Client
 from acemath.engines.endpoint.limiter import Limiter
-from acemath.engines.endpoint.replies import Choice, Fault, Good, Reader, Refusal, Reply, backoff
+from acemath.engines.endpoint.replies import Fault, Good, Reader, Refusal, Reply, backoff
 from acemath.engines.endpoint.requests import Asking, Request
 from acemath.engines.endpoint.settings import Endpoint
 from acemath.errors import UserError
 
 EMPTY_TRIES = 3  # an answer without text is believed after so many
+UNUSABLE_TRIES = 3  # of a request that is answered with what is no answer, and once more as many at the end
 WRONG_NAMES = 20  # replies of another model before the first right one, until the name must be a mistake
-REFUSED_BEFORE_GOOD = 100  # refusals before the first good reply, until the request itself must be a mistake
+USELESS_BEFORE_GOOD = (
+    100  # refusals and unusable replies before the first good one, until there must be a mistake
+)
 FIRST_CONTACT = 20.0  # seconds to reach a server that has never said anything
 GONE = "start the same command again when it is well: finished work is kept"
 
@@ -36,7 +40,7 @@ class Health:
     """What an endpoint has done so far, over all calls of its engine."""
 
     good: int = 0
-    refused: int = 0
+    useless: int = 0  # refusals, and replies that were no answers
     faults: Counter[str] = field(default_factory=Counter)
     answered: bool = False  # anything at all came over HTTP
     single: bool = False  # it answers one sample a request, whatever it is asked
@@ -65,6 +69,8 @@ class Asker:
         self.client = Client(place.settings, asking.path, reader)
         self.stopped: UserError | None = None
         self._aside: list[Request] = []
+        # By the first key of a request that was put aside: its tries, and how many answers were empty.
+        self._tried: dict[str, tuple[int, int]] = {}
         self._rng = random.Random()
 
     async def run(self, requests: Iterable[Request]) -> None:
@@ -104,25 +110,33 @@ class Asker:
         if len(request.samples) > 1 and self.health.single:
             await self._one_by_one(request, last)
             return
-        failures = empties = 0
+        before, empties = self._tried.pop(request.keys[0], (0, 0))
+        failures = unusable = 0
         while self.stopped is None:
-            reply = await self._try(request, accept_empty=empties >= EMPTY_TRIES - 1)
-            if reply is None:
-                return
+            reply: Reply | None = await self._try(request, believe_empty=empties >= EMPTY_TRIES - 1)
             if isinstance(reply, Good):
-                await self._answered(request, reply, last)
+                rest = self._arrived(request, reply)
+                if rest is None:
+                    return
+                if reply.bad is None:  # it holds fewer choices than were asked for
+                    self.health.single = self.health.single or len(reply.choices) == 1
+                    await self._serve(rest, last)
+                    return
+                request, reply = rest, reply.bad
+            if reply is None:
                 return
             if isinstance(reply, Refusal):
                 await self._refused(request, reply, last)
                 return
             failures += 1
-            empties += reply.empty is not None
-            if failures >= self.settings.tries:
-                self._give_up(request, reply, last)
+            unusable += reply.unusable
+            empties += reply.empty
+            if failures >= self.settings.tries or unusable >= UNUSABLE_TRIES:
+                self._give_up(request, reply, (before + failures, empties), last)
                 return
             await self._sleep(max(backoff(failures, self._rng), reply.wait or 0.0))
 
-    async def _try(self, request: Request, accept_empty: bool) -> Reply | None:
+    async def _try(self, request: Request, believe_empty: bool) -> Reply | None:
         """Send a request once and book what it cost; None where the call is ending."""
         taken = await self.limiter.take()
         most = self.asking.most(request)
@@ -134,13 +148,12 @@ class Asker:
         reply: Reply | None = None
         spent, known, what = most, False, "stopped"  # what it comes to where the call is cancelled
         try:
-            reply = await self.client.post(self.asking.body(request))
-            if accept_empty and isinstance(reply, Fault) and reply.empty is not None:
-                reply = reply.empty
+            reply = await self.client.post(self.asking.body(request), believe_empty)
             spent, known, what = self._cost(reply, most)
             if isinstance(reply, Good):
-                count = len(request.samples)
-                account.keep(entry, request.keys[: len(reply.choices)], reply.choices[:count], spent)
+                found = self._found(request, reply)
+                keys = [request.keys[at] for at in found]
+                account.keep(entry, keys, list(found.values()), spent, known)
         finally:
             settle(self.place.budgets, most, spent)
             overloaded = isinstance(reply, Fault) and reply.overloaded
@@ -172,14 +185,17 @@ class Asker:
             return most, False, what
         return Amount(), True, what
 
-    async def _answered(self, request: Request, reply: Good, last: bool) -> None:
-        got = min(len(reply.choices), len(request.samples))
-        self.hand(request.cut(0, got), reply.choices[:got])
-        if got == len(request.samples):
-            return
-        if got == 1:
-            self.health.single = True
-        await self._serve(request.cut(got), last)
+    @staticmethod
+    def _found(request: Request, reply: Good) -> dict[int, Choice]:
+        """The choices that can be used, by the place of their sample in the request."""
+        return {at: c for at, c in enumerate(reply.choices[: len(request.samples)]) if c is not None}
+
+    def _arrived(self, request: Request, reply: Good) -> Request | None:
+        """Hand over what came; returns what is still to be asked for, None where that is nothing."""
+        found = self._found(request, reply)
+        self.hand(request.pick(list(found)), list(found.values()))
+        missing = [at for at in range(len(request.samples)) if at not in found]
+        return request.pick(missing) if missing else None
 
     async def _refused(self, request: Request, reply: Refusal, last: bool) -> None:
         if reply.wholesale or (reply.status == 403 and not self.health.good):
@@ -194,25 +210,31 @@ class Asker:
 
     async def _one_by_one(self, request: Request, last: bool) -> None:
         for at in range(len(request.samples)):
-            await self._serve(request.cut(at, at + 1), last)
+            await self._serve(request.pick([at]), last)
 
-    def _give_up(self, request: Request, fault: Fault, last: bool) -> None:
+    def _give_up(self, request: Request, fault: Fault, tried: tuple[int, int], last: bool) -> None:
         if last:
-            self.hand(request, f"unanswered after {2 * self.settings.tries} tries: {fault.what}")
+            self.hand(request, f"unanswered after {tried[0]} tries: {fault.what}")
         else:
+            self._tried[request.keys[0]] = tried
             self._aside.append(request)
 
     def _watch(self, reply: Reply) -> None:
         """Count a reply, and end the call where there is no hope."""
-        health, settings = self.health, self.settings
-        if isinstance(reply, Good):
+        health = self.health
+        refused = [c.why for c in reply.choices if c is not None and c.why] if isinstance(reply, Good) else []
+        if isinstance(reply, Good) and len(refused) < sum(c is not None for c in reply.choices):
             health.good, health.answered, health.since = health.good + 1, True, time.monotonic()
-            return
-        if isinstance(reply, Refusal):
-            health.refused, health.answered = health.refused + 1, True
-            if not health.good and health.refused >= REFUSED_BEFORE_GOOD:
-                self._stop(self._refusal(reply))
-            return
+        elif not isinstance(reply, Fault) or (reply.unusable and not reply.empty):
+            health.useless, health.answered = health.useless + 1, True
+            if not health.good and health.useless >= USELESS_BEFORE_GOOD:
+                self._stop(self._useless(refused[0] if isinstance(reply, Good) else reply.what))
+        fault = reply.bad if isinstance(reply, Good) else reply
+        if isinstance(fault, Fault):
+            self._watch_fault(fault)
+
+    def _watch_fault(self, reply: Fault) -> None:
+        health, settings = self.health, self.settings
         health.faults[reply.kind] += 1
         health.answered = health.answered or reply.kind not in ("no connection", "stall")
         waited = time.monotonic() - health.since
@@ -256,6 +278,12 @@ class Asker:
         return UserError(
             f"{settings.url} refused model {settings.model!r}: status {reply.status}, {reply.what!r}; {fix}; "
             "what arrived is kept"
+        )
+
+    def _useless(self, what: str) -> UserError:
+        return UserError(
+            f"{self.settings.url} gave {self.health.useless} replies and no answer for model {self.settings.model!r} (last: "
+            f"{what}); check the url, the model's name and the request's fields; what arrived is kept"
         )
 
     def _stop(self, error: UserError) -> None:

@@ -14,8 +14,9 @@ from acemath.engines.base import REFUSED, ChatFormat, Sampling
 from acemath.engines.endpoint.account import Account
 from acemath.engines.endpoint.asker import Asker, Health, Place
 from acemath.engines.endpoint.budget import Budget
+from acemath.engines.endpoint.choices import Choice
 from acemath.engines.endpoint.limiter import Limiter
-from acemath.engines.endpoint.replies import Choice, Reader
+from acemath.engines.endpoint.replies import Reader
 from acemath.engines.endpoint.requests import Asking, Request
 from acemath.engines.endpoint.settings import Endpoint
 from acemath.records import Problem, Response
@@ -115,11 +116,15 @@ class EndpointEngine:
     def _response(self, problem_id: str, sample: int, found: Choice | str) -> Response:
         if isinstance(found, str):
             return Response(problem_id, sample, "", self.name, REFUSED, meta={REFUSED: found})
+        if found.why:
+            # Paid for, but nothing that may be graded or learned: the text is in the account alone.
+            return Response(
+                problem_id, sample, "", self.name, REFUSED, found.tokens, meta={REFUSED: found.why}
+            )
         meta: dict[str, Any] = {} if found.logprobs is None else {"logprobs": list(found.logprobs)}
-        reason = "length" if found.finish_reason == "length" else "stop"
-        if found.finish_reason == "content_filter" and not found.text.strip():
-            reason, meta[REFUSED] = REFUSED, "the server's content filter"
-        return Response(problem_id, sample, found.text.strip(), self.name, reason, found.tokens, meta=meta)
+        return Response(
+            problem_id, sample, found.text.strip(), self.name, found.finish_reason, found.tokens, meta=meta
+        )
 
     def status(self) -> str:
         """For a line of progress: requests in flight, faults so far, what is spent and of how much."""

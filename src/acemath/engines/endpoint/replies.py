@@ -6,30 +6,22 @@ what it cost where the server said so.
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
+
+from acemath.engines.base import STOP
+from acemath.engines.endpoint.choices import FAULT, Choice, read_choices
+from acemath.engines.endpoint.errors import ServerError, is_error, parsed, retry_after, server_error, short
 
 OVERLOADED = (429, 503)
 RETRIED = (408, 409, 425, *OVERLOADED)
 # Refusals that hold for every request: the address, the method, the key, the bill.
 WHOLESALE = (301, 302, 303, 307, 308, 401, 402, 404, 405, 410, 501)
+Billed = Literal["no", "known", "unknown"]
+BEGINNING = 4096  # bytes of a reply that are looked at for words
 LONGEST_WAIT = 60.0  # seconds between two tries, where the server names no time
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One text that came back."""
-
-    text: str
-    finish_reason: str
-    tokens: int
-    logprobs: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +33,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
-    """A whole reply."""
-
-    choices: tuple[Choice, ...]
-    usage: Usage | None
-
-
-@dataclass(frozen=True, slots=True)
 class Fault:
     """A reply, or the lack of one, that another try may mend.
 
@@ -57,11 +41,12 @@ class Fault:
 
     what: str
     kind: str  # a short word, for counts
-    billed: Literal["no", "known", "unknown"] = "no"
+    billed: Billed = "no"
     usage: Usage | None = None
     overloaded: bool = False
-    wait: float | None = None  # seconds, from Retry-After
-    empty: Good | None = None  # the reply itself, where its text is empty
+    wait: float | None = None  # seconds that the server asks for
+    unusable: bool = False  # a whole reply of the server that is no answer: asked for again a few times only
+    empty: bool = False  # a reply that says it is complete and has no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +57,15 @@ class Refusal:
     what: str
     wholesale: bool
     usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A reply with something to keep. `choices` has None in the place of each that cannot be used, `bad` says why."""
+
+    choices: tuple[Choice | None, ...]
+    usage: Usage | None
+    bad: Fault | Refusal | None = None
 
 
 Reply = Good | Fault | Refusal
@@ -110,22 +104,6 @@ def backoff(failures: int, rng: random.Random) -> float:
     return rng.uniform(0, min(LONGEST_WAIT, 0.25 * 2 ** min(failures, 12)))
 
 
-def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for, from seconds or an HTTP date; None where it says nothing."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
-
-
 @dataclass(slots=True)
 class Reader:
     """Reads replies of one model. `reports` as in the endpoint's settings."""
@@ -134,112 +112,91 @@ class Reader:
     reports: str
     seen: set[str] = field(default_factory=set)  # names that replies carried
 
-    def read(self, status: int, headers: Any, content: bytes) -> Reply:
-        """Judge one reply by its status and its content."""
-        if 200 <= status < 300:
-            return self._answer(content)
-        said = _message(content)
-        if status == 429 and "insufficient_quota" in content.decode("utf-8", "replace"):
-            return Refusal(status, said, wholesale=True)
-        if status in RETRIED or (status >= 500 and status != 501):
-            wait = retry_after(headers.get("retry-after"))
+    def read(self, status: int, headers: Any, content: bytes, believe_empty: bool = False) -> Reply:
+        """Judge one reply by its status and its content. `believe_empty`: an answer without text is one."""
+        data, text = parsed(content), short(content[:BEGINNING].decode("utf-8", "replace"))
+        if not 200 <= status < 300:
+            said = server_error(data) if data else ServerError(None, text)
+            return _failed(status, said, headers, f"status {status}")
+        if data is None:
+            # A page is none of the model's doing. Anything else may be the rest of an answer.
+            page = content.lstrip().startswith(b"<")
             return Fault(
-                f"status {status}: {said}",
-                f"status {status}",
-                overloaded=status in OVERLOADED,
-                wait=wait if status in OVERLOADED else None,
+                f"a reply that is no JSON: {text!r}", "half JSON", "no" if page else "unknown", unusable=True
             )
-        return Refusal(status, said, wholesale=status in WHOLESALE)
-
-    def _answer(self, content: bytes) -> Reply:
-        try:
-            data = json.loads(content)
-        except ValueError:
-            return Fault("a reply that is no JSON", "half JSON", billed="unknown")
-        if not isinstance(data, dict):
-            return Fault("a reply that is no JSON object", "half JSON", billed="unknown")
         usage = _usage(data.get("usage"))
-        billed: Literal["known", "unknown"] = "known" if usage else "unknown"
-        reported = str(data.get("model") or "")
+        if is_error(data):
+            return _inside(data, headers, usage)
+        return self._completion(data, headers, usage, believe_empty)
+
+    def _completion(
+        self, data: dict[str, Any], headers: Any, usage: Usage | None, believe_empty: bool
+    ) -> Reply:
+        billed: Billed = "known" if usage else "unknown"
+        reported = short(data.get("model") or "")
         self.seen.add(reported)
-        wanted = self.reports or self.model
-        if self.reports != "*" and not same_model(wanted, reported):
+        if self.reports != "*" and not same_model(self.reports or self.model, reported):
             return Fault(f"a reply of model {reported!r}", "wrong model", billed, usage)
-        choices = _choices(data.get("choices"), usage)
-        if not choices:
-            return Fault("a reply without a choice", "empty choice", billed, usage)
-        good = Good(choices, usage)
-        if all(not c.text.strip() and c.finish_reason == "stop" for c in choices):
-            return Fault("a reply without text", "empty choice", billed, usage, empty=good)
-        return good
+        found = data.get("choices")
+        if not isinstance(found, list) or not found:
+            what = f"a reply without a choice: {short(data)}"
+            if not data.keys() & {"choices", "usage"}:
+                billed = "no"  # it is no completion
+            return Fault(what, "empty choice", billed, usage, unusable=True)
+        raw = [c if isinstance(c, dict) else {} for c in found]
+        choices, bad = list[Choice | None](), list[Fault | Refusal]()
+        for said, choice in read_choices(raw, usage.completion_tokens if usage else 0):
+            wrong: Fault | Refusal | None = None
+            if said.get("error"):
+                wrong = _inside(said, headers, usage)
+            elif choice.finish_reason == FAULT:
+                kind = "bad finish" if choice.text.strip() else "empty choice"
+                wrong = Fault(choice.why, kind, billed, usage, unusable=True)
+            elif choice.finish_reason == STOP and not choice.text.strip() and not believe_empty:
+                wrong = Fault(
+                    "a reply without text", "empty choice", billed, usage, unusable=True, empty=True
+                )
+            choices.append(choice if wrong is None else None)
+            bad += [wrong] if wrong else []
+        return Good(tuple(choices), usage, bad[0] if bad else None) if any(choices) else bad[0]
 
 
-def _message(content: bytes) -> str:
-    """What the server said, in one short line."""
-    text = content.decode("utf-8", "replace")
-    try:
-        data = json.loads(text)
-    except ValueError:
-        data = None
-    if isinstance(data, dict):
-        error = data.get("error") or data.get("detail") or data.get("message") or data
-        text = str(error.get("message") or error) if isinstance(error, dict) else str(error)
-    return " ".join(text.split())[:200]
+def _inside(data: dict[str, Any], headers: Any, usage: Usage | None) -> Fault | Refusal:
+    """An error inside a 200: what its status would be, and no more is paid for than the server counted.
+
+    A status that nobody knows is taken for a 500: tried again, and dropped in the end with what the server said.
+    """
+    said = server_error(data)
+    where = f"status {said.status} inside a 200" if said.status else "an error inside a 200"
+    return _failed(said.status or 500, said, headers, where, usage)
+
+
+def _failed(
+    status: int, said: ServerError, headers: Any, where: str, usage: Usage | None = None
+) -> Fault | Refusal:
+    """What a status means. `where` it stood, for people."""
+    if said.status == 402 and status == 429:
+        return Refusal(status, said.message, wholesale=True, usage=usage)
+    if status in RETRIED or (status >= 500 and status != 501):
+        overloaded = status in OVERLOADED
+        wait = retry_after(headers.get("retry-after"))
+        return Fault(
+            f"{where}: {said.message}",
+            f"status {status}",
+            "known" if usage else "no",
+            usage,
+            overloaded=overloaded,
+            wait=(said.wait if wait is None else wait) if overloaded else None,
+            unusable=usage is not None and usage.completion_tokens > 0,
+        )
+    return Refusal(status, said.message, wholesale=status in WHOLESALE, usage=usage)
 
 
 def _usage(data: Any) -> Usage | None:
+    """What the server counted, from numbers or their texts; None where it did not, or nothing that makes sense."""
     if not isinstance(data, dict):
         return None
-    counts = [data.get("prompt_tokens"), data.get("completion_tokens")]
-    if not all(isinstance(c, int) and c >= 0 for c in counts):
+    counts = [str(data.get(name)).removesuffix(".0") for name in ("prompt_tokens", "completion_tokens")]
+    if not all(re.fullmatch(r"\d{1,12}", count, re.ASCII) for count in counts):
         return None
-    return Usage(int(counts[0] or 0), int(counts[1] or 0))
-
-
-def _choices(data: Any, usage: Usage | None) -> tuple[Choice, ...]:
-    """The choices of a reply that have a text, in the order of their index; none where one of them is broken."""
-    if not isinstance(data, list) or not all(isinstance(c, dict) for c in data):
-        return ()
-    parts = [(_text(c), c) for c in sorted(data, key=lambda c: c.get("index") or 0)]
-    if any(text is None for text, _ in parts):
-        return ()
-    texts = [text or "" for text, _ in parts]
-    shares = _shares(usage.completion_tokens if usage else 0, [len(t) for t in texts])
-    return tuple(
-        Choice(text, str(c.get("finish_reason") or "stop"), share, _logprobs(c.get("logprobs")))
-        for text, (_, c), share in zip(texts, parts, shares, strict=True)
-    )
-
-
-def _text(choice: dict[str, Any]) -> str | None:
-    """A choice's text; "" where a model spent itself on reasoning or was filtered; None where it has none."""
-    message = choice.get("message")
-    found = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if isinstance(found, str):
-        return found.encode("utf-8", "replace").decode()  # half a surrogate pair fits no file
-    if not isinstance(message, dict):
-        return None
-    return "" if choice.get("finish_reason") in ("length", "content_filter") else None
-
-
-def _shares(total: int, lengths: Sequence[int]) -> list[int]:
-    """Tokens of each choice. Servers count a request's tokens together: they are shared out by length of text."""
-    if len(lengths) == 1:
-        return [total]
-    whole, shares, before = max(1, sum(lengths)), list[int](), 0
-    for at in range(len(lengths)):
-        upto = round(total * sum(lengths[: at + 1]) / whole)
-        shares.append(upto - before)
-        before = upto
-    return shares
-
-
-def _logprobs(data: Any) -> tuple[float, ...] | None:
-    """The log probability of each token written; both APIs' forms."""
-    if not isinstance(data, dict):
-        return None
-    if isinstance(data.get("content"), list):
-        return tuple(float(t["logprob"]) for t in data["content"] if isinstance(t, dict) and "logprob" in t)
-    if isinstance(data.get("token_logprobs"), list):
-        return tuple(float(v) for v in data["token_logprobs"] if v is not None)
-    return None
+    return Usage(int(counts[0]), int(counts[1]))

@@ -21,9 +21,11 @@ class Request:
     samples: tuple[int, ...]
     keys: tuple[str, ...]
 
-    def cut(self, start: int, stop: int | None = None) -> Request:
-        """A part of the samples."""
-        return Request(self.prompt, self.samples[start:stop], self.keys[start:stop])
+    def pick(self, places: Sequence[int]) -> Request:
+        """Some of the samples, by their places in the request."""
+        return Request(
+            self.prompt, tuple(self.samples[at] for at in places), tuple(self.keys[at] for at in places)
+        )
 
 
 class Asking:

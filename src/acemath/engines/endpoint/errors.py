@@ -1,0 +1,126 @@
+"""What a server says went wrong: the status that it names, its words, and how long it asks to wait.
+
+Servers put an error into the body of a 4xx or 5xx reply, into a 200, or into one choice of a 200, and each in a form of
+its own: `{"error": {"message", "code"}}` (OpenAI, OpenRouter, vLLM), the same in a list (Gemini), `{"object": "error",
+"message", "code"}` (older vLLM), `{"detail"}` (FastAPI), `{"statusCode", "message"}` (Azure).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+SHOWN = 200  # characters of a server's words in a message
+_BODIES = ("error", "detail", "message", "errors", "msg")  # where an error lies, the best place first
+_CODES = ("code", "status_code", "statusCode", "status", "type")  # where its status lies
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """`status` as HTTP has it, None where the error names none that is known; `wait` in seconds."""
+
+    status: int | None
+    message: str
+    wait: float | None = None
+
+
+def parsed(content: bytes) -> dict[str, Any] | None:
+    """The JSON object of a reply; of a list the object that it begins with. None where there is none."""
+    try:
+        data = json.loads(content.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(data, list) and data:
+        data = data[0]
+    return data if isinstance(data, dict) else None
+
+
+def short(value: object) -> str:
+    """A server's words on one line, cut to a length for messages, without what moves a terminal or fits no file."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)[: 4 * SHOWN]).split())[:SHOWN]
+
+
+def is_error(data: Mapping[str, Any]) -> bool:
+    """Whether the object of a 200 is an error and no completion."""
+    return bool(data.get("error")) or ("choices" not in data and any(data.get(name) for name in _BODIES))
+
+
+def server_error(data: Mapping[str, Any]) -> ServerError:
+    """The error in a reply's object, or in one of its choices."""
+    found = next((data[name] for name in _BODIES if data.get(name) not in (None, "", True, False)), data)
+    inner = found if isinstance(found, dict) else {}
+    metadata = _object(inner.get("metadata"))
+    message = inner.get("message") or inner.get("msg") or found
+    if metadata.get("raw"):  # what the provider behind a router said
+        message = f"{message} ({metadata['raw']})"
+    quota = "insufficient_quota" in str(data)  # OpenAI's 429 that no wait can mend, also quoted by routers
+    codes = (402 if quota else _status(holder.get(name)) for holder in (inner, data) for name in _CODES)
+    waits = _waits((inner, metadata, _object(metadata.get("headers")), data))
+    return ServerError(next(filter(None, codes), None), short(message), next(waits, None))
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """The seconds that a Retry-After header asks for, from seconds or an HTTP date; None where it says nothing."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _waits(holders: Iterable[Mapping[str, Any]]) -> Iterator[float]:
+    """The waits that are asked for by name in these objects."""
+    for holder in holders:
+        for name, value in holder.items():
+            if name.lower().replace("_", "-") in ("retry-after", "retry-after-seconds"):
+                wait = retry_after(str(value))
+                if wait is not None:
+                    yield wait
+
+
+def _status(code: Any) -> int | None:
+    """429 from 429, "429", "429 Too Many Requests", "rate_limit_exceeded", "RateLimitError" …"""
+    if found := re.match(r"([45]\d\d)\b", str(code)):
+        return int(found[1])
+    return _STATUSES.get(_letters(code)) if isinstance(code, str) else None
+
+
+def _letters(word: str) -> str:
+    return re.sub("[^a-z]", "", word[:SHOWN].lower()).removesuffix("exception").removesuffix("error")
+
+
+_STATUSES = {_letters(status.name): status.value for status in HTTPStatus if status >= 400} | {
+    word: status
+    for status, words in {
+        400: "badrequest invalidrequest invalidargument invalidprompt contextlengthexceeded contentfilter "
+        "contentpolicyviolation",
+        401: "authentication invalidapikey unauthenticated",
+        402: "insufficientquota insufficientcredits insufficientbalance billing",
+        403: "permission permissiondenied",
+        404: "modelnotfound",
+        408: "timeout",
+        413: "requesttoolarge",
+        429: "ratelimit ratelimited ratelimitexceeded resourceexhausted throttling",
+        500: "api server internal",
+        503: "overloaded unavailable",
+        504: "deadlineexceeded",
+    }.items()
+    for word in words.split()
+}
