@@ -135,6 +135,7 @@ REASONS = {
     "abort": paid(chat(said(PART, "abort")), "finish_reason 'abort'"),
     "abort, not counted": lost(chat(said(PART, "abort"), usage=None), "finish_reason 'abort'"),
     "null": paid(chat(said(PART, None)), "no finish_reason"),
+    "never sent": kept(chat({"message": {"role": "assistant", "content": "It is 9."}})),
     "content_filter": paid(chat(said(PART, "content_filter")), "finish_reason 'content_filter'", 1),
     "content_filter alone": paid(chat(said(None, "content_filter")), "'content_filter'", 1),
     "SAFETY": paid(chat(said(PART, "SAFETY")), "finish_reason 'SAFETY'", 1),

@@ -15,7 +15,7 @@ from dataclasses import replace
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.settings import EvolveSettings, FilterSettings, Method
-from acemath.engines.base import REFUSED, Engine, Sampling
+from acemath.engines.base import REFUSED, STOP, Engine, Sampling
 from acemath.errors import UserError
 from acemath.records import Problem, content_key
 from acemath.store import Dropped
@@ -77,8 +77,8 @@ def winnow(born: Sequence[Problem], filters: FilterSettings) -> tuple[list[Probl
 
 def evolve_with(
     engine: Engine, rows: Sequence[Problem], methods: Sequence[Method], sampling: Sampling
-) -> list[Problem]:
-    """New problems that a language model writes from given ones; their answers are not known."""
+) -> tuple[list[Problem], list[Dropped]]:
+    """New problems that a language model writes from given ones, whose answers are not known; and what it did not finish."""
     asked: list[Problem] = []
     parents: dict[str, tuple[Problem, Method]] = {}
     for row in rows:
@@ -86,11 +86,14 @@ def evolve_with(
             request = Problem(content_key(row.id, method), evolution_prompt(row.prompt, method))
             parents[request.id] = (row, method)
             asked.append(request)
-    born = []
+    born, unfinished = [], []
     for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
-        if response.finish_reason == REFUSED:
-            continue
         row, method = parents[response.problem_id]
+        if response.finish_reason != STOP:  # half a question is none
+            why = "refused" if response.finish_reason == REFUSED else "cut-off"
+            detail = f"{method}: {response.meta.get(REFUSED, response.text[:200])}"
+            unfinished.append(Dropped(row.id, "evolve", why, row.prompt, row.source, detail))
+            continue
         meta = {
             "parent": row.id,
             "method": method,
@@ -101,7 +104,7 @@ def evolve_with(
         born.append(
             Problem(f"{row.id}-{method}", text, "", row.source, row.license, row.subject, row.level, meta)
         )
-    return born
+    return born, unfinished
 
 
 def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | None:

@@ -112,9 +112,9 @@ def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> dict[str,
         for key, part in shards(parents, 1000).items():
             name = f"round{turn}-{key}"
             if not stage.has(name):
-                born = evolve_with(engine, part, settings.methods, sampling)
+                born, unfinished = evolve_with(engine, part, settings.methods, sampling)
                 kept, dropped = winnow(born, run.recipe.curate.filters)
-                stage.write(name, kept, Problem, dropped)
+                stage.write(name, kept, Problem, [*unfinished, *dropped])
             done += len(part)
             run.display.progress(done, len(parents))
         parents = stage.rows(Problem, f"round{turn}-")

@@ -42,8 +42,8 @@ class Choice:
 def finished(reason: Any) -> str:
     """What a server's `finish_reason` means: "stop", "length", "refused" or "fault".
 
-    null is a fault: no server that has come to the end of a text leaves the reason out of a whole reply, and those that
-    do were stopped (Ollama at its time-out, LMDeploy at an abort).
+    null is a fault: servers that have the field fill it in when a text is complete, and send null when they were
+    stopped on the way (Ollama at its time-out, LMDeploy at an abort).
     """
     return _REASONS.get("" if reason is None else str(reason).strip().lower(), REFUSED)
 
@@ -68,7 +68,7 @@ def read_choices(data: Sequence[dict[str, Any]], tokens: int) -> list[tuple[dict
 
 
 def _choice(data: dict[str, Any], text: str, tokens: int) -> Choice:
-    reason = data.get("finish_reason")
+    reason = data.get("finish_reason", STOP)  # plain servers never send one; a null is another thing
     meaning, refusal = finished(reason), _refusal(data)
     why = unfinished(reason) if meaning in (FAULT, REFUSED) else ""
     if refusal and not text.strip() and meaning != FAULT:
