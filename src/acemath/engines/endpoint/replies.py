@@ -143,7 +143,7 @@ class Reader:
             if not data.keys() & {"choices", "usage"}:
                 billed = "no"  # it is no completion
             return Fault(what, "empty choice", billed, usage, unusable=True)
-        raw = [c if isinstance(c, dict) else {} for c in found]
+        raw = [c if isinstance(c, dict) else {"finish_reason": None} for c in found]
         choices, bad = list[Choice | None](), list[Fault | Refusal]()
         for said, choice in read_choices(raw, usage.completion_tokens if usage else 0):
             wrong: Fault | Refusal | None = None
