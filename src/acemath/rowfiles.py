@@ -107,6 +107,8 @@ def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(
             f"{path}, line {error.lineno}: not valid JSON ({error.msg}); correct the file"
         ) from error
+    except RecursionError as error:
+        raise UserError(f"{path}: JSON that is nested too deeply; correct the file") from error
     for number, record in enumerate(loaded if isinstance(loaded, list) else [loaded], 1):
         if not isinstance(record, dict):
             raise UserError(
@@ -168,6 +170,8 @@ def _record(place: str, line: str) -> dict[str, Any]:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise UserError(f"{place}: not valid JSON ({error.msg}); correct or remove the line") from error
+    except RecursionError as error:
+        raise UserError(f"{place}: JSON that is nested too deeply; correct or remove the line") from error
     if not isinstance(record, dict):
         raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}")
     return record

@@ -64,6 +64,16 @@ def read_problems(path: Path) -> list[Problem]:
                 meta=(json.loads(meta) if isinstance(meta, str) else meta) or {},
             )
         )
+    if not rows:
+        raise UserError(f"{path} holds no problem; name a file that has some")
+    return rows
+
+
+def read_responses(path: Path) -> list[Response]:
+    """The responses of a file. UserError where it holds none."""
+    rows = read_rows(path, Response)
+    if not rows:
+        raise UserError(f"{path} holds no response; acemath synthesize and acemath sample write some")
     return rows
 
 
@@ -122,7 +132,7 @@ def vote(
 ) -> dict[str, Any]:
     """The prompts of a file that pass the vote of their responses."""
     rows = read_problems(prompts)
-    kept, dropped = solvable(rows, by_problem(read_rows(responses, Response)), settings)
+    kept, dropped = solvable(rows, by_problem(read_responses(responses)), settings)
     write_rows(out, kept, Problem)
     if dropped_to is not None:
         write_json_lines(dropped_to, [asdict(row) for row in dropped])

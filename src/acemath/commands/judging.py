@@ -15,7 +15,7 @@ from acemath.grade import classes, grade_many
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response
-from acemath.store import read_records, write_rows
+from acemath.store import read_records, write_json_lines, write_rows
 
 if TYPE_CHECKING:
     from acemath.reward.score import RewardModel
@@ -172,6 +172,9 @@ def evaluate(
     return found
 
 
+_CARRIED = ("sample", "model", "finish_reason", "tokens", "reward")  # of a response, beside its text
+
+
 def _references(problems: Path) -> dict[str, str]:
     """Reference answers of a file of problems, by id and by row number from 0, as outputs name them."""
     from acemath.commands.data import read_problems
@@ -182,16 +185,19 @@ def _references(problems: Path) -> dict[str, str]:
     return found
 
 
-def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[str, Any]:
+def grade_file(
+    path: Path, policy: str, problems: Path | None = None, out: Path | None = None
+) -> dict[str, Any]:
     """Verdicts for a file in any known form, and how many agree with its labels.
 
     `problems` gives the references where the rows only name their problem (qid, idx or problem_id). Rows that
-    are marked uncertain are counted apart and not graded.
+    are marked uncertain are counted apart and not graded. With `out`, each response is written with its verdict, in
+    the fields of `Response`, so that `rm groups` and `rewardbench` read the file.
     """
     from acemath.grade.records import rows_of
 
     references = _references(problems) if problems is not None else {}
-    rows, uncertain = [], 0
+    rows, uncertain, origins = [], 0, list[dict[str, Any]]()
     for number, record in enumerate(read_records(path), 1):
         if record.get("uncertain"):
             uncertain += 1
@@ -204,7 +210,26 @@ def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[st
                 "reference, or give the problems that they answer with --problems"
             )
         rows += found
+        known = {name: record[name] for name in _CARRIED if record.get(name) is not None}
+        origins += [{"problem_id": key or str(number - 1), "sample": at, **known} for at in range(len(found))]
+    if not rows:
+        raise UserError(f"{path} holds no response to grade")
     verdicts = grade_many([(r.response, r.reference) for r in rows], policy)
+    if out is not None:
+        write_json_lines(
+            out,
+            [
+                {
+                    **origin,
+                    "text": r.response,
+                    "reference": r.reference,
+                    "status": v.status,
+                    "extracted": v.answer,
+                }
+                | {"reason": v.reason, "tier": v.tier, "rule": v.rule}
+                for origin, r, v in zip(origins, rows, verdicts, strict=True)
+            ],
+        )
     result: dict[str, Any] = {
         "n": len(rows),
         "correct": sum(v.correct for v in verdicts),
@@ -215,4 +240,5 @@ def grade_file(path: Path, policy: str, problems: Path | None = None) -> dict[st
     ]
     if labelled:
         result |= {"agree": sum(labelled), "labelled": len(labelled)}
-    return result | ({"uncertain": uncertain} if uncertain else {})
+    result |= {"uncertain": uncertain} if uncertain else {}
+    return result if out is None else {**result, "out": str(out)}

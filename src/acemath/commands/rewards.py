@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from acemath.commands.output import Json, show
+from acemath.commands.output import Json, Out, folder, show
 from acemath.commands.settings import Change
 
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
@@ -21,9 +21,7 @@ def groups(
     pool: int = 14,
     seed: int = 0,
     change: Change = None,
-    out: Annotated[Path, typer.Option("--out", help="Where groups go (.parquet or .jsonl).")] = Path(
-        "groups.parquet"
-    ),
+    out: Out = Path("groups.parquet"),
     as_json: Json = False,
 ) -> None:
     """Choose groups of right and wrong responses to train a reward model on.
@@ -54,7 +52,9 @@ def train(
     problems: Annotated[Path | None, typer.Option(help="The problems that --candidates answer.")] = None,
     seed: int = 0,
     change: Change = None,
-    out: Annotated[Path, typer.Option(help="The reward model's folder.")] = Path("reward-model"),
+    out: Annotated[Path, typer.Option(callback=folder, help="The reward model's folder.")] = Path(
+        "reward-model"
+    ),
     as_json: Json = False,
 ) -> None:
     """Train a reward model with the listwise Bradley-Terry loss. Goes on where it was stopped.

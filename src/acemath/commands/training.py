@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_chats, read_groups, read_problems
+from acemath.commands.data import read_chats, read_groups, read_problems, read_responses
 from acemath.commands.settings import settings_of
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
@@ -16,7 +16,7 @@ from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Response
 from acemath.sft.hardware import is_first_process
-from acemath.store import by_problem, read_rows, write_rows
+from acemath.store import by_problem, write_rows
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def fine_tune(
 
 def _graded(responses: Path) -> dict[str, list[Response]]:
     """Responses by problem. UserError where one has no verdict."""
-    rows = read_rows(responses, Response)
+    rows = read_responses(responses)
     ungraded = next((r.problem_id for r in rows if r.status is None), None)
     if ungraded is not None:
         raise UserError(
