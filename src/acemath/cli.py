@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -109,9 +110,12 @@ def run(
 
     place = out or Path("runs") / loaded.name
     if until != "report":
-        show(run_until(loaded, place, Display(), until), as_json)
+        with Display().during(loaded.name):
+            done = run_until(loaded, place, Display(), until)
+        show(done, as_json)
         return
-    outcome = run_recipe(loaded, place, Display())
+    with Display().during(loaded.name):
+        outcome = run_recipe(loaded, place, Display())
     if as_json:
         show(outcome.as_json(), True)
         return
@@ -176,10 +180,12 @@ def pretrain_nano(
     import logging
 
     from acemath.nano.pretrain import PretrainSettings, pretrain
+    from acemath.pipeline.display import Display
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = PretrainSettings(seed=seed)
-    pretrain(out, (settings.going_on(base) if base else settings).scaled(share))
+    with Display(every=10).during("pretrain-nano"):
+        pretrain(out, (settings.going_on(base) if base else settings).scaled(share))
 
 
 @app.command()
@@ -198,6 +204,7 @@ app.add_typer(checking.app)
 app.add_typer(files.app)
 
 
+@cache
 def command() -> Any:
     """The whole command line as a click group, with examples in its help that no line break cuts in two."""
     top = typer.main.get_command(app)

@@ -54,16 +54,17 @@ def sft(
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
-    from acemath.commands import training
-    from acemath.sft.hardware import is_first_process
-
     given = {
         "learning_rate": learning_rate,
         "global_batch": global_batch,
         "epochs": epochs,
         "max_length": max_length,
     }
-    found = training.fine_tune(chats, base, given, change or (), seed, out)
+    with Display().during("sft"):
+        from acemath.commands import training
+        from acemath.sft.hardware import is_first_process
+
+        found = training.fine_tune(chats, base, given, change or (), seed, out)
     if is_first_process():
         show(found, as_json)
 
@@ -255,13 +256,12 @@ def solve(
             raise UserError(
                 f"{name} {path!r} does not exist; run the recipe first (acemath run), or name a model"
             )
-    quiet_transformers()
-    from acemath.reward.best_of_n import BestOfN
+    with Display().during("solve"):
+        quiet_transformers()
+        from acemath.reward.best_of_n import BestOfN
 
-    chosen = BestOfN(
-        policy, reward, ChatFormat(instruction=instruction), ChatFormat(system=reward_system), max_new_tokens
-    )
-    solution = chosen.solve(question, n, temperature, seed)
+        chats = ChatFormat(instruction=instruction), ChatFormat(system=reward_system)
+        solution = BestOfN(policy, reward, *chats, max_new_tokens).solve(question, n, temperature, seed)
     if as_json:
         show(asdict(solution), True)
         return

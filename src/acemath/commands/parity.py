@@ -12,6 +12,7 @@ import typer
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.pipeline.display import Display
 from acemath.store import read_records
 
 
@@ -32,14 +33,15 @@ def parity(
 
     Example: acemath parity reward-model samples.jsonl --problems problems.jsonl
     """
-    from acemath.pipeline.run import quiet_transformers
+    with Display().during("parity"):
+        from acemath.pipeline.run import quiet_transformers
 
-    items = problems_with_responses(responses, problems, limit)
-    quiet_transformers()
-    from acemath.reward.parity import check_parity
+        items = problems_with_responses(responses, problems, limit)
+        quiet_transformers()
+        from acemath.reward.parity import check_parity
 
-    chat = ChatFormat(system=system)
-    found = asdict(check_parity(model, items, chat, max_length, bf16, share_prefix))
+        chat = ChatFormat(system=system)
+        found = asdict(check_parity(model, items, chat, max_length, bf16, share_prefix))
     rows = [
         (
             e["engine"],

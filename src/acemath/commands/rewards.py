@@ -9,6 +9,7 @@ import typer
 
 from acemath.commands.output import Json, Out, folder, show
 from acemath.commands.settings import Change
+from acemath.pipeline.display import Display
 
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
 
@@ -30,10 +31,12 @@ def groups(
 
     Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
     """
-    from acemath.commands import training
+    with Display().during("rm groups"):
+        from acemath.commands import training
 
-    given = {"size": size, "pool": pool}
-    show(training.groups(responses, problems, given, change or (), seed, out), as_json)
+        given = {"size": size, "pool": pool}
+        found = training.groups(responses, problems, given, change or (), seed, out)
+    show(found, as_json)
 
 
 @rm_app.command("train")
@@ -61,13 +64,13 @@ def train(
 
     Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
     """
-    from acemath.commands import training
-    from acemath.sft.hardware import is_first_process
-
     given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
-    found = training.train(
-        groups, base, given, change or (), system, training.candidates(candidates, problems), seed, out
-    )
+    with Display().during("rm train"):
+        from acemath.commands import training
+        from acemath.sft.hardware import is_first_process
+
+        asked = training.candidates(candidates, problems)
+        found = training.train(groups, base, given, change or (), system, asked, seed, out)
     if is_first_process():
         show(found, as_json)
 

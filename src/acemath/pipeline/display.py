@@ -5,6 +5,7 @@ The lines come from a thread of their own, so that a step which reports nothing 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -30,10 +31,12 @@ _started: list[Display] = []  # displays between start and stop; only the last o
 class Display:
     """Says which step runs, why, how far it is, and what it came to.
 
-    `every` is the number of seconds between plain lines. With `quiet` nothing is printed.
+    `every` is the number of seconds between plain lines. With `quiet` nothing is printed, nor in the other processes
+    of a training that several share.
     """
 
     def __init__(self, quiet: bool = False, every: float = EVERY) -> None:
+        quiet = quiet or os.environ.get("RANK", "0") != "0"
         self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.bars = sys.stderr.isatty() and not quiet
         self.name = ""
