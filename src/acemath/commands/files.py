@@ -245,7 +245,7 @@ def solve(
 ) -> None:
     """Answer a question with policy and reward model together.
 
-    Example: acemath solve "Two numbers have sum 12 and product 35. What is the smaller one?"
+    Example: acemath solve "Two numbers have sum 11 and product 24. What is the smaller one?"
     """
     from dataclasses import asdict
 
