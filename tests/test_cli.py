@@ -1,16 +1,28 @@
-"""The command as a process: Ctrl-C ends it at once with one line, leaves no process behind, and loses nothing."""
+"""The command line: its help, its mistakes in one line, its output in a pipe, and Ctrl-C."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
+
+from acemath.cli import GROUPS
+from acemath.cli import command as command_tree
+from acemath.commands.output import show
+from acemath.grade import PRESETS
+
+Command = Callable[..., Any]
 
 
 def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tuple[int, str]:
@@ -54,7 +66,7 @@ def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
         "problems.benchmarks.worksheets.count=42",
     ]
     code, said = interrupted(arguments, tmp_path / "run" / "problems" / "manifest.json", 0.1)
-    assert (code, said) == (130, "acemath: stopped; the same command goes on from here")
+    assert (code, said) == (130, "acemath: stopped; the same command continues from what is on disk")
     done = subprocess.run(
         [sys.executable, "-m", "acemath.cli", *arguments], capture_output=True, text=True, check=True
     )
@@ -70,4 +82,190 @@ def test_ctrl_c_stops_grading_with_its_workers(tmp_path: Path) -> None:
     path = tmp_path / "hard.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, said = interrupted(["grade", str(path)], None, 3.0)
-    assert (code, said) == (130, "acemath: stopped; the same command goes on from here")
+    assert (code, said) == (130, "acemath: stopped")
+
+
+def test_every_command_is_in_one_group_of_the_help(command: Command) -> None:
+    """And the help names the version, the completion and each command, none of them cut."""
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(command_tree().commands)
+    said = command("--help")
+    assert said.code == 0 and all(f"\n  {name} " in said.out for name in listed)
+    assert "--install-completion" in said.out and "..." not in said.out.replace("[ARGS]...", "")
+    assert command("--version").out == "acemath 0.1.0\n"
+
+
+def test_choices_are_types(command: Command) -> None:
+    """What is fixed is told by the help and refused by name; the grader's policies are all there."""
+    assert "[strict|lenient|qwen2.5-math]" in command("grade", "--help").out.replace("<", "[").replace(
+        ">", "]"
+    )
+    assert list(PRESETS) == ["strict", "lenient", "qwen2.5-math"]
+    for arguments in (
+        ["run", "--until", "nosuch"],
+        ["grade", "--policy", "nosuch"],
+        ["synthesize", "p.jsonl", "--engine", "nosuch"],
+        ["run", "--budget", "-1"],
+    ):
+        done = command(*arguments)
+        assert (
+            done.code == 2
+            and done.err.startswith("acemath: Invalid value for '--")
+            and done.err.count("\n") == 1
+        )
+
+
+def test_python_m_and_completion() -> None:
+    """`python -m acemath` is the command; a shell asks it for the names that complete a word."""
+    module = [sys.executable, "-m", "acemath"]
+    assert subprocess.run([*module, "--version"], capture_output=True, text=True).stdout == "acemath 0.1.0\n"
+    asks = {"_ACEMATH_COMPLETE": "complete_bash", "COMP_WORDS": "acemath cros", "COMP_CWORD": "1"}
+    done = subprocess.run(module, capture_output=True, text=True, env=os.environ | asks)
+    assert done.stdout.split() == ["cross-check"]
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    """As with `acemath sources | head -1`: no traceback, and not exit code 0."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "acemath", "sources", *more], stdout=writing, stderr=subprocess.PIPE
+        )
+        assert (done.returncode, done.stderr) == (1, b"")
+    os.close(writing)
+
+
+def test_tables_are_whole_in_a_pipe(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a row, whatever the terminal's width; what looks like markup is text."""
+    said = command("sources").out
+    assert len({len(line) for line in said.splitlines()}) == 1
+    row = next(line for line in said.splitlines() if "acemath-general-1" in line)
+    assert "nvidia/AceMath-Instruct-Training-Data" in row and "CC-BY-NC-4.0 (no commercial use)" in row
+    show({}, False, ("answer",), [("[bold]x[/bold] " * 20,)])
+    assert "[bold]x[/bold] " * 20 in capsys.readouterr().out
+
+
+MISTAKES = {
+    "YAML": (["run", "--set", "bench.k=[1"], "'[1' is not valid YAML"),
+    "no setting": (["run", "--set", "bench.k"], "'bench.k' is not a setting"),
+    "a folder as recipe": (["run", "."], "recipe '.' is a folder"),
+    "a binary recipe": (["run", "binary.jsonl"], "binary.jsonl is not a recipe: a recipe is YAML text in UTF-8"),
+    "a deep recipe": (["run", "deep.json"], "deep.json is not a recipe"),
+    "no recipe": (["run", "nosuch"], "'nosuch' is neither a file nor one of the built-in recipes"),
+    "a file as run": (["run", "--out", "empty.jsonl"], "cannot write the folder 'empty.jsonl': it is a file"),
+    "a file as model": (["sft", "c.jsonl", "--out", "empty.jsonl"], "it is a file"),
+    "an ending": (["fetch", "worksheets", "--out", "rows.txt"], "must end in .parquet or .jsonl"),
+    "a folder to write": (["fetch", "worksheets", "--out", "folder.jsonl"], "it is a folder; name a file"),
+    "no folder": (["fetch", "worksheets", "--out", "no/rows.jsonl"], "there is no folder 'no'"),
+    "a bad level": (["fetch", "worksheets", "--set", "levels=[9]"], "levels.0"),
+    "no pair": (["grade", "--gold", "1"], "give a file, or both --gold and --answer"),
+    "an empty reference": (["grade", "--gold", " ", "--answer", "1"], "--gold is empty"),
+    "both": (["grade", "empty.jsonl", "--gold", "1", "--answer", "1"], "a file and --gold or --answer"),
+    "shares": (["vote", "a", "--responses", "b", "--at-least", "0.9", "--at-most", "0.5"], "--at-least 0.9 is above"),
+    "no command": (["grad"], "Did you mean 'grade'?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_mistake_is_one_line(kind: str, command: Command, tmp_path: Path) -> None:
+    """Exit code 2, nothing on standard output, one line that names what is wrong."""
+    nonsense(tmp_path)
+    arguments, message = MISTAKES[kind]
+    done = command(*arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("acemath: ") and message in done.err
+
+
+def nonsense(folder: Path) -> list[Path]:
+    """Files that are no rows of any kind, and paths that are no files."""
+    texts = {
+        "empty.jsonl": "", "list.json": "[1, 2]", "number.json": "5", "null.json": "null", "none.json": "[]",
+        "object.jsonl": "{}\n", "other.jsonl": '{"colour": {"red": [1]}}\n', "torn.jsonl": '{"prompt": "What is',
+        "deep.json": "[" * 90_000 + "]" * 90_000, "header.csv": "prompt,answer\n", "ragged.csv": "prompt\na,b\n",
+        "nulls.jsonl": '{"id": null, "prompt": null, "text": null, "problem_id": null, "answer": null}\n',
+        "bom.jsonl": "\ufeff{\"colour\": 1}\r\n", "text.docx": "PK\x03\x04", "torn.parquet": "PAR1 and no more PAR1",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    (folder / "binary.jsonl").write_bytes(random.Random(0).randbytes(300))
+    (folder / "utf16.jsonl").write_text('{"prompt": "a"}', encoding="utf-16")
+    (folder / "torn.jsonl.gz").write_bytes(gzip.compress(b"{}" * 500)[:20])
+    (folder / "folder.jsonl").mkdir(exist_ok=True)
+    return [*sorted(folder.glob("*.*")), folder / "missing.jsonl", folder / "no" / "where.parquet"]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with good files: problems, and a teacher's responses to them."""
+    from acemath.commands.data import read_problems
+    from acemath.commands.datasets import fetch
+    from acemath.commands.engines import sample
+    from acemath.engines.base import Sampling
+    from acemath.engines.worksheets import WorksheetTeacher
+
+    folder = tmp_path_factory.mktemp("rows")
+    fetch("worksheets", {"count": 20}, ["levels=[1]"], 0, folder / "problems.jsonl")
+    problems = read_problems(folder / "problems.jsonl")
+    sample("sample", problems, WorksheetTeacher("teacher", 0.9), Sampling(n=2), folder / "responses.jsonl")
+    return folder
+
+
+# A file that is wrong stands at @; what the others need is good. `acemath sft`, `rm train`, `score`, `eval` and `solve`
+# read their rows with the same functions.
+READERS = (
+    "curate @ --against P", "curate P --against @", "decontaminate @ --against P", "decontaminate P --against @",
+    "decontaminate @ --against P --self-test", "vote @ --responses R", "vote P --responses @",
+    "fetch numinamath-cot --file @", "fetch acemath-math --file @", "fetch acemath-rm --file @",
+    "synthesize @", "sample @ --engine worksheets", "filter @ --problems P", "filter R --problems @",
+    "cross-check @ --check R --problems P", "cross-check R --check @ --problems P", "cross-check R --check R --problems @",
+    "blend @ --problems P", "blend R --problems @", "blend R --problems P --checked @ --pool math.checked", "export @",
+    "report @", "run @ --dry-run", "grade @", "grade R --problems @", "rm groups @ --problems P",
+    "rm groups R --problems @", "rm card @ R", "parity nano @", "parity nano R --problems @",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_nonsense_is_refused_by_every_command(
+    reader: str, rows: Path, command: Command, tmp_path: Path
+) -> None:
+    """No traceback, no exit code 0 with nothing done: one line that says what is wrong."""
+    good = {"P": str(rows / "problems.jsonl"), "R": str(rows / "responses.jsonl")}
+    for wrong in nonsense(tmp_path):
+        done = command(*(good.get(word, str(wrong) if word == "@" else word) for word in reader.split()))
+        last = done.err.splitlines()[-1]
+        assert (done.code, done.out) == (2, ""), wrong.name
+        assert last.startswith("acemath: ") and len(last) < 600, wrong.name
+
+
+def test_files_of_windows_are_read(rows: Path, command: Command, tmp_path: Path) -> None:
+    """A byte-order mark and CRLF change nothing."""
+    text = (rows / "problems.jsonl").read_text()
+    (tmp_path / "w.jsonl").write_text("\ufeff" + text, encoding="utf-8", newline="\r\n")
+    command("synthesize", "w.jsonl", "--out", "a.jsonl")
+    command("synthesize", rows / "problems.jsonl", "--out", "b.jsonl")
+    assert Path("a.jsonl").read_text() == Path("b.jsonl").read_text()
+
+
+def test_verdicts_go_into_a_file(rows: Path, command: Command) -> None:
+    """One line a response with its verdict; `rm groups` and `rewardbench` read it as it is."""
+    done = command(
+        "grade",
+        rows / "responses.jsonl",
+        "--problems",
+        rows / "problems.jsonl",
+        "--out",
+        "verdicts.jsonl",
+        "--json",
+    )
+    told = [json.loads(line) for line in Path("verdicts.jsonl").read_text().splitlines()]
+    found = json.loads(done.out)
+    assert len(told) == found["n"] == 40 and sum(r["status"] == "correct" for r in told) == found["correct"]
+    assert all(r["tier"] and r["rule"] and r["reason"] for r in told if r["status"] == "correct")
+    stored = [json.loads(line) for line in (rows / "responses.jsonl").read_text().splitlines()]
+    assert [(r["problem_id"], r["sample"], r["text"]) for r in told] == [
+        (r["problem_id"], r["sample"], r["text"]) for r in stored
+    ]
+    bench = json.loads(command("rewardbench", "verdicts.jsonl", "-k", "2", "--json").out)
+    random_pick = next(r["value"] for r in bench["rows"] if r["selector"] == "random")
+    assert random_pick == pytest.approx(100 * found["correct"] / 40)

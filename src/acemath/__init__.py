@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from acemath.grade import equal, extract, grade, grade_many
+    from acemath.metrics import maj_at_k, pass_at_k, rm_at_k
+    from acemath.reward.best_of_n import BestOfN
+    from acemath.reward.score import RewardModel
 
 __version__ = "0.1.0"
+__all__ = [
+    "BestOfN", "RewardModel", "__version__", "equal", "extract", "grade", "grade_many", "maj_at_k", "pass_at_k", "rm_at_k",
+]  # fmt: skip
 
 _HOMES = {
-    "grade": "acemath.grade", "equal": "acemath.grade", "extract": "acemath.grade", "grade_many": "acemath.grade",
+    "equal": "acemath.grade", "extract": "acemath.grade", "grade_many": "acemath.grade",
     "pass_at_k": "acemath.metrics", "rm_at_k": "acemath.metrics", "maj_at_k": "acemath.metrics",
     "BestOfN": "acemath.reward.best_of_n", "RewardModel": "acemath.reward.score",
 }  # fmt: skip
-__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name's home on first use, so that `import acemath` stays quick."""
+    """Import a public name on first use, so that `import acemath` stays quick."""
+    if name == "grade":  # the package itself, which can be called: see acemath/grade/__init__.py
+        return import_module("acemath.grade")
     if name not in _HOMES:
         raise AttributeError(f"module 'acemath' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})

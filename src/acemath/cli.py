@@ -2,50 +2,99 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
-from acemath.commands import curation, files
-from acemath.commands.output import Json, show
-from acemath.commands.settings import changes
+from acemath import __version__
+from acemath.commands import checking, curation, files
+from acemath.commands.output import Json, folder, show
+from acemath.commands.settings import Change, changes
 from acemath.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that go on where they were
+GROUPS = {
+    "Data": (
+        "sources", "fetch", "curate", "decontaminate", "vote", "synthesize", "filter", "cross-check", "blend", "export",
+    ),
+    "Training": ("sft", "rm", "pretrain-nano"),
+    "Judging": ("grade", "score", "rewardbench", "eval", "parity"),
+    "Answering": ("sample", "solve"),
+    "Runs": ("run", "report", "doctor"),
+}  # fmt: skip
+_EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
+
+
+class _Grouped(TyperGroup):
+    """The commands in the help by the work that they do."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one section for each group of commands."""
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(n, self.commands[n].get_short_help_str(limit=200)) for n in names])
+
+
 app = typer.Typer(
+    cls=_Grouped,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Curate, fine-tune, judge and answer: the AceMath recipe as software.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"acemath {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Curate, fine-tune, judge and answer: the AceMath recipe as software.
+
+    acemath COMMAND --help explains a command and shows an example.
+    """
 
 
 @app.command()
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe's file, or laptop, acemath-1.5b, acemath-7b, acemath-72b.")
+        str, typer.Argument(help="A recipe file, or one of laptop, acemath-1.5b, acemath-7b, acemath-72b.")
     ] = "laptop",
-    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting to change: key.of.setting=value (YAML).")
+    out: Annotated[
+        Path | None, typer.Option(callback=folder, help="The run's folder. [default: runs/NAME]")
     ] = None,
+    change: Change = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
     ] = False,
     until: Annotated[
-        str, typer.Option(help="Where to stop: data (the training sets), sft, reward or report.")
+        Literal["data", "sft", "reward", "report"],
+        typer.Option(help="The last part to run; data makes the training sets and trains nothing."),
     ] = "report",
     budget: Annotated[
         float | None,
-        typer.Option(help="Stop before more US$ than these are spent on all endpoints together."),
+        typer.Option(
+            min=0, help="US$ that all endpoints together may cost; the run stops before it spends more."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a whole recipe; stages that are done are not done again.
+    """Run a whole recipe. Stages that are already done are not run again.
 
     Example: acemath run laptop --set seed=1 --out runs/second
     """
@@ -59,11 +108,14 @@ def run(
         return
     from acemath.pipeline.run import run_recipe, run_until
 
-    folder = out or Path("runs") / loaded.name
+    place = out or Path("runs") / loaded.name
     if until != "report":
-        show(run_until(loaded, folder, Display(), until), as_json)
+        with Display().during(loaded.name):
+            done = run_until(loaded, place, Display(), until)
+        show(done, as_json)
         return
-    outcome = run_recipe(loaded, folder, Display())
+    with Display().during(loaded.name):
+        outcome = run_recipe(loaded, place, Display())
     if as_json:
         show(outcome.as_json(), True)
         return
@@ -84,11 +136,13 @@ def _show_plan(recipe: Any, as_json: bool) -> None:
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    recipe: str = "laptop",
+    run: Annotated[Path, typer.Argument(metavar="FOLDER", help="A finished run's folder.")],
+    recipe: Annotated[
+        str, typer.Option(help="The recipe, for a folder that does not keep its own.")
+    ] = "laptop",
     as_json: Json = False,
 ) -> None:
-    """Write a run's report anew from its folder.
+    """Write the report of a finished run again.
 
     Example: acemath report runs/laptop
     """
@@ -98,41 +152,45 @@ def report(
     from acemath.pipeline.run import RECIPE, recipe_of
     from acemath.recipe import load_recipe
 
-    if not (folder / "tables" / "manifest.json").exists():
-        raise UserError(f"{folder} holds no finished run; run a recipe first: acemath run --out {folder}")
-    loaded = recipe_of(folder) if (folder / RECIPE).exists() else load_recipe(recipe)
-    (folder / "report" / "manifest.json").unlink(missing_ok=True)
-    show({"report": str(make_report(Run(loaded, folder, Display(quiet=True))))}, as_json)
+    if not (run / "tables" / "manifest.json").exists():
+        raise UserError(f"{run} holds no finished run; run a recipe first: acemath run --out {run}")
+    loaded = recipe_of(run) if (run / RECIPE).exists() else load_recipe(recipe)
+    (run / "report" / "manifest.json").unlink(missing_ok=True)
+    with Display().during("report"):
+        made = make_report(Run(loaded, run, Display(quiet=True)))
+    show({"report": str(made)}, as_json)
 
 
 @app.command("pretrain-nano")
 def pretrain_nano(
-    out: Annotated[Path, typer.Argument(help="The model's folder; a stopped run goes on where it was.")],
-    share: Annotated[float, typer.Option(min=0.0001, help="Share of the tokens.")] = 1.0,
-    seed: int = 0,
+    out: Annotated[
+        Path, typer.Argument(callback=folder, help="The model's folder. A stopped run continues there.")
+    ],
+    share: Annotated[float, typer.Option(min=0.0001, help="Share of the usual number of tokens.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another seed draws other pages.")] = 0,
     base: Annotated[
         str | None,
-        typer.Option(
-            help="Go on from this run's weights, at half the learning rates; another seed draws new pages."
-        ),
+        typer.Option(help="Start from the weights in this folder, at half the learning rates."),
     ] = None,
 ) -> None:
-    """Pre-train nano-base on worksheet pages. Hours on two cores.
+    """Pre-train nano-base on worksheet pages. This takes hours on two cores.
 
-    Example: acemath pretrain-nano nano
+    Example: acemath pretrain-nano nano --share 0.01
     """
     import logging
 
     from acemath.nano.pretrain import PretrainSettings, pretrain
+    from acemath.pipeline.display import Display
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = PretrainSettings(seed=seed)
-    pretrain(out, (settings.going_on(base) if base else settings).scaled(share))
+    with Display(every=10).during("pretrain-nano"):
+        pretrain(out, (settings.going_on(base) if base else settings).scaled(share))
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what this machine has, and what is missing for which part.
+    """Show what this machine has and which optional parts are missing.
 
     Example: acemath doctor
     """
@@ -142,29 +200,59 @@ def doctor(as_json: Json = False) -> None:
 
 
 app.add_typer(curation.app)
+app.add_typer(checking.app)
 app.add_typer(files.app)
+
+
+@cache
+def command() -> Any:
+    """The whole command line as a click group, with examples in its help that no line break cuts in two."""
+    top = typer.main.get_command(app)
+    waiting = [top]
+    while waiting:
+        one = waiting.pop()
+        waiting += getattr(one, "commands", {}).values()
+        one.help = _EXAMPLE.sub("\n\n\b\n", one.help or "")  # click's sign for a paragraph that is not filled
+    return top
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # half a surrogate pair in a text is no reason to fail
     try:
-        code = app(standalone_mode=False)  # a command's own result is None, an early end's is its exit code
+        code = command().main(
+            prog_name="acemath", standalone_mode=False
+        )  # None, or the code of an early exit
     except UserError as error:
-        typer.echo(f"acemath: {error}", err=True)
-        sys.exit(error.exit_code)
+        code = _fail(str(error))
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message())
-        else:
-            typer.echo(
-                f"acemath: {error.format_message()} (acemath COMMAND --help shows an example)", err=True
-            )
-        sys.exit(2)
+            sys.exit(2)
+        where = error.ctx.command_path if error.ctx is not None else "acemath"
+        code = _fail(
+            f"{error.format_message().replace('Value error, ', '')} ({where} --help shows how it is used)"
+        )
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        code = _fail(f"{error.filename}: {error.strerror}; check the path and its permissions")
     if code == INTERRUPTED:
-        typer.echo("acemath: stopped; the same command goes on from here", err=True)
+        resumed = any(word in RESUMED for word in sys.argv[1:])
+        again = "; the same command continues from what is on disk" if resumed else ""
+        typer.echo(f"acemath: stopped{again}", err=True)
     sys.exit(code or 0)
+
+
+def _fail(text: str) -> int:
+    """Print an error as one line; gives the exit code."""
+    typer.echo(f"acemath: {' '.join(text.splitlines())}", err=True)
+    return UserError.exit_code
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -52,13 +52,8 @@ class Source(Part):
         default_factory=dict
     )  # ours: theirs, e.g. {prompt: problem}; a.0.b goes deep
     count: int | None = Field(None, ge=1)  # at most so many; None takes all
-    levels: tuple[int, ...] = (
-        1,
-        2,
-        3,
-        4,
-        5,
-    )  # of worksheets, drawn evenly; named twice, drawn twice as often
+    # Of worksheets, drawn evenly; named twice, drawn twice as often.
+    levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field((1, 2, 3, 4, 5), min_length=1)
     finding: Finding | None = None  # of worksheets; None: as the families' weights have it
     subject: str = ""  # of all rows; "": each row's own, "math" where it has none
     license: str = ""  # of rows that have none of their own
@@ -244,13 +239,17 @@ class Recipe(Part):
 def find_recipe(name: str | Path) -> Path:
     """The file of a recipe: a path, or the name of one that ships with acemath."""
     path = Path(name)
+    if path.is_dir():
+        raise UserError(
+            f"recipe {str(name)!r} is a folder; name a recipe's file, or one of {', '.join(BUILT_IN)}"
+        )
     if path.exists():
         return path
     built_in = resources.files("acemath") / "recipes" / f"{name}.yaml"
     if str(name) in BUILT_IN and built_in.is_file():
         return Path(str(built_in))
     raise UserError(
-        f"recipe {str(name)!r} is no file and none of the built-in recipes ({', '.join(BUILT_IN)})"
+        f"recipe {str(name)!r} is neither a file nor one of the built-in recipes ({', '.join(BUILT_IN)})"
     )
 
 
@@ -258,7 +257,9 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
     """A recipe from its file, with `changes` (dotted key: value) laid over it. UserError where it is wrong."""
     path = find_recipe(name)
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not a recipe: a recipe is YAML text in UTF-8") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(data, dict):

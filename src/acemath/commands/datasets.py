@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from acemath.commands.settings import settings_of
 from acemath.curate.columns import chat_of, groups_of
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN, known_source
@@ -20,6 +22,7 @@ from acemath.pipeline.sources import read_source, records_of
 from acemath.recipe import Source
 from acemath.records import Chat, Group, Problem
 from acemath.store import write_rows
+from acemath.worksheets.sheets import LICENSE, SOURCE
 
 Shown = tuple[dict[str, Any], bool, tuple[str, ...], list[list[Any]]]
 
@@ -40,13 +43,19 @@ def sources(as_json: bool) -> Shown:
         }
         for name, known in KNOWN.items()
     ]
+    built_in = {"hub": None, "split": "train", "kind": "prompts", "subject": "all", "rows": None}
+    rows.insert(0, {"name": SOURCE, **built_in, "columns": {}, "license": LICENSE, "non_commercial": False})
     head = ("name", "data set", "kind", "rows", "licence")
     table = [
         [
             r["name"],
-            r["hub"],
+            r["hub"] or "ships with acemath",
             r["kind"],
-            f"{r['rows']:,}" if isinstance(r["rows"], int) else "unknown",
+            f"{r['rows']:,}"
+            if isinstance(r["rows"], int)
+            else "as asked"
+            if r["name"] == SOURCE
+            else "unknown",
             f"{r['license']}{' (no commercial use)' if r['non_commercial'] else ''}",
         ]
         for r in rows
@@ -55,30 +64,29 @@ def sources(as_json: bool) -> Shown:
 
 
 def fetch(
-    name: str,
-    file: Path | None,
-    hub: str | None,
-    split: str | None,
-    revision: str | None,
-    count: int | None,
-    out: Path,
+    name: str, given: Mapping[str, Any], changes: Sequence[str], seed: int, out: Path
 ) -> dict[str, Any]:
     """Rows of a registered data set into a file: prompts, conversations, or groups where it holds labelled responses.
 
-    `count` is of its rows, not of the groups that they make.
+    `given` are settings of the source, None where the registered one holds; a `count` is of its rows, not of the groups
+    that they make. The name "worksheets" draws problems of the worksheets with the seed; its split is "train" or "test".
     """
-    known = known_source(name)
-    source = Source.model_validate(
-        {"known": name, "file": file, "hub": hub, "split": split, "revision": revision, "count": count}
-    )
-    records = islice(records_of(name, source), source.count)
+    settings = {key: value for key, value in given.items() if value is not None}
+    if name == SOURCE:
+        settings[SOURCE] = settings.pop("split", "train")
+        held = "prompts"
+    else:
+        settings["known"] = name
+        held = known_source(name).kind
+    source = settings_of(Source, settings, changes)
     kind: type[Any]
     rows: list[Any]
     more: dict[str, Any] = {}
-    if known.kind == "prompts":
+    records = islice(records_of(name, source), source.count)
+    if held == "prompts":
         kind = Problem
-        rows = read_source(name, source, 0)
-    elif known.kind == "chats":
+        rows = read_source(name, source, seed)
+    elif held == "chats":
         kind = Chat
         rows = [chat_of(row, place, name, source.license) for place, row in records]
     else:
@@ -86,12 +94,14 @@ def fetch(
         groups = list(groups_of((row for _, row in records), f"source {name!r}"))
         more["sizes"] = dict(Counter(len(group.labels) for group in groups))
         rows = groups
+    if not rows:
+        raise UserError(f"{name} gives no row; nothing was written to {out}")
     write_rows(out, rows, kind)
     return {
         "out": str(out),
         "rows": len(rows),
         "kind": kind.__name__.lower(),
-        "license": source.license,
+        "license": LICENSE if name == SOURCE else source.license,
         "non_commercial": non_commercial([source.license]),
         **more,
     }

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from acemath.commands.generation import Budget, KeyEnv, PriceIn, PriceOut, Set, Url, options
+from acemath.commands.generation import (
+    Budget,
+    Engine,
+    Instruction,
+    KeyEnv,
+    MaxNewTokens,
+    PriceIn,
+    PriceOut,
+    Seed,
+    Set,
+    System,
+    Temperature,
+    Url,
+    options,
+)
 from acemath.commands.generation import app as generation_app
-from acemath.commands.output import Json, SharePrefix, show
+from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
 from acemath.commands.settings import Change
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.pipeline.display import Display
 
 app = typer.Typer()
 app.add_typer(rm_app, name="rm")
 app.command()(parity)
 app.add_typer(generation_app)
-
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes (.parquet or .jsonl).")]
-System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
-Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 
 
 @app.command()
@@ -36,23 +47,24 @@ def sft(
     max_length: int = 4096,
     seed: int = 0,
     change: Change = None,
-    out: Annotated[Path, typer.Option(help="The model's folder.")] = Path("policy"),
+    out: Annotated[Path, typer.Option(callback=folder, help="The model's folder.")] = Path("policy"),
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model on conversations, loss on responses alone. Goes on where it was stopped.
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
-    from acemath.commands import training
-    from acemath.sft.hardware import is_first_process
-
     given = {
         "learning_rate": learning_rate,
         "global_batch": global_batch,
         "epochs": epochs,
         "max_length": max_length,
     }
-    found = training.fine_tune(chats, base, given, change or (), seed, out)
+    with Display().during("sft"):
+        from acemath.commands import training
+        from acemath.sft.hardware import is_first_process
+
+        found = training.fine_tune(chats, base, given, change or (), seed, out)
     if is_first_process():
         show(found, as_json)
 
@@ -63,23 +75,45 @@ def grade(
     gold: Annotated[str | None, typer.Option(help="A reference answer, to grade one answer.")] = None,
     answer: Annotated[str | None, typer.Option(help="The answer to grade against --gold.")] = None,
     problems: Annotated[
-        Path | None, typer.Option(help="The problems, where rows only name them (qid, idx).")
+        Path | None,
+        typer.Option(help="The problems, where the rows only name them (problem_id, qid or idx)."),
     ] = None,
-    policy: Annotated[str, typer.Option(help="strict, lenient or qwen2.5-math.")] = "strict",
+    policy: Annotated[
+        Literal["strict", "lenient", "qwen2.5-math"],
+        typer.Option(help="The grader's conventions (docs/grading.md)."),
+    ] = "strict",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            callback=json_lines,
+            help="Write each response with its status, extracted answer, reason, tier and rule to this JSONL file.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Grade responses against references.
 
     Example: acemath grade --gold 1/2 --answer 0.5
+
+    A whole file: acemath grade samples.jsonl --problems problems.jsonl --out verdicts.jsonl
     """
     from dataclasses import asdict
 
-    from acemath.commands import judging
-    from acemath.grade import grade as grade_one
-
+    if file is not None and (gold is not None or answer is not None):
+        raise UserError("a file and --gold or --answer are given; grade the file, or the one pair")
     if file is not None:
-        show(judging.grade_file(file, policy, problems), as_json)
+        with Display().during("grade"):
+            from acemath.commands import judging
+
+            found = judging.grade_file(file, policy, problems, out)
+        show(found, as_json)
     elif gold is not None and answer is not None:
+        from acemath.grade import grade as grade_one
+
+        if out is not None or problems is not None:
+            raise UserError("--out and --problems belong to a file; leave them out for one pair")
+        if not gold.strip():
+            raise UserError("--gold is empty; give the reference answer")
         show(asdict(grade_one(answer, gold, policy)), as_json)
     else:
         raise UserError("nothing to grade; give a file, or both --gold and --answer")
@@ -91,38 +125,45 @@ def score(
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
     system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
-    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    engine: Annotated[
+        Literal["transformers", "vllm"], typer.Option(help="What runs the reward model.")
+    ] = "transformers",
     max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     share_prefix: SharePrefix = True,
     out: Out = Path("scored.jsonl"),
     as_json: Json = False,
 ) -> None:
-    """Rewards for responses.
+    """Write the rewards of a reward model beside responses.
 
     Example: acemath score samples.jsonl --problems problems.jsonl --model reward-model
     """
-    from acemath.commands import judging
+    with Display().during("score"):
+        from acemath.commands import judging
 
-    chat = ChatFormat(system=system)
-    show(judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length), as_json)
+        chat = ChatFormat(system=system)
+        found = judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length)
+    show(found, as_json)
 
 
 @app.command()
 def rewardbench(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Responses with labels, and rewards where there are any; a benchmark each."),
+        typer.Argument(
+            help="Responses with labels, and with rewards where there are any; one file a benchmark."
+        ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="Responses to pick from.")] = 8,
     as_json: Json = False,
 ) -> None:
-    """rm@k beside its controls on stored responses: random, shortest, longest, majority, oracle.
+    """Show rm@k on stored responses beside its controls: random, shortest, longest, majority, oracle.
 
     Example: acemath rewardbench scored.jsonl -k 8
     """
-    from acemath.commands import judging
+    with Display().during("rewardbench"):
+        from acemath.commands import judging
 
-    result = judging.rewardbench(files, k)
+        result = judging.rewardbench(files, k)
     rows = [
         (r["selector"], r["benchmark"], r["value"], f"{r['low']:.2f} … {r['high']:.2f}", r["problems"])
         for r in result["rows"]
@@ -134,14 +175,18 @@ def rewardbench(
 def evaluate(
     problems: Annotated[list[Path], typer.Argument(help="Problems with answers; a file is a benchmark.")],
     model: Annotated[str, typer.Option(help="A policy's folder or name.")],
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Samples a problem; 1: greedy alone.")] = 1,
-    k: Annotated[int, typer.Option("-k", min=1)] = 8,
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=1, help="Samples of each problem; 1 is the greedy response alone.")
+    ] = 1,
+    k: Annotated[int, typer.Option("-k", min=1, help="Responses to pick from.")] = 8,
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
     instruction: Instruction = "",
-    reward_system: str = "Please reason step by step, and check your final answer within \\boxed{}.",
-    max_new_tokens: int = 2048,
-    engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
+    reward_system: Annotated[
+        str, typer.Option(help="System prompt of the reward model's conversation.")
+    ] = "Please reason step by step, and check your final answer within \\boxed{}.",
+    max_new_tokens: MaxNewTokens = 2048,
+    engine: Engine = "transformers",
     url: Url = "",
     api_key_env: KeyEnv = None,
     price_in: PriceIn = None,
@@ -153,18 +198,19 @@ def evaluate(
     ] = Path("eval.journal"),
     as_json: Json = False,
 ) -> None:
-    """Greedy pass@1, and with samples maj@k, rm@k and pass@k.
+    """Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.
 
-    Example: acemath eval problems.jsonl --model runs/laptop/sft-math/model --max-new-tokens 120
+    Example: acemath eval problems.jsonl --model policy -n 8 --reward reward-model --max-new-tokens 120
     """
-    from acemath.commands import engines, judging
+    with Display().during("eval"):
+        from acemath.commands import engines, judging
 
-    chat = ChatFormat(system=system, instruction=instruction)
-    given = options(url, api_key_env, price_in, price_out, budget, changes)
-    with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
-        result = judging.evaluate(
-            problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
-        )
+        chat = ChatFormat(system=system, instruction=instruction)
+        given = options(url, api_key_env, price_in, price_out, budget, changes)
+        with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
+            result = judging.evaluate(
+                problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
+            )
     rows = [
         (
             "greedy",
@@ -188,16 +234,18 @@ def solve(
         str, typer.Option(help="A reward model's folder or name.")
     ] = "runs/laptop/reward/model",
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses to choose from.")] = 8,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
-    max_new_tokens: int = 256,
+    temperature: Temperature = 1.0,
+    max_new_tokens: MaxNewTokens = 256,
     instruction: Instruction = "",
-    reward_system: str = "",
-    seed: int = 0,
+    reward_system: Annotated[
+        str, typer.Option(help="System prompt of the reward model's conversation.")
+    ] = "",
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Answer a question with policy and reward model together.
 
-    Example: acemath solve "Two numbers have sum 12 and product 35. What is the smaller one?"
+    Example: acemath solve "Two numbers have sum 11 and product 24. What is the smaller one?"
     """
     from dataclasses import asdict
 
@@ -208,13 +256,12 @@ def solve(
             raise UserError(
                 f"{name} {path!r} does not exist; run the recipe first (acemath run), or name a model"
             )
-    quiet_transformers()
-    from acemath.reward.best_of_n import BestOfN
+    with Display().during("solve"):
+        quiet_transformers()
+        from acemath.reward.best_of_n import BestOfN
 
-    chosen = BestOfN(
-        policy, reward, ChatFormat(instruction=instruction), ChatFormat(system=reward_system), max_new_tokens
-    )
-    solution = chosen.solve(question, n, temperature, seed)
+        chats = ChatFormat(instruction=instruction), ChatFormat(system=reward_system)
+        solution = BestOfN(policy, reward, *chats, max_new_tokens).solve(question, n, temperature, seed)
     if as_json:
         show(asdict(solution), True)
         return

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from acemath.commands.output import Json, show
+from acemath.commands.output import Json, Out, show
 from acemath.commands.settings import changes
 from acemath.engines.base import ChatFormat, Sampling
+from acemath.pipeline.display import Display
 
 app = typer.Typer()
 
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes (.parquet or .jsonl).")]
-Url = Annotated[str, typer.Option(help="Of an OpenAI-compatible server, usually ending in /v1.")]
+EngineName = Literal["worksheets", "transformers", "vllm", "endpoint"]
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="What writes: the built-in teacher of worksheets, a model in this process, or a server."
+    ),
+]
+Url = Annotated[str, typer.Option(help="The address of an OpenAI-compatible server; it usually ends in /v1.")]
 KeyEnv = Annotated[
     str | None,
-    typer.Option("--api-key-env", help="The environment variable with the key [OPENAI_API_KEY]."),
+    typer.Option(
+        "--api-key-env", help="The environment variable with the server's key. [default: OPENAI_API_KEY]"
+    ),
 ]
-PriceIn = Annotated[float | None, typer.Option(help="US$ for a million prompt tokens.")]
-PriceOut = Annotated[float | None, typer.Option(help="US$ for a million generated tokens.")]
+PriceIn = Annotated[float | None, typer.Option(min=0, help="US$ for a million prompt tokens.")]
+PriceOut = Annotated[float | None, typer.Option(min=0, help="US$ for a million generated tokens.")]
 Budget = Annotated[
-    float | None, typer.Option("--budget", help="Stop before more US$ than these are spent; needs prices.")
+    float | None,
+    typer.Option(
+        "--budget", min=0, help="US$ that the server may cost; stops before it spends more. Needs prices."
+    ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Another setting of the endpoint, say in_flight=64 or budget_tokens=1000000."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another setting of the endpoint, for example in_flight=64 or budget_tokens=1000000.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked and paid; ask nothing.")]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="Tokens of a response at most.")]
+Seed = Annotated[int, typer.Option(help="The seed of every random choice.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")]
+System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
+Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 
 
 def options(
@@ -39,7 +60,7 @@ def options(
     budget: float | None,
     change: list[str] | None,
 ) -> dict[str, Any]:
-    """The settings of an endpoint that options give; None where one is not given."""
+    """The settings of an endpoint that the options give; None where one is not given."""
     return {
         "url": url or None,
         "api_key_env": api_key_env,
@@ -61,28 +82,27 @@ def _generate(
     out: Path,
     dry_run: bool,
 ) -> dict[str, Any]:
-    from acemath.commands import data, engines
+    with Display().during(name):
+        from acemath.commands import data, engines
 
-    settings = engines.endpoint_of(engine, model, given)
-    rows = data.read_problems(problems)
-    journal = out.with_suffix(".journal")
-    if dry_run:
-        return engines.estimate(rows, settings, chat, sampling, journal)
-    with engines.engine_of(settings, chat, journal) as made:
-        return engines.sample(name, rows, made, sampling, out)
+        settings = engines.endpoint_of(engine, model, given)
+        rows = data.read_problems(problems)
+        journal = out.with_suffix(".journal")
+        if dry_run:
+            return engines.estimate(rows, settings, chat, sampling, journal)
+        with engines.engine_of(settings, chat, journal) as made:
+            return engines.sample(name, rows, made, sampling, out)
 
 
 @app.command()
 def synthesize(
     problems: Annotated[Path, typer.Argument(help="Problems to answer.")],
-    engine: Annotated[str, typer.Option(help="worksheets, transformers, vllm or endpoint.")] = "worksheets",
+    engine: Engine = "worksheets",
     model: Annotated[str, typer.Option(help="The teacher's folder or name.")] = "",
     url: Url = "",
-    max_new_tokens: int = 2048,
-    system: Annotated[str, typer.Option(help="System prompt of the conversation.")] = "",
-    instruction: Annotated[
-        str, typer.Option(help="Text after each problem.")
-    ] = "Please reason step by step, and put your final answer within \\boxed{}.",
+    max_new_tokens: MaxNewTokens = 2048,
+    system: System = "",
+    instruction: Instruction = "Please reason step by step, and put your final answer within \\boxed{}.",
     api_key_env: KeyEnv = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
@@ -92,14 +112,14 @@ def synthesize(
     out: Out = Path("responses.jsonl"),
     as_json: Json = False,
 ) -> None:
-    """One greedy response of a teacher to each problem (paper, section 3.2.1).
+    """Ask a teacher for one greedy response to each problem (paper, section 3.2.1).
 
-    An endpoint's responses are kept in a folder beside the result as they arrive: the same command again asks for
-    none of them.
+    A server's responses are kept in a folder beside the result as they arrive; the same command asks for none of
+    them again. --dry-run shows what it would cost, --budget limits it.
 
-    Example: acemath synthesize clean.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model teacher
+    Example: acemath synthesize clean.jsonl --out responses.jsonl
 
-    What it would cost: the same with --price-in 0.15 --price-out 0.6 --dry-run; at most so much: --budget 5
+    From a server: acemath synthesize clean.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model teacher
     """
     chat, sampling = (
         ChatFormat(system=system, instruction=instruction),
@@ -114,16 +134,16 @@ def synthesize(
 
 @app.command()
 def sample(
-    problems: Annotated[Path, typer.Argument(help="Problems; those with answers are graded.")],
-    model: Annotated[str, typer.Option(help="A policy's folder or name.")],
-    engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
+    problems: Annotated[Path, typer.Argument(help="Problems; responses to those with answers are graded.")],
+    model: Annotated[str, typer.Option(help="A policy's folder or name.")] = "",
+    engine: Engine = "transformers",
     url: Url = "",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses a problem.")] = 8,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
-    max_new_tokens: int = 2048,
-    seed: int = 0,
-    system: Annotated[str, typer.Option(help="System prompt of the conversation.")] = "",
-    instruction: Annotated[str, typer.Option(help="Text after each problem.")] = "",
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Responses to each problem.")] = 8,
+    temperature: Temperature = 1.0,
+    max_new_tokens: MaxNewTokens = 2048,
+    seed: Seed = 0,
+    system: System = "",
+    instruction: Instruction = "",
     api_key_env: KeyEnv = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
@@ -133,11 +153,11 @@ def sample(
     out: Out = Path("samples.jsonl"),
     as_json: Json = False,
 ) -> None:
-    """Several responses of a policy to each problem, graded.
+    """Ask a policy for several responses to each problem, and grade them.
 
-    Example: acemath sample problems.jsonl --model runs/laptop/sft-math/model -n 8 --max-new-tokens 120
+    Example: acemath sample problems.jsonl --model policy -n 8 --max-new-tokens 120
 
-    Of a server, all eight with one request: --engine endpoint --url http://127.0.0.1:8000/v1 --set per_request=8
+    From a server: acemath sample problems.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model policy -n 8
     """
     chat = ChatFormat(system=system, instruction=instruction)
     sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)

@@ -16,10 +16,11 @@ from acemath.grade import classes, grade_many
 from acemath.identity import Names, shown
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
-from acemath.records import Response
-from acemath.store import placed_records, read_records, write_rows
+from acemath.records import Response, Verdict
+from acemath.store import placed_records, read_records, write_json_lines, write_rows
 
 if TYPE_CHECKING:
+    from acemath.grade.records import Row as GradingRow
     from acemath.reward.score import RewardModel
 
 
@@ -171,28 +172,37 @@ def evaluate(
     return found
 
 
+_CARRIED = ("sample", "model", "finish_reason", "tokens", "reward")  # of a response, beside its text
+
+
 def grade_file(
-    path: Path, policy: str, problems: Path | None = None, columns: Mapping[str, str] | None = None
+    path: Path,
+    policy: str,
+    problems: Path | None = None,
+    out: Path | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Verdicts for a file in any known form, and how many agree with its labels.
 
     `problems` gives the references where the rows only name their problem (problem_id, qid or idx). Rows that
-    are marked uncertain are counted apart and not graded.
+    are marked uncertain are counted apart and not graded. With `out`, each response is written with its verdict, in
+    the fields of `Response`, so that `rm groups` and `rewardbench` read the file.
     """
     from acemath.commands.data import read_problems
     from acemath.grade.records import rows_of
 
     asked = Names(read_problems(problems)) if problems is not None else None
-    rows, uncertain, unreferenced = [], 0, 0
-    for place, record in placed_records(path):
+    rows, uncertain, unreferenced, origins = [], 0, 0, list[dict[str, Any]]()
+    for number, (place, record) in enumerate(placed_records(path)):
         if record.get("uncertain"):
             uncertain += 1
             continue
+        name = first_value(record, ("problem_id", "qid", "idx"))
         if asked is not None:
-            name = first_value(record, ("problem_id", "qid", "idx"))
             if name is None:
                 raise UserError(f"{place}: names no problem of {problems} (problem_id, qid or idx); it has {sorted(record)}")
-            record = {**record, "reference": asked.find(str(name), place, problems).answer or None}
+            problem = asked.find(str(name), place, problems)
+            name, record = problem.id, {**record, "reference": problem.answer or None}
         try:
             found = list(rows_of(record, columns))
         except UserError as error:
@@ -206,9 +216,14 @@ def grade_file(
                 "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
         rows += found
+        known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
+        key = str(number if name is None else name)
+        origins += [{"problem_id": key, "sample": at, **known} for at in range(len(found))]
     if not rows:
         raise UserError(f"{path} holds no row to grade ({unreferenced} without a reference, {uncertain} marked uncertain)")
     verdicts = grade_many([(r.response, r.reference, r.finish_reason) for r in rows], policy)
+    if out is not None:
+        write_json_lines(out, list(map(_graded_row, origins, rows, verdicts)))
     result: dict[str, Any] = {
         "n": len(rows),
         "correct": sum(v.correct for v in verdicts),
@@ -220,4 +235,10 @@ def grade_file(
     if labelled:
         result |= {"agree": sum(labelled), "labelled": len(labelled)}
     left_out = {"uncertain": uncertain, "no_reference": unreferenced}
-    return result | {name: count for name, count in left_out.items() if count}
+    result |= {name: count for name, count in left_out.items() if count}
+    return result if out is None else {**result, "out": str(out)}
+
+
+def _graded_row(origin: Mapping[str, Any], row: GradingRow, verdict: Verdict) -> dict[str, Any]:
+    found = {"text": row.response, "reference": row.reference, "status": verdict.status, "extracted": verdict.answer}
+    return {**origin, **found, "reason": verdict.reason, "tier": verdict.tier, "rule": verdict.rule}

@@ -3,16 +3,67 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+from acemath.errors import UserError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 SharePrefix = Annotated[
-    bool, typer.Option(help="Read a problem's prompt once for all its responses; some models cannot.")
+    bool,
+    typer.Option(help="Read a problem's prompt once for all of its responses; some models cannot do that."),
+]
+UNWRAPPED = 100_000  # columns of a table that does not go to a terminal
+ROWS = (".parquet", ".jsonl", ".jsonl.gz")
+
+
+def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
+    """The file of an option, if it can be written: known before the work, not after it. UserError otherwise."""
+    if path is None:
+        return None
+    if not path.name.endswith(tuple(endings)):
+        raise UserError(f"cannot write {str(path)!r}: the name must end in {' or '.join(endings)}")
+    if path.is_dir():
+        raise UserError(f"cannot write {str(path)!r}: it is a folder; name a file")
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"cannot write {str(path)!r}: no permission to write in {str(path.parent)!r}")
+    return path
+
+
+def _rows_file(path: Path | None) -> Path | None:
+    return _writable(path, ROWS)
+
+
+def html_file(path: Path | None) -> Path | None:
+    """The HTML file of an option, if it can be written; UserError otherwise."""
+    return _writable(path, [".html"])
+
+
+def folder(path: Path | None) -> Path | None:
+    """The folder of an option, which may exist; UserError where it is a file."""
+    if path is not None and path.exists() and not path.is_dir():
+        raise UserError(f"cannot write the folder {str(path)!r}: it is a file; name another folder")
+    return path
+
+
+def json_lines(path: Path | None) -> Path | None:
+    """The JSONL file of an option, if it can be written; UserError otherwise."""
+    return _writable(path, [".jsonl"])
+
+
+Out = Annotated[
+    Path,
+    typer.Option("--out", callback=_rows_file, help="The file to write (.parquet, .jsonl or .jsonl.gz)."),
 ]
 
 
@@ -21,14 +72,14 @@ def show(
 ) -> None:
     """Print a result: as one JSON object, or as a table of `rows`, or as `key: value` lines."""
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        typer.echo(json.dumps(result, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         return
     if columns:
-        # Folded, not cut: a name that is cut cannot be typed.
+        # Folded, not cut: a name that is cut cannot be typed. Only a terminal has a width to fold at.
         table = Table(*(Column(name, overflow="fold") for name in columns), header_style="bold")
         for row in rows:
-            table.add_row(*(_cell(value) for value in row))
-        Console().print(table)
+            table.add_row(*(Text(_cell(value)) for value in row))  # as text: `[b]` in an answer is no markup
+        Console(width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
         return
     for key, value in result.items():
         typer.echo(f"{key}: {_cell(value)}")
@@ -42,6 +93,10 @@ def notice(text: str) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "undefined" if value != value else f"{value:.2f}"  # noqa: PLR0124 (nan is not itself)
+    if isinstance(value, dict | list | tuple) and not value:
+        return "none"
     if isinstance(value, dict):
         return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
     return str(value)

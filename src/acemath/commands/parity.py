@@ -15,6 +15,7 @@ from acemath.curate.columns import prompt_text
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.identity import Names
+from acemath.pipeline.display import Display
 from acemath.store import read_records
 
 
@@ -35,14 +36,15 @@ def parity(
 
     Example: acemath parity reward-model samples.jsonl --problems problems.jsonl
     """
-    from acemath.pipeline.run import quiet_transformers
+    with Display().during("parity"):
+        from acemath.pipeline.run import quiet_transformers
 
-    items = problems_with_responses(responses, problems, limit)
-    quiet_transformers()
-    from acemath.reward.parity import check_parity
+        items = problems_with_responses(responses, problems, limit)
+        quiet_transformers()
+        from acemath.reward.parity import check_parity
 
-    chat = ChatFormat(system=system)
-    found = asdict(check_parity(model, items, chat, max_length, bf16, share_prefix))
+        chat = ChatFormat(system=system)
+        found = asdict(check_parity(model, items, chat, max_length, bf16, share_prefix))
     rows = [
         (
             e["engine"],

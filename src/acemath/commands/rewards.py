@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from acemath.commands.output import Json, show
+from acemath.commands.output import Json, Out, folder, show
 from acemath.commands.settings import Change
+from acemath.pipeline.display import Display
 
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
 
@@ -21,9 +22,7 @@ def groups(
     pool: int = 14,
     seed: int = 0,
     change: Change = None,
-    out: Annotated[Path, typer.Option("--out", help="Where groups go (.parquet or .jsonl).")] = Path(
-        "groups.parquet"
-    ),
+    out: Out = Path("groups.parquet"),
     as_json: Json = False,
 ) -> None:
     """Choose groups of right and wrong responses to train a reward model on.
@@ -32,10 +31,12 @@ def groups(
 
     Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
     """
-    from acemath.commands import training
+    with Display().during("rm groups"):
+        from acemath.commands import training
 
-    given = {"size": size, "pool": pool}
-    show(training.groups(responses, problems, given, change or (), seed, out), as_json)
+        given = {"size": size, "pool": pool}
+        found = training.groups(responses, problems, given, change or (), seed, out)
+    show(found, as_json)
 
 
 @rm_app.command("train")
@@ -54,20 +55,22 @@ def train(
     problems: Annotated[Path | None, typer.Option(help="The problems that --candidates answer.")] = None,
     seed: int = 0,
     change: Change = None,
-    out: Annotated[Path, typer.Option(help="The reward model's folder.")] = Path("reward-model"),
+    out: Annotated[Path, typer.Option(callback=folder, help="The reward model's folder.")] = Path(
+        "reward-model"
+    ),
     as_json: Json = False,
 ) -> None:
     """Train a reward model with the listwise Bradley-Terry loss. Goes on where it was stopped.
 
     Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
     """
-    from acemath.commands import training
-    from acemath.sft.hardware import is_first_process
-
     given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
-    found = training.train(
-        groups, base, given, change or (), system, training.candidates(candidates, problems), seed, out
-    )
+    with Display().during("rm train"):
+        from acemath.commands import training
+        from acemath.sft.hardware import is_first_process
+
+        asked = training.candidates(candidates, problems)
+        found = training.train(groups, base, given, change or (), system, asked, seed, out)
     if is_first_process():
         show(found, as_json)
 

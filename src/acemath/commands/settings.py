@@ -14,7 +14,10 @@ from acemath.recipe import first_fault, lay_over
 
 S = TypeVar("S", bound=BaseModel)
 Change = Annotated[
-    list[str] | None, typer.Option("--set", help="Another setting, as in a recipe: key=value (YAML).")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Another setting, named as in a recipe; the value is YAML."
+    ),
 ]
 
 
@@ -24,8 +27,13 @@ def changes(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign or not key:
-            raise UserError(f"--set {pair!r} is no setting; write it as key.of.setting=value")
-        found[key] = yaml.safe_load(value)
+            raise UserError(f"--set {pair!r} is not a setting; write it as key.of.setting=value")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"--set {pair!r}: {value!r} is not valid YAML; put quotes around a text"
+            ) from error
     return found
 
 

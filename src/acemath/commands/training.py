@@ -22,7 +22,7 @@ from acemath.store import by_problem, write_rows
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
     """How far training is, on standard error, said by the first process alone."""
-    display = Display(quiet=not is_first_process())
+    display = Display()
     display.start(what, "goes on where it was stopped, with the same arguments")
     try:
         yield display.progress

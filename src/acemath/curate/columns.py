@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from acemath.columns import first_value, lowered, names_of, value_at
+from acemath.columns import KNOWN_COLUMNS, first_value, lowered, names_of, value_at
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
 from acemath.identity import Places, qualified
 from acemath.records import Chat, Group, Problem, content_key
 
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
+_SOLUTIONS = frozenset(KNOWN_COLUMNS["solution"])
 _USERS = ("user", "human")
 _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
@@ -87,15 +88,8 @@ def _problem_of(
     """One record as a problem, and whether it has an id of its own."""
     given, record = record, lowered(record)
     prompt, column = _prompt_in(record, columns, sorted(map(str, given)))
-    wanted = columns
-    if not isinstance(value_at(record, column), str) and not {"answer", "solution"} & columns.keys():
-        # A conversation's `answer` is the response that follows it, as in AceMath's released sets.
-        wanted = {**columns, "solution": "answer"} if "answer" in record else columns
     subject = subject or _text(record, "subject", columns) or "math"
-    if subject in ("code", "general") and not {"answer", "solution"} & columns.keys():
-        answer = ""  # a program or a chat has no reference that an answer could be compared with
-    else:
-        answer = reference_in(record, wanted) or ""
+    answer = _answer_in(record, columns, subject, isinstance(value_at(record, column), str)) or ""
     choices = choices_in(record, columns)
     meta = _meta(record)
     if choices is not None and not _lists(prompt, choices):
@@ -134,6 +128,21 @@ def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: lis
     if isinstance(more, str) and more.strip():
         prompt = f"{prompt}\n{more}"
     return prompt, column
+
+
+def _answer_in(
+    record: Mapping[str, Any], columns: Mapping[str, str], subject: str, plain_prompt: bool
+) -> str | None:
+    """The reference answer of a record; where `columns` does not name it, with the care that its form asks for."""
+    if not {"answer", "solution"} & columns.keys():
+        if not plain_prompt and "answer" in record:
+            # A conversation's `answer` is the response that follows it, as in AceMath's released sets.
+            columns = {**columns, "solution": "answer"}
+        if subject in ("code", "general"):  # a program or a chat is no solution that ends in an answer
+            record = {name: value for name, value in record.items() if name not in _SOLUTIONS}
+            columns = {ours: theirs for ours, theirs in columns.items() if ours != "solution"}
+            return reference_in(record, columns) if plain_prompt else None
+    return reference_in(record, columns)
 
 
 def _lists(prompt: str, choices: Mapping[str, str]) -> bool:

@@ -9,6 +9,11 @@ answers that exact, numeric and structural comparison cannot decide.
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
 from acemath.grade.batch import classes, grade_many
 from acemath.grade.core import CACHE, equal, grade, grade_answer
 from acemath.grade.extract import Extraction, extract
@@ -19,3 +24,20 @@ __all__ = [
     "CACHE", "LENIENT", "PRESETS", "QWEN", "STRICT", "Extraction", "Policy", "Verdict",
     "classes", "equal", "extract", "grade", "grade_answer", "grade_many",
 ]  # fmt: skip
+
+
+class _CallablePackage(ModuleType):
+    """This package as a module that can be called: `acemath.grade(…)` is `acemath.grade.grade(…)`.
+
+    `acemath.grade` is both the public function and this package. Python binds the name to the package as soon as any
+    part of it is imported, so the package itself has to answer the call.
+    """
+
+    __call__ = staticmethod(grade)
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """Pickle by name, as a function is pickled: `pool.starmap(acemath.grade, rows)` works."""
+        return import_module, (__name__,)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -10,7 +10,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def resolve(model: str | Path) -> str:
-    """A model's folder or hub name; "nano" is the base that ships with acemath."""
+    """A model's folder or hub name; "nano" is the base that ships with acemath. UserError on a file."""
+    if Path(model).is_file():
+        raise UserError(f"model {str(model)!r} is a file; name the model's folder, or a name of the hub")
     if str(model) != "nano":
         return str(model)
     if not (WEIGHTS / "model.safetensors").exists():

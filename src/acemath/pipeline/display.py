@@ -1,68 +1,142 @@
-"""Progress of a run: bars on a terminal, one plain line every few seconds elsewhere. All on standard error."""
+"""Progress of long work on standard error: a bar on a terminal, elsewhere a plain line every few seconds.
+
+The lines come from a thread of their own, so that a step which reports nothing for minutes is still seen to be alive.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 EVERY = 5.0  # seconds between plain lines
+_started: list[Display] = []  # displays between start and stop; only the last one shows progress
 
 
 class Display:
-    """Says which stage runs, why, how far it is, and what it came to."""
+    """Says which step runs, why, how far it is, and what it came to.
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+    `every` is the number of seconds between plain lines. With `quiet` nothing is printed, nor in the other processes
+    of a training that several share.
+    """
+
+    def __init__(self, quiet: bool = False, every: float = EVERY) -> None:
+        quiet = quiet or os.environ.get("RANK", "0") != "0"
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.bars = sys.stderr.isatty() and not quiet
         self.name = ""
+        self.every = every
+        self._quiet = quiet
+        self._began = time.monotonic()
+        self._state: tuple[int, int, str] = (0, 0, "")  # done, total, note; a total of 0 is unknown
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._began = self._last = time.monotonic()
+        self._beating: tuple[threading.Thread, threading.Event] | None = None
 
-    def start(self, name: str, why: str) -> None:
-        """A stage begins, for this reason."""
+    def start(self, name: str, why: str = "") -> None:
+        """A step begins, for this reason. Without a reason nothing is printed until the first line is due."""
         self.stop()
-        self.name, self._began, self._last = name, time.monotonic(), time.monotonic()
-        self.console.print(f"[bold]{name}[/bold]: {why}" if self.bars else f"{name}: {why}", markup=self.bars)
+        self.name, self._began, self._state = name, time.monotonic(), (0, 0, "")
+        if why:
+            self._say(Text.assemble((name, "bold"), f": {why}"))
+        if self._quiet:
+            return
+        if _started:
+            _started[-1]._hide()
+        _started.append(self)
+        self._show()
+
+    @contextmanager
+    def during(self, name: str) -> Iterator[None]:
+        """Show that a command is alive while the block runs."""
+        self.start(name)
+        try:
+            yield
+        finally:
+            self.stop()
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        """So much of the stage is done."""
-        if self.bars:
-            if self._progress is None:
-                columns = (
-                    TextColumn("  "),
-                    BarColumn(),
-                    MofNCompleteColumn(),
-                    TimeRemainingColumn(),
-                    TextColumn("{task.description}"),
-                )
-                self._progress = Progress(*columns, console=self.console, transient=True)
-                self._progress.start()
-                self._task = self._progress.add_task("", total=total)
-            assert self._task is not None
+        """So much of the step is done."""
+        self._state = (done, total, note)
+        if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total, description=note)
-        elif time.monotonic() - self._last >= EVERY:
-            self._last = time.monotonic()
-            spent = self._last - self._began
-            left = f", {spent / done * (total - done):.0f} s left" if done else ""
-            self.console.print(
-                f"  {self.name}: {done}/{total}{left}{', ' + note if note else ''}", markup=False
-            )
 
     def warn(self, text: str) -> None:
-        """Something that the user should know before the run goes on."""
-        self.console.print(f"  warning: {text}", markup=False)
+        """Something that the user should know before the work goes on."""
+        self._say(Text(f"  warning: {text}"))
 
     def end(self, summary: str) -> None:
-        """The stage is done, with this result."""
+        """The step is done, with this result."""
         self.stop()
-        self.console.print(f"  {summary} ({time.monotonic() - self._began:.1f} s)", markup=False)
+        self._say(Text(f"  {summary} ({time.monotonic() - self._began:.1f} s)"))
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """End the progress of this step; an outer step that it interrupted shows its own again."""
+        self._hide()
+        if self in _started:
+            _started.remove(self)
+            if _started:
+                _started[-1]._show()
+
+    def _say(self, text: Text) -> None:
+        # A soft wrap leaves lines whole: a pipe gets all of them, a terminal breaks them at its own width.
+        self.console.print(text, soft_wrap=True)
+
+    def _show(self) -> None:
+        if self.bars:
+            columns = (
+                TextColumn("  "),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}", markup=False),
+            )
+            self._progress = Progress(*columns, console=self.console, transient=True)
+            done, total, note = self._state
+            self._task = self._progress.add_task(note or self.name, total=total or None, completed=done)
+            self._progress.start()
+        else:
+            stopped = threading.Event()
+            thread = threading.Thread(target=self._beat, args=(stopped,), name="progress", daemon=True)
+            self._beating = thread, stopped
+            thread.start()
+
+    def _hide(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._task = None
+        if self._beating is not None:
+            thread, stopped = self._beating
+            self._beating = None
+            stopped.set()
+            thread.join()
+
+    def _beat(self, stopped: threading.Event) -> None:
+        while not stopped.wait(self.every):
+            self._say(Text(f"  {self.name}: {self._how_far()}"))
+
+    def _how_far(self) -> str:
+        """How much is done, the time so far, an estimate of the time left, and the note of the last report."""
+        done, total, note = self._state
+        spent = time.monotonic() - self._began
+        words = [f"{done}/{total}"] if total else []
+        words.append(f"{spent:.0f} s so far")
+        if 0 < done < total:
+            words.append(f"{spent / done * (total - done):.0f} s left")
+        return ", ".join([*words, note] if note else words)
