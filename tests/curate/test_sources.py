@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from acemath.commands.data import read_chats, read_groups, read_problems
+from acemath.commands.data import read_groups, read_problems
 from acemath.commands.datasets import fetch
+from acemath.conversations import read_chats
 from acemath.curate.columns import groups_of, prompt_text, solution_answer, value_at
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from acemath.curate.clean import clean
-from acemath.curate.columns import chat_of, groups_of, problem_of, prompt_text
+from acemath.curate.columns import groups_of, problem_of, prompt_text
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
@@ -26,7 +26,7 @@ from acemath.curate.settings import (
 )
 from acemath.curate.solvability import solvable
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Problem, Response, content_key
+from acemath.records import Group, Problem, Response, content_key
 from acemath.store import by_problem, read_records, read_rows, write_bytes, write_json_lines, write_rows
 
 PROMPTS = ("prompt", "problem", "question", "instruction", "messages", "message", "conversations")
@@ -65,15 +65,6 @@ def read_problems(path: Path) -> list[Problem]:
             )
         )
     return rows
-
-
-def read_chats(path: Path) -> list[Chat]:
-    """Conversations of a file: our rows, what TRL reads (`messages`), or AceMath's sets (`messages` and `answer`)."""
-    if "problem_id" in next(iter(read_records(path)), {}):
-        return read_rows(path, Chat)
-    return [
-        chat_of(record, f"{path}, record {number}") for number, record in enumerate(read_records(path), 1)
-    ]
 
 
 def read_groups(path: Path) -> list[Group]:
