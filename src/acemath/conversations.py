@@ -26,7 +26,7 @@ PAIRS = (
     ("problem", "solution"),
 )
 FORMS = (
-    f"{' or '.join(TURNS)} with turns (role and content, or from and value), messages and answer, "
+    f"{', '.join(TURNS[:-1])} or {TURNS[-1]} with turns (role and content, or from and value), messages and answer, "
     f"or a pair: {', '.join(' and '.join(pair) for pair in PAIRS)}"
 )
 ROLES = {

@@ -115,6 +115,14 @@ class ChatTemplate:
         found = {self.end, self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
         return sorted(int(i) for i in found if i is not None)
 
+    def written(self, ids: Sequence[int]) -> str:
+        """The text of a response's tokens, which the token that ends it is not among.
+
+        Other special tokens are text. An end of turn that this tokenizer knows as plain text alone is taken off.
+        """
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
+        return text.removesuffix(self.closing.strip()).strip()
+
     @cached_property
     def takes_system(self) -> bool:
         """Whether the template writes a system prompt; the others raise an error, or leave it out."""

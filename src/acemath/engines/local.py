@@ -52,7 +52,8 @@ class TransformersEngine:
                 resolve(model), dtype=torch.bfloat16, attn_implementation=ATTENTION, use_safetensors=True
             )
         self.model.eval()
-        self.ends = torch.tensor(chat_template(self.tokenizer).stop_ids(self.model.generation_config))
+        ends = chat_template(self.tokenizer).stop_ids(self.model.generation_config)
+        self.ends = torch.tensor(ends, dtype=torch.long)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """A problem through the chat template, once, with no special tokens added."""
@@ -72,13 +73,14 @@ class TransformersEngine:
         if not waiting:
             return
         room = max(map(len, prompts)) + sampling.max_new_tokens + 1
+        template = chat_template(self.tokenizer)
         run = _Run(self, prompts, waiting, sampling, SlotCache(min(self.slots, len(waiting)), room))
         for request, reason in run:
             tokens = request.tokens[:-1] if reason == "stop" else request.tokens
             yield Response(
                 problem_id=problems[request.problem].id,
                 sample=request.sample,
-                text=self.tokenizer.decode(tokens, skip_special_tokens=False).strip(),
+                text=template.written(tokens),
                 model=self.name,
                 finish_reason=reason,
                 tokens=len(request.tokens),

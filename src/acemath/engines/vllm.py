@@ -61,5 +61,5 @@ class VllmEngine:
             )
         # A stop is an end token here, the last one; vLLM's own text would leave other special tokens out too.
         written = out.token_ids[:-1] if out.finish_reason == "stop" else out.token_ids
-        text = self.tokenizer.decode(list(written), skip_special_tokens=False).strip()
+        text = chat_template(self.tokenizer).written(written)
         return Response(problem_id, sample, text, self.name, out.finish_reason, len(out.token_ids))

@@ -38,10 +38,10 @@ def is_made(out: Path, identity: Any, replace: bool) -> bool:
 
     UserError where it holds anything else: a model is replaced only where `replace` says so, other things never.
     """
-    facts = read(out / FACTS) or {}
-    if facts.get("identity") == fingerprint(identity) and not replace:
+    facts = read(out / FACTS)
+    if isinstance(facts, dict) and facts.get("identity") == fingerprint(identity) and not replace:
         return True
-    if not out.is_dir() and not out.exists():
+    if not out.exists():
         return False
     if not out.is_dir() or (any(out.iterdir()) and not (out / "config.json").exists()):
         raise UserError(f"{out} exists and is no model's folder; choose another --out")

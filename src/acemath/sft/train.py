@@ -78,7 +78,7 @@ def train_sft(
         tokens=tokens,
         learned_tokens=sum(row.cut(settings.max_length).learned for row in rows.rows),
         padding=1 - tokens / (len(rows) * max(rows.widths)),
-        stop_ids=chat_template(tokenizer).stop_ids(trainer.model.generation_config),
+        stop_ids=chat_template(tokenizer).stop_ids(_policy(trainer).generation_config),
         seconds=seconds,
         tokens_per_second=speed,
         mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
@@ -168,13 +168,17 @@ def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict
     return start + [{k: float(v) for k, v in e.items() if k in wanted} for e in rows]
 
 
+def _policy(trainer: Any) -> Any:
+    return trainer.accelerator.unwrap_model(trainer.model)
+
+
 def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings, stop_ids: Sequence[int]) -> None:
     """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer.
 
     Its generation config names the tokens that end a response, so that everybody's engine stops there.
     """
     dtype = torch.bfloat16 if settings.bf16 else torch.float32
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    model = _policy(trainer)
     model.generation_config.eos_token_id = list(stop_ids)
     if settings.lora is not None:
         weights = trainer.accelerator.get_state_dict(trainer.model)  # whole, in the first process

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from acemath.engines.chat import chat_template
 from acemath.engines.loading import loading
 from acemath.errors import UserError
 from acemath.sft.adapters import add_lora
@@ -46,7 +47,8 @@ def make_trainer(
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
         settings = settings.model_copy(update={"micro_batch": micro})
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, chat_template(tokenizer).end)
+    pad = next(token for token in pads if token is not None)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = pad
     meter = _meter(model, rows, settings)
@@ -173,10 +175,11 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self.first_step, self.started = state.global_step, time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if logs and not math.isfinite(logs.get("loss", 0.0)):
-            raise UserError(
-                f"the loss is {logs['loss']} at step {state.global_step}: training diverged; lower learning_rate"
-            )
+        for name in ("loss", "eval_loss", "grad_norm"):
+            if logs and not math.isfinite(logs.get(name, 0.0)):
+                raise UserError(
+                    f"the {name} is {logs[name]} at step {state.global_step}: training diverged; lower learning_rate"
+                )
         if logs and "loss" in logs:
             self.loss = f"loss {float(logs['loss']):.3f}, "
             self.waste = f", {logs['padding']:.1%} padding, MFU {logs['mfu']:.1%}"
