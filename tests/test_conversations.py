@@ -85,6 +85,7 @@ def test_forms_of_one_file_and_our_own_rows(tmp_path: Path) -> None:
         ({"messages": [USER, {**ANSWER, "content": " \n"}]}, r"messages\.1\.content is empty"),
         ({"messages": [USER, {**ANSWER, "content": 3}]}, r"messages\.1\.content is of the type int"),
         ({"messages": [{**USER, "content": [{"type": "image"}]}, ANSWER]}, r"messages\.0\.content\.0 is 'image'"),
+        ({"messages": [USER, {**ANSWER, "weight": 0}, USER, ANSWER]}, r"messages\.1\.weight is 0, but every response"),
         ({"messages": [USER, ANSWER, USER]}, "no conversation that ends with a response"),
         ({"messages": [SYSTEM, ANSWER]}, "no conversation that ends with a response"),
         ({"messages": "USER: a"}, "messages is str, not a list of turns"),

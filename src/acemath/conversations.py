@@ -164,6 +164,11 @@ def _turn(row: Mapping[str, Any], field: str) -> dict[str, str]:
         raise UserError(
             f"{field}.{role_key} is {role!r}; a turn's role is one of {', '.join(_KNOWN)} (or human, gpt)"
         )
+    unlearned = next((name for name in ("weight", "train") if row.get(name) in (0, False)), None)
+    if role == "assistant" and unlearned is not None:
+        raise UserError(
+            f"{field}.{unlearned} is {row[unlearned]}, but every response is learned; remove the mark or the record"
+        )
     content = row.get(text_key)
     if isinstance(content, Sequence) and not isinstance(content, str):
         content = "\n".join(_part(part, f"{at}.{number}") for number, part in enumerate(content))

@@ -184,6 +184,14 @@ def test_ends_come_from_template_tokenizer_and_generation_config(template: Any) 
     assert template(PLAIN).end is None
 
 
+def test_lone_surrogates_can_be_tokenised(template: Any) -> None:
+    """Half a character, as broken JSON holds it, is replaced in questions and responses."""
+    made = template()
+    row = made.conversation(_talk("a\ud800b", "c\udc00"))
+    assert row.text[row.spans[0][0] :] == "c\ufffd<|im_end|>\n" and not row.rebuilt
+    assert made.tokenizer(row.text)["input_ids"]
+
+
 def test_an_end_that_is_no_token_is_taken_off_the_text(template: Any) -> None:
     """A template from elsewhere: this tokenizer knows its end of turn as plain text."""
     text = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<end>\n' }}{% endfor %}"

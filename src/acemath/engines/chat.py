@@ -159,7 +159,7 @@ class ChatTemplate:
         return rest.removeprefix(opened).lstrip() if opened and rest.startswith(opened) else response
 
     def _turns(self, messages: Messages) -> list[dict[str, str]]:
-        turns = [dict(message) for message in messages]
+        turns = [{**message, "content": _encodable(message["content"])} for message in messages]
         if self.takes_system or all(turn["role"] != "system" for turn in turns):
             return turns
         say_once(
@@ -184,6 +184,15 @@ class ChatTemplate:
 @lru_cache(maxsize=8)
 def _made(tokenizer: Any, template: str) -> ChatTemplate:
     return ChatTemplate(tokenizer)
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates, which no tokenizer takes, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _folded(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
