@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from acemath.errors import UserError
 from acemath.sft.encoding import Tokens, encode_all
@@ -109,6 +110,26 @@ def test_an_end_is_learned_where_the_template_has_none(tokenizer: Any) -> None:
     tokenizer.eos_token = None
     with pytest.raises(UserError, match="could never stop"):
         list(encode_all(TALKS, tokenizer))
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_no_space_is_put_before_a_response(legacy: bool) -> None:
+    """Tokenizers of SentencePiece's kind put one before every text: pieces get the ids that they have in the whole."""
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    if legacy:  # Llama 2's and Mistral's
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        made.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="first", split=False)
+    texts = [turn["content"] for talk in TALKS for turn in talk]
+    trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>", "</s>"])
+    made.train_from_iterator([*texts, "user: assistant: \nacemathprobe"], trainer)
+    spaced = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", unk_token="<unk>")
+    spaced.chat_template = NO_END.replace("+ '\n'", "+ eos_token")
+    for row, talk in zip(encode_all(TALKS, spaced), TALKS, strict=True):
+        whole = spaced.apply_chat_template(talk, tokenize=False)
+        assert row.ids.tolist() == spaced(whole, add_special_tokens=False)["input_ids"]
+        assert len(row.spans) == len(talk) // 2
+        assert all(row.ids[end - 1] == spaced.eos_token_id for _, end in row.spans)
 
 
 def test_a_conversation_at_fault_is_named(tokenizer: Any) -> None:

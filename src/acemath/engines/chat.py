@@ -15,6 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from itertools import accumulate
 from typing import Any
 
 from jinja2 import TemplateError
@@ -106,14 +107,41 @@ class ChatTemplate:
     def end(self) -> int | None:
         """The token that ends a response: the first special one that the template writes after it, None without one."""
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
-        ids = self.tokenizer(self.closing, add_special_tokens=False)["input_ids"]
-        return next((int(i) for i in ids if i in special), None)
+        return next((int(i) for i in self._ids([self.closing])[0] if i in special), None)
 
     def stop_ids(self, generation_config: Any = None) -> list[int]:
         """The tokens that end a response: the template's, the tokenizer's and those of a generation config, sorted."""
         named = getattr(generation_config, "eos_token_id", None)
         found = {self.end, self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
         return sorted(int(i) for i in found if i is not None)
+
+    def encode(self, texts: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """The ids of texts that are given in pieces, piece by piece, with no special tokens added.
+
+        A piece has the ids that follow those of the pieces before it: a prompt's are the same alone and with a response.
+        """
+        if self._in_pieces:
+            ids = iter(self._ids([piece for text in texts for piece in text]))
+            return [[next(ids) for _ in text] for text in texts]
+        return [self._continued(text) for text in texts]
+
+    def _continued(self, pieces: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = []
+        before: list[int] = []
+        for piece, upto in zip(pieces, self._ids(list(accumulate(pieces))), strict=True):
+            follows = upto[: len(before)] == before
+            found.append(upto[len(before) :] if follows else self._ids([piece])[0])
+            before = [*before, *found[-1]]
+        return found
+
+    @cached_property
+    def _in_pieces(self) -> bool:
+        """Whether a text's pieces have the same ids alone: not where a space is put before each (Llama 2, Mistral)."""
+        whole, first, second = self._ids([f"\n{PROBE}", "\n", PROBE])
+        return whole == first + second
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return list(self.tokenizer(list(texts), add_special_tokens=False)["input_ids"])
 
     def written(self, ids: Sequence[int]) -> str:
         """The text of a response's tokens, which the token that ends it is not among.

@@ -67,12 +67,8 @@ def encode_all(conversations: Sequence[Messages], tokenizer: Any, at_once: int =
             _rendered(messages, number, tokenizer)
             for number, messages in enumerate(conversations[at : at + at_once], at + 1)
         ]
-        pieces = [list(_pieces(row)) for row in rows]
-        coded = iter(
-            tokenizer([text for row in pieces for text, _ in row], add_special_tokens=False)["input_ids"]
-        )
-        for row in pieces:
-            yield _joined([(next(coded), learned) for _, learned in row], tokenizer)
+        for pieces in chat_template(tokenizer).encode([_pieces(row) for row in rows]):
+            yield _joined(pieces, tokenizer)
         unlearned += sum(row.unlearned for row in rows)
         shortened += sum(row.unlearned > 0 for row in rows)
         rebuilt += sum(row.rebuilt for row in rows)
@@ -86,19 +82,18 @@ def _rendered(messages: Messages, number: int, tokenizer: Any) -> Rendered:
         raise UserError(f"conversation {number}: {error}") from error
 
 
-def _pieces(row: Rendered) -> Iterator[tuple[str, bool]]:
-    """The text in turns of (text, whether it is learned), each tokenised alone, as a prompt is for generation."""
+def _pieces(row: Rendered) -> list[str]:
+    """The text in pieces, every second of which is learned."""
     borders = [0, *(at for span in row.spans for at in span)]
-    for number, (first, end) in enumerate(pairwise(borders)):
-        yield row.text[first:end], number % 2 == 1
+    return [row.text[first:end] for first, end in pairwise(borders)]
 
 
-def _joined(pieces: Sequence[tuple[Sequence[int], bool]], tokenizer: Any) -> Tokens:
-    """Pieces of ids as one conversation. Where the template ends no turn with a token, the tokenizer's end is added."""
+def _joined(pieces: Sequence[Sequence[int]], tokenizer: Any) -> Tokens:
+    """Pieces of ids, every second of which is learned, as one conversation. Where the template ends no turn with a token, the tokenizer's end is added."""
     ids = array("i")
     spans = []
-    for part, learned in pieces:
-        if learned:
+    for number, part in enumerate(pieces):
+        if number % 2:
             spans.append((len(ids), len(ids) + len(part)))
         ids.extend(part)
     if chat_template(tokenizer).end is None:

@@ -106,7 +106,9 @@ def identity_of(base: str | Path, chats: Sequence[Chat], settings: SftSettings, 
 
 def _encode(chats: Sequence[Chat], tokenizer: Any, progress: Progress) -> list[Tokens]:
     if not chats:
-        raise UserError("there are no conversations to learn; check the file, or the blend's pools and counts")
+        raise UserError(
+            "there are no conversations to learn; check the file, or the blend's pools and counts"
+        )
     encoded: list[Tokens] = []
     for row in encode_all([chat.messages for chat in chats], tokenizer):
         if len(encoded) % 256 == 0:
