@@ -88,6 +88,8 @@ def test_all_responses_of_an_appending_template_are_found(template: Any) -> None
     for (first, _), upto in zip(row.spans, (2, 4, 6), strict=True):
         assert row.text[:first] == made.prompt(talk[:upto])
     assert made.end == 2 and made.stop_ids() == [2]
+    greeted = made.conversation([{"role": "assistant", "content": "Hello."}, *talk[1:3]])
+    assert _learned(greeted) == ["Two.<|im_end|>\n"] and greeted.unlearned == 0
 
 
 def test_a_system_text_is_folded_where_there_is_no_role(

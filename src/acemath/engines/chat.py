@@ -80,14 +80,14 @@ class ChatTemplate:
         rebuilt = not _holds(text, head, text, response)
         if rebuilt:
             text = head + self._gap + self._unopened(response) + self.closing
-        earlier = [at for at, turn in enumerate(turns[:-1]) if turn["role"] == "assistant"]
+        roles = [turn["role"] for turn in turns[:-1]]
+        # What the assistant says before any question answers nothing.
+        earlier = [at for at, role in enumerate(roles) if role == "assistant" and "user" in roles[:at]]
         found = [span for at in earlier if (span := self._span(text, turns, at)) is not None]
         return Rendered(text, (*found, (len(head), len(text))), len(earlier) - len(found), rebuilt)
 
     def _span(self, text: str, turns: Sequence[dict[str, str]], at: int) -> tuple[int, int] | None:
         """Where the text holds turn `at` just as it was generated, with its end; None where it does not."""
-        if at == 0:
-            return None  # an opening by the assistant answers nothing
         head, whole = self._render(turns[:at], True), self._render(turns[: at + 1])
         found = text.startswith(whole) and _holds(text, head, whole, turns[at]["content"])
         return (len(head), len(whole)) if found else None
