@@ -195,7 +195,7 @@ def _sft(args: argparse.Namespace, tokenizer: Any, packing: bool) -> dict[str, A
     rows = PackedRows(coded, bins, SFT_ROOM)
     work = args.folder / ("packed" if packing else "padded")
     trainer = make_trainer(str(args.folder / "policy"), tokenizer, rows, None, work, settings, 0, quiet)
-    return {"seconds": _timed(trainer), "units": sum(len(c.ids) - c.start for c in coded)}
+    return {"seconds": _timed(trainer), "units": sum(c.learned for c in coded)}
 
 
 def sft_packed(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:

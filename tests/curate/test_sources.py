@@ -10,8 +10,9 @@ import pytest
 from datasets import Dataset
 
 from acemath.columns import value_at
-from acemath.commands.data import read_chats, read_groups, read_problems
+from acemath.commands.data import read_groups, read_problems
 from acemath.commands.datasets import fetch
+from acemath.conversations import read_chats
 from acemath.curate.columns import groups_of, prompt_text
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN

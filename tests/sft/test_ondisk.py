@@ -15,7 +15,9 @@ from acemath.sft.packing import PackedRows, pack
 
 
 def _rows(count: int, length: int) -> PackedRows:
-    rows = [Tokens(array("i", range(i, i + length + i % 7)), i % 5 + 1) for i in range(count)]
+    rows = [
+        Tokens(array("i", range(i, i + length + i % 7)), ((i % 5 + 1, length + i % 7),)) for i in range(count)
+    ]
     return PackedRows(rows, pack([len(row.ids) for row in rows], 3 * length), 3 * length)
 
 

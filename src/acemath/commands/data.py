@@ -12,7 +12,7 @@ from typing import Any, get_args
 from acemath.columns import OURS, RESPONSE_COLUMNS
 from acemath.commands.output import notice
 from acemath.curate.clean import clean
-from acemath.curate.columns import chat_of, groups_of, problems_of
+from acemath.curate.columns import groups_of, problems_of
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
@@ -28,7 +28,7 @@ from acemath.curate.settings import (
 from acemath.curate.solvability import solvable
 from acemath.errors import UserError
 from acemath.identity import joined
-from acemath.records import Chat, Group, Problem, Response
+from acemath.records import Group, Problem, Response
 from acemath.rowfiles import columns_of
 from acemath.store import (
     by_problem,
@@ -58,15 +58,6 @@ def read_problems(path: Path, columns: Mapping[str, str] | None = None, name: st
             f"their column with --columns answer=… (its columns: {', '.join(columns_of(path))})"
         )
     return rows
-
-
-def read_chats(path: Path) -> list[Chat]:
-    """Conversations of a file: our rows, what TRL reads (`messages`), or AceMath's sets (`messages` and `answer`)."""
-    if "problem_id" in next(iter(read_records(path)), {}):
-        return read_rows(path, Chat)
-    return [
-        chat_of(record, f"{path}, record {number}") for number, record in enumerate(read_records(path), 1)
-    ]
 
 
 def read_groups(path: Path) -> list[Group]:

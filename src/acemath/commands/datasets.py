@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from acemath.commands.settings import settings_of
-from acemath.curate.columns import chat_of, groups_of
+from acemath.conversations import chat_of
+from acemath.curate.columns import groups_of
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN, known_source
 from acemath.errors import UserError

@@ -39,7 +39,9 @@ app.add_typer(generation_app)
 
 @app.command()
 def sft(
-    chats: Annotated[Path, typer.Argument(help="Conversations: rows with messages, or messages and answer.")],
+    chats: Annotated[
+        Path, typer.Argument(help="Conversations: messages, ShareGPT, Alpaca, prompt and completion.")
+    ],
     base: Annotated[str, typer.Option(help="The model to start from.")] = "nano",
     learning_rate: float = 5e-6,
     global_batch: int = 128,
@@ -48,9 +50,12 @@ def sft(
     seed: int = 0,
     change: Change = None,
     out: Annotated[Path, typer.Option(callback=folder, help="The model's folder.")] = Path("policy"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model that --out holds.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on conversations, loss on responses alone. Goes on where it was stopped.
+    """Fine-tune a model on conversations, loss on responses alone. If it is stopped, the same command goes on.
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """
@@ -64,7 +69,7 @@ def sft(
         from acemath.commands import training
         from acemath.sft.hardware import is_first_process
 
-        found = training.fine_tune(chats, base, given, change or (), seed, out)
+        found = training.fine_tune(chats, base, given, change or (), seed, out, overwrite)
     if is_first_process():
         show(found, as_json)
 

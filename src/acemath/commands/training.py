@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.commands.data import read_answered, read_chats, read_groups
+from acemath.commands.data import read_answered, read_groups
 from acemath.commands.settings import settings_of
+from acemath.conversations import read_chats
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
@@ -18,12 +20,16 @@ from acemath.records import Group, Problem, Response
 from acemath.sft.hardware import is_first_process
 from acemath.store import by_problem, write_rows
 
+SHOWN = (
+    "conversations", "cut", "unlearned", "tokens", "learned_tokens", "validation_before", "validation_after", "stop_ids",
+)  # fmt: skip
+
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+def _progress(what: str, why: str) -> Iterator[Callable[[int, int, str], None]]:
     """How far training is, on standard error, said by the first process alone."""
     display = Display()
-    display.start(what, "goes on where it was stopped, with the same arguments")
+    display.start(what, why)
     try:
         yield display.progress
     finally:
@@ -31,27 +37,39 @@ def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def fine_tune(
-    chats: Path, base: str, given: Mapping[str, Any], changes: Sequence[str], seed: int, out: Path
+    chats: Path,
+    base: str,
+    given: Mapping[str, Any],
+    changes: Sequence[str],
+    seed: int,
+    out: Path,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """A policy from conversations. In several processes (torchrun, accelerate launch) they share the work."""
+    """A policy from conversations. In several processes (torchrun, accelerate launch) they share the work.
+
+    Checkpoints lie in a folder beside `out` until the model is finished. The model of the same arguments is not made
+    again, another one is replaced only with `overwrite`.
+    """
     from acemath.sft.settings import SftSettings
 
     settings = settings_of(SftSettings, given, changes)
-    rows = read_chats(chats)
-    quiet_transformers()
-    from acemath.sft.train import train_sft
+    with _progress(f"fine-tuning {base}", f"on the conversations of {chats}") as progress:
+        progress(0, 0, f"reading {chats}")
+        rows = read_chats(chats)
+        quiet_transformers()
+        from acemath.sft.checkpoints import FACTS, is_made, put, read
+        from acemath.sft.train import identity_of, train_sft
 
-    with _progress(f"fine-tuning {base}") as progress:
-        result = train_sft(
-            base, rows, out, out.with_name(out.name + "-checkpoints"), settings, seed, progress
-        )
-    return {
-        "out": str(out),
-        "tokens": result.tokens,
-        "validation_before": result.validation_before,
-        "validation_after": result.validation_after,
-        "seconds": result.seconds,
-    }
+        if is_made(out, identity_of(base, rows, settings, seed), overwrite):
+            say(f"already done: {out} holds the model of these arguments; --overwrite makes it anew")
+            facts = read(out / FACTS)
+            return {"out": str(out), **{name: facts[name] for name in SHOWN}, "seconds": 0.0}
+        work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+        made = work / "model"
+        result = train_sft(base, rows, made, work, settings, seed, progress)
+    if is_first_process():
+        put(made, out, work)
+    return {"out": str(out), **{name: getattr(result, name) for name in SHOWN}, "seconds": result.seconds}
 
 
 def _graded(
@@ -135,7 +153,7 @@ def train(
 
     work = out.with_name(out.name + "-checkpoints")
     chat = ChatFormat(system=system)
-    with _progress(f"reward model on {base}") as progress:
+    with _progress(f"reward model on {base}", f"{len(rows):,} groups") as progress:
         result = train_reward(
             base, rows[aside:], rows[:aside], out, work, settings, chat, seed, progress, asked
         )

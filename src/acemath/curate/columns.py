@@ -13,34 +13,16 @@ from itertools import groupby
 from typing import Any
 
 from acemath.columns import KNOWN_COLUMNS, first_value, lowered, names_of, value_at
+from acemath.conversations import turns_of
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
 from acemath.identity import Places, qualified
-from acemath.records import Chat, Group, Problem, content_key
+from acemath.records import Group, Problem, content_key
 
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
 _SOLUTIONS = frozenset(KNOWN_COLUMNS["solution"])
 _USERS = ("user", "human")
 _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
-
-
-def turns_of(value: Any) -> list[dict[str, str]] | None:
-    """A conversation as {role, content} turns, from any of the usual forms; None where it is none."""
-    if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()):
-        value = [dict(zip(value, parts)) for parts in zip(*value.values())]  # a record of columns
-    if not isinstance(value, list) or not value or not all(isinstance(turn, Mapping) for turn in value):
-        return None
-    turns = []
-    for turn in value:
-        role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-        if isinstance(content, list):  # parts of a turn, of which the texts count
-            content = "\n".join(
-                str(part["text"]) for part in content if isinstance(part, Mapping) and "text" in part
-            )
-        if not isinstance(role, str) or not isinstance(content, str):
-            return None
-        turns.append({"role": {"human": "user", "gpt": "assistant"}.get(role, role), "content": content})
-    return turns
 
 
 def prompt_text(value: Any) -> str | None:
@@ -173,28 +155,6 @@ def _meta(record: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(meta, Mapping):
         raise UserError(f"meta is {str(meta)[:60]!r}; it is an object, or one as JSON text")
     return meta
-
-
-def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: str = "") -> Chat:
-    """A conversation of a record with `messages`, and the last turn in `answer` where they lack it.
-
-    So come AceMath's released sets and what TRL reads. UserError where there is no conversation with a response.
-    """
-    turns = turns_of(record.get("messages"))
-    if turns is not None and isinstance(record.get("answer"), str) and turns[-1]["role"] != "assistant":
-        turns.append({"role": "assistant", "content": record["answer"]})
-    if turns is None or turns[-1]["role"] != "assistant":
-        raise UserError(
-            f"{place}: no conversation that ends with a response (it has {sorted(record)}); "
-            "a row has messages, or messages and answer"
-        )
-    identity = str(record.get("problem_id") or content_key(*(turn["content"] for turn in turns[:-1])))
-    return Chat(
-        identity,
-        tuple(turns),
-        str(record.get("source") or source),
-        str(record.get("license") or license),
-    )
 
 
 def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group]:

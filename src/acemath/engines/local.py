@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.chat import chat_template
 from acemath.engines.loading import chat_tokenizer, loading
 from acemath.engines.slots import ATTENTION, SlotCache
 from acemath.nano.home import resolve
@@ -35,7 +36,8 @@ class TransformersEngine:
 
     A response depends on the weights, the problem's text, the sample's number and the seed: each has its own
     stream of random numbers, whoever shares the batch. (Rounding may differ between batch shapes, so resumed
-    work repeats a shard whole.)
+    work repeats a shard whole.) A response ends with a token that the chat template, the tokenizer or the generation
+    config names as an end; its text holds all other special tokens that the model wrote, and not this one.
     """
 
     def __init__(
@@ -50,15 +52,12 @@ class TransformersEngine:
                 resolve(model), dtype=torch.bfloat16, attn_implementation=ATTENTION, use_safetensors=True
             )
         self.model.eval()
-        ends = self.model.generation_config.eos_token_id
-        ends = [ends] if isinstance(ends, int) else list(ends or [])
-        self.ends = torch.tensor(sorted({*ends, self.tokenizer.eos_token_id}))
+        ends = chat_template(self.tokenizer).stop_ids(self.model.generation_config)
+        self.ends = torch.tensor(ends, dtype=torch.long)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """A problem through the chat template, once, with no special tokens added."""
-        text = self.tokenizer.apply_chat_template(
-            self.chat.messages(problem.prompt), tokenize=False, add_generation_prompt=True
-        )
+        text = chat_template(self.tokenizer).prompt(self.chat.messages(problem.prompt))
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @torch.inference_mode()
@@ -74,13 +73,14 @@ class TransformersEngine:
         if not waiting:
             return
         room = max(map(len, prompts)) + sampling.max_new_tokens + 1
+        template = chat_template(self.tokenizer)
         run = _Run(self, prompts, waiting, sampling, SlotCache(min(self.slots, len(waiting)), room))
         for request, reason in run:
             tokens = request.tokens[:-1] if reason == "stop" else request.tokens
             yield Response(
                 problem_id=problems[request.problem].id,
                 sample=request.sample,
-                text=self.tokenizer.decode(tokens, skip_special_tokens=False).strip(),
+                text=template.written(tokens),
                 model=self.name,
                 finish_reason=reason,
                 tokens=len(request.tokens),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from acemath.engines.base import ChatFormat, Sampling
+from acemath.engines.base import REFUSED, ChatFormat, Sampling
+from acemath.engines.chat import chat_template
 from acemath.errors import MissingExtra
 from acemath.records import Problem, Response, content_key
 
 
 class VllmEngine:
-    """Writes responses with vLLM. Prompts are the same token ids as the transformers engine's."""
+    """Writes responses with vLLM. Prompts, ends and texts are those of the transformers engine.
+
+    What vLLM ends for another reason than a stop or the limit (abort, error) is a refused response.
+    """
 
     def __init__(self, model: str, chat: ChatFormat | None = None, name: str = "", **options: object) -> None:
         try:
@@ -26,11 +31,10 @@ class VllmEngine:
         """`sampling.n` responses to each problem; vLLM batches them all."""
         from vllm import SamplingParams
 
+        template = chat_template(self.tokenizer)
         prompts, parameters = [], []
         for problem in problems:
-            text = self.tokenizer.apply_chat_template(
-                self.chat.messages(problem.prompt), tokenize=False, add_generation_prompt=True
-            )
+            text = template.prompt(self.chat.messages(problem.prompt))
             prompts.append({"prompt_token_ids": self.tokenizer(text, add_special_tokens=False)["input_ids"]})
             seed = int(content_key(problem.prompt, str(sampling.seed)), 16) % 2**31
             parameters.append(
@@ -39,6 +43,7 @@ class VllmEngine:
                     temperature=sampling.temperature,
                     top_p=sampling.top_p,
                     max_tokens=sampling.max_new_tokens,
+                    stop_token_ids=template.stop_ids(),  # vLLM adds those of the generation config
                     seed=seed,
                 )
             )
@@ -46,5 +51,15 @@ class VllmEngine:
             problems, self.llm.generate(prompts, parameters, use_tqdm=False), strict=True
         ):
             for sample, out in enumerate(result.outputs):
-                reason = "length" if out.finish_reason == "length" else "stop"
-                yield Response(problem.id, sample, out.text.strip(), self.name, reason, len(out.token_ids))
+                yield self._response(problem.id, sample, out)
+
+    def _response(self, problem_id: str, sample: int, out: Any) -> Response:
+        if out.finish_reason not in ("stop", "length"):
+            why = f"vLLM ended it with finish_reason {out.finish_reason!r}"
+            return Response(
+                problem_id, sample, "", self.name, REFUSED, len(out.token_ids), meta={REFUSED: why}
+            )
+        # A stop is an end token here, the last one; vLLM's own text would leave other special tokens out too.
+        written = out.token_ids[:-1] if out.finish_reason == "stop" else out.token_ids
+        text = chat_template(self.tokenizer).written(written)
+        return Response(problem_id, sample, text, self.name, out.finish_reason, len(out.token_ids))

@@ -67,7 +67,7 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
             if result.validation_before is not None and result.validation_after is not None
             else ""
         )
-        facts["summary"] = f"{len(chats):,} conversations, {result.tokens:,} tokens{after}"
+        facts["summary"] = f"{result.summary}{after}"
 
 
 def candidates(run: Run) -> None:

@@ -3,66 +3,129 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from acemath.engines.chat import Messages, Rendered, chat_template, say, say_once
 from acemath.errors import UserError
 
 IGNORE = -100
-Messages = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One conversation's ids [T]; from `start` on they are the response, which alone is learned.
+    """One conversation's ids [T]. The `spans` (first, end) of them are its responses, which alone are learned.
 
     Four bytes a token: the paper's two million conversations fit into the memory of one machine.
     """
 
     ids: array[int]
-    start: int
+    spans: tuple[tuple[int, int], ...]
 
     @property
     def labels(self) -> list[int]:
-        """What is learned [T]: -100 outside the response."""
-        return [IGNORE] * min(self.start, len(self.ids)) + list(self.ids[self.start :])
+        """What is learned [T]: -100 outside the responses."""
+        found = [IGNORE] * len(self.ids)
+        for first, end in self.spans:
+            found[first:end] = self.ids[first:end]
+        return found
+
+    @property
+    def learned(self) -> int:
+        """How many tokens are learned."""
+        return sum(end - first for first, end in self.spans)
 
     def cut(self, room: int) -> Tokens:
         """The first `room` tokens."""
-        return self if len(self.ids) <= room else Tokens(self.ids[:room], self.start)
+        if len(self.ids) <= room:
+            return self
+        spans = tuple((first, min(end, room)) for first, end in self.spans if first < room)
+        return Tokens(self.ids[:room], spans)
 
 
 def texts_of(conversations: Sequence[Messages], tokenizer: Any) -> list[tuple[str, str]]:
-    """Each conversation as (prompt, response): the template's text up to the last message, and the rest.
+    """Each conversation as (what generation sees, the last response with the end of its turn).
 
-    Works with any template, marked with {% generation %} or not. UserError where a conversation does not end
-    with a response, or where the template writes the prompt otherwise when a response follows.
+    UserError where a conversation does not end with a response, or where the template refuses it.
     """
-    rows = [[dict(message) for message in messages] for messages in conversations]
-    for row in rows:
-        if len(row) < 2 or row[-1].get("role") != "assistant":
-            roles = [message.get("role") for message in row]
-            raise UserError(
-                f"a conversation has the roles {roles}; it must hold a question and end with the assistant's response"
-            )
-    prompts = tokenizer.apply_chat_template(
-        [row[:-1] for row in rows], tokenize=False, add_generation_prompt=True
-    )
-    wholes = tokenizer.apply_chat_template(rows, tokenize=False)
-    for prompt, whole in zip(prompts, wholes, strict=True):
-        if not whole.startswith(prompt):
-            raise UserError(
-                f"the chat template writes the prompt otherwise when a response follows ({prompt[-40:]!r} does not "
-                "lead into it); loss on responses alone is impossible: use a template that only appends"
-            )
-    return [(prompt, whole[len(prompt) :]) for prompt, whole in zip(prompts, wholes, strict=True)]
+    rendered = [chat_template(tokenizer).conversation(messages) for messages in conversations]
+    return [(row.text[: row.spans[-1][0]], row.text[row.spans[-1][0] :]) for row in rendered]
 
 
 def encode_all(conversations: Sequence[Messages], tokenizer: Any, at_once: int = 1024) -> Iterator[Tokens]:
-    """Conversations as tokens, in their order, tokenised `at_once` of them at a time."""
+    """Conversations as tokens, in their order, tokenised `at_once` of them at a time.
+
+    All responses are learned. Those that the template does not let us find again in the whole text, and conversations
+    whose text it would change, are counted in one line each, which is said at the end. UserError naming the
+    conversation (from 1 on) that cannot be encoded.
+    """
+    unlearned = shortened = rebuilt = 0
     for at in range(0, len(conversations), at_once):
-        pairs = texts_of(conversations[at : at + at_once], tokenizer)
-        coded = tokenizer([text for pair in pairs for text in pair], add_special_tokens=False)["input_ids"]
-        for head, tail in zip(coded[::2], coded[1::2], strict=True):
-            yield Tokens(array("i", head + tail), len(head))
+        rows = [
+            _rendered(messages, number, tokenizer)
+            for number, messages in enumerate(conversations[at : at + at_once], at + 1)
+        ]
+        for pieces in chat_template(tokenizer).encode([_pieces(row) for row in rows]):
+            yield _joined(pieces, tokenizer)
+        unlearned += sum(row.unlearned for row in rows)
+        shortened += sum(row.unlearned > 0 for row in rows)
+        rebuilt += sum(row.rebuilt for row in rows)
+    _say(tokenizer, len(conversations), unlearned, shortened, rebuilt)
+
+
+def _rendered(messages: Messages, number: int, tokenizer: Any) -> Rendered:
+    try:
+        return chat_template(tokenizer).conversation(messages)
+    except UserError as error:
+        raise UserError(f"conversation {number}: {error}") from error
+
+
+def _pieces(row: Rendered) -> list[str]:
+    """The text in pieces, every second of which is learned."""
+    borders = [0, *(at for span in row.spans for at in span)]
+    return [row.text[first:end] for first, end in pairwise(borders)]
+
+
+def _joined(pieces: Sequence[Sequence[int]], tokenizer: Any) -> Tokens:
+    """Pieces of ids, every second of which is learned, as one conversation. Where the template ends no turn with a token, the tokenizer's end is added."""
+    ids = array("i")
+    spans = []
+    for number, part in enumerate(pieces):
+        if number % 2:
+            spans.append((len(ids), len(ids) + len(part)))
+        ids.extend(part)
+    if chat_template(tokenizer).end is None:
+        ids.append(_end_of(tokenizer))
+        spans[-1] = (spans[-1][0], len(ids))
+    return Tokens(ids, tuple(spans))
+
+
+def _end_of(tokenizer: Any) -> int:
+    name = chat_template(tokenizer).model
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"neither the chat template of {name} nor its tokenizer ends a response with a token, so a policy could "
+            "never stop; set the tokenizer's eos_token"
+        )
+    say_once(
+        f"the chat template of {name} ends no response with a token; {tokenizer.eos_token} is learned after the last"
+    )
+    return int(tokenizer.eos_token_id)
+
+
+def _say(tokenizer: Any, count: int, unlearned: int, shortened: int, rebuilt: int) -> None:
+    template = chat_template(tokenizer)
+    if unlearned:
+        say(
+            f"the chat template of {template.model} rewrites earlier turns: in {shortened:,} of {count:,} conversations "
+            f"the last response is learned, {unlearned:,} earlier ones are not"
+        )
+    if rebuilt:
+        opened = template.opening.strip()
+        why = f"opens {opened} in the generation prompt and" if opened else "changes prompt or response and"
+        say(
+            f"the chat template of {template.model} {why} would not give {rebuilt:,} of {count:,} conversations back as they "
+            "are generated: they are learned as the generation prompt, then the response"
+        )

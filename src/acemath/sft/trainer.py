@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from acemath.engines.chat import chat_template
 from acemath.engines.loading import loading
 from acemath.errors import UserError
 from acemath.sft.adapters import add_lora
@@ -46,7 +47,8 @@ def make_trainer(
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
         settings = settings.model_copy(update={"micro_batch": micro})
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, chat_template(tokenizer).end)
+    pad = next(token for token in pads if token is not None)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = pad
     meter = _meter(model, rows, settings)
@@ -79,9 +81,25 @@ def _model(source: str, width: int, settings: SftSettings, seed: int) -> Any:
         raise UserError(
             f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
         ) from error
+    _make_saveable(model.generation_config, source)
     if settings.lora is not None:
         add_lora(model.base_model, settings.lora, seed)
     return model
+
+
+def _make_saveable(config: Any, source: str) -> None:
+    """Some models (Llama 2) name a temperature and no sampling, which transformers loads but refuses to save."""
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        config.do_sample = True
+    try:
+        config.validate(strict=True)
+    except ValueError as error:
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"the generation_config.json of {source} cannot be saved again ({why}); correct it"
+        ) from error
 
 
 def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
@@ -124,7 +142,7 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
         learning_rate=settings.learning_rate,
         num_train_epochs=settings.epochs,
         lr_scheduler_type=settings.schedule,
-        warmup_steps=math.ceil(settings.warmup * steps),
+        warmup_steps=min(math.ceil(settings.warmup * steps), steps - 1),  # the first of them learns nothing
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.bf16 and has_bf16(),
@@ -133,6 +151,7 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
         save_steps=settings.save_every,
         save_total_limit=1,
         logging_steps=max(1, steps // 20),
+        logging_nan_inf_filter=False,  # a loss that is no number is an error, not a zero
         report_to=settings.report_to,
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -150,16 +169,31 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self.progress = progress
         self.row_tokens = row_tokens
         self.first_step, self.started, self.loss, self.waste = 0, time.monotonic(), "", ""
+        self.passes = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.first_step, self.started = state.global_step, time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        for name in ("loss", "eval_loss", "grad_norm"):
+            if logs and not math.isfinite(logs.get(name, 0.0)):
+                raise UserError(
+                    f"the {name} is {logs[name]} at step {state.global_step}: training diverged; lower learning_rate"
+                )
         if logs and "loss" in logs:
             self.loss = f"loss {float(logs['loss']):.3f}, "
             self.waste = f", {logs['padding']:.1%} padding, MFU {logs['mfu']:.1%}"
 
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.passes += 1
+        note = f"{self.loss}pass {self.passes} of {args.gradient_accumulation_steps}"
+        self.progress(state.global_step, state.max_steps, note)
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress(state.global_step, state.max_steps, "validation")
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.passes = 0
         rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         tokens = (state.global_step - self.first_step) * rows * self.row_tokens
         speed = tokens / max(1e-9, time.monotonic() - self.started)

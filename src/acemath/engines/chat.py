@@ -1,0 +1,245 @@
+"""One model's chat template: the text that generation sees, what of a conversation is learned, and what ends a turn.
+
+Everybody renders conversations here, so that a policy is trained on what it is asked with later, and a reward model
+scores what it was trained on. Templates differ, and what they cannot do is said once, in one line:
+
+- A template without a system role (Gemma's, older ones of Mistral) gets the system text in front of the user's.
+- A template that changes a response once it is part of the history (R1 and its distillations drop what was thought,
+  and open `<think>` in the generation prompt) is not used for it: the text is the generation prompt, then the response.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from itertools import accumulate
+from typing import Any
+
+from jinja2 import TemplateError
+
+from acemath.errors import UserError
+
+log = logging.getLogger(__name__)
+Messages = Sequence[Mapping[str, str]]
+PROBE = "acemathprobe"  # a content that no template changes
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as text, and the stretches (first character, end) of it that are responses, with their ends of turn.
+
+    The last stretch is the last response and ends with the text; before it stands what generation would see.
+    `unlearned` counts earlier responses that the template rewrites, which have no stretch. `rebuilt` says that the
+    template itself would have changed the last prompt or response.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    unlearned: int = 0
+    rebuilt: bool = False
+
+
+def say(text: str) -> None:
+    """A notice that a user should see, on standard error, from the first process of several."""
+    if os.environ.get("RANK", "0") == "0":
+        log.warning(text)
+
+
+say_once = cache(say)  # the same notice is said once a process
+
+
+def chat_template(tokenizer: Any) -> ChatTemplate:
+    """The chat template that a tokenizer has now; probed once."""
+    return _made(tokenizer, str(tokenizer.chat_template))
+
+
+class ChatTemplate:
+    """How one model's conversations are written. Use `chat_template` to get it."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.model = str(tokenizer.name_or_path or type(tokenizer).__name__)
+
+    def prompt(self, messages: Messages) -> str:
+        """The text that generation goes on from. UserError where the template refuses the conversation."""
+        return self._render(self._turns(messages), True)
+
+    def conversation(self, messages: Messages) -> Rendered:
+        """A conversation that ends with a response. UserError where it does not, or where the template refuses it."""
+        turns = self._turns(messages)
+        if len(turns) < 2 or turns[-1]["role"] != "assistant":
+            raise UserError(
+                f"a conversation has the roles {[turn['role'] for turn in turns]}; it must hold a question and end "
+                "with the assistant's response"
+            )
+        head, text = self._render(turns[:-1], True), self._render(turns)
+        response = turns[-1]["content"]
+        rebuilt = not _holds(text, head, text, response)
+        if rebuilt:
+            text = head + self._gap + self._unopened(response) + self.closing
+        roles = [turn["role"] for turn in turns[:-1]]
+        # What the assistant says before any question answers nothing.
+        earlier = [at for at, role in enumerate(roles) if role == "assistant" and "user" in roles[:at]]
+        found = [span for at in earlier if (span := self._span(text, turns, at)) is not None]
+        return Rendered(text, (*found, (len(head), len(text))), len(earlier) - len(found), rebuilt)
+
+    def _span(self, text: str, turns: Sequence[dict[str, str]], at: int) -> tuple[int, int] | None:
+        """Where the text holds turn `at` just as it was generated, with its end; None where it does not."""
+        head, whole = self._render(turns[:at], True), self._render(turns[: at + 1])
+        found = text.startswith(whole) and _holds(text, head, whole, turns[at]["content"])
+        return (len(head), len(whole)) if found else None
+
+    @property
+    def opening(self) -> str:
+        """What the generation prompt opens of the response itself, such as `<think>`; "" for most templates."""
+        before, head = self._probed[0], self._probed[1]
+        return head[len(before) :] if head.startswith(before) else ""
+
+    @property
+    def closing(self) -> str:
+        """What the template writes right after a response, such as `<|im_end|>` and a line's end."""
+        return self._probed[2]
+
+    @cached_property
+    def end(self) -> int | None:
+        """The token that ends a response: the first special one that the template writes after it, None without one."""
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        return next((int(i) for i in self._ids([self.closing])[0] if i in special), None)
+
+    def stop_ids(self, generation_config: Any = None) -> list[int]:
+        """The tokens that end a response: the template's, the tokenizer's and those of a generation config, sorted."""
+        named = getattr(generation_config, "eos_token_id", None)
+        found = {self.end, self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+        return sorted(int(i) for i in found if i is not None)
+
+    def encode(self, texts: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        """The ids of texts that are given in pieces, piece by piece, with no special tokens added.
+
+        A piece has the ids that follow those of the pieces before it: a prompt's are the same alone and with a response.
+        """
+        if self._in_pieces:
+            ids = iter(self._ids([piece for text in texts for piece in text]))
+            return [[next(ids) for _ in text] for text in texts]
+        return [self._continued(text) for text in texts]
+
+    def _continued(self, pieces: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = []
+        before: list[int] = []
+        for piece, upto in zip(pieces, self._ids(list(accumulate(pieces))), strict=True):
+            follows = upto[: len(before)] == before
+            found.append(upto[len(before) :] if follows else self._ids([piece])[0])
+            before = [*before, *found[-1]]
+        return found
+
+    @cached_property
+    def _in_pieces(self) -> bool:
+        """Whether a text's pieces have the same ids alone: not where a space is put before each (Llama 2, Mistral)."""
+        whole, first, second = self._ids([f"\n{PROBE}", "\n", PROBE])
+        return whole == first + second
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return list(self.tokenizer(list(texts), add_special_tokens=False)["input_ids"])
+
+    def written(self, ids: Sequence[int]) -> str:
+        """The text of a response's tokens, which the token that ends it is not among.
+
+        Other special tokens are text. An end of turn that this tokenizer knows as plain text alone is taken off.
+        """
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
+        return text.removesuffix(self.closing.strip()).strip()
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the template writes a system prompt; the others raise an error, or leave it out."""
+        try:
+            return PROBE in self._render(
+                [{"role": "system", "content": PROBE}, {"role": "user", "content": "1+1?"}], True
+            )
+        except UserError:
+            return False
+
+    @cached_property
+    def _probed(self) -> tuple[str, str, str]:
+        """A conversation's text up to the response, its generation prompt, and the text after the response."""
+        asked = [{"role": "user", "content": "1+1?"}]
+        whole = self._render([*asked, {"role": "assistant", "content": PROBE}])
+        before, found, after = whole.rpartition(PROBE)
+        if not found:
+            raise UserError(
+                f"the chat template of {self.model} does not write the assistant's response; use one that does"
+            )
+        return before, self._render(asked, True), after
+
+    @property
+    def _gap(self) -> str:
+        """White space that the template writes between the generation prompt and the response."""
+        before, head = self._probed[0], self._probed[1]
+        gap = before.removeprefix(head) if before.startswith(head) else ""
+        return gap if not gap.strip() else ""
+
+    def _unopened(self, response: str) -> str:
+        """The response without what the generation prompt has opened already."""
+        opened = self.opening.strip()
+        rest = response.lstrip()
+        return rest.removeprefix(opened).lstrip() if opened and rest.startswith(opened) else response
+
+    def _turns(self, messages: Messages) -> list[dict[str, str]]:
+        turns = [{**message, "content": _encodable(message["content"])} for message in messages]
+        if self.takes_system or all(turn["role"] != "system" for turn in turns):
+            return turns
+        say_once(
+            f"the chat template of {self.model} has no system role; system prompts are put before the user's text"
+        )
+        return _folded(turns)
+
+    def _render(self, turns: Sequence[Mapping[str, str]], prompt: bool = False) -> str:
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=prompt)
+            )
+        except TemplateError as error:
+            roles = ", ".join(turn["role"] for turn in turns[:8]) + (", …" if len(turns) > 8 else "")
+            why = " ".join(str(error).split())
+            raise UserError(
+                f"the chat template of {self.model} refuses a conversation of the roles {roles} ({why}); "
+                "correct its turns, or the template"
+            ) from error
+
+
+@lru_cache(maxsize=8)
+def _made(tokenizer: Any, template: str) -> ChatTemplate:
+    return ChatTemplate(tokenizer)
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates, which no tokenizer takes, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _folded(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Turns with each system text put before that of the next user's turn."""
+    found: list[dict[str, str]] = []
+    waiting: list[str] = []
+    for turn in turns:
+        if turn["role"] == "system":
+            waiting.append(turn["content"])
+        elif turn["role"] == "user" and waiting:
+            found.append({**turn, "content": "\n\n".join([*filter(str.strip, waiting), turn["content"]])})
+            waiting = []
+        else:
+            found.append(turn)
+    if waiting:
+        raise UserError("a system turn has no user's turn after it; put the system text first")
+    return found
+
+
+def _holds(text: str, head: str, whole: str, content: str) -> bool:
+    """Whether `text` goes on from `head`, and up to the end of `whole` holds all of `content` but for white space."""
+    return text.startswith(head) and "".join(content.split()) in "".join(text[len(head) : len(whole)].split())
