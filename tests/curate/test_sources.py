@@ -156,7 +156,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     assert read_groups(path) == read_groups(tmp_path / "rm.parquet") == groups
     with pytest.raises(UserError, match="record 2: not a labelled response"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "label": 2}], "here"))
-    found = fetch("acemath-rm", path, None, None, None, 6, tmp_path / "groups.parquet")
+    found = fetch("acemath-rm", {"file": path, "count": 6}, [], 0, tmp_path / "groups.parquet")
     assert found["rows"] == 2 and found["sizes"] == {3: 2} and found["non_commercial"] == ["CC-BY-NC-4.0"]
     assert read_rows(tmp_path / "groups.parquet", Group) == groups
 
@@ -168,12 +168,13 @@ def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
     chat = read_chats(path)[0]
     assert [turn["role"] for turn in chat.messages] == ["user", "assistant"]
     assert [(p.prompt, p.answer) for p in read_problems(path)] == [("1+2?", "3")]
-    assert fetch("acemath-math", path, None, None, None, None, tmp_path / "c.parquet")["kind"] == "chat"
+    assert fetch("acemath-math", {"file": path}, [], 0, tmp_path / "c.parquet")["kind"] == "chat"
     stored = read_chats(tmp_path / "c.parquet")
     assert stored == read_rows(tmp_path / "c.parquet", Chat) and stored[0].license == "CC-BY-NC-4.0"
     with pytest.raises(UserError, match="no conversation that ends with a response"):
         read_chats(write(tmp_path / "bad.jsonl", [{"messages": row["messages"]}]))
-    found = fetch("numinamath-cot", write(tmp_path / "n.jsonl", [{"problem": "?", "solution": "1"}]), None, None, None, None, tmp_path / "p.jsonl")  # fmt: skip
+    prompts = write(tmp_path / "n.jsonl", [{"problem": "?", "solution": "1"}])
+    found = fetch("numinamath-cot", {"file": prompts}, [], 0, tmp_path / "p.jsonl")
     assert (
         found["kind"] == "problem" and read_rows(tmp_path / "p.jsonl", Problem)[0].source == "numinamath-cot"
     )

@@ -70,8 +70,8 @@ def _acemath(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("run", "nowhere.yaml"), "no file and none of the built-in recipes"),
-        (("run", "laptop", "--set", "nonsense"), "is no setting"),
+        (("run", "nowhere.yaml"), "neither a file nor one of the built-in recipes"),
+        (("run", "laptop", "--set", "nonsense"), "is not a setting"),
         (("run", "laptop", "--set", "teachers.main.engine=magic"), "teachers.main.engine"),
         (("grade", "none.jsonl"), "does not exist"),
         (("grade",), "nothing to grade"),
