@@ -23,6 +23,12 @@ app.add_typer(generation_app)
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes (.parquet or .jsonl).")]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
+RewardSystem = Annotated[
+    str | None,
+    typer.Option(
+        help="System prompt that the reward model reads; by default the one that it was trained with, or the paper's."
+    ),
+]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 
 
@@ -90,7 +96,7 @@ def score(
     responses: Annotated[Path, typer.Argument(help="Responses, as acemath sample writes them.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
-    system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
+    system: RewardSystem = None,
     engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
     max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     share_prefix: SharePrefix = True,
@@ -103,7 +109,7 @@ def score(
     """
     from acemath.commands import judging
 
-    chat = ChatFormat(system=system)
+    chat = None if system is None else ChatFormat(system=system)
     show(judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length), as_json)
 
 
@@ -139,7 +145,7 @@ def evaluate(
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
     instruction: Instruction = "",
-    reward_system: str = "Please reason step by step, and check your final answer within \\boxed{}.",
+    reward_system: RewardSystem = None,
     max_new_tokens: int = 2048,
     engine: Annotated[str, typer.Option(help="transformers, vllm or endpoint.")] = "transformers",
     url: Url = "",
@@ -159,12 +165,17 @@ def evaluate(
     """
     from acemath.commands import engines, judging
 
+    reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
+    if reward is not None:
+        if n == 1:
+            raise UserError("--reward ranks samples, and there are none; give their number with -n")
+        from acemath.reward.heads import check_head
+
+        check_head(reward)  # before the policy is loaded or asked
     chat = ChatFormat(system=system, instruction=instruction)
     given = options(url, api_key_env, price_in, price_out, budget, changes)
     with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
-        result = judging.evaluate(
-            problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
-        )
+        result = judging.evaluate(problems, made, n, k, reward, reward_chat, max_new_tokens)
     rows = [
         (
             "greedy",
@@ -191,7 +202,7 @@ def solve(
     temperature: Annotated[float, typer.Option(min=0.0)] = 1.0,
     max_new_tokens: int = 256,
     instruction: Instruction = "",
-    reward_system: str = "",
+    reward_system: RewardSystem = None,
     seed: int = 0,
     as_json: Json = False,
 ) -> None:
@@ -211,13 +222,14 @@ def solve(
     quiet_transformers()
     from acemath.reward.best_of_n import BestOfN
 
-    chosen = BestOfN(
-        policy, reward, ChatFormat(instruction=instruction), ChatFormat(system=reward_system), max_new_tokens
-    )
+    reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
+    chosen = BestOfN(policy, reward, ChatFormat(instruction=instruction), reward_chat, max_new_tokens)
     solution = chosen.solve(question, n, temperature, seed)
     if as_json:
         show(asdict(solution), True)
         return
     typer.echo(solution.text)
+    if not solution.candidates[0].complete:
+        typer.echo("every response was cut at --max-new-tokens: there is no answer; raise it", err=True)
     typer.echo(f"\nanswer: {solution.answer}   reward {solution.reward:.2f}")
     show({}, False, ("reward", "answer"), [(c.reward, c.answer) for c in solution.candidates])

@@ -99,7 +99,21 @@ def recipe_of(folder: Path) -> Recipe:
     return Recipe.model_validate(yaml.safe_load(kept.read_text()))
 
 
+def check_models(recipe: Recipe) -> None:
+    """UserError where a model that the recipe names cannot rank candidates, or be a reward model's base.
+
+    Otherwise it would be found when all candidates are sampled. A hub model is checked where it is on this machine.
+    """
+    from acemath.reward.heads import check_base, check_head
+
+    if recipe.reward.rank_by not in ("none", "base-check"):
+        check_head(recipe.reward.rank_by, fetch=False)
+    if recipe.reward.base not in recipe.sft.stages:
+        check_base(recipe.reward.base, fetch=False)
+
+
 def _make_data(run: Run) -> None:
+    check_models(run.recipe)
     write_bytes(
         run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     )

@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from acemath.errors import UserError
 from acemath.store import explained, fingerprint, write_json
 
 OWNER = "work.json"
 STATE = "trainer_state.json"  # the trainer writes it last
+FACTS = "training.json"  # what a model was trained on and how, beside its weights
 
 
 def claim(work: Path, identity: Any) -> None:
@@ -21,6 +23,34 @@ def claim(work: Path, identity: Any) -> None:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
             write_json(work / OWNER, {"identity": key})
+
+
+def is_made(out: Path, identity: Any, replace: bool) -> bool:
+    """Whether `out` holds the finished model of this very identity, so that nothing is left to do.
+
+    UserError where it holds anything else: a model is replaced only where `replace` says so, other things never.
+    """
+    facts = read(out / FACTS) or {}
+    if facts.get("identity") == fingerprint(identity) and not replace:
+        return True
+    if not out.is_dir() and not out.exists():
+        return False
+    if not out.is_dir() or (any(out.iterdir()) and not (out / "config.json").exists()):
+        raise UserError(f"{out} exists and is no model's folder; choose another --out")
+    if any(out.iterdir()) and not replace:
+        raise UserError(
+            f"{out} holds a model that was made otherwise; choose another --out, or replace it with --overwrite"
+        )
+    return False
+
+
+def put(made: Path, out: Path, work: Path) -> None:
+    """Move a finished model to its place, where another one may stand, and remove the folder of checkpoints."""
+    with explained(out):
+        if out.exists():
+            out.rename(work / "replaced")
+        made.rename(out)
+        shutil.rmtree(work)
 
 
 def read(path: Path) -> Any:
