@@ -104,11 +104,15 @@ def check_models(recipe: Recipe) -> None:
 
     Otherwise it would be found when all candidates are sampled. A hub model is checked where it is on this machine.
     """
+    ranked = recipe.reward.rank_by not in ("none", "base-check")
+    own = recipe.reward.base in recipe.sft.stages
+    if own and not ranked:
+        return
     from acemath.reward.heads import check_base, check_head
 
-    if recipe.reward.rank_by not in ("none", "base-check"):
+    if ranked:
         check_head(recipe.reward.rank_by, fetch=False)
-    if recipe.reward.base not in recipe.sft.stages:
+    if not own:
         check_base(recipe.reward.base, fetch=False)
 
 

@@ -69,10 +69,12 @@ def labelled(responses: Sequence[Response], cut: Cut = "drop") -> tuple[list[Res
             left_out["empty"] += 1
         else:
             found.append(response)
-    both = {r.text for r in found if r.correct} & {r.text for r in found if not r.correct}
+    sides = ({r.text.strip() for r in found if r.correct == side} for side in (True, False))
+    both = set.intersection(*sides)
+    kept = [r for r in found if r.text.strip() not in both]
     if both:
-        left_out["contradictory"] = sum(r.text in both for r in found)
-    return [r for r in found if r.text not in both], left_out
+        left_out["contradictory"] = len(found) - len(kept)
+    return kept, left_out
 
 
 def _why_unlabelled(response: Response) -> str:
@@ -273,7 +275,8 @@ def check_group(group: Group) -> None:
             "1 (right) or 0 (wrong)"
         )
     right, wrong = (
-        {t for t, y in zip(group.responses, group.labels, strict=True) if y == side} for side in (1, 0)
+        {t.strip() for t, y in zip(group.responses, group.labels, strict=True) if y == side}
+        for side in (1, 0)
     )
     if not (right and wrong):
         raise UserError(f"{named} has no {'wrong' if right else 'right'} response to compare; leave it out")
@@ -281,5 +284,5 @@ def check_group(group: Group) -> None:
         raise UserError(
             f"{named} has one text labelled both right and wrong ({min(both)[:40]!r}); correct its labels or leave it out"
         )
-    if any(not text.strip() for text in right):
+    if "" in right:
         raise UserError(f"{named} has an empty response labelled right; correct its labels or leave it out")

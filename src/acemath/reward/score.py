@@ -24,6 +24,7 @@ from acemath.sft.hardware import device, has_bf16, part_tokens
 
 log = logging.getLogger(__name__)
 MANY_PASSES = 4  # from so many on it pays to pack the weights
+SEVERAL = 4  # problems; in fewer, ties may be chance
 __all__ = ["PAPER_CHAT", "RewardModel"]
 
 
@@ -151,8 +152,9 @@ class RewardModel:
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
         """What went wrong though no error was raised, a line each.
 
-        Responses that were cut to the maximal length; two BOS tokens at the start; and rewards that are all
-        the same: the sign of a model that was loaded without its head.
+        Responses that were cut to the maximal length; two BOS tokens at the start; rewards that are all the same, the
+        sign of a model that was loaded without its head, and those that are the same for all responses of each problem,
+        the sign of a chat template that leaves the response out.
         """
         flat = [value for row in rewards for value in row]
         found = []
@@ -169,4 +171,11 @@ class RewardModel:
             )
         if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
             found.append(f"all {len(flat)} rewards are {flat[0]:g}: is the reward model's head loaded?")
+        elif sum(len(row.responses) > 1 for row in rows) >= SEVERAL and all(
+            max(row) - min(row) < 1e-6 for row in rewards if row
+        ):
+            found.append(
+                f"different responses to a problem have the same reward, in all of {len(rows)} problems: does the chat "
+                "template hold the response?"
+            )
         return found
