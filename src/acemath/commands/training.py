@@ -59,7 +59,7 @@ def fine_tune(
     }
 
 
-def _answered(responses: Path, problems: Path) -> tuple[list[Problem], dict[str, list[Response]]]:
+def _graded(responses: Path, problems: Path) -> tuple[list[Problem], dict[str, list[Response]]]:
     """The problems of a file that graded responses answer, and the responses by problem id.
 
     UserError where no response was graded, or where one answers a problem that is not there.
@@ -94,7 +94,7 @@ def groups(
     from acemath.reward.groups import make_groups
     from acemath.reward.settings import GroupSettings
 
-    asked, mine = _answered(responses, problems)
+    asked, mine = _graded(responses, problems)
     rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
     settings = settings_of(GroupSettings, {**given, "by": "rank" if rewards else "random"}, changes)
     ranks: dict[str, dict[str, float]] = {}
@@ -127,7 +127,7 @@ def candidates(responses: Path | None, problems: Path | None) -> list[Group]:
         return []
     if problems is None:
         raise UserError(f"{responses} names its problems; give their file with --problems")
-    asked, mine = _answered(responses, problems)
+    asked, mine = _graded(responses, problems)
     made = [candidates_of(p.id, p.prompt, mine[p.id]) for p in asked]
     left_out = sum(map(len, mine.values())) - sum(len(g.responses) for g in made)
     if left_out:
