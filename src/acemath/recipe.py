@@ -57,6 +57,9 @@ class Source(Part):
     finding: Finding | None = None  # of worksheets; None: as the families' weights have it
     subject: str = ""  # of all rows; "": each row's own, "math" where it has none
     license: str = ""  # of rows that have none of their own
+    # Whether its reference answers are exact: a teacher's response that they show to be wrong is then dropped. Our
+    # addition. None: those of worksheets are, of others it is not known.
+    exact: bool | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -18,6 +18,7 @@ import pyarrow as pa
 Status = Literal["correct", "wrong", "no_answer", "timeout", "unparsable"]
 STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unparsable")
 
+_LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 _JSON = pa.field("meta", pa.string())
 
 
@@ -61,7 +62,8 @@ class Problem:
 class Response:
     """One response to one problem: the `sample`-th that `model` wrote.
 
-    `tokens` counts generated tokens; `finish_reason` is "stop" or "length", as the OpenAI API has it.
+    `tokens` counts generated tokens. `finish_reason` is "stop" (complete), "length" (cut at the token limit) or
+    "refused" (the engine gave nothing that may be used).
     `status`, `extracted` and `reason` are filled by grading, `reward` by a reward model; None before.
     """
 
@@ -97,6 +99,15 @@ class Response:
     def correct(self) -> bool:
         """Whether grading found the response correct; every other status counts as not correct."""
         return self.status == "correct"
+
+    @property
+    def label(self) -> bool | None:
+        """What may be learned from the response: True is right, False is wrong, None is not known.
+
+        Only a verdict on a complete response is known. A cut or refused response has no label, and neither has one
+        that was not graded or whose grading ended without a result (timeout, unparsable).
+        """
+        return _LABELS.get(self.status) if self.finish_reason == "stop" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from acemath.errors import UserError
 from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
+from acemath.pipeline.sampling import graded
 from acemath.recipe import Recipe, load_recipe
 from acemath.records import Chat, Problem, Response
 
@@ -100,3 +101,25 @@ def test_wrong_names_are_found_before_anything_runs(changes: dict[str, object], 
     with pytest.raises(UserError) as caught:
         load_recipe("laptop", changes)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("exact", [None, False])
+def test_exact_references_drop_what_they_show_to_be_wrong(exact: bool | None, tmp_path: Path) -> None:
+    """On for worksheets, whose references are computed; a source may say otherwise. The funnel counts it."""
+    changes = {
+        "problems.seeds.worksheets.count": 120,
+        "problems.seeds.worksheets.exact": exact,
+        "problems.benchmarks.worksheets.count": 14,
+        "teachers.main.skill": 0.7,
+    }
+    run = run_data(load_recipe("laptop", changes), tmp_path)
+    prompts = {p.id: p for p in run.rows("curate", Problem) if p.group == "math" and p.answer}
+    kept = [r for r in run.rows("filter-responses", Response) if r.problem_id in prompts]
+    wrong = [r for r in graded(kept, list(prompts.values())) if r.status == "wrong"]
+    manifest = run.manifest("filter-responses")
+    dropped = manifest["funnel"][0]["drops"].get("wrong by reference", 0)
+    assert manifest["reference"]["wrong"] == dropped
+    if exact is None:
+        assert not wrong and dropped > 5 and f"{dropped} were wrong by reference" in manifest["summary"]
+    else:
+        assert len(wrong) > 5 and dropped == 0

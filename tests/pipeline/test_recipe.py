@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,9 @@ def test_a_missing_file_of_a_recipe_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2 and "'/no/such.jsonl' does not exist" in done.stderr
 
 
-def test_models_that_cannot_serve_are_refused(tiny_policy: Path, tmp_path: Path) -> None:
+def test_models_that_cannot_serve_are_refused(
+    tiny_policy: Path, random_reward_model: Path, tmp_path: Path
+) -> None:
     """A base without a chat template, and a reward model that pads with its end token."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -119,7 +122,7 @@ def test_models_that_cannot_serve_are_refused(tiny_policy: Path, tmp_path: Path)
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     model = AutoModelForCausalLM.from_pretrained(tiny_policy)
     tokenizer.pad_token = tokenizer.eos_token
-    model.save_pretrained(tmp_path / "padded")
+    shutil.copytree(random_reward_model, tmp_path / "padded")
     tokenizer.save_pretrained(tmp_path / "padded")
     with pytest.raises(UserError, match="its end token"):
         RewardModel(tmp_path / "padded")

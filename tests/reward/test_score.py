@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,24 @@ def test_alarms(random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCap
         AutoTokenizer.from_pretrained(random_reward_model).save_pretrained(tmp_path)
         RewardModel(tmp_path, ChatFormat()).score(PROMPT, _texts(9))
         assert "all 9 rewards are 0" in caplog.text
+
+
+def test_a_template_without_the_response_is_noticed(
+    random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each problem has a reward of its own, whatever is answered; where responses are the same it is no sign."""
+    shutil.copytree(random_reward_model, tmp_path / "m")
+    model = RewardModel(tmp_path / "m", ChatFormat(), bf16=False)
+    questions = [f"{i} + {i}?" for i in range(5)]
+    model.score_many([(q, ["It is 4", "It is 4"]) for q in questions])
+    model.score_many([(q, ["It is 4", "Or 5"]) for q in questions])
+    assert "same reward" not in caplog.text
+    model.tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] if m['role'] == 'user' else 'said' }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    model.score_many([(q, ["It is 4", "Or 5"]) for q in questions])
+    assert "have the same reward, in all of 5 problems" in caplog.text
 
 
 def test_a_policy_is_no_reward_model(tiny_policy: Path, tmp_path: Path) -> None:

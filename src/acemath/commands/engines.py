@@ -79,10 +79,12 @@ def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str
 def sample(
     name: str, rows: Sequence[Problem], engine: Engine, sampling: Sampling, out: Path
 ) -> dict[str, Any]:
-    """Responses to problems in a file, graded where all problems have answers; what was refused in a file beside it."""
+    """Responses to problems in a file, graded where the problem has an answer; what was refused in a file beside it.
+
+    "accuracy" is over the graded responses; "note" says what it leaves out.
+    """
     responses, dropped = without_refused(write(engine, rows, sampling, name), rows, name)
-    if all(p.answer for p in rows):
-        responses = graded(responses, rows)
+    responses = graded(responses, rows)
     write_rows(out, with_prompt_keys(responses, rows), Response)
     found: dict[str, Any] = {
         "n": len(responses),
@@ -94,9 +96,26 @@ def sample(
         path = out.with_suffix(".dropped.jsonl")
         write_json_lines(path, [asdict(row) for row in dropped])
         found |= {REFUSED: len(dropped), "dropped": str(path)}
-    if responses and responses[0].status is not None:
-        found["accuracy"] = round(100 * sum(r.correct for r in responses) / len(responses), 2)
-    return found | cost_of(engine)
+    return found | _accuracy(rows, responses) | cost_of(engine)
+
+
+def _accuracy(rows: Sequence[Problem], responses: Sequence[Response]) -> dict[str, Any]:
+    """How many of the graded responses are right, and a note where not all problems and responses count."""
+    answered = sum(bool(p.answer) for p in rows)
+    graded_ones = [r for r in responses if r.status is not None]
+    cut = sum(r.finish_reason == "length" for r in responses)
+    found: dict[str, Any] = {"answered": answered, "cut": cut}
+    if graded_ones:
+        found["accuracy"] = round(100 * sum(r.correct for r in graded_ones) / len(graded_ones), 2)
+    if not answered:
+        found["note"] = "nothing is graded: no problem has an answer"
+    elif answered < len(rows):
+        without = len(rows) - answered
+        found["note"] = (
+            f"accuracy is over {answered:,} of {len(rows):,} problems; {without:,} "
+            f"{'has' if without == 1 else 'have'} no answer"
+        )
+    return found
 
 
 def estimate(

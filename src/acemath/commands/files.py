@@ -36,6 +36,13 @@ app.add_typer(rm_app, name="rm")
 app.command()(parity)
 app.add_typer(generation_app)
 
+RewardSystem = Annotated[
+    str | None,
+    typer.Option(
+        help="System prompt that the reward model reads; by default the one that it was trained with, or the paper's."
+    ),
+]
+
 
 @app.command()
 def sft(
@@ -129,7 +136,7 @@ def score(
     responses: Annotated[Path, typer.Argument(help="Responses, as acemath sample writes them.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
     model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
-    system: System = "Please reason step by step, and check your final answer within \\boxed{}.",
+    system: RewardSystem = None,
     engine: Annotated[
         Literal["transformers", "vllm"], typer.Option(help="What runs the reward model.")
     ] = "transformers",
@@ -145,7 +152,7 @@ def score(
     with Display().during("score"):
         from acemath.commands import judging
 
-        chat = ChatFormat(system=system)
+        chat = None if system is None else ChatFormat(system=system)
         found = judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length)
     show(found, as_json)
 
@@ -187,9 +194,7 @@ def evaluate(
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
     instruction: Instruction = "",
-    reward_system: Annotated[
-        str, typer.Option(help="System prompt of the reward model's conversation.")
-    ] = "Please reason step by step, and check your final answer within \\boxed{}.",
+    reward_system: RewardSystem = None,
     max_new_tokens: MaxNewTokens = 2048,
     engine: Engine = "transformers",
     url: Url = "",
@@ -210,12 +215,17 @@ def evaluate(
     with Display().during("eval"):
         from acemath.commands import engines, judging
 
+        reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
+        if reward is not None:
+            if n == 1:
+                raise UserError("--reward ranks samples, and there are none; give their number with -n")
+            from acemath.reward.heads import check_head
+
+            check_head(reward)  # before the policy is loaded or asked
         chat = ChatFormat(system=system, instruction=instruction)
         given = options(url, api_key_env, price_in, price_out, budget, changes)
         with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
-            result = judging.evaluate(
-                problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
-            )
+            result = judging.evaluate(problems, made, n, k, reward, reward_chat, max_new_tokens)
     rows = [
         (
             "greedy",
@@ -242,9 +252,7 @@ def solve(
     temperature: Temperature = 1.0,
     max_new_tokens: MaxNewTokens = 256,
     instruction: Instruction = "",
-    reward_system: Annotated[
-        str, typer.Option(help="System prompt of the reward model's conversation.")
-    ] = "",
+    reward_system: RewardSystem = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -265,11 +273,14 @@ def solve(
         quiet_transformers()
         from acemath.reward.best_of_n import BestOfN
 
-        chats = ChatFormat(instruction=instruction), ChatFormat(system=reward_system)
-        solution = BestOfN(policy, reward, *chats, max_new_tokens).solve(question, n, temperature, seed)
+        reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
+        chosen = BestOfN(policy, reward, ChatFormat(instruction=instruction), reward_chat, max_new_tokens)
+        solution = chosen.solve(question, n, temperature, seed)
     if as_json:
         show(asdict(solution), True)
         return
     typer.echo(solution.text)
+    if not solution.candidates[0].complete:
+        typer.echo("every response was cut at --max-new-tokens: there is no answer; raise it", err=True)
     typer.echo(f"\nanswer: {solution.answer}   reward {solution.reward:.2f}")
     show({}, False, ("reward", "answer"), [(c.reward, c.answer) for c in solution.candidates])

@@ -85,14 +85,14 @@ def score(
     responses: Path,
     problems: Path,
     model: str,
-    chat: ChatFormat,
+    chat: ChatFormat | None,
     out: Path,
     share_prefix: bool = True,
     engine: str = "transformers",
     max_length: int = 4096,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Rewards for the responses of a file, written beside them."""
+    """Rewards for the responses of a file, written beside them. `chat` as in `RewardModel`."""
     from acemath.commands.data import read_answered
 
     if engine not in ("transformers", "vllm"):
@@ -102,17 +102,19 @@ def score(
     judge = _judge(model, chat, max_length=max_length, share_prefix=share_prefix, engine=engine)
     scored = _rewarded(rows, prompts, judge)
     write_rows(out, scored, Response)
-    values = [r.reward or 0.0 for r in scored]
+    values = [r.reward for r in scored if r.reward is not None]
     return {
         "n": len(scored),
+        "empty": sum(not r.text.strip() for r in scored),
         "mean": sum(values) / len(values),
         "low": min(values),
         "high": max(values),
+        "system": judge.chat.system,
         "out": str(out),
     }
 
 
-def _judge(model: str, chat: ChatFormat, **options: Any) -> RewardModel:
+def _judge(model: str, chat: ChatFormat | None, **options: Any) -> RewardModel:
     """A reward model with these options of its class, loaded without transformers' own bars and notes."""
     from acemath.reward.score import RewardModel
 
@@ -141,7 +143,7 @@ def evaluate(
     n: int,
     k: int,
     reward: str | None,
-    reward_chat: ChatFormat,
+    reward_chat: ChatFormat | None,
     max_new_tokens: int,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:

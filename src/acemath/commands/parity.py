@@ -24,8 +24,9 @@ def parity(
     responses: Annotated[Path, typer.Argument(help="Responses with their problems, in any known form.")],
     problems: Annotated[Path | None, typer.Option(help="The problems, where rows only name them.")] = None,
     system: Annotated[
-        str, typer.Option(help="System prompt of the conversation.")
-    ] = "Please reason step by step, and check your final answer within \\boxed{}.",
+        str | None,
+        typer.Option(help="System prompt; by default the one that it was trained with, or the paper's."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Problems to compare.")] = 20,
     max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     bf16: Annotated[bool, typer.Option("--bf16", help="In bfloat16, as models are served.")] = False,
@@ -43,7 +44,7 @@ def parity(
         quiet_transformers()
         from acemath.reward.parity import check_parity
 
-        chat = ChatFormat(system=system)
+        chat = None if system is None else ChatFormat(system=system)
         found = asdict(check_parity(model, items, chat, max_length, bf16, share_prefix))
     rows = [
         (

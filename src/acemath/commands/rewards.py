@@ -27,7 +27,7 @@ def groups(
 ) -> None:
     """Choose groups of right and wrong responses to train a reward model on.
 
-    Shows how right and wrong responses look before and after the choice: length and style confound.
+    Responses of which nothing is known (cut, refused, ungraded, timed out) are left out and counted. Shows how right and wrong responses look before and after the choice: length and style confound.
 
     Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
     """
@@ -58,9 +58,15 @@ def train(
     out: Annotated[Path, typer.Option(callback=folder, help="The reward model's folder.")] = Path(
         "reward-model"
     ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model that --out holds.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a reward model with the listwise Bradley-Terry loss. Goes on where it was stopped.
+    """Train a reward model with the listwise Bradley-Terry loss. If it is stopped, the same command goes on.
+
+    The model remembers the system prompt and is scored with it later. Of the groups a twentieth is kept aside for pair
+    accuracy.
 
     Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
     """
@@ -70,7 +76,7 @@ def train(
         from acemath.sft.hardware import is_first_process
 
         asked = training.candidates(candidates, problems)
-        found = training.train(groups, base, given, change or (), system, asked, seed, out)
+        found = training.train(groups, base, given, change or (), system, asked, seed, out, overwrite)
     if is_first_process():
         show(found, as_json)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,12 +19,15 @@ from acemath.errors import UserError
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Problem, Response
+from acemath.reward.groups import candidates_of, same_problem, split_groups, unlabelled_words
 from acemath.sft.hardware import is_first_process
 from acemath.store import by_problem, write_rows
 
 SHOWN = (
     "conversations", "cut", "unlearned", "tokens", "learned_tokens", "validation_before", "validation_after", "stop_ids",
 )  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -75,14 +80,17 @@ def fine_tune(
 def _graded(
     responses: Path, problems: Path, columns: Mapping[str, str] | None = None
 ) -> tuple[list[Problem], dict[str, list[Response]]]:
-    """Problems, and the responses to each. UserError where one has no verdict."""
+    """The problems of a file that graded responses answer, and the responses by problem id.
+
+    UserError where no response was graded, or where one answers a problem that is not there.
+    """
     asked, rows = read_answered(responses, problems, columns)
-    ungraded = next((r.problem_id for r in rows if r.status is None), None)
-    if ungraded is not None:
+    if all(r.status is None for r in rows):
         raise UserError(
-            f"{responses}: the response to {ungraded!r} has no status; grade it first (acemath sample grades)"
+            f"{responses}: none of its {len(rows):,} responses has a status; grade them first (acemath sample grades)"
         )
-    return asked, by_problem(rows)
+    mine = by_problem(rows)
+    return [p for p in asked if p.id in mine], mine
 
 
 def groups(
@@ -94,32 +102,52 @@ def groups(
     out: Path,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Groups from graded responses; ranked by their rewards where all have one, at random otherwise."""
+    """Groups from graded responses; ranked by their rewards where they have some, at random otherwise.
+
+    UserError where only some have a reward, and where no problem makes a group.
+    """
     from acemath.reward.groups import make_groups
     from acemath.reward.settings import GroupSettings
 
     asked, mine = _graded(responses, problems, columns)
-    scored = all(r.reward is not None for rows in mine.values() for r in rows)
-    ranks = {k: {r.text: float(r.reward or 0.0) for r in v} for k, v in mine.items()} if scored else {}
-    given = {**given, "by": "rank" if scored else "random"}
-    settings = settings_of(GroupSettings, given, changes)
-    made, counts = make_groups([p for p in asked if p.id in mine], mine, ranks, settings, seed)
+    rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
+    settings = settings_of(GroupSettings, {**given, "by": "rank" if rewards else "random"}, changes)
+    ranks: dict[str, dict[str, float]] = {}
+    if settings.by == "rank":
+        total = sum(map(len, mine.values()))
+        if faulty := total - sum(map(math.isfinite, rewards)):
+            raise UserError(
+                f"{responses}: {faulty:,} of {total:,} responses have no reward, or nan, to rank by; score all of them "
+                "(acemath score), or choose without ranks: --set by=random"
+            )
+        ranks = {k: {r.text: float(r.reward or 0.0) for r in rows} for k, rows in mine.items()}
+    made, counts = make_groups(asked, mine, ranks, settings, seed)
+    if not made:
+        said = ", ".join(
+            f"{value} {name.replace('_', ' ')}"
+            for name, value in asdict(counts).items()
+            if isinstance(value, int) and value
+        )
+        raise UserError(
+            f"{responses} makes no group of {settings.size} ({said}{unlabelled_words(counts.unlabelled)}); give more "
+            "responses a problem, or a smaller --size"
+        )
     write_rows(out, made, Group)
     return {**asdict(counts), "by": settings.by, "out": str(out)}
 
 
 def candidates(responses: Path | None, problems: Path | None) -> list[Group]:
-    """Problems with all their graded responses, for rm@k; none without a file."""
+    """Problems with all their labelled responses, for rm@k; none without a file."""
     if responses is None:
         return []
     if problems is None:
         raise UserError(f"{responses} names its problems; give their file with --problems")
     asked, mine = _graded(responses, problems)
-    return [
-        Group(p.id, p.prompt, tuple(r.text for r in mine[p.id]), tuple(int(r.correct) for r in mine[p.id]))
-        for p in asked
-        if p.id in mine
-    ]
+    made = [candidates_of(p.id, p.prompt, mine[p.id]) for p in asked]
+    left_out = sum(map(len, mine.values())) - sum(len(g.responses) for g in made)
+    if left_out:
+        log.warning("%s: %d responses without a label are left out of rm@k", responses, left_out)
+    return made
 
 
 def train(
@@ -131,39 +159,46 @@ def train(
     asked: Sequence[Group],
     seed: int,
     out: Path,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """A reward model from groups, a twentieth of them kept aside for pair accuracy.
 
-    `asked` are problems with candidates for rm@k; UserError where one of them has a group to train on.
+    Checkpoints lie in a folder beside `out` until the model is finished. The model of the same arguments is not made
+    again, another one is replaced only with `overwrite`. `asked` are problems with candidates for rm@k; UserError where
+    rm_k is not set, and where one of them has a group to train on.
     """
     from acemath.reward.settings import RewardSettings
 
     settings = settings_of(RewardSettings, given, changes)
+    if asked and settings.rm_k is None:
+        raise UserError("--candidates are for rm@k, which is not measured; set its k, say --set rm_k=8")
     rows = read_groups(groups_file)
-    quiet_transformers()
-    aside = max(1, len(rows) // 20)
-    learned = {group.prompt for group in rows[aside:]}
-    seen = next((g.problem_id for g in asked if g.prompt in learned), None)
-    if seen is not None:
+    learned, held_out = split_groups(rows, max(1, len(rows) // 20))
+    if rows and not learned:
         raise UserError(
-            f"problem {seen!r} of --candidates is trained on too: rm@k of it says nothing; leave it out"
+            f"{groups_file} holds groups of one problem alone, which is kept aside; give groups of more problems"
         )
-    from acemath.reward.card import write_card
-    from acemath.reward.train import train_reward
+    seen = {same_problem(group.prompt) for group in learned}
+    shared = next((g.problem_id for g in asked if same_problem(g.prompt) in seen), None)
+    if shared is not None:
+        raise UserError(
+            f"problem {shared!r} of --candidates is trained on too: rm@k of it says nothing; leave it out"
+        )
+    quiet_transformers()
+    from acemath.reward.card import stated_licences, write_card
+    from acemath.reward.train import identity_of, train_reward
+    from acemath.sft.checkpoints import FACTS, is_made, put, read
 
-    work = out.with_name(out.name + "-checkpoints")
     chat = ChatFormat(system=system)
-    with _progress(f"reward model on {base}", f"{len(rows):,} groups") as progress:
-        result = train_reward(
-            base, rows[aside:], rows[:aside], out, work, settings, chat, seed, progress, asked
-        )
+    identity = identity_of(base, (learned, held_out, asked), settings, chat, seed)
+    if is_made(out, identity, overwrite):
+        log.warning("already done: %s holds the model of these arguments; --overwrite makes it anew", out)
+        return {"out": str(out), **read(out / FACTS)["result"], "seconds": 0.0}
+    work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+    made = work / "model"
+    with _progress(f"reward model on {base}", f"{len(learned):,} groups") as progress:
+        result = train_reward(base, learned, held_out, made, work, settings, chat, seed, progress, asked)
     if is_first_process():
-        write_card(out, base, rows[aside:], settings, chat, result)
-    return {
-        "out": str(out),
-        "groups": result.groups,
-        "pair_accuracy": result.best_accuracy,
-        "rm_at_k": result.best_rm,
-        "best_step": result.best_step,
-        "seconds": result.seconds,
-    }
+        write_card(made, base, stated_licences(base), learned, settings, chat, result, identity)
+        put(made, out, work)
+    return {"out": str(out), **result.record(), "seconds": result.seconds}

@@ -1,4 +1,4 @@
-"""Licences that forbid commercial use: they are named in the manifest, the report and a warning."""
+"""Licences: which forbid commercial use (named in the manifest, the report and a warning), and what several come to."""
 
 from __future__ import annotations
 
@@ -11,3 +11,23 @@ _FORBIDS = re.compile(r"(?<![a-z])nc(?![a-z])|non[- ]?commercial|research[- ](?:
 def non_commercial(licences: Iterable[str]) -> list[str]:
     """The licences among these that forbid commercial use, sorted. What an unnamed licence allows is unknown."""
     return sorted({name for name in licences if _FORBIDS.search(name)})
+
+
+UNKNOWN = frozenset(
+    ("", "unknown", "not stated", "not-stated", "other", "none")
+)  # say nothing of what is allowed
+
+
+def combined(licences: Iterable[str]) -> tuple[str, str]:
+    """The licence of what was made from parts under these, as a card names it: (license, license_name or "").
+
+    Never a better one than a part's: ("unknown", "") where one is not known, the one that forbids commercial use
+    where there is one, and ("other", all of them) where no single licence covers the parts.
+    """
+    names = sorted({"-".join(name.lower().split()) for name in licences})
+    if not names or any(name in UNKNOWN for name in names):
+        return "unknown", ""
+    forbidding = non_commercial(names)
+    if len(names) == 1 or len(forbidding) == 1:
+        return (forbidding or names)[0], ""
+    return "other", "-and-".join(forbidding or names)

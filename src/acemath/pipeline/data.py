@@ -20,10 +20,11 @@ from acemath.pipeline.context import Run
 from acemath.pipeline.engines import teacher_engine
 from acemath.pipeline.funnel import response_step
 from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
+from acemath.pipeline.sampling import graded
 from acemath.pipeline.sources import files_key, local_path, read_benchmark, read_source
 from acemath.recipe import Teacher
 from acemath.records import Chat, Problem, Response, content_key
-from acemath.store import Stage, by_id, by_problem, shards
+from acemath.store import Dropped, Stage, by_id, by_problem, shards
 from acemath.worksheets.sheets import SOURCE
 
 
@@ -201,9 +202,9 @@ def synthesize(run: Run) -> None:
     """The main teacher's responses, the filters, the checking teachers' responses and the cross-check."""
     prompts = run.rows(run.prompts, Problem)
     _responses(run, "teacher-main", run.recipe.teachers.main, 1, prompts, [run.prompts])
-    with run.stage(
-        "filter-responses", {"filters": run.recipe.curate.filters.model_dump()}, [run.prompts, "teacher-main"]
-    ) as opened:
+    exact = _exact_sources(run)
+    settings = {"filters": run.recipe.curate.filters.model_dump(), "exact": sorted(exact)}
+    with run.stage("filter-responses", settings, [run.prompts, "teacher-main"]) as opened:
         if opened is not None:
             stage, facts = opened
             rows = run.rows("teacher-main", Response)
@@ -211,14 +212,57 @@ def synthesize(run: Run) -> None:
             kept, dropped = filter_responses(
                 rows, run.recipe.curate.filters, lambda r: subjects[r.problem_id] == "math"
             )
+            known = [p for p in prompts if p.group == "math" and p.answer and p.source in exact]
+            kept, wrong, facts["reference"] = against_references(kept, known)
+            dropped += wrong
             stage.write("responses", kept, Response, dropped)
             facts["funnel"] = [response_step("filter responses", prompts, kept, dropped).record()]
-            facts["summary"] = f"{len(kept):,} of {len(rows):,} responses kept"
+            facts["summary"] = f"{len(kept):,} of {len(rows):,} responses kept" + (
+                f"; {len(wrong):,} were wrong by reference" if wrong else ""
+            )
     good = {r.problem_id for r in run.rows("filter-responses", Response)}
     math = [p for p in prompts if p.group == "math" and p.id in good]
     for name, teacher in run.recipe.teachers.checking.items():
         _responses(run, f"teacher-{name}", teacher, teacher.answers, math, [run.prompts, "filter-responses"])
     _cross_check(run)
+
+
+def _exact_sources(run: Run) -> set[str]:
+    """The sources whose references are exact, as the `source` column names them."""
+    seeds = run.recipe.problems.seeds.items()
+    return {
+        SOURCE if source.worksheets is not None else name
+        for name, source in seeds
+        if (source.worksheets is not None if source.exact is None else source.exact)
+    }
+
+
+def against_references(
+    responses: Sequence[Response], problems: Sequence[Problem]
+) -> tuple[list[Response], list[Dropped], dict[str, int]]:
+    """Drop the responses that are wrong by the reference of one of these problems; and how many are right, wrong, unknown.
+
+    Only a comparison that found another answer drops a response: what cannot be compared stays, as do the responses to
+    other problems.
+    """
+    prompts = {p.id: p for p in problems}
+    judged = {
+        (r.problem_id, r.sample): r
+        for r in graded([r for r in responses if r.problem_id in prompts], problems)
+    }
+    kept, dropped = [], []
+    for row in responses:
+        verdict = judged.get((row.problem_id, row.sample))
+        if verdict is None or verdict.status != "wrong" or verdict.label is None:
+            kept.append(row)
+            continue
+        detail = f"{verdict.extracted!r} against the reference {prompts[row.problem_id].answer!r}"
+        dropped.append(
+            Dropped(row.problem_id, "filter-responses", "wrong by reference", row.text, row.model, detail)
+        )
+    right = sum(r.correct for r in judged.values())
+    counts = {"right": right, "wrong": len(dropped), "unknown": len(judged) - right - len(dropped)}
+    return kept, dropped, counts
 
 
 def _cross_check(run: Run) -> None:

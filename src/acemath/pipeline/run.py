@@ -99,7 +99,25 @@ def recipe_of(folder: Path) -> Recipe:
     return Recipe.model_validate(yaml.safe_load(kept.read_text()))
 
 
+def check_models(recipe: Recipe) -> None:
+    """UserError where a model that the recipe names cannot rank candidates, or be a reward model's base.
+
+    Otherwise it would be found when all candidates are sampled. A hub model is checked where it is on this machine.
+    """
+    ranked = recipe.reward.rank_by not in ("none", "base-check")
+    own = recipe.reward.base in recipe.sft.stages
+    if own and not ranked:
+        return
+    from acemath.reward.heads import check_base, check_head
+
+    if ranked:
+        check_head(recipe.reward.rank_by, fetch=False)
+    if not own:
+        check_base(recipe.reward.base, fetch=False)
+
+
 def _make_data(run: Run) -> None:
+    check_models(run.recipe)
     write_bytes(
         run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     )

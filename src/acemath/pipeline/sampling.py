@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from acemath.engines.base import REFUSED, Sampling
+from acemath.errors import UserError
 from acemath.grade import grade_many
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import policy_engine
 from acemath.pipeline.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.recipe import Policy
-from acemath.records import Problem, Response
+from acemath.records import Problem, Response, Verdict
 from acemath.store import Stage, shards
 
 SHARD = 8000  # responses; a shard is what a stopped run may have to repeat
@@ -40,8 +41,14 @@ def sample(
     """`policy.each` graded responses to each problem, sharded by problem.
 
     What the engine refused is dropped with the reason; with `count_refused` it stays, as a response without an
-    answer: a benchmark's numbers are over all of its problems.
+    answer: a benchmark's numbers are over all of its problems. UserError where one of these has no answer.
     """
+    unanswered = next((p.id for p in problems if not p.answer), None) if count_refused else None
+    if unanswered is not None:
+        raise UserError(
+            f"{stage_name}: problem {unanswered!r} has no answer, so what is answered to it counts for nothing; give the "
+            "benchmark's answers or leave the problem out"
+        )
     each = n or policy.each
     heat = policy.temperature if temperature is None else temperature
     needs = inputs + ([f"sft-{policy.model}"] if policy.model in run.recipe.sft.stages else [])
@@ -82,11 +89,23 @@ def _facts(stage: Stage, rows: Sequence[Response]) -> dict[str, Any]:
     """Counts of a stage's responses, and its summary."""
     right = sum(r.correct for r in rows)
     refused = len(stage.dropped()) + sum(r.finish_reason == REFUSED for r in rows)
+    cut = sum(r.finish_reason == "length" for r in rows)
+    ungraded = sum(r.status is None for r in rows)
     tokens = sum(r.tokens for r in rows)
-    share = 100 * right / max(1, len(rows))
+    share = 100 * right / max(1, len(rows) - ungraded)
+    words = f"{len(rows):,} responses, {share:.1f} % right"
+    words += f" of those to problems with an answer; {ungraded:,} not graded" if ungraded else ""
+    words += f", {cut:,} cut at the token limit" if cut else ""
     return {
-        "counts": {"responses": len(rows), "correct": right, "tokens": tokens, REFUSED: refused},
-        "summary": f"{len(rows):,} responses, {share:.1f} % right{refused_words(refused)}",
+        "counts": {
+            "responses": len(rows),
+            "correct": right,
+            "tokens": tokens,
+            REFUSED: refused,
+            "cut": cut,
+            "ungraded": ungraded,
+        },
+        "summary": words + refused_words(refused),
     }
 
 
@@ -103,11 +122,33 @@ def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -
 
 
 def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:
-    """Responses with their verdicts, in order of problem and sample."""
+    """Responses with their verdicts, in order of problem and sample; those to problems without an answer have none."""
     answers = {p.id: p.answer for p in problems}
     ordered = sorted(responses, key=lambda r: (r.problem_id, r.sample))
-    verdicts = grade_many([(r.text, answers[r.problem_id]) for r in ordered])
+    verdicts = iter(
+        _verdicts(
+            [(r.text, answers[r.problem_id], r.finish_reason) for r in ordered if answers[r.problem_id]]
+        )
+    )
+    return [_judged(r, next(verdicts)) if answers[r.problem_id] else r for r in ordered]
+
+
+def _judged(response: Response, verdict: Verdict) -> Response:
+    return replace(response, status=verdict.status, extracted=verdict.answer, reason=verdict.reason)
+
+
+INCOMPLETE = {"length": "cut at the token limit", REFUSED: "refused by the engine"}
+
+
+def _verdicts(rows: Sequence[tuple[str, str, str]]) -> list[Verdict]:
+    """Verdicts for (text, reference, finish reason): a response that is not complete has no answer.
+
+    The last number of a text that was cut is no answer, and must not count as one in a vote.
+    """
+    complete = iter(grade_many([(text, reference) for text, reference, why in rows if why == "stop"]))
     return [
-        replace(r, status=v.status, extracted=v.answer, reason=v.reason)
-        for r, v in zip(ordered, verdicts, strict=True)
+        next(complete)
+        if why == "stop"
+        else Verdict(None, "no_answer", INCOMPLETE.get(why, f"not complete (finish reason {why})"))
+        for _, _, why in rows
     ]

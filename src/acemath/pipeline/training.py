@@ -7,22 +7,18 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from acemath.engines.base import ChatFormat
-from acemath.grade import grade_many
 from acemath.pipeline.context import Run
 from acemath.pipeline.sampling import sample, stage_model
-from acemath.recipe import SftStage
+from acemath.recipe import Recipe, SftStage
 from acemath.records import Chat, Group, Problem, Response, content_key
-from acemath.reward.card import write_card
-from acemath.reward.groups import make_groups
+from acemath.reward.card import stated_licences, write_card
+from acemath.reward.groups import candidates_of, labelled, make_groups, split_groups, unlabelled_words
 from acemath.reward.model import base_checker
 from acemath.reward.score import RewardModel
 from acemath.reward.train import train_reward
 from acemath.sft.settings import SftSettings
 from acemath.sft.train import train_sft
 from acemath.store import Stage
-
-__all__ = ["candidates", "grade_many", "groups", "policies", "reward_model"]
 
 
 def sft_settings(run: Run, stage: SftStage) -> SftSettings:
@@ -32,11 +28,26 @@ def sft_settings(run: Run, stage: SftStage) -> SftSettings:
 
 def policies(run: Run) -> None:
     """Fine-tune each stage from the one before, or from what it names (paper, section 3.1)."""
-    before: str | None = None
-    for name, part in run.recipe.sft.stages.items():
-        base = part.base or before or run.recipe.sft.base
-        _policy(run, name, part, base)
+    for name, base in _bases(run.recipe).items():
+        _policy(run, name, run.recipe.sft.stages[name], base)
+
+
+def _bases(recipe: Recipe) -> dict[str, str]:
+    """What each stage of fine-tuning starts from: the model or the stage that it names, or the stage before."""
+    found: dict[str, str] = {}
+    before = recipe.sft.base
+    for name, part in recipe.sft.stages.items():
+        found[name] = part.base or before
         before = name
+    return found
+
+
+def _licences(run: Run, model: str) -> list[str]:
+    """The licences of a stage's model, which are its base's and its data's, or those that another model's card states."""
+    bases = _bases(run.recipe)
+    if model not in bases:
+        return stated_licences(model)
+    return [*_licences(run, bases[model]), *run.manifest("blends")["counts"][model]["licences"]]
 
 
 def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
@@ -103,53 +114,44 @@ def groups(run: Run) -> None:
         stage, facts = opened
         responses = _candidate_responses(run)
         problems = [p for p in run.rows(run.prompts, Problem) if p.id in responses]
-        mixed = [p for p in problems if len({r.correct for r in responses[p.id]}) == 2]
-        ranks = _ranks(run, stage, mixed, responses)
+        ranks = _ranks(run, stage, problems, responses)
         made, counts = make_groups(problems, responses, ranks, recipe.reward.groups, recipe.seed)
-        made.sort(key=lambda g: content_key(g.problem_id))
-        aside = round(len(made) * recipe.reward.groups.held_out)
-        stage.write("held-out", made[:aside], Group)
-        stage.write("train", made[aside:], Group)
+        train, held_out = split_groups(made, round(len(made) * recipe.reward.groups.held_out))
+        stage.write("held-out", held_out, Group)
+        stage.write("train", train, Group)
         facts["counts"] = asdict(counts)
+        facts["ranked_by"] = recipe.reward.rank_by if ranks else "nothing"
         facts["summary"] = (
-            f"{counts.groups:,} groups; {counts.all_right:,} problems all right, {counts.all_wrong:,} all wrong, {counts.few:,} with too few different responses"
+            f"{counts.groups:,} groups; {counts.all_right:,} problems all right, {counts.all_wrong:,} all wrong, "
+            f"{counts.few:,} with too few different responses{unlabelled_words(counts.unlabelled)}"
         )
 
 
 def _ranks(
     run: Run, stage: Stage, problems: list[Problem], responses: dict[str, list[Response]]
 ) -> dict[str, dict[str, float]]:
-    """Each candidate's score by the ranking reward model: {problem id: {text: score}}."""
+    """Scores by the ranking reward model, {problem id: {text: score}}, for problems with right and wrong responses."""
     reward = run.recipe.reward
     if reward.groups.by != "rank" or reward.rank_by == "none":
         return {}
-    chat = ChatFormat()
     path: str | Path = reward.rank_by
     if reward.rank_by == "base-check":
         path = base_checker(run.recipe.sft.base, stage.folder / "base-check")
-    else:
-        chat = reward.chat
-    model = RewardModel(path, chat)
-    items = [(p.prompt, [r.text for r in responses[p.id]]) for p in problems]
-    scores = model.score_many(items, run.display.progress)
+    known = {p.id: labelled(responses[p.id], reward.groups.cut)[0] for p in problems}
+    mixed = [p for p in problems if len({r.correct for r in known[p.id]}) == 2]
+    items = [(p.prompt, [r.text for r in known[p.id]]) for p in mixed]
+    scores = RewardModel(path).score_many(items, run.display.progress)
     return {
         p.id: dict(zip(texts, values, strict=True))
-        for p, (_, texts), values in zip(problems, items, scores, strict=True)
+        for p, (_, texts), values in zip(mixed, items, scores, strict=True)
     }
 
 
 def _all_candidates(run: Run, held_out: list[Group]) -> list[Group]:
-    """The held-out groups' problems with all that the policies answered: what rm@k is measured over."""
+    """The held-out groups' problems with all their labelled candidates: what rm@k is measured over."""
     responses = _candidate_responses(run)
-    return [
-        Group(
-            group.problem_id,
-            group.prompt,
-            tuple(r.text for r in responses[group.problem_id]),
-            tuple(int(r.correct) for r in responses[group.problem_id]),
-        )
-        for group in held_out
-    ]
+    cut = run.recipe.reward.groups.cut
+    return [candidates_of(g.problem_id, g.prompt, responses[g.problem_id], cut) for g in held_out]
 
 
 def reward_model(run: Run) -> None:
@@ -182,10 +184,12 @@ def reward_model(run: Run) -> None:
                 run.display.progress,
                 asked,
             )
-            write_card(out, reward.base, train, reward.train, reward.chat, result)
+            write_card(
+                out, reward.base, _licences(run, reward.base), train, reward.train, reward.chat, result
+            )
         shutil.rmtree(work, ignore_errors=True)
         gc.collect()
-        facts |= asdict(result)
-        facts["summary"] = (
-            f"{result.groups:,} groups, held-out pair accuracy {result.best_accuracy:.3f} at step {result.best_step}"
+        facts |= asdict(result) | result.record()
+        facts["summary"] = "; warning: ".join(
+            [f"{result.groups:,} groups, {result.measured} at step {result.best_step}", *result.warnings]
         )

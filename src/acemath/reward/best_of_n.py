@@ -10,22 +10,23 @@ from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.local import TransformersEngine
 from acemath.grade import extract
 from acemath.nano.home import resolve
-from acemath.records import Problem
-from acemath.reward.score import PAPER_CHAT, RewardModel
+from acemath.records import Problem, Response
+from acemath.reward.score import RewardModel
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One response with its final answer and reward."""
+    """One response with its final answer and reward. One that was cut at the token limit has no answer."""
 
     text: str
     answer: str | None
     reward: float
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The chosen response first among all candidates, sorted by reward, best first."""
+    """The chosen response first among all candidates: complete ones before cut ones, then by reward, best first."""
 
     answer: str | None
     text: str
@@ -35,18 +36,23 @@ class Solution:
 
 
 class BestOfN:
-    """A policy and a reward model together: `BestOfN("policy", "reward").solve("What is 3+4?")`."""
+    """A policy and a reward model together: `BestOfN("policy", "reward").solve("What is 3+4?")`.
+
+    `chat` is how the policy is asked. `reward_chat` is by default what the reward model was trained with.
+    """
 
     def __init__(
         self,
         policy: str | Path,
         reward: str | Path,
         chat: ChatFormat | None = None,
-        reward_chat: ChatFormat = PAPER_CHAT,
+        reward_chat: ChatFormat | None = None,
         max_new_tokens: int = 2048,
     ) -> None:
+        self.reward = RewardModel(
+            reward, reward_chat
+        )  # first: what cannot score is refused before the policy loads
         self.policy = TransformersEngine(resolve(policy), chat)
-        self.reward = RewardModel(reward, reward_chat)
         self.max_new_tokens = max_new_tokens
 
     def solve(self, question: str, n: int = 8, temperature: float = 1.0, seed: int = 0) -> Solution:
@@ -57,11 +63,14 @@ class BestOfN:
             self.policy.generate([Problem("question", question)], sampling), key=lambda r: r.sample
         )
         rewards = self.reward.score(question, [r.text for r in responses])
-        candidates = [
-            Candidate(r.text, extract(r.text).answer, v) for r, v in zip(responses, rewards, strict=True)
-        ]
-        candidates.sort(key=lambda c: -c.reward)
+        candidates = [_candidate(r, v) for r, v in zip(responses, rewards, strict=True)]
+        candidates.sort(key=lambda c: (not c.complete, -c.reward))
         best = candidates[0]
         return Solution(
             best.answer, best.text, best.reward, tuple(candidates), round(time.monotonic() - started, 3)
         )
+
+
+def _candidate(response: Response, reward: float) -> Candidate:
+    complete = response.finish_reason == "stop"
+    return Candidate(response.text, extract(response.text).answer if complete else None, reward, complete)

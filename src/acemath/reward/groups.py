@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from acemath.records import Group, Problem, Response
+from acemath.engines.base import REFUSED
+from acemath.errors import UserError
+from acemath.records import Group, Problem, Response, content_key
 from acemath.reward.looks import Looks, looks_by_label
 from acemath.reward.settings import GroupSettings
 
 Sides = tuple[list[Response], list[Response]]  # right ones, wrong ones
+Cut = Literal["drop", "wrong"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class GroupCounts:
     """What became of the problems, and how right and wrong responses look before and after the choice.
 
     Length and style confound: a reward model learns them where right responses have others than wrong ones.
+    `unlabelled` counts the responses that were left out because nothing is known of them, by reason (`labelled`).
     `offered` is over all distinct candidates of mixed problems, `chosen` over the groups; both have the keys
     "right" and "wrong".
     """
@@ -29,6 +34,8 @@ class GroupCounts:
     all_wrong: int
     few: int  # mixed, but with fewer distinct responses than a group holds
     lopsided: int  # mixed, but with fewer right or wrong ones than `least`
+    none: int  # without any labelled response
+    unlabelled: dict[str, int]
     styles: dict[str, int]  # groups by style: "any", "short" forms alone, the policy's "own" alone
     offered: dict[str, Looks]
     chosen: dict[str, Looks]
@@ -43,6 +50,51 @@ class _Choice:
     reason: str = ""
 
 
+def labelled(responses: Sequence[Response], cut: Cut = "drop") -> tuple[list[Response], Counter[str]]:
+    """One problem's responses that have a label, and how many others there are, by reason.
+
+    Of those that are returned `correct` is the label. With `cut` "wrong" a response that was cut at the token limit is
+    a wrong one. Left out are: "refused" and "cut" ones, "incomplete" ones (any other finish reason than "stop"),
+    "ungraded" ones, those of status "timeout" and "unparsable", "empty" ones (every reward model tells them apart
+    without reading the problem), and "contradictory" ones, whose text has both labels.
+    """
+    found: list[Response] = []
+    left_out: Counter[str] = Counter()
+    for response in responses:
+        if cut == "wrong" and response.finish_reason == "length":
+            found.append(replace(response, status="no_answer"))
+        elif response.label is None:
+            left_out[_why_unlabelled(response)] += 1
+        elif not response.text.strip():
+            left_out["empty"] += 1
+        else:
+            found.append(response)
+    sides = ({r.text.strip() for r in found if r.correct == side} for side in (True, False))
+    both = set.intersection(*sides)
+    kept = [r for r in found if r.text.strip() not in both]
+    if both:
+        left_out["contradictory"] = len(found) - len(kept)
+    return kept, left_out
+
+
+def _why_unlabelled(response: Response) -> str:
+    if response.finish_reason == REFUSED:
+        return "refused"
+    if response.finish_reason == "length":
+        return "cut"
+    if response.finish_reason != "stop":
+        return "incomplete"
+    return response.status or "ungraded"
+
+
+def unlabelled_words(counts: Mapping[str, int]) -> str:
+    """How many responses have no label and why, for the end of a summary; empty where all have one."""
+    if not counts:
+        return ""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+    return f"; {sum(counts.values()):,} responses left out: {reasons}"
+
+
 def choose(
     problem: Problem,
     responses: Sequence[Response],
@@ -50,12 +102,13 @@ def choose(
     settings: GroupSettings,
     seed: int,
 ) -> Group | None:
-    """One problem's group, or None where its responses are all right, all wrong, or too few.
+    """One problem's group, or None where its labelled responses are all right, all wrong, or too few.
 
     Equal texts count once. `ranks` scores each text with another reward model: right ones are drawn among its
     `pool` best, wrong ones among its `pool` worst, which leaves out likely mistakes of the grader.
     """
-    choice = _choice(problem, _distinct(responses), ranks, settings, seed)
+    known, _ = labelled(responses, settings.cut)
+    choice = _choice(problem, _distinct(known), ranks, settings, seed)
     return _group(problem, choice) if choice.responses else None
 
 
@@ -75,15 +128,18 @@ def _choice(
     rng = random.Random(f"{seed}:{problem.id}")
     right = [r for r in distinct if r.correct]
     wrong = [r for r in distinct if not r.correct]
-    if distinct and not (right and wrong):
+    if not distinct:
+        return _Choice([], reason="none")
+    if not (right and wrong):
         return _Choice([], reason="all_right" if right else "all_wrong")
     if len(distinct) < settings.size:
         return _Choice([], reason="few")
     short = rng.random() < settings.style_share
     style, (right, wrong) = _own((right, wrong), settings, rng)
     if settings.by == "rank" and ranks is not None:
-        right.sort(key=lambda r: -ranks[r.text])
-        wrong.sort(key=lambda r: ranks[r.text])
+        # Ties by a hash: in the order of the texts a ranker that ranks nothing would choose by the alphabet.
+        right.sort(key=lambda r: (-ranks[r.text], content_key(r.text)))
+        wrong.sort(key=lambda r: (ranks[r.text], content_key(r.text)))
         right, wrong = right[: settings.pool], wrong[: settings.pool]
     if short and style == "any":
         style, (right, wrong) = _short((right, wrong), settings)
@@ -159,10 +215,13 @@ def make_groups(
     groups: list[Group] = []
     left_out: Counter[str] = Counter()
     styles: Counter[str] = Counter()
+    unlabelled: Counter[str] = Counter()
     offered: list[Response] = []
     chosen: list[Response] = []
     for problem in problems:
-        mine = _distinct(responses.get(problem.id, ()))
+        known, unknown = labelled(responses.get(problem.id, ()), settings.cut)
+        unlabelled += unknown
+        mine = _distinct(known)
         if len({r.correct for r in mine}) == 2:
             offered += mine
         choice = _choice(problem, mine, ranks.get(problem.id), settings, seed)
@@ -174,6 +233,56 @@ def make_groups(
         chosen += choice.responses
     counts = GroupCounts(
         len(problems), len(groups), left_out["all_right"], left_out["all_wrong"], left_out["few"],
-        left_out["lopsided"], dict(sorted(styles.items())), looks_by_label(offered), looks_by_label(chosen),
+        left_out["lopsided"], left_out["none"], dict(sorted(unlabelled.items())), dict(sorted(styles.items())),
+        looks_by_label(offered),
+        looks_by_label(chosen),
     )  # fmt: skip
     return groups, counts
+
+
+def candidates_of(problem_id: str, prompt: str, responses: Sequence[Response], cut: Cut = "drop") -> Group:
+    """One problem with all its labelled responses, for rm@k."""
+    known, _ = labelled(responses, cut)
+    return Group(problem_id, prompt, tuple(r.text for r in known), tuple(int(r.correct) for r in known))
+
+
+def same_problem(prompt: str) -> str:
+    """What two spellings of one problem have in common: its words in lower case."""
+    return " ".join(prompt.casefold().split())
+
+
+def split_groups(groups: Sequence[Group], held_out: int) -> tuple[list[Group], list[Group]]:
+    """Groups to train on, and `held_out` or a few more to keep aside: groups of one problem stay together.
+
+    What is kept aside depends on the problems' ids, not on the order of the groups.
+    """
+    by_problem: dict[str, list[Group]] = {}
+    for group in sorted(groups, key=lambda g: content_key(g.problem_id)):
+        by_problem.setdefault(same_problem(group.prompt), []).append(group)
+    train: list[Group] = []
+    aside: list[Group] = []
+    for mine in by_problem.values():
+        (aside if len(aside) < held_out else train).extend(mine)
+    return train, aside
+
+
+def check_group(group: Group) -> None:
+    """UserError where a group has no right or no wrong response, or labels that say two things or nothing."""
+    named = f"the group of problem {group.problem_id!r}"
+    if len(group.labels) != len(group.responses) or not set(group.labels) <= {0, 1}:
+        raise UserError(
+            f"{named} has {len(group.responses)} responses and the labels {list(group.labels)}; it needs one for each, "
+            "1 (right) or 0 (wrong)"
+        )
+    right, wrong = (
+        {t.strip() for t, y in zip(group.responses, group.labels, strict=True) if y == side}
+        for side in (1, 0)
+    )
+    if not (right and wrong):
+        raise UserError(f"{named} has no {'wrong' if right else 'right'} response to compare; leave it out")
+    if both := right & wrong:
+        raise UserError(
+            f"{named} has one text labelled both right and wrong ({min(both)[:40]!r}); correct its labels or leave it out"
+        )
+    if "" in right:
+        raise UserError(f"{named} has an empty response labelled right; correct its labels or leave it out")

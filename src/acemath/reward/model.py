@@ -25,6 +25,7 @@ from acemath.engines.base import ChatFormat
 from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
+from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import SharedBatch
 from acemath.sft.hardware import attention
 
@@ -60,9 +61,7 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
             resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     if any("score" in name for name in report["missing_keys"]):
-        raise UserError(
-            f"{str(path)!r} is no reward model: its weights have no score head; train one with acemath rm train"
-        )
+        raise UserError(f"{str(path)!r} is no reward model: its weights have no score head")
     return _with_head(model, path)
 
 
@@ -90,6 +89,7 @@ def new_reward_model(
     Its head is fresh and small, or with `head_words` the difference of two rows of the policy's output
     matrix: its score then starts as how much rather the policy would say the first word than the second.
     """
+    check_base(policy)
     torch.manual_seed(seed)
     source = resolve(policy)
     with loading(policy):
@@ -129,6 +129,7 @@ def base_checker(base: str | Path, out: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(resolve(base))
     tokenizer.chat_template = CHECK_TEMPLATE
     model = new_reward_model(base, tokenizer, (" right", " wrong"), seed=0)
+    config_with(model.config, ChatFormat())
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out

@@ -22,7 +22,7 @@ from acemath.nano.home import resolve
 from acemath.reward.layout import Row, plain_batch, shared_batch
 from acemath.reward.model import rewards_of
 from acemath.reward.probe import check_sharing
-from acemath.reward.score import PAPER_CHAT, RewardModel
+from acemath.reward.score import RewardModel
 from acemath.reward.vllm import VllmScorer
 
 Item = tuple[str, Sequence[str]]  # a problem and its responses
@@ -69,14 +69,14 @@ class Parity:
 def check_parity(
     model: str | Path,
     items: Sequence[Item],
-    chat: ChatFormat = PAPER_CHAT,
+    chat: ChatFormat | None = None,
     max_length: int = 4096,
     bf16: bool = False,
     share_prefix: bool = True,
 ) -> Parity:
     """Score `items` in all ways that are installed here and compare.
 
-    float32 unless `bf16`: there differences are rounding, and rewards far apart should keep their order.
+    `chat` as in `RewardModel`. float32 unless `bf16`: there differences are rounding, and rewards far apart should keep their order.
     UserError where there is nothing to score, or where the model is none that acemath scores.
     """
     items = [(problem, list(dict.fromkeys(texts))) for problem, texts in items if texts]

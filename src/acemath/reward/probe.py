@@ -92,6 +92,11 @@ def _difference(model: Any, way: Callable[[Any, Row], Tensor]) -> float:
         model.train(training)
         if model.config._attn_implementation != before:
             model.set_attn_implementation(before)
+    if not plain.isfinite().all():
+        raise UserError(
+            f"{type(model).__name__} gives no number (nan or inf) for a reward; its weights are damaged, or too large for "
+            f"{str(model.dtype).removeprefix('torch.')}"
+        )
     return float((plain - shared).abs().max() / plain.abs().max().clamp_min(1e-6))
 
 

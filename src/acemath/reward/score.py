@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import torch
 
 from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
 from acemath.linear import packed_linears
 from acemath.nano.home import resolve
 from acemath.reward.cached import score_rows
+from acemath.reward.heads import PAPER_CHAT, chat_for, check_head
 from acemath.reward.layout import Row, encode_row, plain_batch, split_rows, token_batches
 from acemath.reward.model import load_reward_model, rewards_of, tokenizer_of
 from acemath.reward.probe import check_sharing
@@ -21,16 +24,21 @@ from acemath.sft.hardware import device, has_bf16, part_tokens
 
 log = logging.getLogger(__name__)
 MANY_PASSES = 4  # from so many on it pays to pack the weights
-PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
+SEVERAL = 4  # problems; in fewer, ties may be chance
+__all__ = ["PAPER_CHAT", "RewardModel"]
 
 
 class RewardModel:
-    """A reward model that scores responses. `chat` is the format it was trained with; the paper's by default."""
+    """A reward model that scores responses.
+
+    `chat` is the format that it reads them in: by default the one that it was trained with, and the paper's where its
+    folder does not say (as in AceMath's releases). A warning tells where that one or another than its own is used.
+    """
 
     def __init__(
         self,
         path: str | Path,
-        chat: ChatFormat = PAPER_CHAT,
+        chat: ChatFormat | None = None,
         max_length: int = 4096,
         budget: int | None = None,
         bf16: bool = True,
@@ -41,11 +49,15 @@ class RewardModel:
 
         `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
         hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError where
-        `path` is no reward model, pads with what its texts hold, or is of an architecture that cannot share a
+        `path` is no reward model, has a head of several outputs or layers, pads with what its texts hold, or is of an architecture that cannot share a
         prompt among rows; `share_prefix` False reads those in plain rows.
         """
+        check_head(path)
+        self.name = str(path)
+        self.chat, notice = chat_for(path, chat)
+        if notice:
+            log.warning(notice)
         self.tokenizer = tokenizer_of(path)
-        self.chat = chat
         self.max_length = max_length
         half = bf16 and has_bf16()
         if engine == "vllm":
@@ -69,7 +81,7 @@ class RewardModel:
     ) -> list[list[float]]:
         """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
 
-        The same text of a problem is scored once. Warns of what `alarms` finds.
+        The same text of a problem is scored once. Warns of what `alarms` finds. UserError where a reward is no number.
         """
         distinct = [list(dict.fromkeys(responses)) for _, responses in items]
         rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
@@ -82,6 +94,8 @@ class RewardModel:
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
         for alarm in self.alarms(rows, result, cut):
             log.warning(alarm)
+        if blank := sum(not text.strip() for _, texts in items for text in texts):
+            log.warning("%d responses are empty: their rewards say nothing of the problem", blank)
         return result
 
     def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
@@ -101,13 +115,23 @@ class RewardModel:
     ) -> list[list[float]]:
         """The rewards of encoded rows: one list a row, in the order of its responses."""
         if self.vllm is not None:
-            return self.vllm.score_rows(rows)
+            return self._numbers(self.vllm.score_rows(rows))
         found = [[0.0] * len(row.responses) for row in rows]
         total = sum(map(len, found))
         for done, (number, which, reward) in enumerate(self._rewards(rows), 1):
             found[number][which] = reward
             progress(done, total, "")
-        return found
+        return self._numbers(found)
+
+    def _numbers(self, rewards: list[list[float]]) -> list[list[float]]:
+        """The rewards as they are. UserError where one is nan or infinite: it would win or lose every comparison."""
+        wrong = sum(not math.isfinite(value) for row in rewards for value in row)
+        if wrong:
+            raise UserError(
+                f"reward model {self.name!r} gives no number (nan or inf) for {wrong} of {sum(map(len, rewards))} "
+                "responses; its weights are damaged, or score with bf16 off"
+            )
+        return rewards
 
     def _rewards(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
         """(number of the row, number of the response, reward) of every response, as they come."""
@@ -128,8 +152,9 @@ class RewardModel:
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
         """What went wrong though no error was raised, a line each.
 
-        Responses that were cut to the maximal length; two BOS tokens at the start; and rewards that are all
-        the same: the sign of a model that was loaded without its head.
+        Responses that were cut to the maximal length; two BOS tokens at the start; rewards that are all the same, the
+        sign of a model that was loaded without its head, and those that are the same for all responses of each problem,
+        the sign of a chat template that leaves the response out.
         """
         flat = [value for row in rewards for value in row]
         found = []
@@ -146,4 +171,11 @@ class RewardModel:
             )
         if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
             found.append(f"all {len(flat)} rewards are {flat[0]:g}: is the reward model's head loaded?")
+        elif sum(len(row.responses) > 1 for row in rows) >= SEVERAL and all(
+            max(row) - min(row) < 1e-6 for row in rewards if row
+        ):
+            found.append(
+                f"different responses to a problem have the same reward, in all of {len(rows)} problems: does the chat "
+                "template hold the response?"
+            )
         return found

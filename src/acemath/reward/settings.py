@@ -29,6 +29,7 @@ class GroupSettings(_Part):
         0.0, ge=0, le=1
     )  # share of groups of the policy's own responses; paper: 30 K of 356 K
     own: tuple[str, ...] = ()  # the candidates that are the policy's own
+    cut: Literal["drop", "wrong"] = "drop"  # what a response that was cut at the token limit is; our choice
 
     @model_validator(mode="after")
     def _possible(self) -> GroupSettings:

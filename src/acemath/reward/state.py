@@ -13,6 +13,7 @@ from acemath.reward.sharding import optimizer_of, put_back, weights_of
 from acemath.store import explained
 
 Weights = dict[str, Tensor]
+FEW = 20  # held-out groups; with fewer, pair accuracy says little
 
 
 @dataclass(slots=True)
@@ -21,7 +22,7 @@ class RewardResult:
 
     The row of step 0 is the model before training. `best_step` is the step whose weights were kept, 0 where
     training did not help; `best_accuracy`, `best_loss` and `best_rm` (rm@k, where it is measured) are its
-    held-out figures. `cut` counts responses that were longer than max_length and were read without their
+    held-out figures, over `held_out_groups` groups with `held_out_pairs` right-wrong pairs. `cut` counts responses that were longer than max_length and were read without their
     middle.
     """
 
@@ -30,9 +31,66 @@ class RewardResult:
     best_accuracy: float = 0.0
     best_loss: float | None = None  # None: there were no held-out groups
     best_rm: float | None = None  # None: not measured
+    held_out_groups: int = 0
+    held_out_pairs: int = 0
     groups: int = 0
     cut: int = 0
     seconds: float = 0.0
+
+    @property
+    def improved(self) -> bool | None:
+        """Whether the kept weights do better on held-out groups than those before training; None where none are held out."""
+        start = next((row for row in self.curve if "pair_accuracy" in row), None)
+        if start is None or self.best_loss is None:
+            return None
+        return self.best_step > 0 and (
+            self.best_accuracy > start["pair_accuracy"]
+            or self.best_loss < start["held_out_loss"]
+            or (self.best_rm is not None and self.best_rm > start["rm"])
+        )
+
+    @property
+    def measured(self) -> str:
+        """Held-out pair accuracy in words, always with what it was measured over."""
+        if not self.held_out_groups:
+            return "no group held out to measure pair accuracy"
+        return f"held-out pair accuracy {self.best_accuracy:.3f} over {_over(self)}"
+
+    def record(self) -> dict[str, Any]:
+        """The figures without the curve, for JSON: pair accuracy with what it was measured over, None where it was not."""
+        return {
+            "groups": self.groups,
+            "pair_accuracy": self.best_accuracy if self.held_out_groups else None,
+            "held_out_groups": self.held_out_groups,
+            "held_out_pairs": self.held_out_pairs,
+            "improved": self.improved,
+            "rm_at_k": self.best_rm,
+            "best_step": self.best_step,
+            "warnings": self.warnings,
+        }
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the result doubtful, a line each."""
+        found = []
+        if self.improved is False:
+            found.append(
+                f"training did not improve on the model before it ({self.measured}); the weights before training were kept"
+            )
+        if not self.held_out_groups:
+            found.append("no group was held out: whether training helped is not known")
+        elif self.held_out_groups < FEW:
+            found.append(
+                f"held-out pair accuracy is over {_over(self)} alone: too few to choose weights by; give more groups"
+            )
+        return found
+
+
+def _over(result: RewardResult) -> str:
+    groups, pairs = result.held_out_groups, result.held_out_pairs
+    return (
+        f"{groups:,} {'group' if groups == 1 else 'groups'} ({pairs:,} {'pair' if pairs == 1 else 'pairs'})"
+    )
 
 
 @dataclass(slots=True)

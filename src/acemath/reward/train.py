@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Group, content_key
+from acemath.reward.groups import check_group
+from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import Row, encode_row
 from acemath.reward.model import (
     CHECK_TEMPLATE,
@@ -59,16 +62,17 @@ def train_reward(
     `candidates` are problems with all their candidates, for rm@k where `settings.rm_k` asks for it. `work`
     keeps a checkpoint: a stopped call with the same arguments goes on from it, in the middle of an epoch too,
     with the same batches; other arguments start anew. Of several processes each returns when `out` is whole.
-    UserError without groups, without enough candidates, and for architectures that cannot share a prompt where
-    `settings.share_prefix` asks for it.
+    UserError without groups, for groups with faulty labels (`check_group`), without enough candidates, for a loss that
+    is no number, and for architectures that cannot share a prompt where `settings.share_prefix` asks for it.
     """
-    candidates = _check_data(groups, candidates, settings)
+    check_base(policy)
+    candidates = _check_data(groups, held_out, candidates, settings)
     tokenizer = tokenizer_of(policy)
     if settings.page == "check":
         tokenizer.chat_template = CHECK_TEMPLATE
     accelerator = _accelerator(settings, work)
     if accelerator.is_main_process:
-        claim(work, _identity(policy, (groups, held_out, candidates), settings, chat, seed))
+        claim(work, identity_of(policy, (groups, held_out, candidates), settings, chat, seed))
     meet()
     model = _model(policy, tokenizer, settings, seed, accelerator)
     optimizer = torch.optim.AdamW(
@@ -78,7 +82,10 @@ def train_reward(
         _encode(part, tokenizer, chat, settings) for part in (groups, held_out, candidates)
     )
     state = load_state(work, model, optimizer)
-    state.result.groups, state.result.cut = len(groups), train.cut + tests.cut
+    result = state.result
+    result.groups, result.cut = len(groups), train.cut + tests.cut
+    result.held_out_groups = len(held_out)
+    result.held_out_pairs = sum(sum(g.labels) * (len(g.labels) - sum(g.labels)) for g in held_out)
     loop = _Loop(
         model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train.rows, tests.rows,
         asked.rows, state,
@@ -87,21 +94,26 @@ def train_reward(
     loop.run(work, progress)
     weights = weights_of(model) if state.best is None else state.best
     if accelerator.is_main_process:
-        _save(policy, tokenizer, weights, settings, out)
+        _save(policy, tokenizer, weights, settings, chat, out)
     meet()
     accelerator.end_training()
-    state.result.seconds = time.monotonic() - started
-    return state.result
+    result.seconds = time.monotonic() - started
+    if accelerator.is_main_process:
+        for warning in result.warnings:
+            log.warning(warning)
+    return result
 
 
 def _check_data(
-    groups: Sequence[Group], candidates: Sequence[Group], settings: RewardSettings
+    groups: Sequence[Group], held_out: Sequence[Group], candidates: Sequence[Group], settings: RewardSettings
 ) -> Sequence[Group]:
     """The candidates that rm@k is measured over, those of problems that have enough of them."""
     if not groups:
         raise UserError(
             "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
         )
+    for group in (*groups, *held_out):
+        check_group(group)
     if settings.rm_k is None:
         return ()
     enough = [c for c in candidates if len(c.responses) >= settings.rm_k]
@@ -164,12 +176,17 @@ class _Loop:
             batch = self.batch(*divmod(state.step, per_epoch))
             loss = step(self.model, self.optimizer, self.accelerator, batch, self.pad, settings)
             state.step += 1
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is {loss} at step {state.step} of {total}: training went astray; lower learning_rate (it is "
+                    f"{settings.learning_rate:g}) or set bf16: false"
+                )
             self.note({"step": state.step, "loss": loss})
             if state.step in marks:
                 self.judge()
             if state.step % settings.save_every == 0:
                 save_state(work, state, self.model, self.optimizer, self.accelerator.is_main_process)
-            progress(state.step, total, f"loss {loss:.3f}, held-out pairs {state.result.best_accuracy:.3f}")
+            progress(state.step, total, f"loss {loss:.3f}, {state.result.measured}")
 
     def batch(self, epoch: int, place: int) -> list[Row]:
         """The groups of one step: each epoch has its own order, which depends on the seed alone."""
@@ -225,6 +242,7 @@ def rate(done: int, total: int, warmup: float) -> float:
 def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
     bf16 = settings.bf16 and has_bf16()
     reported = settings.report_to != "none"
+    AcceleratorState._reset_state()  # another training in this process may have had another precision
     try:
         accelerator = Accelerator(
             mixed_precision="bf16" if bf16 else "no",
@@ -245,13 +263,24 @@ def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
     return accelerator
 
 
-def _save(policy: str | Path, tokenizer: Any, weights: Weights, settings: RewardSettings, out: Path) -> None:
-    """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off); the tokenizer last."""
+def _save(
+    policy: str | Path,
+    tokenizer: Any,
+    weights: Weights,
+    settings: RewardSettings,
+    chat: ChatFormat,
+    out: Path,
+) -> None:
+    """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off); the tokenizer last.
+
+    Its configuration remembers the chat.
+    """
     model = empty_reward_model(policy, tokenizer)  # what was trained may be sharded or have adapters
     dtype = torch.bfloat16 if settings.bf16 else torch.float32
     if settings.lora is not None:
         weights = merged(weights, settings.lora)
     model.config.dtype = dtype
+    config_with(model.config, chat)
     model.save_pretrained(out, state_dict={name: value.to(dtype) for name, value in weights.items()})
     tokenizer.save_pretrained(out)
 
@@ -279,13 +308,14 @@ def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings:
     return encoded
 
 
-def _identity(
+def identity_of(
     policy: str | Path,
     data: Sequence[Sequence[Group]],
     settings: RewardSettings,
     chat: ChatFormat,
     seed: int,
 ) -> dict[str, Any]:
+    """What a reward model's weights depend on, as a JSON value; `data` are groups, held-out groups and candidates."""
     source = resolve(policy)
     texts = (t for part in data for g in part for t in (g.prompt, *g.responses, str(g.labels)))
     return {
