@@ -81,12 +81,15 @@ def test_a_template_without_the_response_is_noticed(
     model.score_many([(q, ["It is 4", "It is 4"]) for q in questions])
     model.score_many([(q, ["It is 4", "Or 5"]) for q in questions])
     assert "same reward" not in caplog.text
+    rows, _ = model.encode([(q, ["It is 4", "Or 5"]) for q in questions])
+    same = model.alarms(rows, [[0.25 * i] * 2 for i in range(5)], 0)
+    assert "have the same reward, in all of 5 problems" in same[0]
     model.tokenizer.chat_template = (
         "{% for m in messages %}{{ m['role'] }}: {{ m['content'] if m['role'] == 'user' else 'said' }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
-    model.score_many([(q, ["It is 4", "Or 5"]) for q in questions])
-    assert "have the same reward, in all of 5 problems" in caplog.text
+    with pytest.raises(UserError, match="does not write the assistant's response"):
+        model.score_many([(questions[0], ["It is 4", "Or 5"])])
 
 
 def test_a_policy_is_no_reward_model(tiny_policy: Path, tmp_path: Path) -> None:

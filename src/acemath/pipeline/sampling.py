@@ -125,30 +125,10 @@ def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[R
     """Responses with their verdicts, in order of problem and sample; those to problems without an answer have none."""
     answers = {p.id: p.answer for p in problems}
     ordered = sorted(responses, key=lambda r: (r.problem_id, r.sample))
-    verdicts = iter(
-        _verdicts(
-            [(r.text, answers[r.problem_id], r.finish_reason) for r in ordered if answers[r.problem_id]]
-        )
-    )
+    asked = [(r.text, answers[r.problem_id], r.finish_reason) for r in ordered if answers[r.problem_id]]
+    verdicts = iter(grade_many(asked))
     return [_judged(r, next(verdicts)) if answers[r.problem_id] else r for r in ordered]
 
 
 def _judged(response: Response, verdict: Verdict) -> Response:
     return replace(response, status=verdict.status, extracted=verdict.answer, reason=verdict.reason)
-
-
-INCOMPLETE = {"length": "cut at the token limit", REFUSED: "refused by the engine"}
-
-
-def _verdicts(rows: Sequence[tuple[str, str, str]]) -> list[Verdict]:
-    """Verdicts for (text, reference, finish reason): a response that is not complete has no answer.
-
-    The last number of a text that was cut is no answer, and must not count as one in a vote.
-    """
-    complete = iter(grade_many([(text, reference) for text, reference, why in rows if why == "stop"]))
-    return [
-        next(complete)
-        if why == "stop"
-        else Verdict(None, "no_answer", INCOMPLETE.get(why, f"not complete (finish reason {why})"))
-        for _, _, why in rows
-    ]

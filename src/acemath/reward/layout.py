@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import chat_template
 from acemath.errors import UserError
 from acemath.segments import visible
 from acemath.sft.encoding import texts_of
@@ -73,10 +74,10 @@ def encode_row(
     A response that is too long loses its middle, not its end: the last token carries the score. UserError
     where the prompt alone fills `max_length`.
     """
-    pairs = texts_of([chat.messages(prompt, text) for text in responses], tokenizer)
-    head, *tails = tokenizer([pairs[0][0], *(tail for _, tail in pairs)], add_special_tokens=False)[
-        "input_ids"
-    ]
+    coded = chat_template(tokenizer).encode(
+        texts_of([chat.messages(prompt, text) for text in responses], tokenizer)
+    )
+    head, tails = coded[0][0], [tail for _, tail in coded]
     room = max_length - len(head)
     if room < 2:
         raise UserError(

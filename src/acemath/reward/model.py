@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import chat_template
 from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
@@ -44,7 +45,7 @@ def tokenizer_of(path: str | Path) -> Any:
     tokenizer = chat_tokenizer(path)
     if tokenizer.pad_token_id is None:
         raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
-    text = tokenizer.apply_chat_template(ChatFormat().messages("1+1?", "2"), tokenize=False)
+    text = chat_template(tokenizer).conversation(ChatFormat().messages("1+1?", "2")).text
     if tokenizer.pad_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
         what = "its end token" if tokenizer.pad_token_id == tokenizer.eos_token_id else "a token"
         raise UserError(

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import chat_template
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.reward.layout import Row, plain_batch, shared_batch
@@ -154,7 +155,7 @@ def _template_alarms(scorer: RewardModel, item: Item) -> list[str]:
     """Two BOS tokens where the template writes one and the tokenizer adds one, as engines that take text do."""
     tokenizer = scorer.tokenizer
     bos = tokenizer.bos_token_id
-    text = tokenizer.apply_chat_template(scorer.chat.messages(item[0], item[1][0]), tokenize=False)
+    text = chat_template(tokenizer).conversation(scorer.chat.messages(item[0], item[1][0])).text
     if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
         return [
             f"an engine that is given the template's text reads two {tokenizer.bos_token}: the template writes one, the "

@@ -40,6 +40,7 @@ from acemath.sft.adapters import add_lora, merged
 from acemath.sft.checkpoints import claim, weights_key
 from acemath.sft.hardware import has_bf16, leave_group_at_exit, meet
 from acemath.sft.kernels import add_liger, check_liger
+from acemath.sft.trackers import check_tracker
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
@@ -65,6 +66,7 @@ def train_reward(
     UserError without groups, for groups with faulty labels (`check_group`), without enough candidates, for a loss that
     is no number, and for architectures that cannot share a prompt where `settings.share_prefix` asks for it.
     """
+    check_tracker(settings.report_to)
     check_base(policy)
     candidates = _check_data(groups, held_out, candidates, settings)
     tokenizer = tokenizer_of(policy)
