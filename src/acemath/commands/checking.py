@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from acemath.commands.output import Json, Out, json_lines, show
-from acemath.commands.settings import Change
+from acemath.commands.settings import Change, Columns, columns_of
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
 
@@ -38,6 +38,7 @@ def filter_(
     change: Change = None,
     dropped: DroppedTo = None,
     out: Out = Path("kept.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Drop responses that are too long, cut, without a box or in a loop (paper, section 3.2.1).
@@ -53,7 +54,7 @@ def filter_(
         from acemath.curate.settings import FilterSettings
 
         settings = settings_of(FilterSettings, {}, change or ())
-        asked, rows = read_answered(responses, problems)
+        asked, rows = read_answered(responses, problems, columns_of(columns))
         math = {row.id for row in asked if row.group == "math"}
         kept, lost = filter_responses(rows, settings, lambda row: row.problem_id in math)
         found = _write(rows, kept, lost, dropped, out)
@@ -71,6 +72,7 @@ def cross_check(
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of them that must agree.")] = 1.0,
     dropped: DroppedTo = None,
     out: Out = Path("checked.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Keep the math responses whose answer another teacher confirms (paper, section 3.2.2).
@@ -84,8 +86,8 @@ def cross_check(
         from acemath.curate.crosscheck import agreement, cross_checked
         from acemath.store import by_problem
 
-        asked, rows = read_answered(responses, problems)
-        theirs = by_problem(read_answered(check, problems)[1])
+        asked, rows = read_answered(responses, problems, columns_of(columns))
+        theirs = by_problem(read_answered(check, problems, columns_of(columns))[1])
         math = {row.id for row in asked if row.group == "math"}
         rows = [row for row in rows if row.problem_id in math]
         if not rows:
@@ -125,6 +127,7 @@ def blend(
     instruction: Annotated[str, typer.Option(help="Text after each problem.")] = "",
     seed: Annotated[int, typer.Option(help="Decides which rows are taken, and their order.")] = 0,
     out: Out = Path("chats.parquet"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Make training conversations from problems and responses, one for each prompt (paper, section 3.3).
@@ -144,9 +147,9 @@ def blend(
             raise UserError(
                 f"pool {needs!r} needs the cross-checked responses; name their file with --checked"
             )
-        asked, rows = read_answered(responses, problems)
+        asked, rows = read_answered(responses, problems, columns_of(columns))
         confirmed = (
-            {row.problem_id for row in read_answered(checked, problems)[1]} if checked is not None else set()
+            {row.problem_id for row in read_answered(checked, problems, columns_of(columns))[1]} if checked is not None else set()
         )
         counts = {name: int(n) for name, n in _numbers("--count", count or (), whole=True).items()}
         stock = Stock(by_id(asked), rows, confirmed)

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from acemath.commands.output import Json, Out, folder, html_file, json_lines, show
-from acemath.commands.settings import Change
+from acemath.commands.settings import Change, Columns, columns_of
 from acemath.curate.settings import Extra, Form
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
@@ -63,6 +63,7 @@ def curate(
     dropped: DroppedTo = None,
     processes: Processes = None,
     out: Out = Path("curated.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Filter, deduplicate and decontaminate prompts.
@@ -73,7 +74,9 @@ def curate(
         from acemath.commands import data
 
         settings = data.curation_settings(near, drop or (), without or ())
-        found = data.curate(prompts, against, out, settings, dropped, processes)
+        found = data.curate(
+            prompts, against, out, settings, dropped, processes, columns_of(columns)
+        )
     show(found, as_json)
 
 
@@ -96,6 +99,7 @@ def decontaminate(
     each: Annotated[int, typer.Option(min=1, help="Copies of each kind that the self-test hides.")] = 500,
     seed: Annotated[int, typer.Option(help="The self-test's seed.")] = 0,
     processes: Processes = None,
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Find prompts that leak a benchmark, or test how well that works.
@@ -108,9 +112,13 @@ def decontaminate(
         from acemath.commands import data
 
         if self_test:
-            shown = data.run_self_test(prompts, against, each, seed, processes, as_json)
+            shown = data.run_self_test(
+                prompts, against, each, seed, processes, as_json, columns_of(columns)
+            )
         else:
-            shown = data.decontaminate(prompts, against, hits, report, processes), as_json, (), []
+            shown = data.decontaminate(
+                prompts, against, hits, report, processes, columns_of(columns)
+            ), as_json, (), []
     show(*shown)
 
 
@@ -133,6 +141,7 @@ def vote(
     ] = True,
     dropped: DroppedTo = None,
     out: Out = Path("solvable.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Keep the math prompts on which enough of a teacher's responses agree.
@@ -148,7 +157,7 @@ def vote(
         settings = SolvabilitySettings(
             answers=answers, at_least=at_least, at_most=at_most, reference=reference
         )
-        found = data.vote(prompts, responses, settings, dropped, out)
+        found = data.vote(prompts, responses, settings, dropped, out, columns_of(columns))
     show(found, as_json)
 
 

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from acemath.columns import OURS, RESPONSE_COLUMNS
 from acemath.commands.output import notice
 from acemath.curate.clean import clean
 from acemath.curate.columns import groups_of, problems_of
@@ -75,15 +74,11 @@ def read_answered(
 
     `columns` may name columns of both files. UserError where a response answers none of the problems, or there is none.
     """
-    asked = read_problems(problems, _part(columns, OURS))
-    rows = read_rows(responses, Response, _part(columns, RESPONSE_COLUMNS))
+    asked = read_problems(problems, columns)
+    rows = read_rows(responses, Response, columns)
     if not rows:
         raise UserError(f"{responses} holds no response; acemath sample writes some")
     return asked, joined(rows, asked, responses, problems)
-
-
-def _part(columns: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str]:
-    return {ours: theirs for ours, theirs in (columns or {}).items() if ours in names}
 
 
 def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> list[Problem]:
@@ -219,10 +214,11 @@ def run_self_test(
     seed: int,
     processes: int | None = None,
     as_json: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], bool, tuple[str, ...], list[list[Any]]]:
     """The self-test of decontamination on a file of prompts, as `show` takes it: record, table's head and rows."""
     settings = CurateSettings().decontaminate
-    result = self_test(read_problems(prompts), read_benchmarks(benchmarks), settings, each, seed, processes)
+    result = self_test(read_problems(prompts, columns), read_benchmarks(benchmarks), settings, each, seed, processes)
     table: list[list[Any]] = [
         [
             r.change,

@@ -26,7 +26,7 @@ from acemath.commands.generation import app as generation_app
 from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
-from acemath.commands.settings import Change
+from acemath.commands.settings import Change, Columns, columns_of
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
@@ -101,6 +101,7 @@ def grade(
             help="Write each response with its status, extracted answer, reason, tier and rule to this JSONL file.",
         ),
     ] = None,
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Grade responses against references.
@@ -117,7 +118,7 @@ def grade(
         with Display().during("grade"):
             from acemath.commands import judging
 
-            found = judging.grade_file(file, policy, problems, out)
+            found = judging.grade_file(file, policy, problems, out, columns_of(columns))
         show(found, as_json)
     elif gold is not None and answer is not None:
         from acemath.grade import grade as grade_one
@@ -143,6 +144,7 @@ def score(
     max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     share_prefix: SharePrefix = True,
     out: Out = Path("scored.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Write the rewards of a reward model beside responses.
@@ -153,7 +155,9 @@ def score(
         from acemath.commands import judging
 
         chat = None if system is None else ChatFormat(system=system)
-        found = judging.score(responses, problems, model, chat, out, share_prefix, engine, max_length)
+        found = judging.score(
+            responses, problems, model, chat, out, share_prefix, engine, max_length, columns_of(columns)
+        )
     show(found, as_json)
 
 
@@ -206,6 +210,7 @@ def evaluate(
     journal: Annotated[
         Path, typer.Option(help="The folder that keeps an endpoint's responses as they arrive.")
     ] = Path("eval.journal"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.
@@ -225,7 +230,9 @@ def evaluate(
         chat = ChatFormat(system=system, instruction=instruction)
         given = options(url, api_key_env, price_in, price_out, budget, changes)
         with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
-            result = judging.evaluate(problems, made, n, k, reward, reward_chat, max_new_tokens)
+            result = judging.evaluate(
+                problems, made, n, k, reward, reward_chat, max_new_tokens, columns_of(columns)
+            )
     rows = [
         (
             "greedy",

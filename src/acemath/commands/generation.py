@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from acemath.commands.output import Json, Out, show
-from acemath.commands.settings import changes
+from acemath.commands.settings import Columns, changes, columns_of
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.pipeline.display import Display
 
@@ -81,12 +81,13 @@ def _generate(
     sampling: Sampling,
     out: Path,
     dry_run: bool,
+    columns: str | None,
 ) -> dict[str, Any]:
     with Display().during(name):
         from acemath.commands import data, engines
 
         settings = engines.endpoint_of(engine, model, given)
-        rows = data.read_problems(problems)
+        rows = data.read_problems(problems, columns_of(columns))
         journal = out.with_suffix(".journal")
         if dry_run:
             return engines.estimate(rows, settings, chat, sampling, journal)
@@ -110,6 +111,7 @@ def synthesize(
     changes: Set = None,
     dry_run: DryRun = False,
     out: Out = Path("responses.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Ask a teacher for one greedy response to each problem (paper, section 3.2.1).
@@ -127,7 +129,7 @@ def synthesize(
     )
     given = options(url, api_key_env, price_in, price_out, budget, changes)
     show(
-        _generate("synthesize", problems, engine, model, given, chat, sampling, out, dry_run),
+        _generate("synthesize", problems, engine, model, given, chat, sampling, out, dry_run, columns),
         as_json,
     )
 
@@ -151,6 +153,7 @@ def sample(
     changes: Set = None,
     dry_run: DryRun = False,
     out: Out = Path("samples.jsonl"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Ask a policy for several responses to each problem, and grade them.
@@ -162,4 +165,4 @@ def sample(
     chat = ChatFormat(system=system, instruction=instruction)
     sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
     given = options(url, api_key_env, price_in, price_out, budget, changes)
-    show(_generate("sample", problems, engine, model, given, chat, sampling, out, dry_run), as_json)
+    show(_generate("sample", problems, engine, model, given, chat, sampling, out, dry_run, columns), as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,7 +174,7 @@ def evaluate(
     return found
 
 
-_CARRIED = ("sample", "model", "finish_reason", "tokens", "reward")  # of a response, beside its text
+_CARRIED = ("model", "finish_reason", "tokens", "reward")  # of a response, beside its text
 
 
 def grade_file(
@@ -186,59 +186,72 @@ def grade_file(
 ) -> dict[str, Any]:
     """Verdicts for a file in any known form, and how many agree with its labels.
 
-    `problems` gives the references where the rows only name their problem (problem_id, qid or idx). Rows that
-    are marked uncertain are counted apart and not graded. With `out`, each response is written with its verdict, in
-    the fields of `Response`, so that `rm groups` and `rewardbench` read the file.
+    `problems` gives the references where the rows only name their problem (problem_id, qid or idx). Rows that are marked
+    uncertain, and rows without a reference, are counted apart and not graded. With `out`, each response is written with
+    its verdict, in the fields of `Response`, so that `rm groups` and `rewardbench` read the file.
     """
-    from acemath.commands.data import read_problems
-    from acemath.grade.records import rows_of
-
-    asked = Names(read_problems(problems)) if problems is not None else None
-    rows, uncertain, unreferenced, origins = [], 0, 0, list[dict[str, Any]]()
-    for number, (place, record) in enumerate(placed_records(path)):
-        if record.get("uncertain"):
-            uncertain += 1
-            continue
-        name = first_value(record, ("problem_id", "qid", "idx"))
-        if asked is not None:
-            if name is None:
-                raise UserError(f"{place}: names no problem of {problems} (problem_id, qid or idx); it has {sorted(record)}")
-            problem = asked.find(str(name), place, problems)
-            name, record = problem.id, {**record, "reference": problem.answer or None}
-        try:
-            found = list(rows_of(record, columns))
-        except UserError as error:
-            raise UserError(f"{place}: {error}") from error
-        if not found and REFERENCE_COLUMNS & lowered(record).keys():
-            unreferenced += 1
-            continue
-        if not found:
-            raise UserError(
-                f"{place}: no response and reference among {sorted(record)}; name them with "
-                "--columns response=…,answer=…, or give the problems that they answer with --problems"
-            )
-        rows += found
-        known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
-        key = str(number if name is None else name)
-        origins += [{"problem_id": key, "sample": at, **known} for at in range(len(found))]
+    left_out: Counter[str] = Counter()
+    rows = list(_gradable(path, problems, columns or {}, left_out))
     if not rows:
-        raise UserError(f"{path} holds no row to grade ({unreferenced} without a reference, {uncertain} marked uncertain)")
-    verdicts = grade_many([(r.response, r.reference, r.finish_reason) for r in rows], policy)
+        raise UserError(f"{path} holds no row to grade ({dict(left_out) or 'it is empty'})")
+    verdicts = grade_many([(r.response, r.reference, r.finish_reason) for _, r in rows], policy)
     if out is not None:
-        write_json_lines(out, list(map(_graded_row, origins, rows, verdicts)))
+        write_json_lines(out, [_graded_row(origin, r, v) for (origin, r), v in zip(rows, verdicts, strict=True)])
     result: dict[str, Any] = {
         "n": len(rows),
         "correct": sum(v.correct for v in verdicts),
         "by_status": dict(Counter(v.status for v in verdicts)),
     }
     labelled = [
-        v.correct == r.expected for v, r in zip(verdicts, rows, strict=True) if r.expected is not None
+        v.correct == r.expected for v, (_, r) in zip(verdicts, rows, strict=True) if r.expected is not None
     ]
     if labelled:
         result |= {"agree": sum(labelled), "labelled": len(labelled)}
-    left_out = {"uncertain": uncertain, "no_reference": unreferenced}
-    result |= {name: count for name, count in left_out.items() if count}
-    return result if out is None else {**result, "out": str(out)}
+    return result | left_out | ({} if out is None else {"out": str(out)})
+
+
+def _gradable(
+    path: Path, problems: Path | None, columns: Mapping[str, str], left_out: Counter[str]
+) -> Iterator[tuple[dict[str, Any], GradingRow]]:
+    """What there is to grade in a file, each beside the fields that it keeps; `left_out` counts the other rows."""
+    from acemath.commands.data import read_problems
+    from acemath.grade.records import rows_of
+
+    asked = Names(read_problems(problems, columns)) if problems is not None else None
+    naming = (columns["problem_id"],) if "problem_id" in columns else ("problem_id", "qid", "idx")
+    # With a file of problems, columns of answers are that file's.
+    mine = {k: v for k, v in columns.items() if asked is None or k not in ("answer", "solution", "choices")}
+    samples: Counter[str] = Counter()
+    for number, (place, record) in enumerate(placed_records(path)):
+        if record.get("uncertain"):
+            left_out["uncertain"] += 1
+            continue
+        name = first_value(record, naming)
+        if asked is not None:
+            if name is None:
+                raise UserError(
+                    f"{place}: names no problem of {problems} in {', '.join(naming)}; it has {sorted(record)}; name the "
+                    "column with --columns problem_id=…"
+                )
+            problem = asked.find(str(name), place, problems)
+            name, record = problem.id, {**record, "reference": problem.answer or None}
+        try:
+            found = list(rows_of(record, mine))
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from error
+        if not found and REFERENCE_COLUMNS & lowered(record).keys():
+            left_out["no_reference"] += 1
+        elif not found:
+            raise UserError(
+                f"{place}: no response and reference among {sorted(record)}; name them with "
+                "--columns response=…,answer=…, or give the problems that they answer with --problems"
+            )
+        known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
+        key = str(number if name is None else name)
+        for row in found:
+            sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
+            samples[key] += 1
+            yield {"problem_id": key, "sample": sample, **known}, row
 
 
 def _graded_row(origin: Mapping[str, Any], row: GradingRow, verdict: Verdict) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from acemath.columns import KNOWN_COLUMNS, first_value
+from acemath.columns import first_value, names_of
 from acemath.commands.output import Json, SharePrefix, show
+from acemath.commands.settings import Columns, columns_of
 from acemath.curate.columns import prompt_text
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
@@ -31,6 +32,7 @@ def parity(
     max_length: Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")] = 4096,
     bf16: Annotated[bool, typer.Option("--bf16", help="In bfloat16, as models are served.")] = False,
     share_prefix: SharePrefix = True,
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is installed.
@@ -40,7 +42,7 @@ def parity(
     with Display().during("parity"):
         from acemath.pipeline.run import quiet_transformers
 
-        items = problems_with_responses(responses, problems, limit)
+        items = problems_with_responses(responses, problems, limit, columns_of(columns))
         quiet_transformers()
         from acemath.reward.parity import check_parity
 
@@ -76,7 +78,9 @@ def _texts(record: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def problems_with_responses(path: Path, problems: Path | None, limit: int) -> list[tuple[str, list[str]]]:
+def problems_with_responses(
+    path: Path, problems: Path | None, limit: int, columns: Mapping[str, str] | None = None
+) -> list[tuple[str, list[str]]]:
     """The first `limit` problems of a file with all their responses, whatever known form it has.
 
     A row holds one response or several, and its problem's text (prompt, problem, question) or its name, then
@@ -84,14 +88,14 @@ def problems_with_responses(path: Path, problems: Path | None, limit: int) -> li
     """
     from acemath.commands.data import read_problems
 
-    asked = Names(read_problems(problems)) if problems is not None else None
+    asked = Names(read_problems(problems, columns)) if problems is not None else None
     found: dict[str, list[str]] = {}
     for number, record in enumerate(read_records(path), 1):
         name = first_value(record, ("problem_id", "qid", "idx"))
         if asked is not None and name is not None:
             prompt: str | None = asked.find(str(name), path, problems).prompt
         else:
-            prompt = prompt_text(first_value(record, KNOWN_COLUMNS["prompt"]))
+            prompt = prompt_text(first_value(record, names_of("prompt", columns or {})))
         texts = _texts(record)
         if prompt is None or not texts:
             lacks = (

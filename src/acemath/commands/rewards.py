@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from acemath.commands.output import Json, Out, folder, show
-from acemath.commands.settings import Change
+from acemath.commands.settings import Change, Columns, columns_of
 from acemath.pipeline.display import Display
 
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
@@ -23,6 +23,7 @@ def groups(
     seed: int = 0,
     change: Change = None,
     out: Out = Path("groups.parquet"),
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Choose groups of right and wrong responses to train a reward model on.
@@ -35,7 +36,9 @@ def groups(
         from acemath.commands import training
 
         given = {"size": size, "pool": pool}
-        found = training.groups(responses, problems, given, change or (), seed, out)
+        found = training.groups(
+            responses, problems, given, change or (), seed, out, columns_of(columns)
+        )
     show(found, as_json)
 
 

@@ -9,16 +9,30 @@ import typer
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from acemath.columns import OURS, RESPONSE_COLUMNS, parse_columns
 from acemath.errors import UserError
 from acemath.recipe import first_fault, lay_over
 
 S = TypeVar("S", bound=BaseModel)
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="OURS=THEIRS",
+        help="Columns that have other names than the usual ones, say prompt=Frage,answer=extra.key.",
+    ),
+]
 Change = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Another setting, named as in a recipe; the value is YAML."
     ),
 ]
+
+
+def columns_of(text: str | None) -> dict[str, str]:
+    """{ours: theirs} of --columns, for problems and responses alike. UserError where it names no column of ours."""
+    return parse_columns(text, (*OURS, *RESPONSE_COLUMNS))
 
 
 def changes(pairs: Sequence[str]) -> dict[str, Any]:

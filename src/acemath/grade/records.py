@@ -45,15 +45,17 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
     reference = reference_in(record, chosen)
     if reference is None:
         return
+    reason = chosen.get("finish_reason", "finish_reason")
     for text, expected in _responses(record, chosen):
-        yield Row(text, reference, expected, str(record.get("finish_reason") or "stop"))
+        yield Row(text, reference, expected, str(value_at(record, reason) or "stop"))
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
     """Each response of a record with its label, None where it has none."""
     label = _label(record, columns)
-    if "response" in columns:
-        yield from _each(value_at(record, columns["response"]), label)
+    named = columns.get("response", columns.get("text"))
+    if named is not None:
+        yield from _each(value_at(record, named), label)
     elif isinstance(record.get("code"), list):  # the Qwen2.5-Math harness: many responses, a label each
         scores = record.get("score")
         labels = scores if isinstance(scores, list) else []
