@@ -276,6 +276,16 @@ def test_rate_warms_up_and_falls() -> None:
     assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1.0 and rates[-1] < 0.001
 
 
+def test_held_out_problems_that_are_trained_on_are_said(
+    tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever splits groups by himself may have left a problem on both sides."""
+    aside = [*_groups(2), Group("new", "Is this new?", tuple(TEXTS), (1, 0))]
+    settings = SETTINGS.model_copy(update={"epochs": 0.1})
+    train_reward(tiny_policy, _groups(18), aside, tmp_path / "m", tmp_path / "w", settings, ChatFormat())
+    assert "2 of 3 held-out groups are of problems that are trained on" in caplog.text
+
+
 def test_no_groups_is_a_mistake(tiny_policy: Path, tmp_path: Path) -> None:
     """One line that says what to change."""
     with pytest.raises(UserError, match="no group with right and wrong"):

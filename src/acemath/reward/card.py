@@ -47,7 +47,7 @@ def stated_licences(model: str | Path) -> list[str]:
     A model that acemath trained is under its base's and its data's (`training.json`); of others the card tells
     (README.md, of a folder or the hub).
     """
-    file = model_file(model, FACTS, fetch=True)
+    file = model_file(model, FACTS, fetch=False)
     facts = read(file) if file is not None else None
     if isinstance(facts, dict) and "licences" in facts and str(facts.get("base")) != str(model):
         base = facts.get("base_licences") or stated_licences(str(facts.get("base") or model))

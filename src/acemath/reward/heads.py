@@ -80,12 +80,15 @@ def _head_shapes(path: str | Path, fetch: bool) -> dict[str, tuple[int, ...] | N
         raise UserError(
             f"cannot load model {source!r}: there is no such folder, and it is no name of a hub model"
         )
+    if model_file(path, "config.json", fetch) is None:
+        return None  # no model, or a hub that cannot be reached: loading says so
     with _readable(path):
-        index = model_file(path, INDEX, fetch)
+        whole = model_file(path, WEIGHTS, fetch=False)
+        index = model_file(path, INDEX, fetch) if whole is None else None
         if index is not None:
             files = dict(json.loads(index.read_text())["weight_map"])
         else:
-            whole = model_file(path, WEIGHTS, fetch)
+            whole = whole or model_file(path, WEIGHTS, fetch)
             if whole is None:
                 return None
             with safe_open(whole, "numpy") as opened:
@@ -154,18 +157,21 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
     if Path(source).is_dir():
         file = Path(source) / name
         return file if file.is_file() else None
-    try:
-        found = cached_file(
-            source,
-            name,
-            local_files_only=not fetch,
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-    except (OSError, ValueError):  # no hub name: loading says so
-        return None
-    return None if found is None else Path(found)
+    for local in (True, False) if fetch else (True,):  # the network is asked only where the file is not here
+        try:
+            found = cached_file(
+                source,
+                name,
+                local_files_only=local,
+                _raise_exceptions_for_gated_repo=False,
+                _raise_exceptions_for_missing_entries=False,
+                _raise_exceptions_for_connection_errors=False,
+            )
+        except (OSError, ValueError):  # no hub name: loading says so
+            return None
+        if found is not None:
+            return Path(found)
+    return None
 
 
 @contextmanager

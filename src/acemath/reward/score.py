@@ -54,10 +54,10 @@ class RewardModel:
         """
         check_head(path)
         self.name = str(path)
+        self.tokenizer = tokenizer_of(path)
         self.chat, notice = chat_for(path, chat)
         if notice:
             log.warning(notice)
-        self.tokenizer = tokenizer_of(path)
         self.max_length = max_length
         half = bf16 and has_bf16()
         if engine == "vllm":

@@ -20,7 +20,7 @@ from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Group, content_key
-from acemath.reward.groups import check_group
+from acemath.reward.groups import check_group, same_problem
 from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import Row, encode_row
 from acemath.reward.model import (
@@ -116,6 +116,9 @@ def _check_data(
         )
     for group in (*groups, *held_out):
         check_group(group)
+    learned = {same_problem(group.prompt) for group in groups}
+    if shared := sum(same_problem(group.prompt) in learned for group in held_out):
+        log.warning("%d of %d held-out groups are of problems that are trained on", shared, len(held_out))
     if settings.rm_k is None:
         return ()
     enough = [c for c in candidates if len(c.responses) >= settings.rm_k]
