@@ -44,7 +44,7 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
         known = check(place, record)
         try:
             rows.append(from_record(known, kind))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
     return rows
 
