@@ -95,6 +95,16 @@ def test_every_command_is_in_one_group_of_the_help(command: Command) -> None:
     assert command("--version").out == "acemath 0.1.0\n"
 
 
+def test_every_argument_and_option_says_what_it_is() -> None:
+    """In the help, in words."""
+    waiting, silent = [command_tree()], []
+    while waiting:
+        one = waiting.pop()
+        waiting += getattr(one, "commands", {}).values()
+        silent += [f"{one.name} {parameter.name}" for parameter in one.params if not parameter.help]
+    assert silent == []
+
+
 def test_choices_are_types(command: Command) -> None:
     """What is fixed is told by the help and refused by name; the grader's policies are all there."""
     assert "[strict|lenient|qwen2.5-math]" in command("grade", "--help").out.replace("<", "[").replace(
