@@ -95,6 +95,16 @@ def test_every_command_is_in_one_group_of_the_help(command: Command) -> None:
     assert command("--version").out == "acemath 0.1.0\n"
 
 
+def test_every_argument_and_option_says_what_it_is() -> None:
+    """In the help, in words."""
+    waiting, silent = [command_tree()], []
+    while waiting:
+        one = waiting.pop()
+        waiting += getattr(one, "commands", {}).values()
+        silent += [f"{one.name} {parameter.name}" for parameter in one.params if not parameter.help]
+    assert silent == []
+
+
 def test_choices_are_types(command: Command) -> None:
     """What is fixed is told by the help and refused by name; the grader's policies are all there."""
     assert "[strict|lenient|qwen2.5-math]" in command("grade", "--help").out.replace("<", "[").replace(
@@ -134,6 +144,37 @@ def test_a_closed_pipe_ends_quietly() -> None:
         )
         assert (done.returncode, done.stderr) == (1, b"")
     os.close(writing)
+
+
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    """As with `acemath sources > results.txt` on a full disk."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "acemath", "sources", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2 and done.stderr.startswith(
+        "acemath: cannot write standard output: No space left"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("seconds", [0.8, 1.5])
+def test_ctrl_c_is_quiet_while_modules_are_loaded(seconds: float) -> None:
+    """At any moment of the start: exit code 130, and no traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acemath", "doctor"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT) and "Traceback" not in said
 
 
 def test_tables_are_whole_in_a_pipe(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

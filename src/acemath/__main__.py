@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from acemath.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Start the command line. Ctrl-C ends it quietly while its modules are still being loaded, too."""
+    try:
+        from acemath.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from functools import cache
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from acemath import __version__
+from acemath.atomic import is_disk_full
 from acemath.commands import checking, curation, files
 from acemath.commands.output import Json, folder, show
 from acemath.commands.settings import Change, changes
@@ -239,9 +241,12 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and not is_disk_full(error):
             raise
-        code = _fail(f"{error.filename}: {error.strerror}; check the path and its permissions")
+        if error.filename is None:  # what is left to print must not fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = error.filename or "cannot write standard output"
+        code = _fail(f"{where}: {error.strerror}; check the path, its permissions and the free space")
     if code == INTERRUPTED:
         resumed = any(word in RESUMED for word in sys.argv[1:])
         again = "; the same command continues from what is on disk" if resumed else ""

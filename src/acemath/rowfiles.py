@@ -59,7 +59,7 @@ def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
         known = check(place, renamed)
         try:
             rows.append(from_record(known, kind))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
     return rows
 

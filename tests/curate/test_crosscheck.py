@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from acemath.curate.crosscheck import agreement, cross_checked
 from acemath.records import Response
 
@@ -58,3 +60,12 @@ def test_agreement_is_told_of_each_teacher() -> None:
         "check": {"answers": 4, "no_answer": 0.25, "agree": 0.75},
         "other": {"answers": 1, "no_answer": 0.0, "agree": 0.0},
     }
+
+
+def test_a_cut_answer_confirms_nothing() -> None:
+    """The last number of half a text is no answer, though it happens to be the right one."""
+    main = [Response("0", 0, "So \\boxed{12}.", "main")]
+    whole, cut = Response("0", 0, "It is 12", "check"), Response("0", 1, "3 * 4 = 12", "check", "length")
+    assert cross_checked(main, {"0": [whole, replace(cut, finish_reason="stop")]})[0] == main
+    assert [row.reason for row in cross_checked(main, {"0": [whole, cut]})[1]] == ["no-answer"]
+    assert agreement(main, {"0": [whole, cut]})["check"] == {"answers": 2, "no_answer": 0.5, "agree": 0.5}

@@ -1,15 +1,16 @@
-"""The prompt filters that the paper does not have: figures, proofs, language."""
+"""The filters of prompts that the paper does not have (figures, proofs, language), and those of responses."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from acemath.curate.filters import filter_problems, needs_figure, other_language, proof_only
+from acemath.curate.filters import filter_problems, filter_responses, needs_figure, other_language, proof_only
 from acemath.curate.settings import FilterSettings
-from acemath.records import Problem
+from acemath.records import Problem, Response
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -85,3 +86,11 @@ def test_real_english_prompts_stay() -> None:
     assert len(texts) > 1000
     assert not [t for t in texts if other_language(t, "en") or proof_only(t)]
     assert sum(needs_figure(t) is not None for t in texts) <= 3
+
+
+def test_half_a_response_and_a_refused_one_are_dropped() -> None:
+    """Whatever stands in them: neither is what its author would have said."""
+    whole = Response("0", 0, "So \\boxed{4}.", "teacher")
+    rows = [whole, replace(whole, finish_reason="length"), replace(whole, finish_reason="refused", text="")]
+    kept, dropped = filter_responses(rows, FilterSettings(), lambda row: False)
+    assert kept == [whole] and [row.reason for row in dropped] == ["cut-off", "refused"]

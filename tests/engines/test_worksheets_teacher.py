@@ -71,5 +71,5 @@ def test_mistakes_are_named() -> None:
     foreign = replace(PROBLEMS[0], source="gsm8k")
     with pytest.raises(UserError, match="worksheets alone"):
         list(WorksheetTeacher("t", 0.9).generate([foreign], Sampling()))
-    with pytest.raises(UserError, match="no 'family'"):
+    with pytest.raises(UserError, match="does not say which question it is \\('family'"):
         list(WorksheetTeacher("t", 0.9).generate([replace(PROBLEMS[0], meta={})], Sampling()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -67,3 +68,18 @@ def test_the_clock_moves_on_a_terminal(
         time.sleep(1.3)
     said = capsys.readouterr().err
     assert "0:00:00" in said and "0:00:01" in said
+
+
+def test_lines_are_not_drawn_into_an_outer_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal a stage's lines stand alone, also while the whole run's bar is shown."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    outer, inner = Display(), Display()
+    outer.bars = inner.bars = True
+    with outer.during("laptop"):
+        inner.start("problems", "new")
+        inner.stop()
+        inner.end("400 prompts")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err).replace("\r", "\n").split("\n")
+    assert "problems: new" in plain and "  400 prompts (0.0 s)" in plain

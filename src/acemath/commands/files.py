@@ -15,7 +15,6 @@ from acemath.commands.generation import (
     MaxNewTokens,
     PriceIn,
     PriceOut,
-    Seed,
     Set,
     System,
     Temperature,
@@ -26,7 +25,7 @@ from acemath.commands.generation import app as generation_app
 from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
-from acemath.commands.settings import Change, Columns, columns_of
+from acemath.commands.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
@@ -50,11 +49,11 @@ def sft(
         Path, typer.Argument(help="Conversations: messages, ShareGPT, Alpaca, prompt and completion.")
     ],
     base: Annotated[str, typer.Option(help="The model to start from.")] = "nano",
-    learning_rate: float = 5e-6,
-    global_batch: int = 128,
-    epochs: float = 1.0,
-    max_length: int = 4096,
-    seed: int = 0,
+    learning_rate: LearningRate = 5e-6,
+    global_batch: Annotated[int, typer.Option(help="Rows of a step, over all devices.")] = 128,
+    epochs: Epochs = 1.0,
+    max_length: Annotated[int, typer.Option(help="Tokens of a row; longer conversations are cut.")] = 4096,
+    seed: Seed = 0,
     change: Change = None,
     out: Annotated[Path, typer.Option(callback=folder, help="The model's folder.")] = Path("policy"),
     overwrite: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from acemath.commands.output import Json, Out, show
-from acemath.commands.settings import Columns, changes, columns_of
+from acemath.commands.settings import Columns, Seed, changes, columns_of
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.pipeline.display import Display
 
@@ -46,7 +46,6 @@ Set = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked and paid; ask nothing.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Tokens of a response at most.")]
-Seed = Annotated[int, typer.Option(help="The seed of every random choice.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]

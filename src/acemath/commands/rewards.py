@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from acemath.commands.output import Json, Out, folder, show
-from acemath.commands.settings import Change, Columns, columns_of
+from acemath.commands.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
 from acemath.pipeline.display import Display
 
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
@@ -18,9 +18,9 @@ rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups
 def groups(
     responses: Annotated[Path, typer.Argument(help="Graded responses.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
-    size: int = 6,
-    pool: int = 14,
-    seed: int = 0,
+    size: Annotated[int, typer.Option(help="Responses of a group.")] = 6,
+    pool: Annotated[int, typer.Option(help="Responses of a problem that a group is chosen from.")] = 14,
+    seed: Seed = 0,
     change: Change = None,
     out: Out = Path("groups.parquet"),
     columns: Columns = None,
@@ -46,9 +46,9 @@ def groups(
 def train(
     groups: Annotated[Path, typer.Argument(help="Groups, as acemath rm groups writes them.")],
     base: Annotated[str, typer.Option(help="The policy to start from.")],
-    learning_rate: float = 5e-6,
-    batch_groups: int = 256,
-    epochs: float = 2.0,
+    learning_rate: LearningRate = 5e-6,
+    batch_groups: Annotated[int, typer.Option(help="Groups of a step, over all devices.")] = 256,
+    epochs: Epochs = 2.0,
     system: Annotated[
         str, typer.Option(help="System prompt of the conversation.")
     ] = "Please reason step by step, and check your final answer within \\boxed{}.",
@@ -56,7 +56,7 @@ def train(
         Path | None, typer.Option(help="Graded responses to held-out problems, for rm@k (--set rm_k=8).")
     ] = None,
     problems: Annotated[Path | None, typer.Option(help="The problems that --candidates answer.")] = None,
-    seed: int = 0,
+    seed: Seed = 0,
     change: Change = None,
     out: Annotated[Path, typer.Option(callback=folder, help="The reward model's folder.")] = Path(
         "reward-model"

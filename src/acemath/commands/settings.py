@@ -28,6 +28,9 @@ Change = Annotated[
         "--set", metavar="KEY=VALUE", help="Another setting, named as in a recipe; the value is YAML."
     ),
 ]
+LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
+Epochs = Annotated[float, typer.Option(help="How often each row is trained on.")]
+Seed = Annotated[int, typer.Option(help="The seed of every random choice.")]
 
 
 def columns_of(text: str | None) -> dict[str, str]:

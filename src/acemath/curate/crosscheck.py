@@ -26,6 +26,11 @@ def agree(answers: Sequence[str | None]) -> bool:
     return all(equal(a, b).correct for a, b in combinations(found, 2))
 
 
+def _answer(response: Response) -> str | None:
+    """The final answer of a complete response. One that was cut or refused has none, whatever its last number is."""
+    return extract(response.text).answer if response.finish_reason == "stop" else None
+
+
 def verdict(
     response: Response, others: Sequence[Response], need: int = ANSWERS, share: float = 1.0
 ) -> tuple[str, str] | None:
@@ -38,8 +43,8 @@ def verdict(
     """
     if len(others) < need:
         return "unchecked", f"{len(others)} of {need} answers of the check teacher"
-    main = extract(response.text).answer
-    theirs = [extract(other.text).answer for other in others]
+    main = _answer(response)
+    theirs = [_answer(other) for other in others]
     detail = f"{main!r} against {', '.join(map(repr, theirs))}"
     if main is None or share == 1.0 and None in theirs:
         return "no-answer", detail
@@ -57,9 +62,9 @@ def agreement(
     """For each teacher that checks: its answers, the share that has none, the share that agrees with the response."""
     counts: dict[str, Counter[str]] = {}
     for row in main:
-        answer = extract(row.text).answer
+        answer = _answer(row)
         for other in check.get(row.problem_id, ()):
-            theirs = extract(other.text).answer
+            theirs = _answer(other)
             mine = counts.setdefault(other.model, Counter())
             mine["answers"] += 1
             mine["none"] += theirs is None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
 from acemath.curate.settings import FilterSettings, Form
+from acemath.engines.base import REFUSED
 from acemath.records import Problem, Response
 from acemath.store import Dropped
 
@@ -108,8 +109,8 @@ def has_loop(text: str, times: int = 6) -> Reason:
 
 
 def cut_off(response: Response) -> Reason:
-    """Ended by the length limit, not by its author."""
-    return "cut-off" if response.finish_reason == "length" else None
+    """Ended by the length limit or refused by the engine, so not the whole of what its author would say."""
+    return {"length": "cut-off", REFUSED: "refused"}.get(response.finish_reason)
 
 
 def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[list[Problem], list[Dropped]]:

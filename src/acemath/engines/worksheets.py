@@ -59,9 +59,9 @@ class WorksheetTeacher:
         rng = random.Random(f"{self.name}:{seed}:{problem.id}:{sample}")
         try:
             question = question_of(problem)
-        except KeyError as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"problem {problem.id!r} is a worksheet's by its source, but its meta has no {error} that is known; "
+                f"problem {problem.id!r} is a worksheet's by its source, but its meta does not say which question it is ({error}); "
                 "give the row as acemath drew it, with family, seed and level in meta"
             ) from error
         style = rng.choice(self.styles)

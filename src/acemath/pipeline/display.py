@@ -94,8 +94,14 @@ class Display:
                 _started[-1]._show()
 
     def _say(self, text: Text) -> None:
+        # The bar of an outer step would be drawn over the text.
+        outer = _started[-1] if _started and _started[-1] is not self and _started[-1].bars else None
+        if outer is not None:
+            outer._hide()
         # A soft wrap leaves lines whole: a pipe gets all of them, a terminal breaks them at its own width.
         self.console.print(text, soft_wrap=True)
+        if outer is not None:
+            outer._show()
 
     def _show(self) -> None:
         if self.bars:

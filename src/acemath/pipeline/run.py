@@ -15,7 +15,7 @@ from acemath.errors import UserError
 from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
-from acemath.recipe import Recipe
+from acemath.recipe import Recipe, load_recipe
 from acemath.store import MANIFEST, fingerprint, locked, write_bytes
 
 RECIPE = "recipe.yaml"
@@ -96,7 +96,7 @@ def recipe_of(folder: Path) -> Recipe:
     kept = folder / RECIPE
     if not kept.exists():
         raise UserError(f"{str(folder)!r} is no run's folder; run a recipe first: acemath run --out {folder}")
-    return Recipe.model_validate(yaml.safe_load(kept.read_text()))
+    return load_recipe(kept)
 
 
 def check_models(recipe: Recipe) -> None:
