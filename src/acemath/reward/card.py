@@ -91,7 +91,7 @@ def write_card(
         "kind": "reward",
         "identity": fingerprint(identity) if identity is not None else None,
         "base": base,
-        "base_licences": sorted(set(base_licences)) or [UNKNOWN],
+        "base_licences": sorted({name.lower() for name in base_licences}) or [UNKNOWN],
         "groups": len(groups),
         "responses": sum(len(group.responses) for group in groups),
         "right": right,
