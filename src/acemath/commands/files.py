@@ -123,16 +123,14 @@ def rewardbench(
     from acemath.commands import judging
 
     result = judging.rewardbench(files, k)
-    rows = [
-        (r["selector"], r["benchmark"], r["value"], f"{r['low']:.2f} … {r['high']:.2f}", r["problems"])
-        for r in result["rows"]
-    ]
-    show(result, as_json, (f"selector (k = {k})", "benchmark", "percent", "95 % interval", "problems"), rows)
+    for note in result["notes"]:
+        typer.echo(f"acemath: {note}", err=True)
+    show(result, as_json, judging.COLUMNS, judging.table(result))
 
 
 @app.command("eval")
 def evaluate(
-    problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
+    problems: Annotated[list[Path], typer.Argument(help="Problems with answers; a file is a benchmark.")],
     model: Annotated[str, typer.Option(help="A policy's folder or name.")],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Samples a problem; 1: greedy alone.")] = 1,
     k: Annotated[int, typer.Option("-k", min=1)] = 8,
@@ -165,19 +163,7 @@ def evaluate(
         result = judging.evaluate(
             problems, made, n, k, reward, ChatFormat(system=reward_system), max_new_tokens
         )
-    rows = [
-        (
-            "greedy",
-            "all",
-            100 * result["greedy"]["value"],
-            f"{100 * result['greedy']['low']:.2f} … {100 * result['greedy']['high']:.2f}",
-        )
-    ]
-    rows += [
-        (r["selector"], r["benchmark"], r["value"], f"{r['low']:.2f} … {r['high']:.2f}")
-        for r in result.get("rows", [])
-    ]
-    show(result, as_json, ("selector", "benchmark", "percent", "95 % interval"), rows)
+    show(result, as_json, judging.COLUMNS, judging.table(result))
 
 
 @app.command()
