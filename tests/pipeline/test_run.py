@@ -39,7 +39,7 @@ pytestmark = [
 
 SMALL = [
     "problems.seeds.worksheets.count=240",
-    "problems.benchmarks.worksheets.count=42",
+    "problems.benchmarks.worksheets.count=45",
     "sft.stages={math: {blend: [math, general, code]}}",
     "sft.settings={learning_rate: 2.0e-3, global_batch: 4, micro_batch: 4, max_length: 256, validation: 8, save_every: 20}",
     "reward.problems=60",
@@ -53,7 +53,7 @@ K = 3
 
 
 def _reference_answers() -> dict[str, str]:
-    changes = {"problems.benchmarks.worksheets.count": 42}
+    changes = {"problems.benchmarks.worksheets.count": 45}
     recipe = load_recipe("laptop", changes)
     rows = read_benchmark("worksheets", recipe.problems.benchmarks["worksheets"], recipe.seed)
     return {p.prompt: p.answer for p in rows}
@@ -155,7 +155,7 @@ def _brute_force(
     for key, mine in rows.items():
         assert len(mine) == 8
         by_benchmark[problems[key].subject].append(mean(map(value, combinations(mine, k))))
-    assert sum(map(len, by_benchmark.values())) == len(problems) == 42
+    assert sum(map(len, by_benchmark.values())) == len(problems) == 45
     return 100 * mean(map(mean, by_benchmark.values()))
 
 
@@ -202,7 +202,7 @@ def test_policies_whose_results_are_known(finished: Path) -> None:
     policies = _tables(finished)["policies"]
     for name, percent in (("right", 100.0), ("wrong", 0.0)):
         found = policies[name]
-        assert found["greedy"]["value"] == percent and found["greedy"]["problems"] == 42
+        assert found["greedy"]["value"] == percent and found["greedy"]["problems"] == 45
         assert set(found["greedy by benchmark"].values()) == {percent}
         assert {e["value"] for row in found["curves"].values() for e in row} == {percent}
 
