@@ -31,6 +31,28 @@ def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
     return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)], "notes": notes}
 
 
+COLUMNS = ("measure", "benchmark", "percent", "95 % interval", "problems")  # of `table`
+
+
+def table(result: Mapping[str, Any]) -> list[tuple[str, str, float, str, str]]:
+    """What `rewardbench` and `evaluate` found, as rows for people, greedy pass@1 first where it was measured."""
+    rows = list(result.get("rows", ()))
+    if (greedy := result.get("greedy")) is not None:
+        percent = {key: 100 * greedy[key] for key in ("value", "low", "high")}
+        first = {"measure": "greedy", "benchmark": AVERAGE, **percent}
+        rows = [{**greedy, **first}, *rows]
+    return [
+        (
+            r["measure"],
+            r["benchmark"],
+            r["value"],
+            f"{r['low']:.2f} … {r['high']:.2f}",
+            f"{r['problems']}" + (f" ({r['undefined']} have fewer responses)" if r["undefined"] else ""),
+        )
+        for r in rows
+    ]
+
+
 def score(
     responses: Path,
     problems: Path,
@@ -139,28 +161,6 @@ def evaluate(
         records = records_of(by_id, samples)
         found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
     return found
-
-
-COLUMNS = ("measure", "benchmark", "percent", "95 % interval", "problems")  # of `table`
-
-
-def table(result: Mapping[str, Any]) -> list[tuple[str, str, float, str, str]]:
-    """What `rewardbench` and `evaluate` found, as rows for people, greedy pass@1 first where it was measured."""
-    rows = list(result.get("rows", ()))
-    if (greedy := result.get("greedy")) is not None:
-        percent = {key: 100 * greedy[key] for key in ("value", "low", "high")}
-        first = {"measure": "greedy", "benchmark": AVERAGE, **percent}
-        rows = [{**greedy, **first}, *rows]
-    return [
-        (
-            r["measure"],
-            r["benchmark"],
-            r["value"],
-            f"{r['low']:.2f} … {r['high']:.2f}",
-            f"{r['problems']}" + (f" ({r['undefined']} have fewer responses)" if r["undefined"] else ""),
-        )
-        for r in rows
-    ]
 
 
 def _references(problems: Path) -> dict[str, str]:
