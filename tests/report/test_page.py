@@ -111,8 +111,9 @@ def test_the_headline_says_what_was_chosen_where_and_what_training_added() -> No
     assert (
         "nothing was trained or chosen on its problems" in page and "chosen on the validation split" in page
     )
-    assert "rm@8 minus rm@8 before training: +1.2 points (-0.8 to +3.2, paired over 140 problems)" in page
-    assert "rm@8 minus maj@8: +5.5 points" in page and "rm@8 minus pass@1: +14.2 points" in page
+    rows = {"rm@8 before training": ("+1.2", "-0.8 to +3.2"), "maj@8": ("+5.5", "+3.5 to +7.5")}
+    for other, (points, interval) in rows.items():
+        assert f"<td>{other}</td><td>{points}</td><td>{interval}</td>" in page
     assert "80.3 % before training, 80.6 % at best, at step 2" in page
 
 
@@ -123,7 +124,8 @@ def test_without_the_start_nothing_is_said_of_it() -> None:
     for part in ("headline", "differences"):
         tables[part] = {k: v for k, v in tables[part].items() if "before" not in k}
     page = render(replace(data, tables=tables, pair_accuracy=[(2, 0.8)]))
-    assert "rm@8 minus maj@8" in page and ">rm@8 before training<" not in page.split('id="curves"')[0]
+    shown = page.split('id="headline"')[1].split('id="curves"')[0]
+    assert "rm@8 minus" in shown and "<td>maj@8</td>" in shown and "before training" not in shown
 
 
 def test_a_measure_has_one_name_and_one_colour() -> None:

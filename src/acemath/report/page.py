@@ -15,8 +15,11 @@ from acemath.report.funnel import data_section
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
+BEFORE = "reward model before training"
 # A selector has one colour on the whole page; "greedy" is none of them.
-COLOURS = {**{name: number for number, name in enumerate(MEASURES)}, "greedy": len(MEASURES)}
+COLOURS = {
+    name: number for number, name in enumerate((*(s for s in MEASURES if s != BEFORE), "greedy", BEFORE))
+}
 
 _FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
 
@@ -48,22 +51,27 @@ def _headline(data: ReportData) -> str:
     picture = bars(
         "Accuracy in percent",
         [(n, v["value"], v["low"], v["high"]) for n, v in rows],
-        "with 95 % intervals over problems",
+        "",
         COLOURS | measures,
     )
-    mine = measure("reward model", data.k)
-    words = [
-        f"{mine} minus {other}: {d['value']:+.1f} points ({d['low']:+.1f} to {d['high']:+.1f}, paired over {d['problems']:,} problems)."
+    caption = (
+        f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems, unweighted mean of {data.benchmarks} benchmarks, with 95 % "
+        "intervals over problems; differences are paired. pass@1 is the mean of its samples: a random pick."
+    )
+    mine, before = measure("reward model", data.k), measure(BEFORE, data.k)
+    notes = list(data.notes)
+    if before in head:
+        notes.append(
+            f"{before} ranks with what training starts from: what the base's pre-training alone knows of right and wrong. "
+            f"The difference of {mine} and {before} is what training the reward model added."
+        )
+    differences = [
+        [other, f"{d['value']:+.1f}", f"{d['low']:+.1f} to {d['high']:+.1f}"]
         for other, d in data.tables["differences"].items()
     ]
-    if (before := measure("reward model before training", data.k)) in head:
-        words.append(
-            f"{before} ranks with what training starts from: what the base's pre-training alone knows of right and wrong. "
-            f"{mine} minus {before} is what training the reward model added."
-        )
-    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in (*data.notes, *words))
-    caption = f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems, unweighted mean of {data.benchmarks} benchmarks. pass@1 is the mean of its samples: a random pick."
-    return f'<h2 id="headline">Headline</h2>{figure(picture, caption)}{paragraphs}'
+    words = "".join(f"<p>{escape(text)}</p>" for text in notes)
+    compared = table([f"{mine} minus", "points", "95 % interval"], differences)
+    return f'<h2 id="headline">Headline</h2>{figure(picture, caption)}{words}{compared}'
 
 
 def _curves(data: ReportData) -> str:
