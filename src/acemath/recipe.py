@@ -219,7 +219,7 @@ class Bench(Part):
 
     policies: dict[str, Policy]
     headline: str  # the policy of the headline
-    k: int = Field(8, ge=1)
+    k: int = Field(8, ge=1)  # where it is not given: 8, or all responses of the headline policy if it gives fewer
     curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # None: 1, 2, 4 … up to the most responses
     before_training: bool = False  # also rank with the reward model as it is before its training
     browse: int = Field(35, ge=0)  # problems shown whole in the report
@@ -228,7 +228,10 @@ class Bench(Part):
     def _enough_responses(self) -> Bench:
         if self.headline not in self.policies:
             raise ValueError(f"headline is {self.headline!r}; it must be one of {sorted(self.policies)}")
-        if self.k > (each := self.policies[self.headline].each):
+        each = self.policies[self.headline].each
+        if "k" not in self.model_fields_set:
+            object.__setattr__(self, "k", min(self.k, each))
+        if self.k > each:
             raise ValueError(
                 f"k is {self.k}, but the headline policy {self.headline!r} gives {each} responses a problem; lower k or "
                 f"raise policies.{self.headline}.each"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ from acemath.errors import UserError
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
 from acemath.pipeline.plan import plan
+from acemath.pipeline.run import run_recipe
 from acemath.pipeline.training import sft_settings
-from acemath.recipe import BUILT_IN, load_recipe
+from acemath.recipe import BUILT_IN, Recipe, load_recipe
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -99,6 +101,15 @@ def test_reward_and_bench_are_the_papers(name: str) -> None:
     assert recipe.bench.k == 8 and recipe.bench.policies["math"].each == 64
 
 
+def test_k_that_is_not_given_fits_the_headline_policy() -> None:
+    """8, or what the policy gives where that is less; then the recipe as a run keeps it reads the same."""
+    policies = {"few": {"model": "math", "each": 3}, "many": {"model": "math", "each": 20}}
+    for headline, k in (("few", 3), ("many", 8)):
+        recipe = load_recipe("laptop", {"bench": {"headline": headline, "policies": policies}})
+        assert recipe.bench.k == k and recipe.bench.ks("few") == [1, 2] and recipe.bench.ks("many")[-1] == 16
+        assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -175,6 +186,29 @@ def test_a_missing_file_of_a_recipe_is_named(tmp_path: Path) -> None:
         "problems.seeds={mine: {file: /no/such.jsonl}}",
     )
     assert done.returncode == 2 and "'/no/such.jsonl' does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "no problem"),
+        ([{"prompt": "1+1?"}], "1 benchmark problems have no reference answer"),
+        (
+            [{"prompt": "1+1?", "answer": "2"}, {"prompt": "2+2?", "answer": None}],
+            "1 benchmark problems have",
+        ),
+    ],
+)
+def test_a_benchmark_that_cannot_be_measured_stops_a_run(
+    rows: list[dict[str, object]], says: str, tmp_path: Path
+) -> None:
+    """No problems, or problems without references: one line before anything is trained or paid for."""
+    path = tmp_path / "bench.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes = {"problems.benchmarks": {"mine": {"file": str(path)}}, "problems.seeds.worksheets.count": 20}
+    with pytest.raises(UserError, match=says) as caught:
+        run_recipe(load_recipe("laptop", changes), tmp_path / "run", Display(quiet=True))
+    assert "\n" not in str(caught.value) and not (tmp_path / "run" / "evolve").exists()
 
 
 def test_models_that_cannot_serve_are_refused(tiny_policy: Path, tmp_path: Path) -> None:

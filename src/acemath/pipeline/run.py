@@ -16,6 +16,7 @@ from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
 from acemath.recipe import Recipe
+from acemath.records import Problem
 from acemath.store import MANIFEST, fingerprint, locked, write_bytes
 
 RECIPE = "recipe.yaml"
@@ -49,7 +50,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
-        _make_data(run)
+        _make_data(run, measured=True)
         if not _finished(run):
             _train(run)
             _judge(run)
@@ -99,16 +100,37 @@ def recipe_of(folder: Path) -> Recipe:
     return Recipe.model_validate(yaml.safe_load(kept.read_text()))
 
 
-def _make_data(run: Run) -> None:
+def _make_data(run: Run, measured: bool = False) -> None:
+    """The stages up to the training sets. `measured`: policies are to answer the benchmarks, which is checked first."""
     write_bytes(
         run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     )
     data.problems(run)
+    if measured:
+        _check_benchmarks(run)
     data.evolution(run)
     data.curate(run)
     data.solvability(run)
     data.synthesize(run)
     data.blends(run)
+
+
+def _check_benchmarks(run: Run) -> None:
+    """UserError where a benchmark has no problem, or a problem without a reference answer to measure by."""
+    rows = run.rows("problems", Problem, "benchmarks")
+    if not rows:
+        raise UserError("problems.benchmarks holds no problem to measure policies on; name a benchmark")
+    found = {p.subject for p in rows}
+    for name, source in run.recipe.problems.benchmarks.items():
+        if source.worksheets is None and name not in found:
+            raise UserError(f"benchmark {name!r} holds no problem; correct problems.benchmarks.{name}")
+    unanswered = [p for p in rows if not p.answer]
+    if unanswered:
+        first = unanswered[0]
+        raise UserError(
+            f"{len(unanswered):,} benchmark problems have no reference answer, the first is {first.id!r} of {first.subject}: "
+            f"policies cannot be measured on them; name their column in problems.benchmarks.{first.subject}.columns.answer"
+        )
 
 
 def _train(run: Run, last: str = "reward") -> None:
