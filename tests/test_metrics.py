@@ -227,6 +227,8 @@ def test_bad_input_and_undefined() -> None:
     for bad, message in (("nan", "nan"), ("inf", "infinite"), ("-inf", "infinite")):
         with pytest.raises(UserError, match=message):
             weighted_at_k([0, 1], [float(bad), 1.0], [True, False], 1)
+    with pytest.raises(UserError, match="1 verdicts for 2 responses"):
+        maj_at_k([0, 1], [True], 1)
     with pytest.raises(UserError, match="2 verdicts for 1 responses"):
         weighted_at_k([0], [1.0], [True, False], 1)
     with pytest.raises(UserError, match="1 values against 2"):

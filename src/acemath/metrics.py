@@ -2,8 +2,10 @@
 
 Each function takes one problem's n responses and gives the expectation over all subsets of k of them, drawn
 without replacement: what the paper's hundred random draws of 8 from 64 estimate (section 4.3.1), without the
-noise of drawing. Where k exceeds n the value is undefined and comes back as nan, never as 0. Ties share: a
-pick among equal rewards, or among answers with equal votes, is a uniform one.
+noise of drawing. Where k exceeds n one problem's value is undefined and comes back as nan, never as 0: `estimate`
+and `average` leave it out and count it, and the commands refuse a k that leaves a benchmark without a problem.
+Ties share: a pick among equal rewards, or among answers with equal votes, is a uniform one. UserError where k is
+below 1, and where there is not one label, class or reward for each response.
 """
 
 from __future__ import annotations
@@ -30,11 +32,15 @@ def _checked(n: int, k: int) -> bool:
     return k <= n
 
 
+def _one_each(count: int, responses: int, what: str, name: str) -> None:
+    if count != responses:
+        raise UserError(f"{count} {what} for {responses} responses; {name} needs one for each")
+
+
 def _numbers(rewards: Sequence[float], others: int, name: str) -> Floats:
     """Rewards as an array; UserError where their number is not that of the responses, or one is nan."""
     values = np.asarray(rewards, float)
-    if len(values) != others:
-        raise UserError(f"{len(values)} rewards for {others} responses; {name} needs one for each")
+    _one_each(len(values), others, "rewards", name)
     if np.isnan(values).any():
         raise UserError(f"a reward is nan; {name} needs a number for every response")
     return values
@@ -104,6 +110,7 @@ def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
     fewer votes are counted by convolution over the classes.
     """
     n = len(classes)
+    _one_each(len(correct), n, "verdicts", "maj@k")
     if not _checked(n, k):
         return nan
     sizes: dict[int, int] = {}
@@ -185,8 +192,7 @@ def weighted_at_k(
     """
     n = len(classes)
     values, right = _numbers(rewards, n, "weighted majority@k"), np.asarray(correct, float)
-    if len(right) != n:
-        raise UserError(f"{len(right)} verdicts for {n} responses; weighted majority@k needs one for each")
+    _one_each(len(right), n, "verdicts", "weighted majority@k")
     if not np.isfinite(values).all():
         raise UserError("a reward is infinite; weighted majority@k has no mean reward to weigh it by")
     if not _checked(n, k):

@@ -23,7 +23,7 @@ from acemath.engines.endpoint.settings import Endpoint
 from acemath.errors import UserError
 from acemath.reward.settings import GroupSettings, RewardSettings
 from acemath.sft.settings import SftSettings
-from acemath.worksheets.sheets import Finding
+from acemath.worksheets.sheets import Finding, Split
 
 BUILT_IN = ("laptop", "acemath-1.5b", "acemath-7b", "acemath-72b")
 
@@ -42,7 +42,7 @@ class Source(Part):
     """
 
     known: str | None = None
-    worksheets: str | None = None  # the split
+    worksheets: Split | None = None
     file: Path | None = None  # JSONL, JSONL.gz, Parquet (or a folder of it) or CSV
     hub: str | None = None  # "owner/name", or a folder that holds a data set
     config: str | None = None
@@ -97,6 +97,20 @@ class Problems(Part):
 
     seeds: dict[str, Source]
     benchmarks: dict[str, Source]
+
+    @model_validator(mode="after")
+    def _splits_are_apart(self) -> Problems:
+        for name, source in self.seeds.items():
+            if source.worksheets not in (None, "train"):
+                raise ValueError(
+                    f"seeds.{name} draws from worksheets' {source.worksheets} split; only train is for training"
+                )
+        for name, source in self.benchmarks.items():
+            if source.worksheets == "train":
+                raise ValueError(
+                    f"benchmarks.{name} draws from worksheets' train split; measure on test, or choose on validation"
+                )
+        return self
 
 
 class Teacher(Endpoint):
@@ -203,9 +217,38 @@ class Bench(Part):
 
     policies: dict[str, Policy]
     headline: str  # the policy of the headline
-    k: int = Field(8, ge=1)
-    curve: tuple[int, ...] = (1, 2, 4, 8, 16)
+    k: int = Field(8, ge=1)  # where it is not given: 8, or all responses of the headline policy if it gives fewer
+    curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # None: 1, 2, 4 … up to the most responses
+    before_training: bool = False  # also rank with the reward model as it is before its training
     browse: int = Field(35, ge=0)  # problems shown whole in the report
+
+    @model_validator(mode="after")
+    def _enough_responses(self) -> Bench:
+        if self.headline not in self.policies:
+            raise ValueError(f"headline is {self.headline!r}; it must be one of {sorted(self.policies)}")
+        each = self.policies[self.headline].each
+        if "k" not in self.model_fields_set:
+            object.__setattr__(self, "k", min(self.k, each))
+        if self.k > each:
+            raise ValueError(
+                f"k is {self.k}, but the headline policy {self.headline!r} gives {each} responses a problem; lower k or "
+                f"raise policies.{self.headline}.each"
+            )
+        if self.curve is not None and max(self.curve, default=1) > self.most:
+            raise ValueError(
+                f"curve names {max(self.curve)}, but no policy gives more than {self.most} responses a problem; leave it out"
+            )
+        return self
+
+    @property
+    def most(self) -> int:
+        """The most responses that a policy gives to a problem."""
+        return max(policy.each for policy in self.policies.values())
+
+    def ks(self, policy: str) -> list[int]:
+        """The k of a policy's curve: those that its number of responses allows."""
+        asked = self.curve or [2**power for power in range(self.most.bit_length())]
+        return [k for k in asked if k <= self.policies[policy].each]
 
 
 class Recipe(Part):
@@ -232,10 +275,6 @@ class Recipe(Part):
                     f"sft.stages.{name}.base is {stage.base!r}, a stage that comes later; put it first"
                 )
             seen.add(name)
-        if self.bench.headline not in self.bench.policies:
-            raise ValueError(
-                f"bench.headline is {self.bench.headline!r}; it must be one of {sorted(self.bench.policies)}"
-            )
         return self
 
 

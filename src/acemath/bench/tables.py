@@ -2,7 +2,8 @@
 
 A record is one problem with its n responses. Selectors pick one of a random k: the reward model, the
 majority, the reward-weighted majority, and the controls without which no number means much: a random pick,
-the shortest, the longest, and the oracle (paper, section 4.3.1 and Table 6).
+the shortest, the longest, and the oracle (paper, section 4.3.1 and Table 6). Each selector's number has one
+name, `measure`, which the log, the tables, the report and the files of results share.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from acemath.errors import UserError
+from acemath.grade import classes
 from acemath.metrics import (
     Estimate,
     average,
@@ -22,6 +25,19 @@ from acemath.metrics import (
 )
 
 AVERAGE = "average"
+UNTRAINED = "reward before training"  # key in a response's meta
+BENCHMARK = "benchmark"  # key in the meta of a problem or a response: the benchmark that it belongs to
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the tables need of one response."""
+
+    answer: str | None  # None where there is none, as in a response that was cut
+    correct: bool
+    reward: float | None
+    untrained: float | None  # the reward before the reward model's training
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,34 @@ class Record:
     correct: tuple[bool, ...]
     rewards: tuple[float, ...]  # empty where no reward model scored
     lengths: tuple[int, ...]
+    untrained: tuple[float, ...] = ()  # rewards before the reward model's training; empty where not scored
+
+
+def record_of(benchmark: str, problem_id: str, level: int, answers: Sequence[Answer]) -> Record:
+    """One problem's record; equal answers share a class, and no answer is in none.
+
+    UserError where some of the problem's responses have a reward and others have none.
+    """
+    return Record(
+        benchmark,
+        problem_id,
+        level,
+        tuple(classes([a.answer for a in answers])),
+        tuple(a.correct for a in answers),
+        _all_or_none([a.reward for a in answers], problem_id),
+        tuple(a.length for a in answers),
+        _all_or_none([a.untrained for a in answers], problem_id),
+    )
+
+
+def _all_or_none(rewards: Sequence[float | None], problem_id: str) -> tuple[float, ...]:
+    found = tuple(value for value in rewards if value is not None)
+    if found and len(found) < len(rewards):
+        raise UserError(
+            f"problem {problem_id!r}: {len(rewards) - len(found)} of {len(rewards)} responses have no reward; score all of "
+            "them (acemath score) or none"
+        )
+    return found
 
 
 Selector = Callable[[Record, int], float]
@@ -49,7 +93,26 @@ JUDGED: dict[str, Selector] = {
     "reward model": lambda r, k: rm_at_k(r.rewards, r.correct, k),
     "weighted majority": lambda r, k: weighted_at_k(r.classes, r.rewards, r.correct, k),
 }
-ORDER = ("random", "shortest", "longest", "majority", "weighted majority", "reward model", "oracle")
+BEFORE: dict[str, Selector] = {
+    "reward model before training": lambda r, k: rm_at_k(r.untrained, r.correct, k)
+}
+# The table's order, and the name of each selector's number.
+MEASURES = {
+    "random": "pass@1",
+    "shortest": "shortest@{k}",
+    "longest": "longest@{k}",
+    "majority": "maj@{k}",
+    "weighted majority": "weighted maj@{k}",
+    "reward model before training": "rm@{k} before training",
+    "reward model": "rm@{k}",
+    "oracle": "pass@{k}",
+}
+HEADLINE = ("random", "majority", "reward model before training", "reward model", "oracle")
+
+
+def measure(selector: str, k: int | str) -> str:
+    """The name of a selector's number: pass@1 for a random pick, maj@8, rm@8, pass@8 for the oracle."""
+    return MEASURES[selector].format(k=k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +120,30 @@ class Row:
     """One cell of the table: a selector on a benchmark, in percent, with its interval."""
 
     selector: str
+    measure: str  # the number's name
     benchmark: str
     value: float
     low: float
     high: float
     problems: int
+    undefined: int  # problems that are left out because they have fewer than k responses
 
 
 def selectors(records: Sequence[Record]) -> dict[str, Selector]:
-    """The selectors that these records allow, in the table's order."""
-    known = CONTROLS | (JUDGED if records and all(r.rewards for r in records) else {})
-    return {name: known[name] for name in ORDER if name in known}
+    """The selectors that these records allow, in the table's order.
+
+    UserError where some problems' responses have rewards and others' have none: their numbers do not compare.
+    """
+    unscored = next((r for r in records if not r.rewards), None)
+    if unscored is not None and any(r.rewards for r in records):
+        raise UserError(
+            f"the responses to problem {unscored.problem_id!r} of {unscored.benchmark} have no rewards, and others have; "
+            "score all of them (acemath score) or none"
+        )
+    known = CONTROLS | ({} if unscored is not None else JUDGED)
+    if all(r.untrained for r in records):
+        known = known | BEFORE
+    return {name: known[name] for name in MEASURES if name in known}
 
 
 def benchmarks_of(records: Sequence[Record]) -> list[str]:
@@ -75,35 +151,62 @@ def benchmarks_of(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(r.benchmark for r in records))
 
 
+def check_enough(records: Sequence[Record], k: int) -> None:
+    """UserError where there is no problem, or a benchmark without one that has k responses: its numbers do not exist."""
+    if not records:
+        raise UserError("there is no problem with responses to measure; give a file that holds some")
+    for benchmark in benchmarks_of(records):
+        most = max(len(r.correct) for r in records if r.benchmark == benchmark)
+        if most < k:
+            raise UserError(
+                f"k is {k}, but no problem of {benchmark} has more than {most} responses; choose k up to {most}, or give "
+                "more responses a problem"
+            )
+
+
 def reward_bench(records: Sequence[Record], k: int) -> list[Row]:
-    """One row a selector and benchmark, and the unweighted average of the benchmarks."""
+    """One row a selector and benchmark, and the unweighted average of the benchmarks.
+
+    UserError where `check_enough` finds too few responses. Problems with fewer than k are left out and counted.
+    """
+    check_enough(records, k)
     rows = []
     for name, select in selectors(records).items():
         by_benchmark = {
             b: [select(r, k) for r in records if r.benchmark == b] for b in benchmarks_of(records)
         }
         for benchmark, values in by_benchmark.items():
-            rows.append(_row(name, benchmark, estimate(values)))
-        rows.append(_row(name, AVERAGE, average(list(by_benchmark.values()))))
+            rows.append(_row(name, k, benchmark, estimate(values)))
+        rows.append(_row(name, k, AVERAGE, average(list(by_benchmark.values()))))
     return rows
 
 
-def _row(selector: str, benchmark: str, e: Estimate) -> Row:
-    return Row(selector, benchmark, 100 * e.value, 100 * e.low, 100 * e.high, e.problems)
+def _row(selector: str, k: int, benchmark: str, e: Estimate) -> Row:
+    percent = (100 * e.value, 100 * e.low, 100 * e.high)
+    return Row(selector, measure(selector, k), benchmark, *percent, e.problems, e.undefined)
 
 
 def curves(records: Sequence[Record], ks: Sequence[int]) -> dict[str, list[Estimate]]:
     """Each selector at each k, averaged over the benchmarks: the curves of rm@k, maj@k and pass@k."""
-    found: dict[str, list[Estimate]] = {}
-    for name, select in selectors(records).items():
-        found[name] = [
-            average([[select(r, k) for r in records if r.benchmark == b] for b in benchmarks_of(records)])
-            for k in ks
+    for k in ks:
+        check_enough(records, k)
+    return {
+        name: [over_benchmarks(records, [select(r, k) for r in records]) for k in ks]
+        for name, select in selectors(records).items()
+    }
+
+
+def over_benchmarks(records: Sequence[Record], values: Sequence[float]) -> Estimate:
+    """The unweighted mean of the benchmarks' means of a value for each record."""
+    return average(
+        [
+            [v for v, r in zip(values, records, strict=True) if r.benchmark == b]
+            for b in benchmarks_of(records)
         ]
-    return found
+    )
 
 
 def per_problem(records: Sequence[Record], selector: str, k: int) -> list[float]:
     """One selector's value for every problem, for paired differences."""
-    select = (CONTROLS | JUDGED)[selector]
+    select = (CONTROLS | JUDGED | BEFORE)[selector]
     return [select(r, k) for r in records]

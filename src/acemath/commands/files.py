@@ -22,7 +22,7 @@ from acemath.commands.generation import (
     options,
 )
 from acemath.commands.generation import app as generation_app
-from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, show
+from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, notice, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
 from acemath.commands.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
@@ -179,11 +179,9 @@ def rewardbench(
         from acemath.commands import judging
 
         result = judging.rewardbench(files, k)
-    rows = [
-        (r["selector"], r["benchmark"], r["value"], f"{r['low']:.2f} … {r['high']:.2f}", r["problems"])
-        for r in result["rows"]
-    ]
-    show(result, as_json, (f"selector (k = {k})", "benchmark", "percent", "95 % interval", "problems"), rows)
+    for note in result["notes"]:
+        notice(note)
+    show(result, as_json, judging.COLUMNS, judging.table(result))
 
 
 @app.command("eval")
@@ -232,19 +230,7 @@ def evaluate(
             result = judging.evaluate(
                 problems, made, n, k, reward, reward_chat, max_new_tokens, columns_of(columns)
             )
-    rows = [
-        (
-            "greedy",
-            "all",
-            100 * result["greedy"]["value"],
-            f"{100 * result['greedy']['low']:.2f} … {100 * result['greedy']['high']:.2f}",
-        )
-    ]
-    rows += [
-        (r["selector"], r["benchmark"], r["value"], f"{r['low']:.2f} … {r['high']:.2f}")
-        for r in result.get("rows", [])
-    ]
-    show(result, as_json, ("selector", "benchmark", "percent", "95 % interval"), rows)
+    show(result, as_json, judging.COLUMNS, judging.table(result))
 
 
 @app.command()

@@ -8,77 +8,52 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acemath.bench.tables import Record, reward_bench
+from acemath.bench.stored import stored_records
+from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
 from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
-from acemath.grade import classes, grade_many
-from acemath.identity import Names, shown
+from acemath.grade import grade_many
+from acemath.identity import Names
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response, Verdict
-from acemath.store import placed_records, read_records, write_json_lines, write_rows
+from acemath.store import placed_records, write_json_lines, write_rows
 
 if TYPE_CHECKING:
     from acemath.grade.records import Row as GradingRow
     from acemath.reward.score import RewardModel
 
 
-def _qwen_record(record: Mapping[str, Any], benchmark: str) -> Record:
-    """One record of the Qwen2.5-Math harness: its responses, labels and, where scored, rewards."""
-    rewards = [float(v[0] if isinstance(v, list) else v) for v in record.get("pred_score") or []]
-    right = tuple(bool(v) for v in record["score"])
-    texts = record.get("code") or record.get("response") or record["pred"]
-    return Record(
-        benchmark, str(record.get("idx")), 0, tuple(classes([p or None for p in record["pred"]])), right,
-        tuple(rewards) if len(rewards) == len(right) else (), tuple(len(t) for t in texts),
-    )  # fmt: skip
-
-
-def bench_records(path: Path) -> list[Record]:
-    """A file of responses as records: the Qwen2.5-Math harness's form, or one labelled response a row.
-
-    Rows of the second kind name their problem by problem_id, qid or problem, and carry label or status;
-    reward is optional. UserError where a row has neither form.
-    """
-    found: list[Record] = []
-    loose: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    name = path.name.split(".")[0]
-    for number, record in enumerate(read_records(path), 1):
-        if isinstance(record.get("score"), list) and isinstance(record.get("pred"), list):
-            found.append(_qwen_record(record, name))
-            continue
-        key = next(
-            (
-                str(record[k])
-                for k in ("problem_id", "qid", "math_test_idx", "problem")
-                if record.get(k) is not None
-            ),
-            None,
-        )
-        if key is None or ("label" not in record and record.get("status") is None):
-            raise UserError(
-                f"{path}, record {number}: neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled "
-                "response (problem_id or qid, and label or status); acemath sample writes the latter"
-            )
-        if not record.get("uncertain"):
-            loose[key].append(record)
-    return found + [_loose_record(key, rows, name) for key, rows in loose.items()]
-
-
-def _loose_record(key: str, rows: list[Mapping[str, Any]], benchmark: str) -> Record:
-    answers = [r.get("extracted") or r.get("pred") for r in rows]
-    rewards = tuple(float(r["reward"]) for r in rows if r.get("reward") is not None)
-    right = tuple(bool(r["label"]) if "label" in r else r["status"] == "correct" for r in rows)
-    lengths = tuple(len(str(r.get("text") or r.get("response") or "")) for r in rows)
-    labels = tuple(classes([str(a) if a is not None else None for a in answers]))
-    return Record(benchmark, key, 0, labels, right, rewards if len(rewards) == len(rows) else (), lengths)
-
-
 def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
-    """The table of selectors on the responses of some files, one benchmark a file."""
-    records = [r for path in files for r in bench_records(path)]
-    return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
+    """The table of selectors on the responses of some files, with notes on rows that were left out.
+
+    UserError where no problem of a benchmark has k responses.
+    """
+    records, notes = stored_records(files)
+    return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)], "notes": notes}
+
+
+COLUMNS = ("measure", "benchmark", "percent", "95 % interval", "problems")  # of `table`
+
+
+def table(result: Mapping[str, Any]) -> list[tuple[str, str, float, str, str]]:
+    """What `rewardbench` and `evaluate` found, as rows for people, greedy pass@1 first where it was measured."""
+    rows = list(result.get("rows", ()))
+    if (greedy := result.get("greedy")) is not None:
+        percent = {key: 100 * greedy[key] for key in ("value", "low", "high")}
+        first = {"measure": "greedy", "benchmark": AVERAGE, **percent}
+        rows = [{**greedy, **first}, *rows]
+    return [
+        (
+            r["measure"],
+            r["benchmark"],
+            r["value"],
+            f"{r['low']:.2f} … {r['high']:.2f}",
+            f"{r['problems']}" + (f" ({r['undefined']} have fewer responses)" if r["undefined"] else ""),
+        )
+        for r in rows
+    ]
 
 
 def score(
@@ -147,29 +122,37 @@ def evaluate(
     max_new_tokens: int,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples."""
+    """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples.
+
+    A file is one benchmark, unless its problems say in their meta which benchmark they belong to. Problems without a
+    reference answer are left out and counted. UserError, before anything is asked of the policy, where no problem has
+    an answer, on k above n > 1, and on a reward model without samples to rank.
+    """
     from acemath.commands.data import read_benchmarks
     from acemath.commands.engines import write
-    from acemath.metrics import estimate
-    from acemath.pipeline.evaluation import records_of
+    from acemath.pipeline.evaluation import records_of, with_answers
     from acemath.pipeline.sampling import graded
 
-    rows = read_benchmarks(problems, columns)
-    unanswered = [p for p in rows if not p.answer]
+    if n > 1 and k > n:
+        raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
+    if reward and n == 1:
+        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n {k}")
+    rows, unanswered = with_answers(read_benchmarks(problems, columns))
+    judge = _judge(reward, reward_chat) if reward else None
+    by_id = {p.id: p for p in rows}
+    greedy = records_of(
+        by_id, graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
+    )
+    right = over_benchmarks(greedy, [float(r.correct[0]) for r in greedy])
+    found: dict[str, Any] = {"n": len(rows), "greedy": asdict(right)}
     if unanswered:
-        raise UserError(
-            f"{len(unanswered):,} of {len(rows):,} problems have no reference answer, the first is {unanswered[0].id!r} "
-            f"({shown(unanswered[0].prompt)}); evaluation needs one for each: name their column with --columns answer=…"
-        )
-    judge = _judge(reward, reward_chat) if reward and n > 1 else None
-    greedy = graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
-    found: dict[str, Any] = {"n": len(rows), "greedy": asdict(estimate([float(r.correct) for r in greedy]))}
+        found["no_reference"] = unanswered
     if n > 1:
         sampling = Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens)
         samples = graded(write(engine, rows, sampling, "samples"), rows)
         if judge is not None:
             samples = _rewarded(samples, {p.id: p.prompt for p in rows}, judge)
-        records = records_of({p.id: p for p in rows}, samples)
+        records = records_of(by_id, samples)
         found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
     return found
 

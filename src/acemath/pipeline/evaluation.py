@@ -7,22 +7,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from acemath.bench.tables import Record, curves, per_problem, reward_bench
-from acemath.grade import classes
-from acemath.metrics import Estimate, average, paired
+from acemath.bench.tables import (
+    BENCHMARK,
+    HEADLINE,
+    UNTRAINED,
+    Answer,
+    Record,
+    benchmarks_of,
+    curves,
+    measure,
+    over_benchmarks,
+    per_problem,
+    record_of,
+    reward_bench,
+    selectors,
+)
+from acemath.errors import UserError
+from acemath.metrics import Estimate
 from acemath.pipeline.context import Run
-from acemath.pipeline.sampling import sample
+from acemath.pipeline.sampling import sample, stage_model
 from acemath.records import Problem, Response, content_key
 from acemath.reward.card import add_bench
+from acemath.reward.model import untrained
 from acemath.reward.score import RewardModel
-from acemath.store import by_problem, write_json
+from acemath.store import by_id, by_problem, write_json
 
 TABLES = "tables.json"
+START = "reward-start"  # the stage of the reward model before its training
 
 
 def benchmark_problems(run: Run, limit: int | None) -> list[Problem]:
-    """The benchmarks' problems, at most `limit`: an equal share of each, the same for every policy."""
-    rows = run.rows("problems", Problem, "benchmarks")
+    """The benchmarks' problems that have a reference answer, at most `limit`: an equal share of each, the same for every
+    policy."""
+    rows, _ = with_answers(run.rows("problems", Problem, "benchmarks"))
     if limit is None:
         return rows
     names = list(dict.fromkeys(p.subject for p in rows))
@@ -31,6 +48,17 @@ def benchmark_problems(run: Run, limit: int | None) -> list[Problem]:
         mine = sorted((p for p in rows if p.subject == name), key=lambda p: content_key(p.id))
         chosen += mine[: max(1, limit // len(names))]
     return chosen
+
+
+def with_answers(problems: Sequence[Problem]) -> tuple[list[Problem], int]:
+    """The problems that have a reference answer, and how many have none. UserError where none has one."""
+    found = [p for p in problems if p.answer]
+    if not found:
+        raise UserError(
+            f"none of {len(problems):,} problems has a reference answer to measure by; name the column that holds it: "
+            "--columns answer=…"
+        )
+    return found, len(problems) - len(found)
 
 
 def samples(run: Run) -> None:
@@ -51,26 +79,46 @@ def samples(run: Run) -> None:
         )
 
 
+def reward_start(run: Run) -> None:
+    """The reward model as it is before its training, where the recipe asks to rank with it too."""
+    reward = run.recipe.reward
+    inputs = [f"sft-{reward.base}"] if reward.base in run.recipe.sft.stages else []
+    settings = {
+        "base": reward.base,
+        "page": reward.train.page,
+        "head_words": reward.train.head_words,
+        "chat": reward.chat.model_dump(),
+        "seed": run.recipe.seed,
+    }
+    with run.stage(START, settings, inputs) as opened:
+        if opened is None:
+            return
+        stage, facts = opened
+        with stage.artifact("model") as out:
+            untrained(stage_model(run, reward.base), out, reward.train, reward.chat, run.recipe.seed)
+        facts["summary"] = "the reward model before its first step"
+
+
 def scores(run: Run) -> None:
-    """The reward model's rewards for all of the policies' responses."""
+    """The reward model's rewards for all of the policies' responses, and those before its training where asked for."""
+    before = run.recipe.bench.before_training
+    if before:
+        reward_start(run)
     for name in run.recipe.bench.policies:
         with run.stage(
             f"scores-{name}",
             {"chat": run.recipe.reward.chat.model_dump()},
-            [f"samples-{name}", "reward", "problems"],
+            [f"samples-{name}", "reward", "problems", *([START] if before else [])],
         ) as opened:
             if opened is None:
                 continue
             stage, facts = opened
-            prompts = {p.id: p.prompt for p in run.rows("problems", Problem, "benchmarks")}
-            mine = by_problem(run.rows(f"samples-{name}", Response))
-            model = RewardModel(run.folder / "reward" / "model", run.recipe.reward.chat)
-            items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
-            rewards = model.score_many(items, run.display.progress)
+            problems = by_id(run.rows("problems", Problem, "benchmarks"))
+            rows = run.rows(f"samples-{name}", Response)
+            early = _rewards(run, START, problems, rows) if before else [None] * len(rows)
             scored = [
-                replace(r, reward=v)
-                for rows, values in zip(mine.values(), rewards, strict=True)
-                for r, v in zip(rows, values, strict=True)
+                replace(r, reward=now, meta={**r.meta, **_scored_meta(problems[r.problem_id], then)})
+                for r, now, then in zip(rows, _rewards(run, "reward", problems, rows), early, strict=True)
             ]
             stage.write("all", scored, Response)
             right = [r.reward for r in scored if r.correct and r.reward is not None]
@@ -82,28 +130,39 @@ def scores(run: Run) -> None:
             )
 
 
+def _rewards(run: Run, stage: str, problems: Mapping[str, Problem], rows: Sequence[Response]) -> list[float]:
+    """A stage's reward model on responses, one reward each."""
+    mine = by_problem(rows)
+    model = RewardModel(run.folder / stage / "model", run.recipe.reward.chat)
+    items = [(problems[key].prompt, [r.text for r in part]) for key, part in mine.items()]
+    found = dict(zip(mine, map(iter, model.score_many(items, run.display.progress)), strict=True))
+    return [next(found[r.problem_id]) for r in rows]
+
+
+def _scored_meta(problem: Problem, before: float | None) -> dict[str, Any]:
+    """What a scored response carries beside its reward, so that its file can be judged alone."""
+    found: dict[str, Any] = {BENCHMARK: problem.meta[BENCHMARK]}
+    return found if before is None else {**found, UNTRAINED: before}
+
+
 def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -> list[Record]:
-    """Scored responses as the tables' records: answers grouped by the grader's equality."""
-    records = []
-    for key, rows in by_problem(responses).items():
-        problem = problems[key]
-        rewards = tuple(r.reward for r in rows if r.reward is not None)
-        records.append(
-            Record(
-                problem.subject,
-                key,
-                problem.level,
-                tuple(classes([r.extracted for r in rows])),
-                tuple(r.correct for r in rows),
-                rewards if len(rewards) == len(rows) else (),
-                tuple(len(r.text) for r in rows),
-            )
+    """Graded responses as the tables' records.
+
+    A problem's benchmark is the one that its meta names, as the problems of a run do, or else its subject.
+    """
+    return [
+        record_of(
+            str(problems[key].meta.get(BENCHMARK) or problems[key].subject),
+            key,
+            problems[key].level,
+            [Answer(r.extracted, r.correct, r.reward, r.meta.get(UNTRAINED), len(r.text)) for r in rows],
         )
-    return records
+        for key, rows in by_problem(responses).items()
+    ]
 
 
 def tables(run: Run) -> dict[str, Any]:
-    """All numbers of the run, as one JSON file: headline, curves, RewardBench, levels."""
+    """All numbers of the run, as one JSON file: headline, differences, curves, RewardBench, levels."""
     bench = run.recipe.bench
     inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
     settings = {"k": bench.k, "curve": bench.curve, "headline": bench.headline}
@@ -111,22 +170,24 @@ def tables(run: Run) -> dict[str, Any]:
     with run.stage("tables", settings, ["problems", *inputs]) as opened:
         if opened is not None:
             stage, facts = opened
-            problems = {p.id: p for p in run.rows("problems", Problem, "benchmarks")}
+            problems = by_id(run.rows("problems", Problem, "benchmarks"))
             scored = {n: run.rows(f"scores-{n}", Response) for n in bench.policies}
             by_policy = {n: records_of(problems, rows) for n, rows in scored.items()}
+            mine = by_policy[bench.headline]
+            head = _headline(mine, bench.k)
             found: dict[str, Any] = {
                 "policies": {
                     n: _policy_numbers(run, n, problems, records) for n, records in by_policy.items()
                 },
-                "headline": _headline(run, by_policy[bench.headline]),
+                "headline": {name: _percent(over_benchmarks(mine, values)) for name, values in head.items()},
+                "differences": _differences(mine, head, bench.k),
                 "rewardbench": _reward_bench(run, problems, scored),
-                "levels": _levels(by_policy[bench.headline], bench.k),
+                "levels": _levels(mine, bench.k),
             }
             write_json(path, found)
             add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
             stage.write("none", [], Response)
-            head = found["headline"]
-            facts["headline"] = {key: round(head[key]["value"], 2) for key in head if "@" in key}
+            facts["headline"] = {name: round(e["value"], 2) for name, e in found["headline"].items()}
             facts["summary"] = ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
     return dict(json.loads(path.read_text()))
 
@@ -135,43 +196,42 @@ def _percent(e: Estimate) -> dict[str, float]:
     return {"value": 100 * e.value, "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems}
 
 
-def _headline(run: Run, records: list[Record]) -> dict[str, Any]:
-    """pass@1, maj@k, rm@k and pass@k of the headline policy, and rm@k's paired differences."""
-    k = run.recipe.bench.k
-    names = {
-        "pass@1": ("random", 1),
-        f"maj@{k}": ("majority", k),
-        f"rm@{k}": ("reward model", k),
-        f"pass@{k}": ("oracle", k),
+def _headline(records: list[Record], k: int) -> dict[str, list[float]]:
+    """Each problem's value of the headline's measures: pass@1, maj@k, rm@k and pass@k, and rm@k before training."""
+    known = selectors(records)
+    return {measure(s, k): per_problem(records, s, k) for s in HEADLINE if s in known}
+
+
+def _differences(records: list[Record], head: Mapping[str, list[float]], k: int) -> dict[str, Any]:
+    """rm@k minus each other measure of the headline that picks a response, by that measure's name.
+
+    Paired over problems and averaged over benchmarks, so that it is the difference of the headline's numbers.
+    """
+    mine = head[measure("reward model", k)]
+    others = [
+        name for s in HEADLINE if s not in ("reward model", "oracle") and (name := measure(s, k)) in head
+    ]
+    return {
+        name: _percent(over_benchmarks(records, [a - b for a, b in zip(mine, head[name], strict=True)]))
+        for name in others
     }
-    values = {label: per_problem(records, selector, at) for label, (selector, at) in names.items()}
-    where = list(dict.fromkeys(r.benchmark for r in records))
-    found: dict[str, Any] = {}
-    for label, row in values.items():
-        found[label] = _percent(
-            average([[v for v, r in zip(row, records, strict=True) if r.benchmark == b] for b in where])
-        )
-    for label in ("pass@1", f"maj@{k}"):
-        found[f"rm minus {label.split('@')[0]}"] = _percent(paired(values[f"rm@{k}"], values[label]))
-    return found
 
 
 def _policy_numbers(
     run: Run, name: str, problems: Mapping[str, Problem], records: list[Record]
 ) -> dict[str, Any]:
     bench = run.recipe.bench
-    n = bench.policies[name].each
-    ks = [k for k in bench.curve if k <= n]
-    greedy = run.rows(f"greedy-{name}", Response)
-    where = list(dict.fromkeys(problems[r.problem_id].subject for r in greedy))
+    ks = bench.ks(name)
+    greedy = records_of(problems, run.rows(f"greedy-{name}", Response))
+    right = [100 * float(r.correct[0]) for r in greedy]
     by_benchmark = {
-        b: [float(r.correct) for r in greedy if problems[r.problem_id].subject == b] for b in where
+        b: [v for v, r in zip(right, greedy, strict=True) if r.benchmark == b] for b in benchmarks_of(greedy)
     }
     return {
-        "n": n,
+        "n": bench.policies[name].each,
         "ks": ks,
-        "greedy": _percent(average(list(by_benchmark.values()))),
-        "greedy by benchmark": {b: 100 * sum(v) / len(v) for b, v in by_benchmark.items()},
+        "greedy": _percent(over_benchmarks(greedy, [v / 100 for v in right])),
+        "greedy by benchmark": {b: sum(v) / len(v) for b, v in by_benchmark.items()},
         "curves": {s: [_percent(e) for e in row] for s, row in curves(records, ks).items()},
     }
 
@@ -187,18 +247,11 @@ def _reward_bench(
 
 
 def _levels(records: list[Record], k: int) -> list[dict[str, float]]:
-    """pass@1 and rm@k by level of difficulty."""
+    """The headline's measures by level of difficulty, each the mean over the level's problems."""
     found = []
     for level in sorted({r.level for r in records}):
         mine = [r for r in records if r.level == level]
         row: dict[str, float] = {"level": level, "problems": len(mine)}
-        for label, selector, at in (
-            ("pass@1", "random", 1),
-            (f"maj@{k}", "majority", k),
-            (f"rm@{k}", "reward model", k),
-            (f"pass@{k}", "oracle", k),
-        ):
-            values = per_problem(mine, selector, at)
-            row[label] = 100 * sum(values) / len(values)
+        row |= {name: 100 * sum(values) / len(values) for name, values in _headline(mine, k).items()}
         found.append(row)
     return found

@@ -16,6 +16,7 @@ from acemath.pipeline.funnel import funnel
 from acemath.records import Problem, Response, content_key
 from acemath.report.data import Item, ReportData
 from acemath.store import MANIFEST, by_id, by_problem, read_json, write_bytes
+from acemath.worksheets.sheets import SPLIT_NOTES
 
 PAGE = "report.html"
 VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
@@ -49,6 +50,11 @@ def collect(run: Run) -> ReportData:
     return ReportData(
         name=recipe.name,
         subtitle=f"{len(problems):,} held-out problems: {names}. Seed {recipe.seed}.",
+        notes=[
+            SPLIT_NOTES[source.worksheets]
+            for source in recipe.problems.benchmarks.values()
+            if source.worksheets is not None
+        ],
         headline=bench.headline,
         k=bench.k,
         benchmarks=len({p.subject for p in problems.values()}),

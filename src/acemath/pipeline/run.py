@@ -16,6 +16,7 @@ from acemath.pipeline import data
 from acemath.pipeline.context import Run
 from acemath.pipeline.display import Display
 from acemath.recipe import Recipe, load_recipe
+from acemath.records import Problem
 from acemath.store import MANIFEST, fingerprint, locked, write_bytes
 
 RECIPE = "recipe.yaml"
@@ -49,7 +50,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
-        _make_data(run)
+        _make_data(run, measured=True)
         if not _finished(run):
             _train(run)
             _judge(run)
@@ -116,17 +117,44 @@ def check_models(recipe: Recipe) -> None:
         check_base(recipe.reward.base, fetch=False)
 
 
-def _make_data(run: Run) -> None:
+def _make_data(run: Run, measured: bool = False) -> None:
+    """The stages up to the training sets. `measured`: policies are to answer the benchmarks, which is checked first."""
     check_models(run.recipe)
     write_bytes(
         run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     )
     data.problems(run)
+    if measured:
+        check_benchmarks(run)
     data.evolution(run)
     data.curate(run)
     data.solvability(run)
     data.synthesize(run)
     data.blends(run)
+
+
+def check_benchmarks(run: Run) -> None:
+    """Warn of benchmark problems without a reference answer, which are not measured.
+
+    UserError where a benchmark has no problem with one.
+    """
+    rows = run.rows("problems", Problem, "benchmarks")
+    if not rows:
+        raise UserError("problems.benchmarks holds no problem to measure policies on; name a benchmark")
+    for name, source in run.recipe.problems.benchmarks.items():
+        if source.worksheets is not None:
+            continue  # each has an answer, under the names of its subjects
+        mine = [p for p in rows if p.subject == name]
+        lacking = sum(not p.answer for p in mine)
+        if lacking == len(mine):
+            raise UserError(
+                f"benchmark {name!r} holds no problem with a reference answer (it has {len(mine):,} problems); correct its "
+                f"file, or name the column in problems.benchmarks.{name}.columns.answer"
+            )
+        if lacking:
+            run.display.warn(
+                f"{lacking:,} of {len(mine):,} problems of {name} have no reference answer: policies are not measured on them"
+            )
 
 
 def _train(run: Run, last: str = "reward") -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from acemath.engines.base import REFUSED, Sampling
-from acemath.errors import UserError
 from acemath.grade import grade_many
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import policy_engine
@@ -41,14 +40,8 @@ def sample(
     """`policy.each` graded responses to each problem, sharded by problem.
 
     What the engine refused is dropped with the reason; with `count_refused` it stays, as a response without an
-    answer: a benchmark's numbers are over all of its problems. UserError where one of these has no answer.
+    answer: a benchmark's numbers are over all of its problems.
     """
-    unanswered = next((p.id for p in problems if not p.answer), None) if count_refused else None
-    if unanswered is not None:
-        raise UserError(
-            f"{stage_name}: problem {unanswered!r} has no answer, so what is answered to it counts for nothing; give the "
-            "benchmark's answers or leave the problem out"
-        )
     each = n or policy.each
     heat = policy.temperature if temperature is None else temperature
     needs = inputs + ([f"sft-{policy.model}"] if policy.model in run.recipe.sft.stages else [])

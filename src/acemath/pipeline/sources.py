@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from acemath.bench.tables import BENCHMARK
 from acemath.columns import KNOWN_COLUMNS
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
@@ -16,7 +17,7 @@ from acemath.recipe import Source
 from acemath.records import Problem, content_key
 from acemath.store import placed_records
 from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS
-from acemath.worksheets.sheets import Split, draw_problems
+from acemath.worksheets.sheets import draw_problems
 
 
 def read_source(name: str, source: Source, seed: int) -> list[Problem]:
@@ -30,15 +31,16 @@ def read_source(name: str, source: Source, seed: int) -> list[Problem]:
 def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
     """A benchmark's problems; worksheets make one benchmark of each math subject, a file its own name's."""
     if source.worksheets is None:
-        return [replace(p, subject=name) for p in read_source(name, source, seed)]
-    return _worksheets(source, seed, MATH_SUBJECTS)
+        rows = [replace(p, subject=name) for p in read_source(name, source, seed)]
+    else:
+        rows = _worksheets(source, seed, MATH_SUBJECTS)
+    return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
 
 
 def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -> list[Problem]:
-    split: Split = "test" if source.worksheets == "test" else "train"
-    if source.worksheets not in ("train", "test"):
-        raise UserError(f"worksheets: {source.worksheets!r} is not a split; use train or test")
-    return draw_problems(split, source.count or 1000, seed, subjects, source.levels, finding=source.finding)
+    assert source.worksheets is not None
+    count = source.count or 1000
+    return draw_problems(source.worksheets, count, seed, subjects, source.levels, finding=source.finding)
 
 
 def local_path(source: Source) -> Path | None:

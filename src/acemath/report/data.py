@@ -28,6 +28,7 @@ class ReportData:
 
     name: str
     subtitle: str
+    notes: Sequence[str]  # what must be known of the benchmarks: their split, and what was chosen on it
     headline: str  # the policy of the headline
     k: int
     benchmarks: int

@@ -9,14 +9,17 @@ from typing import Any
 
 from latex2mathml.converter import convert
 
-from acemath.bench.tables import ORDER
-from acemath.report.data import ReportData
+from acemath.bench.tables import HEADLINE, MEASURES, measure
+from acemath.report.data import Points, ReportData
 from acemath.report.funnel import data_section
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
+BEFORE = "reward model before training"
 # A selector has one colour on the whole page; "greedy" is none of them.
-COLOURS = {**{name: number for number, name in enumerate(ORDER)}, "greedy": len(ORDER)}
+COLOURS = {
+    name: number for number, name in enumerate((*(s for s in MEASURES if s != BEFORE), "greedy", BEFORE))
+}
 
 _FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
 
@@ -34,40 +37,56 @@ def drawn(text: str) -> str:
     return "".join(parts) + escape(text[at:])
 
 
-def _measures(k: int) -> dict[str, int]:
-    """The headline's measures and their colours: those of the selectors that they are."""
-    named = {"pass@1": "random", f"maj@{k}": "majority", f"rm@{k}": "reward model", f"pass@{k}": "oracle"}
-    return {label: COLOURS[selector] for label, selector in named.items()}
+def _measures(data: ReportData) -> dict[str, int]:
+    """The headline's measures and the colours of their selectors."""
+    named = {measure(selector, data.k): COLOURS[selector] for selector in HEADLINE}
+    return {name: colour for name, colour in named.items() if name in data.tables["headline"]}
 
 
 def _headline(data: ReportData) -> str:
     head = data.tables["headline"]
     greedy = data.tables["policies"][data.headline]["greedy"]
-    measures = _measures(data.k)
+    measures = _measures(data)
     rows = [("greedy", greedy)] + [(label, head[label]) for label in measures]
     picture = bars(
         "Accuracy in percent",
         [(n, v["value"], v["low"], v["high"]) for n, v in rows],
-        "with 95 % intervals over problems",
+        "",
         COLOURS | measures,
     )
-    difference = head["rm minus maj"]
-    words = f"rm@{data.k} minus maj@{data.k}: {difference['value']:+.1f} points ({difference['low']:+.1f} to {difference['high']:+.1f}, paired over {difference['problems']:,} problems)."
-    caption = f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems, unweighted mean of {data.benchmarks} benchmarks. pass@1 is the mean of its samples: a random pick."
-    return f'<h2 id="headline">Headline</h2>{figure(picture, caption)}<p>{escape(words)}</p>'
+    caption = (
+        f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems, unweighted mean of {data.benchmarks} benchmarks, with 95 % "
+        "intervals over problems; differences are paired. pass@1 is the mean of its samples: a random pick."
+    )
+    mine, before = measure("reward model", data.k), measure(BEFORE, data.k)
+    notes = list(data.notes)
+    if before in head:
+        notes.append(
+            f"{before} ranks with what training starts from: what the base's pre-training alone knows of right and wrong. "
+            f"The difference of {mine} and {before} is what training the reward model added."
+        )
+    differences = [
+        [other, f"{d['value']:+.1f}", f"{d['low']:+.1f} to {d['high']:+.1f}"]
+        for other, d in data.tables["differences"].items()
+    ]
+    words = "".join(f"<p>{escape(text)}</p>" for text in notes)
+    compared = table([f"{mine} minus", "points", "95 % interval"], differences)
+    return f'<h2 id="headline">Headline</h2>{figure(picture, caption)}{words}{compared}'
 
 
 def _curves(data: ReportData) -> str:
     parts = []
     for name, policy in data.tables["policies"].items():
         series = {
-            s: [(k, e["value"]) for k, e in zip(policy["ks"], row, strict=True)]
-            for s, row in sorted(policy["curves"].items(), key=lambda item: ORDER.index(item[0]))
+            measure(s, "k"): [(k, e["value"]) for k, e in zip(policy["ks"], policy["curves"][s], strict=True)]
+            for s in MEASURES
+            if s in policy["curves"]
         }
+        colours = {measure(s, "k"): COLOURS[s] for s in MEASURES}
         parts.append(
             figure(
                 lines(
-                    f"{name}: accuracy over k", series, "k responses to pick from", even=True, colours=COLOURS
+                    f"{name}: accuracy over k", series, "k responses to pick from", even=True, colours=colours
                 ),
                 f"{name}: n = {policy['n']} responses a problem, exact over all subsets.",
             )
@@ -81,12 +100,25 @@ def _bench(data: ReportData) -> str:
     by_selector: dict[str, dict[str, Any]] = {}
     for row in bench["rows"]:
         by_selector.setdefault(row["selector"], {})[row["benchmark"]] = row
-    rows = [[s, *(f"{cells[b]['value']:.1f}" for b in names)] for s, cells in by_selector.items()]
+    rows = [
+        [measure(s, bench["k"]), *(f"{cells[b]['value']:.1f}" for b in names)]
+        for s, cells in by_selector.items()
+    ]
     free = [i for i, s in enumerate(by_selector) if s != "oracle"]
     best = {c: max(free, key=lambda i: float(rows[i][c])) for c in range(1, len(names) + 1)}
     count = by_selector["random"]["average"]["problems"]
-    words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best selector short of the oracle is bold."
-    return f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["selector", *names], rows, best)}'
+    words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best short of the oracle (pass@{bench['k']}) is bold."
+    return (
+        f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}'
+    )
+
+
+def _gain(points: Points) -> str:
+    """Pair accuracy before the first step and at its best, in words; empty where it was not measured from the start."""
+    if not points or points[0][0] != 0:
+        return ""
+    step, best = max(points, key=lambda point: point[1])
+    return f": {100 * points[0][1]:.1f} % before training, {100 * best:.1f} % at best, at step {step:.0f}"
 
 
 def _training(data: ReportData) -> str:
@@ -96,7 +128,7 @@ def _training(data: ReportData) -> str:
     )
     pairs = figure(
         lines("Held-out pair accuracy", {"pair accuracy": data.pair_accuracy}, "step"),
-        "Share of held-out right-wrong pairs in the right order.",
+        f"Share of held-out right-wrong pairs in the right order{_gain(data.pair_accuracy)}.",
     )
     return f'<h2 id="training">Training</h2><div class="grid-2">{sft}{reward}{pairs}</div>'
 
@@ -111,11 +143,11 @@ def _scores(data: ReportData) -> str:
         "Share of responses in each bin, in percent.",
     )
     levels = data.tables["levels"]
-    measures = _measures(data.k)
+    measures = _measures(data)
     series = {n: [(row["level"], row[n]) for row in levels] for n in measures}
     by_level = figure(
         lines("Accuracy by level", series, "level of difficulty", even=True, colours=measures),
-        "Headline policy, percent right.",
+        "Headline policy, percent right of the problems of a level, all benchmarks together.",
     )
     return f'<h2 id="scores">Scores and levels</h2><div class="grid-2">{hist}{by_level}</div>'
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-COLOURS = 8  # in style.css
+COLOURS = 9  # in style.css
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 14, 40
 
@@ -63,9 +63,19 @@ def bars(
             f"<title>{escape(label)}: {value:.1f} ({low:.1f} to {high:.1f})</title></rect>"
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{_y(high, 0, 100):.1f}" y2="{_y(low, 0, 100):.1f}"/>'
             f'<text class="value" x="{x:.1f}" y="{_y(high, 0, 100) - 5:.1f}" text-anchor="middle">{value:.1f}</text>'
-            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>'
+            f"{_label(label, x)}"
         )
     return _frame(title, ticks(0, 100), "".join(parts), below)
+
+
+def _label(text: str, x: float) -> str:
+    """The text below a bar, its first word on a line of its own."""
+    first, _, rest = text.partition(" ")
+    return "".join(
+        f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16 + 14 * line}" text-anchor="middle">{escape(part)}</text>'
+        for line, part in enumerate((first, rest))
+        if part
+    )
 
 
 def lines(

@@ -28,6 +28,7 @@ from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import SharedBatch
+from acemath.reward.settings import RewardSettings
 from acemath.sft.hardware import attention
 
 CHECK_TEMPLATE = (
@@ -127,10 +128,18 @@ def base_checker(base: str | Path, out: Path) -> Path:
     The head compares " right" with " wrong", and the chat template writes the page that the base was
     pre-trained on; so it ranks candidates where the paper uses another reward model (section 4.1).
     """
-    tokenizer = AutoTokenizer.from_pretrained(resolve(base))
-    tokenizer.chat_template = CHECK_TEMPLATE
-    model = new_reward_model(base, tokenizer, (" right", " wrong"), seed=0)
-    config_with(model.config, ChatFormat())
+    return untrained(base, out, RewardSettings(page="check", head_words=(" right", " wrong")), ChatFormat())
+
+
+def untrained(
+    policy: str | Path, out: Path, settings: RewardSettings, chat: ChatFormat, seed: int = 0
+) -> Path:
+    """Save the reward model that training with these settings starts from into the folder `out`."""
+    tokenizer = AutoTokenizer.from_pretrained(resolve(policy))
+    if settings.page == "check":
+        tokenizer.chat_template = CHECK_TEMPLATE
+    model = new_reward_model(policy, tokenizer, settings.head_words, seed)
+    config_with(model.config, chat)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out

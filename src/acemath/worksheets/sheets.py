@@ -1,8 +1,8 @@
 """Drawing worksheet problems: which split a question belongs to, and sets of problems without repeats.
 
-A question's split is cut by a hash of its family and its numbers, never by position or seed, so the sets
-cannot overlap however they are drawn: train (80 %), validation (5 %) and test (15 %). Families that are
-held out are in no training set at all; they are drawn only where asked for by name or by `held_out`.
+A question's split depends on a hash of its family and its numbers, never on position or seed, so that the
+splits cannot overlap however they are drawn: train (80 %), validation (15 %) and test (5 %). Families that
+are held out are in no training set at all; they are drawn only where asked for by name or by `held_out`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,16 @@ from acemath.worksheets.core import Question
 from acemath.worksheets.registry import MATH_SUBJECTS, SUBJECTS, Family, families, family_named
 
 Split = Literal["train", "validation", "test"]
+SPLIT_NOTES: dict[Split, str] = {  # what a report says of a benchmark that is drawn from a split
+    "train": "Worksheets' train split: nano and the policies were trained on such problems.",
+    "validation": (
+        "Worksheets' validation split: the demo's settings were chosen on its problems, so these numbers flatter it."
+    ),
+    "test": (
+        "Worksheets' test split: nothing was trained or chosen on its problems. The problems' levels, the share that is to "
+        "be found and checked, the temperature and the number of math conversations were chosen on the validation split."
+    ),
+}
 SOURCE = "worksheets"
 LICENSE = "Apache-2.0"
 LEVELS = (1, 2, 3, 4, 5)
@@ -27,7 +37,7 @@ LEVELS = (1, 2, 3, 4, 5)
 def split_of(family: str, key: tuple[object, ...]) -> Split:
     """The split that a question belongs to, from what it is alone."""
     share = int(content_key(family, repr(key)), 16) % 100
-    return "train" if share < 80 else "validation" if share < 85 else "test"
+    return "train" if share < 80 else "test" if share < 85 else "validation"
 
 
 def draw_question(family: Family, level: int, split: Split, rng: random.Random) -> tuple[int, Question]:
@@ -98,13 +108,14 @@ def draw_problems(
     """
     rng = random.Random(f"{split}:{seed}")
     seen: set[tuple[str, str]] = set()
+    empty: set[tuple[str, int]] = set()
     rows: list[Problem] = []
     pools = {subject: _pools(subject, levels, held_out, finding) for subject in subjects}
     live = [subject for subject in subjects if pools[subject]]
     while live and len(rows) < count:
         subject = live[len(rows) % len(live)]
         pool = rng.choices(pools[subject], weights=[p.share for p in pools[subject]])[0]
-        row = _new_problem(pool, split, rng, seen)
+        row = _new_problem(pool, split, rng, seen, empty)
         if row is not None:
             rows.append(row)
             continue
@@ -132,13 +143,26 @@ def _pools(
     return [pool for pool in pools if pool.families and pool.share > 0]
 
 
-def _new_problem(pool: _Pool, split: Split, rng: random.Random, seen: set[tuple[str, str]]) -> Problem | None:
+def _new_problem(
+    pool: _Pool,
+    split: Split,
+    rng: random.Random,
+    seen: set[tuple[str, str]],
+    empty: set[tuple[str, int]],
+) -> Problem | None:
+    """A problem that is not in `seen`, or None after 200 tries.
+
+    `empty` remembers families and levels without a question in the split: each costs 2,000 draws to find out.
+    """
     for _ in range(200):
         family = _by_weight(pool.families, rng)
         level = rng.choice(list(pool.levels))
+        if (family.name, level) in empty:
+            continue
         try:
             number, question = draw_question(family, level, split, rng)
         except LookupError:
+            empty.add((family.name, level))
             continue
         identity = (family.name, repr(question.key))
         if identity not in seen:
