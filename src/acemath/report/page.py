@@ -61,9 +61,11 @@ def _headline(data: ReportData) -> str:
     mine, before = measure("reward model", data.k), measure(BEFORE, data.k)
     notes = list(data.notes)
     if before in head:
+        gain = data.tables["differences"][before]
+        verdict = "" if gain["low"] > 0 else " No gain is certain here."
         notes.append(
-            f"{before} ranks with what training starts from: what the base's pre-training alone knows of right and wrong. "
-            f"The difference of {mine} and {before} is what training the reward model added."
+            f"{before} ranks with the reward model before its first step: with what it knows of right and wrong from pre-training. "
+            f"The difference of {mine} and {before} is what training the reward model added.{verdict}"
         )
     differences = [
         [other, f"{d['value']:+.1f}", f"{d['low']:+.1f} to {d['high']:+.1f}"]

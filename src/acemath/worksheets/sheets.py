@@ -26,7 +26,8 @@ SPLIT_NOTES: dict[Split, str] = {  # what a report says of a benchmark that is d
     ),
     "test": (
         "Worksheets' test split: nothing was trained or chosen on its problems. The problems' levels, the share that is to "
-        "be found and checked, the temperature and the number of math conversations were chosen on the validation split."
+        "be found and checked, the temperature, the number of math conversations, the slips that nano learned to see and "
+        "nano's weights were chosen on the validation split."
     ),
 }
 SOURCE = "worksheets"
