@@ -140,6 +140,6 @@ def test_command_adds_rm_at_k(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, ["rm", "card", str(tmp_path), str(scored), "-k", str(k), "--json"])
         assert json.loads(done.stdout) == {"card": str(tmp_path / "README.md")}
     text = (tmp_path / "README.md").read_text()
-    assert "## rm@3" in text and "## rm@2" not in text and "| reward model | gsm8k | " in text
+    assert "## rm@3" in text and "## rm@2" not in text and "| rm@3 | gsm8k | " in text
     with pytest.raises(UserError, match="has no training.json"):
         add_bench(tmp_path / "nowhere", [], 8)

@@ -229,11 +229,11 @@ def _bench(facts: Mapping[str, Any]) -> str:
         f"## rm@{rows[0]['k']}",
         f"Percent of problems answered right when a selector picks one of {rows[0]['k']} responses, exact over all draws, "
         "with 95 % intervals.\n",
-        "| selector | benchmark | percent | 95 % interval | problems |",
+        "| measure | benchmark | percent | 95 % interval | problems |",
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['selector']} | {r['benchmark']} | {r['value']:.2f} | {r['low']:.2f} to {r['high']:.2f} | {r['problems']} |"
+        f"| {r['measure']} | {r['benchmark']} | {r['value']:.2f} | {r['low']:.2f} to {r['high']:.2f} | {r['problems']} |"
         for r in rows
     ]
     return "\n".join(lines)
