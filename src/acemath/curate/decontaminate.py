@@ -52,7 +52,7 @@ _STOCK = (
 STOCK = frozenset(_STOCK.split())
 CHUNK = 2000  # prompts that a worker process is handed at a time
 AHEAD = 4  # chunks that wait for each worker
-Asked = tuple[str, str, bool]  # a prompt's id, its text, and whether it is math
+Asked = tuple[str, str, str, bool]  # a prompt's id, its text, its answer, and whether it is math
 SCREENED = 500  # prompts from which on a screen is worth building
 
 
@@ -120,7 +120,7 @@ class Decontaminator:
         for place in range(len(self.rows)):
             self._add(place)
         self.near = {block: places for block, places in self.near.items() if len(places) <= COMMON}
-        self.reworded = Rewordings(readings) if settings.reworded else None
+        self.reworded = Rewordings(readings, [row.answer for row in self.rows]) if settings.reworded else None
 
     @cached_property
     def screen(self) -> Screen:
@@ -150,7 +150,7 @@ class Decontaminator:
         return (
             self._exact(problem.id, text.words, math)
             or self._near_copy(problem.id, text.masked)
-            or self._in_other_words(problem.id, text)
+            or self._in_other_words(problem, text)
         )
 
     def _exact(self, identity: str, words: list[str], math: bool) -> Hit | None:
@@ -221,14 +221,14 @@ class Decontaminator:
                 return self._hit(identity, place, "near-copy", " ".join(masked), share)
         return None
 
-    def _in_other_words(self, identity: str, text: Reading) -> Hit | None:
-        found = self.reworded.find(text) if self.reworded is not None else None
+    def _in_other_words(self, problem: Problem, text: Reading) -> Hit | None:
+        found = self.reworded.find(text, problem.answer) if self.reworded is not None else None
         if found is None or self.reworded is None:
             return None
         place, share = found
-        theirs = self.reworded.features[place]
+        theirs = self.reworded.stems[place] | {number for number, _ in self.reworded.numbers[place]}
         shared = dict.fromkeys(feature.lstrip("#~") for feature in text.said if feature in theirs)
-        return self._hit(identity, place, "reworded", " ".join(shared), share)
+        return self._hit(problem.id, place, "reworded", " ".join(shared), share)
 
     def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
         row = self.rows[place]
@@ -262,7 +262,10 @@ def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None =
     processes = workers_for(len(rows)) if processes is None else processes
     hits: list[Hit | None] = [None] * len(rows)
     chunks = [range(at, min(at + CHUNK, len(rows))) for at in range(0, len(rows), CHUNK)]
-    asked = ([(rows[at].id, rows[at].prompt, rows[at].group == "math") for at in chunk] for chunk in chunks)
+    asked = (
+        [(rows[at].id, rows[at].prompt, rows[at].answer, rows[at].group == "math") for at in chunk]
+        for chunk in chunks
+    )
     for chunk, some in zip(chunks, _hits_of_all(asked, index, processes), strict=True):
         for at, hit in some:
             hits[chunk[at]] = hit
@@ -308,8 +311,8 @@ def _hits_of_chunk(asked: Sequence[Asked]) -> list[tuple[int, Hit]]:
 def _hits(asked: Sequence[Asked], index: Decontaminator) -> list[tuple[int, Hit]]:
     """The hits of some prompts with their places: a look at the suspects alone, where there are many prompts."""
     many = len(asked) >= SCREENED
-    suspects = index.screen.suspects(prompt for _, prompt, _ in asked) if many else range(len(asked))
-    found = ((at, index.find(Problem(*asked[at][:2]), asked[at][2])) for at in suspects)
+    suspects = index.screen.suspects(prompt for _, prompt, *_ in asked) if many else range(len(asked))
+    found = ((at, index.find(Problem(*asked[at][:3]), asked[at][3])) for at in suspects)
     return [(at, hit) for at, hit in found if hit is not None]
 
 
