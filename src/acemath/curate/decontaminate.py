@@ -3,7 +3,9 @@
 A math prompt is dropped when it shares 13 words in a row with a benchmark problem and the longest common
 subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A problem
 of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
-`words.py` says. Such a prompt is a "leak".
+`words.py` says. Such a prompt is a "leak". Instructions say nothing (`wrappers.py`): a problem that stands whole in a
+prompt, with nothing but instructions around it, is a leak however long they are; and words that many benchmark problems
+share are no part of the 13.
 
 Three further kinds of hit are our own; they are reported, and dropped where a setting names them:
 "contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass,
@@ -31,8 +33,10 @@ from acemath.curate.limits import (
     CONTENT,
     INSIDE,
     ONE_MORE,
+    OWN,
     SAYING,
     SHORT,
+    STOCK_IN,
     TINY,
     WHOLE,
 )
@@ -40,6 +44,7 @@ from acemath.curate.reworded import Rewordings
 from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
+from acemath.curate.wrappers import is_instruction
 from acemath.records import Problem
 from acemath.store import Dropped
 
@@ -114,12 +119,17 @@ class Decontaminator:
         self._long = _Blocks((settings.ngram + 1) // 2)
         self._short = _Blocks(INSIDE // 2)
         self._whole: dict[tuple[str, ...], list[int]] = {}  # short problems, all their words
-        self._tiny: dict[tuple[str, ...], list[int]] = {}  # their first or last TINY words
+        self._tiny: dict[int, dict[tuple[str, ...], list[int]]] = {}  # those of few words, by how many
         self.near: dict[tuple[str, ...], list[int]] = {}  # runs of BLOCK masked words
         self.near_whole: dict[tuple[str, ...], int] = {}
         for place in range(len(self.rows)):
             self._add(place)
         self.near = {block: places for block, places in self.near.items() if len(places) <= COMMON}
+        self._stock = {  # runs of words that many problems share, however often each is there
+            block
+            for block, found in self._long.places.items()
+            if len(found) >= STOCK_IN and len({tuple(self.texts[at]) for at, _ in found}) >= STOCK_IN
+        }
         self.reworded = Rewordings(readings, [row.answer for row in self.rows]) if settings.reworded else None
 
     @cached_property
@@ -136,8 +146,7 @@ class Decontaminator:
             if len(words) >= INSIDE:
                 self._short.add(place, words, range(self._short.size))
             elif len(words) >= TINY:
-                for edge in {tuple(words[:TINY]), tuple(words[-TINY:])}:
-                    self._tiny.setdefault(edge, []).append(place)
+                self._tiny.setdefault(len(words), {}).setdefault(tuple(words), []).append(place)
         if _says_something(masked):
             for block in set(zip(*(masked[start:] for start in range(BLOCK)))):
                 self.near.setdefault(block, []).append(place)
@@ -161,13 +170,16 @@ class Decontaminator:
             common = common_length(words, text)
             share = common / len(words)
             leak = share > self.settings.lcs or not math
+            if not leak and size == len(text):
+                leak = is_instruction(words[:at] + words[at + size :])
             kind: Kind = "leak" if leak else "contained"
             if not leak and common < WHOLE * len(text):
                 continue
             if best is None or (leak, share) > best:
                 best = leak, share
-                found = self._hit(identity, place, kind, " ".join(words[at : at + size]), share)
-        return found or self._tiny_contained(identity, words)
+                shared = " ".join(words[at : at + min(size, self.settings.ngram)])
+                found = self._hit(identity, place, kind, shared, share)
+        return found or self._tiny_inside(identity, words)
 
     def _shared(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
         """Which problem, and where in the prompt and how long is what they share: each problem once."""
@@ -179,25 +191,37 @@ class Decontaminator:
         for at, place, there in self._long.find(words):
             if place not in seen:
                 start, size = _run(words, at, self.texts[place], there, self._long.size)
-                if size >= ngram:
+                if size >= ngram and self._says_its_own(words[start : start + size]):
                     seen.add(place)
-                    yield place, start, ngram
+                    yield place, start, size
         for at, place, there in self._short.find(words):
             text, start = self.texts[place], at - there
             if place not in seen and start >= 0 and words[start : start + len(text)] == text:
                 seen.add(place)
                 yield place, start, len(text)
 
-    def _tiny_contained(self, identity: str, words: list[str]) -> Hit | None:
-        """A problem of few words that opens or ends a prompt of about one sentence more."""
-        if not TINY < len(words) < INSIDE + ONE_MORE:
-            return None
-        for edge in (words[:TINY], words[-TINY:]):
-            for place in self._tiny.get(tuple(edge), ()):
-                text = self.texts[place]
-                if len(words) - len(text) <= ONE_MORE and text in (words[: len(text)], words[-len(text) :]):
-                    share = len(text) / len(words)
-                    return self._hit(identity, place, "contained", " ".join(text), share)
+    def _says_its_own(self, run: list[str]) -> bool:
+        """Whether words in a row are more than what many problems share, a stock instruction or a list of choices."""
+        size = self._long.size
+        stock = {
+            at + step
+            for at in range(len(run) - size + 1)
+            if tuple(run[at : at + size]) in self._stock
+            for step in range(size)
+        }
+        return len(run) - len(stock) >= OWN
+
+    def _tiny_inside(self, identity: str, words: list[str]) -> Hit | None:
+        """A problem of few words among instructions: a leak; at an edge of a prompt of about one sentence more: contained."""
+        for size, known in self._tiny.items():
+            for at, key in enumerate(zip(*(words[start:] for start in range(size)), strict=False)):
+                more = len(words) - size
+                if key not in known or not more:  # nothing more: the whole prompt, which has been looked for
+                    continue
+                leak = is_instruction(words[:at] + words[at + size :])
+                if leak or at in (0, more) and more <= ONE_MORE:
+                    kind: Kind = "leak" if leak else "contained"
+                    return self._hit(identity, known[key][0], kind, " ".join(key), size / len(words))
         return None
 
     def _near_copy(self, identity: str, masked: list[str]) -> Hit | None:

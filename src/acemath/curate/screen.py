@@ -29,7 +29,7 @@ from acemath.curate.bulk import (
     spread,
 )
 from acemath.curate.features import PERCENT, SHARES, is_run
-from acemath.curate.limits import BLOCK, CANDIDATES, INSIDE, ONE_MORE, SHORT, TINY
+from acemath.curate.limits import BLOCK, CANDIDATES, INSIDE, SHORT, TINY
 from acemath.curate.reworded import (
     AGREEING,
     FULL,
@@ -105,7 +105,7 @@ def _lists(values: Hashes, owners: Places, count: int) -> tuple[Hashes, Places, 
 
 
 class _SameWords:
-    """Leaks and contained problems: 13 words in a row, a short problem whole, a tiny one at an edge."""
+    """Leaks and contained problems: 13 words in a row, a short problem whole."""
 
     def __init__(self, index: Decontaminator) -> None:
         self.ngram = index.settings.ngram
@@ -135,9 +135,8 @@ class _SameWords:
             at = np.flatnonzero(sizes == size)
             found[at[self._whole.find(prefix.of(starts[at], ends[at]))[0]]] = True
             if TINY <= size < INSIDE:
-                at = np.flatnonzero((sizes >= size) & (sizes < INSIDE + ONE_MORE))
-                for first in (starts[at], ends[at] - size):
-                    found[at[self._whole.find(prefix.of(first, first + size))[0]]] = True
+                at = self._whole.find(prefix.every(size))[0]
+                found[owners[at[at + size <= ends[owners[at]]]]] = True
         return found
 
 
@@ -306,9 +305,8 @@ class _Reworded:
         pair = np.repeat(np.arange(len(met)), counts[met])
         asked = at[spread(first[met], counts[met])]
         known = held(_mixed(items.codes[asked], items.again[asked], places[pair]))
-        shared: NDArray[np.float64] = np.bincount(pair[known], weights[asked[known]], len(met))
-        alone: NDArray[np.float64] = np.bincount(items.owners[at], weights[at], count)
-        return shared, alone[met]
+        shared = np.bincount(pair[known], weights[asked[known]], len(met)).astype(np.float64)
+        return shared, np.bincount(items.owners[at], weights[at], count)[met].astype(np.float64)
 
 
 class _Items(NamedTuple):
