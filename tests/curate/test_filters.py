@@ -85,3 +85,13 @@ def test_real_english_prompts_stay() -> None:
     assert len(texts) > 1000
     assert not [t for t in texts if other_language(t, "en") or proof_only(t)]
     assert sum(needs_figure(t) is not None for t in texts) <= 3
+
+
+def test_the_limit_of_words_is_for_evolved_prompts_alone() -> None:
+    """The paper limits synthetic prompts (section 3.2.2); seeds of any length stay unless a setting limits them."""
+    long = "Find the sum of the list. " * 60
+    rows = [Problem("seed", long), Problem("child", long, meta={"method": "in-breadth", "parent": "seed"})]
+    kept, dropped = filter_problems(rows, FilterSettings())
+    assert [row.id for row in kept] == ["seed"] and [row.reason for row in dropped] == ["too-long"]
+    assert filter_problems(rows, FilterSettings(prompt_words=400))[0] == rows
+    assert not filter_problems(rows, FilterSettings(seed_words=300))[0]

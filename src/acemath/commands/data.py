@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from acemath.curate.clean import clean
 from acemath.curate.columns import chat_of, groups_of, problem_of, prompt_text
-from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
+from acemath.curate.decontaminate import KINDS, Decontaminator, scan, some_problems, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
 from acemath.curate.settings import (
@@ -85,8 +85,15 @@ def read_groups(path: Path) -> list[Group]:
 
 
 def read_benchmarks(paths: Sequence[Path]) -> list[Problem]:
-    """The problems of benchmark files, each with its file's name as subject: hits name the benchmark by it."""
-    return [replace(row, subject=path.name.split(".")[0]) for path in paths for row in read_problems(path)]
+    """The problems of benchmark files, each with its file's name as subject: hits name the benchmark by it.
+
+    UserError on a file without any.
+    """
+    return [
+        replace(row, subject=path.name.split(".")[0])
+        for path in paths
+        for row in some_problems(str(path), read_problems(path))
+    ]
 
 
 WITHOUT = ("figure", "proof-only", "other-language", *get_args(Form))
@@ -138,7 +145,10 @@ def curate(
     dropped_to: Path | None = None,
     processes: int | None = None,
 ) -> dict[str, Any]:
-    """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked."""
+    """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked.
+
+    "reported" counts the prompts that are kept although they are near a benchmark problem, by the kind of hit.
+    """
     rows = read_problems(prompts)
     found = clean(rows, read_benchmarks(benchmarks), settings, processes)
     write_rows(out, found.rows, Problem)
@@ -148,6 +158,7 @@ def curate(
         "n": len(rows),
         "kept": len(found.rows),
         "dropped": dict(Counter(f"{d.step}: {d.reason}" for d in found.dropped)),
+        "reported": found.reported,
         **({} if found.near is None else {"near": found.near}),
         "out": str(out),
     }

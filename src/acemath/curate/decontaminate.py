@@ -45,6 +45,7 @@ from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
 from acemath.curate.wrappers import is_instruction
+from acemath.errors import UserError
 from acemath.records import Problem
 from acemath.store import Dropped
 
@@ -347,14 +348,39 @@ def decontaminate(
     processes: int | None = 1,
 ) -> tuple[list[Problem], list[Dropped]]:
     """Prompts that leak nothing, and those dropped: leaks, and the kinds of hit that `settings.drop` names."""
+    return sorted_out(rows, scan(rows, Decontaminator(benchmarks, settings), processes), settings)
+
+
+def sorted_out(
+    rows: Sequence[Problem], hits: Sequence[Hit | None], settings: DecontaminateSettings
+) -> tuple[list[Problem], list[Dropped]]:
+    """Prompts that stay and those that their hits drop."""
     kept, dropped = [], []
-    hits = scan(rows, Decontaminator(benchmarks, settings), processes)
     for row, hit in zip(rows, hits, strict=True):
-        if hit is not None and (hit.kind == "leak" or hit.kind in settings.drop):
+        if hit is not None and _drops(hit, settings):
             dropped.append(Dropped(row.id, "decontaminate", hit.kind, row.prompt, row.source, detail_of(hit)))
         else:
             kept.append(row)
     return kept, dropped
+
+
+def reported_of(hits: Sequence[Hit | None], settings: DecontaminateSettings) -> dict[str, int]:
+    """How many prompts have a hit and stay, by kind: all kinds that are not dropped, in the order of `KINDS`."""
+    found = Counter(hit.kind for hit in hits if hit is not None and not _drops(hit, settings))
+    return {kind: found[kind] for kind in KINDS if kind != "leak" and kind not in settings.drop}
+
+
+def _drops(hit: Hit, settings: DecontaminateSettings) -> bool:
+    return hit.kind == "leak" or hit.kind in settings.drop
+
+
+def some_problems(name: str, rows: Sequence[Problem]) -> list[Problem]:
+    """The problems of a benchmark. UserError where there are none: nothing would be found, and nobody told."""
+    if not any(row.prompt.strip() for row in rows):
+        raise UserError(
+            f"benchmark {name}: 0 problems in it, so no prompt could leak it; name a file that has some, or leave it out"
+        )
+    return list(rows)
 
 
 def detail_of(hit: Hit) -> str:

@@ -64,7 +64,7 @@ thus time times title to together tokens tone tool tools top topic trailing trai
 truth try turn tutor two type typed under underline understand understandable understanding understood unit units
 university unless unneeded use used useful user uses using valid value ve verbal verbatim verbose verdict verification
 verified verifies verify verifying very via visible walk want warm was way ways we well what whatever when whenever
-where whether which while who whole will wise wish with within without wizard word words work worked working world
+where whether which while who whole will wise wish with within without wizard work worked working world
 would wrap wrapped write writing written wrong xml yaml yes yet you your yours yourself 0 000 999
 """
 _INSTRUCTION = frozenset(_WORDS.split())
@@ -82,10 +82,12 @@ def is_instruction(words: Sequence[str]) -> bool:
     instruction's words, and an operation never is.
     """
     others = 0
+    names: set[str] = set()  # letters that stand for the answer
     for before, word in zip(["", *words], words, strict=False):
-        if word in _INSTRUCTION or word in _MARKS or before in _LABELS and word.isdigit():
-            continue
-        if before in _STANDS and len(word) == 1:
+        if len(word) == 1 and before in _STANDS:
+            names.add(word)
+        known = word in _INSTRUCTION or word in _MARKS or word in names
+        if known or before in _LABELS and word.isdigit():
             continue
         if not word.isalpha() or len(word) <= 2:
             return False
