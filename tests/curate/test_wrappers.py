@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from acemath.commands import data
 from acemath.curate.decontaminate import Decontaminator, scan
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
 from acemath.curate.words import words_of
-from acemath.curate.wrappers import is_instruction
+from acemath.curate.wrappers import bare, is_instruction, shared_edges
 from acemath.errors import UserError
 from acemath.records import Problem
 
@@ -90,8 +91,29 @@ def test_instructions_that_are_shared_are_no_hit() -> None:
         Problem(f"p{n}", around.format(f"Divide {n} by {n - 3} and round down.")) for n in range(300, 340)
     ]
     rows.append(Problem("same", tests[7]))
-    hits = scan(rows, index(tests))
-    assert [hit.problem_id for hit in hits if hit is not None and hit.kind == "leak"] == ["same"]
+    for found in (scan(rows, index(tests)), scan(rows * 20, index(tests))[: len(rows)]):
+        assert [(hit.problem_id, hit.kind) for hit in found if hit is not None] == [("same", "leak")]
+
+
+def test_what_stands_around_all_prompts_is_taken_off() -> None:
+    """A long instruction around every prompt hides no copy that the paper's rule finds without it."""
+    copy = PROBLEMS[3].replace("a buoy every 10", "a second one every 10")
+    rows = [
+        Problem("copy", copy),
+        *(Problem(str(n), f"What is {n} times the year {n + 1900}?") for n in range(30)),
+    ]
+    wrapped = [replace(row, prompt=WRAPPERS[6].format(row.prompt)) for row in rows]
+    for some in (rows, wrapped):
+        assert [(hit.problem_id, hit.kind) for hit in scan(some, index()) if hit] == [("copy", "leak")]
+
+
+def test_what_all_texts_begin_and_end_with() -> None:
+    """Whole sentences, lines and labels of an instruction; nothing of the problems, and nothing of few texts."""
+    problems = [f"Find the product of the divisors of {n}. Use 6 colours." for n in range(60, 70)]
+    head, tail = "Solve this problem step by step.\n\nQuestion: ", "\n\nPut your answer in a box."
+    assert shared_edges([head + text + tail for text in problems]) == (head, "Put your answer in a box.")
+    assert bare(head + problems[0] + tail, {(head, tail)}) == problems[0] == bare(problems[0], {(head, tail)})
+    assert shared_edges(problems) == ("", "") == shared_edges([head + text for text in problems[:3]])
 
 
 def test_a_benchmark_without_problems_is_an_error(tmp_path: Path) -> None:

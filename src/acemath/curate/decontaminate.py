@@ -4,8 +4,9 @@ A math prompt is dropped when it shares 13 words in a row with a benchmark probl
 subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A problem
 of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
 `words.py` says. Such a prompt is a "leak". Instructions say nothing (`wrappers.py`): a problem that stands whole in a
-prompt, with nothing but instructions around it, is a leak however long they are; and words that many benchmark problems
-share are no part of the 13.
+prompt, with nothing but instructions around it, is a leak however long they are; words that many benchmark problems
+share are no part of the 13, and what stands around all problems of a benchmark is taken off, also from prompts,
+as is what stands around all prompts of a source.
 
 Three further kinds of hit are our own; they are reported, and dropped where a setting names them:
 "contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass,
@@ -25,6 +26,7 @@ from itertools import chain
 from multiprocessing import get_context
 from typing import Literal
 
+from acemath.curate.blocks import Blocks, run_around
 from acemath.curate.features import Reading, read
 from acemath.curate.limits import (
     BLOCK,
@@ -44,7 +46,7 @@ from acemath.curate.reworded import Rewordings
 from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
-from acemath.curate.wrappers import is_instruction
+from acemath.curate.wrappers import bare, edges_of, is_instruction
 from acemath.errors import UserError
 from acemath.records import Problem
 from acemath.store import Dropped
@@ -79,31 +81,6 @@ class Hit:
     place: int = -1  # of the benchmark problem in the list that was given
 
 
-class _Blocks:
-    """Where runs of `size` words stand in some texts."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
-
-    def add(self, place: int, words: list[str], starts: Iterable[int]) -> None:
-        for at in starts:
-            self.places.setdefault(tuple(words[at : at + self.size]), []).append((place, at))
-
-    def find(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
-        """Where in `words`, which text, where in it: for every `size`-th run of words.
-
-        Every run of 2·size - 1 words holds one of these whole, so no longer run that is shared is missed.
-        """
-        size, known = self.size, self.places
-        # zip over one iterator cuts the words into runs; most prompts end at this line, which is all in C.
-        if known.keys().isdisjoint(zip(*[iter(words)] * size)):
-            return
-        for number, key in enumerate(zip(*[iter(words)] * size)):
-            for place, there in known.get(key, ()):
-                yield number * size, place, there
-
-
 class Decontaminator:
     """An index of all benchmark problems, asked about one prompt at a time.
 
@@ -114,11 +91,12 @@ class Decontaminator:
         self.settings = settings
         # Problems go by their place: benchmarks that number their problems share ids.
         self.rows = list(benchmarks)
-        readings = [read(tokens_of(row.prompt)) for row in self.rows]
+        self.edges = edges_of((row.subject or row.source, row.prompt) for row in self.rows)
+        readings = [read(tokens_of(bare(row.prompt, self.edges))) for row in self.rows]
         self.texts = [text.words for text in readings]
         self.masked = [text.masked for text in readings]
-        self._long = _Blocks((settings.ngram + 1) // 2)
-        self._short = _Blocks(INSIDE // 2)
+        self._long = Blocks((settings.ngram + 1) // 2)
+        self._short = Blocks(INSIDE // 2)
         self._whole: dict[tuple[str, ...], list[int]] = {}  # short problems, all their words
         self._tiny: dict[int, dict[tuple[str, ...], list[int]]] = {}  # those of few words, by how many
         self.near: dict[tuple[str, ...], list[int]] = {}  # runs of BLOCK masked words
@@ -156,7 +134,7 @@ class Decontaminator:
 
     def find(self, problem: Problem, math: bool) -> Hit | None:
         """The strongest hit of any kind, in the order of `KINDS`."""
-        text = read(tokens_of(problem.prompt))
+        text = read(tokens_of(bare(problem.prompt, self.edges)))
         return (
             self._exact(problem.id, text.words, math)
             or self._near_copy(problem.id, text.masked)
@@ -191,7 +169,7 @@ class Decontaminator:
             yield place, 0, len(words)
         for at, place, there in self._long.find(words):
             if place not in seen:
-                start, size = _run(words, at, self.texts[place], there, self._long.size)
+                start, size = run_around(words, at, self.texts[place], there, self._long.size)
                 if size >= ngram and self._says_its_own(words[start : start + size]):
                     seen.add(place)
                     yield place, start, size
@@ -268,16 +246,6 @@ def _says_something(masked: list[str]) -> bool:
     return len(words - STOCK) >= CONTENT
 
 
-def _run(a: list[str], i: int, b: list[str], j: int, size: int) -> tuple[int, int]:
-    """Where in `a` the run of common words around a[i : i + size] and b[j : j + size] starts, and its length."""
-    start, there, end, other = i, j, i + size, j + size
-    while start > 0 and there > 0 and a[start - 1] == b[there - 1]:
-        start, there = start - 1, there - 1
-    while end < len(a) and other < len(b) and a[end] == b[other]:
-        end, other = end + 1, other + 1
-    return start, end - start
-
-
 def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None = 1) -> list[Hit | None]:
     """The strongest hit of every prompt, in order; the same whatever the number of processes.
 
@@ -287,8 +255,12 @@ def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None =
     processes = workers_for(len(rows)) if processes is None else processes
     hits: list[Hit | None] = [None] * len(rows)
     chunks = [range(at, min(at + CHUNK, len(rows))) for at in range(0, len(rows), CHUNK)]
+    edges = edges_of((row.source, row.prompt) for row in rows)
     asked = (
-        [(rows[at].id, rows[at].prompt, rows[at].answer, rows[at].group == "math") for at in chunk]
+        [
+            (rows[at].id, bare(rows[at].prompt, edges), rows[at].answer, rows[at].group == "math")
+            for at in chunk
+        ]
         for chunk in chunks
     )
     for chunk, some in zip(chunks, _hits_of_all(asked, index, processes), strict=True):
@@ -336,7 +308,11 @@ def _hits_of_chunk(asked: Sequence[Asked]) -> list[tuple[int, Hit]]:
 def _hits(asked: Sequence[Asked], index: Decontaminator) -> list[tuple[int, Hit]]:
     """The hits of some prompts with their places: a look at the suspects alone, where there are many prompts."""
     many = len(asked) >= SCREENED
-    suspects = index.screen.suspects(prompt for _, prompt, *_ in asked) if many else range(len(asked))
+    suspects = (
+        index.screen.suspects(bare(prompt, index.edges) for _, prompt, *_ in asked)
+        if many
+        else range(len(asked))
+    )
     found = ((at, index.find(Problem(*asked[at][:3]), asked[at][3])) for at in suspects)
     return [(at, hit) for at, hit in found if hit is not None]
 

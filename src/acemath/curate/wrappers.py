@@ -6,8 +6,13 @@ numbers, variables or things. So any wording is recognised that is built from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from os.path import commonprefix
 
+from acemath.curate.words import words_of
+
+SEVERAL = 5  # texts at least of which it can be said that all begin or end alike
 OTHERS = 10  # words of an instruction of which one may be none of these: a name, a field of work
 _WORDS = """
 a abilities ability about above accompanied according accordingly accuracy accurate accurately add additional after
@@ -68,6 +73,7 @@ where whether which while who whole will wise wish with within without wizard wo
 would wrap wrapped write writing written wrong xml yaml yes yet you your yours yourself 0 000 999
 """
 _INSTRUCTION = frozenset(_WORDS.split())
+_END = re.compile(r"[.!?:>\]]\s+|\n\s*")  # of a sentence, a label, a mark or a line
 _LABELS = frozenset(
     ["problem", "question", "exercise", "example", "task", "q", "p", "no", "number", "part", "step"]
 )
@@ -93,3 +99,32 @@ def is_instruction(words: Sequence[str]) -> bool:
             return False
         others += 1
     return others * OTHERS <= len(words)
+
+
+def bare(text: str, edges: Iterable[tuple[str, str]]) -> str:
+    """A text without the first of some beginnings and ends between which it stands."""
+    for head, tail in edges:
+        if text.startswith(head) and text.endswith(tail) and len(text) > len(head) + len(tail):
+            return text[len(head) : len(text) - len(tail)]
+    return text
+
+
+def shared_edges(texts: Sequence[str]) -> tuple[str, str]:
+    """The instruction with which all of some texts begin, and that with which all end; "" where there is none."""
+    if len(set(texts)) < SEVERAL:
+        return "", ""
+    head, tail = commonprefix(texts), commonprefix([text[::-1] for text in texts])[::-1]
+    heads = [head[: found.end()] for found in _END.finditer(head)]
+    tails = [tail[found.end() :] for found in _END.finditer(tail)]
+    return (
+        next((text for text in reversed(heads) if is_instruction(words_of(text))), ""),
+        next((text for text in tails if is_instruction(words_of(text))), ""),
+    )
+
+
+def edges_of(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The instructions that stand around all texts of a name, of pairs of a name and a text."""
+    by_name: dict[str, list[str]] = {}
+    for name, text in texts:
+        by_name.setdefault(name, []).append(text)
+    return sorted({shared_edges(some) for some in by_name.values()} - {("", "")})
