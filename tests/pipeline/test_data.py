@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -100,3 +101,33 @@ def test_wrong_names_are_found_before_anything_runs(changes: dict[str, object], 
     with pytest.raises(UserError) as caught:
         load_recipe("laptop", changes)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_decontamination_says_what_it_reports_and_refuses_an_empty_benchmark(tmp_path: Path) -> None:
+    """A rewording stays, and stands in the stage's summary, its facts and the funnel; a benchmark of nothing is an error."""
+    told = "A tram with 52 seats makes 9 trips a day. On 4 days a week half of the seats stay empty. How many riders is that?"
+    again = "How many riders does a tram of 52 seats have over 4 days, making 9 trips a day, when half of its seats are empty?"
+    for name, text in (("seeds", again), ("bench", told), ("nothing", " ")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"prompt": text, "answer": ""}) + "\n")
+
+    def run_with(bench: str) -> Run:
+        problems = {
+            "seeds": {"mine": {"file": str(tmp_path / "seeds.jsonl")}},
+            "benchmarks": {bench: {"file": str(tmp_path / f"{bench}.jsonl")}},
+        }
+        recipe = load_recipe("laptop", {"problems": problems, "curate.evolve.sources": ["none"]})
+        run = Run(recipe, tmp_path / bench, Display(quiet=True))
+        data.problems(run)
+        data.evolution(run)
+        data.curate(run)
+        return run
+
+    facts = run_with("bench").manifest("curate")
+    assert (
+        facts["reported"]
+        == facts["funnel"][-1]["reported"]
+        == {"contained": 0, "near-copy": 0, "reworded": 1}
+    )
+    assert facts["summary"].endswith("kept though near a benchmark: 1 reworded")
+    with pytest.raises(UserError, match="benchmark nothing: 0 problems"):
+        run_with("nothing")
