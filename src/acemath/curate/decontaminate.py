@@ -4,9 +4,8 @@ A math prompt is dropped when it shares 13 words in a row with a benchmark probl
 subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A problem
 of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
 `words.py` says. Such a prompt is a "leak". Instructions say nothing (`wrappers.py`): a problem that stands whole in a
-prompt, with nothing but instructions around it, is a leak however long they are; words that many benchmark problems
-share are no part of the 13, and what stands around all problems of a benchmark is taken off, also from prompts,
-as is what stands around all prompts of a source.
+prompt, with nothing but instructions around it, is a leak however long they are, and what stands around all problems
+of a benchmark or all prompts of a source is taken off before anything is compared.
 
 Three further kinds of hit are our own; they are reported, and dropped where a setting names them:
 "contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass,
@@ -35,10 +34,8 @@ from acemath.curate.limits import (
     CONTENT,
     INSIDE,
     ONE_MORE,
-    OWN,
     SAYING,
     SHORT,
-    STOCK_IN,
     TINY,
     WHOLE,
 )
@@ -104,11 +101,6 @@ class Decontaminator:
         for place in range(len(self.rows)):
             self._add(place)
         self.near = {block: places for block, places in self.near.items() if len(places) <= COMMON}
-        self._stock = {  # runs of words that many problems share, however often each is there
-            block
-            for block, found in self._long.places.items()
-            if len(found) >= STOCK_IN and len({tuple(self.texts[at]) for at, _ in found}) >= STOCK_IN
-        }
         self.reworded = Rewordings(readings, [row.answer for row in self.rows]) if settings.reworded else None
 
     @cached_property
@@ -170,7 +162,7 @@ class Decontaminator:
         for at, place, there in self._long.find(words):
             if place not in seen:
                 start, size = run_around(words, at, self.texts[place], there, self._long.size)
-                if size >= ngram and self._says_its_own(words[start : start + size]):
+                if size >= ngram:
                     seen.add(place)
                     yield place, start, size
         for at, place, there in self._short.find(words):
@@ -178,17 +170,6 @@ class Decontaminator:
             if place not in seen and start >= 0 and words[start : start + len(text)] == text:
                 seen.add(place)
                 yield place, start, len(text)
-
-    def _says_its_own(self, run: list[str]) -> bool:
-        """Whether words in a row are more than what many problems share, a stock instruction or a list of choices."""
-        size = self._long.size
-        stock = {
-            at + step
-            for at in range(len(run) - size + 1)
-            if tuple(run[at : at + size]) in self._stock
-            for step in range(size)
-        }
-        return len(run) - len(stock) >= OWN
 
     def _tiny_inside(self, identity: str, words: list[str]) -> Hit | None:
         """A problem of few words among instructions: a leak; at an edge of a prompt of about one sentence more: contained."""

@@ -10,10 +10,6 @@ from __future__ import annotations
 INSIDE = 6
 TINY = 3  # words at least of a problem that is looked for inside a prompt: among instructions, or …
 ONE_MORE = 14  # … "contained" at its beginning or end, with at most so many words more, about one sentence
-STOCK_IN = (
-    5  # benchmark problems that share words in a row: a stock instruction, which says nothing of one of them
-)
-OWN = 3  # words at least beside such ones, of the 13 in a row
 WHOLE = 0.9  # of a benchmark problem's words, for it to be "contained"
 BLOCK = 8  # masked words in a row that make two texts worth comparing
 SHORT = (
