@@ -13,70 +13,95 @@ from os.path import commonprefix
 from acemath.curate.words import words_of
 
 SEVERAL = 5  # texts at least of which it can be said that all begin or end alike
-OTHERS = 10  # words of an instruction of which one may be none of these: a name, a field of work
+OTHERS = 7  # words of an instruction of which one may be none of these: a name, a field of work
 _WORDS = """
-a abilities ability about above accompanied according accordingly accuracy accurate accurately add additional after
-again ahead ai aim all alone along aloud also always am an analyse analysis analyze and another answer answered
-answering answers any anything applicable approach appropriate appropriately are around arrive arrived as ask asked
-asking asks assigned assignment assist assistance assistant assistants at attempt attention avoid aware back
-background based be because been before begin beginning behind being believe below beneath beside best better between
-blank block bold bos bot both bottom box boxed brace braces bracket brackets break breaking brief briefly brilliant
-bullet but by calculate calculation calculations can capable careful carefully chain challenge challenging chat check
-child choose clarity classroom clear clearly clever closing coach code collaborate college colon combine come comes
-command comment comments competition complete completely completeness completes complex comprehensive computation
-compute concept concepts concise concisely conclude concludes conclusion confident confirm confused consider
-consistent consult context conversation converse correct correctly correctness could curiosity curious curly
-curriculum dear decide decimal decimals deep deeply deliver demonstrate demonstrating derivation derive derived
-describe describes design detail detailed details detect determine dialogue difficult diligent directly discuss
-discussion display distinct do does dollar don done double down each easily easy edu educational efficient efficiently
-either elaborate elementary else enclose enclosed enclosing encouraged encouraging end ending endoftext ends engineer
-english ensure enter entire entirely eos eot error errors essential evaluate every everything evidence exact exactly
-exam examine example exceptional exclusively exercise expected expects experienced expert expertise explain explaining
-explains explanation explanations explicit explicitly explore express expression extra extract fashion fellow field
-figure fill final finally find fine finish first fluent focus follow followed following follows footer for form formal
-format formatted formatting formula formulas fraction free from full fully further genius gently genuine get give
-given gives go good gpt grade grader gradually graduate great guide guidelines hand handle happy hard have he head
-header heading hello help helpful helpfully her here hers hi high him hint hints his homework honest how however human
-hundredth i id idea ideas identify if im immediately important impossible in include included includes including
-independently indicate informal inner input inside insight insights inst instruct instructed instruction instructions
-instructor integer interaction intermediate intermediately internal into invoke involve irrelevant is isolate it its
-itself json just justification justify keen keep key kind kindly know knowledge knowledgeable label labeled labelled
-language last latex layout lead leading learn learner learning leave lesson let letter level like line lines listed ll
-logic logical logically look made maintain make manner mark markdown marks markup matches math mathematical
-mathematically mathematician mathematics mathrm maths may me mention message method methodical methodically meticulous
-meticulously middle mind mistake mistakes mode model monologue more most must my name natural nearest neatly necessary
-need never new newline next nicely no none not notation note notes nothing now number numeric numerical obtain of off
-offer olympiad omit on one ones only open opening options or order ordinary original other others otherwise our out
-outline outlined output outside overview own page paper paragraph parse parsed parser part parts patient pay pen
-people percent percentage perfect perform person phd phrase pick place placeholder places plain plan please point
-points policy polite possible pre precise precisely preface prefix present presented previous previously primary
-principle print prior private pro problem problems proceed process produce professional professor prompt proof proper
-properly prose provide provided provides providing public pupil put puzzle q query question questions quick quickly
-quiz quotation quote quoted quotes radical rather rationale re reach read reader ready real reason reasoned reasoning
-reasonings recall reflect reflection relevant reliable remain remarks remember reminder render repeat rephrase reply
-report represent request requested require required respond response responses restate result results return review
-right rigor rigorous rigorously role roleplay rough round rounded rule rules s sake same sample say school scratch
-scratchpad script secondary section sections see seek send senior sentence separate separated sequence serious session
-set short shortest shortly should show showcase showing shown shows sign similar simple simplest simplified simulate
-single sketch skilled skip skipping slowly smart so solution solutions solve solved solver solves solving some
-something sound speak special specific specified split stage stages start starting starts state stated statement step
-steps stepwise stick still stop story straightforward strategy strict strictly string strong structure structured
-student style subject succinct succinctly such suitable summarise summarize summary supply sure symbol symbols sys
-system t tackle tag tags take talented target task tasks teach teacher teaching technique tell template tenth terms
-terse test text textbf textbook than thank thanks that the their them then theorem theorems there therefore these they
-thing things think thinking this thorough thoroughly those thought thoughtful thoughtfully thoughts threefold through
-thus time times title to together tokens tone tool tools top topic trailing train trained transparent trick tricky
-truth try turn tutor two type typed under underline understand understandable understanding understood unit units
-university unless unneeded use used useful user uses using valid value ve verbal verbatim verbose verdict verification
-verified verifies verify verifying very via visible walk want warm was way ways we well what whatever when whenever
-where whether which while who whole will wise wish with within without wizard work worked working world
-would wrap wrapped write writing written wrong xml yaml yes yet you your yours yourself 0 000 999
+a abilities ability about above accompanied according accordingly accuracy accurate accurately add additional advanced
+after again agent ahead ai aim aime algebra alibaba all alone along aloud also always am amc an analyse analysis
+analyze and another answer answered answering answers anthropic any anything applicable applicant applicants
+appreciate appreciated approach appropriate appropriately are arithmetic around arrive arrived as ask asked asking
+asks assessment assigned assignment assist assistance assistant assistants at attempt attempted attempts attention
+audience avoid aware back background based be because been before begin beginner beginning behind being believe below
+beneath beside best better between blank block bold bos bot both bottom box boxed brace braces bracket brackets break
+breaking brief briefly brilliant bullet but by bye calculate calculation calculations calculator calculators callable
+can candidate capable careful carefully carry chain challenge challenging chat chatgpt check child chinese choose
+clarity classroom claude clear clearly clever closing coach code collaborate college colon combine come comes command
+comment comments competition complete completely completeness completes complex comprehensive computation compute
+concept concepts concise concisely conclude concludes conclusion confident confirm confused confusing consider
+consistent consult context conversation converse correct correctly correctness could created critic curiosity curious
+curly curriculum dear decide decimal decimals deep deeply deepseek deliver demonstrate demonstrating derivation derive
+derived describe describes design designed detail detailed details detect determine developed dialogue difficult
+diligent directly discuss discussion display distinct do does dollar don done double down each easily easy edu
+educational efficient efficiently either elaborate elementary else enclose enclosed enclosing encouraged encouraging
+end ending endoftext ends engine engineer english ensure enter entire entirely eos eot error errors essential evaluate
+evening every everything evidence exact exactly exam examine examiner example exceptional exclusively execute executed
+executes exercise expected expects experienced expert expertise explain explaining explains explanation explanations
+explicit explicitly explore explored exploring express expression extra extract fashion fellow field figure fill final
+finally find fine finish first fluent focus follow followed following follows footer for form formal format formatted
+formatting formula formulas fraction free french from full fully further gemini genius gently genuine german get
+gifted give given gives go good google gpt grade grader gradually graduate grateful gre great guess guessing guide
+guided guidelines hand handle happy hard have he head header heading hello help helpful helpfully her here hers hi
+high him hint hints his hmmt homework honest honestly how however human hundredth i id idea ideas identify if im
+immediately imo important impossible in include included includes including independently indicate informal inner
+input inside insight insights inst instruct instructed instruction instructions instructor integer interaction
+intermediate intermediately internal interview interviewer into invoke involve involves involving irrelevant is
+isolate it its itself japanese javascript job jobs json just justification justify keen keep key keys kind kindly know
+knowledge knowledgeable knowledgeably korean label labeled labelled language large last latex layout lead leading
+learn learner learning leave lecture lecturer lesson let letter level libraries library like line lines listed ll
+llama logic logical logically look m machine made maintain make manner mark markdown marker marks markup matches math
+mathematical mathematically mathematician mathematics mathrm maths may me mention message method methodical
+methodically meticulous meticulously middle mind mistake mistakes mode model monologue more most must my name natural
+nearest neatly necessary need never new newline next nicely no none not notation note notes nothing now number numeric
+numerical object obtain of off offer ok okay olympiad omit on one ones only open openai opening options or order
+ordinary original other others otherwise our out outline outlined output outside outstanding overview own page paper
+paragraph parse parsed parser part parts patient pay pen people percent percentage perfect perform person phd phrase
+pick place placeholder places plain plainly plan please point points policy polite possible pre precise precisely
+precision preface prefix present presented previous previously primary principle print prior private pro problem
+problems proceed process produce professional professor proficient program programming prompt proof proper properly
+prose provide provided provides providing public pupil put puzzle python q query question questions quick quickly quiz
+quotation quote quoted quotes qwen radical rather rationale re reach read reader readers ready real reason reasoned
+reasoning reasonings recall reflect reflection relevant reliable remain remarks remember reminder render repeat
+rephrase reply report represent request requested require required respond response responses restate result results
+return review reviewer right rigor rigorous rigorously robot role roleplay rough round rounded rule rules runnable
+russian s sake same sample sat satisfactory say scholar school scientific scientist score scored scratch scratchpad
+script secondary section sections see seek send senior sentence separate separated sequence serious session set short
+shortest shortly should show showcase showing shown shows sign similar simple simplest simplified simply simulate
+single sketch skilled skillful skip skipping slowly smart so solution solutions solvable solve solved solver solves
+solving some something sorry sound spanish speak special specific specified split stage stages start starting starts
+state stated statement step steps stepwise stick still stop story straightforward strategy strict strictly string
+strong structure structured struggle struggling stuck student style subject submission submit submitted submitting
+succinct succinctly such suitable summarise summarize summary supply sure symbol symbols sympy sys system systematic
+systematically t tackle tag tags take talented target task tasks teach teacher teaching technique tell template tenth
+terms terse test text textbf textbook than thank thanks that the their them then theorem theorems there therefore
+these they thing things think thinker thinking this thorough thoroughly those thought thoughtful thoughtfully thoughts
+threefold through thus time times title to together tokens tone tool tools top topic trailing train trained
+transparent trick tricky tried trouble truth try trying turn tutor two type typed uncertain unclear under underline
+understand understandable understanding understood unit units university unless unneeded unsure usamo use used useful
+user uses using valid value ve verbal verbatim verbose verdict verification verified verifies verify verifying very
+via visible walk walkthrough want warm was way ways we well what whatever when whenever where whether which while who
+whole will wise wish with within without wizard wonder wondering work worked working worksheet world would wrap
+wrapped write writing written wrong xml yaml yes yet you your yours yourself 0 000 999
 """
 _INSTRUCTION = frozenset(_WORDS.split())
 _END = re.compile(r"[.!?:>\]]\s+|\n\s*")  # of a sentence, a label, a mark or a line
 _LABELS = frozenset(
-    ["problem", "question", "exercise", "example", "task", "q", "p", "no", "number", "part", "step"]
+    (
+        "problem",
+        "question",
+        "exercise",
+        "example",
+        "task",
+        "q",
+        "p",
+        "no",
+        "number",
+        "part",
+        "step",
+        "amc",
+        "aime",
+        "imo",
+    )
 )
+_COUNTED = frozenset(("points", "point", "marks", "mark"))  # what a problem is worth, behind a number
 _STANDS = frozenset(("answer", "boxed", "is"))  # before a letter that stands for the answer
 _MARKS = frozenset(("<", ">", "/", "-", "*", "="))
 
@@ -84,16 +109,16 @@ _MARKS = frozenset(("<", ">", "/", "-", "*", "="))
 def is_instruction(words: Sequence[str]) -> bool:
     """Whether folded words (`words.fold`) only say what to do with a problem beside them; no words do so too.
 
-    A number is a label ("Question 12"), a letter stands for the answer ("the answer is X"), or else they are none of an
+    A number is a label ("Question 12", "10 points"), a letter stands for the answer ("the answer is X"), or else they are none of an
     instruction's words, and an operation never is.
     """
     others = 0
     names: set[str] = set()  # letters that stand for the answer
-    for before, word in zip(["", *words], words, strict=False):
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
         if len(word) == 1 and before in _STANDS:
             names.add(word)
         known = word in _INSTRUCTION or word in _MARKS or word in names
-        if known or before in _LABELS and word.isdigit():
+        if known or word.isdigit() and (before in _LABELS or after in _COUNTED):
             continue
         if not word.isalpha() or len(word) <= 2:
             return False
