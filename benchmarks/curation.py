@@ -3,6 +3,7 @@
     python benchmarks/curation.py                       # half a minute
     python benchmarks/curation.py --million             # and a million prompts: some minutes; --processes 1: time on one core
     python benchmarks/curation.py --only speed
+    python benchmarks/curation.py --only rewrites --rewrites mine.jsonl     # GSM8K test problems told anew, one a row
 
 Needs the folder of development data beside the repository (`../shared`); the side-by-side also datatrove and spacy
 (pip install datatrove spacy). Prints Markdown tables; docs/curation.md holds a copy.
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata, util
 from pathlib import Path
 
@@ -90,6 +92,22 @@ def recall() -> None:
         print(
             f"| clean: {c.source} | {c.n:,} | {c.leak} | {c.contained} | {c.near_copy} | {c.reworded} | {100 * c.rate:.3f} % | ≤ 0.1 % |"
         )
+
+
+def rewrites(files: Sequence[Path]) -> None:
+    """What is found of GSM8K test problems that somebody told anew, and of the train prompts, with the same index."""
+    print(
+        "\n## Rewritten GSM8K test problems\n\n| prompts | n | leak | contained | near-copy | reworded | found |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    index = Decontaminator(read_benchmarks([DATA / "gsm8k_test.jsonl"]), SETTINGS)
+    sets = {path.stem: read_problems(path) for path in files} | {name: train(name) for name in TRAIN}
+    for name, given in sets.items():
+        bare = [replace(row, answer="") for row in given]
+        for label, rows in ((name, given), (f"{name}, without answers", bare)):
+            found = Counter(("gsm8k", hit.kind) for hit in scan(rows, index) if hit)
+            share = 100 * sum(found.values()) / max(1, len(rows))
+            print(f"| {label} | {len(rows):,} | {cells(found, 'gsm8k')} | {share:.2f} % |")
 
 
 def speed() -> None:
@@ -274,17 +292,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", help=f"parts with commas between: {', '.join(parts)}, million")
+    parser.add_argument("--only", help=f"parts with commas between: {', '.join(parts)}, million, rewrites")
     parser.add_argument("--million", action="store_true", help="the million prompts too")
     parser.add_argument("--count", type=int, default=MILLION, help="how many the million are")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--rewrites", type=Path, action="append", default=[], help="for the part rewrites")
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else [*parts, *(["million"] if options.million else [])]
-    if unknown := [name for name in wanted if name not in (*parts, "million")]:
-        parser.error(f"{unknown[0]!r} is no part; there are {', '.join(parts)} and million")
+    if unknown := [name for name in wanted if name not in (*parts, "million", "rewrites")]:
+        parser.error(f"{unknown[0]!r} is no part; there are {', '.join(parts)}, million and rewrites")
     for name in wanted:
         if name == "million":
             million(options.count, options.processes)
+        elif name == "rewrites":
+            rewrites(options.rewrites)
         else:
             parts[name]()
 

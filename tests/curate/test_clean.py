@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acemath.curate.clean import clean
-from acemath.curate.settings import CurateSettings, NearSettings
+from acemath.curate.settings import CurateSettings, DecontaminateSettings, NearSettings
 from acemath.records import Problem
 
 LEAK = (
@@ -47,3 +47,15 @@ def test_near_copies_go_where_asked_for() -> None:
     assert [row.id for row in found.rows] == ["first"]
     assert [s.name for s in found.steps][2] == "drop near copies" and found.near is not None
     assert found.near["dropped"] == 1
+
+
+def test_what_is_only_reported_is_counted() -> None:
+    """A rewording stays, is counted by its kind in the step, and is no longer reported where it is dropped."""
+    told = "17 sheep belong to a farmer. In winter all of them die but 9, while others go on. How many has he left?"
+    rows = [*ROWS, Problem("told", told, source="a")]
+    found = clean(rows, [Problem("test", LEAK)], CurateSettings())
+    assert [row.id for row in found.rows] == ["first", "near", "told"]
+    assert found.reported == found.steps[-1].reported == {"contained": 0, "near-copy": 0, "reworded": 1}
+    strict = CurateSettings(decontaminate=DecontaminateSettings(drop=("reworded",)))
+    found = clean(rows, [Problem("test", LEAK)], strict)
+    assert found.reported == {"contained": 0, "near-copy": 0} and found.dropped[-1].reason == "reworded"

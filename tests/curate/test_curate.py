@@ -34,7 +34,12 @@ def leak(index: Decontaminator, problem: Problem, math: bool) -> Hit | None:
 
 def test_filters_name_their_reasons() -> None:
     """Each kind of bad row is dropped with its own reason; good rows stay."""
-    prompts = [Problem("a", "x " * 300), Problem("b", "x " * 301), Problem("c", "  ")]
+    evolved = {"method": "in-depth"}
+    prompts = [
+        Problem("a", "x " * 300, meta=evolved),
+        Problem("b", "x " * 301, meta=evolved),
+        Problem("c", "  "),
+    ]
     kept, dropped = filter_problems(prompts, FilterSettings())
     assert [p.id for p in kept] == ["a"] and [d.reason for d in dropped] == ["too-long", "empty"]
     rows = [

@@ -94,3 +94,13 @@ def test_half_a_response_and_a_refused_one_are_dropped() -> None:
     rows = [whole, replace(whole, finish_reason="length"), replace(whole, finish_reason="refused", text="")]
     kept, dropped = filter_responses(rows, FilterSettings(), lambda row: False)
     assert kept == [whole] and [row.reason for row in dropped] == ["cut-off", "refused"]
+
+
+def test_the_limit_of_words_is_for_evolved_prompts_alone() -> None:
+    """The paper limits synthetic prompts (section 3.2.2); seeds of any length stay unless a setting limits them."""
+    long = "Find the sum of the list. " * 60
+    rows = [Problem("seed", long), Problem("child", long, meta={"method": "in-breadth", "parent": "seed"})]
+    kept, dropped = filter_problems(rows, FilterSettings())
+    assert [row.id for row in kept] == ["seed"] and [row.reason for row in dropped] == ["too-long"]
+    assert filter_problems(rows, FilterSettings(prompt_words=400))[0] == rows
+    assert not filter_problems(rows, FilterSettings(seed_words=300))[0]

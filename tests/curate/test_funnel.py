@@ -13,7 +13,9 @@ from acemath.records import Problem
 def test_a_step_counts_rows_by_source_and_drops_by_reason_with_examples() -> None:
     """What came in is what went on and what was dropped; three examples a reason, the same in any order."""
     rows = [Problem(f"ok{i}", "What is 1+1?", source="a") for i in range(4)]
-    rows += [Problem(f"long{i}", "x " * 301, source="b") for i in range(5)] + [Problem("none", "")]
+    rows += [Problem(f"long{i}", "x " * 301, source="b", meta={"method": "in-depth"}) for i in range(5)] + [
+        Problem("none", "")
+    ]
     kept, dropped = filter_problems(rows, FilterSettings())
     step = step_of("filter", (p.source for p in kept), dropped)
     assert (step.rows_in, step.rows_out, step.by_source) == (10, 4, {"a": 4})
@@ -21,4 +23,7 @@ def test_a_step_counts_rows_by_source_and_drops_by_reason_with_examples() -> Non
     assert step.drops_by_source == {"b": {"too-long": 5}, "unknown": {"empty": 1}}
     assert [d.id for d in step.examples["too-long"]] == ["long0", "long1", "long2"]
     assert step == step_of("filter", (p.source for p in kept), dropped[::-1])
+    assert step.reported == {} and step_of("near", ["a"], [], {"reworded": 1}).record()["reported"] == {
+        "reworded": 1
+    }
     assert json.loads(json.dumps(step.record()))["drops"] == step.drops

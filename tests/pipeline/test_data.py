@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -123,3 +124,33 @@ def test_exact_references_drop_what_they_show_to_be_wrong(exact: bool | None, tm
         assert not wrong and dropped > 5 and f"{dropped} were wrong by reference" in manifest["summary"]
     else:
         assert len(wrong) > 5 and dropped == 0
+
+
+def test_decontamination_says_what_it_reports_and_refuses_an_empty_benchmark(tmp_path: Path) -> None:
+    """A rewording stays, and stands in the stage's summary, its facts and the funnel; a benchmark of nothing is an error."""
+    told = "A tram with 52 seats makes 9 trips a day. On 4 days a week half of the seats stay empty. How many riders is that?"
+    again = "How many riders does a tram of 52 seats have over 4 days, making 9 trips a day, when half of its seats are empty?"
+    for name, text in (("seeds", again), ("bench", told), ("nothing", " ")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"prompt": text, "answer": ""}) + "\n")
+
+    def run_with(bench: str) -> Run:
+        problems = {
+            "seeds": {"mine": {"file": str(tmp_path / "seeds.jsonl")}},
+            "benchmarks": {bench: {"file": str(tmp_path / f"{bench}.jsonl")}},
+        }
+        recipe = load_recipe("laptop", {"problems": problems, "curate.evolve.sources": ["none"]})
+        run = Run(recipe, tmp_path / bench, Display(quiet=True))
+        data.problems(run)
+        data.evolution(run)
+        data.curate(run)
+        return run
+
+    facts = run_with("bench").manifest("curate")
+    assert (
+        facts["reported"]
+        == facts["funnel"][-1]["reported"]
+        == {"contained": 0, "near-copy": 0, "reworded": 1}
+    )
+    assert facts["summary"].endswith("kept though near a benchmark: 1 reworded")
+    with pytest.raises(UserError, match="benchmark nothing: 0 problems"):
+        run_with("nothing")

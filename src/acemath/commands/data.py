@@ -12,7 +12,7 @@ from typing import Any, get_args
 from acemath.commands.output import notice
 from acemath.curate.clean import clean
 from acemath.curate.columns import groups_of, problems_of
-from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
+from acemath.curate.decontaminate import KINDS, Decontaminator, scan, some_problems, workers_for
 from acemath.curate.hits import page_of, record_of
 from acemath.curate.selftest import self_test
 from acemath.curate.settings import (
@@ -84,7 +84,7 @@ def read_answered(
 def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> list[Problem]:
     """The problems of benchmark files, each with its file's name as source and subject: hits name the benchmark by it.
 
-    UserError for two files of one name: their problems could not be told apart.
+    UserError on a file without any, and on two files of one name: their problems could not be told apart.
     """
     names = [path.name.split(".")[0] for path in paths]
     twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
@@ -93,7 +93,7 @@ def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = N
     return [
         replace(row, subject=name)
         for path, name in zip(paths, names, strict=True)
-        for row in read_problems(path, columns, name)
+        for row in some_problems(str(path), read_problems(path, columns, name))
     ]
 
 
@@ -152,7 +152,10 @@ def curate(
     processes: int | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked."""
+    """Filter, deduplicate and decontaminate the prompts of a file; what is dropped goes into a JSONL file when asked.
+
+    "reported" counts the prompts that are kept although they are near a benchmark problem, by the kind of hit.
+    """
     rows = read_problems(prompts, columns)
     found = clean(rows, read_benchmarks(benchmarks), settings, processes)
     write_rows(out, found.rows, Problem)
@@ -162,6 +165,7 @@ def curate(
         "n": len(rows),
         "kept": len(found.rows),
         "dropped": dict(Counter(f"{d.step}: {d.reason}" for d in found.dropped)),
+        "reported": found.reported,
         **({} if found.near is None else {"near": found.near}),
         "out": str(out),
     }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from acemath.curate.decontaminate import decontaminate
+from acemath.curate.decontaminate import Decontaminator, reported_of, scan, sorted_out
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.funnel import Step, step_of
@@ -27,10 +27,17 @@ class Cleaned:
     steps: list[Step] = field(default_factory=list)
     near: dict[str, Any] | None = None  # None where it is off
 
-    def take(self, name: str, step: Callable[[list[Problem]], Kept]) -> None:
-        """Put the rows through one more step."""
+    @property
+    def reported(self) -> dict[str, int]:
+        """How many prompts stay although they are near a benchmark problem, by the kind of hit."""
+        return self.steps[-1].reported
+
+    def take(
+        self, name: str, step: Callable[[list[Problem]], Kept], reported: Mapping[str, int] | None = None
+    ) -> None:
+        """Put the rows through one more step, which may have something to report of those that it keeps."""
         self.rows, out = step(self.rows)
-        self.steps.append(step_of(name, [row.source for row in self.rows], out))
+        self.steps.append(step_of(name, [row.source for row in self.rows], out, reported))
         self.dropped += out
 
 
@@ -55,7 +62,7 @@ def clean(
             return kept, dropped
 
         cleaned.take("drop near copies", without_twins)
-    cleaned.take(
-        "decontaminate", lambda rows: decontaminate(rows, benchmarks, settings.decontaminate, processes)
-    )
+    rule = settings.decontaminate
+    hits = scan(cleaned.rows, Decontaminator(benchmarks, rule), processes)
+    cleaned.take("decontaminate", lambda rows: sorted_out(rows, hits, rule), reported_of(hits, rule))
     return cleaned

@@ -3,7 +3,9 @@
 A math prompt is dropped when it shares 13 words in a row with a benchmark problem and the longest common
 subsequence of the two is over 60 % of the prompt's words; any other prompt on the 13 words alone. A problem
 of fewer than 13 words has no 13 in a row: it is looked for whole, in place of the 13 words. What a word is,
-`words.py` says. Such a prompt is a "leak".
+`words.py` says. Such a prompt is a "leak". Instructions say nothing (`wrappers.py`): a problem that stands whole in a
+prompt, with nothing but instructions around it, is a leak however long they are, and what stands around all problems
+of a benchmark or all prompts of a source is taken off before anything is compared.
 
 Three further kinds of hit are our own; they are reported, and dropped where a setting names them:
 "contained", a benchmark problem word for word inside a math prompt so much longer that the 60 % let it pass,
@@ -23,6 +25,7 @@ from itertools import chain
 from multiprocessing import get_context
 from typing import Literal
 
+from acemath.curate.blocks import Blocks, run_around
 from acemath.curate.features import Reading, read
 from acemath.curate.limits import (
     BLOCK,
@@ -40,6 +43,8 @@ from acemath.curate.reworded import Rewordings
 from acemath.curate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
+from acemath.curate.wrappers import bare, edges_of, is_instruction
+from acemath.errors import UserError
 from acemath.records import Problem
 from acemath.store import Dropped
 
@@ -52,7 +57,7 @@ _STOCK = (
 STOCK = frozenset(_STOCK.split())
 CHUNK = 2000  # prompts that a worker process is handed at a time
 AHEAD = 4  # chunks that wait for each worker
-Asked = tuple[str, str, bool]  # a prompt's id, its text, and whether it is math
+Asked = tuple[str, str, str, bool]  # a prompt's id, its text, its answer, and whether it is math
 SCREENED = 500  # prompts from which on a screen is worth building
 
 
@@ -73,31 +78,6 @@ class Hit:
     place: int = -1  # of the benchmark problem in the list that was given
 
 
-class _Blocks:
-    """Where runs of `size` words stand in some texts."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
-
-    def add(self, place: int, words: list[str], starts: Iterable[int]) -> None:
-        for at in starts:
-            self.places.setdefault(tuple(words[at : at + self.size]), []).append((place, at))
-
-    def find(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
-        """Where in `words`, which text, where in it: for every `size`-th run of words.
-
-        Every run of 2·size - 1 words holds one of these whole, so no longer run that is shared is missed.
-        """
-        size, known = self.size, self.places
-        # zip over one iterator cuts the words into runs; most prompts end at this line, which is all in C.
-        if known.keys().isdisjoint(zip(*[iter(words)] * size)):
-            return
-        for number, key in enumerate(zip(*[iter(words)] * size)):
-            for place, there in known.get(key, ()):
-                yield number * size, place, there
-
-
 class Decontaminator:
     """An index of all benchmark problems, asked about one prompt at a time.
 
@@ -108,19 +88,20 @@ class Decontaminator:
         self.settings = settings
         # Problems go by their place: benchmarks that number their problems share ids.
         self.rows = list(benchmarks)
-        readings = [read(tokens_of(row.prompt)) for row in self.rows]
+        self.edges = edges_of((row.subject or row.source, row.prompt) for row in self.rows)
+        readings = [read(tokens_of(bare(row.prompt, self.edges))) for row in self.rows]
         self.texts = [text.words for text in readings]
         self.masked = [text.masked for text in readings]
-        self._long = _Blocks((settings.ngram + 1) // 2)
-        self._short = _Blocks(INSIDE // 2)
+        self._long = Blocks((settings.ngram + 1) // 2)
+        self._short = Blocks(INSIDE // 2)
         self._whole: dict[tuple[str, ...], list[int]] = {}  # short problems, all their words
-        self._tiny: dict[tuple[str, ...], list[int]] = {}  # their first or last TINY words
+        self._tiny: dict[int, dict[tuple[str, ...], list[int]]] = {}  # those of few words, by how many
         self.near: dict[tuple[str, ...], list[int]] = {}  # runs of BLOCK masked words
         self.near_whole: dict[tuple[str, ...], int] = {}
         for place in range(len(self.rows)):
             self._add(place)
         self.near = {block: places for block, places in self.near.items() if len(places) <= COMMON}
-        self.reworded = Rewordings(readings) if settings.reworded else None
+        self.reworded = Rewordings(readings, [row.answer for row in self.rows]) if settings.reworded else None
 
     @cached_property
     def screen(self) -> Screen:
@@ -136,8 +117,7 @@ class Decontaminator:
             if len(words) >= INSIDE:
                 self._short.add(place, words, range(self._short.size))
             elif len(words) >= TINY:
-                for edge in {tuple(words[:TINY]), tuple(words[-TINY:])}:
-                    self._tiny.setdefault(edge, []).append(place)
+                self._tiny.setdefault(len(words), {}).setdefault(tuple(words), []).append(place)
         if _says_something(masked):
             for block in set(zip(*(masked[start:] for start in range(BLOCK)))):
                 self.near.setdefault(block, []).append(place)
@@ -146,11 +126,11 @@ class Decontaminator:
 
     def find(self, problem: Problem, math: bool) -> Hit | None:
         """The strongest hit of any kind, in the order of `KINDS`."""
-        text = read(tokens_of(problem.prompt))
+        text = read(tokens_of(bare(problem.prompt, self.edges)))
         return (
             self._exact(problem.id, text.words, math)
             or self._near_copy(problem.id, text.masked)
-            or self._in_other_words(problem.id, text)
+            or self._in_other_words(problem, text)
         )
 
     def _exact(self, identity: str, words: list[str], math: bool) -> Hit | None:
@@ -161,13 +141,16 @@ class Decontaminator:
             common = common_length(words, text)
             share = common / len(words)
             leak = share > self.settings.lcs or not math
+            if not leak and size == len(text):
+                leak = is_instruction(words[:at] + words[at + size :])
             kind: Kind = "leak" if leak else "contained"
             if not leak and common < WHOLE * len(text):
                 continue
             if best is None or (leak, share) > best:
                 best = leak, share
-                found = self._hit(identity, place, kind, " ".join(words[at : at + size]), share)
-        return found or self._tiny_contained(identity, words)
+                shared = " ".join(words[at : at + min(size, self.settings.ngram)])
+                found = self._hit(identity, place, kind, shared, share)
+        return found or self._tiny_inside(identity, words)
 
     def _shared(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
         """Which problem, and where in the prompt and how long is what they share: each problem once."""
@@ -178,26 +161,27 @@ class Decontaminator:
             yield place, 0, len(words)
         for at, place, there in self._long.find(words):
             if place not in seen:
-                start, size = _run(words, at, self.texts[place], there, self._long.size)
+                start, size = run_around(words, at, self.texts[place], there, self._long.size)
                 if size >= ngram:
                     seen.add(place)
-                    yield place, start, ngram
+                    yield place, start, size
         for at, place, there in self._short.find(words):
             text, start = self.texts[place], at - there
             if place not in seen and start >= 0 and words[start : start + len(text)] == text:
                 seen.add(place)
                 yield place, start, len(text)
 
-    def _tiny_contained(self, identity: str, words: list[str]) -> Hit | None:
-        """A problem of few words that opens or ends a prompt of about one sentence more."""
-        if not TINY < len(words) < INSIDE + ONE_MORE:
-            return None
-        for edge in (words[:TINY], words[-TINY:]):
-            for place in self._tiny.get(tuple(edge), ()):
-                text = self.texts[place]
-                if len(words) - len(text) <= ONE_MORE and text in (words[: len(text)], words[-len(text) :]):
-                    share = len(text) / len(words)
-                    return self._hit(identity, place, "contained", " ".join(text), share)
+    def _tiny_inside(self, identity: str, words: list[str]) -> Hit | None:
+        """A problem of few words among instructions: a leak; at an edge of a prompt of about one sentence more: contained."""
+        for size, known in self._tiny.items():
+            for at, key in enumerate(zip(*(words[start:] for start in range(size)), strict=False)):
+                more = len(words) - size
+                if key not in known or not more:  # nothing more: the whole prompt, which has been looked for
+                    continue
+                leak = is_instruction(words[:at] + words[at + size :])
+                if leak or at in (0, more) and more <= ONE_MORE:
+                    kind: Kind = "leak" if leak else "contained"
+                    return self._hit(identity, known[key][0], kind, " ".join(key), size / len(words))
         return None
 
     def _near_copy(self, identity: str, masked: list[str]) -> Hit | None:
@@ -221,14 +205,14 @@ class Decontaminator:
                 return self._hit(identity, place, "near-copy", " ".join(masked), share)
         return None
 
-    def _in_other_words(self, identity: str, text: Reading) -> Hit | None:
-        found = self.reworded.find(text) if self.reworded is not None else None
+    def _in_other_words(self, problem: Problem, text: Reading) -> Hit | None:
+        found = self.reworded.find(text, problem.answer) if self.reworded is not None else None
         if found is None or self.reworded is None:
             return None
         place, share = found
-        theirs = self.reworded.features[place]
+        theirs = self.reworded.stems[place] | {number for number, _ in self.reworded.numbers[place]}
         shared = dict.fromkeys(feature.lstrip("#~") for feature in text.said if feature in theirs)
-        return self._hit(identity, place, "reworded", " ".join(shared), share)
+        return self._hit(problem.id, place, "reworded", " ".join(shared), share)
 
     def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
         row = self.rows[place]
@@ -243,16 +227,6 @@ def _says_something(masked: list[str]) -> bool:
     return len(words - STOCK) >= CONTENT
 
 
-def _run(a: list[str], i: int, b: list[str], j: int, size: int) -> tuple[int, int]:
-    """Where in `a` the run of common words around a[i : i + size] and b[j : j + size] starts, and its length."""
-    start, there, end, other = i, j, i + size, j + size
-    while start > 0 and there > 0 and a[start - 1] == b[there - 1]:
-        start, there = start - 1, there - 1
-    while end < len(a) and other < len(b) and a[end] == b[other]:
-        end, other = end + 1, other + 1
-    return start, end - start
-
-
 def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None = 1) -> list[Hit | None]:
     """The strongest hit of every prompt, in order; the same whatever the number of processes.
 
@@ -262,7 +236,14 @@ def scan(rows: Sequence[Problem], index: Decontaminator, processes: int | None =
     processes = workers_for(len(rows)) if processes is None else processes
     hits: list[Hit | None] = [None] * len(rows)
     chunks = [range(at, min(at + CHUNK, len(rows))) for at in range(0, len(rows), CHUNK)]
-    asked = ([(rows[at].id, rows[at].prompt, rows[at].group == "math") for at in chunk] for chunk in chunks)
+    edges = edges_of((row.source, row.prompt) for row in rows)
+    asked = (
+        [
+            (rows[at].id, bare(rows[at].prompt, edges), rows[at].answer, rows[at].group == "math")
+            for at in chunk
+        ]
+        for chunk in chunks
+    )
     for chunk, some in zip(chunks, _hits_of_all(asked, index, processes), strict=True):
         for at, hit in some:
             hits[chunk[at]] = hit
@@ -308,8 +289,12 @@ def _hits_of_chunk(asked: Sequence[Asked]) -> list[tuple[int, Hit]]:
 def _hits(asked: Sequence[Asked], index: Decontaminator) -> list[tuple[int, Hit]]:
     """The hits of some prompts with their places: a look at the suspects alone, where there are many prompts."""
     many = len(asked) >= SCREENED
-    suspects = index.screen.suspects(prompt for _, prompt, _ in asked) if many else range(len(asked))
-    found = ((at, index.find(Problem(*asked[at][:2]), asked[at][2])) for at in suspects)
+    suspects = (
+        index.screen.suspects(bare(prompt, index.edges) for _, prompt, *_ in asked)
+        if many
+        else range(len(asked))
+    )
+    found = ((at, index.find(Problem(*asked[at][:3]), asked[at][3])) for at in suspects)
     return [(at, hit) for at, hit in found if hit is not None]
 
 
@@ -320,14 +305,39 @@ def decontaminate(
     processes: int | None = 1,
 ) -> tuple[list[Problem], list[Dropped]]:
     """Prompts that leak nothing, and those dropped: leaks, and the kinds of hit that `settings.drop` names."""
+    return sorted_out(rows, scan(rows, Decontaminator(benchmarks, settings), processes), settings)
+
+
+def sorted_out(
+    rows: Sequence[Problem], hits: Sequence[Hit | None], settings: DecontaminateSettings
+) -> tuple[list[Problem], list[Dropped]]:
+    """Prompts that stay and those that their hits drop."""
     kept, dropped = [], []
-    hits = scan(rows, Decontaminator(benchmarks, settings), processes)
     for row, hit in zip(rows, hits, strict=True):
-        if hit is not None and (hit.kind == "leak" or hit.kind in settings.drop):
+        if hit is not None and _drops(hit, settings):
             dropped.append(Dropped(row.id, "decontaminate", hit.kind, row.prompt, row.source, detail_of(hit)))
         else:
             kept.append(row)
     return kept, dropped
+
+
+def reported_of(hits: Sequence[Hit | None], settings: DecontaminateSettings) -> dict[str, int]:
+    """How many prompts have a hit and stay, by kind: all kinds that are not dropped, in the order of `KINDS`."""
+    found = Counter(hit.kind for hit in hits if hit is not None and not _drops(hit, settings))
+    return {kind: found[kind] for kind in KINDS if kind != "leak" and kind not in settings.drop}
+
+
+def _drops(hit: Hit, settings: DecontaminateSettings) -> bool:
+    return hit.kind == "leak" or hit.kind in settings.drop
+
+
+def some_problems(name: str, rows: Sequence[Problem]) -> list[Problem]:
+    """The problems of a benchmark. UserError where there are none: nothing would be found, and nobody told."""
+    if not any(row.prompt.strip() for row in rows):
+        raise UserError(
+            f"benchmark {name}: 0 problems in it, so no prompt could leak it; name a file that has some, or leave it out"
+        )
+    return list(rows)
 
 
 def detail_of(hit: Hit) -> str:

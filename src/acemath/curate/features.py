@@ -1,27 +1,42 @@
 """What a text is about: its numbers, its formulas and the stems of its words, without the phrases that ask.
 
-A rewording keeps these while order, phrases and common words change. Numbers in words count as digits.
+A rewording keeps these while order, phrases and common words change. Numbers in words count as digits, round percentages
+as fractions, and words of one meaning as one word.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
 
 from acemath.curate.words import fold_one, mask_one, merged, names_something
 
 RUN = 3  # signs of a formula in a row that are one feature
+PERCENT = "~%"
 _NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
 )
 _VALUES = {word: str(value) for value, word in enumerate(_NUMBERS.split())} | {
     "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
-    "hundred": "100", "thousand": "1000", "half": "2", "twice": "2", "double": "2", "doubled": "2", "doubles": "2",
-    "second": "2", "thrice": "3", "triple": "3", "tripled": "3", "third": "3", "thirds": "3", "quarter": "4",
-    "quarters": "4", "fourth": "4", "fifth": "5", "dozen": "12", "once": "1", "first": "1", "single": "1",
+    "hundred": "100", "thousand": "1000", "half": "2", "halves": "2", "halved": "2", "twice": "2", "double": "2",
+    "doubled": "2", "doubles": "2", "doubling": "2", "second": "2", "couple": "2", "thrice": "3", "triple": "3",
+    "tripled": "3", "triples": "3", "third": "3", "thirds": "3", "quadruple": "4", "quadrupled": "4", "quarter": "4",
+    "quarters": "4", "fourth": "4", "fourths": "4", "fifth": "5", "fifths": "5", "sixth": "6", "sixths": "6",
+    "seventh": "7", "eighth": "8", "eighths": "8", "ninth": "9", "tenth": "10", "tenths": "10", "dozen": "12",
+    "dozens": "12", "once": "1", "first": "1", "single": "1",
 }  # fmt: skip
+# Round percentages as the numbers of their fractions, in place of the number and of the sign: 75 % is 3 and 4.
+_FRACTIONS = {share: Fraction(share, 100) for share in (*range(10, 100, 10), 25, 75)}
+SHARES = {
+    f"#{share}": (f"#{part.numerator}", f"#{part.denominator}")
+    if part.numerator > 1
+    else (f"#{part.denominator}", "")
+    for share, part in _FRACTIONS.items()
+}
 # Words that say nothing of what a problem is about: function words and the phrases in which problems ask.
 _SILENT = (
     "a an and are as at be been being both but by can could did do does each either every few for from had has have he "
@@ -29,9 +44,81 @@ _SILENT = (
     "over own s she should so some such than that the their them then there these they this those through to under until "
     "up us was we were what when where which while who whose why will with would you your find compute determine "
     "calculate evaluate express give given solve show simplify write number total amount answer value values suppose "
-    "assume consider following enter name let long sum also any"
+    "assume consider following enter name let long sum also any all altogether another apiece combined different "
+    "dollar dollars money overall per percentage same together usd"
 )
 _EMPTY = frozenset(_SILENT.split())
+# Words that a rewording puts for each other, irregular forms and units: each line counts as its first word.
+_ALIKE = """
+buy bought purchase get got gotten obtain acquire receive order
+cost price pay paid spend spent charge expense expensive fee bill
+sell sold sale seller
+earn make made income wage salary revenue proceeds profit
+eat ate eaten consume consumption
+drink drank drunk
+child children kid kids youngster
+mother mom mum
+father dad
+person people individual
+man men
+woman women
+day daily
+week weekly
+month monthly
+year yearly annual annually
+hour hourly hr hrs
+minute min mins
+foot feet ft
+inch inches
+mile mph
+pound lb lbs
+ounce oz
+kilogram kg kilo
+gram grams
+meter metre
+kilometer kilometre km
+centimeter centimetre cm
+liter litre
+milliliter millilitre ml
+mean average
+remain remainder remaining leave left rest
+finish complete end
+begin began begun start initial initially original originally
+tall high height
+old age aged
+big large great
+small little
+fast quick speed pace rate
+trip travel journey drive drove driven ride rode
+go goes went gone
+gave hand
+take took taken
+run ran runner
+write wrote written
+fly flew flown
+catch caught
+teach taught teacher
+grow grew grown
+keep kept
+lose lost
+bring brought
+see saw seen notice
+home house
+bike bicycle
+car automobile vehicle
+shop store
+need require
+contain hold held
+fill full
+add plus extra additional addition
+divide split share
+equal identical
+box package packet pack
+friend pal
+distance far
+"""
+
+
 _ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s")
 
 
@@ -50,40 +137,46 @@ def stem(word: str) -> str:
     return word[:-1] + "i" if len(word) > 3 and word.endswith("y") else word
 
 
+_KINS = {stem(word): stem(line.split()[0]) for line in _ALIKE.strip().splitlines() for word in line.split()}
+
+
 def feature_of(token: str) -> str:
     """What a token says: "#12" a number, "~x" a sign of a formula, a stem, or "" for nothing."""
     word = fold_one(token)
     if token[0].isdigit():
         return f"#{word}"
+    if word == "percent":
+        return PERCENT
     if word in _VALUES and token[0] != "\\":
         return f"#{_VALUES[word]}"
     if not word or word in _EMPTY and token[0] != "\\":
         return ""
     if token[0] == "\\" or not word.isalpha():
         return f"~{word}"
-    return f"~{token}" if names_something(word) else stem(word)
+    if names_something(word) and word not in _KINS:
+        return f"~{token}"
+    return _KINS.get(stem(word), stem(word))
 
 
 @dataclass(slots=True)
 class Reading:
     """A text as all tiers of decontamination compare it, in one pass over its tokens.
 
-    `words` as `fold` gives them, `masked` as `mask` does; `said` what each token says (`feature_of`); `numbers` its
-    numbers other than one, which is a word as often.
+    `words` as `fold` gives them, `masked` as `mask` does; `said` what each token says (`feature_of`), percentages merged.
     """
 
     words: list[str]
     masked: list[str]
     said: Sequence[str]
-    numbers: frozenset[str]
 
-    def plain(self) -> set[str]:
-        """Stems, numbers and single signs, and "" for tokens that say nothing."""
-        return set(self.said)
+    def numbers(self) -> frozenset[tuple[str, int]]:
+        """Its numbers, each as often as it comes: ("#2", 0), ("#2", 1), … Zero and one count for nothing."""
+        counts = Counter(filter(is_telling, self.said))
+        return frozenset((number, again) for number, count in counts.items() for again in range(count))
 
-    def features(self) -> frozenset[str]:
-        """Stems, numbers, and runs of three signs in place of the single ones."""
-        found = {feature for feature in self.plain() if feature and feature[0] != "~"}
+    def stems(self) -> frozenset[str]:
+        """Stems of words, and runs of three signs of its formulas."""
+        found = {feature for feature in self.said if feature and feature[0] not in _SIGNS}
         run: list[str] = []
         for feature in chain(self.said, ("",)):
             if feature[:1] in _SIGNS:
@@ -100,51 +193,55 @@ _SIGNS = ("#", "~")
 def read(tokens: Sequence[str]) -> Reading:
     """A text's tokens, read in one pass."""
     if not tokens:
-        return Reading([], [], (), frozenset())
-    words, masked, said, numbers = zip(*map(_READINGS.__getitem__, tokens), strict=True)
-    return Reading(
-        list(filter(None, words)), merged(list(filter(None, masked))), said, frozenset(filter(None, numbers))
-    )
+        return Reading([], [], ())
+    words, masked, said = zip(*map(_READINGS.__getitem__, tokens), strict=True)
+    return Reading(list(filter(None, words)), merged(list(filter(None, masked))), with_fractions(said))
 
 
-def reading_of(said: Sequence[str]) -> Reading:
-    """A text of which only what its tokens say is known."""
-    return Reading([], [], said, frozenset(map(number_of, said)) - {""})
+def with_fractions(said: Sequence[str]) -> Sequence[str]:
+    """What tokens say, with round percentages as fractions; beside other numbers a percent sign says nothing."""
+    if PERCENT not in said:
+        return said
+    found = list(said)
+    for at, feature in enumerate(said):
+        if feature == PERCENT:
+            found[at] = ""
+            if at and said[at - 1] in SHARES:
+                found[at - 1], found[at] = SHARES[said[at - 1]]
+    return found
 
 
-def number_of(feature: str) -> str:
-    """A feature that is a number other than one, which is a word as often; "" for any other."""
-    return feature if feature[:1] == "#" and feature != "#1" else ""
+def is_telling(feature: str) -> bool:
+    """Whether a feature is a number other than zero, which is cents of a price, and one, which is a word as often."""
+    return feature[:1] == "#" and feature != "#1" and feature.strip("#0") != ""
 
 
-class _Readings(dict[str, tuple[str, str, str, str]]):
-    """Of each token its word, its mask, its feature and its number, computed once: the same few thousand come again."""
+class _Readings(dict[str, tuple[str, str, str]]):
+    """Of each token its word, its mask and its feature, computed once: the same few thousand come again."""
 
     limit = 200_000
 
-    def __missing__(self, token: str) -> tuple[str, str, str, str]:
+    def __missing__(self, token: str) -> tuple[str, str, str]:
         if len(self) >= self.limit:
             self.clear()
-        feature = feature_of(token)
-        found = self[token] = fold_one(token), mask_one(token), feature, number_of(feature)
+        found = self[token] = fold_one(token), mask_one(token), feature_of(token)
         return found
 
 
 _READINGS = _Readings()
 
 
-def is_number(feature: str) -> bool:
-    """Whether a feature is a number alone, rather than a run of signs that begins with one."""
-    return feature[0] == "#" and feature[1:].isdigit()
-
-
 def is_run(feature: str) -> bool:
-    """Whether a feature is a run of signs."""
-    return feature[0] in "#~" and not is_number(feature)
+    """Whether a feature of `Reading.stems` is a run of signs rather than a stem."""
+    return feature[0] in _SIGNS
 
 
 def _runs(signs: list[str]) -> set[str]:
-    """Runs of three signs, where they are a formula and no list of numbers."""
-    if len(signs) < RUN or not any(sign[0] == "~" for sign in signs):
-        return set()
-    return {"".join(run) for run in zip(*(signs[start:] for start in range(RUN)), strict=False)}
+    """Each three signs in a row of a formula: a variable or a command is among them."""
+    runs = zip(*(signs[start:] for start in range(RUN)), strict=False)
+    return {"".join(run) for run in runs if any(map(is_letter, run))}
+
+
+def is_letter(sign: str) -> bool:
+    """Whether a sign of a formula is a variable or a command."""
+    return sign[:1] == "~" and sign[1:].strip("\\").isalpha()

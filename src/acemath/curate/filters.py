@@ -117,7 +117,8 @@ def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[
     """Prompts in the form that the settings ask for, and those dropped, each for its first reason."""
     kept, dropped = [], []
     for row in rows:
-        reason = _prompt_fault(row.prompt, row.answer, settings)
+        limit = settings.prompt_words if is_evolved(row) else settings.seed_words
+        reason = _prompt_fault(row.prompt, row.answer, limit, settings)
         if reason:
             dropped.append(Dropped(row.id, "filter-prompts", reason, row.prompt, row.source))
         else:
@@ -132,10 +133,15 @@ _FORMS: dict[Form, Callable[[str, str], Reason]] = {
 }
 
 
-def _prompt_fault(text: str, answer: str, settings: FilterSettings) -> Reason:
+def is_evolved(row: Problem) -> bool:
+    """Whether a prompt was written from another one (paper, section 3.2.2)."""
+    return "method" in row.meta
+
+
+def _prompt_fault(text: str, answer: str, limit: int | None, settings: FilterSettings) -> Reason:
     if not text.strip():
         return "empty"
-    reason = too_long(text, settings.prompt_words)
+    reason = None if limit is None else too_long(text, limit)
     if reason is None and settings.figures == "drop":
         reason = needs_figure(text)
     if reason is None and settings.proofs == "drop":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,10 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of curation. `examples` holds up to three dropped rows of each reason, those of lowest id."""
+    """One step of curation. `examples` holds up to three dropped rows of each reason, those of lowest id.
+
+    `reported` counts rows that it let through with a remark, by what that is: near a benchmark, but no leak.
+    """
 
     name: str
     rows_in: int
@@ -23,13 +26,16 @@ class Step:
     drops: dict[str, int]  # reason: how many
     drops_by_source: dict[str, dict[str, int]]  # source: reason: how many
     examples: dict[str, tuple[Dropped, ...]]
+    reported: dict[str, int]
 
     def record(self) -> dict[str, Any]:
         """The step as plain values, for a manifest or JSON."""
         return asdict(self)
 
 
-def step_of(name: str, sources: Iterable[str], dropped: Sequence[Dropped]) -> Step:
+def step_of(
+    name: str, sources: Iterable[str], dropped: Sequence[Dropped], reported: Mapping[str, int] | None = None
+) -> Step:
     """A step from the sources of the rows that it kept, one a row, and the rows that it dropped.
 
     What the step adds (evolution) counts among the rows that it was given.
@@ -53,4 +59,5 @@ def step_of(name: str, sources: Iterable[str], dropped: Sequence[Dropped]) -> St
         dict(sorted(drops.items())),
         {source: dict(sorted(counts.items())) for source, counts in sorted(by_source.items())},
         examples,
+        dict(reported or {}),
     )

@@ -20,7 +20,7 @@ SHOWN = 1000  # hits on a page; more would make a browser slow, and nobody reads
 MARKED = 4_000_000  # words of the one times words of the other: longer pairs are shown without marks
 _CHUNK = re.compile(r"\s+")
 _MEANINGS = {
-    "leak": "the rule of the paper: it is dropped",
+    "leak": "the rule of the paper, or a whole problem among instructions: it is dropped",
     "contained": "a benchmark problem word for word in a longer prompt: reported",
     "near-copy": "the same words once numbers and variables are masked: reported",
     "reworded": "the same numbers, formulas and rare words in other phrases: reported",

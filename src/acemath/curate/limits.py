@@ -8,8 +8,8 @@ from __future__ import annotations
 # A problem of fewer words ("What is 7 * 8?" has 5) leaks only where it is the whole prompt, because longer prompts hold
 # such a phrase by chance.
 INSIDE = 6
-TINY = 3  # words at least of a problem that is "contained" at a prompt's beginning or end …
-ONE_MORE = 14  # … with at most so many words more, about one sentence
+TINY = 3  # words at least of a problem that is looked for inside a prompt: among instructions, or …
+ONE_MORE = 14  # … "contained" at its beginning or end, with at most so many words more, about one sentence
 WHOLE = 0.9  # of a benchmark problem's words, for it to be "contained"
 BLOCK = 8  # masked words in a row that make two texts worth comparing
 SHORT = (

@@ -1,40 +1,57 @@
 """Benchmark problems told in other words: the last tier of decontamination, reported and not dropped by default.
 
-A prompt and a problem are compared by what they are about (`features.py`), each number, formula and stem weighted by how
-rare it is among the benchmarks (inverse document frequency). Their numbers must agree, all or nearly all; the more
-surely they do, the less of the rest has to. All limits are our choice, made on problems that were reworded by hand.
+A prompt and a problem are compared by what they are about (`features.py`): numbers, formulas and stems, each weighted by
+how rare it is among the benchmarks (inverse document frequency). How alike they are is the Dice coefficient of their
+numbers plus that of their stems, and a little more the more their common numbers weigh. Where both have an answer, the
+same one makes a rewording likelier and another one less so. All limits are our choice, made on problems that were
+reworded by hand.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, filterfalse
+from typing import NamedTuple
 
-from acemath.curate.features import Reading, is_number, is_run
+from acemath.curate.features import Reading, is_run
+from acemath.grade import equal
 
-RARE = 16  # benchmark problems at most that hold a feature by which candidates meet
-LEFT = 2  # numbers at least that must be left for one to be added or missing
-FEW = 8  # problems at most with the same numbers that are worth a look without any rare word in common
-ROUGH = 0.34  # of two texts' features, that they share
-BRIEF = 32  # tokens at most of a text whose runs of signs are looked for too
-CANDIDATES = 4  # compared in full
-LEAST = 12.0  # weight that two texts must share at all: two or three rare words
+RARE = 64  # benchmark problems at most that hold a feature by which candidates meet …
+MEETINGS = 2  # … and so many such features make a candidate
+AGREEING = 0.4  # Dice coefficient of the numbers at least
+NUMBERLESS = 0.75  # it counts as so much where neither text has a number
+NUMBERS = 1.2  # what it counts beside the coefficient of the stems
+ENOUGH = 1.355  # how alike a rewording is at least, among PROBLEMS problems; …
+MORE = 0.085  # … the more there are, the likelier one is alike by chance: added each time that they are e times as many …
+SAME, OTHER = -0.12, 0.12  # … and added where both have an answer: the same, or another
+TELLING = 0.02  # for each unit of weight of common numbers, …
+MOST = 20.0  # … up to so much
+THIN = 0.5  # taken off where the common weight is nothing, less as it grows, …
+FULL = 30.0  # … nothing from so much on: three or four rare words
 PROBLEMS = 1000  # fewer benchmark problems than this say little about what is rare; weights are as if they were so many
+UNKNOWN = 7.6  # weight of a word that no problem has, however many they are
 FORMULA = 0.5  # of a run of formula signs, beside a word's weight
-SAME, MOST, HALF = 0.999, 0.9, 0.7  # how far two texts' numbers agree
 
 
-def needed(agreement: float | None, weight: float) -> float:
-    """How alike two texts must be, by how far their numbers agree (None: neither has any) and what those weigh."""
-    if agreement is None:
-        return 0.5
-    if agreement > SAME:
-        return max(0.36, 0.6 - 0.022 * weight)
-    if agreement >= MOST:
-        return max(0.42, 0.62 - 0.014 * weight)
-    return 0.66 if agreement >= HALF else math.inf
+class Shared(NamedTuple):
+    """The weight of what a text and a problem have in common, and of all that either has."""
+
+    numbers: float
+    stems: float
+    all_numbers: float
+    all_stems: float
+
+
+def alike(shared: Shared) -> float:
+    """How alike two texts are by what they share, up to 2.6; 0 where neither has words."""
+    numbers, stems, all_numbers, all_stems = shared
+    agreement = 2 * numbers / all_numbers if all_numbers else NUMBERLESS
+    if not all_stems:
+        return 0.0
+    thin = THIN * max(0.0, 1 - (numbers + stems) / FULL)
+    return NUMBERS * agreement + 2 * stems / all_stems + TELLING * min(numbers, MOST) - thin
 
 
 def common_number(number: str) -> float:
@@ -45,85 +62,70 @@ def common_number(number: str) -> float:
     )
 
 
-def _near_sets(numbers: frozenset[str]) -> list[frozenset[str]]:
-    """All of some numbers; and all but one of them."""
-    if len(numbers) <= LEFT:
-        return [numbers]
-    return [numbers, *(numbers - {number} for number in numbers)]
-
-
 class Rewordings:
     """An index of benchmark problems by what they are about."""
 
-    def __init__(self, problems: Sequence[Reading]) -> None:
-        self.features = [problem.features() for problem in problems]
-        self.numbers = [problem.numbers for problem in problems]
-        counts = Counter(chain.from_iterable(self.features))
-        self._among = max(PROBLEMS, len(self.features))
-        self.weights = {feature: self._weight(feature, count) for feature, count in counts.items()}
-        self.sizes = [sum(not is_run(feature) for feature in features) for features in self.features]
-        self._totals = [self._sum(features) for features in self.features]
+    def __init__(self, problems: Sequence[Reading], answers: Sequence[str]) -> None:
+        self._answers = answers
+        self.stems = [problem.stems() for problem in problems]
+        self.numbers = [problem.numbers() for problem in problems]
+        counts = Counter(
+            chain.from_iterable(
+                chain(stems, {number for number, _ in numbers})
+                for stems, numbers in zip(self.stems, self.numbers, strict=True)
+            )
+        )
+        self._among = max(PROBLEMS, len(self.stems)) + 1
+        self.enough = ENOUGH + MORE * math.log(max(PROBLEMS, len(self.stems)) / PROBLEMS)
+        self._weights = {feature: self._weight(feature, count) for feature, count in counts.items()}
+        self.stem_totals = [math.fsum(map(self.weight, stems)) for stems in self.stems]
+        self.number_totals = [math.fsum(self.weight(n) for n, _ in numbers) for numbers in self.numbers]
         self.places: dict[str, list[int]] = {}  # by rare feature
-        by_numbers: dict[frozenset[str], set[int]] = {}
-        for place, features in enumerate(self.features):
-            for feature in features:
+        for place, (stems, numbers) in enumerate(zip(self.stems, self.numbers, strict=True)):
+            for feature in chain(filterfalse(is_run, stems), {number for number, _ in numbers}):
                 if counts[feature] <= RARE:
                     self.places.setdefault(feature, []).append(place)
-            for numbers in _near_sets(self.numbers[place]):
-                by_numbers.setdefault(numbers, set()).add(place)
-        self.by_numbers = {key: frozenset(places) for key, places in by_numbers.items()}
 
-    def find(self, text: Reading) -> tuple[int, float] | None:
-        """The problem that a text rewords and how alike they are (0 to 1), or None."""
-        features: frozenset[str] | None = None
-        best: tuple[float, int] | None = None
-        for place in self._candidates(text):
-            features = features or text.features()
-            alike = self.alike(features, text.numbers, place)
-            if alike is not None and (best is None or alike > best[0]):
-                best = alike, place
-        return None if best is None else (best[1], best[0])
+    def find(self, text: Reading, answer: str = "") -> tuple[int, float] | None:
+        """The problem that a text rewords, and the share of their weight that they have in common; or None."""
+        rivals = []
+        for place, shared in self._candidates(text):
+            found = alike(shared)
+            if found >= self.enough + SAME:
+                rivals.append((-found, place, shared))
+        for found, place, (common, words, all_numbers, all_words) in sorted(rivals):
+            if -found >= self.enough + self._evidence(answer, place):
+                return place, 2 * (common + words) / (all_numbers + all_words)
+        return None
 
-    def _candidates(self, text: Reading) -> Sequence[int]:
-        """Problems whose numbers agree and that share words, those with most rare words in common first."""
-        groups = list(filter(None, map(self.by_numbers.get, _near_sets(text.numbers))))
-        if not groups:
-            return ()
-        # A short text may be a formula alone: its runs of signs are looked for too.
-        said = text.features() if len(text.said) <= BRIEF else text.plain()
-        votes = Counter(chain.from_iterable(map(self.places.__getitem__, said & self.places.keys())))
-        voted = set(votes)
-        met = set().union(*map(voted.__and__, groups))
-        # So many problems have few numbers that a rare word must tell them apart, unless they are the very same.
-        same = self.by_numbers.get(text.numbers, frozenset())
-        if len(same) <= FEW:
-            met |= same
-        least = 0 if text.numbers else 2
-        ranked = sorted((-votes[place], place) for place in met if votes[place] >= least)
-        return [place for _, place in ranked if self._resembles(said, place)][:CANDIDATES]
+    def _candidates(self, text: Reading) -> Iterator[tuple[int, Shared]]:
+        """The problems whose numbers agree and that have enough rare features in common with a text; what they share."""
+        stems = {stem: self.weight(stem) for stem in text.stems()}
+        numbers = {item: self.weight(item[0]) for item in text.numbers()}
+        held = chain(stems, {number for number, _ in numbers})
+        met = Counter(chain.from_iterable(map(self.places.__getitem__, self.places.keys() & held)))
+        all_stems, all_numbers = math.fsum(stems.values()), math.fsum(numbers.values())
+        for place in [place for place, count in met.items() if count >= MEETINGS]:
+            every = all_numbers + self.number_totals[place]
+            common = math.fsum(map(numbers.__getitem__, numbers.keys() & self.numbers[place]))
+            if every and 2 * common < AGREEING * every:
+                continue
+            words = math.fsum(map(stems.__getitem__, stems.keys() & self.stems[place]))
+            yield place, Shared(common, words, every, all_stems + self.stem_totals[place])
 
-    def _resembles(self, said: Set[str], place: int) -> bool:
-        """Whether a text and a problem share enough, unweighted, to be compared in full."""
-        theirs = self.features[place]
-        return len(said & theirs) >= max(3, ROUGH * (len(said) + self.sizes[place]) / 2)
+    def _evidence(self, answer: str, place: int) -> float:
+        """What the answers add to what is asked: 0 where one is not known."""
+        if not answer or not self._answers[place]:
+            return 0.0
+        status = equal(answer, self._answers[place]).status
+        return SAME if status == "correct" else OTHER if status == "wrong" else 0.0
 
-    def alike(self, features: frozenset[str], numbers: frozenset[str], place: int) -> float | None:
-        """The share of weight that a text and a problem have in common, where it is enough."""
-        shared = self._sum(features & self.features[place])
-        if shared < LEAST:
-            return None
-        alike = 2 * shared / (self._sum(features) + self._totals[place])
-        theirs = self.numbers[place]
-        weight = self._sum(numbers & theirs)
-        every = self._sum(numbers) + self._sum(theirs)
-        return alike if alike >= needed(2 * weight / every if every else None, weight) else None
-
-    def _sum(self, features: Iterable[str]) -> float:
-        return math.fsum(self.weights.get(feature) or self._weight(feature, 0) for feature in features)
+    def weight(self, feature: str) -> float:
+        """How much a feature says: the rarer among the benchmarks, the more."""
+        return self._weights.get(feature) or self._weight(feature, 0)
 
     def _weight(self, feature: str, count: int) -> float:
-        """Of a feature that `count` problems hold. One, which is a word as often as a number, weighs little."""
-        weight = math.log((self._among + 1) / (count + 0.5))
-        if not is_number(feature):
-            return FORMULA * weight if is_run(feature) else weight
-        return 0.3 * weight if feature == "#1" else min(weight, common_number(feature[1:]))
+        weight = UNKNOWN * math.log(self._among / (count + 0.5)) / math.log(self._among / 0.5)
+        if feature[0] == "#" and feature[1:].isdigit():
+            return min(weight, common_number(feature[1:]))
+        return FORMULA * weight if is_run(feature) else weight

@@ -8,9 +8,9 @@ it would have found without a screen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,20 @@ from acemath.curate.bulk import (
     hashes_of,
     spread,
 )
-from acemath.curate.features import reading_of
-from acemath.curate.limits import BLOCK, CANDIDATES, INSIDE, ONE_MORE, SHORT, TINY
-from acemath.curate.reworded import BRIEF, FEW, LEFT, ROUGH, Rewordings
+from acemath.curate.features import PERCENT, SHARES, is_run
+from acemath.curate.limits import BLOCK, CANDIDATES, INSIDE, SHORT, TINY
+from acemath.curate.reworded import (
+    AGREEING,
+    FULL,
+    MEETINGS,
+    MOST,
+    NUMBERLESS,
+    NUMBERS,
+    SAME,
+    TELLING,
+    THIN,
+    Rewordings,
+)
 from acemath.curate.words import NUMBER, common_length
 
 if TYPE_CHECKING:
@@ -38,6 +49,7 @@ if TYPE_CHECKING:
 
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _RUN_SIGNS = re.compile("[#~][^#~]*")
+MARGIN = 1e-9  # sums of weights differ by their order
 
 
 class Screen:
@@ -45,7 +57,7 @@ class Screen:
 
     def __init__(self, index: Decontaminator) -> None:
         reworded = index.reworded
-        self.vocabulary = Vocabulary(reworded.weights if reworded else ())
+        self.vocabulary = Vocabulary(reworded.places, reworded.weight) if reworded else Vocabulary()
         self._same_words = _SameWords(index)
         self._masked = _Masked(index)
         self._reworded = _Reworded(reworded, self.vocabulary) if reworded else None
@@ -93,7 +105,7 @@ def _lists(values: Hashes, owners: Places, count: int) -> tuple[Hashes, Places, 
 
 
 class _SameWords:
-    """Leaks and contained problems: 13 words in a row, a short problem whole, a tiny one at an edge."""
+    """Leaks and contained problems: 13 words in a row, a short problem whole."""
 
     def __init__(self, index: Decontaminator) -> None:
         self.ngram = index.settings.ngram
@@ -123,9 +135,8 @@ class _SameWords:
             at = np.flatnonzero(sizes == size)
             found[at[self._whole.find(prefix.of(starts[at], ends[at]))[0]]] = True
             if TINY <= size < INSIDE:
-                at = np.flatnonzero((sizes >= size) & (sizes < INSIDE + ONE_MORE))
-                for first in (starts[at], ends[at] - size):
-                    found[at[self._whole.find(prefix.of(first, first + size))[0]]] = True
+                at = self._whole.find(prefix.every(size))[0]
+                found[owners[at[at + size <= ends[owners[at]]]]] = True
         return found
 
 
@@ -181,123 +192,132 @@ def _by_owner(owners: Places, places: Places) -> Iterator[tuple[int, list[int]]]
 
 
 class _Reworded:
-    """Rewordings: numbers that agree, rare words in common, and enough features of all."""
+    """Rewordings: rare features in common, numbers that agree, and enough stems."""
 
     def __init__(self, index: Rewordings, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        self._vocabulary, self._least = vocabulary, index.enough + SAME
         given = vocabulary.features
-        self._index = index
-        self._features = [frozenset(given[feature] for feature in features) for features in index.features]
         rare = [(given[feature], place) for feature, places in index.places.items() for place in places]
         self._rare = _Stretches(rare, len(given))
-        runs = [(feature, place) for feature, places in index.places.items() for place in places]
-        runs = [(feature, place) for feature, place in runs if len(_RUN_SIGNS.findall(feature)) > 1]
-        self._runs = Table(
-            hashes_of([_RUN_SIGNS.findall(feature) for feature, _ in runs]), [place for _, place in runs]
+        runs = sorted({stem for stems in index.stems for stem in stems if is_run(stem)})
+        self._runs = Table(hashes_of([_RUN_SIGNS.findall(run) for run in runs]), range(len(runs)))
+        self._run_codes = codes_of(runs)
+        self._run_weights = np.array([index.weight(run) for run in runs], np.float64)
+        held = [(feature, 0, place) for place, stems in enumerate(index.stems) for feature in stems]
+        held += [(number, again, place) for place, some in enumerate(index.numbers) for number, again in some]
+        self._held = Table(
+            _mixed(
+                codes_of(feature for feature, *_ in held),
+                np.array([again for _, again, _ in held], np.int64),
+                np.array([place for *_, place in held], np.int64),
+            )
         )
-        codes = {key: self._set_hash(key) for key in index.by_numbers}
-        groups = [(codes[key], place) for key, places in index.by_numbers.items() for place in places]
-        keys = np.array([code for code, _ in groups], np.uint64)
-        self._groups = Table(_mixed(keys, np.array([place for _, place in groups], np.int64)))
-        self._sets = Table(np.array(list(codes.values()), np.uint64))
-        few = [(codes[key], p) for key, ps in index.by_numbers.items() if key and len(ps) <= FEW for p in ps]
-        self._few = Table(np.array([code for code, _ in few], np.uint64), [place for _, place in few])
-
-    @staticmethod
-    def _set_hash(numbers: Iterable[str]) -> int:
-        return int(codes_of(numbers).sum(dtype=np.uint64))
+        self._number_totals, self._stem_totals = np.array(index.number_totals), np.array(index.stem_totals)
+        self._percent = given[PERCENT]
+        self._fractions = np.zeros((2, len(given)), np.int64)
+        for share, parts in SHARES.items():
+            self._fractions[:, given[share]] = [given[part] for part in parts]
 
     def suspects(self, tokens: Tokens, count: int) -> NDArray[np.bool_]:
-        """Which of so many prompts are worth weighing against a problem."""
+        """Which of so many prompts reword a problem, or may."""
         found = np.zeros(count, np.bool_)
-        sizes = np.bincount(tokens.owners, minlength=count)
-        every, owners, hashes = self._number_sets(tokens, count)
-        known = np.zeros(count, np.bool_)
-        known[owners[self._sets.find(hashes)[0]]] = True
-        features = self._vocabulary.feature[tokens.ids]
-        met, places = self._votes(tokens, features, known, sizes <= BRIEF)
-        wide = max(1, len(self._features))
-        pairs, votes = np.unique(met * wide + places, return_counts=True)
-        met, places = np.divmod(pairs, wide)
-        worth = votes >= np.where(every[met] == 0, 2, 1)
-        met, places = self._of_a_group(met[worth], places[worth], owners, hashes, count)
-        same, few = self._few.pairs(every, np.arange(count))
-        met, places = np.divmod(np.unique(np.concatenate([met * wide + places, same * wide + few])), wide)
-        ends = np.cumsum(sizes)
-        for prompt, rivals in _by_owner(met, places):
-            said = features[ends[prompt] - sizes[prompt] : ends[prompt]].tolist()
-            found[prompt] = self._rewords(said, rivals)
+        features = self._with_fractions(self._vocabulary.feature[tokens.ids], tokens.owners)
+        items = self._items(features, tokens.owners)
+        met, places = self._candidates(items)
+        # Twice: the quick way lets most pairs go, at a third of the time, and never one whose numbers agree.
+        for held in (self._held.maybe, self._known):
+            numbers, every = self._shared(met, places, items, items.numbers, count, held)
+            every = every + self._number_totals[places]
+            agreement = np.where(every > 0, 2 * numbers / np.maximum(every, MARGIN), NUMBERLESS)
+            worth = np.flatnonzero(agreement >= AGREEING - MARGIN)
+            met, places, agreement, numbers = met[worth], places[worth], agreement[worth], numbers[worth]
+        stems, every = self._shared(met, places, items, items.stems, count, self._known)
+        every = every + self._stem_totals[places]
+        # A prompt's runs of signs that no problem has are not counted: what is found is the most that it can be.
+        most = (
+            NUMBERS * agreement + 2 * stems / np.maximum(every, MARGIN) + TELLING * np.minimum(numbers, MOST)
+        )
+        most -= THIN * np.maximum(0, 1 - (numbers + stems) / FULL)
+        found[met[most >= self._least - MARGIN]] = True
         return found
 
-    def _rewords(self, said: list[int], places: list[int]) -> bool:
-        """Whether a prompt of these features, in their order, rewords one of some problems."""
-        if (
-            len(said) > BRIEF
-        ):  # in a shorter one runs of signs may be all that is shared: no features of single tokens
-            distinct = set(said)
-            sizes = self._index.sizes
-            places = [
-                place
-                for place in places
-                if len(distinct & self._features[place]) >= max(3, ROUGH * (len(distinct) + sizes[place]) / 2)
-            ]
-        if not places:
-            return False
-        text = reading_of([self._vocabulary.names[feature] for feature in said])
-        features = text.features()
-        return any(self._index.alike(features, text.numbers, place) is not None for place in places)
+    def _items(self, features: Places, owners: Places) -> _Items:
+        """What prompts hold: each feature once, a number as often as it comes, and the runs of signs of any problem."""
+        known = self._vocabulary
+        wide = len(known.names)
+        signs = known.signs[features]
+        # Three signs in a row, of one prompt, that are a run of some problem.
+        start = np.flatnonzero((signs[:-2] != 0) & (signs[1:-1] != 0) & (signs[2:] != 0))
+        start = start[owners[start] == owners[start + 2]]
+        owner, run = self._runs.pairs(Prefix(signs).of(start, start + 3), owners[start])
+        told = np.flatnonzero(features)
+        every = wide + len(self._run_codes)
+        keys = np.concatenate([owners[told] * every + features[told], owner * every + wide + run])
+        keys.sort()
+        first = np.ones(len(keys), np.bool_)
+        first[1:] = keys[1:] != keys[:-1]
+        starts = np.flatnonzero(first)
+        again = np.arange(len(keys)) - np.repeat(starts, np.diff(starts, append=len(keys)))
+        owner, held = np.divmod(keys, every)
+        numbers = np.concatenate([known.number_weights[:wide], np.zeros(len(self._run_codes))])[held]
+        stems = np.concatenate([known.stem_weights[:wide], self._run_weights])[held] * first
+        codes = np.concatenate([known.feature_codes[:wide], self._run_codes])[held]
+        return _Items(owner, held, again, codes, numbers, stems)
 
-    def _number_sets(self, tokens: Tokens, count: int) -> tuple[Hashes, Places, Hashes]:
-        """The hash of each prompt's numbers; and of all of them and all but one, with whose they are."""
-        wide = len(self._vocabulary.features)
-        at = np.flatnonzero(self._vocabulary.number[tokens.ids])
-        owners, numbers = np.divmod(
-            np.unique(tokens.owners[at] * wide + self._vocabulary.number[tokens.ids[at]]), wide
-        )
-        codes = self._vocabulary.feature_codes[numbers]
-        sums = np.zeros(len(codes) + 1, np.uint64)
-        np.cumsum(codes, out=sums[1:])
-        counts = np.bincount(owners, minlength=count)
-        ends = np.cumsum(counts)
-        every: Hashes = sums[ends] - sums[ends - counts]
-        several = counts[owners] > LEFT
-        return (
-            every,
-            np.concatenate([np.arange(count), owners[several]]),
-            np.concatenate([every, every[owners[several]] - codes[several]]),
-        )
+    def _candidates(self, items: _Items) -> tuple[Places, Places]:
+        """The pairs of prompt and problem that have enough rare features in common."""
+        at = np.flatnonzero((items.again == 0) & self._rare.has(items.features))
+        met, places = self._rare.pairs(items.features[at], items.owners[at])
+        pairs, votes = np.unique(met * len(self._stem_totals) + places, return_counts=True)
+        met, places = np.divmod(pairs[votes >= MEETINGS], len(self._stem_totals))
+        return met, places
 
-    def _votes(
-        self, tokens: Tokens, features: Places, known: NDArray[np.bool_], brief: NDArray[np.bool_]
-    ) -> tuple[Places, Places]:
-        """Each prompt with each problem that shares a rare feature with it, once for each."""
-        wide = len(self._vocabulary.features)
-        at = np.flatnonzero(known[tokens.owners] & self._rare.has(features))
-        owners, rare = np.divmod(np.unique(tokens.owners[at] * wide + features[at]), wide)
-        met, places = self._rare.pairs(rare, owners)
-        at = np.flatnonzero((known & brief)[tokens.owners])
-        signs, whose = self._vocabulary.signs[tokens.ids[at]], tokens.owners[at]
-        runs = Prefix(signs).every(3)
-        last = len(runs)
-        whole = (
-            (signs[:last] != 0) & (signs[1 : last + 1] != 0) & (signs[2:] != 0) if last else signs[:0] != 0
-        )
-        whole = np.flatnonzero(whole)
-        whole = whole[whose[whole] == whose[whole + 2]]
-        more, theirs = self._runs.pairs(runs[whole], whose[whole])
-        return np.concatenate([met, more]), np.concatenate([places, theirs])
+    def _with_fractions(self, features: Places, owners: Places) -> Places:
+        """The features with round percentages as fractions, as `features.with_fractions` has them."""
+        signs = np.flatnonzero(features == self._percent)
+        shares = np.where((signs > 0) & (owners[signs] == owners[signs - 1]), features[signs - 1], 0)
+        features[signs] = 0
+        signs, shares = signs[shares < len(self._fractions[0])], shares[shares < len(self._fractions[0])]
+        round_ones = self._fractions[0, shares] > 0
+        signs, shares = signs[round_ones], shares[round_ones]
+        features[signs - 1], features[signs] = self._fractions[:, shares]
+        return features
 
-    def _of_a_group(
-        self, met: Places, places: Places, owners: Places, hashes: Hashes, count: int
-    ) -> tuple[Places, Places]:
-        """The pairs of prompt and problem whose numbers agree, all or nearly all."""
-        order = np.argsort(owners, kind="stable")
-        counts = np.bincount(owners, minlength=count)
+    def _known(self, asked: Hashes) -> Places:
+        return self._held.find(asked)[0]
+
+    def _shared(
+        self,
+        met: Places,
+        places: Places,
+        items: _Items,
+        weights: NDArray[np.float64],
+        count: int,
+        held: Callable[[Hashes], Places],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each pair of prompt and problem, the weight that they share, and that of the prompt alone.
+
+        `held` says which of some hashes are held by a problem.
+        """
+        at = np.flatnonzero(weights)
+        counts = np.bincount(items.owners[at], minlength=count)
         first = np.cumsum(counts) - counts
         pair = np.repeat(np.arange(len(met)), counts[met])
-        asked = hashes[order][spread(first[met], counts[met])]
-        agreed = np.unique(pair[self._groups.find(_mixed(asked, places[pair]))[0]])
-        return met[agreed], places[agreed]
+        asked = at[spread(first[met], counts[met])]
+        known = held(_mixed(items.codes[asked], items.again[asked], places[pair]))
+        shared = np.bincount(pair[known], weights[asked[known]], len(met)).astype(np.float64)
+        return shared, np.bincount(items.owners[at], weights[at], count)[met].astype(np.float64)
+
+
+class _Items(NamedTuple):
+    """What prompts hold, by prompt: whose it is, which feature, its how-manieth coming there, its hash, its weights."""
+
+    owners: Places
+    features: Places
+    again: Places
+    codes: Hashes
+    numbers: NDArray[np.float64]
+    stems: NDArray[np.float64]
 
 
 class _Stretches:
@@ -323,6 +343,7 @@ class _Stretches:
         ]
 
 
-def _mixed(hashes: Hashes, places: Places) -> Hashes:
-    mixed: Hashes = (hashes ^ ((places.astype(np.uint64) + np.uint64(1)) * _MIX)) * _MIX
+def _mixed(codes: Hashes, again: Places, places: Places) -> Hashes:
+    """A hash for each feature's so-and-so-manieth coming in a problem."""
+    mixed: Hashes = (codes ^ ((places * 64 + np.minimum(again, 63) + 1).astype(np.uint64) * _MIX)) * _MIX
     return mixed

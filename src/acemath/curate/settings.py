@@ -27,10 +27,12 @@ class EvolveSettings(_Part):
 class FilterSettings(_Part):
     """Limits on prompts and responses (paper, sections 3.2.1 and 3.2.2).
 
+    The paper limits the words of synthetic prompts alone: `prompt_words` is for evolved ones, `seed_words` for all others.
     What the paper does not filter (figures, proofs, language, forms of question) is kept unless a recipe says otherwise.
     """
 
     prompt_words: int = Field(300, ge=1)
+    seed_words: int | None = Field(None, ge=1)
     response_words: int = Field(2500, ge=1)
     boxed: bool = True
     loops: bool = True

@@ -10,6 +10,7 @@ from typing import Any
 from acemath.curate.blend import Stock, blend_facts, make_blend, shortfalls
 from acemath.curate.clean import clean
 from acemath.curate.crosscheck import agreement, cross_checked
+from acemath.curate.decontaminate import some_problems
 from acemath.curate.evolve import evolve, evolve_with, winnow
 from acemath.curate.filters import filter_responses
 from acemath.curate.funnel import step_of
@@ -45,7 +46,9 @@ def problems(run: Run) -> None:
         stage, facts = opened
         seeds = [p for n, s in recipe.problems.seeds.items() for p in read_source(n, s, recipe.seed)]
         benchmarks = [
-            p for n, s in recipe.problems.benchmarks.items() for p in read_benchmark(n, s, recipe.seed)
+            p
+            for n, s in recipe.problems.benchmarks.items()
+            for p in some_problems(n, read_benchmark(n, s, recipe.seed))
         ]
         stage.write("seeds", seeds, Problem)
         stage.write("benchmarks", benchmarks, Problem)
@@ -141,7 +144,10 @@ def curate(run: Run) -> None:
         if found.near is not None:
             facts["near"] = found.near
         counts = [(len(seeds), "seeds"), *((s.rows_out, s.name) for s in steps)]
+        facts["reported"] = found.reported
+        near = ", ".join(f"{count:,} {kind}" for kind, count in found.reported.items() if count)
         facts["summary"] = " → ".join(f"{count:,} ({name})" for count, name in counts)
+        facts["summary"] += f"; kept though near a benchmark: {near or 'none'}"
 
 
 def _responses(

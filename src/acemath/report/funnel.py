@@ -22,6 +22,11 @@ def data_section(data: ReportData) -> str:
         for step in data.funnel
         for reason, count in step["drops"].items()
     ]
+    reported = [
+        [step["name"], kind, f"{count:,}"]
+        for step in data.funnel
+        for kind, count in step.get("reported", {}).items()
+    ]
     examples = "".join(
         f"<li><b>{escape(reason)}</b> ({escape(step['name'])}): {escape(row['text'][:240])} <span class=tag>{escape(row['detail'][:160])}</span></li>"
         for step in data.funnel
@@ -44,6 +49,7 @@ def data_section(data: ReportData) -> str:
         '<h2 id="data">The data</h2><p>From seeds to training sets: what is left after each step, what was dropped, and why. Cross-checked responses are those that the checking teachers agree with; the others stay in the unchecked pools.</p>'
         f"{picture}{table(['step', 'rows in', 'rows out', 'by source'], rows)}"
         f"<h3>Dropped</h3>{table(['step', 'reason', 'rows', 'by source'], drops)}"
+        f"<h3>Kept, though near a benchmark problem</h3>{table(['step', 'kind of hit', 'rows'], reported)}"
         f"<h3>Training sets</h3>{table(['blend', 'conversations', 'by pool', 'by source'], blends)}"
         f"<h3>Teachers that check</h3>{table(['teacher', 'answers', 'agree, %', 'without an answer, %'], teachers)}"
         f"<details><summary>Examples of dropped rows, up to three of each reason</summary><div><ul>{examples}</ul></div></details>"
