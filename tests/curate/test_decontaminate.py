@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from acemath.commands import data
+from acemath.curate.columns import problems_of
 from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate, scan
 from acemath.curate.hits import marked, page_of, record_of
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
@@ -257,3 +258,17 @@ def test_the_commands_write_hits_pages_and_dropped_rows(tmp_path: Path) -> None:
     assert reasons == ["duplicate", "near-duplicate", "leak"]
     plain = data.curate(prompts, [bench], tmp_path / "out.jsonl", CurateSettings())
     assert plain["kept"] == 3 and "near" not in plain
+
+
+def test_a_multiple_choice_problem_leaks_with_and_without_its_choices() -> None:
+    """The question alone, and the question with the choices; the hit names the benchmark's own problem."""
+    record = {
+        "question": "Which of these bodies in the solar system takes the longest time for one turn around its own axis?",
+        "choices": ["the planet Venus", "the planet Mars", "the planet Saturn", "the dwarf planet Ceres"],
+        "answer": 0,
+    }
+    (asked,) = problems_of([("here", record)], {}, "quiz")
+    index = Decontaminator([Problem("other", "What is 3 + 4?"), asked], DecontaminateSettings())
+    for prompt in (record["question"], asked.prompt):
+        hit = index.find(Problem("p", str(prompt)), True)
+        assert hit is not None and (hit.kind, hit.benchmark_id, hit.place) == ("leak", asked.id, 1)

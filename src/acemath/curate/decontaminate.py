@@ -19,13 +19,14 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from multiprocessing import get_context
 from typing import Literal
 
 from acemath.curate.blocks import Blocks, run_around
+from acemath.curate.columns import QUESTION
 from acemath.curate.features import Reading, read
 from acemath.curate.limits import (
     BLOCK,
@@ -87,7 +88,15 @@ class Decontaminator:
     def __init__(self, benchmarks: Sequence[Problem], settings: DecontaminateSettings) -> None:
         self.settings = settings
         # Problems go by their place: benchmarks that number their problems share ids.
-        self.rows = list(benchmarks)
+        self.benchmarks = list(benchmarks)
+        # A multiple-choice problem leaks without its choices too.
+        bare_ones = [
+            (place, replace(row, prompt=row.meta[QUESTION]))
+            for place, row in enumerate(self.benchmarks)
+            if isinstance(row.meta.get(QUESTION), str)
+        ]
+        self.rows = [*self.benchmarks, *(row for _, row in bare_ones)]
+        self._origins = [*range(len(self.benchmarks)), *(place for place, _ in bare_ones)]
         self.edges = edges_of((row.subject or row.source, row.prompt) for row in self.rows)
         readings = [read(tokens_of(bare(row.prompt, self.edges))) for row in self.rows]
         self.texts = [text.words for text in readings]
@@ -216,7 +225,7 @@ class Decontaminator:
 
     def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
         row = self.rows[place]
-        return Hit(identity, row.id, shared, round(share, 3), row.subject or row.source, kind, place)
+        return Hit(identity, row.id, shared, round(share, 3), row.subject or row.source, kind, self._origins[place])
 
 
 def _says_something(masked: list[str]) -> bool:
@@ -258,7 +267,7 @@ def _hits_of_all(
         yield from (_hits(some, index) for some in asked)
         return
     pool = ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=_start, initargs=(index.rows, index.settings)
+        processes, get_context("spawn"), initializer=_start, initargs=(index.benchmarks, index.settings)
     )
     with pool:
         waiting: deque[Future[list[tuple[int, Hit]]]] = deque()
