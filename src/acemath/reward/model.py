@@ -23,9 +23,10 @@ from transformers import (
 
 from acemath.engines.base import ChatFormat
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import chat_tokenizer, loading
+from acemath.engines.loading import chat_tokenizer
 from acemath.errors import UserError
 from acemath.nano.home import resolve
+from acemath.pretrained import loading
 from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import SharedBatch
 from acemath.reward.settings import RewardSettings
