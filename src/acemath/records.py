@@ -18,8 +18,20 @@ import pyarrow as pa
 Status = Literal["correct", "wrong", "no_answer", "timeout", "unparsable"]
 STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unparsable")
 
+# The finish reasons of a response. Only "stop" is complete; "length" was cut at the token limit. "refused": the engine
+# gave nothing that may be graded or learned; the text is empty, and `meta` gives the reason under this name.
+STOP, LENGTH, REFUSED = "stop", "length", "refused"
+# What engines and servers call the end of a complete text, in lower case.
+COMPLETE = frozenset(
+    ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed")
+)
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 _JSON = pa.field("meta", pa.string())
+
+
+def is_complete(finish_reason: str) -> bool:
+    """Whether the model ended the text itself, by any engine's word for it. An unknown word means no."""
+    return finish_reason.lower() in COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class Response:
     sample: int
     text: str
     model: str
-    finish_reason: str = "stop"
+    finish_reason: str = STOP
     tokens: int = 0
     status: str | None = None
     extracted: str | None = None
@@ -96,6 +108,11 @@ class Response:
     )
 
     @property
+    def complete(self) -> bool:
+        """Whether the model ended the text itself. What was cut or refused has no answer and no label."""
+        return is_complete(self.finish_reason)
+
+    @property
     def correct(self) -> bool:
         """Whether grading found the response correct; every other status counts as not correct."""
         return self.status == "correct"
@@ -104,10 +121,10 @@ class Response:
     def label(self) -> bool | None:
         """What may be learned from the response: True is right, False is wrong, None is not known.
 
-        Only a verdict on a complete response is known. A cut or refused response has no label, and neither has one
-        that was not graded or whose grading ended without a result (timeout, unparsable).
+        Only a complete response that was graded has a label: not one that was cut or refused, and not one whose
+        grading gave no result (timeout, unparsable).
         """
-        return _LABELS.get(self.status) if self.finish_reason == "stop" else None
+        return _LABELS.get(self.status) if self.complete else None
 
 
 @dataclass(frozen=True, slots=True)

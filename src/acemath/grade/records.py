@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from acemath.columns import first_value, lowered, value_at
 from acemath.grade.references import reference_in
+from acemath.records import STOP
 
 _RESPONSES = (
     "response",
@@ -33,7 +34,7 @@ class Row(NamedTuple):
     response: str
     reference: str
     expected: bool | None
-    finish_reason: str = "stop"
+    finish_reason: str = STOP
 
 
 def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
@@ -47,7 +48,7 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         return
     reason = chosen.get("finish_reason", "finish_reason")
     for text, expected in _responses(record, chosen):
-        yield Row(text, reference, expected, str(value_at(record, reason) or "stop"))
+        yield Row(text, reference, expected, str(value_at(record, reason) or STOP))
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
