@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from acemath.commands.curation import WITHOUT
 from acemath.commands.output import notice
 from acemath.curate.clean import clean
 from acemath.curate.columns import groups_of, problems_of
@@ -95,9 +96,6 @@ def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = N
         for path, name in zip(paths, names, strict=True)
         for row in read_problems(path, columns, name)
     ]
-
-
-WITHOUT = ("figure", "proof-only", "other-language", *get_args(Form))
 
 
 def curation_settings(near: float | None, drop: Sequence[str], without: Sequence[str] = ()) -> CurateSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
+from acemath.columns import NAMING, REFERENCE_COLUMNS, first_value, lowered
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
@@ -100,16 +100,9 @@ def _judge(model: str, chat: ChatFormat | None, **options: Any) -> RewardModel:
 def _rewarded(
     responses: Sequence[Response], prompts: Mapping[str, str], judge: RewardModel
 ) -> list[Response]:
-    """Responses with their rewards, problem by problem; `prompts` by problem id."""
-    by_problem: dict[str, list[Response]] = defaultdict(list)
-    for response in responses:
-        by_problem[response.problem_id].append(response)
-    rewards = judge.score_many([(prompts[key], [r.text for r in rows]) for key, rows in by_problem.items()])
-    return [
-        replace(r, reward=v)
-        for rows, values in zip(by_problem.values(), rewards, strict=True)
-        for r, v in zip(rows, values, strict=True)
-    ]
+    """The responses with their rewards; `prompts` by problem id."""
+    rewards = judge.score_responses(prompts, responses)
+    return [replace(r, reward=value) for r, value in zip(responses, rewards, strict=True)]
 
 
 def evaluate(
@@ -201,7 +194,7 @@ def _gradable(
     from acemath.grade.records import rows_of
 
     asked = Names(read_problems(problems, columns)) if problems is not None else None
-    naming = (columns["problem_id"],) if "problem_id" in columns else ("problem_id", "qid", "idx")
+    naming = (columns["problem_id"],) if "problem_id" in columns else NAMING
     # With a file of problems, columns of answers are that file's.
     mine = {k: v for k, v in columns.items() if asked is None or k not in ("answer", "solution", "choices")}
     samples: Counter[str] = Counter()

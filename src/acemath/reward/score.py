@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.linear import packed_linears
 from acemath.nano.home import resolve
+from acemath.records import Response
 from acemath.reward.cached import score_rows
 from acemath.reward.heads import PAPER_CHAT, chat_for, check_head
 from acemath.reward.layout import Row, encode_row, plain_batch, split_rows, token_batches
@@ -21,6 +22,7 @@ from acemath.reward.model import load_reward_model, rewards_of, tokenizer_of
 from acemath.reward.probe import check_sharing
 from acemath.reward.vllm import VllmScorer
 from acemath.sft.hardware import device, has_bf16, part_tokens
+from acemath.store import by_problem
 
 log = logging.getLogger(__name__)
 MANY_PASSES = 4  # from so many on it pays to pack the weights
@@ -97,6 +99,18 @@ class RewardModel:
         if blank := sum(not text.strip() for _, texts in items for text in texts):
             log.warning("%d responses are empty: their rewards say nothing of the problem", blank)
         return result
+
+    def score_responses(
+        self,
+        prompts: Mapping[str, str],
+        responses: Sequence[Response],
+        progress: Callable[[int, int, str], None] = lambda *_: None,
+    ) -> list[float]:
+        """The reward of each response, in their order; `prompts` are the problems' texts by id."""
+        mine = by_problem(responses)
+        items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
+        found = dict(zip(mine, map(iter, self.score_many(items, progress)), strict=True))
+        return [next(found[r.problem_id]) for r in responses]
 
     def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
         """A row of token ids for each problem with responses, its number as key; how many responses were cut."""
