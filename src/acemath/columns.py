@@ -7,7 +7,6 @@ A column is named by its key, in whatever case, or by a path through nested valu
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -37,8 +36,6 @@ REFERENCE_COLUMNS = frozenset(
 OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
-NAMING = ("problem_id", "qid", "idx")  # columns that name the problem of a response
-_TRUTH = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
 _LIST_TEXT = re.compile(r"""\s*[\[(]\s*['"].*['"]\s*,?\s*[\])]\s*""", re.DOTALL)
 _NO_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
 _LONGEST_LIST = 100_000  # characters of a list that became text
@@ -79,25 +76,6 @@ def first_value(record: Mapping[str, Any], names: Iterable[str]) -> Any:
         if value is not None and not (isinstance(value, str) and not value.strip()):
             return value
     return None
-
-
-def truth_of(value: Any) -> bool | None:
-    """A label as files write it (true, 1, 1.0, "correct", "False" …) as True or False; None for anything else."""
-    if isinstance(value, bool | int | float) and value in (0, 1):
-        return bool(value)
-    return _TRUTH.get(value.lower()) if isinstance(value, str) else None
-
-
-def meta_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record's `meta`, which is an object or one as JSON text; empty where there is none. UserError otherwise."""
-    said = record.get("meta") or {}
-    try:
-        found = json.loads(said) if isinstance(said, str) else said
-    except ValueError:
-        found = None
-    if not isinstance(found, Mapping):
-        raise UserError(f"meta is {str(said)[:60]!r}; give an object, or one as JSON text")
-    return found
 
 
 def items_of(value: Any) -> list[Any] | None:

@@ -18,20 +18,8 @@ import pyarrow as pa
 Status = Literal["correct", "wrong", "no_answer", "timeout", "unparsable"]
 STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unparsable")
 
-# The finish reasons of a response. Only "stop" is complete; "length" was cut at the token limit. "refused": the engine
-# gave nothing that may be graded or learned; the text is empty, and `meta` gives the reason under this name.
-STOP, LENGTH, REFUSED = "stop", "length", "refused"
-# What engines and servers call the end of a complete text, in lower case.
-COMPLETE = frozenset(
-    ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed")
-)
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 _JSON = pa.field("meta", pa.string())
-
-
-def is_complete(finish_reason: str) -> bool:
-    """Whether the model ended the text itself, by any engine's word for it. An unknown word means no."""
-    return finish_reason.lower() in COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +71,7 @@ class Response:
     sample: int
     text: str
     model: str
-    finish_reason: str = STOP
+    finish_reason: str = "stop"
     tokens: int = 0
     status: str | None = None
     extracted: str | None = None
@@ -110,7 +98,7 @@ class Response:
     @property
     def complete(self) -> bool:
         """Whether the model ended the text itself. What was cut or refused has no answer and no label."""
-        return is_complete(self.finish_reason)
+        return self.finish_reason == "stop"
 
     @property
     def correct(self) -> bool:

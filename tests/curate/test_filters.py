@@ -92,8 +92,7 @@ def test_only_complete_responses_are_kept() -> None:
     """Whatever its text says: what was cut, refused or aborted is not what the model would have written."""
     whole = Response("0", 0, "So \\boxed{4}.", "teacher")
     rows = [whole, replace(whole, finish_reason="length"), replace(whole, finish_reason="refused", text="")]
-    rows += [replace(whole, finish_reason="abort"), replace(whole, finish_reason="EOS")]
+    rows += [replace(whole, finish_reason="abort"), replace(whole, finish_reason="tool_calls")]
     kept, dropped = filter_responses(rows, FilterSettings(), lambda row: False)
-    assert kept == [whole, rows[-1]]
-    assert [row.reason for row in dropped] == ["cut-off", "refused", "incomplete"]
-    assert replace(rows[-1], status="wrong").label is False and replace(rows[-2], status="wrong").label is None
+    assert kept == [whole]
+    assert [row.reason for row in dropped] == ["cut-off", "refused", "incomplete", "incomplete"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
-from acemath.columns import meta_of, truth_of
 from acemath.errors import UserError
 from acemath.store import read_records
 
 KEYS = ("problem_id", "qid", "math_test_idx", "problem")  # columns that name a response's problem
+LABELS = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
 FORMS = (
     "neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled response (problem_id or qid, and "
     "label or status); acemath sample writes the latter"
@@ -70,7 +71,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
             key = (name, str(record.get("idx", number - 1)))
             if key in found:
                 raise UserError(
-                    f"{place}: problem {key[1]!r} appears twice; give each problem an idx of its own"
+                    f"{place}: problem {key[1]!r} stands twice; give each problem an idx of its own"
                 )
             found[key] = list(_of_harness(record, place))
             continue
@@ -79,7 +80,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
             identity = (benchmark, problem, record.get("model"), record["sample"])
             if (first := seen.setdefault(identity, number)) != number:
                 raise UserError(
-                    f"{place}: sample {record['sample']} of problem {problem!r} is already in record {first}; give the "
+                    f"{place}: sample {record['sample']} of problem {problem!r} stands in record {first} already; give the "
                     "problems of different benchmarks a file each, or ids of their own"
                 )
         found.setdefault((benchmark, problem), []).append(answer)
@@ -109,10 +110,8 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
     label, status = record.get("label"), record.get("status")
     if problem is None or (label is None and status is None):
         raise UserError(f"{place}: {FORMS}")
-    try:
-        meta = meta_of(record)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from error
+    meta = record.get("meta") or {}
+    meta = json.loads(meta) if isinstance(meta, str) else meta
     answer = next((record[k] for k in ("extracted", "pred") if record.get(k) is not None), None)
     text = next((record[k] for k in ("text", "response") if record.get(k) is not None), "")
     return (
@@ -133,10 +132,12 @@ def _text(answer: Any) -> str | None:
 
 
 def _label(value: Any, place: str) -> bool:
-    found = truth_of(value)
-    if found is None:
-        raise UserError(f"{place}: label {value!r} is not a verdict; use true or false")
-    return found
+    """A verdict as a file writes it: true, 1, 1.0, "correct" …; UserError on what is none."""
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in LABELS:
+        return LABELS[value.lower()]
+    raise UserError(f"{place}: label {value!r} is no verdict; use true or false")
 
 
 def _reward(value: Any, name: str, place: str) -> float | None:

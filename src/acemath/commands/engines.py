@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from acemath.engines.base import LENGTH, REFUSED, ChatFormat, Engine, Sampling
+from acemath.engines.base import REFUSED, ChatFormat, Engine, Sampling
 from acemath.engines.endpoint.account import Account
 from acemath.engines.endpoint.settings import Endpoint
 from acemath.engines.worksheets import WorksheetTeacher
@@ -103,7 +103,7 @@ def _accuracy(rows: Sequence[Problem], responses: Sequence[Response]) -> dict[st
     """How many of the graded responses are right, and a note where not all problems and responses count."""
     answered = sum(bool(p.answer) for p in rows)
     graded_ones = [r for r in responses if r.status is not None]
-    cut = sum(r.finish_reason == LENGTH for r in responses)
+    cut = sum(r.finish_reason == "length" for r in responses)
     found: dict[str, Any] = {"answered": answered, "cut": cut}
     if graded_ones:
         found["accuracy"] = round(100 * sum(r.correct for r in graded_ones) / len(graded_ones), 2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import NAMING, REFERENCE_COLUMNS, first_value, lowered
+from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
@@ -194,7 +194,7 @@ def _gradable(
     from acemath.grade.records import rows_of
 
     asked = Names(read_problems(problems, columns)) if problems is not None else None
-    naming = (columns["problem_id"],) if "problem_id" in columns else NAMING
+    naming = (columns["problem_id"],) if "problem_id" in columns else ("problem_id", "qid", "idx")
     # With a file of problems, columns of answers are that file's.
     mine = {k: v for k, v in columns.items() if asked is None or k not in ("answer", "solution", "choices")}
     samples: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acemath.columns import NAMING, first_value, names_of
+from acemath.columns import first_value, names_of
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.commands.settings import Columns, columns_of
 from acemath.curate.columns import prompt_text
@@ -91,7 +91,7 @@ def problems_with_responses(
     asked = Names(read_problems(problems, columns)) if problems is not None else None
     found: dict[str, list[str]] = {}
     for number, record in enumerate(read_records(path), 1):
-        name = first_value(record, NAMING)
+        name = first_value(record, ("problem_id", "qid", "idx"))
         if asked is not None and name is not None:
             prompt: str | None = asked.find(str(name), path, problems).prompt
         else:

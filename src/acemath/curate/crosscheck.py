@@ -28,7 +28,7 @@ def agree(answers: Sequence[str | None]) -> bool:
 
 def _answer(response: Response) -> str | None:
     """The final answer of a complete response. One that was cut or refused has none, whatever its last number is."""
-    return extract(response.text).answer if response.complete else None
+    return extract(response.text).answer if response.finish_reason == "stop" else None
 
 
 def verdict(

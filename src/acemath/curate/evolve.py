@@ -15,7 +15,7 @@ from dataclasses import replace
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.settings import EvolveSettings, FilterSettings, Method
-from acemath.engines.base import REFUSED, Engine, Sampling
+from acemath.engines.base import REFUSED, STOP, Engine, Sampling
 from acemath.errors import UserError
 from acemath.records import Problem, content_key
 from acemath.store import Dropped
@@ -89,7 +89,7 @@ def evolve_with(
     born, unfinished = [], []
     for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
         row, method = parents[response.problem_id]
-        if not response.complete:  # half a question is none
+        if response.finish_reason != STOP:  # half a question is none
             why = "refused" if response.finish_reason == REFUSED else "cut-off"
             detail = f"{method}: {response.meta.get(REFUSED, response.text[:200])}"
             unfinished.append(Dropped(row.id, "evolve", why, row.prompt, row.source, detail))

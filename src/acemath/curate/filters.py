@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
 from acemath.curate.settings import FilterSettings, Form
-from acemath.records import LENGTH, REFUSED, Problem, Response
+from acemath.engines.base import LENGTH, REFUSED
+from acemath.records import Problem, Response
 from acemath.store import Dropped
 
 Reason = str | None

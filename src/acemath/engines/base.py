@@ -7,9 +7,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from acemath.records import LENGTH, REFUSED, STOP, Problem, Response
+from acemath.records import Problem, Response
 
-__all__ = ["LENGTH", "REFUSED", "STOP", "ChatFormat", "Engine", "Paid", "Sampling"]
+# The finish reasons of a response. Only a "stop" is complete. "length": cut at the limit of tokens. "refused": the engine
+# gave nothing that may be graded or learned; the text is empty, and `meta` says why under this name.
+STOP, LENGTH, REFUSED = "stop", "length", "refused"
 
 
 class Sampling(BaseModel):

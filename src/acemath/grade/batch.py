@@ -8,16 +8,18 @@ from multiprocessing import get_context
 from typing import Any
 
 from acemath.errors import UserError
-from acemath.grade.core import equal, extract_for, fast_number, grade_answer, unfinished
+from acemath.grade.core import equal, extract_for, fast_number, grade_answer, is_complete, unfinished
 from acemath.grade.extract import Extraction
 from acemath.grade.guards import MAX_ANSWER
 from acemath.grade.policy import STRICT, Policy, as_policy
 from acemath.grade.references import needed_reference
 from acemath.grade.text import clean_latex
-from acemath.records import STOP, Verdict, is_complete
+from acemath.records import Verdict
 
 _CHUNK = 2000
-Gradable = tuple[str, Any] | tuple[str, Any, str]  # response, reference and, where known, the finish reason
+
+
+Gradable = tuple[str, Any] | tuple[str, Any, str]  # response, reference, and where it is known the finish reason
 
 
 def grade_many(
@@ -55,7 +57,7 @@ def _with_references(rows: Sequence[Gradable]) -> list[tuple[str, str, str]]:
             read = needed_reference(reference, f"row {number}")
             if isinstance(reference, str):
                 known[reference] = read
-        found.append((text, read, rest[0] if rest else STOP))
+        found.append((text, read, rest[0] if rest else "stop"))
     return found
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from acemath.columns import first_value, lowered, truth_of, value_at
+from acemath.columns import first_value, lowered, value_at
 from acemath.grade.references import reference_in
-from acemath.records import STOP
 
 _RESPONSES = (
     "response",
@@ -34,7 +33,7 @@ class Row(NamedTuple):
     response: str
     reference: str
     expected: bool | None
-    finish_reason: str = STOP
+    finish_reason: str = "stop"
 
 
 def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
@@ -48,7 +47,7 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         return
     reason = chosen.get("finish_reason", "finish_reason")
     for text, expected in _responses(record, chosen):
-        yield Row(text, reference, expected, str(value_at(record, reason) or STOP))
+        yield Row(text, reference, expected, str(value_at(record, reason) or "stop"))
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
@@ -90,7 +89,14 @@ def _each(value: Any, label: bool | None) -> Iterator[tuple[str, bool | None]]:
 
 
 def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None:
-    return truth_of(value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS))
+    found = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
+    if isinstance(found, bool):
+        return found
+    if isinstance(found, int | float) and found in (0, 1):
+        return bool(found)
+    if isinstance(found, str) and found.lower() in ("true", "false", "correct", "wrong"):
+        return found.lower() in ("true", "correct")
+    return None
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from acemath.engines.base import LENGTH, REFUSED, Sampling
+from acemath.engines.base import REFUSED, Sampling
 from acemath.grade import grade_many
 from acemath.pipeline.context import Run
 from acemath.pipeline.engines import policy_engine
@@ -82,7 +82,7 @@ def _facts(stage: Stage, rows: Sequence[Response]) -> dict[str, Any]:
     """Counts of a stage's responses, and its summary."""
     right = sum(r.correct for r in rows)
     refused = len(stage.dropped()) + sum(r.finish_reason == REFUSED for r in rows)
-    cut = sum(r.finish_reason == LENGTH for r in rows)
+    cut = sum(r.finish_reason == "length" for r in rows)
     ungraded = sum(r.status is None for r in rows)
     tokens = sum(r.tokens for r in rows)
     share = 100 * right / max(1, len(rows) - ungraded)

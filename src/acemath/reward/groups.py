@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from acemath.engines.base import REFUSED
 from acemath.errors import UserError
-from acemath.records import LENGTH, REFUSED, Group, Problem, Response, content_key
+from acemath.records import Group, Problem, Response, content_key
 from acemath.reward.looks import Looks, looks_by_label
 from acemath.reward.settings import GroupSettings
 
@@ -53,14 +54,14 @@ def labelled(responses: Sequence[Response], cut: Cut = "drop") -> tuple[list[Res
     """One problem's responses that have a label, and how many others there are, by reason.
 
     Of those that are returned `correct` is the label. With `cut` "wrong" a response that was cut at the token limit is
-    a wrong one. Left out are: "refused" and "cut" ones, "incomplete" ones (ended in any other way),
+    a wrong one. Left out are: "refused" and "cut" ones, "incomplete" ones (any other finish reason than "stop"),
     "ungraded" ones, those of status "timeout" and "unparsable", "empty" ones (every reward model tells them apart
     without reading the problem), and "contradictory" ones, whose text has both labels.
     """
     found: list[Response] = []
     left_out: Counter[str] = Counter()
     for response in responses:
-        if cut == "wrong" and response.finish_reason == LENGTH:
+        if cut == "wrong" and response.finish_reason == "length":
             found.append(replace(response, status="no_answer"))
         elif response.label is None:
             left_out[_why_unlabelled(response)] += 1
@@ -77,9 +78,13 @@ def labelled(responses: Sequence[Response], cut: Cut = "drop") -> tuple[list[Res
 
 
 def _why_unlabelled(response: Response) -> str:
-    if response.complete:
-        return response.status or "ungraded"
-    return {LENGTH: "cut", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
+    if response.finish_reason == REFUSED:
+        return "refused"
+    if response.finish_reason == "length":
+        return "cut"
+    if response.finish_reason != "stop":
+        return "incomplete"
+    return response.status or "ungraded"
 
 
 def unlabelled_words(counts: Mapping[str, int]) -> str:

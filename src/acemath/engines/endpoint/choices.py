@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from acemath.engines.base import LENGTH, REFUSED, STOP
 from acemath.engines.endpoint.errors import short
-from acemath.records import COMPLETE, LENGTH, REFUSED, STOP
 
 FAULT = "fault"
 # What servers call the end of a text, in small letters. Whatever is not here (a filter, a call of a tool, a loop that
 # was cut off, a word that nobody knows) is REFUSED: the text may be a part, and asking again would change nothing.
-_REASONS = dict.fromkeys(COMPLETE, STOP) | {
+_REASONS = {
     word: meaning
     for meaning, words in {
+        STOP: "stop eos eos_token end_turn stop_sequence complete completed",
         LENGTH: "length max_tokens max_length max_output_tokens model_length model_context_window_exceeded",
         FAULT: "error abort aborted cancelled canceled timeout server_error network_error insufficient_system_resource "
         "null none",
