@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from acemath.commands.curation import WITHOUT
-from acemath.commands.output import notice
 from acemath.curate.clean import clean
 from acemath.curate.columns import groups_of, problems_of
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
@@ -26,6 +25,7 @@ from acemath.curate.settings import (
     SolvabilitySettings,
 )
 from acemath.curate.solvability import solvable
+from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.identity import joined
 from acemath.records import Group, Problem, Response
@@ -53,7 +53,7 @@ def read_problems(path: Path, columns: Mapping[str, str] | None = None, name: st
         raise UserError(f"{path} holds no problem; give a file with at least one row")
     lacking = sum(not row.answer for row in rows if row.group == "math")
     if lacking:
-        notice(
+        say(
             f"{path}: no reference answer was found for {lacking:,} of {len(rows):,} problems; if the file has them, name "
             f"their column with --columns answer=… (its columns: {', '.join(columns_of(path))})"
         )

@@ -22,7 +22,7 @@ from acemath.commands.generation import (
     options,
 )
 from acemath.commands.generation import app as generation_app
-from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, notice, show
+from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
 from acemath.commands.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
@@ -177,10 +177,11 @@ def rewardbench(
     """
     with Display().during("rewardbench"):
         from acemath.commands import judging
+        from acemath.engines.chat import say
 
         result = judging.rewardbench(files, k)
     for note in result["notes"]:
-        notice(note)
+        say(note)
     show(result, as_json, judging.COLUMNS, judging.table(result))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -85,9 +86,16 @@ def show(
         typer.echo(f"{key}: {_cell(value)}")
 
 
-def notice(text: str) -> None:
-    """One line on standard error, for what a user should know though the command goes on."""
-    typer.echo(f"acemath: {text}", err=True)
+class _Notices(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(f"acemath: {record.getMessage()}", err=True)
+
+
+def show_notices() -> None:
+    """Print each notice (`acemath.engines.chat.say`) on standard error, under the name that errors have too."""
+    log = logging.getLogger("acemath")
+    if not any(isinstance(handler, _Notices) for handler in log.handlers):
+        log.addHandler(_Notices(logging.WARNING))
 
 
 def _cell(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.linear import packed_linears
 from acemath.nano.home import resolve
@@ -24,7 +24,6 @@ from acemath.reward.vllm import VllmScorer
 from acemath.sft.hardware import device, has_bf16, part_tokens
 from acemath.store import by_problem
 
-log = logging.getLogger(__name__)
 MANY_PASSES = 4  # from so many on it pays to pack the weights
 SEVERAL = 4  # problems; in fewer, ties may be chance
 __all__ = ["PAPER_CHAT", "RewardModel"]
@@ -59,7 +58,7 @@ class RewardModel:
         self.tokenizer = tokenizer_of(path)
         self.chat, notice = chat_for(path, chat)
         if notice:
-            log.warning(notice)
+            say(notice)
         self.max_length = max_length
         half = bf16 and has_bf16()
         if engine == "vllm":
@@ -95,9 +94,9 @@ class RewardModel:
         ]
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
         for alarm in self.alarms(rows, result, cut):
-            log.warning(alarm)
+            say(alarm)
         if blank := sum(not text.strip() for _, texts in items for text in texts):
-            log.warning("%d responses are empty: their rewards say nothing of the problem", blank)
+            say(f"{blank:,} responses are empty: their rewards say nothing about the problem")
         return result
 
     def score_responses(
