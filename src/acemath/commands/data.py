@@ -1,4 +1,4 @@
-"""Commands on prompts and responses: curate, decontaminate, synthesize, sample."""
+"""Reading problems, groups and responses for commands, and the commands on prompts: curate, decontaminate, vote."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def read_answered(
 ) -> tuple[list[Problem], list[Response]]:
     """The problems of one file, and the responses to them in another under the problems' full ids.
 
-    `columns` may name columns of both files. UserError where a response answers none of the problems, or there is none.
+    `columns` may name columns of both files. UserError for a response that answers none of the problems, and for a file
+    without responses.
     """
     asked = read_problems(problems, columns)
     rows = read_rows(responses, Response, columns)
@@ -109,7 +110,7 @@ def curation_settings(near: float | None, drop: Sequence[str], without: Sequence
             f"--drop {wrong[0]} is no kind of hit; use {' or '.join(known)} (a leak is always dropped)"
         )
     if wrong := [form for form in without if form not in WITHOUT]:
-        raise UserError(f"--without {wrong[0]} is nothing that is filtered; use any of {', '.join(WITHOUT)}")
+        raise UserError(f"--without {wrong[0]} is not a kind of prompt; use any of {', '.join(WITHOUT)}")
     filters = FilterSettings(
         figures="drop" if "figure" in without else "keep",
         proofs="drop" if "proof-only" in without else "keep",

@@ -1,4 +1,4 @@
-"""Commands that judge: rewardbench and score on files, eval and solve with models."""
+"""Commands that judge: grade, score and rewardbench on files, eval with models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLUMNS = ("measure", "benchmark", "percent", "95 % interval", "problems")  # of
 
 
 def table(result: Mapping[str, Any]) -> list[tuple[str, str, float, str, str]]:
-    """What `rewardbench` and `evaluate` found, as rows for people, greedy pass@1 first where it was measured."""
+    """The result of `rewardbench` or `evaluate` as rows of a printed table, greedy pass@1 first if it was measured."""
     rows = list(result.get("rows", ()))
     if (greedy := result.get("greedy")) is not None:
         percent = {key: 100 * greedy[key] for key in ("value", "low", "high")}
@@ -70,8 +70,6 @@ def score(
     """Rewards for the responses of a file, written beside them. `chat` as in `RewardModel`."""
     from acemath.commands.data import read_answered
 
-    if engine not in ("transformers", "vllm"):
-        raise UserError(f"engine {engine!r} does not score; use transformers or vllm")
     asked, rows = read_answered(responses, problems, columns)
     prompts = {p.id: p.prompt for p in asked}
     judge = _judge(model, chat, max_length=max_length, share_prefix=share_prefix, engine=engine)
@@ -169,7 +167,8 @@ def grade_file(
     left_out: Counter[str] = Counter()
     rows = list(_gradable(path, problems, columns or {}, left_out))
     if not rows:
-        raise UserError(f"{path} holds no row to grade ({dict(left_out) or 'it is empty'})")
+        why = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items()) or "it is empty"
+        raise UserError(f"{path} holds no row to grade ({why}); give a file of responses with their references")
     verdicts = grade_many([(r.response, r.reference, r.finish_reason) for _, r in rows], policy)
     if out is not None:
         write_json_lines(out, [_graded_row(origin, r, v) for (origin, r), v in zip(rows, verdicts, strict=True)])
@@ -189,7 +188,7 @@ def grade_file(
 def _gradable(
     path: Path, problems: Path | None, columns: Mapping[str, str], left_out: Counter[str]
 ) -> Iterator[tuple[dict[str, Any], GradingRow]]:
-    """What there is to grade in a file, each beside the fields that it keeps; `left_out` counts the other rows."""
+    """The gradable rows of a file, each with the fields of its record to keep; `left_out` counts the others by reason."""
     from acemath.commands.data import read_problems
     from acemath.grade.records import rows_of
 

@@ -31,13 +31,13 @@ def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
     if path is None:
         return None
     if not path.name.endswith(tuple(endings)):
-        raise UserError(f"cannot write {str(path)!r}: the name must end in {' or '.join(endings)}")
+        raise UserError(f"cannot write {str(path)!r}: the name must end in {' or '.join(endings)}; rename it")
     if path.is_dir():
         raise UserError(f"cannot write {str(path)!r}: it is a folder; name a file")
     if not path.parent.is_dir():
         raise UserError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"cannot write {str(path)!r}: no permission to write in {str(path.parent)!r}")
+        raise UserError(f"cannot write {str(path)!r}: no permission to write in {str(path.parent)!r}; name a file in another folder")
     return path
 
 

@@ -30,13 +30,18 @@ SHOWN = (
 
 @contextmanager
 def _progress(what: str, why: str) -> Iterator[Callable[[int, int, str], None]]:
-    """How far training is, on standard error, said by the first process alone."""
+    """Progress of training on standard error, from the first process alone."""
     display = Display()
     display.start(what, why)
     try:
         yield display.progress
     finally:
         display.stop()
+
+
+def _checkpoints(out: Path) -> Path:
+    """The folder of checkpoints beside a model's folder."""
+    return out.absolute().with_name(out.absolute().name + "-checkpoints")
 
 
 def fine_tune(
@@ -67,7 +72,7 @@ def fine_tune(
             say(_ALREADY.format(out))
             facts = read(out / FACTS)
             return {"out": str(out), **{name: facts[name] for name in SHOWN}, "seconds": 0.0}
-        work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+        work = _checkpoints(out)
         made = work / "model"
         result = train_sft(base, rows, made, work, settings, seed, progress)
     if is_first_process():
@@ -192,7 +197,7 @@ def train(
     if is_made(out, identity, overwrite):
         say(_ALREADY.format(out))
         return {"out": str(out), **read(out / FACTS)["result"], "seconds": 0.0}
-    work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+    work = _checkpoints(out)
     made = work / "model"
     with _progress(f"reward model on {base}", f"{len(learned):,} groups") as progress:
         result = train_reward(base, learned, held_out, made, work, settings, chat, seed, progress, asked)

@@ -137,7 +137,7 @@ def _rewards(run: Run, stage: str, problems: Mapping[str, Problem], rows: Sequen
 
 
 def _scored_meta(problem: Problem, before: float | None) -> dict[str, Any]:
-    """What a scored response carries beside its reward, so that its file can be judged alone."""
+    """What is added to a scored response's meta, so that its file can be evaluated without the run."""
     found: dict[str, Any] = {BENCHMARK: problem.meta[BENCHMARK]}
     return found if before is None else {**found, UNTRAINED: before}
 

@@ -33,7 +33,7 @@ class RewardModel:
     """A reward model that scores responses.
 
     `chat` is the format that it reads them in: by default the one that it was trained with, and the paper's where its
-    folder does not say (as in AceMath's releases). A warning tells where that one or another than its own is used.
+    folder does not say (as in AceMath's releases). A warning says so if it is not the chat that it was trained with.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class RewardModel:
         """Load it, on the GPU where there is one.
 
         `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
-        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError where
-        `path` is no reward model, has a head of several outputs or layers, pads with what its texts hold, or is of an architecture that cannot share a
-        prompt among rows; `share_prefix` False reads those in plain rows.
+        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError if `path` is not a
+        reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
+        architecture cannot share a prompt among rows (`share_prefix` False reads plain rows).
         """
         check_head(path)
         self.name = str(path)
@@ -163,7 +163,7 @@ class RewardModel:
                 yield *part.key, reward
 
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
-        """What went wrong though no error was raised, a line each.
+        """Signs that something is wrong although no error was raised, a line each.
 
         Responses that were cut to the maximal length; two BOS tokens at the start; rewards that are all the same, the
         sign of a model that was loaded without its head, and those that are the same for all responses of each problem,
