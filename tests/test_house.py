@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -61,6 +62,14 @@ def test_imports_point_downward() -> None:
         if "acemath" not in (module, other) and rank[package(other)] < rank[package(module)]
     ]
     assert not wrong
+
+
+def test_the_order_is_the_documented_one() -> None:
+    """The chain in CONTRIBUTING.md names these packages in this order; helpers and nano are not in it."""
+    text = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    chain = text.split("points only downward:")[1].split("`nano/`")[0]
+    names = re.findall(r"\w+", chain)
+    assert names[0] == "cli" and names == [name for name in ORDER if name in names]
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -72,8 +72,8 @@ def test_the_command_says_over_what_accuracy_is(
     assert all((r.status is not None) == (r.problem_id in answered) for r in rows)
 
 
-def test_problems_without_an_answer_are_not_measured() -> None:
-    """They are left out and counted; where no problem has an answer there is nothing to measure."""
+def test_a_benchmark_is_measured_where_it_has_answers() -> None:
+    """One that cannot be graded would count as not right; a benchmark without any answer is an error."""
     assert with_answers(PROBLEMS) == ([PROBLEMS[0], PROBLEMS[2]], 1)
     with pytest.raises(UserError, match="none of 1 problems has a reference answer"):
         with_answers(PROBLEMS[1:2])

@@ -220,11 +220,10 @@ def evaluate(
 
         reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
         if reward is not None:
-            if n == 1:
-                raise UserError("--reward ranks samples, and there are none; give their number with -n")
             from acemath.reward.heads import check_head
 
-            check_head(reward)  # before the policy is loaded or asked
+            check_head(reward)  # this check and the next come before the policy is loaded
+        judging.check_numbers(n, k, reward)
         chat = ChatFormat(system=system, instruction=instruction)
         given = options(url, api_key_env, price_in, price_out, budget, changes)
         with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:

@@ -103,6 +103,14 @@ def _rewarded(
     return [replace(r, reward=value) for r, value in zip(responses, rewards, strict=True)]
 
 
+def check_numbers(n: int, k: int, reward: str | None) -> None:
+    """UserError for k above n > 1, and for a reward model without samples to rank."""
+    if n > 1 and k > n:
+        raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
+    if reward and n == 1:
+        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n {k}")
+
+
 def evaluate(
     problems: Sequence[Path],
     engine: Engine,
@@ -116,18 +124,15 @@ def evaluate(
     """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples.
 
     A file is one benchmark, unless its problems say in their meta which benchmark they belong to. Problems without a
-    reference answer are left out and counted. UserError, before anything is asked of the policy, where no problem has
-    an answer, on k above n > 1, and on a reward model without samples to rank.
+    reference answer are left out and counted. UserError, before anything is asked of the policy, if no problem has an
+    answer, and as `check_numbers` has it.
     """
     from acemath.commands.data import read_benchmarks
     from acemath.commands.engines import write
     from acemath.pipeline.evaluation import records_of, with_answers
     from acemath.pipeline.sampling import graded
 
-    if n > 1 and k > n:
-        raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
-    if reward and n == 1:
-        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n {k}")
+    check_numbers(n, k, reward)
     rows, unanswered = with_answers(read_benchmarks(problems, columns))
     judge = _judge(reward, reward_chat) if reward else None
     by_id = {p.id: p for p in rows}
