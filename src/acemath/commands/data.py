@@ -176,8 +176,8 @@ def decontaminate(
 ) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
 
-    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" what is reported alone. "us_per_prompt"
-    is the time of one process, without building the index where there is one.
+    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" are only reported. "us_per_prompt"
+    is the time of one process, without building the index.
     """
     rows = read_problems(prompts, columns)
     tests = read_benchmarks(benchmarks)

@@ -26,7 +26,7 @@ KEY = "recipe.key"  # beside the tables: the recipe that they were made by
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: the headline in percent, the report's path, and what it cost."""
+    """The result of a run: the headline in percent, the report's path, time and memory."""
 
     headline: dict[str, float]
     report: Path

@@ -25,7 +25,7 @@ from acemath.pretrained import first_line
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 CHAT = "acemath_chat"  # the key of config.json: it outlives a copy, an upload, and saving by transformers
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
-# The names that heads have. A policy's "lm_head" is none of them.
+# The usual names of heads. A policy's "lm_head" does not match.
 _HEAD = re.compile(
     r"^(score|classifier|classification_head|v_head|value_head|reward_head|regression_layer)\."
 )

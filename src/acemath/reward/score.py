@@ -82,7 +82,7 @@ class RewardModel:
     ) -> list[list[float]]:
         """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
 
-        The same text of a problem is scored once. Warns of what `alarms` finds. UserError where a reward is no number.
+        The same text of a problem is scored once. Warns of what `alarms` finds. UserError if a reward is nan or infinite.
         """
         distinct = [list(dict.fromkeys(responses)) for _, responses in items]
         rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
