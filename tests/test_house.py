@@ -16,8 +16,10 @@ ORDER = (
     "__main__", "cli", "commands", "pipeline", "recipe", "report", "bench", "reward", "sft", "curate", "engines",
     "conversations", "grade", "nano", "worksheets", "metrics", "identity", "store", "rowfiles", "columns", "records",
     # Helpers that everything may use.
-    "attention", "linear", "segments", "pretrained", "lock", "atomic", "errors",
+    "attention", "linear", "segments", "lock", "atomic", "errors",
 )  # fmt: skip
+# The one import upwards: pre-training may start from an earlier run, which is loaded as every model is.
+ALLOWED = "acemath.nano.pretrain imports acemath.engines.loading"
 LINES, FUNCTION_LINES = 400, 50
 
 
@@ -51,7 +53,7 @@ def package(module: str) -> str:
 
 
 def test_imports_point_downward() -> None:
-    """No package imports from one above it, not even inside a function."""
+    """No package imports from one above it, not even inside a function, but for one import."""
     trees = sources()
     rank = {name: number for number, name in enumerate(ORDER)}
     assert {package(name) for name in trees} - {"acemath"} == set(ORDER)
@@ -61,7 +63,7 @@ def test_imports_point_downward() -> None:
         for other in imports(tree, set(trees), deep=True)
         if "acemath" not in (module, other) and rank[package(other)] < rank[package(module)]
     ]
-    assert not wrong
+    assert wrong == [ALLOWED]
 
 
 def test_the_order_is_the_documented_one() -> None:

@@ -98,7 +98,7 @@ class Names:
         }
 
     def find(self, name: str, responses_in: object, problems_in: object) -> Problem:
-        """The problem of this name. UserError if there is no such problem, or more than one."""
+        """The problem of this name. UserError where there is none, or more than one."""
         found = self.by_id.get(name) or self.by_row.get(name)
         if found is not None:
             return found

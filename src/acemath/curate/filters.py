@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
 from acemath.curate.settings import FilterSettings, Form
-from acemath.engines.base import LENGTH, REFUSED
+from acemath.engines.base import REFUSED
 from acemath.records import Problem, Response
 from acemath.store import Dropped
 
@@ -109,10 +109,10 @@ def has_loop(text: str, times: int = 6) -> Reason:
 
 
 def cut_off(response: Response) -> Reason:
-    """Not ended by the model itself: cut at the token limit, refused by the engine, or stopped for another reason."""
-    if response.complete:
+    """Ended by the length limit, refused by the engine, or stopped otherwise: not the whole of what its author would say."""
+    if response.finish_reason == "stop":
         return None
-    return {LENGTH: "cut-off", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
+    return {"length": "cut-off", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
 
 
 def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[list[Problem], list[Dropped]]:

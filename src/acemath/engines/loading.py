@@ -1,15 +1,32 @@
-"""Loading a model's tokenizer with its chat template."""
+"""Loading models and tokenizers of `transformers`: what cannot be loaded is one clear line."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.nano.home import resolve
-from acemath.pretrained import loading
+
+# What from_pretrained raises where a folder's JSON has another shape than expected, or its weights are torn.
+_DAMAGED = (TypeError, AttributeError, KeyError, RecursionError, SafetensorError)
+
+
+@contextmanager
+def loading(model: str | Path) -> Iterator[None]:
+    """Turns what `from_pretrained` raises for a wrong name, folder or file into a UserError that names the model."""
+    try:
+        yield
+    except (OSError, ValueError, *_DAMAGED) as error:
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"cannot load model {str(model)!r} ({why}); give a model's folder with safetensors, or a hub name that can be reached"
+        ) from error
 
 
 def chat_tokenizer(model: str | Path) -> Any:

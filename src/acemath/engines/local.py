@@ -15,10 +15,9 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import chat_tokenizer
+from acemath.engines.loading import chat_tokenizer, loading
 from acemath.engines.slots import ATTENTION, SlotCache
 from acemath.nano.home import resolve
-from acemath.pretrained import loading
 from acemath.records import Problem, Response, content_key
 
 

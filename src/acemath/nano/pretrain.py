@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
+from acemath.engines.loading import loading
 from acemath.nano.folder import Window, check_run, keep_base, load_state, save, trim_curve, write_card
 from acemath.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
-from acemath.pretrained import loading
 from acemath.segments import visible
 
 

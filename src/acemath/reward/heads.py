@@ -20,7 +20,6 @@ from transformers.utils.hub import cached_file
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.nano.home import resolve
-from acemath.pretrained import first_line
 
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 CHAT = "acemath_chat"  # the key of config.json: it outlives a copy, an upload, and saving by transformers
@@ -180,8 +179,9 @@ def _readable(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, SafetensorError) as error:
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"the files of reward model {str(path)!r} cannot be read ({first_line(error)}); copy or download it again"
+            f"the files of reward model {str(path)!r} cannot be read ({why}); copy or download it again"
         ) from error
 
 

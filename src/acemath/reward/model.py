@@ -23,10 +23,9 @@ from transformers import (
 
 from acemath.engines.base import ChatFormat
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import chat_tokenizer
+from acemath.engines.loading import chat_tokenizer, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
-from acemath.pretrained import loading
 from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import SharedBatch
 from acemath.reward.settings import RewardSettings

@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from acemath.engines.chat import chat_template
+from acemath.engines.loading import loading
 from acemath.errors import UserError
-from acemath.pretrained import loading
 from acemath.sft.adapters import add_lora
 from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
 from acemath.sft.kernels import check_liger
