@@ -63,7 +63,7 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
             resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     if any("score" in name for name in report["missing_keys"]):
-        raise UserError(f"{str(path)!r} is not a reward model: its weights have no score head; train one with acemath rm train")
+        raise UserError(f"{str(path)!r} is no reward model: its weights have no score head")
     return _with_head(model, path)
 
 
