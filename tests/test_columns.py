@@ -14,6 +14,7 @@ import pytest
 
 from acemath.columns import KNOWN_COLUMNS, parse_columns
 from acemath.commands.data import read_benchmarks, read_problems
+from acemath.commands.output import show_notices
 from acemath.curate.columns import level_of, problems_of
 from acemath.errors import UserError
 from acemath.pipeline.sources import files_key, read_source
@@ -153,8 +154,10 @@ def test_missing_references_are_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     """The first line on standard error counts them and names the columns; an empty file is refused."""
     path = tmp_path / "p.jsonl"
     path.write_text('{"problem": "a", "Loesung": "1"}\n{"problem": "b", "answer": "2"}\n')
+    show_notices()
     assert [row.answer for row in read_problems(path)] == ["", "2"]
-    assert "no reference answer was found for 1 of 2 problems" in capsys.readouterr().err.splitlines()[0]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"acemath: {path}: no reference answer was found for 1 of 2 problems")
     assert [row.answer for row in read_problems(path, {"answer": "Loesung"})] == ["1", ""]
     path.write_text("\n")
     with pytest.raises(UserError, match="holds no problem"):

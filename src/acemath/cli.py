@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from acemath import __version__
 from acemath.atomic import is_disk_full
 from acemath.commands import checking, curation, files
-from acemath.commands.output import Json, folder, show
+from acemath.commands.output import Json, folder, show, show_notices
 from acemath.commands.settings import Change, changes
 from acemath.errors import UserError
 
@@ -220,6 +220,7 @@ def command() -> Any:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 2."""
+    show_notices()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"

@@ -49,7 +49,7 @@ def read_chats(path: Path) -> list[Chat]:
 
 
 def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: str = "") -> Chat:
-    """One record as a conversation that ends with a response; `place` says where it stands.
+    """One record as a conversation that ends with a response; `place` says where it was read, for messages.
 
     `problem_id`, `source`, `license` and `meta` are kept where the record has them. UserError naming the place and
     the field where the record has no known form, a turn has no text, a tool speaks, or no response comes last.
@@ -70,7 +70,7 @@ def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: st
 
 
 def turns_of(value: Any) -> list[dict[str, str]] | None:
-    """A conversation as {role, content} turns, from any of the usual forms and with any roles; None where it is none."""
+    """A conversation in any usual form as {role, content} turns with any roles; None if the value is not a conversation."""
     rows = _rows(value)
     turns = [] if rows is None else [_plain(row) for row in rows]
     return [turn for turn in turns if turn is not None] if turns and None not in turns else None
@@ -87,7 +87,7 @@ def _meta(value: Any) -> Mapping[str, Any]:
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]] | None:
-    """The turns as mappings; a record of columns, as `datasets` may give it, is turned round."""
+    """The turns as mappings; also from a record of columns, as `datasets` may give it."""
     if isinstance(value, Mapping) and value and all(isinstance(part, list) for part in value.values()):
         value = [dict(zip(value, parts)) for parts in zip(*value.values())]
     if not isinstance(value, list) or not value or not all(isinstance(turn, Mapping) for turn in value):
@@ -149,7 +149,7 @@ def _checked(value: Any, column: str) -> list[dict[str, str]]:
 
 
 def _turn(row: Mapping[str, Any], field: str) -> dict[str, str]:
-    """One turn that can be learned from or read. UserError naming the field that is not so."""
+    """One turn as {role, content}. UserError naming the field that is wrong or missing."""
     role_key = "role" if row.get("role") is not None else "from"
     text_key = "value" if row.get("content") is None and "value" in row else "content"
     role = ROLES.get(str(row.get(role_key)), row.get(role_key))

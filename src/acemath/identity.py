@@ -1,7 +1,7 @@
 """Which row is which: ids of problems, and the join of responses with the problems that they answer.
 
-An id is qualified by its source, "gsm8k:17", so that two files which both number their rows from 0 stay apart. What
-stands behind the colon is the user's own id, or a key of the prompt where the file has none.
+An id is qualified by its source, "gsm8k:17", so that two files which both number their rows from 0 stay apart. After
+the colon comes the user's own id, or a key of the prompt if the file has no ids.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Places:
         self._copies: dict[str, int] = {}
 
     def admit(self, problem: Problem, place: str, has_id: bool) -> Problem | None:
-        """The problem under its final id; None where the very same row stood before under the same id.
+        """The problem under its final id; None if the same row was read before under the same id.
 
-        Rows without ids of their own that hold the same prompt are told apart by a number. UserError naming both
-        places for two different problems under one id.
+        Rows without ids that have the same prompt are distinguished by a number. UserError naming both places if two
+        different problems have one id.
         """
         if problem.id not in self._first:
             self._first[problem.id] = place, problem

@@ -1,7 +1,7 @@
 """What a run is: typed settings, read from a YAML file and checked before any model is loaded.
 
 The same file shape describes the laptop demo and the 72B run. Every key is known: a wrong one is an error
-that names it and the keys that exist. Each room owns its own settings; this module puts them together.
+that names it and the keys that exist. Each package defines its own settings; this module puts them together.
 """
 
 from __future__ import annotations
@@ -217,7 +217,9 @@ class Bench(Part):
 
     policies: dict[str, Policy]
     headline: str  # the policy of the headline
-    k: int = Field(8, ge=1)  # where it is not given: 8, or all responses of the headline policy if it gives fewer
+    k: int = Field(
+        8, ge=1
+    )  # where it is not given: 8, or all responses of the headline policy if it gives fewer
     curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # None: 1, 2, 4 … up to the most responses
     before_training: bool = False  # also rank with the reward model as it is before its training
     browse: int = Field(35, ge=0)  # problems shown whole in the report
@@ -291,7 +293,7 @@ def find_recipe(name: str | Path) -> Path:
     if str(name) in BUILT_IN and built_in.is_file():
         return Path(str(built_in))
     raise UserError(
-        f"recipe {str(name)!r} is neither a file nor one of the built-in recipes ({', '.join(BUILT_IN)})"
+        f"recipe {str(name)!r} is neither a file nor one of the built-in recipes ({', '.join(BUILT_IN)}); correct the path or the name"
     )
 
 
@@ -301,11 +303,17 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not a recipe: a recipe is YAML text in UTF-8") from error
+        raise UserError(
+            f"{path} is not a recipe: a recipe is YAML text in UTF-8; give another file"
+        ) from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        raise UserError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file"
+        ) from error
     if not isinstance(data, dict):
-        raise UserError(f"{path}: a recipe is a mapping of keys to values; this is {type(data).__name__}")
+        raise UserError(
+            f"{path}: a recipe maps keys to values, this is {type(data).__name__}; give another file"
+        )
     lay_over(data, changes or {}, str(path))
     try:
         return Recipe.model_validate(data)
@@ -321,7 +329,7 @@ def lay_over(data: dict[str, Any], changes: Mapping[str, Any], where: str) -> No
         for parent in parents:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
-                raise UserError(f"{key}: {parent!r} is not a group of settings in {where}")
+                raise UserError(f"{key}: {parent!r} is not a group of settings in {where}; correct the key")
         at[last] = value
 
 

@@ -96,6 +96,11 @@ class Response:
     )
 
     @property
+    def complete(self) -> bool:
+        """Whether the model ended the text itself. What was cut or refused has no answer and no label."""
+        return self.finish_reason == "stop"
+
+    @property
     def correct(self) -> bool:
         """Whether grading found the response correct; every other status counts as not correct."""
         return self.status == "correct"
@@ -104,10 +109,10 @@ class Response:
     def label(self) -> bool | None:
         """What may be learned from the response: True is right, False is wrong, None is not known.
 
-        Only a verdict on a complete response is known. A cut or refused response has no label, and neither has one
-        that was not graded or whose grading ended without a result (timeout, unparsable).
+        Only a complete response that was graded has a label: not one that was cut or refused, and not one whose
+        grading gave no result (timeout, unparsable).
         """
-        return _LABELS.get(self.status) if self.finish_reason == "stop" else None
+        return _LABELS.get(self.status) if self.complete else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, record in enumerate(loaded if isinstance(loaded, list) else [loaded], 1):
         if not isinstance(record, dict):
             raise UserError(
-                f"{path}, record {number}: a record is a JSON object, this is {type(record).__name__}"
+                f"{path}, record {number}: a record is a JSON object, this is {type(record).__name__}; correct or remove it"
             )
         yield f"{path}, record {number}", record
 
@@ -249,7 +249,7 @@ def _record(place: str, line: str) -> dict[str, Any]:
     except RecursionError as error:
         raise UserError(f"{place}: nested too deeply to be read; correct or remove the line") from error
     if not isinstance(record, dict):
-        raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}")
+        raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}; correct or remove it")
     return record
 
 

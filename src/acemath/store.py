@@ -1,9 +1,9 @@
-"""A stage's folder in a run: shards, dropped rows, artifacts, a manifest, and how a stopped run goes on.
+"""A stage's folder in a run: shards, dropped rows, artifacts and a manifest, so that a stopped run can be resumed.
 
-A stage is done when its manifest stands, which is written last. Everything before it is written to a
-temporary name and renamed, so a file that has its name is whole. A shard's key comes from the content it
-covers; a shard that stands is not done again. A manifest remembers the settings and the inputs that made
-it: when either changes the stage is cleared and run anew, and says which.
+A stage is done when its manifest exists, which is written last. Everything before it is written to a
+temporary name and renamed, so a file under its final name is complete. A shard's key comes from the content it
+covers; a shard that exists is not made again. A manifest remembers the settings and inputs of the stage:
+when one of them changes, the stage is cleared and run again, and says which one changed.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def shards(rows: Sequence[R], size: int, key: str = "id") -> dict[str, list[R]]:
 class Stage:
     """One stage's folder, opened for the settings and inputs of this run.
 
-    `done` is True where a manifest of the same settings and inputs stands and so do its files; otherwise `why` says in one line
-    why the stage runs, and what a changed setting or input made useless has been removed.
+    `done` is True if a manifest of the same settings and inputs exists, with all its files; otherwise `why` says in one
+    line why the stage runs, and whatever a changed setting or input invalidated has been removed.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
@@ -171,11 +171,11 @@ class Stage:
                 _remove(entry)
 
     def has(self, key: str) -> bool:
-        """Whether the shard of this key stands."""
+        """Whether the shard of this key exists."""
         return (self.folder / f"part-{key}.parquet").exists()
 
     def write(self, key: str, rows: Sequence[R], kind: type[R], dropped: Sequence[Dropped] = ()) -> None:
-        """Write a shard and what it left out. The shard comes last: where it stands, all of it stands."""
+        """Write a shard and the rows it dropped. The shard is written last: if it exists, both are complete."""
         if dropped:
             columns = {name: [getattr(d, name) for d in dropped] for name in Dropped.SCHEMA.names}
             write_table(self.folder / f"dropped-{key}.parquet", pa.table(columns, schema=Dropped.SCHEMA))
@@ -237,7 +237,7 @@ class Stage:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of a finished stage. KeyError-free: UserError where the stage is not done."""
+        """The manifest of a finished stage. UserError if the stage is not done."""
         found = _json_if_there(self.folder / MANIFEST)
         if found is None:
             raise UserError(f"{self.folder} holds no finished stage; run the recipe first")

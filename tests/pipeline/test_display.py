@@ -24,7 +24,7 @@ def test_a_silent_step_is_seen_to_be_alive(capsys: pytest.CaptureFixture[str]) -
     display = Display(every=0.05)
     with display.during("curate"):
         lines = wait_for(3, capsys)
-    assert lines[:3] == ["  curate: 0 s so far"] * 3
+    assert len(lines) >= 3 and all(re.fullmatch(r"  curate: \d+ s so far", line) for line in lines)
     time.sleep(0.15)
     assert capsys.readouterr().err == ""
 
@@ -38,7 +38,8 @@ def test_the_last_report_stands_in_every_line_uncut(capsys: pytest.CaptureFixtur
     lines = wait_for(3, capsys)
     display.end("done")
     assert lines[0] == "sft: " + "a reason in [brackets] " * 10
-    assert all(line.startswith("  sft: 3/10, 0 s so far, ") and line.endswith(note) for line in lines[1:])
+    begins = re.compile(r"  sft: 3/10, \d+ s so far, \d+ s left, ")
+    assert all(begins.match(line) and line.endswith(note) for line in lines[1:])
 
 
 def test_an_inner_step_speaks_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +68,7 @@ def test_the_clock_moves_on_a_terminal(
     with display.during("score"):
         time.sleep(1.3)
     said = capsys.readouterr().err
-    assert "0:00:00" in said and "0:00:01" in said
+    assert "0:00:00" in said and re.search(r"0:00:0[1-9]", said)
 
 
 def test_lines_are_not_drawn_into_an_outer_bar(
@@ -82,4 +83,4 @@ def test_lines_are_not_drawn_into_an_outer_bar(
         inner.stop()
         inner.end("400 prompts")
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err).replace("\r", "\n").split("\n")
-    assert "problems: new" in plain and "  400 prompts (0.0 s)" in plain
+    assert "problems: new" in plain and any(re.fullmatch(r"  400 prompts \(\d+\.\d s\)", line) for line in plain)

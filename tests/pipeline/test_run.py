@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -85,8 +84,7 @@ def _command(folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "acemath.cli", "run", "laptop", "--out", str(folder), "--json", *settings]
 
 
-def _run(folder: Path, *more: str) -> tuple[dict[str, Any], float]:
-    started = time.monotonic()
+def _run(folder: Path, *more: str) -> dict[str, Any]:
     done = subprocess.run(
         _command(folder, *more),
         capture_output=True,
@@ -95,14 +93,14 @@ def _run(folder: Path, *more: str) -> tuple[dict[str, Any], float]:
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout), time.monotonic() - started
+    return dict(json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an uninterrupted small run."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    result, _ = _run(folder)
+    result = _run(folder)
     assert Path(result["report"]).exists() and result["peak_mb"] < 4096
     tables = _tables(folder)
     assert result["headline"] == {name: round(e["value"], 2) for name, e in tables["headline"].items()}
@@ -241,14 +239,17 @@ def test_nothing_that_was_trained_on_is_measured(finished: Path) -> None:
 
 
 def test_second_run_does_nothing(finished: Path) -> None:
-    """Unchanged, it says the same in under five seconds, and no stage runs."""
-    result, seconds = _run(finished)
-    assert result["ran"] == [] and seconds < 5
+    """Unchanged, no stage runs and torch is not even imported, so that it ends at once."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *_command(finished)[1:]], capture_output=True, text=True, check=True
+    )
+    imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert json.loads(done.stdout)["ran"] == [] and "acemath.recipe" in imported and "torch" not in imported
 
 
 def test_change_runs_what_it_touches(finished: Path) -> None:
     """A setting of the groups re-runs groups, reward, scores, tables and report, and nothing before them."""
-    result, _ = _run(finished, "reward.groups.pool=4")
+    result = _run(finished, "reward.groups.pool=4")
     assert "groups" in result["ran"] and "tables" in result["ran"]
     assert not any(
         name.startswith(("sft", "candidates", "samples", "curate", "teacher")) for name in result["ran"]
@@ -258,9 +259,9 @@ def test_change_runs_what_it_touches(finished: Path) -> None:
 def test_a_run_that_ends_early_is_gone_on_with(tmp_path: Path) -> None:
     """Until the training sets, then until the policies, which is one command for all stages; a wrong name is told."""
     few = ("problems.seeds.worksheets.count=40", "problems.benchmarks.worksheets.count=14")
-    data, _ = _run(tmp_path, *few, "--until", "data")
+    data = _run(tmp_path, *few, "--until", "data")
     assert data["models"] == [] and not (tmp_path / "sft-math").exists() and data["conversations"]["math"] > 0
-    trained, _ = _run(tmp_path, *few, "--until", "sft")
+    trained = _run(tmp_path, *few, "--until", "sft")
     assert trained["ran"] == ["sft-math"] and (Path(trained["models"][0]) / "model.safetensors").exists()
     assert not (tmp_path / "reward").exists()
     wrong = subprocess.run(

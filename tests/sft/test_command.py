@@ -140,7 +140,7 @@ def test_trackers_are_checked_first(
     file = _rows(tmp_path / "c.jsonl", ["1?"])
     with pytest.raises(UserError, match="report_to: wandb needs .*: pip install wandb"):
         _tune(file, tiny_policy, tmp_path / "p", changes=["report_to=wandb"])
-    with pytest.raises(UserError, match="report_to 'wand' is no tracker"):
+    with pytest.raises(UserError, match="report_to 'wand' is not a tracker"):
         _tune(file, tiny_policy, tmp_path / "p", changes=["report_to=wand"])
     check_tracker("none")
     check_tracker("tensorboard")

@@ -55,7 +55,7 @@ class Record:
 
 
 def record_of(benchmark: str, problem_id: str, level: int, answers: Sequence[Answer]) -> Record:
-    """One problem's record; equal answers share a class, and no answer is in none.
+    """One problem's record: equal answers share a class; a response without an answer has the class -1.
 
     UserError where some of the problem's responses have a reward and others have none.
     """
@@ -152,7 +152,7 @@ def benchmarks_of(records: Sequence[Record]) -> list[str]:
 
 
 def check_enough(records: Sequence[Record], k: int) -> None:
-    """UserError where there is no problem, or a benchmark without one that has k responses: its numbers do not exist."""
+    """UserError if there is no problem, or if no problem of a benchmark has k responses: its numbers are undefined."""
     if not records:
         raise UserError("there is no problem with responses to measure; give a file that holds some")
     for benchmark in benchmarks_of(records):

@@ -1,4 +1,4 @@
-"""Commands on prompts and responses: curate, decontaminate, synthesize, sample."""
+"""Reading problems, groups and responses for commands, and the commands on prompts: curate, decontaminate, vote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from acemath.commands.output import notice
+from acemath.commands.curation import WITHOUT
 from acemath.curate.clean import clean
 from acemath.curate.columns import groups_of, problems_of
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan, some_problems, workers_for
@@ -25,6 +25,7 @@ from acemath.curate.settings import (
     SolvabilitySettings,
 )
 from acemath.curate.solvability import solvable
+from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.identity import joined
 from acemath.records import Group, Problem, Response
@@ -52,7 +53,7 @@ def read_problems(path: Path, columns: Mapping[str, str] | None = None, name: st
         raise UserError(f"{path} holds no problem; give a file with at least one row")
     lacking = sum(not row.answer for row in rows if row.group == "math")
     if lacking:
-        notice(
+        say(
             f"{path}: no reference answer was found for {lacking:,} of {len(rows):,} problems; if the file has them, name "
             f"their column with --columns answer=… (its columns: {', '.join(columns_of(path))})"
         )
@@ -72,7 +73,8 @@ def read_answered(
 ) -> tuple[list[Problem], list[Response]]:
     """The problems of one file, and the responses to them in another under the problems' full ids.
 
-    `columns` may name columns of both files. UserError where a response answers none of the problems, or there is none.
+    `columns` may name columns of both files. UserError for a response that answers none of the problems, and for a file
+    without responses.
     """
     asked = read_problems(problems, columns)
     rows = read_rows(responses, Response, columns)
@@ -97,9 +99,6 @@ def read_benchmarks(paths: Sequence[Path], columns: Mapping[str, str] | None = N
     ]
 
 
-WITHOUT = ("figure", "proof-only", "other-language", *get_args(Form))
-
-
 def curation_settings(near: float | None, drop: Sequence[str], without: Sequence[str] = ()) -> CurateSettings:
     """The paper's settings, with near-duplicates, further kinds of hit and forms of question dropped where asked.
 
@@ -111,7 +110,7 @@ def curation_settings(near: float | None, drop: Sequence[str], without: Sequence
             f"--drop {wrong[0]} is no kind of hit; use {' or '.join(known)} (a leak is always dropped)"
         )
     if wrong := [form for form in without if form not in WITHOUT]:
-        raise UserError(f"--without {wrong[0]} is nothing that is filtered; use any of {', '.join(WITHOUT)}")
+        raise UserError(f"--without {wrong[0]} is not a kind of prompt; use any of {', '.join(WITHOUT)}")
     filters = FilterSettings(
         figures="drop" if "figure" in without else "keep",
         proofs="drop" if "proof-only" in without else "keep",
@@ -181,8 +180,8 @@ def decontaminate(
 ) -> dict[str, Any]:
     """Find the prompts of a file that leak a benchmark, and those near it; a JSONL file and a page when asked.
 
-    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" what is reported alone. "us_per_prompt"
-    is the time of one process, without building the index where there is one.
+    "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" are only reported. "us_per_prompt"
+    is the time of one process, without building the index.
     """
     rows = read_problems(prompts, columns)
     tests = read_benchmarks(benchmarks)

@@ -22,7 +22,7 @@ from acemath.commands.generation import (
     options,
 )
 from acemath.commands.generation import app as generation_app
-from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, notice, show
+from acemath.commands.output import Json, Out, SharePrefix, folder, json_lines, show
 from acemath.commands.parity import parity
 from acemath.commands.rewards import rm_app
 from acemath.commands.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
@@ -177,10 +177,11 @@ def rewardbench(
     """
     with Display().during("rewardbench"):
         from acemath.commands import judging
+        from acemath.engines.chat import say
 
         result = judging.rewardbench(files, k)
     for note in result["notes"]:
-        notice(note)
+        say(note)
     show(result, as_json, judging.COLUMNS, judging.table(result))
 
 
@@ -219,11 +220,10 @@ def evaluate(
 
         reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
         if reward is not None:
-            if n == 1:
-                raise UserError("--reward ranks samples, and there are none; give their number with -n")
             from acemath.reward.heads import check_head
 
-            check_head(reward)  # before the policy is loaded or asked
+            check_head(reward)  # this check and the next come before the policy is loaded
+        judging.check_numbers(n, k, reward)
         chat = ChatFormat(system=system, instruction=instruction)
         given = options(url, api_key_env, price_in, price_out, budget, changes)
         with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:

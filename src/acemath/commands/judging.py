@@ -1,8 +1,8 @@
-"""Commands that judge: rewardbench and score on files, eval and solve with models."""
+"""Commands that judge: grade, score and rewardbench on files, eval with models."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ COLUMNS = ("measure", "benchmark", "percent", "95 % interval", "problems")  # of
 
 
 def table(result: Mapping[str, Any]) -> list[tuple[str, str, float, str, str]]:
-    """What `rewardbench` and `evaluate` found, as rows for people, greedy pass@1 first where it was measured."""
+    """The result of `rewardbench` or `evaluate` as rows of a printed table, greedy pass@1 first if it was measured."""
     rows = list(result.get("rows", ()))
     if (greedy := result.get("greedy")) is not None:
         percent = {key: 100 * greedy[key] for key in ("value", "low", "high")}
@@ -70,8 +70,6 @@ def score(
     """Rewards for the responses of a file, written beside them. `chat` as in `RewardModel`."""
     from acemath.commands.data import read_answered
 
-    if engine not in ("transformers", "vllm"):
-        raise UserError(f"engine {engine!r} does not score; use transformers or vllm")
     asked, rows = read_answered(responses, problems, columns)
     prompts = {p.id: p.prompt for p in asked}
     judge = _judge(model, chat, max_length=max_length, share_prefix=share_prefix, engine=engine)
@@ -100,16 +98,17 @@ def _judge(model: str, chat: ChatFormat | None, **options: Any) -> RewardModel:
 def _rewarded(
     responses: Sequence[Response], prompts: Mapping[str, str], judge: RewardModel
 ) -> list[Response]:
-    """Responses with their rewards, problem by problem; `prompts` by problem id."""
-    by_problem: dict[str, list[Response]] = defaultdict(list)
-    for response in responses:
-        by_problem[response.problem_id].append(response)
-    rewards = judge.score_many([(prompts[key], [r.text for r in rows]) for key, rows in by_problem.items()])
-    return [
-        replace(r, reward=v)
-        for rows, values in zip(by_problem.values(), rewards, strict=True)
-        for r, v in zip(rows, values, strict=True)
-    ]
+    """The responses with their rewards; `prompts` by problem id."""
+    rewards = judge.score_responses(prompts, responses)
+    return [replace(r, reward=value) for r, value in zip(responses, rewards, strict=True)]
+
+
+def check_numbers(n: int, k: int, reward: str | None) -> None:
+    """UserError for k above n > 1, and for a reward model without samples to rank."""
+    if n > 1 and k > n:
+        raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
+    if reward and n == 1:
+        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n {k}")
 
 
 def evaluate(
@@ -125,18 +124,15 @@ def evaluate(
     """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples.
 
     A file is one benchmark, unless its problems say in their meta which benchmark they belong to. Problems without a
-    reference answer are left out and counted. UserError, before anything is asked of the policy, where no problem has
-    an answer, on k above n > 1, and on a reward model without samples to rank.
+    reference answer are left out and counted. UserError, before anything is asked of the policy, if no problem has an
+    answer, and as `check_numbers` has it.
     """
     from acemath.commands.data import read_benchmarks
     from acemath.commands.engines import write
     from acemath.pipeline.evaluation import records_of, with_answers
     from acemath.pipeline.sampling import graded
 
-    if n > 1 and k > n:
-        raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
-    if reward and n == 1:
-        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n {k}")
+    check_numbers(n, k, reward)
     rows, unanswered = with_answers(read_benchmarks(problems, columns))
     judge = _judge(reward, reward_chat) if reward else None
     by_id = {p.id: p for p in rows}
@@ -176,7 +172,8 @@ def grade_file(
     left_out: Counter[str] = Counter()
     rows = list(_gradable(path, problems, columns or {}, left_out))
     if not rows:
-        raise UserError(f"{path} holds no row to grade ({dict(left_out) or 'it is empty'})")
+        why = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items()) or "it is empty"
+        raise UserError(f"{path} holds no row to grade ({why}); give a file of responses with their references")
     verdicts = grade_many([(r.response, r.reference, r.finish_reason) for _, r in rows], policy)
     if out is not None:
         write_json_lines(out, [_graded_row(origin, r, v) for (origin, r), v in zip(rows, verdicts, strict=True)])
@@ -196,7 +193,7 @@ def grade_file(
 def _gradable(
     path: Path, problems: Path | None, columns: Mapping[str, str], left_out: Counter[str]
 ) -> Iterator[tuple[dict[str, Any], GradingRow]]:
-    """What there is to grade in a file, each beside the fields that it keeps; `left_out` counts the other rows."""
+    """The gradable rows of a file, each with the fields of its record to keep; `left_out` counts the others by reason."""
     from acemath.commands.data import read_problems
     from acemath.grade.records import rows_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -30,13 +31,13 @@ def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
     if path is None:
         return None
     if not path.name.endswith(tuple(endings)):
-        raise UserError(f"cannot write {str(path)!r}: the name must end in {' or '.join(endings)}")
+        raise UserError(f"cannot write {str(path)!r}: the name must end in {' or '.join(endings)}; rename it")
     if path.is_dir():
         raise UserError(f"cannot write {str(path)!r}: it is a folder; name a file")
     if not path.parent.is_dir():
         raise UserError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"cannot write {str(path)!r}: no permission to write in {str(path.parent)!r}")
+        raise UserError(f"cannot write {str(path)!r}: no permission to write in {str(path.parent)!r}; name a file in another folder")
     return path
 
 
@@ -85,9 +86,16 @@ def show(
         typer.echo(f"{key}: {_cell(value)}")
 
 
-def notice(text: str) -> None:
-    """One line on standard error, for what a user should know though the command goes on."""
-    typer.echo(f"acemath: {text}", err=True)
+class _Notices(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(f"acemath: {record.getMessage()}", err=True)
+
+
+def show_notices() -> None:
+    """Print each notice (`acemath.engines.chat.say`) on standard error, under the name that errors have too."""
+    log = logging.getLogger("acemath")
+    if not any(isinstance(handler, _Notices) for handler in log.handlers):
+        log.addHandler(_Notices(logging.WARNING))
 
 
 def _cell(value: Any) -> str:

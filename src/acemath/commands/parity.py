@@ -99,9 +99,9 @@ def problems_with_responses(
         texts = _texts(record)
         if prompt is None or not texts:
             lacks = (
-                "response (response, responses or text)"
+                "response; it is expected in the column response, responses, text or code"
                 if prompt
-                else "problem; name its file with --problems"
+                else "problem; name its file with --problems, or its column with --columns prompt=…"
             )
             raise UserError(f"{path}, record {number}: no {lacks}")
         if prompt in found or len(found) < limit:

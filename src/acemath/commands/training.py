@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,22 +22,26 @@ from acemath.reward.groups import candidates_of, same_problem, split_groups, unl
 from acemath.sft.hardware import is_first_process
 from acemath.store import by_problem, write_rows
 
+_ALREADY = "already done: {} holds the model of these arguments; --overwrite trains it again"
 SHOWN = (
     "conversations", "cut", "unlearned", "tokens", "learned_tokens", "validation_before", "validation_after", "stop_ids",
 )  # fmt: skip
 
-log = logging.getLogger(__name__)
-
 
 @contextmanager
 def _progress(what: str, why: str) -> Iterator[Callable[[int, int, str], None]]:
-    """How far training is, on standard error, said by the first process alone."""
+    """Progress of training on standard error, from the first process alone."""
     display = Display()
     display.start(what, why)
     try:
         yield display.progress
     finally:
         display.stop()
+
+
+def _checkpoints(out: Path) -> Path:
+    """The folder of checkpoints beside a model's folder."""
+    return out.absolute().with_name(out.absolute().name + "-checkpoints")
 
 
 def fine_tune(
@@ -66,10 +69,10 @@ def fine_tune(
         from acemath.sft.train import identity_of, train_sft
 
         if is_made(out, identity_of(base, rows, settings, seed), overwrite):
-            say(f"already done: {out} holds the model of these arguments; --overwrite makes it anew")
+            say(_ALREADY.format(out))
             facts = read(out / FACTS)
             return {"out": str(out), **{name: facts[name] for name in SHOWN}, "seconds": 0.0}
-        work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+        work = _checkpoints(out)
         made = work / "model"
         result = train_sft(base, rows, made, work, settings, seed, progress)
     if is_first_process():
@@ -146,7 +149,7 @@ def candidates(responses: Path | None, problems: Path | None) -> list[Group]:
     made = [candidates_of(p.id, p.prompt, mine[p.id]) for p in asked]
     left_out = sum(map(len, mine.values())) - sum(len(g.responses) for g in made)
     if left_out:
-        log.warning("%s: %d responses without a label are left out of rm@k", responses, left_out)
+        say(f"{responses}: {left_out:,} responses without a label are left out of rm@k")
     return made
 
 
@@ -192,9 +195,9 @@ def train(
     chat = ChatFormat(system=system)
     identity = identity_of(base, (learned, held_out, asked), settings, chat, seed)
     if is_made(out, identity, overwrite):
-        log.warning("already done: %s holds the model of these arguments; --overwrite makes it anew", out)
+        say(_ALREADY.format(out))
         return {"out": str(out), **read(out / FACTS)["result"], "seconds": 0.0}
-    work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+    work = _checkpoints(out)
     made = work / "model"
     with _progress(f"reward model on {base}", f"{len(learned):,} groups") as progress:
         result = train_reward(base, learned, held_out, made, work, settings, chat, seed, progress, asked)

@@ -37,9 +37,9 @@ def verdict(
     """None where the check teacher's answers agree with each other and with the response.
 
     With a `share` below 1 it is enough that such a share of them agrees with the response. Otherwise why not, and
-    the answers: "unchecked" (it gave fewer than `need`, which fewer chances to disagree must not make a pass),
-    "no-answer" (one of the responses has none), "check-split" (the check teacher disagrees with itself) or
-    "disagrees".
+    the answers: "unchecked" (the check teacher gave fewer than `need` answers: fewer chances to disagree must not make
+    a response pass), "no-answer" (one of the responses has none), "check-split" (the check teacher disagrees with
+    itself) or "disagrees".
     """
     if len(others) < need:
         return "unchecked", f"{len(others)} of {need} answers of the check teacher"

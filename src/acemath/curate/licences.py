@@ -1,4 +1,4 @@
-"""Licences: which forbid commercial use (named in the manifest, the report and a warning), and what several come to."""
+"""Licences: which ones forbid commercial use, and the licence of what is made from parts under several of them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ UNKNOWN = frozenset(
 def combined(licences: Iterable[str]) -> tuple[str, str]:
     """The licence of what was made from parts under these, as a card names it: (license, license_name or "").
 
-    Never a better one than a part's: ("unknown", "") where one is not known, the one that forbids commercial use
-    where there is one, and ("other", all of them) where no single licence covers the parts.
+    It never allows more than a part's licence: ("unknown", "") if one is not known, the one that forbids commercial use
+    if there is one, and ("other", all of their names) if no single licence covers the parts.
     """
     names = sorted({"-".join(name.lower().split()) for name in licences})
     if not names or any(name in UNKNOWN for name in names):

@@ -29,8 +29,8 @@ class Sampling(BaseModel):
 class ChatFormat(BaseModel):
     """How a problem becomes a conversation: a system prompt, and an instruction after the problem's text.
 
-    Empty strings leave them out. The paper's policies are asked with the instruction alone, its reward
-    models with the system prompt alone (section 3.2.1 and the reward models' card).
+    Empty strings leave them out. The paper's policies get only the instruction, its reward models only
+    the system prompt (section 3.2.1 and the reward models' card).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

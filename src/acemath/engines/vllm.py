@@ -14,7 +14,7 @@ from acemath.records import Problem, Response, content_key
 class VllmEngine:
     """Writes responses with vLLM. Prompts, ends and texts are those of the transformers engine.
 
-    What vLLM ends for another reason than a stop or the limit (abort, error) is a refused response.
+    A response that vLLM ends for any reason but a stop or the limit (abort, error) counts as refused.
     """
 
     def __init__(self, model: str, chat: ChatFormat | None = None, name: str = "", **options: object) -> None:

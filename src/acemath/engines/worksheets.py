@@ -21,7 +21,7 @@ RAMBLING_LINES = 260  # of ten words and more each, so over the 2,500 words that
 
 
 class WorksheetTeacher:
-    """An engine for worksheet problems alone. `skill` is the share it gets right at level 3.
+    """An engine that answers only worksheet problems. `skill` is the share it gets right at level 3.
 
     `malformed` is the share that it spoils, `styles` the forms that it writes in. Each answer depends on these,
     the teacher's name, the problem, the sample's number and the seed. UserError on a share outside 0 to 1 and on
@@ -49,7 +49,7 @@ class WorksheetTeacher:
         for problem in problems:
             if problem.source != SOURCE:
                 raise UserError(
-                    f"problem {problem.id!r} has source {problem.source!r}: the offline teacher answers worksheets alone; "
+                    f"problem {problem.id!r} has source {problem.source!r}: the offline teacher answers only worksheets; "
                     "name a model as teacher (engine: transformers, vllm or endpoint)"
                 )
             for sample in range(sampling.n):
@@ -61,7 +61,7 @@ class WorksheetTeacher:
             question = question_of(problem)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"problem {problem.id!r} is a worksheet's by its source, but its meta does not say which question it is ({error}); "
+                f"problem {problem.id!r} has the source worksheets, but its meta does not identify the question ({error}); "
                 "give the row as acemath drew it, with family, seed and level in meta"
             ) from error
         style = rng.choice(self.styles)
@@ -88,7 +88,7 @@ def _spoilt(work: Work, rng: random.Random) -> tuple[str, str]:
 
 
 def _rambling(work: Work) -> str:
-    """Working that is gone over hundreds of times before it comes to its box."""
+    """A solution that is checked again hundreds of times before it states its box."""
     lines = islice(cycle(work.lines[:-1] or work.lines), RAMBLING_LINES)
     checks = [
         f"Check {turn}, which looks again at every line in turn: {line}" for turn, line in enumerate(lines, 1)

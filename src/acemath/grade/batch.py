@@ -32,12 +32,12 @@ def grade_many(
 
     References and finish reasons are read as `grade` reads them. UserError naming the row that has no reference.
 
-    workers: processes to share the work; None and 1 stay in this one. A pair of (final answer, reference)
-    that occurs many times is compared once.
+    workers: the number of processes; None and 1 use only this one. A pair of (final answer, reference) that occurs
+    many times is compared once.
     """
     chosen = as_policy(policy)
     if workers is not None and workers < 1:
-        raise UserError(f"workers={workers} is below 1; give 1 or more, or None for this process alone")
+        raise UserError(f"workers={workers} is below 1; give 1 or more, or None to use only this process")
     rows = _with_references(rows)
     if workers is None or workers == 1 or len(rows) <= _CHUNK:
         return _grade_chunk(rows, chosen, cache)

@@ -79,7 +79,7 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
 
 
 def _each(value: Any, label: bool | None) -> Iterator[tuple[str, bool | None]]:
-    """The response, or each of several, for which one label cannot stand."""
+    """The response with its label, or each of several responses without one: a single label cannot hold for all."""
     if value is None:
         return
     several = isinstance(value, list) and value and all(isinstance(text, str) for text in value)

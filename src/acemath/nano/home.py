@@ -12,11 +12,11 @@ WEIGHTS = Path(__file__).parent / "weights"
 def resolve(model: str | Path) -> str:
     """A model's folder or hub name; "nano" is the base that ships with acemath. UserError on a file."""
     if Path(model).is_file():
-        raise UserError(f"model {str(model)!r} is a file; name the model's folder, or a name of the hub")
+        raise UserError(f"model {str(model)!r} is a file; give the model's folder, or a hub name")
     if str(model) != "nano":
         return str(model)
     if not (WEIGHTS / "model.safetensors").exists():
         raise UserError(
-            f"the weights of nano are not in {WEIGHTS}; install acemath anew, or make them with acemath pretrain-nano"
+            f"the weights of nano are not in {WEIGHTS}; install acemath again, or make them with acemath pretrain-nano"
         )
     return str(WEIGHTS)

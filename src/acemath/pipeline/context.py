@@ -92,5 +92,5 @@ class Run:
         return self.peek(name).manifest
 
     def finished(self, name: str) -> bool:
-        """Whether a stage's manifest stands."""
+        """Whether a stage has a manifest."""
         return (self.folder / name / MANIFEST).exists()

@@ -1,6 +1,6 @@
 """Progress of long work on standard error: a bar on a terminal, elsewhere a plain line every few seconds.
 
-The lines come from a thread of their own, so that a step which reports nothing for minutes is still seen to be alive.
+A thread prints the lines, so that a step that reports nothing for minutes is still seen to be alive.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _started: list[Display] = []  # displays between start and stop; only the last o
 
 
 class Display:
-    """Says which step runs, why, how far it is, and what it came to.
+    """Shows which step runs and why, how far it is, and its result.
 
     `every` is the number of seconds between plain lines. With `quiet` nothing is printed, nor in the other processes
     of a training that several share.
@@ -71,7 +71,7 @@ class Display:
             self.stop()
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        """So much of the step is done."""
+        """Report that `done` of `total` is done; a total of 0 is unknown."""
         self._state = (done, total, note)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total, description=note)

@@ -131,16 +131,13 @@ def scores(run: Run) -> None:
 
 
 def _rewards(run: Run, stage: str, problems: Mapping[str, Problem], rows: Sequence[Response]) -> list[float]:
-    """A stage's reward model on responses, one reward each."""
-    mine = by_problem(rows)
+    """The rewards that a stage's reward model gives to responses, in their order."""
     model = RewardModel(run.folder / stage / "model", run.recipe.reward.chat)
-    items = [(problems[key].prompt, [r.text for r in part]) for key, part in mine.items()]
-    found = dict(zip(mine, map(iter, model.score_many(items, run.display.progress)), strict=True))
-    return [next(found[r.problem_id]) for r in rows]
+    return model.score_responses({p.id: p.prompt for p in problems.values()}, rows, run.display.progress)
 
 
 def _scored_meta(problem: Problem, before: float | None) -> dict[str, Any]:
-    """What a scored response carries beside its reward, so that its file can be judged alone."""
+    """What is added to a scored response's meta, so that its file can be evaluated without the run."""
     found: dict[str, Any] = {BENCHMARK: problem.meta[BENCHMARK]}
     return found if before is None else {**found, UNTRAINED: before}
 

@@ -1,4 +1,4 @@
-"""One shard of responses from any engine: in order, what was refused apart, with progress and cost."""
+"""Collecting responses from any engine: in order, with progress, refused ones set apart, and what they cost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from acemath.store import Dropped
 def collect(
     engine: Engine, problems: Sequence[Problem], sampling: Sampling, tell: Callable[[int, str], None]
 ) -> list[Response]:
-    """All responses to some problems, in order of problem and sample. `tell(count, note)` hears of each.
+    """All responses to some problems, in order of problem and sample. `tell(count, note)` is called after each.
 
-    They are in memory until the last is there. An endpoint's lie on disk as they arrive, so that a stop loses none;
-    a model in process repeats the shard.
+    They stay in memory until the last one is there. An endpoint also writes each to disk as it arrives, so that a stop
+    loses none; a model in this process repeats the shard.
     """
     found: list[Response] = []
     for response in engine.generate(problems, sampling):
@@ -28,7 +28,7 @@ def collect(
 def without_refused(
     responses: Sequence[Response], problems: Sequence[Problem], step: str
 ) -> tuple[list[Response], list[Dropped]]:
-    """The responses that are some, and what the engine could not answer as dropped rows, with why."""
+    """The responses that were not refused, and the refused ones as dropped rows with the engine's reason."""
     prompts = {p.id: p for p in problems}
     dropped = [
         Dropped(

@@ -26,7 +26,7 @@ KEY = "recipe.key"  # beside the tables: the recipe that they were made by
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: the headline in percent, the report's path, and what it cost."""
+    """The result of a run: the headline in percent, the report's path, time and memory."""
 
     headline: dict[str, float]
     report: Path
@@ -93,17 +93,18 @@ def _trained(recipe: Recipe, last: str) -> list[str]:
 
 
 def recipe_of(folder: Path) -> Recipe:
-    """The recipe that a run's folder was made by. UserError where the folder is no run's."""
+    """The recipe that a run's folder was made with. UserError for a folder that is not a run's."""
     kept = folder / RECIPE
     if not kept.exists():
-        raise UserError(f"{str(folder)!r} is no run's folder; run a recipe first: acemath run --out {folder}")
+        raise UserError(f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}")
     return load_recipe(kept)
 
 
 def check_models(recipe: Recipe) -> None:
     """UserError where a model that the recipe names cannot rank candidates, or be a reward model's base.
 
-    Otherwise it would be found when all candidates are sampled. A hub model is checked where it is on this machine.
+    Checked first: the run would otherwise fail only after all candidates have been sampled. A model of the hub is
+    checked only if it is on this machine.
     """
     ranked = recipe.reward.rank_by not in ("none", "base-check")
     own = recipe.reward.base in recipe.sft.stages
@@ -118,7 +119,7 @@ def check_models(recipe: Recipe) -> None:
 
 
 def _make_data(run: Run, measured: bool = False) -> None:
-    """The stages up to the training sets. `measured`: policies are to answer the benchmarks, which is checked first."""
+    """The stages up to the training sets. With `measured`, check early that the benchmarks can be measured."""
     check_models(run.recipe)
     write_bytes(
         run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
@@ -187,7 +188,7 @@ def quiet_transformers() -> None:
 
 
 def _finished(run: Run) -> bool:
-    """Whether the tables stand for this very recipe, so that nothing after the data needs to be opened."""
+    """Whether the tables were made with this very recipe, so that no stage after the data needs to be opened."""
     if run.ran or not (run.folder / "tables" / MANIFEST).exists():
         return False
     path = run.folder / "tables" / KEY

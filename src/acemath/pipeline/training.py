@@ -18,7 +18,7 @@ from acemath.reward.score import RewardModel
 from acemath.reward.train import train_reward
 from acemath.sft.settings import SftSettings
 from acemath.sft.train import train_sft
-from acemath.store import Stage
+from acemath.store import Stage, by_problem
 
 
 def sft_settings(run: Run, stage: SftStage) -> SftSettings:
@@ -92,11 +92,8 @@ def candidates(run: Run) -> None:
 
 
 def _candidate_responses(run: Run) -> dict[str, list[Response]]:
-    found: dict[str, list[Response]] = {}
-    for name in run.recipe.reward.candidates:
-        for response in run.rows(f"candidates-{name}", Response):
-            found.setdefault(response.problem_id, []).append(response)
-    return found
+    names = run.recipe.reward.candidates
+    return by_problem(row for name in names for row in run.rows(f"candidates-{name}", Response))
 
 
 def groups(run: Run) -> None:

@@ -16,7 +16,7 @@ from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
 BEFORE = "reward model before training"
-# A selector has one colour on the whole page; "greedy" is none of them.
+# A selector has one colour on the whole page; so does "greedy", which is not a selector.
 COLOURS = {
     name: number for number, name in enumerate((*(s for s in MEASURES if s != BEFORE), "greedy", BEFORE))
 }

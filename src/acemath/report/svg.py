@@ -42,7 +42,7 @@ def _frame(title: str, marks: Sequence[float], body: str, below: str) -> str:
 
 
 def _colour(name: str, at: int, colours: Mapping[str, int] | None) -> str:
-    """The class of what is called `name`: its own colour where it has one, else that of its place."""
+    """The CSS class of the series `name`: its own colour if it has one, else the colour of its position."""
     return f"c{(colours or {}).get(name, at) % COLOURS}"
 
 

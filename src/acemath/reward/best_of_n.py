@@ -72,5 +72,5 @@ class BestOfN:
 
 
 def _candidate(response: Response, reward: float) -> Candidate:
-    complete = response.finish_reason == "stop"
-    return Candidate(response.text, extract(response.text).answer if complete else None, reward, complete)
+    answer = extract(response.text).answer if response.complete else None
+    return Candidate(response.text, answer, reward, response.complete)

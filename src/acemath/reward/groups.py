@@ -20,9 +20,9 @@ Cut = Literal["drop", "wrong"]
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """What became of the problems, and how right and wrong responses look before and after the choice.
+    """How many problems made a group or why they did not, and how right and wrong responses look before and after.
 
-    Length and style confound: a reward model learns them where right responses have others than wrong ones.
+    Length and style are confounders: a reward model learns them if they differ between right and wrong responses.
     `unlabelled` counts the responses that were left out because nothing is known of them, by reason (`labelled`).
     `offered` is over all distinct candidates of mixed problems, `chosen` over the groups; both have the keys
     "right" and "wrong".
@@ -267,7 +267,7 @@ def split_groups(groups: Sequence[Group], held_out: int) -> tuple[list[Group], l
 
 
 def check_group(group: Group) -> None:
-    """UserError where a group has no right or no wrong response, or labels that say two things or nothing."""
+    """UserError for a group without a right or a wrong response, and for missing, odd or contradictory labels."""
     named = f"the group of problem {group.problem_id!r}"
     if len(group.labels) != len(group.responses) or not set(group.labels) <= {0, 1}:
         raise UserError(

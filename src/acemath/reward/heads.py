@@ -1,4 +1,4 @@
-"""What a reward model's folder says of it before it is loaded: the shape of its head, and the chat of its training.
+"""What a reward model's files tell before it is loaded: the shape of its head, and the chat it was trained with.
 
 A head of two outputs or of two layers (Qwen2.5-Math-RM, process reward models, classifiers) cannot be scored here.
 transformers would fail on it in the middle of loading, or make up a new head, so the files are read first.
@@ -24,14 +24,14 @@ from acemath.nano.home import resolve
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 CHAT = "acemath_chat"  # the key of config.json: it outlives a copy, an upload, and saving by transformers
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
-# The names that heads have. A policy's "lm_head" is none of them.
+# The usual names of heads. A policy's "lm_head" does not match.
 _HEAD = re.compile(
     r"^(score|classifier|classification_head|v_head|value_head|reward_head|regression_layer)\."
 )
 
 
 def check_head(path: str | Path, fetch: bool = True) -> None:
-    """UserError where a model has no head that scores here. Nothing is loaded; only the headers of its files are read.
+    """UserError for a model without a head that acemath can score with. Only the headers of its files are read.
 
     With `fetch` the files of a hub model are downloaded, as loading would do; without it the model is checked as far
     as they are on this machine. A folder without safetensors is not checked: it cannot be loaded.
@@ -41,7 +41,7 @@ def check_head(path: str | Path, fetch: bool = True) -> None:
         return
     if not shapes:
         raise UserError(
-            f"{str(path)!r} is no reward model: its weights have no score head; train one with acemath rm train"
+            f"{str(path)!r} is not a reward model: its weights have no score head; train one with acemath rm train"
         )
     _check_shapes(path, shapes)
 
@@ -56,16 +56,16 @@ def check_base(path: str | Path, fetch: bool = True) -> None:
 def _check_shapes(path: str | Path, shapes: dict[str, tuple[int, ...] | None]) -> None:
     weights = sorted(name for name in shapes if name.endswith("weight"))
     layers = sum(len(shapes[name] or (1, 1)) > 1 for name in weights)  # norms have one dimension
-    only = "only models with one linear layer of one output, called score, do"
+    only = "use a model whose head is one linear layer with one output, called score"
     if layers > 1 or any(name != "score.weight" for name in weights):
         what = f"{layers} layers" if layers > 1 else "another name"
         raise UserError(
-            f"{str(path)!r} does not score here: its head has {what} ({', '.join(weights)}); {only}"
+            f"{str(path)!r} cannot be scored with: its head has {what} ({', '.join(weights)}); {only}"
         )
     shape = shapes.get("score.weight")
     if shape is not None and shape[0] != 1:
         raise UserError(
-            f"{str(path)!r} does not score here: its head has {shape[0]} outputs (a classifier or a process reward "
+            f"{str(path)!r} cannot be scored with: its head has {shape[0]} outputs (a classifier or a process reward "
             f"model); {only}"
         )
 
@@ -78,7 +78,7 @@ def _head_shapes(path: str | Path, fetch: bool) -> dict[str, tuple[int, ...] | N
     source = resolve(path)
     if not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
         raise UserError(
-            f"cannot load model {source!r}: there is no such folder, and it is no name of a hub model"
+            f"cannot load model {source!r}: there is no such folder; give an existing one, or a hub name such as owner/model"
         )
     if model_file(path, "config.json", fetch) is None:
         return None  # no model, or a hub that cannot be reached: loading says so

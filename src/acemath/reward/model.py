@@ -38,10 +38,10 @@ CHECK_TEMPLATE = (
 
 
 def tokenizer_of(path: str | Path) -> Any:
-    """A reward model's tokenizer. UserError where it has no chat template, or pads with a token of conversations.
+    """A reward model's tokenizer. UserError without a chat template, and for a pad token that occurs in conversations.
 
-    Such as the end token of a turn: whoever looks for the last token by pad id (transformers, TRL) then scores a
-    wrong one. An end token that no conversation holds does no harm as pad: Qwen's base models have it, and AceMath's.
+    transformers and TRL find the last token by the pad id. If the pad token also ends each turn, they score the wrong
+    one. An end token that no conversation holds does no harm as pad token: Qwen's base models and AceMath's have one.
     """
     tokenizer = chat_tokenizer(path)
     if tokenizer.pad_token_id is None:

@@ -77,8 +77,9 @@ def check_parity(
 ) -> Parity:
     """Score `items` in all ways that are installed here and compare.
 
-    `chat` as in `RewardModel`. float32 unless `bf16`: there differences are rounding, and rewards far apart should keep their order.
-    UserError where there is nothing to score, or where the model is none that acemath scores.
+    `chat` as in `RewardModel`. Computed in float32 unless `bf16` is set; there, differences are rounding, and rewards
+    that are far apart should keep their order.
+    UserError if there is nothing to score, or if acemath cannot score with the model.
     """
     items = [(problem, list(dict.fromkeys(texts))) for problem, texts in items if texts]
     if not items:
@@ -138,7 +139,7 @@ def _agreement(engine: str, reference: Scores, found: Scores) -> Agreement:
 
 
 def rank_agreement(one: Scores, two: Scores) -> float | None:
-    """The share of pairs of a problem's responses in the same order in both; a tie agrees with a tie alone."""
+    """The share of pairs of a problem's responses in the same order in both; a tie agrees only with a tie."""
     same = [
         _sign(x[i] - x[j]) == _sign(y[i] - y[j])
         for x, y in zip(one, two, strict=True)

@@ -1,4 +1,4 @@
-"""Whether a model takes responses that share a prompt: asked of its configuration and of the model itself.
+"""Check, by its configuration and by a small pass, whether a model can read responses that share a prompt.
 
 Sharing rests on two things: a token sees what the mask shows it and nothing else, and its place is what
 position_ids says. State space and recurrent layers break the first, sliding windows bring a mask of their

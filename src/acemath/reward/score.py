@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.linear import packed_linears
 from acemath.nano.home import resolve
+from acemath.records import Response
 from acemath.reward.cached import score_rows
 from acemath.reward.heads import PAPER_CHAT, chat_for, check_head
 from acemath.reward.layout import Row, encode_row, plain_batch, split_rows, token_batches
@@ -21,8 +22,8 @@ from acemath.reward.model import load_reward_model, rewards_of, tokenizer_of
 from acemath.reward.probe import check_sharing
 from acemath.reward.vllm import VllmScorer
 from acemath.sft.hardware import device, has_bf16, part_tokens
+from acemath.store import by_problem
 
-log = logging.getLogger(__name__)
 MANY_PASSES = 4  # from so many on it pays to pack the weights
 SEVERAL = 4  # problems; in fewer, ties may be chance
 __all__ = ["PAPER_CHAT", "RewardModel"]
@@ -32,7 +33,7 @@ class RewardModel:
     """A reward model that scores responses.
 
     `chat` is the format that it reads them in: by default the one that it was trained with, and the paper's where its
-    folder does not say (as in AceMath's releases). A warning tells where that one or another than its own is used.
+    folder does not say (as in AceMath's releases). A warning says so if it is not the chat that it was trained with.
     """
 
     def __init__(
@@ -48,16 +49,16 @@ class RewardModel:
         """Load it, on the GPU where there is one.
 
         `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
-        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError where
-        `path` is no reward model, has a head of several outputs or layers, pads with what its texts hold, or is of an architecture that cannot share a
-        prompt among rows; `share_prefix` False reads those in plain rows.
+        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError if `path` is not a
+        reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
+        architecture cannot share a prompt among rows (`share_prefix` False reads plain rows).
         """
         check_head(path)
         self.name = str(path)
         self.tokenizer = tokenizer_of(path)
         self.chat, notice = chat_for(path, chat)
         if notice:
-            log.warning(notice)
+            say(notice)
         self.max_length = max_length
         half = bf16 and has_bf16()
         if engine == "vllm":
@@ -81,7 +82,7 @@ class RewardModel:
     ) -> list[list[float]]:
         """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
 
-        The same text of a problem is scored once. Warns of what `alarms` finds. UserError where a reward is no number.
+        The same text of a problem is scored once. Warns of what `alarms` finds. UserError if a reward is nan or infinite.
         """
         distinct = [list(dict.fromkeys(responses)) for _, responses in items]
         rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
@@ -93,10 +94,22 @@ class RewardModel:
         ]
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
         for alarm in self.alarms(rows, result, cut):
-            log.warning(alarm)
+            say(alarm)
         if blank := sum(not text.strip() for _, texts in items for text in texts):
-            log.warning("%d responses are empty: their rewards say nothing of the problem", blank)
+            say(f"{blank:,} responses are empty: their rewards say nothing about the problem")
         return result
+
+    def score_responses(
+        self,
+        prompts: Mapping[str, str],
+        responses: Sequence[Response],
+        progress: Callable[[int, int, str], None] = lambda *_: None,
+    ) -> list[float]:
+        """The reward of each response, in their order; `prompts` are the problems' texts by id."""
+        mine = by_problem(responses)
+        items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
+        found = dict(zip(mine, map(iter, self.score_many(items, progress)), strict=True))
+        return [next(found[r.problem_id]) for r in responses]
 
     def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
         """A row of token ids for each problem with responses, its number as key; how many responses were cut."""
@@ -150,7 +163,7 @@ class RewardModel:
                 yield *part.key, reward
 
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
-        """What went wrong though no error was raised, a line each.
+        """Signs that something is wrong although no error was raised, a line each.
 
         Responses that were cut to the maximal length; two BOS tokens at the start; rewards that are all the same, the
         sign of a model that was loaded without its head, and those that are the same for all responses of each problem,

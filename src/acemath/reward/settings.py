@@ -24,12 +24,12 @@ class GroupSettings(_Part):
     held_out: float = Field(0.05, ge=0, lt=1)  # share of groups kept for pair accuracy; our choice
     balance: Literal["even", "drawn"] = "even"  # right against wrong: see acemath.reward.groups; our choice
     least: int = Field(1, ge=1)  # right ones, and wrong ones, that a group has at least; our choice
-    style_share: float = Field(0.0, ge=0, le=1)  # share of groups of short forms alone; our choice of size
+    style_share: float = Field(0.0, ge=0, le=1)  # share of groups of only short responses; our choice
     own_share: float = Field(
         0.0, ge=0, le=1
     )  # share of groups of the policy's own responses; paper: 30 K of 356 K
     own: tuple[str, ...] = ()  # the candidates that are the policy's own
-    cut: Literal["drop", "wrong"] = "drop"  # what a response that was cut at the token limit is; our choice
+    cut: Literal["drop", "wrong"] = "drop"  # how a response that was cut at the token limit counts; our choice
 
     @model_validator(mode="after")
     def _possible(self) -> GroupSettings:
@@ -47,7 +47,7 @@ class RewardSettings(_Part):
 
     loss: Literal["listwise", "pairwise", "cross-entropy", "mse"] = "listwise"  # paper: listwise
     learning_rate: float = Field(5e-6, gt=0)  # paper: 5e-6 for 7B, 2e-6 for 72B
-    batch_groups: int = Field(256, ge=1)  # groups a step; paper: 256, of what is not said
+    batch_groups: int = Field(256, ge=1)  # groups a step; paper: 256, without saying of what
     micro_tokens: int | None = Field(None, ge=64)  # padded tokens a forward pass; None: what suits the device
     epochs: float = Field(2.0, gt=0)  # paper: 2
     warmup: float = Field(0.03, ge=0, lt=1)  # share of the steps; our choice; then cosine (paper)
@@ -74,7 +74,7 @@ class RewardSettings(_Part):
     centring: float = Field(0.0, ge=0)  # weight of the squared mean reward; our choice
     margin: float = Field(
         0.0, ge=0
-    )  # lead that a right response should have; losses of pairs alone; our choice
+    )  # lead that a right response should have; only for losses over pairs; our choice
 
     @model_validator(mode="after")
     def _fits_together(self) -> RewardSettings:

@@ -1,4 +1,4 @@
-"""Where a reward model's training stands, and how it survives a stop at any moment."""
+"""The state of a reward model's training, saved so that it survives a stop at any moment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FEW = 20  # held-out groups; with fewer, pair accuracy says little
 
 @dataclass(slots=True)
 class RewardResult:
-    """What training came to. `curve` rows: {step, loss} or {step, pair_accuracy, held_out_loss, rm}.
+    """The figures of a training. `curve` rows: {step, loss} or {step, pair_accuracy, held_out_loss, rm}.
 
-    The row of step 0 is the model before training. `best_step` is the step whose weights were kept, 0 where
-    training did not help; `best_accuracy`, `best_loss` and `best_rm` (rm@k, where it is measured) are its
-    held-out figures, over `held_out_groups` groups with `held_out_pairs` right-wrong pairs. `cut` counts responses that were longer than max_length and were read without their
-    middle.
+    The row of step 0 is the model before training. `best_step` is the step whose weights were kept, 0 if training did
+    not help; `best_accuracy`, `best_loss` and `best_rm` (rm@k, if it is measured) are its held-out figures, over
+    `held_out_groups` groups with `held_out_pairs` right-wrong pairs. `cut` counts responses that were longer than
+    max_length and were read without their middle.
     """
 
     curve: list[dict[str, float]] = field(default_factory=list)

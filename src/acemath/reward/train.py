@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import time
@@ -17,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Group, content_key
@@ -42,7 +42,6 @@ from acemath.sft.hardware import has_bf16, leave_group_at_exit, meet
 from acemath.sft.kernels import add_liger, check_liger
 from acemath.sft.trackers import check_tracker
 
-log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 
 
@@ -100,9 +99,8 @@ def train_reward(
     meet()
     accelerator.end_training()
     result.seconds = time.monotonic() - started
-    if accelerator.is_main_process:
-        for warning in result.warnings:
-            log.warning(warning)
+    for warning in result.warnings:
+        say(warning)
     return result
 
 
@@ -118,7 +116,7 @@ def _check_data(
         check_group(group)
     learned = {same_problem(group.prompt) for group in groups}
     if shared := sum(same_problem(group.prompt) in learned for group in held_out):
-        log.warning("%d of %d held-out groups are of problems that are trained on", shared, len(held_out))
+        say(f"{shared:,} of {len(held_out):,} held-out groups are of problems that are trained on")
     if settings.rm_k is None:
         return ()
     enough = [c for c in candidates if len(c.responses) >= settings.rm_k]
@@ -305,11 +303,7 @@ def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings:
         encoded.rows.append(Row(array("i", row.prompt), compact, torch.tensor(group.labels)))
         encoded.cut += cut
     if encoded.cut:
-        log.warning(
-            "%d responses are longer than %d tokens: read without their middle",
-            encoded.cut,
-            settings.max_length,
-        )
+        say(f"{encoded.cut:,} responses are longer than {settings.max_length} tokens: they are read without their middle")
     return encoded
 
 

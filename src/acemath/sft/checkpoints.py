@@ -1,4 +1,4 @@
-"""A folder of checkpoints belongs to one piece of work: the same arguments go on, others start anew."""
+"""A folder of checkpoints belongs to one training: the same arguments resume it, others start anew."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FACTS = "training.json"  # what a model was trained on and how, beside its weigh
 
 
 def claim(work: Path, identity: Any) -> None:
-    """Open `work` for this identity (any JSON value). What another one left there is removed.
+    """Take the folder `work` for the training of this identity (any JSON value); remove what another one left there.
 
-    Where a checkpoint of this identity stands it is said that the work goes on from it.
+    If there is a checkpoint to resume from, a notice says so.
     """
     key = fingerprint(identity)
     with explained(work):
@@ -36,7 +36,7 @@ def claim(work: Path, identity: Any) -> None:
 def is_made(out: Path, identity: Any, replace: bool) -> bool:
     """Whether `out` holds the finished model of this very identity, so that nothing is left to do.
 
-    UserError where it holds anything else: a model is replaced only where `replace` says so, other things never.
+    UserError if it holds anything else: another model is replaced only with `replace`, other files never.
     """
     facts = read(out / FACTS)
     if isinstance(facts, dict) and facts.get("identity") == fingerprint(identity) and not replace:

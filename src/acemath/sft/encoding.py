@@ -57,9 +57,9 @@ def texts_of(conversations: Sequence[Messages], tokenizer: Any) -> list[tuple[st
 def encode_all(conversations: Sequence[Messages], tokenizer: Any, at_once: int = 1024) -> Iterator[Tokens]:
     """Conversations as tokens, in their order, tokenised `at_once` of them at a time.
 
-    All responses are learned. Those that the template does not let us find again in the whole text, and conversations
-    whose text it would change, are counted in one line each, which is said at the end. UserError naming the
-    conversation (from 1 on) that cannot be encoded.
+    All responses are learned, except earlier ones that the template rewrites once they are part of the history. One
+    notice at the end counts these, another the conversations whose last prompt or response the template would change.
+    UserError naming the conversation (from 1 on) that cannot be encoded.
     """
     unlearned = shortened = rebuilt = 0
     for at in range(0, len(conversations), at_once):
@@ -89,7 +89,10 @@ def _pieces(row: Rendered) -> list[str]:
 
 
 def _joined(pieces: Sequence[Sequence[int]], tokenizer: Any) -> Tokens:
-    """Pieces of ids, every second of which is learned, as one conversation. Where the template ends no turn with a token, the tokenizer's end is added."""
+    """Pieces of ids, every second of which is learned, as one conversation.
+
+    If the template ends no turn with a token, the tokenizer's end token is added.
+    """
     ids = array("i")
     spans = []
     for number, part in enumerate(pieces):

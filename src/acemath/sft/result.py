@@ -1,4 +1,4 @@
-"""What one stage of fine-tuning came to."""
+"""The result of one stage of fine-tuning."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SftResult:
-    """What a stage's training came to.
+    """The figures of a stage's training.
 
     `curve` rows hold {step, loss, learning_rate} or {step, eval_loss}; losses are means over response tokens.
-    `conversations` counts those that were given. `cut` of them were longer than max_length; `unlearned` of those
-    were longer before their first response began, and were left out. `tokens` counts those of one epoch,
-    `learned_tokens` the responses' among them, both without validation. `stop_ids` are the tokens that end a
+    `conversations` counts those that were given. `cut` of them were longer than max_length; in `unlearned` of those no
+    response began within max_length, so they were left out. `tokens` counts the tokens of one epoch,
+    `learned_tokens` those of responses, both without validation. `stop_ids` are the tokens that end a
     response. `seconds`, `tokens_per_second` (of all processes) and `mfu` (of each on average, see
     acemath.sft.speed) are this call's.
     """

@@ -29,7 +29,7 @@ def check_tracker(name: str) -> None:
     if name in ("none", "all"):
         return
     if name not in PACKAGES:
-        raise UserError(f"report_to {name!r} is no tracker; use none, {', '.join(PACKAGES)}")
+        raise UserError(f"report_to {name!r} is not a tracker; use none, {', '.join(PACKAGES)}")
     module, package = PACKAGES[name]
     if importlib.util.find_spec(module) is None:
-        raise UserError(f"report_to: {name} needs the package {package!r}: pip install {package}")
+        raise UserError(f"report_to: {name} needs the package {package!r}, which is not installed: pip install {package}, or set report_to: none")

@@ -133,7 +133,7 @@ def _learnable(encoded: Sequence[Tokens], room: int) -> list[Tokens]:
 
 
 def _train(trainer: Any, work: Path) -> tuple[int, float]:
-    """Train from the last checkpoint on, where there is one: the steps that were done before, the seconds of the rest."""
+    """Train from the last checkpoint, if there is one; returns the steps done before and the seconds of the rest."""
     checkpoint = last_checkpoint(work)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -177,7 +177,7 @@ def _policy(trainer: Any) -> Any:
 def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings, stop_ids: Sequence[int]) -> None:
     """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer.
 
-    Its generation config names the tokens that end a response, so that everybody's engine stops there.
+    Its generation config names the tokens that end a response, so that every engine stops there.
     """
     dtype = torch.bfloat16 if settings.bf16 else torch.float32
     model = _policy(trainer)

@@ -81,15 +81,15 @@ def _by_weight(pool: Sequence[Family], rng: random.Random) -> Family:
 
 
 class Finding(BaseModel):
-    """How many math problems are to be found and checked rather than worked out forwards, at which levels.
+    """The share and the levels of math problems whose answer must be searched for, not computed step by step.
 
-    There checking is easier than finding, as in real mathematics: there a reward model is worth its name.
+    Checking such an answer is easier than finding it, as in real mathematics: there a reward model has most to add.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float = Field(ge=0, le=1)
-    levels: tuple[int, ...] = ()  # those of the other problems where empty
+    levels: tuple[int, ...] = ()  # empty: those of the other problems
 
 
 def draw_problems(

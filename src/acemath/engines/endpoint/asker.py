@@ -146,7 +146,7 @@ class Asker:
         account = self.place.account
         entry = account.begin(self.place.payer, self.place.stage, self.settings.model, most)
         reply: Reply | None = None
-        spent, known, what = most, False, "stopped"  # what it comes to where the call is cancelled
+        spent, known, what = most, False, "stopped"  # holds if the call is cancelled
         try:
             reply = await self.client.post(self.asking.body(request), believe_empty)
             spent, known, what = self._cost(reply, most)

@@ -117,7 +117,7 @@ class EndpointEngine:
         if isinstance(found, str):
             return Response(problem_id, sample, "", self.name, REFUSED, meta={REFUSED: found})
         if found.why:
-            # Paid for, but nothing that may be graded or learned: the text is in the account alone.
+            # Paid for, but not to be graded or learned: only the account keeps the text.
             return Response(
                 problem_id, sample, "", self.name, REFUSED, found.tokens, meta={REFUSED: found.why}
             )

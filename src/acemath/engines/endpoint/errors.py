@@ -31,7 +31,7 @@ class ServerError:
 
 
 def parsed(content: bytes) -> dict[str, Any] | None:
-    """The JSON object of a reply; of a list the object that it begins with. None where there is none."""
+    """The JSON object of a reply, or the first object of a list; None if the reply holds neither."""
     try:
         data = json.loads(content.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):

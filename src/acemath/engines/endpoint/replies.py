@@ -51,7 +51,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A final no. `wholesale`: to every request, not to this one alone."""
+    """A final refusal. `wholesale`: of every request, not only of this one."""
 
     status: int
     what: str
@@ -119,7 +119,7 @@ class Reader:
             said = server_error(data) if data else ServerError(None, text)
             return _failed(status, said, headers, f"status {status}")
         if data is None:
-            # A page is none of the model's doing. Anything else may be the rest of an answer.
+            # The model did not write a web page. Anything else may be the rest of an answer.
             page = content.lstrip().startswith(b"<")
             return Fault(
                 f"a reply that is no JSON: {text!r}", "half JSON", "no" if page else "unknown", unusable=True
@@ -174,7 +174,7 @@ def _inside(data: dict[str, Any], headers: Any, usage: Usage | None) -> Fault | 
 def _failed(
     status: int, said: ServerError, headers: Any, where: str, usage: Usage | None = None
 ) -> Fault | Refusal:
-    """What a status means. `where` it stood, for people."""
+    """The fault or refusal that a status means. `where` it was found goes into the message."""
     if said.status == 402 and status == 429:
         return Refusal(status, said.message, wholesale=True, usage=usage)
     if status in RETRIED or (status >= 500 and status != 501):

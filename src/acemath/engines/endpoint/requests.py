@@ -57,7 +57,7 @@ class Asking:
         return content_key(self._common, asked, str(sample))
 
     def requests(self, prompts: Sequence[str], known: Mapping[str, Any], each: int) -> Iterator[Request]:
-        """Requests of at most `each` samples for what is not `known`, one prompt after the other, none twice."""
+        """Requests of at most `each` samples for all that is not yet `known`, prompt by prompt, without repeats."""
         asked: set[str] = set()
         for prompt in prompts:
             keys = {s: self.key(prompt, s) for s in range(self.sampling.n)}

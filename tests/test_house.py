@@ -1,0 +1,104 @@
+"""The house's rules that a program can check: which package may import which, no circular imports, sizes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import acemath
+
+HOME = Path(acemath.__file__).parent
+# From the top down, as CONTRIBUTING.md has them; a package imports only from those that come after it.
+ORDER = (
+    "__main__", "cli", "commands", "pipeline", "recipe", "report", "bench", "reward", "sft", "curate", "engines",
+    "conversations", "grade", "nano", "worksheets", "metrics", "identity", "store", "rowfiles", "columns", "records",
+    # Helpers that everything may use.
+    "attention", "linear", "segments", "lock", "atomic", "errors",
+)  # fmt: skip
+# The one import upwards: pre-training may start from an earlier run, which is loaded as every model is.
+ALLOWED = "acemath.nano.pretrain imports acemath.engines.loading"
+LINES, FUNCTION_LINES = 400, 50
+
+
+def sources() -> dict[str, ast.Module]:
+    """The syntax tree of every module, by its full name."""
+    found = {}
+    for path in sorted(HOME.rglob("*.py")):
+        parts = path.relative_to(HOME).with_suffix("").parts
+        name = ".".join(("acemath", *(part for part in parts if part != "__init__")))
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def imports(tree: ast.AST, names: set[str], deep: bool) -> Iterator[str]:
+    """The modules of acemath that a tree imports; with `deep` inside functions too, never those for types alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in names)
+        elif isinstance(node, ast.ImportFrom) and node.module in names:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in names else str(node.module)
+        elif deep or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imports(node, names, deep)
+
+
+def package(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def test_imports_point_downward() -> None:
+    """No package imports from one above it, not even inside a function, but for one import."""
+    trees = sources()
+    rank = {name: number for number, name in enumerate(ORDER)}
+    assert {package(name) for name in trees} - {"acemath"} == set(ORDER)
+    wrong = [
+        f"{module} imports {other}"
+        for module, tree in trees.items()
+        for other in imports(tree, set(trees), deep=True)
+        if "acemath" not in (module, other) and rank[package(other)] < rank[package(module)]
+    ]
+    assert wrong == [ALLOWED]
+
+
+def test_the_order_is_the_documented_one() -> None:
+    """The chain in CONTRIBUTING.md names these packages in this order; helpers and nano are not in it."""
+    text = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    chain = text.split("points only downward:")[1].split("`nano/`")[0]
+    names = re.findall(r"\w+", chain)
+    assert names[0] == "cli" and names == [name for name in ORDER if name in names]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Module-level imports have an order; `TopologicalSorter` raises CycleError where they have none."""
+    trees = sources()
+    graph = {name: set(imports(tree, set(trees), deep=False)) for name, tree in trees.items()}
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("acemath.errors") < order.index("acemath.cli") and len(order) == len(trees)
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function's body, without its docstring."""
+    first = function.body[1] if ast.get_docstring(function) is not None and function.body[1:] else function.body[0]
+    return (function.body[-1].end_lineno or 0) - first.lineno + 1
+
+
+def test_files_and_functions_are_short() -> None:
+    """Files have fewer than 400 lines, function bodies fewer than 50."""
+    long = []
+    for path in sorted(HOME.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        lengths = {
+            node.name: length(node)
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        long += [f"{path.name}, {name}: {count} lines" for name, count in lengths.items() if count >= FUNCTION_LINES]
+        if text.count("\n") >= LINES:
+            long.append(path.name)
+    assert not long
