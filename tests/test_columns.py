@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -68,6 +69,17 @@ CHOICES = ["mass", "force", "2"]
         (str(CHOICES), 2, "C"),
         ({"label": ["1", "2"], "text": ["mass", "force"]}, "2", "2"),
         ({"A": "mass", "B": "force"}, "B", "B"),
+        ({"A": "mass", "B": "force", "C": None}, "B", "B"),
+        ({"a": "mass", "b": "force"}, "b", "B"),
+        ({"1": "mass", "2": "force"}, 1, "1"),
+        ('{"A": "mass", "B": "force"}', 1, "B"),
+        ([{"label": "A", "text": "mass"}, {"label": "B", "text": "force"}], "B", "B"),
+        (["A)mass", "B)force"], "B", "B"),
+        (np.array(CHOICES), np.int64(1), "B"),
+        (CHOICES, "B) force", "B"),
+        (CHOICES, "B: Force", "B"),
+        (CHOICES, r"$\text{(B)}$", "B"),
+        (CHOICES, "Force.", "B"),
     ],
 )
 def test_choices_stand_in_the_prompt_and_the_reference_is_a_letter(choices: Any, answer: Any, letter: str) -> None:
@@ -79,6 +91,12 @@ def test_choices_stand_in_the_prompt_and_the_reference_is_a_letter(choices: Any,
 
 def test_choices_are_not_listed_twice_and_never_guessed() -> None:
     """A prompt that lists them stays as it is; an answer that names no choice, or two, is refused with its place."""
+    with pytest.raises(UserError, match="names no choice"):
+        one({"question": "?", "choices": ["mass", "force"], "answer": "B) mass"})
+    row = one({"question": "Speed?", "option_a": "1 m", "option_b": "2 m", "answer": "2 m"})
+    assert (row.prompt, row.answer) == ("Speed?\nAnswer Choices: (A) 1 m (B) 2 m", "B")
+    assert one({"question": "A + B?", "A": 1, "B": 2, "answer": 3}).answer == "3"  # a problem's own quantities
+    assert one({"question": "Free?", "choices": [""], "answer": "42"}).answer == "42"
     listed = "Which? (A) red wine (B) white wine"
     assert one({"question": listed, "options": ["red wine", "white wine"], "answer": "A"}).prompt == listed
     for wrong in (3, "E", "2", "copper", -1):
@@ -130,11 +148,13 @@ def test_values_that_tables_hold(tmp_path: Path) -> None:
         "level": [3.0],
         "day": [datetime.date(2024, 5, 1)],
         "picture": [b"\xff\x00"],
+        "share": pa.array([0.1, None][:1], pa.float32()),
     }
     pq.write_table(pa.table(table), tmp_path / "t.parquet")
     row = read_problems(tmp_path / "t.parquet")[0]
     assert (row.prompt, row.answer, row.level) == ("What is 1.10 + 1?", "2.10", 3)
-    assert next(read_records(tmp_path / "t.parquet"))["day"] == "2024-05-01"
+    record = next(read_records(tmp_path / "t.parquet"))
+    assert (record["day"], record["share"]) == ("2024-05-01", 0.1)
     lines = ['{"id": "big", "prompt": "?", "answer": %s}' % ("9" * 5000), '{"id": "half", "prompt": "a \\ud83d b"}']
     for ending in ("jsonl", "json"):
         path = tmp_path / f"odd.{ending}"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from acemath.commands.data import read_answered
+from acemath.commands.judging import grade_file
+from acemath.commands.parity import problems_with_responses
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.identity import joined, own_id, qualified, with_prompt_keys
@@ -57,6 +63,21 @@ def test_rows_count_as_names_only_where_a_file_has_no_ids() -> None:
     assert names(numbered, "1") == ["1"]
     with pytest.raises(UserError, match="'0'"):
         names(numbered, "0")
+
+
+def test_ids_of_responses_are_read_as_those_of_problems(tmp_path: Path) -> None:
+    """Numbers of any kind, in every command that joins; the end of a text in any engine's words."""
+    problems = tmp_path / "p.jsonl"
+    problems.write_text('{"id": 0, "source": "s", "problem": "2+2?", "answer": 4}\n{"id": 7, "problem": "1+1?", "answer": 2}\n')
+    path = tmp_path / "r.jsonl"
+    rows = [{"problem_id": 0.0, "finish_reason": "EOS"}, {"problem_id": 7, "finish_reason": "max_tokens"}, {"problem_id": "s:0"}]
+    path.write_text("".join(json.dumps({**row, "text": "4", "status": "correct"}) + "\n" for row in rows))
+    _, found = read_answered(path, problems)
+    assert [(r.problem_id, r.finish_reason, r.label) for r in found] == [
+        ("s:0", "stop", True), ("7", "length", None), ("s:0", "stop", True),
+    ]  # fmt: skip
+    assert grade_file(path, "strict", problems)["by_status"] == {"correct": 2, "no_answer": 1}
+    assert [len(texts) for _, texts in problems_with_responses(path, problems, 9)] == [2, 1]
 
 
 def test_a_response_to_another_prompt_is_refused() -> None:

@@ -18,9 +18,20 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from acemath.atomic import read_table, write_bytes, write_table
-from acemath.columns import value_at
+from acemath.columns import id_text, value_at
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Problem, Response, Row, from_record, to_records, to_table, whole_text
+from acemath.records import (
+    Chat,
+    Group,
+    Problem,
+    Response,
+    Row,
+    finish_reason,
+    from_record,
+    to_records,
+    to_table,
+    whole_text,
+)
 
 R = TypeVar("R", Problem, Response, Group, Chat)
 AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
@@ -67,17 +78,16 @@ def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
 def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
     """A response's record with its problem's id as text, a sample number and a model's name."""
     name = record.get("problem_id")
-    if isinstance(name, int) and not isinstance(name, bool):
-        name = str(name)
-    if not isinstance(name, str):
+    if not isinstance(name, str | int | float):
         return record  # the check that follows says what is wrong
-    sample = record.get("sample")
+    name, sample = id_text(name), record.get("sample")
     numbers[name] += 1
     return {
         **record,
         "problem_id": name,
         "sample": numbers[name] - 1 if sample is None else sample,
         "model": record.get("model") or "",
+        "finish_reason": finish_reason(record.get("finish_reason")),
     }
 
 
@@ -110,7 +120,7 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
         for part in _parts(path) if path.is_dir() else [path]:
-            table = read_table(part)
+            table = _with_short_floats(read_table(part))
             batches = table.to_batches(max_chunksize=AT_ONCE)
             records: Iterator[Any] = chain.from_iterable(batch.to_pylist() for batch in batches)
             if not all(map(_is_plain, table.schema.types)):
@@ -168,6 +178,14 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(
             f"{path}, record {number + 1}: not valid CSV ({error}); correct the record"
         ) from error
+
+
+def _with_short_floats(table: pa.Table) -> pa.Table:
+    """A table whose 32-bit numbers are what people wrote: 0.1, which is 0.10000000149011612 with 64 bits."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_float32(field.type):
+            table = table.set_column(at, field.name, table[at].cast(pa.string()).cast(pa.float64()))
+    return table
 
 
 def _is_plain(kind: pa.DataType) -> bool:

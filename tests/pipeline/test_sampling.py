@@ -10,12 +10,9 @@ import pytest
 from acemath.commands.engines import sample as sample_file
 from acemath.engines.base import REFUSED, Sampling
 from acemath.errors import UserError
-from acemath.pipeline.context import Run
 from acemath.pipeline.data import against_references
-from acemath.pipeline.display import Display
-from acemath.pipeline.evaluation import records_of
-from acemath.pipeline.sampling import graded, sample
-from acemath.recipe import load_recipe
+from acemath.pipeline.evaluation import records_of, with_answers
+from acemath.pipeline.sampling import graded
 from acemath.records import Problem, Response
 from acemath.store import read_rows
 
@@ -32,13 +29,8 @@ def test_a_cut_response_earns_nothing() -> None:
     rows = graded([_response("a", i, text, why) for i, (text, why) in enumerate(texts)], PROBLEMS)
     assert [r.status for r in rows] == ["no_answer", "correct", "no_answer", "wrong", "wrong"]
     assert [r.extracted for r in rows] == [None, "7", None, "8", "8"]
-    assert rows[0].reason == "cut at the token limit" and [r.label for r in rows] == [
-        None,
-        True,
-        None,
-        False,
-        False,
-    ]
+    assert rows[0].reason == "the response was cut at the token limit"
+    assert [r.label for r in rows] == [None, True, None, False, False]
     record = records_of({p.id: p for p in PROBLEMS}, rows)[0]
     assert record.classes == (-1, 0, -1, 1, 1) and record.correct == (False, True, False, False, False)
 
@@ -80,13 +72,11 @@ def test_the_command_says_over_what_accuracy_is(
     assert all((r.status is not None) == (r.problem_id in answered) for r in rows)
 
 
-def test_a_benchmark_needs_every_answer(tmp_path: Path) -> None:
-    """Its numbers are over all of its problems, so one that cannot be graded would count as not right."""
-    recipe = load_recipe("laptop")
-    run = Run(recipe, tmp_path, Display(quiet=True))
-    policy = next(iter(recipe.bench.policies.values()))
-    with pytest.raises(UserError, match="'b' has no answer"):
-        sample(run, "samples-x", "x", policy, PROBLEMS, [], count_refused=True)
+def test_a_benchmark_is_measured_where_it_has_answers() -> None:
+    """One that cannot be graded would count as not right; a benchmark without any answer is an error."""
+    assert with_answers(PROBLEMS) == ([PROBLEMS[0], PROBLEMS[2]], 1)
+    with pytest.raises(UserError, match="none of 1 problems has a reference answer"):
+        with_answers(PROBLEMS[1:2])
 
 
 def test_what_a_reference_shows_to_be_wrong_is_dropped() -> None:

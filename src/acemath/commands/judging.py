@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
+from acemath.columns import first_value, id_text, may_hold_reference
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
@@ -216,13 +216,13 @@ def _gradable(
                     f"{place}: names no problem of {problems} in {', '.join(naming)}; it has {sorted(record)}; name the "
                     "column with --columns problem_id=…"
                 )
-            problem = asked.find(str(name), place, problems)
+            problem = asked.find(id_text(name), place, problems)
             name, record = problem.id, {**record, "reference": problem.answer or None}
         try:
             found = list(rows_of(record, mine))
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
-        if not found and REFERENCE_COLUMNS & lowered(record).keys():
+        if not found and any(may_hold_reference(column) for column in record):
             left_out["no_reference"] += 1
         elif not found:
             raise UserError(
@@ -230,7 +230,7 @@ def _gradable(
                 "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
         known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
-        key = str(number if name is None else name)
+        key = id_text(number if name is None else name)
         for row in found:
             sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
             samples[key] += 1

@@ -6,13 +6,12 @@ first that a user wrote. Which columns hold what is in `acemath.columns`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from acemath.columns import KNOWN_COLUMNS, first_value, lowered, names_of, value_at
+from acemath.columns import KNOWN_COLUMNS, first_value, id_text, lowered, meta_of, names_of, value_at
 from acemath.conversations import turns_of
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
@@ -73,13 +72,13 @@ def _problem_of(
     subject = subject or _text(record, "subject", columns) or "math"
     answer = _answer_in(record, columns, subject, isinstance(value_at(record, column), str)) or ""
     choices = choices_in(record, columns)
-    meta = _meta(record)
+    meta = meta_of(record.get("meta"))
     if choices is not None and not _lists(prompt, choices):
         meta = {**meta, QUESTION: prompt}
         listed = " ".join(f"({label}) {text}" for label, text in choices.items())
         prompt = f"{prompt}\nAnswer Choices: {listed}"  # the Qwen2.5-Math harness's form
     own, source = first_value(record, names_of("id", columns)), _text(record, "source", columns)
-    identity = content_key(prompt) if own is None else _plain(own)
+    identity = content_key(prompt) if own is None else id_text(own)
     problem = Problem(
         id=qualified(name, qualified(source, identity)),
         prompt=prompt,
@@ -138,23 +137,6 @@ def _lists(prompt: str, choices: Mapping[str, str]) -> bool:
 def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> str:
     value = first_value(record, names_of(ours, columns))
     return "" if value is None else str(value)
-
-
-def _plain(own: Any) -> str:
-    """An id as text: 7.0, which tables make of 7 beside an empty cell, is 7."""
-    return str(int(own)) if isinstance(own, float) and own.is_integer() else str(own)
-
-
-def _meta(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = record.get("meta") or {}
-    if isinstance(meta, str):
-        try:
-            meta = json.loads(meta)
-        except ValueError as error:
-            raise UserError(f"meta is {meta[:60]!r}; it is an object, or one as JSON text") from error
-    if not isinstance(meta, Mapping):
-        raise UserError(f"meta is {str(meta)[:60]!r}; it is an object, or one as JSON text")
-    return meta
 
 
 def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group]:
