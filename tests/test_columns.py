@@ -133,7 +133,10 @@ def test_what_a_row_says_of_itself_is_kept() -> None:
     """Subject, level, licence and meta; a recipe's subject wins, a row's licence does."""
     record = {"problem": "?", "level": "Level 4", "type": "Geometry", "license": "CC-BY-NC-4.0", "meta": '{"a": 1}'}
     row = one(record)
-    assert (row.subject, row.level, row.license, row.meta) == ("Geometry", 4, "CC-BY-NC-4.0", {"a": 1})
+    assert (row.subject, row.level, row.license, row.meta) == (
+        "Geometry", 4, "CC-BY-NC-4.0", {"a": 1, "file_row": 0},
+    )  # fmt: skip
+    assert one({**record, "id": 7}).meta == {"a": 1}
     told = one(record, name="set", subject="code", license="MIT")
     assert (told.subject, told.license, told.source) == ("code", "CC-BY-NC-4.0", "set")
     with pytest.raises(UserError, match="here, line 1: meta is"):

@@ -92,5 +92,6 @@ def test_half_a_response_and_a_refused_one_are_dropped() -> None:
     """Whatever stands in them: neither is what its author would have said."""
     whole = Response("0", 0, "So \\boxed{4}.", "teacher")
     rows = [whole, replace(whole, finish_reason="length"), replace(whole, finish_reason="refused", text="")]
+    rows.append(replace(whole, finish_reason="content_filter"))  # of another tool's file
     kept, dropped = filter_responses(rows, FilterSettings(), lambda row: False)
-    assert kept == [whole] and [row.reason for row in dropped] == ["cut-off", "refused"]
+    assert kept == [whole] and [row.reason for row in dropped] == ["cut-off", "refused", "incomplete"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import first_value, id_text, may_hold_reference
+from acemath.columns import first_value, id_text, may_hold_reference, meta_of
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
@@ -157,7 +157,7 @@ def evaluate(
     return found
 
 
-_CARRIED = ("model", "finish_reason", "tokens", "reward")  # of a response, beside its text
+_CARRIED = ("model", "finish_reason", "tokens", "reward", "meta")  # of a response, beside its text
 
 
 def grade_file(
@@ -216,7 +216,7 @@ def _gradable(
                     f"{place}: names no problem of {problems} in {', '.join(naming)}; it has {sorted(record)}; name the "
                     "column with --columns problem_id=…"
                 )
-            problem = asked.find(id_text(name), place, problems)
+            problem = asked.find(id_text(name), meta_of(record.get("meta")), place, problems)
             name, record = problem.id, {**record, "reference": problem.answer or None}
         try:
             found = list(rows_of(record, mine))

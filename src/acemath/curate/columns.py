@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ from acemath.columns import KNOWN_COLUMNS, first_value, id_text, lowered, meta_o
 from acemath.conversations import turns_of
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
-from acemath.identity import Places, qualified
+from acemath.identity import FILE_ROW, Places, qualified
 from acemath.records import Group, Problem, content_key
 
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
@@ -53,11 +54,13 @@ def problems_of(
     record without a prompt, an answer that cannot be read, or a second problem under an id that is taken.
     """
     places = Places()
-    for place, record in records:
+    for row, (place, record) in enumerate(records):
         try:
             problem, has_id = _problem_of(record, columns, name, subject, license)
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
+        if not has_id:
+            problem = replace(problem, meta={**problem.meta, FILE_ROW: row})
         admitted = places.admit(problem, place, has_id)
         if admitted is not None:
             yield admitted

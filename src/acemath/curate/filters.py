@@ -109,8 +109,10 @@ def has_loop(text: str, times: int = 6) -> Reason:
 
 
 def cut_off(response: Response) -> Reason:
-    """Ended by the length limit or refused by the engine, so not the whole of what its author would say."""
-    return {"length": "cut-off", REFUSED: "refused"}.get(response.finish_reason)
+    """Ended by the length limit, refused by the engine, or stopped otherwise: not the whole of what its author would say."""
+    if response.finish_reason == "stop":
+        return None
+    return {"length": "cut-off", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
 
 
 def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[list[Problem], list[Dropped]]:
