@@ -29,6 +29,8 @@ FORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"question": "Roots?", "final_answer": ["1", "-2"], "solution": ["work"]}, "Roots?", "1, -2"),
     ({"question": "One root?", "final_answer": "['7']"}, "One root?", "7"),
     ({"problem": "AMC?", "answer": 27.0}, "AMC?", "27"),
+    ({"prompt": "[{'role': 'user', 'content': 'Sum?'}]", "reward_model": '{"ground_truth": "34"}'}, "Sum?", "34"),
+    ({"prompt": '["a", "b"] has how many items?', "answer": 2}, '["a", "b"] has how many items?', "2"),
     ({"problem": "Half?", "expected_answer": 0.5, "answer": "a response"}, "Half?", "0.5"),
     ({"problem": "Big?", "gt": 10**60}, "Big?", str(10**60)),
     ({"problem": "Known twice?", "answer": None, "solution": "It is \\boxed{5}."}, "Known twice?", "5"),
@@ -141,6 +143,16 @@ def test_what_a_row_says_of_itself_is_kept() -> None:
     assert (told.subject, told.license, told.source) == ("code", "CC-BY-NC-4.0", "set")
     with pytest.raises(UserError, match="here, line 1: meta is"):
         one({"problem": "?", "meta": "{"})
+
+
+def test_a_folder_holds_one_data_set(tmp_path: Path) -> None:
+    """Shards of one are read together; a split for training and one for testing never are."""
+    for name, rows in (("train-00000-of-00002", ["a"]), ("train-00001-of-00002", ["b"])):
+        pq.write_table(pa.table({"problem": rows, "answer": ["1"]}), tmp_path / f"{name}.parquet")
+    assert [row.prompt for row in read_problems(tmp_path)] == ["a", "b"]
+    pq.write_table(pa.table({"problem": ["c"], "answer": ["1"]}), tmp_path / "test-00000-of-00001.parquet")
+    with pytest.raises(UserError, match=r"several data sets \(test, train\)"):
+        read_problems(tmp_path)
 
 
 def test_values_that_tables_hold(tmp_path: Path) -> None:

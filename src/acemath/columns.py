@@ -41,7 +41,7 @@ _LETTER_COLUMN = re.compile(r"[A-J]|(?i:option|choice)_[A-Ja-j]")
 OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
-_PACKED = re.compile(r"""\s*(?:[\[(]+\s*['"].*[\])]|\{\s*['"].*\})\s*""", re.DOTALL)
+_PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
 _NO_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
 _RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![nuxNU])")  # \frac with one backslash is no form feed
 _LONGEST_PACKED = 100_000  # characters of a list that became text

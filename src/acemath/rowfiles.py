@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from acemath.records import (
 R = TypeVar("R", Problem, Response, Group, Chat)
 AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
 LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
+_SHARD = re.compile(r"(.+)-\d+-of-\d+")  # a shard's name as `datasets` writes it, behind the split's
 CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit is 131,072
 
 
@@ -234,6 +236,9 @@ def _parts(folder: Path) -> list[Path]:
     parts = [part for part in parts if not part.name.startswith("dropped-")]
     if not parts:
         raise UserError(f"folder {str(folder)!r} holds no .parquet file; name a stage's folder or a file")
+    splits = sorted({found[1] for part in parts if (found := _SHARD.fullmatch(part.stem))})
+    if len(splits) > 1:
+        raise UserError(f"folder {str(folder)!r} holds several data sets ({', '.join(splits)}); keep one in a folder of its own")
     return parts
 
 

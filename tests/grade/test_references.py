@@ -41,6 +41,9 @@ SAME: list[tuple[Any, str]] = [
 ]
 
 
+EMPTY = ("nan", "proof", "notfound", "We add.\n#### ", r"So $\boxed{ }$.")  # texts that say that there is none
+
+
 @pytest.mark.parametrize(("reference", "answer"), SAME)
 def test_every_door_reads_a_reference_alike(reference: Any, answer: str, tmp_path: Path) -> None:
     """The right answer is correct and another one wrong, in each function and in the command."""
@@ -79,7 +82,7 @@ def test_the_first_column_with_a_value_counts() -> None:
 
 def test_no_reference_is_said() -> None:
     """None, NaN and blank text are no reference: an error where one is needed, no reward where others have one."""
-    for nothing in (None, float("nan"), "  ", [], [None], Decimal("NaN"), np.float32("nan"), pd.NA, pd.NaT):
+    for nothing in (None, float("nan"), "  ", [], [None], Decimal("NaN"), np.float32("nan"), pd.NA, pd.NaT, *EMPTY):
         assert reference_of(nothing) is None
         with pytest.raises(UserError, match="there is no reference"):
             grade("4", nothing)
@@ -89,6 +92,11 @@ def test_no_reference_is_said() -> None:
             compute_score("set", "4", nothing)
         assert equal("4", nothing).status == "no_answer" == equal(nothing, "4").status
         assert accuracy_reward(["4", "4"], answer=["4", nothing]) == [1.0, None]
+        assert solution_answer(nothing) == ""
+    assert grade(None, "4").status == "no_answer" == grade_many([(None, "4")])[0].status
+    assert accuracy_reward(["4"], answer=["notfound"], solution=[r"\boxed{4}"]) == [1.0]
+    with pytest.raises(UserError, match="column 'answer' is no list of 2 values"):
+        accuracy_reward(["4", "2"], answer="42")
     with pytest.raises(UserError, match="no reference answer in the data set's columns"):
         accuracy_reward(["4"], answer=[None])
     with pytest.raises(UserError, match="a reference of type dict"):

@@ -12,7 +12,16 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from acemath.columns import KNOWN_COLUMNS, first_value, id_text, lowered, meta_of, names_of, value_at
+from acemath.columns import (
+    KNOWN_COLUMNS,
+    first_value,
+    id_text,
+    lowered,
+    meta_of,
+    names_of,
+    unpacked,
+    value_at,
+)
 from acemath.conversations import turns_of
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
@@ -27,10 +36,10 @@ _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
 def prompt_text(value: Any) -> str | None:
     """A prompt's text: the value itself, or the first user turn of a conversation; None where it is neither."""
-    if isinstance(value, str):
-        return value
-    turns = turns_of(value)
-    return next((turn["content"] for turn in turns if turn["role"] in _USERS), None) if turns else None
+    turns = turns_of(unpacked(value))
+    if turns is None:
+        return value if isinstance(value, str) else None
+    return next((turn["content"] for turn in turns if turn["role"] in _USERS), None)
 
 
 def level_of(value: Any) -> int:
@@ -73,7 +82,7 @@ def _problem_of(
     given, record = record, lowered(record)
     prompt, column = _prompt_in(record, columns, sorted(map(str, given)))
     subject = subject or _text(record, "subject", columns) or "math"
-    answer = _answer_in(record, columns, subject, isinstance(value_at(record, column), str)) or ""
+    answer = _answer_in(record, columns, subject, prompt_text(value_at(record, column)) == value_at(record, column)) or ""
     choices = choices_in(record, columns)
     meta = meta_of(record.get("meta"))
     if choices is not None and not _lists(prompt, choices):

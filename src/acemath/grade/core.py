@@ -48,18 +48,18 @@ if hasattr(os, "register_at_fork"):
 
 
 def grade(
-    response_text: str, reference: Any, policy: str | Policy = STRICT, finish_reason: str = "stop"
+    response_text: str | None, reference: Any, policy: str | Policy = STRICT, finish_reason: str = "stop"
 ) -> Verdict:
     """The verdict on a whole response: its final answer is extracted, then compared with the reference.
 
     The reference may be a bare answer, an answer in `$…$` or `\\boxed{…}`, a number, a list, or a whole worked solution
-    (`references.reference_of`). A response that was cut or refused by its `finish_reason` has no answer, whatever number
+    (`references.reference_of`). A response that is None says nothing. A response that was cut or refused by its `finish_reason` has no answer, whatever number
     it happens to end in. UserError where there is no reference.
     """
     chosen, wanted = as_policy(policy), needed_reference(reference)
     if not is_complete(finish_reason):
         return unfinished(finish_reason)
-    found = extract_for(response_text, wanted, chosen)
+    found = extract_for(response_text or "", wanted, chosen)
     return grade_answer(found.answer, wanted, chosen, found.rule)
 
 

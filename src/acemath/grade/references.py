@@ -29,6 +29,8 @@ from acemath.grade.extract import extract
 from acemath.grade.policy import STRICT
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
+_EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out
+_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # what NuminaMath 1.5, or a table, writes for none
 _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 _REFERENCE = STRICT.but(name="reference", think_tags=True)
@@ -88,6 +90,8 @@ def reference_answer(reference: str) -> str:
 
 def _from_text(text: str) -> str | None:
     text = text.strip()
+    if text.lower() in _NOTHING or _EMPTY.search(text):
+        return None
     if "####" in text:
         found = None
         for found in _HASHES.finditer(text):  # noqa: B007 (the last one counts)
@@ -109,7 +113,7 @@ def solution_answer(value: Any) -> str:
         answers = [solution_answer(item) for item in items]
         bare = all(not isinstance(i, str) or answer == i.strip() for answer, i in zip(answers, items, strict=True))
         return reference_of(items) or "" if bare else next(filter(None, answers), "")
-    if not isinstance(value, str):
+    if not isinstance(value, str) or reference_of(value) is None:
         return reference_of(value) or ""
     found = extract(value, _REFERENCE)
     return found.answer or "" if found.rule in _STATED else ""

@@ -31,9 +31,9 @@ def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | 
     """
     count = len(completions)
     lists = {name: values for name, values in columns.items() if may_hold_reference(name) and values is not None}
-    wrong = next((name for name, values in lists.items() if len(values) != count), None)
+    wrong = next((name for name, values in lists.items() if isinstance(values, str) or len(values) != count), None)
     if wrong is not None:
-        raise UserError(f"{count} completions but {len(lists[wrong])} values in column {wrong!r}; give one each")
+        raise UserError(f"column {wrong!r} is no list of {count} values; give one for each completion")
     rows = [{name: values[at] for name, values in lists.items()} for at in range(count)]
     references = [reference_in(lowered(row)) for row in rows]
     asked = [at for at, reference in enumerate(references) if reference is not None]
