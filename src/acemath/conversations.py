@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acemath.columns import meta_of
+from acemath.columns import id_text, meta_of
 from acemath.errors import UserError
 from acemath.records import Chat, content_key
 from acemath.store import read_records
@@ -61,7 +61,7 @@ def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: st
         raise UserError(f"{place}: {error}") from error
     own = record.get("problem_id")
     return Chat(
-        content_key(*(turn["content"] for turn in turns[:-1])) if own is None else str(own),
+        content_key(*(turn["content"] for turn in turns[:-1])) if own is None else id_text(own),
         tuple(turns),
         str(record.get("source") or source),
         str(record.get("license") or license),

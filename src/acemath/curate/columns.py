@@ -154,10 +154,12 @@ def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> s
 def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group]:
     """Groups of AceMath's reward-model data: rows in a row with one `qid`, each a `message` and a `label` (section 4.1).
 
-    A question whose rows are all right or all wrong teaches no order and is left out. UserError on another form.
+    A question whose rows are all right or all wrong teaches no order and is left out. UserError on another form, and where
+    the rows of one qid are not together or have different prompts.
     """
+    seen = set[Any]()
     for qid, rows in groupby(enumerate(records, 1), key=lambda row: row[1].get("qid")):
-        prompt, system, responses, labels = "", "", [], []
+        asked, responses, labels = set[tuple[str, str]](), list[str](), list[int]()
         for number, row in rows:
             turns, label = turns_of(row.get("message")), row.get("label")
             if qid is None or turns is None or label not in (0, 1) or turns[-1]["role"] != "assistant":
@@ -165,9 +167,14 @@ def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Grou
                     f"{place}, record {number}: not a labelled response (it has {sorted(row)}); "
                     "a row has qid, message (system, user, assistant) and label 0 or 1"
                 )
-            system = next((turn["content"] for turn in turns if turn["role"] == "system"), "")
-            prompt = next((turn["content"] for turn in turns if turn["role"] == "user"), "")
+            said = (next((t["content"] for t in turns if t["role"] == role), "") for role in ("user", "system"))
+            asked.add((next(said), next(said)))
+            if qid in seen or len(asked) > 1:
+                where = "has another prompt than the row before" if len(asked) > 1 else "stands apart from its other rows"
+                raise UserError(f"{place}, record {number}: qid {qid!r} {where}; give one prompt a qid, sorted by qid")
             responses.append(turns[-1]["content"])
             labels.append(int(label))
+        seen.add(qid)
         if len(set(labels)) == 2:
-            yield Group(str(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})
+            ((prompt, system),) = asked
+            yield Group(id_text(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})
