@@ -13,7 +13,7 @@ import pytest
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import MEASURES, curves, measure, reward_bench
-from acemath.commands.judging import rewardbench
+from acemath.commands.judging import grade_file, rewardbench
 from acemath.errors import UserError
 
 
@@ -97,6 +97,20 @@ def test_rows_that_are_refused(row: dict[str, Any], says: str, tmp_path: Path) -
     with pytest.raises(UserError) as caught:
         rewardbench([_file(tmp_path / "x.jsonl", rows)], 1)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_two_problems_under_one_id_are_never_one(tmp_path: Path) -> None:
+    """Rows of two data sets that number alike are told apart by their source, or refused where their prompts differ."""
+    rows = [{"problem_id": 0, "source": s, "response": a, "answer": "4", "prompt": s} for s in "ab" for a in ("4", "5")]
+    out = tmp_path / "verdicts.jsonl"
+    assert grade_file(_file(tmp_path / "x.jsonl", rows), "strict", None, out)["correct"] == 2
+    assert {r.problem_id for r in stored_records([out])[0]} == {"a:0", "b:0"}
+    labelled = [row | {"label": row["response"] == "4"} for row in rows]
+    assert {r.problem_id for r in stored_records([_file(tmp_path / "y.jsonl", labelled)])[0]} == {"a:0", "b:0"}
+    for told in ({"prompt": "b"}, {"meta": {"prompt_key": "bb"}}):
+        two = [_row(0, 0, prompt="a", meta={"prompt_key": "aa"}), _row(0, 1, **told)]
+        with pytest.raises(UserError, match="record 2: problem '0' has another prompt than in record 1"):
+            stored_records([_file(tmp_path / "z.jsonl", two)])
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
-from acemath.columns import id_text, items_of, meta_of
+from acemath.columns import first_value, id_text, items_of, meta_of, names_of
+from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
 from acemath.grade.core import is_complete
-from acemath.records import STATUSES
+from acemath.identity import PROMPT_KEY, qualified
+from acemath.records import STATUSES, content_key
 from acemath.store import read_records
 
 KEYS = ("problem_id", "qid", "math_test_idx", "problem")  # columns that name a response's problem
@@ -63,6 +65,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
     """A file's answers, and how many of its rows are marked uncertain."""
     found: Answers = {}
     seen: dict[tuple[Any, ...], int] = {}
+    asked: dict[tuple[str, str], tuple[str, int]] = {}  # the key of a problem's prompt, and the record that has it
     uncertain = 0
     for number, record in enumerate(read_records(path), 1):
         place = f"{path}, record {number}"
@@ -78,6 +81,13 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
             found[key] = list(_of_harness(record, place))
             continue
         benchmark, problem, answer = _of_row(record, name, place)
+        if (prompt := _prompt_key(record)) is not None:
+            first_key, first = asked.setdefault((benchmark, problem), (prompt, number))
+            if first_key != prompt:
+                raise UserError(
+                    f"{place}: problem {problem!r} has another prompt than in record {first}; give each problem an id of its "
+                    "own, or a `source` column to tell the data sets apart"
+                )
         if record.get("sample") is not None:
             identity = (benchmark, problem, record.get("model"), record["sample"])
             if (first := seen.setdefault(identity, number)) != number:
@@ -110,7 +120,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
 
     A response that was cut has no answer and is not right, whatever its label says.
     """
-    problem = next((id_text(record[k]) for k in KEYS if record.get(k) is not None), None)
+    problem = next((qualified(str(record.get("source") or ""), id_text(record[k])) for k in KEYS if record.get(k) is not None), None)
     label, status = record.get("label"), record.get("status")
     if problem is None or (label is None and status is None):
         raise UserError(f"{place}: {FORMS}")
@@ -133,6 +143,12 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
             len(str(text)),
         ),
     )
+
+
+def _prompt_key(record: Mapping[str, Any]) -> str | None:
+    """The key of the prompt that a row's response answers, where the row says it."""
+    prompt = prompt_text(first_value(record, names_of("prompt", {})))
+    return meta_of(record.get("meta")).get(PROMPT_KEY) or (None if prompt is None else content_key(prompt))
 
 
 def _text(answer: Any) -> str | None:

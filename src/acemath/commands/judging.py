@@ -14,7 +14,7 @@ from acemath.columns import first_value, id_text, may_hold_reference, meta_of
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
-from acemath.identity import Names
+from acemath.identity import Names, qualified
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response, Verdict
@@ -230,7 +230,7 @@ def _gradable(
                 "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
         known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
-        key = id_text(number if name is None else name)
+        key = qualified("" if asked is not None else str(record.get("source") or ""), id_text(number if name is None else name))
         for row in found:
             sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
             samples[key] += 1
