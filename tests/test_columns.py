@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -29,6 +30,8 @@ FORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"question": "Roots?", "final_answer": ["1", "-2"], "solution": ["work"]}, "Roots?", "1, -2"),
     ({"question": "One root?", "final_answer": "['7']"}, "One root?", "7"),
     ({"problem": "AMC?", "answer": 27.0}, "AMC?", "27"),
+    ({"prompt": "[{'role': 'user', 'content': 'Sum?'}]", "reward_model": '{"ground_truth": "34"}'}, "Sum?", "34"),
+    ({"prompt": '["a", "b"] has how many items?', "answer": 2}, '["a", "b"] has how many items?', "2"),
     ({"problem": "Half?", "expected_answer": 0.5, "answer": "a response"}, "Half?", "0.5"),
     ({"problem": "Big?", "gt": 10**60}, "Big?", str(10**60)),
     ({"problem": "Known twice?", "answer": None, "solution": "It is \\boxed{5}."}, "Known twice?", "5"),
@@ -69,6 +72,17 @@ CHOICES = ["mass", "force", "2"]
         (str(CHOICES), 2, "C"),
         ({"label": ["1", "2"], "text": ["mass", "force"]}, "2", "2"),
         ({"A": "mass", "B": "force"}, "B", "B"),
+        ({"A": "mass", "B": "force", "C": None}, "B", "B"),
+        ({"a": "mass", "b": "force"}, "b", "B"),
+        ({"1": "mass", "2": "force"}, 1, "1"),
+        ('{"A": "mass", "B": "force"}', 1, "B"),
+        ([{"label": "A", "text": "mass"}, {"label": "B", "text": "force"}], "B", "B"),
+        (["A)mass", "B)force"], "B", "B"),
+        (np.array(CHOICES), np.int64(1), "B"),
+        (CHOICES, "B) force", "B"),
+        (CHOICES, "B: Force", "B"),
+        (CHOICES, r"$\text{(B)}$", "B"),
+        (CHOICES, "Force.", "B"),
     ],
 )
 def test_choices_stand_in_the_prompt_and_the_reference_is_a_letter(choices: Any, answer: Any, letter: str) -> None:
@@ -80,6 +94,12 @@ def test_choices_stand_in_the_prompt_and_the_reference_is_a_letter(choices: Any,
 
 def test_choices_are_not_listed_twice_and_never_guessed() -> None:
     """A prompt that lists them stays as it is; an answer that names no choice, or two, is refused with its place."""
+    with pytest.raises(UserError, match="names no choice"):
+        one({"question": "?", "choices": ["mass", "force"], "answer": "B) mass"})
+    row = one({"question": "Speed?", "option_a": "1 m", "option_b": "2 m", "answer": "2 m"})
+    assert (row.prompt, row.answer) == ("Speed?\nAnswer Choices: (A) 1 m (B) 2 m", "B")
+    assert one({"question": "A + B?", "A": 1, "B": 2, "answer": 3}).answer == "3"  # a problem's own quantities
+    assert one({"question": "Free?", "choices": [""], "answer": "42"}).answer == "42"
     listed = "Which? (A) red wine (B) white wine"
     assert one({"question": listed, "options": ["red wine", "white wine"], "answer": "A"}).prompt == listed
     for wrong in (3, "E", "2", "copper", -1):
@@ -116,11 +136,24 @@ def test_what_a_row_says_of_itself_is_kept() -> None:
     """Subject, level, licence and meta; a recipe's subject wins, a row's licence does."""
     record = {"problem": "?", "level": "Level 4", "type": "Geometry", "license": "CC-BY-NC-4.0", "meta": '{"a": 1}'}
     row = one(record)
-    assert (row.subject, row.level, row.license, row.meta) == ("Geometry", 4, "CC-BY-NC-4.0", {"a": 1})
+    assert (row.subject, row.level, row.license, row.meta) == (
+        "Geometry", 4, "CC-BY-NC-4.0", {"a": 1, "file_row": 0},
+    )  # fmt: skip
+    assert one({**record, "id": 7}).meta == {"a": 1}
     told = one(record, name="set", subject="code", license="MIT")
     assert (told.subject, told.license, told.source) == ("code", "CC-BY-NC-4.0", "set")
     with pytest.raises(UserError, match="here, line 1: meta is"):
         one({"problem": "?", "meta": "{"})
+
+
+def test_a_folder_holds_one_data_set(tmp_path: Path) -> None:
+    """Shards of one are read together; a split for training and one for testing never are."""
+    for name, rows in (("train-00000-of-00002", ["a"]), ("train-00001-of-00002", ["b"])):
+        pq.write_table(pa.table({"problem": rows, "answer": ["1"]}), tmp_path / f"{name}.parquet")
+    assert [row.prompt for row in read_problems(tmp_path)] == ["a", "b"]
+    pq.write_table(pa.table({"problem": ["c"], "answer": ["1"]}), tmp_path / "test-00000-of-00001.parquet")
+    with pytest.raises(UserError, match=r"several data sets \(test, train\)"):
+        read_problems(tmp_path)
 
 
 def test_values_that_tables_hold(tmp_path: Path) -> None:
@@ -131,11 +164,13 @@ def test_values_that_tables_hold(tmp_path: Path) -> None:
         "level": [3.0],
         "day": [datetime.date(2024, 5, 1)],
         "picture": [b"\xff\x00"],
+        "share": pa.array([0.1, None][:1], pa.float32()),
     }
     pq.write_table(pa.table(table), tmp_path / "t.parquet")
     row = read_problems(tmp_path / "t.parquet")[0]
     assert (row.prompt, row.answer, row.level) == ("What is 1.10 + 1?", "2.10", 3)
-    assert next(read_records(tmp_path / "t.parquet"))["day"] == "2024-05-01"
+    record = next(read_records(tmp_path / "t.parquet"))
+    assert (record["day"], record["share"]) == ("2024-05-01", 0.1)
     lines = ['{"id": "big", "prompt": "?", "answer": %s}' % ("9" * 5000), '{"id": "half", "prompt": "a \\ud83d b"}']
     for ending in ("jsonl", "json"):
         path = tmp_path / f"odd.{ending}"

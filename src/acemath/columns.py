@@ -7,6 +7,7 @@ A column is named by its key, in whatever case, or by a path through nested valu
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,16 +30,22 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "source": ("source",),
     "license": ("license",),
 }  # fmt: skip
-# The top-level columns that may hold a reference answer, or the choices that it names.
-REFERENCE_COLUMNS = frozenset(
+# Where rows with choices may say which one is right, if no answer does; elsewhere these words mean other things.
+CHOICE_COLUMNS = ("answer_idx", "answer_index", "correct_option", "correct")
+# A column for each choice: {} is its letter. A and B alone may as well be a problem's own quantities.
+LETTER_COLUMNS = {"{}": 3, "option_{}": 2, "choice_{}": 2}  # form: choices at least
+_REFERENCES = frozenset(
     path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
-)
+).union(CHOICE_COLUMNS)
+_LETTER_COLUMN = re.compile(r"[A-J]|(?i:option|choice)_[A-Ja-j]")
 OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
-_LIST_TEXT = re.compile(r"""\s*[\[(]\s*['"].*['"]\s*,?\s*[\])]\s*""", re.DOTALL)
+_PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
 _NO_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
-_LONGEST_LIST = 100_000  # characters of a list that became text
+_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![nuxNU])")  # \frac with one backslash is no form feed
+_LONGEST_PACKED = 100_000  # characters of a list that became text
+_NO_VALUE = frozenset(("None", "nan", "NaN", "<NA>", "NaT", "[]"))  # as None, NaN, pandas' NA … print themselves
 
 
 def value_at(record: Mapping[str, Any], path: str) -> Any:
@@ -47,6 +54,7 @@ def value_at(record: Mapping[str, Any], path: str) -> Any:
         return record[path]
     value: Any = record
     for part in path.split("."):
+        value = unpacked(value)
         if isinstance(value, Mapping):
             value = value.get(part)
         elif isinstance(value, Sequence) and not isinstance(value, str) and part.lstrip("-").isdigit():
@@ -69,28 +77,64 @@ def names_of(ours: str, columns: Mapping[str, str]) -> tuple[str, ...]:
     return (columns[ours],) if ours in columns else KNOWN_COLUMNS[ours]
 
 
+def may_hold_reference(name: str) -> bool:
+    """Whether a column of this name may hold a reference answer, or the choices that it names."""
+    return name.lower() in _REFERENCES or _LETTER_COLUMN.fullmatch(name) is not None
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is none: None, NaN and its kin, blank text, an empty list or record."""
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, Mapping | Sequence):
+        return not value
+    return str(value) in _NO_VALUE
+
+
 def first_value(record: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """The first value that is neither None nor blank under any of these columns; None where there is none."""
-    for name in names:
-        value = value_at(record, name)
-        if value is not None and not (isinstance(value, str) and not value.strip()):
-            return value
-    return None
+    """The first value that is not missing under any of these columns; None where there is none."""
+    return next((value for name in names if not is_missing(value := value_at(record, name))), None)
+
+
+def id_text(value: Any) -> str:
+    """An id as text: 7.0, which tables make of 7 beside an empty cell, is 7."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def meta_of(value: Any) -> Mapping[str, Any]:
+    """A row's `meta`: an object, or one as JSON text; {} where it has none. UserError for anything else."""
+    try:
+        found = json.loads(value) if isinstance(value, str) and value else value or {}
+    except ValueError:
+        found = value
+    if not isinstance(found, Mapping):
+        raise UserError(f"meta is {str(value)[:60]!r}; it is an object, or one as JSON text")
+    return found
+
+
+def unpacked(value: Any) -> Any:
+    """The list or record that became a text, as JSON or as Python prints it; any other value as it is."""
+    if not isinstance(value, str) or len(value) > _LONGEST_PACKED or not _PACKED.fullmatch(value):
+        return value
+    text = _RAW_LATEX.sub(r"\\\\", value.strip())
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text if read is json.loads else _NO_COMMA.sub(r"\1, ", text))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(found, list | tuple | dict):
+            return found
+    return value
 
 
 def items_of(value: Any) -> list[Any] | None:
     """The items of a list, of an array, or of a list that became text (`"['70']"`); None for anything else."""
+    value = unpacked(value)
     if isinstance(value, list | tuple):
         return list(value)
     if hasattr(value, "tolist") and not isinstance(value, str):  # an array, or one of its numbers
         plain = value.tolist()
         return plain if isinstance(plain, list) else None
-    if isinstance(value, str) and len(value) <= _LONGEST_LIST and _LIST_TEXT.fullmatch(value):
-        try:
-            plain = ast.literal_eval(_NO_COMMA.sub(r"\1, ", value.strip()))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
-        return list(plain) if isinstance(plain, list | tuple) else None
     return None
 
 

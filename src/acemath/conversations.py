@@ -7,11 +7,11 @@ last response in `answer` where the turns lack it, as in AceMath's sets), or as 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from acemath.columns import id_text, meta_of
 from acemath.errors import UserError
 from acemath.records import Chat, content_key
 from acemath.store import read_records
@@ -56,12 +56,12 @@ def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: st
     """
     try:
         turns = _turns(record)
-        meta = _meta(record.get("meta"))
+        meta = meta_of(record.get("meta"))
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
     own = record.get("problem_id")
     return Chat(
-        content_key(*(turn["content"] for turn in turns[:-1])) if own is None else str(own),
+        content_key(*(turn["content"] for turn in turns[:-1])) if own is None else id_text(own),
         tuple(turns),
         str(record.get("source") or source),
         str(record.get("license") or license),
@@ -74,16 +74,6 @@ def turns_of(value: Any) -> list[dict[str, str]] | None:
     rows = _rows(value)
     turns = [] if rows is None else [_plain(row) for row in rows]
     return [turn for turn in turns if turn is not None] if turns and None not in turns else None
-
-
-def _meta(value: Any) -> Mapping[str, Any]:
-    try:
-        found = json.loads(value) if isinstance(value, str) and value else value or {}
-    except json.JSONDecodeError:
-        found = value
-    if not isinstance(found, Mapping):
-        raise UserError(f"meta is {str(value)[:60]!r}; it is an object, or one as JSON text")
-    return found
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]] | None:

@@ -6,13 +6,16 @@ the colon comes the user's own id, or a key of the prompt if the file has no ids
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 from acemath.errors import UserError
 from acemath.records import Problem, Response, content_key
 
 PROMPT_KEY = "prompt_key"  # in a response's meta: the key of the prompt that was answered
+FILE_ROW = "file_row"  # in the meta of a problem that came without an id: its row in that file, from 0
 SHOWN = 60  # characters of a prompt in messages
 
 
@@ -65,20 +68,12 @@ def joined(
 ) -> list[Response]:
     """The responses with the full id of the problem that each answers.
 
-    A response may name its problem by the full id or by the user's own, where only one problem has it; a problem without
-    an id by the number of its row, from 0. `responses_in` and `problems_in` are files, for messages.
-    UserError for a response that names no problem, or several, or that was written to another prompt.
+    See `Names.find` for how a response may name its problem. `responses_in` and `problems_in` are files, for messages.
     """
     names = Names(problems)
     rows = []
     for response in responses:
-        problem = names.find(response.problem_id, responses_in, problems_in)
-        key = response.meta.get(PROMPT_KEY)
-        if key is not None and key != content_key(problem.prompt):
-            raise UserError(
-                f"{responses_in}: the response to {response.problem_id!r} was written to another prompt than the one in "
-                f"{problems_in} ({shown(problem.prompt)}); give the file of problems that it answers"
-            )
+        problem = names.find(response.problem_id, response.meta, responses_in, problems_in)
         rows.append(response if response.problem_id == problem.id else replace(response, problem_id=problem.id))
     return rows
 
@@ -87,34 +82,42 @@ class Names:
     """Problems by every name that a response may call them by."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.by_id = {problem.id: problem for problem in problems}
-        self.by_own: dict[str, list[Problem]] = {}
+        self._named: dict[str, dict[str, Problem]] = {}  # by name, then by id
         for problem in problems:
-            self.by_own.setdefault(own_id(problem), []).append(problem)
-        self.by_row = {
-            str(number): problem
-            for number, problem in enumerate(problems)
-            if own_id(problem).split("#")[0] == content_key(problem.prompt) and str(number) not in self.by_own
-        }
+            row = [str(problem.meta[FILE_ROW])] if FILE_ROW in problem.meta else []
+            for name in (problem.id, own_id(problem), *row):
+                self._named.setdefault(name, {})[problem.id] = problem
 
-    def find(self, name: str, responses_in: object, problems_in: object) -> Problem:
-        """The problem of this name. UserError where there is none, or more than one."""
-        found = self.by_id.get(name) or self.by_row.get(name)
-        if found is not None:
-            return found
-        mine = self.by_own.get(name, ())
-        if len(mine) == 1:
-            return mine[0]
-        if mine:
+    def find(self, name: str, meta: Mapping[str, Any], responses_in: object, problems_in: object) -> Problem:
+        """The problem that a response of this meta answers.
+
+        A response may name it by the full id or by the user's own, where only one problem has it; a problem that came
+        without an id by the number of its row, from 0. Of several that one counts whose prompt the response remembers.
+        UserError for a response that names no problem, or several, or that was written to another prompt.
+        """
+        found = list(self._named.get(name, {}).values())
+        if not found:
+            some = ", ".join(repr(row.id) for row in islice(self._problems(), 3)) or "none"
+            raise UserError(
+                f"{responses_in} answers problem {name!r}, which is not in {problems_in} (its ids: {some} …); "
+                "give the file of its problems"
+            )
+        key = meta.get(PROMPT_KEY)
+        mine = [row for row in found if key in (None, content_key(row.prompt))]
+        if not mine:
+            raise UserError(
+                f"{responses_in}: the response to {name!r} was written to another prompt than the one in {problems_in} "
+                f"({shown(found[0].prompt)}); give the file of problems that it answers"
+            )
+        if len(mine) > 1:
             raise UserError(
                 f"{responses_in}: problem {name!r} is {len(mine)} problems of {problems_in} "
                 f"({', '.join(p.id for p in mine[:3])}); name it with its source before it"
             )
-        some = ", ".join(map(repr, list(self.by_id)[:3])) or "none"
-        raise UserError(
-            f"{responses_in} answers problem {name!r}, which is not in {problems_in} (its ids: {some} …); "
-            "give the file of its problems"
-        )
+        return mine[0]
+
+    def _problems(self) -> Iterator[Problem]:
+        return (row for name, rows in self._named.items() for row in rows.values() if row.id == name)
 
 
 def with_prompt_keys(responses: Iterable[Response], problems: Sequence[Problem]) -> list[Response]:

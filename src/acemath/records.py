@@ -20,6 +20,15 @@ STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unp
 
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 _JSON = pa.field("meta", pa.string())
+# What engines call the end of a text, in small letters: it is complete, or was cut at a limit.
+FINISHED = {
+    word: meaning
+    for meaning, words in {
+        "stop": "stop eos eos_token end_turn stop_sequence stop_token complete completed",
+        "length": "length max_tokens max_length max_output_tokens model_length model_context_window_exceeded",
+    }.items()
+    for word in words.split()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,12 @@ class Chat:
 
 Row = Problem | Response | Group | Chat
 R = TypeVar("R", Problem, Response, Group, Chat)
+
+
+def finish_reason(said: Any) -> str:
+    """A finish reason in our words: "stop" (also where nobody said one), "length", or any other word as it was said."""
+    word = str(said or "stop").strip()
+    return FINISHED.get(word.lower(), word)
 
 
 def content_key(*parts: str) -> str:

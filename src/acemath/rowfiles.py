@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +19,25 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from acemath.atomic import read_table, write_bytes, write_table
-from acemath.columns import value_at
+from acemath.columns import id_text, value_at
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Problem, Response, Row, from_record, to_records, to_table, whole_text
+from acemath.records import (
+    Chat,
+    Group,
+    Problem,
+    Response,
+    Row,
+    finish_reason,
+    from_record,
+    to_records,
+    to_table,
+    whole_text,
+)
 
 R = TypeVar("R", Problem, Response, Group, Chat)
 AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
 LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
+_SHARD = re.compile(r"(.+)-\d+-of-\d+")  # a shard's name as `datasets` writes it, behind the split's
 CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit is 131,072
 
 
@@ -67,17 +80,16 @@ def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
 def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
     """A response's record with its problem's id as text, a sample number and a model's name."""
     name = record.get("problem_id")
-    if isinstance(name, int) and not isinstance(name, bool):
-        name = str(name)
-    if not isinstance(name, str):
+    if not isinstance(name, str | int | float):
         return record  # the check that follows says what is wrong
-    sample = record.get("sample")
+    name, sample = id_text(name), record.get("sample")
     numbers[name] += 1
     return {
         **record,
         "problem_id": name,
         "sample": numbers[name] - 1 if sample is None else sample,
         "model": record.get("model") or "",
+        "finish_reason": finish_reason(record.get("finish_reason")),
     }
 
 
@@ -110,7 +122,7 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
         for part in _parts(path) if path.is_dir() else [path]:
-            table = read_table(part)
+            table = _with_short_floats(read_table(part))
             batches = table.to_batches(max_chunksize=AT_ONCE)
             records: Iterator[Any] = chain.from_iterable(batch.to_pylist() for batch in batches)
             if not all(map(_is_plain, table.schema.types)):
@@ -170,6 +182,14 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
+def _with_short_floats(table: pa.Table) -> pa.Table:
+    """A table whose 32-bit numbers are what people wrote: 0.1, which is 0.10000000149011612 with 64 bits."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_float32(field.type):
+            table = table.set_column(at, field.name, table[at].cast(pa.string()).cast(pa.float64()))
+    return table
+
+
 def _is_plain(kind: pa.DataType) -> bool:
     """Whether a column's values are text, numbers and truth values, or lists and records of them."""
     if pa.types.is_nested(kind):
@@ -216,6 +236,9 @@ def _parts(folder: Path) -> list[Path]:
     parts = [part for part in parts if not part.name.startswith("dropped-")]
     if not parts:
         raise UserError(f"folder {str(folder)!r} holds no .parquet file; name a stage's folder or a file")
+    splits = sorted({found[1] for part in parts if (found := _SHARD.fullmatch(part.stem))})
+    if len(splits) > 1:
+        raise UserError(f"folder {str(folder)!r} holds several data sets ({', '.join(splits)}); keep one in a folder of its own")
     return parts
 
 

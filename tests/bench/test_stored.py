@@ -13,7 +13,7 @@ import pytest
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import MEASURES, curves, measure, reward_bench
-from acemath.commands.judging import rewardbench
+from acemath.commands.judging import grade_file, rewardbench
 from acemath.errors import UserError
 
 
@@ -51,6 +51,8 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found["two", "maj@2"] == pytest.approx(100 * (1 / 3 + 2 / 3) / 2)
     # a: the right one has the highest reward, it is in 2 of 3 pairs; b: pairs 01 tie, 02 wrong, 12 right
     assert found["two", "rm@2"] == pytest.approx(100 * (2 / 3 + (0.5 + 0 + 1) / 3) / 2)
+    as_lists = [row | {"reward": [row["reward"]]} for row in rows]
+    assert _values(rewardbench([_file(tmp_path / "two.jsonl", as_lists)], 2)) == found
 
 
 def test_what_a_row_may_say(tmp_path: Path) -> None:
@@ -61,11 +63,13 @@ def test_what_a_row_may_say(tmp_path: Path) -> None:
         {"qid": 1, "label": 0.0, "extracted": 0, "text": "so 0"},
         {"qid": 1, "label": None, "status": "correct", "extracted": "7", "text": "so 7"},
         {"qid": 1, "label": 0, "extracted": None, "text": "cut off", "finish_reason": "length"},
-        {"qid": 1, "label": 0, "extracted": "", "text": ""},
+        {"qid": 1.0, "label": 0, "extracted": "", "text": ""},
+        {"qid": "1", "label": True, "extracted": "7", "text": "so 7", "finish_reason": "max_tokens"},
+        {"qid": "1", "label": True, "extracted": "7", "text": "so 7", "finish_reason": "EOS", "reward": None},
     ]
     (record,), _ = stored_records([_file(tmp_path / "x.jsonl", rows)])
-    assert record.correct == (False, True, False, True, False, False)
-    assert record.classes == (0, 1, 0, 1, -1, -1)
+    assert record.correct == (False, True, False, True, False, False, False, True)
+    assert record.classes == (0, 1, 0, 1, -1, -1, -1, 1)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,11 @@ def test_what_a_row_may_say(tmp_path: Path) -> None:
         ({"reward": float("nan")}, "record 3: reward is nan"),
         ({"reward": "high"}, "record 3: reward is 'high'"),
         ({"status": None}, "record 3: neither a record of"),
+        ({"status": "error"}, "record 3: status 'error' is no verdict"),
+        ({"status": "Passed"}, "record 3: status 'Passed' is no verdict"),
+        ({"meta": "{"}, "record 3: meta is '{'"),
+        ({"meta": [1]}, "record 3: meta is '[1]'"),
+        ({"reward": [0.5, 0.1]}, "record 3: reward is [0.5, 0.1]"),
         ({"problem_id": None}, "record 3: neither a record of"),
         ({"sample": 1}, "record 3: sample 1 of problem 'a' stands in record 2 already"),
         ({"reward": None}, "problem 'a': 1 of 3 responses have no reward"),
@@ -88,6 +97,20 @@ def test_rows_that_are_refused(row: dict[str, Any], says: str, tmp_path: Path) -
     with pytest.raises(UserError) as caught:
         rewardbench([_file(tmp_path / "x.jsonl", rows)], 1)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_two_problems_under_one_id_are_never_one(tmp_path: Path) -> None:
+    """Rows of two data sets that number alike are told apart by their source, or refused where their prompts differ."""
+    rows = [{"problem_id": 0, "source": s, "response": a, "answer": "4", "prompt": s} for s in "ab" for a in ("4", "5")]
+    out = tmp_path / "verdicts.jsonl"
+    assert grade_file(_file(tmp_path / "x.jsonl", rows), "strict", None, out)["correct"] == 2
+    assert {r.problem_id for r in stored_records([out])[0]} == {"a:0", "b:0"}
+    labelled = [row | {"label": row["response"] == "4"} for row in rows]
+    assert {r.problem_id for r in stored_records([_file(tmp_path / "y.jsonl", labelled)])[0]} == {"a:0", "b:0"}
+    for told in ({"prompt": "b"}, {"meta": {"prompt_key": "bb"}}):
+        two = [_row(0, 0, prompt="a", meta={"prompt_key": "aa"}), _row(0, 1, **told)]
+        with pytest.raises(UserError, match="record 2: problem '0' has another prompt than in record 1"):
+            stored_records([_file(tmp_path / "z.jsonl", two)])
 
 
 @pytest.mark.parametrize(

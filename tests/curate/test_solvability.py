@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from acemath.curate.settings import SolvabilitySettings
 from acemath.curate.solvability import majority, solvable
 from acemath.records import Problem, Response
@@ -35,6 +37,8 @@ def test_prompts_stay_by_agreement() -> None:
         "other": said("other", "8", "8", "8", "8"),
         "few": said("few", "1"),
     }
+    votes["good"][2] = replace(votes["good"][0], finish_reason="length")  # its number does not count
+    votes["free"][3] = replace(votes["free"][3], finish_reason="length")
     settings = SolvabilitySettings(answers=4, at_least=0.5)
     kept, dropped = solvable(rows, votes, settings)
     assert [p.id for p in kept] == ["good", "free", "code"]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from acemath.commands.engines import sample
 from acemath.engines.base import REFUSED, Sampling
 from acemath.engines.endpoint import asker
 from acemath.engines.endpoint.account import IN_FLIGHT, RESPONSES, Account
@@ -121,6 +122,14 @@ TEXTS = {
     "thoughts alone": kept(chat(said([{"type": "reasoning", "text": "9"}])), "", requests=3),
     "parts": kept(chat(said([THINKING, {"type": "reasoning", "text": "hm"}, *PARTS]))),
     "a refusal": paid(chat(said(None, refusal="I cannot help")), "I cannot help", 1),
+    "a text and a refusal": paid(chat(said("It is", refusal="I cannot help")), "I cannot help", 1),
+    "a text and a tool": paid(chat(said("Let me see.", tool_calls=[{"id": "1"}])), "asks for a tool", 1),
+    "a tool with stop": paid(chat(said(None, tool_calls=[{"id": "1"}])), "asks for a tool", 1),
+    "texts in a list": kept(chat(said(["It is ", "9."]))),
+    "a message that is a text": kept(chat({"message": "It is 9.", "finish_reason": "stop"})),
+    "the only piece of a stream": kept(chat({"delta": {"content": "It is 9."}, "finish_reason": "stop"})),
+    "an error without words": kept(chat(GOOD, error={"code": None, "message": ""})),
+    "an error without words in a choice": kept(chat({**GOOD, "error": {"code": 0, "message": None}})),
     "a refusing part": paid(chat(said([{"type": "refusal", "refusal": "I cannot"}])), "I cannot", 1),
     "no refusal": kept(chat(said("It is 9.", refusal=None))),
     "half a surrogate": kept(chat(said("It is 9.\ud800")), "It is 9.?"),
@@ -135,6 +144,8 @@ REASONS = {
     "abort": paid(chat(said(PART, "abort")), "finish_reason 'abort'"),
     "abort, not counted": lost(chat(said(PART, "abort"), usage=None), "finish_reason 'abort'"),
     "null": paid(chat(said(PART, None)), "no finish_reason"),
+    "under another name": kept(chat({"message": {"content": PART}, "finishReason": "MAX_TOKENS"}), PART, "length"),
+    "stop_reason": kept(chat({"message": {"content": PART}, "stop_reason": "max_tokens"}), PART, "length"),
     "never sent": kept(chat({"message": {"role": "assistant", "content": "It is 9."}})),
     "content_filter": paid(chat(said(PART, "content_filter")), "finish_reason 'content_filter'", 1),
     "content_filter alone": paid(chat(said(None, "content_filter")), "'content_filter'", 1),
@@ -153,6 +164,10 @@ OTHERS = {
     "no choices, not counted": lost(chat(usage=None), NO_CHOICE),
     "a choice that is a text": paid(chat("It is 9."), "no finish_reason"),
     "usage as text": kept(chat(GOOD, usage={"prompt_tokens": "11", "completion_tokens": 7.0})),
+    "nothing counted": Case(
+        chat(GOOD, usage={"prompt_tokens": 0, "completion_tokens": 0}), "It is 9.", "stop", 1, 0, 1
+    ),
+    "no choices and a message": free({"choices": None, "message": "no seat left", "code": 503}, f"status 503 {SEAT}"),
     "no usage": Case(chat(GOOD, usage=None), "It is 9.", "stop", 1, 0, 1),
     "negative usage": Case(
         chat(GOOD, usage={"prompt_tokens": -1, "completion_tokens": 7}), "It is 9.", "stop", 1, 0, 1
@@ -223,6 +238,23 @@ def test_a_wait_inside_a_body_is_kept(body: Any, script: Script, tmp_path: Path)
     with engine_at(tmp_path, server.url) as engine:
         (found,) = engine.generate([PROBLEM], Sampling())
     assert found.text == "It is 9." and time.monotonic() - started > 0.95 and len(server.asked) == 2
+
+
+def test_a_full_text_of_a_server_without_finish_reasons_was_cut(script: Script, tmp_path: Path) -> None:
+    """Such a server says by the number of tokens alone that it was stopped; what it says itself counts more."""
+    for reason, expected in (({}, "length"), ({"finish_reason": "stop"}, "stop")):
+        server = script(chat({"message": {"content": PART}, **reason}))
+        with engine_at(tmp_path / expected, server.url) as engine:
+            (found,) = engine.generate([PROBLEM], Sampling(max_new_tokens=7))
+        assert (found.finish_reason, found.text) == (expected, PART) and server.asked[0]["stream"] is False
+
+
+def test_nothing_but_refusals_is_an_error(script: Script, tmp_path: Path) -> None:
+    """No command ends well with no response, and an evaluation does not say 0 %."""
+    server = script(chat(said(None, "content_filter")))
+    with engine_at(tmp_path, server.url) as engine, pytest.raises(UserError, match="all 2 were refused .*content_filter"):
+        sample("sample", [PROBLEM], engine, Sampling(n=2, max_new_tokens=50), tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_the_good_choices_of_a_reply_are_kept(script: Script, tmp_path: Path) -> None:

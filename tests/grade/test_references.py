@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from acemath.commands.judging import grade_file
@@ -32,7 +33,15 @@ SAME: list[tuple[Any, str]] = [
     (0.25, "0.25"),
     (Decimal("2.50"), "2.5"),
     (Fraction(1, 3), r"\frac13"),
+    ([[1, 2], [3, 4]], "(1, 2), (3, 4)"),
+    ("[['70']]", "70"),
+    (r"['\frac{1}{2}']", "1/2"),
+    (np.array(["1", "2"]), "2, 1"),
+    (np.float32(0.1), "0.1"),
 ]
+
+
+EMPTY = ("nan", "proof", "notfound", "We add.\n#### ", r"So $\boxed{ }$.")  # texts that say that there is none
 
 
 @pytest.mark.parametrize(("reference", "answer"), SAME)
@@ -56,11 +65,24 @@ def test_choices_in_a_reward() -> None:
     """An index is the letter of the choice, not a number."""
     columns = {"choices": [["mass", "force"]] * 3, "answer": [1, 1, 0]}
     assert accuracy_reward(["Answer: B", "The answer is 1", r"\boxed{A}"], **columns) == [1.0, 0.0, 1.0]
+    for more in ({"answerKey": ["B"]}, {"answer_index": [1]}, {"correct": ["B"]}, {"solution": [r"It is $\boxed{\text{force}}$"]}):
+        assert accuracy_reward(["(B)"], choices=[["mass", "\\text{force}"]], **more) == [1.0], more
+    letters = {"A": ["mass"], "B": ["force"], "C": ["work"], "target": ["B"]}
+    assert accuracy_reward(["(B)", "(C)"], **{k: v * 2 for k, v in letters.items()}) == [1.0, 0.0]
+
+
+def test_the_first_column_with_a_value_counts() -> None:
+    """NaN and empty lists are no values: the next column is read; a record that became text is read like a record."""
+    columns = {"expected_answer": [float("nan")], "final_answer": [[]], "answer": ["4"]}
+    assert accuracy_reward(["4"], **columns) == [1.0]
+    for packed in ('{"ground_truth": "4", "style": "rule"}', "{'style': None, 'ground_truth': ['4']}"):
+        assert accuracy_reward(["4"], reward_model=[packed]) == [1.0]
+    assert accuracy_reward(["4"], Answer=["4"], prompts=["2 + 2"]) == [1.0]
 
 
 def test_no_reference_is_said() -> None:
     """None, NaN and blank text are no reference: an error where one is needed, no reward where others have one."""
-    for nothing in (None, float("nan"), "  ", [], [None]):
+    for nothing in (None, float("nan"), "  ", [], [None], Decimal("NaN"), np.float32("nan"), pd.NA, pd.NaT, *EMPTY):
         assert reference_of(nothing) is None
         with pytest.raises(UserError, match="there is no reference"):
             grade("4", nothing)
@@ -70,10 +92,17 @@ def test_no_reference_is_said() -> None:
             compute_score("set", "4", nothing)
         assert equal("4", nothing).status == "no_answer" == equal(nothing, "4").status
         assert accuracy_reward(["4", "4"], answer=["4", nothing]) == [1.0, None]
+        assert solution_answer(nothing) == ""
+    assert grade(None, "4").status == "no_answer" == grade_many([(None, "4")])[0].status
+    assert accuracy_reward(["4"], answer=["notfound"], solution=[r"\boxed{4}"]) == [1.0]
+    with pytest.raises(UserError, match="column 'answer' is no list of 2 values"):
+        accuracy_reward(["4", "2"], answer="42")
     with pytest.raises(UserError, match="no reference answer in the data set's columns"):
         accuracy_reward(["4"], answer=[None])
     with pytest.raises(UserError, match="a reference of type dict"):
         grade("4", {"a": 1})
+    with pytest.raises(UserError, match="a reference of type dict"):
+        grade("4", '{"answer": 4}')
 
 
 def test_unfinished_responses_have_no_answer(tmp_path: Path) -> None:
@@ -86,6 +115,11 @@ def test_unfinished_responses_have_no_answer(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl"
     path.write_text('{"text": "so 42", "answer": "42", "finish_reason": "length"}\n{"text": "42", "answer": null}\n')
     assert grade_file(path, "strict") == {"n": 1, "correct": 0, "by_status": {"no_answer": 1}, "no_reference": 1}
+    path.write_text('{"response": ["so 42", "42"], "answer": "42", "finish_reason": ["MAX_TOKENS", "eos"]}\n')
+    assert grade_file(path, "strict")["by_status"] == {"no_answer": 1, "correct": 1}
+    path.write_text('{"response": ["so 42", "42"], "answer": "42", "finish_reason": ["stop"]}\n')
+    with pytest.raises(UserError, match="line 1: 2 responses but 1 finish reasons"):
+        grade_file(path, "strict")
 
 
 def test_solutions() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
@@ -10,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
+from acemath.columns import first_value, id_text, items_of, meta_of, names_of
+from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
+from acemath.grade.core import is_complete
+from acemath.identity import PROMPT_KEY, qualified
+from acemath.records import STATUSES, content_key
 from acemath.store import read_records
 
 KEYS = ("problem_id", "qid", "math_test_idx", "problem")  # columns that name a response's problem
@@ -61,6 +65,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
     """A file's answers, and how many of its rows are marked uncertain."""
     found: Answers = {}
     seen: dict[tuple[Any, ...], int] = {}
+    asked: dict[tuple[str, str], tuple[str, int]] = {}  # the key of a problem's prompt, and the record that has it
     uncertain = 0
     for number, record in enumerate(read_records(path), 1):
         place = f"{path}, record {number}"
@@ -68,7 +73,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
             uncertain += 1
             continue
         if isinstance(record.get("score"), list) and isinstance(record.get("pred"), list):
-            key = (name, str(record.get("idx", number - 1)))
+            key = (name, id_text(record.get("idx", number - 1)))
             if key in found:
                 raise UserError(
                     f"{place}: problem {key[1]!r} stands twice; give each problem an idx of its own"
@@ -76,6 +81,13 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
             found[key] = list(_of_harness(record, place))
             continue
         benchmark, problem, answer = _of_row(record, name, place)
+        if (prompt := _prompt_key(record)) is not None:
+            first_key, first = asked.setdefault((benchmark, problem), (prompt, number))
+            if first_key != prompt:
+                raise UserError(
+                    f"{place}: problem {problem!r} has another prompt than in record {first}; give each problem an id of its "
+                    "own, or a `source` column to tell the data sets apart"
+                )
         if record.get("sample") is not None:
             identity = (benchmark, problem, record.get("model"), record["sample"])
             if (first := seen.setdefault(identity, number)) != number:
@@ -98,28 +110,34 @@ def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
             "record has one of each for every response"
         )
     for answer, verdict, reward, text in zip(answers, verdicts, rewards, texts, strict=True):
-        value = reward[0] if isinstance(reward, list) else reward
         yield Answer(
-            _text(answer), _label(verdict, place), _reward(value, "pred_score", place), None, len(text)
+            _text(answer), _label(verdict, place), _reward(reward, "pred_score", place), None, len(text)
         )
 
 
 def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str, Answer]:
-    """The benchmark, the problem and the answer of a row with one labelled response."""
-    problem = next((str(record[k]) for k in KEYS if record.get(k) is not None), None)
+    """The benchmark, the problem and the answer of a row with one labelled response.
+
+    A response that was cut has no answer and is not right, whatever its label says.
+    """
+    problem = next((qualified(str(record.get("source") or ""), id_text(record[k])) for k in KEYS if record.get(k) is not None), None)
     label, status = record.get("label"), record.get("status")
     if problem is None or (label is None and status is None):
         raise UserError(f"{place}: {FORMS}")
-    meta = record.get("meta") or {}
-    meta = json.loads(meta) if isinstance(meta, str) else meta
+    try:
+        meta = meta_of(record.get("meta"))
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
+    right = _right(status, place) if label is None else _label(label, place)
+    complete = is_complete(str(record.get("finish_reason") or "stop"))
     answer = next((record[k] for k in ("extracted", "pred") if record.get(k) is not None), None)
     text = next((record[k] for k in ("text", "response") if record.get(k) is not None), "")
     return (
         str(meta.get(BENCHMARK) or name),
         problem,
         Answer(
-            _text(answer),
-            status == "correct" if label is None else _label(label, place),
+            _text(answer) if complete else None,
+            right and complete,
             _reward(record.get("reward"), "reward", place),
             _reward(meta.get(UNTRAINED), UNTRAINED, place),
             len(str(text)),
@@ -127,8 +145,21 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
     )
 
 
+def _prompt_key(record: Mapping[str, Any]) -> str | None:
+    """The key of the prompt that a row's response answers, where the row says it."""
+    prompt = prompt_text(first_value(record, names_of("prompt", {})))
+    return meta_of(record.get("meta")).get(PROMPT_KEY) or (None if prompt is None else content_key(prompt))
+
+
 def _text(answer: Any) -> str | None:
     return None if answer is None or answer == "" else str(answer)
+
+
+def _right(status: Any, place: str) -> bool:
+    """Whether a status says that the response is right; UserError on a status that the grader does not give."""
+    if status not in STATUSES:
+        raise UserError(f"{place}: status {status!r} is no verdict; use one of {', '.join(STATUSES)}, or a label")
+    return bool(status == "correct")
 
 
 def _label(value: Any, place: str) -> bool:
@@ -141,6 +172,8 @@ def _label(value: Any, place: str) -> bool:
 
 
 def _reward(value: Any, name: str, place: str) -> float | None:
+    items = items_of(value)
+    value = items[0] if items is not None and len(items) == 1 else value
     if value is None:
         return None
     try:

@@ -64,13 +64,19 @@ def engine_of(settings: Endpoint, chat: ChatFormat, journal: Path) -> Iterator[E
 
 
 def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:
-    """Responses to problems, with progress on standard error."""
+    """Responses to problems, with progress on standard error. UserError where the engine refused every one."""
     display, total = Display(), len(rows) * sampling.n
     display.start(name, f"{total:,} responses by {engine.name}")
     try:
-        return collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
+        found = collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
     finally:
         display.stop()
+    if all(r.finish_reason == REFUSED for r in found):
+        raise UserError(
+            f"{engine.name} gave no response that can be used: all {total:,} were refused (the first: "
+            f"{found[0].meta[REFUSED]}); check the model and the prompts"
+        )
+    return found
 
 
 def sample(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
+from acemath.columns import first_value, id_text, may_hold_reference, meta_of
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
-from acemath.identity import Names
+from acemath.identity import Names, qualified
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response, Verdict
@@ -153,7 +153,7 @@ def evaluate(
     return found
 
 
-_CARRIED = ("model", "finish_reason", "tokens", "reward")  # of a response, beside its text
+_CARRIED = ("model", "finish_reason", "tokens", "reward", "meta")  # of a response, beside its text
 
 
 def grade_file(
@@ -213,13 +213,13 @@ def _gradable(
                     f"{place}: names no problem of {problems} in {', '.join(naming)}; it has {sorted(record)}; name the "
                     "column with --columns problem_id=…"
                 )
-            problem = asked.find(str(name), place, problems)
+            problem = asked.find(id_text(name), meta_of(record.get("meta")), place, problems)
             name, record = problem.id, {**record, "reference": problem.answer or None}
         try:
             found = list(rows_of(record, mine))
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
-        if not found and REFERENCE_COLUMNS & lowered(record).keys():
+        if not found and any(may_hold_reference(column) for column in record):
             left_out["no_reference"] += 1
         elif not found:
             raise UserError(
@@ -227,7 +227,7 @@ def _gradable(
                 "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
         known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
-        key = str(number if name is None else name)
+        key = qualified("" if asked is not None else str(record.get("source") or ""), id_text(number if name is None else name))
         for row in found:
             sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
             samples[key] += 1

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acemath.columns import first_value, names_of
+from acemath.columns import first_value, id_text, meta_of, names_of
 from acemath.commands.output import Json, SharePrefix, show
 from acemath.commands.settings import Columns, columns_of
 from acemath.curate.columns import prompt_text
@@ -93,7 +93,7 @@ def problems_with_responses(
     for number, record in enumerate(read_records(path), 1):
         name = first_value(record, ("problem_id", "qid", "idx"))
         if asked is not None and name is not None:
-            prompt: str | None = asked.find(str(name), path, problems).prompt
+            prompt: str | None = asked.find(id_text(name), meta_of(record.get("meta")), path, problems).prompt
         else:
             prompt = prompt_text(first_value(record, names_of("prompt", columns or {})))
         texts = _texts(record)

@@ -6,17 +6,26 @@ first that a user wrote. Which columns hold what is in `acemath.columns`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from acemath.columns import KNOWN_COLUMNS, first_value, lowered, names_of, value_at
+from acemath.columns import (
+    KNOWN_COLUMNS,
+    first_value,
+    id_text,
+    lowered,
+    meta_of,
+    names_of,
+    unpacked,
+    value_at,
+)
 from acemath.conversations import turns_of
 from acemath.errors import UserError
 from acemath.grade.references import choices_in, reference_in
-from acemath.identity import Places, qualified
+from acemath.identity import FILE_ROW, Places, qualified
 from acemath.records import Group, Problem, content_key
 
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
@@ -27,10 +36,10 @@ _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
 def prompt_text(value: Any) -> str | None:
     """A prompt's text: the value itself, or the first user turn of a conversation; None where it is neither."""
-    if isinstance(value, str):
-        return value
-    turns = turns_of(value)
-    return next((turn["content"] for turn in turns if turn["role"] in _USERS), None) if turns else None
+    turns = turns_of(unpacked(value))
+    if turns is None:
+        return value if isinstance(value, str) else None
+    return next((turn["content"] for turn in turns if turn["role"] in _USERS), None)
 
 
 def level_of(value: Any) -> int:
@@ -54,11 +63,13 @@ def problems_of(
     record without a prompt, an answer that cannot be read, or a second problem under an id that is taken.
     """
     places = Places()
-    for place, record in records:
+    for row, (place, record) in enumerate(records):
         try:
             problem, has_id = _problem_of(record, columns, name, subject, license)
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
+        if not has_id:
+            problem = replace(problem, meta={**problem.meta, FILE_ROW: row})
         admitted = places.admit(problem, place, has_id)
         if admitted is not None:
             yield admitted
@@ -71,15 +82,15 @@ def _problem_of(
     given, record = record, lowered(record)
     prompt, column = _prompt_in(record, columns, sorted(map(str, given)))
     subject = subject or _text(record, "subject", columns) or "math"
-    answer = _answer_in(record, columns, subject, isinstance(value_at(record, column), str)) or ""
+    answer = _answer_in(record, columns, subject, prompt_text(value_at(record, column)) == value_at(record, column)) or ""
     choices = choices_in(record, columns)
-    meta = _meta(record)
+    meta = meta_of(record.get("meta"))
     if choices is not None and not _lists(prompt, choices):
         meta = {**meta, QUESTION: prompt}
         listed = " ".join(f"({label}) {text}" for label, text in choices.items())
         prompt = f"{prompt}\nAnswer Choices: {listed}"  # the Qwen2.5-Math harness's form
     own, source = first_value(record, names_of("id", columns)), _text(record, "source", columns)
-    identity = content_key(prompt) if own is None else _plain(own)
+    identity = content_key(prompt) if own is None else id_text(own)
     problem = Problem(
         id=qualified(name, qualified(source, identity)),
         prompt=prompt,
@@ -140,30 +151,15 @@ def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> s
     return "" if value is None else str(value)
 
 
-def _plain(own: Any) -> str:
-    """An id as text: 7.0, which tables make of 7 beside an empty cell, is 7."""
-    return str(int(own)) if isinstance(own, float) and own.is_integer() else str(own)
-
-
-def _meta(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = record.get("meta") or {}
-    if isinstance(meta, str):
-        try:
-            meta = json.loads(meta)
-        except ValueError as error:
-            raise UserError(f"meta is {meta[:60]!r}; it is an object, or one as JSON text") from error
-    if not isinstance(meta, Mapping):
-        raise UserError(f"meta is {str(meta)[:60]!r}; it is an object, or one as JSON text")
-    return meta
-
-
 def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group]:
     """Groups of AceMath's reward-model data: rows in a row with one `qid`, each a `message` and a `label` (section 4.1).
 
-    A question whose rows are all right or all wrong teaches no order and is left out. UserError on another form.
+    A question whose rows are all right or all wrong teaches no order and is left out. UserError on another form, and where
+    the rows of one qid are not together or have different prompts.
     """
+    seen = set[Any]()
     for qid, rows in groupby(enumerate(records, 1), key=lambda row: row[1].get("qid")):
-        prompt, system, responses, labels = "", "", [], []
+        asked, responses, labels = set[tuple[str, str]](), list[str](), list[int]()
         for number, row in rows:
             turns, label = turns_of(row.get("message")), row.get("label")
             if qid is None or turns is None or label not in (0, 1) or turns[-1]["role"] != "assistant":
@@ -171,9 +167,14 @@ def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Grou
                     f"{place}, record {number}: not a labelled response (it has {sorted(row)}); "
                     "a row has qid, message (system, user, assistant) and label 0 or 1"
                 )
-            system = next((turn["content"] for turn in turns if turn["role"] == "system"), "")
-            prompt = next((turn["content"] for turn in turns if turn["role"] == "user"), "")
+            said = (next((t["content"] for t in turns if t["role"] == role), "") for role in ("user", "system"))
+            asked.add((next(said), next(said)))
+            if qid in seen or len(asked) > 1:
+                where = "has another prompt than the row before" if len(asked) > 1 else "stands apart from its other rows"
+                raise UserError(f"{place}, record {number}: qid {qid!r} {where}; give one prompt a qid, sorted by qid")
             responses.append(turns[-1]["content"])
             labels.append(int(label))
+        seen.add(qid)
         if len(set(labels)) == 2:
-            yield Group(str(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})
+            ((prompt, system),) = asked
+            yield Group(id_text(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})

@@ -26,7 +26,7 @@ def agree(answers: Sequence[str | None]) -> bool:
     return all(equal(a, b).correct for a, b in combinations(found, 2))
 
 
-def _answer(response: Response) -> str | None:
+def answer_of(response: Response) -> str | None:
     """The final answer of a complete response. One that was cut or refused has none, whatever its last number is."""
     return extract(response.text).answer if response.finish_reason == "stop" else None
 
@@ -43,8 +43,8 @@ def verdict(
     """
     if len(others) < need:
         return "unchecked", f"{len(others)} of {need} answers of the check teacher"
-    main = _answer(response)
-    theirs = [_answer(other) for other in others]
+    main = answer_of(response)
+    theirs = [answer_of(other) for other in others]
     detail = f"{main!r} against {', '.join(map(repr, theirs))}"
     if main is None or share == 1.0 and None in theirs:
         return "no-answer", detail
@@ -62,9 +62,9 @@ def agreement(
     """For each teacher that checks: its answers, the share that has none, the share that agrees with the response."""
     counts: dict[str, Counter[str]] = {}
     for row in main:
-        answer = _answer(row)
+        answer = answer_of(row)
         for other in check.get(row.problem_id, ()):
-            theirs = _answer(other)
+            theirs = answer_of(other)
             mine = counts.setdefault(other.model, Counter())
             mine["answers"] += 1
             mine["none"] += theirs is None

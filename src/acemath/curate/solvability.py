@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from acemath.curate.crosscheck import answer_of
 from acemath.curate.settings import SolvabilitySettings
-from acemath.grade import classes, equal, extract
+from acemath.grade import classes, equal
 from acemath.records import Problem, Response
 from acemath.store import Dropped
 
@@ -38,7 +39,7 @@ def fault(
     """
     if len(responses) < settings.answers:
         return "unsolved", f"{len(responses)} of {settings.answers} responses"
-    answer, share = majority([extract(row.text).answer for row in responses])
+    answer, share = majority([answer_of(row) for row in responses])
     detail = f"{share:.0%} answer {answer!r}"
     if answer is None or share < settings.at_least:
         return "unsolved", detail

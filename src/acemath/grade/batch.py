@@ -19,7 +19,7 @@ from acemath.records import Verdict
 _CHUNK = 2000
 
 
-Gradable = tuple[str, Any] | tuple[str, Any, str]  # response, reference, and where it is known the finish reason
+Gradable = tuple[str | None, Any] | tuple[str | None, Any, str]  # response, reference, and where it is known the finish reason
 
 
 def grade_many(
@@ -57,7 +57,7 @@ def _with_references(rows: Sequence[Gradable]) -> list[tuple[str, str, str]]:
             read = needed_reference(reference, f"row {number}")
             if isinstance(reference, str):
                 known[reference] = read
-        found.append((text, read, rest[0] if rest else "stop"))
+        found.append((text or "", read, rest[0] if rest else "stop"))
     return found
 
 

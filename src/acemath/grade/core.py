@@ -25,7 +25,7 @@ from acemath.grade.reader import read
 from acemath.grade.references import needed_reference, reference_answer, reference_of
 from acemath.grade.text import clean_latex
 from acemath.grade.wording import same_word
-from acemath.records import Status, Verdict
+from acemath.records import FINISHED, Status, Verdict
 
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _DECIMAL = re.compile(
@@ -42,36 +42,36 @@ _ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 _WORDS_ONLY = re.compile(
     r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*"
 )  # `Monday`, `\text{no solution}`
-_ENDS = frozenset(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token"))
 CACHE = VerdictCache()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=CACHE.after_fork)
 
 
 def grade(
-    response_text: str, reference: Any, policy: str | Policy = STRICT, finish_reason: str = "stop"
+    response_text: str | None, reference: Any, policy: str | Policy = STRICT, finish_reason: str = "stop"
 ) -> Verdict:
     """The verdict on a whole response: its final answer is extracted, then compared with the reference.
 
     The reference may be a bare answer, an answer in `$…$` or `\\boxed{…}`, a number, a list, or a whole worked solution
-    (`references.reference_of`). A response that was cut or refused by its `finish_reason` has no answer, whatever number
+    (`references.reference_of`). A response that is None says nothing. A response that was cut or refused by its `finish_reason` has no answer, whatever number
     it happens to end in. UserError where there is no reference.
     """
     chosen, wanted = as_policy(policy), needed_reference(reference)
     if not is_complete(finish_reason):
         return unfinished(finish_reason)
-    found = extract_for(response_text, wanted, chosen)
+    found = extract_for(response_text or "", wanted, chosen)
     return grade_answer(found.answer, wanted, chosen, found.rule)
 
 
 def is_complete(finish_reason: str) -> bool:
     """Whether a model came to its own end, by its finish reason in any engine's words; an unknown reason says no."""
-    return finish_reason.lower() in _ENDS
+    return FINISHED.get(finish_reason.strip().lower()) == "stop"
 
 
 def unfinished(finish_reason: str) -> Verdict:
     """The verdict on a response that was cut or refused: no answer."""
-    why = "was cut at the token limit" if finish_reason == "length" else f"is not complete ({finish_reason})"
+    cut = FINISHED.get(finish_reason.strip().lower()) == "length"
+    why = "was cut at the token limit" if cut else f"is not complete ({finish_reason})"
     return Verdict(None, "no_answer", f"the response {why}", "", "unfinished")
 
 

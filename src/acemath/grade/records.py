@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from acemath.columns import first_value, lowered, value_at
+from acemath.errors import UserError
 from acemath.grade.references import reference_in
+from acemath.records import finish_reason
 
 _RESPONSES = (
     "response",
@@ -39,15 +41,21 @@ class Row(NamedTuple):
 def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
     """The rows that one record of a known form holds; nothing for an unknown form, or where there is no reference.
 
+    A record of several responses may have a finish reason for each; UserError where their numbers differ.
     `columns` says which column holds the response, the answer or the label where it has another name.
     """
     chosen, record = columns or {}, lowered(record)
     reference = reference_in(record, chosen)
     if reference is None:
         return
-    reason = chosen.get("finish_reason", "finish_reason")
-    for text, expected in _responses(record, chosen):
-        yield Row(text, reference, expected, str(value_at(record, reason) or "stop"))
+    rows = list(_responses(record, chosen))
+    reasons = value_at(record, chosen.get("finish_reason", "finish_reason"))
+    if not isinstance(reasons, list):
+        reasons = [reasons] * len(rows)
+    if len(reasons) != len(rows):
+        raise UserError(f"{len(rows)} responses but {len(reasons)} finish reasons; give one each")
+    for (text, expected), reason in zip(rows, reasons, strict=True):
+        yield Row(text, reference, expected, finish_reason(reason))
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:

@@ -10,37 +10,52 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from itertools import takewhile
 from typing import Any
 
-from acemath.columns import first_value, items_of, names_of
+from acemath.columns import (
+    CHOICE_COLUMNS,
+    LETTER_COLUMNS,
+    first_value,
+    is_missing,
+    items_of,
+    names_of,
+    unpacked,
+)
 from acemath.errors import UserError
 from acemath.grade.boxes import last_boxes
+from acemath.grade.choices import as_choice
 from acemath.grade.extract import extract
 from acemath.grade.policy import STRICT
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
+_EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out
+_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # what NuminaMath 1.5, or a table, writes for none
 _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 _REFERENCE = STRICT.but(name="reference", think_tags=True)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_RUNS = (_LETTERS, "0123456789", "123456789")  # what the choices of a record are labelled by
 
 
 def reference_of(value: Any) -> str | None:
     """A reference answer as text; None where there is none (None, NaN, blank text, an empty list).
 
-    Several answers become one text with commas between them, which the grader reads as a list. UserError for a
-    value that is no answer, such as a record.
+    Several answers become one text with commas between them, which the grader reads as a list; a list among them is a
+    tuple. UserError for a value that is no answer, such as a record.
     """
-    if value is None or value != value:  # noqa: PLR0124 (NaN is not itself)
+    value = unpacked(value)
+    if is_missing(value):
         return None
     items = items_of(value)
     if items is not None:
-        parts = [part for part in map(reference_of, items) if part is not None]
-        return ", ".join(parts) or None
+        parts = [(item, part) for item in items if (part := reference_of(item)) is not None]
+        several = len(parts) > 1
+        return ", ".join(f"({part})" if several and len(items_of(item) or ()) > 1 else part for item, part in parts) or None
     if isinstance(value, str):
         return _from_text(value)
-    if hasattr(value, "item"):  # a number of numpy's
-        value = value.item()
+    if hasattr(value, "item"):  # a number of numpy's; a short one as it prints, 0.1 and not 0.10000000149011612
+        value = float(str(value)) if isinstance(value.item(), float) else value.item()
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if isinstance(value, Decimal):
@@ -75,6 +90,8 @@ def reference_answer(reference: str) -> str:
 
 def _from_text(text: str) -> str | None:
     text = text.strip()
+    if text.lower() in _NOTHING or _EMPTY.search(text):
+        return None
     if "####" in text:
         found = None
         for found in _HASHES.finditer(text):  # noqa: B007 (the last one counts)
@@ -94,9 +111,9 @@ def solution_answer(value: Any) -> str:
     if items is not None:
         # Several bare answers are one reference; of several worked solutions each ends in the whole answer.
         answers = [solution_answer(item) for item in items]
-        bare = all(answer == str(item).strip() for answer, item in zip(answers, items, strict=True))
+        bare = all(not isinstance(i, str) or answer == i.strip() for answer, i in zip(answers, items, strict=True))
         return reference_of(items) or "" if bare else next(filter(None, answers), "")
-    if not isinstance(value, str):
+    if not isinstance(value, str) or reference_of(value) is None:
         return reference_of(value) or ""
     found = extract(value, _REFERENCE)
     return found.answer or "" if found.rule in _STATED else ""
@@ -114,34 +131,50 @@ def reference_in(record: Mapping[str, Any], columns: Mapping[str, str] | None = 
         answers = tuple(name for name in answers if name != chosen["solution"])
     given = None if chosen.get("answer") == chosen.get("solution", ()) else first_value(record, answers)
     choices = choices_in(record, chosen)
-    if choices is not None and given is not None:
-        return choice_letter(given, choices)
-    found = reference_of(given)
-    if found is None:
-        found = solution_answer(first_value(record, names_of("solution", chosen))) or None
-    return found
+    if choices is not None and given is None:
+        given = first_value(record, CHOICE_COLUMNS)
+    if choices is None or given is None:
+        given = reference_of(given) or solution_answer(first_value(record, names_of("solution", chosen))) or None
+    return given if choices is None or given is None else choice_letter(given, choices)
 
 
 def choices_in(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> dict[str, str] | None:
     """The choices of a record, {label: text} in their order; None where it has none.
 
-    A list gets the labels A, B, C …; a record of `label` and `text` keeps its own. Another record under that name holds
-    settings, not choices. UserError for a text that is no list.
+    A list gets the labels A, B, C …; records of `label` and `text` keep their own, and so does a record from labels to
+    texts. Another record under that name holds settings, not choices. UserError for a text that is no list.
     """
-    value = first_value(record, names_of("choices", columns or {}))
-    if value is None or value == []:
-        return None
-    items = items_of(value)
+    value = unpacked(first_value(record, names_of("choices", columns or {})))
+    if value is None:
+        return _in_columns(record)
     if isinstance(value, Mapping):
-        labels, texts = (items_of(value.get(name)) for name in ("label", "text"))
-        if labels is not None and texts is not None and len(labels) == len(texts):
-            return {str(label): str(text) for label, text in zip(labels, texts, strict=True)}
-        if not value or "".join(map(str, value)) != _LETTERS[: len(value)]:
-            return None
-        items = list(value.values())
-    if not items or len(items) > len(_LETTERS):
-        raise UserError(f"choices are {str(value)[:60]!r}; give a list of 2 to {len(_LETTERS)} texts")
-    return dict(zip(_LETTERS, map(str, items)))
+        labels, texts = (items_of(value.get(name)) or [] for name in ("label", "text"))
+        if not labels or len(labels) != len(texts):
+            labels, texts = list(value), list(value.values())
+            if not any(run.startswith("".join(map(str, labels)).upper()) for run in _RUNS):
+                return None
+    else:
+        texts = items_of(value) or []
+        if not texts or len(texts) > len(_LETTERS):
+            raise UserError(f"choices are {str(value)[:60]!r}; give a list of 2 to {len(_LETTERS)} texts")
+        labels = list(_LETTERS[: len(texts)])
+        if all(isinstance(item, Mapping) and {"label", "text"} <= item.keys() for item in texts):
+            labels, texts = ([item[name] for item in texts] for name in ("label", "text"))
+    found = {str(label).upper(): str(text) for label, text in zip(labels, texts, strict=True) if text is not None}
+    read = {label: as_choice(text) for label, text in found.items()}
+    if all(choice is not None and choice.letter == label and choice.text for label, choice in read.items()):
+        found = {label: choice.text for label, choice in read.items() if choice is not None}  # AQuA's "A)12"
+    return found if any(text.strip() for text in found.values()) else None
+
+
+def _in_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
+    """The choices of a record that keeps each in a column of its own: A, B, C, D, or option_a, option_b."""
+    for form, least in LETTER_COLUMNS.items():
+        names = [form.format(letter if form == "{}" else letter.lower()) for letter in _LETTERS[:10]]
+        texts = list(takewhile(lambda text: not is_missing(text), map(record.get, names)))
+        if len(texts) >= least:
+            return dict(zip(_LETTERS, map(str, texts)))
+    return None
 
 
 def choice_letter(value: Any, choices: Mapping[str, str]) -> str:
@@ -150,23 +183,28 @@ def choice_letter(value: Any, choices: Mapping[str, str]) -> str:
     UserError where it names none of them, or could name two.
     """
     labels = list(choices)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    given = value.tolist() if hasattr(value, "tolist") else value
+    text = (reference_of(given) or "").strip()
+    bare, said = text.strip("(). ").upper(), as_choice(text)
     found: set[str] = set()
-    if isinstance(value, int) and not isinstance(value, bool):
-        found = {labels[value]} if 0 <= value < len(labels) else set()
+    if bare in labels:
+        found = {bare}
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        found = {labels[int(given)]} if given in range(len(labels)) else set()
+    elif said is not None and said.letter in labels and _plain(said.text) in ("", _plain(choices[said.letter])):
+        found = {said.letter}
     else:
-        text = str(reference_of(value) or "").strip()
-        bare = text.strip("(). ").upper()
-        if bare in labels:
-            found = {bare}
-        else:
-            found = {label for label, choice in choices.items() if choice.strip() == text}
-            if text.isdecimal() and int(text) < len(labels):
-                found |= {labels[int(text)]}
+        found = {label for label, choice in choices.items() if choice.strip() == text}
+        found = found or {label for label, choice in choices.items() if _plain(choice) == _plain(text)}
+        if text.isdecimal() and int(text) < len(labels):
+            found.add(labels[int(text)])
     if len(found) != 1:
         raise UserError(
             f"the answer {value!r} names {'no' if not found else 'more than one'} choice of {labels}; "
             "give its letter, or its index from 0 as a number"
         )
     return found.pop()
+
+
+def _plain(text: str) -> str:
+    return text.strip(" $.").casefold()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.columns import REFERENCE_COLUMNS
+from acemath.columns import lowered, may_hold_reference
 from acemath.errors import UserError
 from acemath.grade.batch import grade_many
 from acemath.grade.core import grade
@@ -30,12 +30,12 @@ def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | 
     where no sample has a reference.
     """
     count = len(completions)
-    lists = {name: values for name, values in columns.items() if name in REFERENCE_COLUMNS and values is not None}
-    wrong = next((name for name, values in lists.items() if len(values) != count), None)
+    lists = {name: values for name, values in columns.items() if may_hold_reference(name) and values is not None}
+    wrong = next((name for name, values in lists.items() if isinstance(values, str) or len(values) != count), None)
     if wrong is not None:
-        raise UserError(f"{count} completions but {len(lists[wrong])} values in column {wrong!r}; give one each")
+        raise UserError(f"column {wrong!r} is no list of {count} values; give one for each completion")
     rows = [{name: values[at] for name, values in lists.items()} for at in range(count)]
-    references = [reference_in(row) for row in rows]
+    references = [reference_in(lowered(row)) for row in rows]
     asked = [at for at, reference in enumerate(references) if reference is not None]
     if not asked:
         raise UserError(

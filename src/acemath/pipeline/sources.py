@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK
-from acemath.columns import KNOWN_COLUMNS
+from acemath.columns import KNOWN_COLUMNS, may_hold_reference
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.recipe import Source
@@ -78,7 +78,8 @@ def _from_hub(name: str, source: Source) -> Iterator[dict[str, Any]]:
         named = {path if path in there else path.split(".")[0] for path in source.columns.values()}
         known = {path.split(".")[0] for paths in KNOWN_COLUMNS.values() for path in paths}
         if source.columns and named <= there:
-            rows = rows.select_columns(sorted(named | known & there))
+            kept = {name for name in there if name.lower() in known or may_hold_reference(name)}
+            rows = rows.select_columns(sorted(named | kept))
         yield from rows
     except (OSError, ValueError, ConnectionError) as error:
         raise UserError(

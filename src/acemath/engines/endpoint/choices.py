@@ -8,15 +8,14 @@ from typing import Any
 
 from acemath.engines.base import LENGTH, REFUSED, STOP
 from acemath.engines.endpoint.errors import short
+from acemath.records import FINISHED
 
 FAULT = "fault"
 # What servers call the end of a text, in small letters. Whatever is not here (a filter, a call of a tool, a loop that
 # was cut off, a word that nobody knows) is REFUSED: the text may be a part, and asking again would change nothing.
-_REASONS = {
+_REASONS = FINISHED | {
     word: meaning
     for meaning, words in {
-        STOP: "stop eos eos_token end_turn stop_sequence complete completed",
-        LENGTH: "length max_tokens max_length max_output_tokens model_length model_context_window_exceeded",
         FAULT: "error abort aborted cancelled canceled timeout server_error network_error insufficient_system_resource "
         "null none",
     }.items()
@@ -53,32 +52,50 @@ def unfinished(reason: Any) -> str:
     return f"finish_reason {short(reason)!r}" if reason else "no finish_reason: the text may be cut off"
 
 
-def read_choices(data: Sequence[dict[str, Any]], tokens: int) -> list[tuple[dict[str, Any], Choice]]:
+def read_choices(
+    data: Sequence[dict[str, Any]], tokens: int, limit: int | None = None
+) -> list[tuple[dict[str, Any], Choice]]:
     """A reply's choices, each beside what it was read from, in the order of their index, or as they came where the
     indices are not clear.
 
-    Servers count the `tokens` of all choices together: they are shared out by length of text.
+    Servers count the `tokens` of all choices together: they are shared out by length of text. Of a server that sends no
+    finish reason a text of `limit` tokens was cut.
     """
     at = [c.get("index") for c in data]
     if all(type(i) is int for i in at) and len(set(at)) == len(at):
         data = sorted(data, key=lambda c: int(c["index"]))
     texts = [_text(c) for c in data]
     shares = _shares(tokens, [len(text) for text in texts])
-    return [(c, _choice(c, text, share)) for c, text, share in zip(data, texts, shares, strict=True)]
+    return [(c, _choice(c, text, share, limit)) for c, text, share in zip(data, texts, shares, strict=True)]
 
 
-def _choice(data: dict[str, Any], text: str, tokens: int) -> Choice:
-    reason = data.get("finish_reason", STOP)  # plain servers never send one; a null is another thing
+def _choice(data: dict[str, Any], text: str, tokens: int, limit: int | None) -> Choice:
+    reason, message = _reason(data, tokens, limit), _message(data)
     meaning, refusal = finished(reason), _refusal(data)
     why = unfinished(reason) if meaning in (FAULT, REFUSED) else ""
-    if refusal and not text.strip() and meaning != FAULT:
+    if refusal and meaning != FAULT:
         meaning, why = REFUSED, f"the model refuses: {short(refusal)}"
+    elif meaning == STOP and isinstance(message, dict) and (message.get("tool_calls") or message.get("function_call")):
+        meaning, why = REFUSED, "the model asks for a tool"
     return Choice(text, meaning, tokens, _logprobs(data.get("logprobs")), why)
 
 
+def _reason(data: dict[str, Any], tokens: int, limit: int | None) -> Any:
+    """The finish reason, under any name; plain servers never send one. A null is another thing."""
+    if "finish_reason" in data:
+        return data["finish_reason"]
+    cut = LENGTH if limit is not None and tokens >= limit else STOP
+    return data.get("finishReason") or data.get("stop_reason") or cut
+
+
+def _message(data: dict[str, Any]) -> Any:
+    """What was said: a message, or the only piece of one."""
+    return data.get("message") or data.get("delta")
+
+
 def _content(data: dict[str, Any]) -> Any:
-    message = data.get("message")
-    return message.get("content") if isinstance(message, dict) else data.get("text")
+    message = _message(data)
+    return message.get("content") if isinstance(message, dict) else message or data.get("text")
 
 
 def _strings(content: Any, field: str, *types: str | None) -> str:
@@ -91,6 +108,8 @@ def _strings(content: Any, field: str, *types: str | None) -> str:
 def _text(data: dict[str, Any]) -> str:
     """A choice's text; of a list of parts the text parts alone, because reasoning is no part of the answer."""
     found = _content(data)
+    if isinstance(found, list):
+        found = [{"text": part} if isinstance(part, str) else part for part in found]
     if not isinstance(found, str):
         found = _strings(found, "text", "text", "output_text", None)
     return found.encode("utf-8", "replace").decode()  # half a surrogate pair fits no file
@@ -98,7 +117,7 @@ def _text(data: dict[str, Any]) -> str:
 
 def _refusal(data: dict[str, Any]) -> str:
     """The words with which a model refuses to answer; "" where it does not refuse."""
-    message = data.get("message")
+    message = _message(data)
     said = message.get("refusal") if isinstance(message, dict) else None
     return said if isinstance(said, str) else _strings(_content(data), "refusal", "refusal")
 

@@ -73,7 +73,8 @@ class Client:
         content = reply.content
         for secret in self._secrets:
             content = content.replace(secret, b"[key]")
-        return self.reader.read(reply.status_code, reply.headers, content, believe_empty)
+        limit = body.get("max_tokens")
+        return self.reader.read(reply.status_code, reply.headers, content, believe_empty, limit)
 
     def _safe(self, text: str) -> str:
         for secret in self._secrets:

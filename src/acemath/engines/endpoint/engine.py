@@ -99,6 +99,7 @@ class EndpointEngine:
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (raised again by the reader)
                 arrived.put(_End(error))
             finally:
+                loop.run_until_complete(loop.shutdown_asyncgens())  # of replies that were cut; else they complain
                 loop.close()
 
         thread = threading.Thread(target=work, name="endpoint", daemon=True)

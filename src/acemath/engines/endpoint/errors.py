@@ -48,7 +48,13 @@ def short(value: object) -> str:
 
 def is_error(data: Mapping[str, Any]) -> bool:
     """Whether the object of a 200 is an error and no completion."""
-    return bool(data.get("error")) or ("choices" not in data and any(data.get(name) for name in _BODIES))
+    return holds_error(data) or (not data.get("choices") and any(data.get(name) for name in _BODIES))
+
+
+def holds_error(data: Mapping[str, Any]) -> bool:
+    """Whether a reply or a choice names an error; some servers send one whose fields are all empty beside good texts."""
+    error = data.get("error")
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def server_error(data: Mapping[str, Any]) -> ServerError:

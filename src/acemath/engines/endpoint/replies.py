@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 from acemath.engines.base import STOP
 from acemath.engines.endpoint.choices import FAULT, Choice, read_choices
-from acemath.engines.endpoint.errors import ServerError, is_error, parsed, retry_after, server_error, short
+from acemath.engines.endpoint.errors import (
+    ServerError,
+    holds_error,
+    is_error,
+    parsed,
+    retry_after,
+    server_error,
+    short,
+)
 
 OVERLOADED = (429, 503)
 RETRIED = (408, 409, 425, *OVERLOADED)
@@ -112,8 +120,13 @@ class Reader:
     reports: str
     seen: set[str] = field(default_factory=set)  # names that replies carried
 
-    def read(self, status: int, headers: Any, content: bytes, believe_empty: bool = False) -> Reply:
-        """Judge one reply by its status and its content. `believe_empty`: an answer without text is one."""
+    def read(
+        self, status: int, headers: Any, content: bytes, believe_empty: bool = False, limit: int | None = None
+    ) -> Reply:
+        """Judge one reply by its status and its content.
+
+        `believe_empty`: an answer without text is one. `limit`: tokens of a text at most, where they were limited.
+        """
         data, text = parsed(content), short(content[:BEGINNING].decode("utf-8", "replace"))
         if not 200 <= status < 300:
             said = server_error(data) if data else ServerError(None, text)
@@ -127,10 +140,10 @@ class Reader:
         usage = _usage(data.get("usage"))
         if is_error(data):
             return _inside(data, headers, usage)
-        return self._completion(data, headers, usage, believe_empty)
+        return self._completion(data, headers, usage, believe_empty, limit)
 
     def _completion(
-        self, data: dict[str, Any], headers: Any, usage: Usage | None, believe_empty: bool
+        self, data: dict[str, Any], headers: Any, usage: Usage | None, believe_empty: bool, limit: int | None
     ) -> Reply:
         billed: Billed = "known" if usage else "unknown"
         reported = short(data.get("model") or "")
@@ -145,9 +158,12 @@ class Reader:
             return Fault(what, "empty choice", billed, usage, unusable=True)
         raw = [c if isinstance(c, dict) else {"finish_reason": None} for c in found]
         choices, bad = list[Choice | None](), list[Fault | Refusal]()
-        for said, choice in read_choices(raw, usage.completion_tokens if usage else 0):
+        read = read_choices(raw, usage.completion_tokens if usage else 0, limit)
+        if usage is not None and not usage.completion_tokens and any(choice.text.strip() for _, choice in read):
+            usage, billed = None, "unknown"  # a server that counts nothing: no budget would ever be reached
+        for said, choice in read:
             wrong: Fault | Refusal | None = None
-            if said.get("error"):
+            if holds_error(said):
                 wrong = _inside(said, headers, usage)
             elif choice.finish_reason == FAULT:
                 kind = "bad finish" if choice.text.strip() else "empty choice"

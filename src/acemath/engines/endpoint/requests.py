@@ -78,6 +78,7 @@ class Asking:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_new_tokens,
             "seed": int(seed, 16) % 2**31,
+            "stream": False,  # some servers stream unless they are told not to
         }
         if len(request.samples) > 1:
             found["n"] = len(request.samples)
