@@ -219,11 +219,11 @@ def evaluate(
         from acemath.commands import engines, judging
 
         reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
+        judging.check_numbers(n, k, reward)
         if reward is not None:
             from acemath.reward.heads import check_head
 
-            check_head(reward)  # this check and the next come before the policy is loaded
-        judging.check_numbers(n, k, reward)
+            check_head(reward)  # before the policy is loaded
         chat = ChatFormat(system=system, instruction=instruction)
         given = options(url, api_key_env, price_in, price_out, budget, changes)
         with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
