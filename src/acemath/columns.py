@@ -32,8 +32,7 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Where rows with choices may say which one is right, if no answer does; elsewhere these words mean other things.
 CHOICE_COLUMNS = ("answer_idx", "answer_index", "correct_option", "correct")
-# A column for each choice: {} is its letter. A and B alone may as well be a problem's own quantities.
-LETTER_COLUMNS = {"{}": 3, "option_{}": 2, "choice_{}": 2}  # form: choices at least
+LETTER_COLUMNS = ("{}", "option_{}", "choice_{}")  # a column for each choice: {} is its letter
 _REFERENCES = frozenset(
     path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
 ).union(CHOICE_COLUMNS)
