@@ -41,8 +41,8 @@ OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
 _PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
-_NO_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
-_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![nuxNU])")  # \frac with one backslash is no form feed
+_NO_COMMA = re.compile(r"""(?<=[^\[(,\s]['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
+_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![uxNU]|n(?!(?:u|eq?)\b))")  # \frac with one backslash is no form feed
 _LONGEST_PACKED = 100_000  # characters of a list that became text
 _NO_VALUE = frozenset(("None", "nan", "NaN", "<NA>", "NaT", "[]"))  # as None, NaN, pandas' NA … print themselves
 
@@ -118,7 +118,7 @@ def unpacked(value: Any) -> Any:
     text = _RAW_LATEX.sub(r"\\\\", value.strip())
     for read in (json.loads, ast.literal_eval):
         try:
-            found = read(text if read is json.loads else _NO_COMMA.sub(r"\1, ", text))
+            found = read(text if read is json.loads else _NO_COMMA.sub(", ", text))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(found, list | tuple | dict):
