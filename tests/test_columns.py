@@ -98,7 +98,9 @@ def test_choices_are_not_listed_twice_and_never_guessed() -> None:
         one({"question": "?", "choices": ["mass", "force"], "answer": "B) mass"})
     row = one({"question": "Speed?", "option_a": "1 m", "option_b": "2 m", "answer": "2 m"})
     assert (row.prompt, row.answer) == ("Speed?\nAnswer Choices: (A) 1 m (B) 2 m", "B")
-    assert one({"question": "A + B?", "A": 1, "B": 2, "answer": 3}).answer == "3"  # a problem's own quantities
+    sides = {"question": "Side?", "A": 3, "B": 4, "C": 5}
+    assert (one({**sides, "answer": 2}).answer, one({**sides, "answer": "2"}).prompt) == ("2", "Side?")  # quantities
+    assert one({**sides, "answer": "b"}).prompt == "Side?\nAnswer Choices: (A) 3 (B) 4 (C) 5"
     assert one({"question": "Free?", "choices": [""], "answer": "42"}).answer == "42"
     listed = "Which? (A) red wine (B) white wine"
     assert one({"question": listed, "options": ["red wine", "white wine"], "answer": "A"}).prompt == listed

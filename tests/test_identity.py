@@ -103,6 +103,15 @@ def test_ids_of_responses_are_read_as_those_of_problems(tmp_path: Path) -> None:
     assert [len(texts) for _, texts in problems_with_responses(path, problems, 9)] == [2, 1]
 
 
+def test_a_row_lends_its_problem_no_reference(tmp_path: Path) -> None:
+    """With a file of problems that one alone says what is right, whatever the columns of a response are called."""
+    problems, path = tmp_path / "p.jsonl", tmp_path / "r.jsonl"
+    problems.write_text('{"id": 0, "problem": "2+2?", "answer": 4}\n{"id": 1, "problem": "Prove it."}\n')
+    rows = [{"problem_id": n, "response": "4", "answer": "4", "choices": [{"index": 0}]} for n in (0, 1)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert grade_file(path, "strict", problems) == {"n": 1, "correct": 1, "by_status": {"correct": 1}, "no_reference": 1}
+
+
 def test_a_response_to_another_prompt_is_refused(tmp_path: Path) -> None:
     """Two files that both have a problem 0: what was written to the one does not count for the other."""
     mine, other = read({"id": 0, "problem": "2+2?"}), read({"id": 0, "problem": "9-2?", "answer": "7"})

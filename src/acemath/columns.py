@@ -32,8 +32,7 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Where rows with choices may say which one is right, if no answer does; elsewhere these words mean other things.
 CHOICE_COLUMNS = ("answer_idx", "answer_index", "correct_option", "correct")
-# A column for each choice: {} is its letter. A and B alone may as well be a problem's own quantities.
-LETTER_COLUMNS = {"{}": 3, "option_{}": 2, "choice_{}": 2}  # form: choices at least
+LETTER_COLUMNS = ("{}", "option_{}", "choice_{}")  # a column for each choice: {} is its letter
 _REFERENCES = frozenset(
     path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
 ).union(CHOICE_COLUMNS)
@@ -42,8 +41,8 @@ OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
 _PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
-_NO_COMMA = re.compile(r"""(['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
-_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![nuxNU])")  # \frac with one backslash is no form feed
+_NO_COMMA = re.compile(r"""(?<=[^\[(,\s]['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
+_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![uxNU]|n(?!(?:u|eq?)\b))")  # \frac with one backslash is no form feed
 _LONGEST_PACKED = 100_000  # characters of a list that became text
 _NO_VALUE = frozenset(("None", "nan", "NaN", "<NA>", "NaT", "[]"))  # as None, NaN, pandas' NA … print themselves
 
@@ -119,7 +118,7 @@ def unpacked(value: Any) -> Any:
     text = _RAW_LATEX.sub(r"\\\\", value.strip())
     for read in (json.loads, ast.literal_eval):
         try:
-            found = read(text if read is json.loads else _NO_COMMA.sub(r"\1, ", text))
+            found = read(text if read is json.loads else _NO_COMMA.sub(", ", text))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(found, list | tuple | dict):

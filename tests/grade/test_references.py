@@ -36,12 +36,14 @@ SAME: list[tuple[Any, str]] = [
     ([[1, 2], [3, 4]], "(1, 2), (3, 4)"),
     ("[['70']]", "70"),
     (r"['\frac{1}{2}']", "1/2"),
+    (r"['\nu']", r"\nu"),
+    ("['70' '80']", "80, 70"),
     (np.array(["1", "2"]), "2, 1"),
     (np.float32(0.1), "0.1"),
 ]
 
 
-EMPTY = ("nan", "proof", "notfound", "We add.\n#### ", r"So $\boxed{ }$.")  # texts that say that there is none
+EMPTY = ("nan", "proof", "notfound", "[' ']", "We add.\n#### ", r"So $\boxed{ }$.")  # texts that say that there is none
 
 
 @pytest.mark.parametrize(("reference", "answer"), SAME)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import first_value, id_text, may_hold_reference, meta_of
+from acemath.columns import KNOWN_COLUMNS, first_value, id_text, may_hold_reference, meta_of
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
@@ -214,7 +214,11 @@ def _gradable(
                     "column with --columns problem_id=…"
                 )
             problem = asked.find(id_text(name), meta_of(record.get("meta")), place, problems)
-            name, record = problem.id, {**record, "reference": problem.answer or None}
+            if not problem.answer:
+                left_out["no_reference"] += 1
+                continue
+            mine_alone = {k: v for k, v in record.items() if k.lower() not in KNOWN_COLUMNS["choices"]}
+            name, record = problem.id, {**mine_alone, "reference": problem.answer}
         try:
             found = list(rows_of(record, mine))
         except UserError as error:

@@ -146,7 +146,7 @@ def choices_in(record: Mapping[str, Any], columns: Mapping[str, str] | None = No
     """
     value = unpacked(first_value(record, names_of("choices", columns or {})))
     if value is None:
-        return _in_columns(record)
+        return _in_columns(record, columns or {})
     if isinstance(value, Mapping):
         labels, texts = (items_of(value.get(name)) or [] for name in ("label", "text"))
         if not labels or len(labels) != len(texts):
@@ -167,12 +167,17 @@ def choices_in(record: Mapping[str, Any], columns: Mapping[str, str] | None = No
     return found if any(text.strip() for text in found.values()) else None
 
 
-def _in_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
-    """The choices of a record that keeps each in a column of its own: A, B, C, D, or option_a, option_b."""
-    for form, least in LETTER_COLUMNS.items():
+def _in_columns(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str] | None:
+    """The choices of a record that keeps each in a column of its own: A, B, C, D, or option_a, option_b.
+
+    Columns that are called A, B, C may as well be a problem's own quantities: they are choices where the answer is a letter.
+    """
+    given = first_value(record, (*names_of("answer", columns), *CHOICE_COLUMNS))
+    lettered = isinstance(given, str) and as_choice(given.strip().upper()) is not None
+    for form in LETTER_COLUMNS if lettered else LETTER_COLUMNS[1:]:
         names = [form.format(letter if form == "{}" else letter.lower()) for letter in _LETTERS[:10]]
         texts = list(takewhile(lambda text: not is_missing(text), map(record.get, names)))
-        if len(texts) >= least:
+        if len(texts) > 1:
             return dict(zip(_LETTERS, map(str, texts)))
     return None
 
