@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
+from acemath.columns import PROBLEM_NAMES
 from acemath.errors import UserError
 from acemath.store import read_records
 
-KEYS = ("problem_id", "qid", "math_test_idx", "problem")  # columns that name a response's problem
+KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
 LABELS = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
 FORMS = (
     "neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled response (problem_id or qid, and "

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import REFERENCE_COLUMNS, first_value, lowered
+from acemath.columns import PROBLEM_NAMES, REFERENCE_COLUMNS, first_value, lowered, names_of
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
 from acemath.identity import Names
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
-from acemath.records import Response, Verdict
+from acemath.records import Response, Verdict, content_key
 from acemath.store import placed_records, write_json_lines, write_rows
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _gradable(
     from acemath.grade.records import rows_of
 
     asked = Names(read_problems(problems, columns)) if problems is not None else None
-    naming = (columns["problem_id"],) if "problem_id" in columns else ("problem_id", "qid", "idx")
+    naming = (columns["problem_id"],) if "problem_id" in columns else PROBLEM_NAMES
     # With a file of problems, columns of answers are that file's.
     mine = {k: v for k, v in columns.items() if asked is None or k not in ("answer", "solution", "choices")}
     samples: Counter[str] = Counter()
@@ -230,11 +230,16 @@ def _gradable(
                 "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
         known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
-        key = str(number if name is None else name)
+        if name is None:
+            # Responses to one prompt answer one problem, as where a file of problems has no ids.
+            prompt = first_value(record, names_of("prompt", columns))
+            name = content_key(prompt) if isinstance(prompt, str) else f"row {number}"
+        key = str(name)
         for row in found:
             sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
             samples[key] += 1
-            yield {"problem_id": key, "sample": sample, **known}, row
+            scored = {} if row.reward is None else {"reward": row.reward}
+            yield {"problem_id": key, "sample": sample, **known, **scored}, row
 
 
 def _graded_row(origin: Mapping[str, Any], row: GradingRow, verdict: Verdict) -> dict[str, Any]:

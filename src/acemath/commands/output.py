@@ -70,7 +70,12 @@ Out = Annotated[
 def show(
     result: dict[str, Any], as_json: bool, columns: Sequence[str] = (), rows: Sequence[Sequence[Any]] = ()
 ) -> None:
-    """Print a result: as one JSON object, or as a table of `rows`, or as `key: value` lines."""
+    """Print a result: as one JSON object, or as a table of `rows`, or as `key: value` lines.
+
+    A notice where a step kept nothing: the next step would have nothing to work on.
+    """
+    if result.get("kept") == 0:
+        notice(f"nothing was kept, so {result['out']} is empty; dropped: {_cell(result['dropped'])}")
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         return
@@ -82,7 +87,11 @@ def show(
         Console(width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
         return
     for key, value in result.items():
-        typer.echo(f"{key}: {_cell(value)}")
+        if isinstance(value, dict) and any(isinstance(part, dict) for part in value.values()):
+            for name, part in value.items():
+                typer.echo(f"{key} {name}: {_cell(part)}")
+        else:
+            typer.echo(f"{key}: {_cell(value)}")
 
 
 def notice(text: str) -> None:
@@ -96,7 +105,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict | list | tuple) and not value:
         return "none"
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+        return ", ".join(
+            f"{k} ({_cell(v)})" if isinstance(v, dict) else f"{k} {_cell(v)}" for k, v in value.items()
+        )
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
     return str(value)

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     reference: str
     expected: bool | None
     finish_reason: str = "stop"
+    reward: float | None = None  # where the record holds one for each of its responses
 
 
 def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
@@ -46,8 +47,15 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
     if reference is None:
         return
     reason = chosen.get("finish_reason", "finish_reason")
-    for text, expected in _responses(record, chosen):
-        yield Row(text, reference, expected, str(value_at(record, reason) or "stop"))
+    # The Qwen2.5-Math harness: a reward, or a list of one, for each response.
+    rewards = record.get("pred_score")
+    found = list(_responses(record, chosen))
+    if not isinstance(rewards, list) or len(rewards) != len(found):
+        rewards = [None] * len(found)
+    for (text, expected), reward in zip(found, rewards, strict=True):
+        value = reward[0] if isinstance(reward, list) and reward else reward
+        value = float(value) if isinstance(value, int | float) else None
+        yield Row(text, reference, expected, str(value_at(record, reason) or "stop"), value)
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
