@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -26,6 +27,16 @@ def test_grade_can_be_called_whatever_was_imported(order: str) -> None:
         [sys.executable, "-c", f"{ORDERS[order]}; print(verdict.status)"], capture_output=True, text=True
     )
     assert (done.stdout.strip(), done.stderr) == ("correct", "")
+
+
+def test_grade_shows_its_arguments() -> None:
+    """Those of the function: a package that is called would lose the first one."""
+    assert list(inspect.signature(acemath.grade).parameters) == [
+        "response_text",
+        "reference",
+        "policy",
+        "finish_reason",
+    ]
 
 
 def test_every_public_name_is_shown_and_found() -> None:

@@ -313,3 +313,23 @@ def test_verdicts_go_into_a_file(rows: Path, command: Command) -> None:
     bench = json.loads(command("rewardbench", "verdicts.jsonl", "-k", "2", "--json").out)
     random_pick = next(r["value"] for r in bench["rows"] if r["selector"] == "random")
     assert random_pick == pytest.approx(100 * found["correct"] / 40)
+
+
+def test_a_step_that_keeps_nothing_says_so(rows: Path, command: Command) -> None:
+    """One response a problem is too few to check by: all were dropped, and the command ended as if all were well."""
+    main = rows / "main.jsonl"
+    command("synthesize", rows / "problems.jsonl", "--out", main)
+    done = command(
+        "cross-check",
+        main,
+        "--check",
+        main,
+        "--problems",
+        rows / "problems.jsonl",
+        "--out",
+        "checked.jsonl",
+        "--json",
+    )
+    found = json.loads(done.out)
+    assert found["kept"] == 0 and Path("checked.jsonl").read_text() == ""
+    assert f"nothing was kept, so checked.jsonl is empty; dropped: unchecked {found['n']}" in done.err

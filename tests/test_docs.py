@@ -248,3 +248,11 @@ def test_what_is_only_parsed_is_there() -> None:
     """A reason that nothing needs any more is removed."""
     text = "\n".join(line for block in SHELL for line in lines_of(block.text))
     assert [part for part in PARSED if part not in text] == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    """A page that nothing links to is read by nobody; a link leads to a page that is there."""
+    links = {page.name: set(re.findall(r"\]\(([\w./-]+\.md)", page.read_text())) for page in PAGES}
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= links["README.md"]
+    for page in PAGES:
+        assert all((page.parent / target).is_file() for target in links[page.name]), page

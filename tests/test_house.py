@@ -16,7 +16,7 @@ ORDER = (
     "__main__", "cli", "commands", "pipeline", "recipe", "report", "bench", "reward", "sft", "curate", "engines",
     "conversations", "grade", "nano", "worksheets", "metrics", "identity", "store", "rowfiles", "columns", "records",
     # Helpers that everything may use.
-    "attention", "linear", "segments", "lock", "atomic", "errors",
+    "attention", "linear", "segments", "lock", "atomic", "notices", "errors",
 )  # fmt: skip
 # The one import upwards: pre-training may start from an earlier run, which is loaded as every model is.
 ALLOWED = "acemath.nano.pretrain imports acemath.engines.loading"

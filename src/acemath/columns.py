@@ -37,6 +37,8 @@ _REFERENCES = frozenset(
     path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
 ).union(CHOICE_COLUMNS)
 _LETTER_COLUMN = re.compile(r"[A-J]|(?i:option|choice)_[A-Ja-j]")
+# The columns by which a response names the problem that it answers.
+PROBLEM_NAMES = ("problem_id", "qid", "idx", "math_test_idx")
 OURS = (*KNOWN_COLUMNS, "input")
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")

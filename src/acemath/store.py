@@ -139,7 +139,7 @@ class Stage:
         manifest = _json_if_there(self.folder / MANIFEST)
         before = manifest or _json_if_there(self.folder / OPENED)
         if before is None:
-            why = "it has not run yet"
+            why = "runs for the first time"
         elif (change := _difference(before, self.identity)) is not None:
             why = change
         elif manifest is None:

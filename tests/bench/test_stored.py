@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +243,41 @@ def test_eval_refuses_before_it_asks(n: int, k: int, reward: str | None, says: s
     path = _file(tmp_path / "p.jsonl", [])
     with pytest.raises(UserError, match=says):
         evaluate([path], Asked(), n, k, reward, ChatFormat(), 8)  # type: ignore[arg-type]
+
+
+def test_verdicts_of_other_tools_files_keep_problems_and_rewards(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    """A file of verdicts lost the harness's rewards, and made every response to one prompt a problem of its own."""
+    texts, rewards = ["so \\boxed{9}", "so \\boxed{8}"], [[0.5], [2.0]]
+    harness = {
+        "idx": 3,
+        "gt": "8",
+        "pred": ["9", "8"],
+        "score": [False, True],
+        "code": texts,
+        "pred_score": rewards,
+    }
+    by_prompt = [{"problem": "4 + 4 = ?", "gold": "8", "response": text, "model": "m"} for text in texts]
+    by_number = [{"math_test_idx": 7, "gold": "8", "response": text, "model": "m"} for text in texts]
+    for rows, measures in (([harness], {"rm@2", "maj@2"}), (by_prompt, {"maj@2"}), (by_number, {"maj@2"})):
+        given, told = _file(tmp_path / "given.jsonl", rows), tmp_path / "verdicts.jsonl"
+        assert command("grade", given, "--out", told).code == 0
+        values = _values(rewardbench([told], 2))
+        names = {name for _, name in values}
+        assert measures <= names and ("rm@2" in names) == ("rm@2" in measures)
+        assert values["verdicts", "pass@1"] == 50 and values.get(("verdicts", "rm@2"), 100) == 100
+    assert json.loads(told.read_text().splitlines()[0])["problem_id"] == "7"
+
+
+def test_a_response_without_a_name_is_no_problem_of_a_file(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    """Its row number was taken for an id of the problems: labels of other problems got into groups."""
+    rows = [{"response": f"so {n}", "reference": "1"} for n in range(8)]
+    problems = _file(
+        tmp_path / "p.jsonl", [{"id": n, "prompt": f"{n} + 0 = ?", "answer": str(n)} for n in range(8)]
+    )
+    command("grade", _file(tmp_path / "r.jsonl", rows), "--out", "v.jsonl")
+    done = command("rm", "groups", "v.jsonl", "--problems", problems)
+    assert done.code == 2 and "'row 0', which is not in" in done.err

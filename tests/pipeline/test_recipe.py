@@ -245,3 +245,11 @@ def test_models_that_cannot_serve_are_refused(
     chat = Chat("a", ({"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}))
     with pytest.raises(UserError, match="no chat template"):
         train_sft(tmp_path / "plain", [chat], tmp_path / "out", tmp_path / "work", SftSettings())
+
+
+@pytest.mark.parametrize("key", ["bench.policies.math", "reward.candidates.math"])
+def test_a_policy_that_is_no_stage_stops_the_run_at_once(key: str, tmp_path: Path) -> None:
+    """It was taken for a hub model, and failed after everything was trained."""
+    with pytest.raises(UserError, match=f"{key}.model is 'mth', which is neither a stage of this recipe .general-1"):
+        run_recipe(load_recipe("laptop", {f"{key}.model": "mth"}), tmp_path, Display(quiet=True))
+    assert not (tmp_path / "problems").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
-from acemath.columns import first_value, id_text, items_of, meta_of, names_of
+from acemath.columns import PROBLEM_NAMES, first_value, id_text, items_of, meta_of, names_of
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
 from acemath.grade.core import is_complete
@@ -17,7 +17,7 @@ from acemath.identity import PROMPT_KEY, qualified
 from acemath.records import STATUSES, content_key
 from acemath.store import read_records
 
-KEYS = ("problem_id", "qid", "math_test_idx", "problem")  # columns that name a response's problem
+KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
 LABELS = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
 FORMS = (
     "neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled response (problem_id or qid, and "
@@ -65,7 +65,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
     """A file's answers, and how many of its rows are marked uncertain."""
     found: Answers = {}
     seen: dict[tuple[Any, ...], int] = {}
-    asked: dict[tuple[str, str], tuple[str, int]] = {}  # the key of a problem's prompt, and the record that has it
+    asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # a problem's prompt, its source and the first row's place
     uncertain = 0
     for number, record in enumerate(read_records(path), 1):
         place = f"{path}, record {number}"
@@ -81,13 +81,7 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
             found[key] = list(_of_harness(record, place))
             continue
         benchmark, problem, answer = _of_row(record, name, place)
-        if (prompt := _prompt_key(record)) is not None:
-            first_key, first = asked.setdefault((benchmark, problem), (prompt, number))
-            if first_key != prompt:
-                raise UserError(
-                    f"{place}: problem {problem!r} has another prompt than in record {first}; give each problem an id of its "
-                    "own, or a `source` column to tell the data sets apart"
-                )
+        problem = _told_apart((benchmark, problem), record, asked, place)
         if record.get("sample") is not None:
             identity = (benchmark, problem, record.get("model"), record["sample"])
             if (first := seen.setdefault(identity, number)) != number:
@@ -97,6 +91,33 @@ def _answers(path: Path, name: str) -> tuple[Answers, int]:
                 )
         found.setdefault((benchmark, problem), []).append(answer)
     return found, uncertain
+
+
+def _told_apart(
+    key: tuple[str, str],
+    record: Mapping[str, Any],
+    asked: dict[tuple[str, str], tuple[str, str, str]],
+    place: str,
+) -> str:
+    """The id of a row's problem, with the row's source before it where another source has another prompt under that id.
+
+    A `source` alone says nothing: many files name there who wrote the response. UserError for two prompts under one id of
+    one source.
+    """
+    benchmark, problem = key
+    prompt, source = _prompt_key(record), str(record.get("source") or "")
+    if prompt is None:
+        return problem
+    for name in dict.fromkeys((problem, qualified(source, problem))):
+        first_prompt, first_source, first = asked.setdefault((benchmark, name), (prompt, source, place))
+        if first_prompt == prompt:
+            return name
+        if first_source == source:
+            break
+    raise UserError(
+        f"{place}: problem {problem!r} has another prompt than in {first}; give each problem an id of its own, or a "
+        "`source` column to tell the data sets apart"
+    )
 
 
 def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
@@ -120,7 +141,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
 
     A response that was cut has no answer and is not right, whatever its label says.
     """
-    problem = next((qualified(str(record.get("source") or ""), id_text(record[k])) for k in KEYS if record.get(k) is not None), None)
+    problem = next((id_text(record[k]) for k in KEYS if record.get(k) is not None), None)
     label, status = record.get("label"), record.get("status")
     if problem is None or (label is None and status is None):
         raise UserError(f"{place}: {FORMS}")

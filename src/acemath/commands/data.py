@@ -25,9 +25,9 @@ from acemath.curate.settings import (
     SolvabilitySettings,
 )
 from acemath.curate.solvability import solvable
-from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.identity import joined
+from acemath.notices import say
 from acemath.records import Group, Problem, Response
 from acemath.rowfiles import columns_of
 from acemath.store import (

@@ -66,7 +66,7 @@ def engine_of(settings: Endpoint, chat: ChatFormat, journal: Path) -> Iterator[E
 def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:
     """Responses to problems, with progress on standard error. UserError where the engine refused every one."""
     display, total = Display(), len(rows) * sampling.n
-    display.start(name, f"{total:,} responses by {engine.name}")
+    display.start(name, f"asking {engine.name} for {total:,} responses")
     try:
         found = collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
     finally:

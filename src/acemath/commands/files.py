@@ -177,7 +177,7 @@ def rewardbench(
     """
     with Display().during("rewardbench"):
         from acemath.commands import judging
-        from acemath.engines.chat import say
+        from acemath.notices import say
 
         result = judging.rewardbench(files, k)
     for note in result["notes"]:

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.bench.stored import stored_records
 from acemath.bench.tables import AVERAGE, over_benchmarks, reward_bench
-from acemath.columns import KNOWN_COLUMNS, first_value, id_text, may_hold_reference, meta_of
+from acemath.columns import (
+    KNOWN_COLUMNS,
+    PROBLEM_NAMES,
+    first_value,
+    id_text,
+    may_hold_reference,
+    meta_of,
+    names_of,
+)
 from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
-from acemath.identity import Names, qualified
+from acemath.identity import PROMPT_KEY, Names
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
-from acemath.records import Response, Verdict
+from acemath.records import Response, Verdict, content_key
 from acemath.store import placed_records, write_json_lines, write_rows
 
 if TYPE_CHECKING:
@@ -153,7 +161,7 @@ def evaluate(
     return found
 
 
-_CARRIED = ("model", "finish_reason", "tokens", "reward", "meta")  # of a response, beside its text
+_CARRIED = ("source", "model", "finish_reason", "tokens", "reward")  # of a response, beside its text
 
 
 def grade_file(
@@ -198,7 +206,7 @@ def _gradable(
     from acemath.grade.records import rows_of
 
     asked = Names(read_problems(problems, columns)) if problems is not None else None
-    naming = (columns["problem_id"],) if "problem_id" in columns else ("problem_id", "qid", "idx")
+    naming = (columns["problem_id"],) if "problem_id" in columns else PROBLEM_NAMES
     # With a file of problems, columns of answers are that file's.
     mine = {k: v for k, v in columns.items() if asked is None or k not in ("answer", "solution", "choices")}
     samples: Counter[str] = Counter()
@@ -230,12 +238,21 @@ def _gradable(
                 f"{place}: no response and reference among {sorted(record)}; name them with "
                 "--columns response=…,answer=…, or give the problems that they answer with --problems"
             )
-        known = {key: record[key] for key in _CARRIED if record.get(key) is not None}
-        key = qualified("" if asked is not None else str(record.get("source") or ""), id_text(number if name is None else name))
+        known = _kept(record, columns)
+        key = id_text(name if name is not None else known["meta"].get(PROMPT_KEY, f"row {number}"))
         for row in found:
             sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
             samples[key] += 1
-            yield {"problem_id": key, "sample": sample, **known}, row
+            scored = {} if row.reward is None else {"reward": row.reward}
+            yield {"problem_id": key, "sample": sample, **known, **scored}, row
+
+
+def _kept(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that stay beside a verdict. The prompt's key stays too: by it equal ids of two data sets are told apart."""
+    kept = {key: record[key] for key in _CARRIED if record.get(key) is not None}
+    prompt = first_value(record, names_of("prompt", columns))
+    key = {PROMPT_KEY: content_key(prompt)} if isinstance(prompt, str) else {}
+    return {**kept, "meta": {**key, **meta_of(record.get("meta"))}}
 
 
 def _graded_row(origin: Mapping[str, Any], row: GradingRow, verdict: Verdict) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from acemath.errors import UserError
+from acemath.notices import say
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 SharePrefix = Annotated[
@@ -71,7 +72,12 @@ Out = Annotated[
 def show(
     result: dict[str, Any], as_json: bool, columns: Sequence[str] = (), rows: Sequence[Sequence[Any]] = ()
 ) -> None:
-    """Print a result: as one JSON object, or as a table of `rows`, or as `key: value` lines."""
+    """Print a result: as one JSON object, or as a table of `rows`, or as `key: value` lines.
+
+    A notice where a step kept nothing: the next step would have nothing to work on.
+    """
+    if result.get("kept") == 0:
+        say(f"nothing was kept, so {result['out']} is empty; dropped: {_cell(result['dropped'])}")
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         return
@@ -83,7 +89,11 @@ def show(
         Console(width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
         return
     for key, value in result.items():
-        typer.echo(f"{key}: {_cell(value)}")
+        if isinstance(value, dict) and any(isinstance(part, dict) for part in value.values()):
+            for name, part in value.items():
+                typer.echo(f"{key} {name}: {_cell(part)}")
+        else:
+            typer.echo(f"{key}: {_cell(value)}")
 
 
 class _Notices(logging.Handler):
@@ -104,7 +114,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict | list | tuple) and not value:
         return "none"
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+        return ", ".join(
+            f"{k} ({_cell(v)})" if isinstance(v, dict) else f"{k} {_cell(v)}" for k, v in value.items()
+        )
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
     return str(value)

@@ -13,8 +13,8 @@ from acemath.commands.data import read_answered, read_groups
 from acemath.commands.settings import settings_of
 from acemath.conversations import read_chats
 from acemath.engines.base import ChatFormat
-from acemath.engines.chat import say
 from acemath.errors import UserError
+from acemath.notices import say
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Problem, Response

@@ -67,7 +67,9 @@ KNOWN: dict[str, KnownSource] = {
 def known_source(name: str) -> KnownSource:
     """A data set of the registry. UserError naming all of them where there is none of that name."""
     if name not in KNOWN:
-        raise UserError(f"source {name!r} is not registered; the names are {', '.join(KNOWN)}")
+        raise UserError(
+            f"source {name!r} is not registered; the names are {', '.join(KNOWN)}; acemath fetch also knows worksheets"
+        )
     return KNOWN[name]
 
 

@@ -11,16 +11,16 @@ scores what it was trained on. Templates differ, and what they cannot do is said
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any
 
 from jinja2 import TemplateError
 
 from acemath.errors import UserError
+from acemath.notices import say_once
 
 log = logging.getLogger(__name__)
 Messages = Sequence[Mapping[str, str]]
@@ -40,15 +40,6 @@ class Rendered:
     spans: tuple[tuple[int, int], ...]
     unlearned: int = 0
     rebuilt: bool = False
-
-
-def say(text: str) -> None:
-    """A notice that a user should see, on standard error, from the first process of several."""
-    if os.environ.get("RANK", "0") == "0":
-        log.warning(text)
-
-
-say_once = cache(say)  # the same notice is said once a process
 
 
 def chat_template(tokenizer: Any) -> ChatTemplate:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -34,6 +35,7 @@ class _CallablePackage(ModuleType):
     """
 
     __call__ = staticmethod(grade)
+    __signature__ = signature(grade)  # else inspect, and editors with it, leave out the first argument
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         """Pickle by name, as a function is pickled: `pool.starmap(acemath.grade, rows)` works."""

@@ -36,6 +36,7 @@ class Row(NamedTuple):
     reference: str
     expected: bool | None
     finish_reason: str = "stop"
+    reward: float | None = None  # where the record holds one for each of its responses
 
 
 def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
@@ -54,8 +55,14 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         reasons = [reasons] * len(rows)
     if len(reasons) != len(rows):
         raise UserError(f"{len(rows)} responses but {len(reasons)} finish reasons; give one each")
-    for (text, expected), reason in zip(rows, reasons, strict=True):
-        yield Row(text, reference, expected, finish_reason(reason))
+    # The Qwen2.5-Math harness: a reward, or a list of one, for each response.
+    rewards = record.get("pred_score")
+    if not isinstance(rewards, list) or len(rewards) != len(rows):
+        rewards = [None] * len(rows)
+    for (text, expected), reason, reward in zip(rows, reasons, rewards, strict=True):
+        value = reward[0] if isinstance(reward, list) and reward else reward
+        value = float(value) if isinstance(value, int | float) else None
+        yield Row(text, reference, expected, finish_reason(reason), value)
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:

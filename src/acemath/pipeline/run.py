@@ -118,9 +118,32 @@ def check_models(recipe: Recipe) -> None:
         check_base(recipe.reward.base, fetch=False)
 
 
+def _check_answering(recipe: Recipe) -> None:
+    """UserError where a policy's or candidate's model is neither a stage, nor a folder, nor a name of the hub.
+
+    Otherwise it would be found when everything is trained. A name with an owner is believed: the network is not asked.
+    """
+    parts = {"bench.policies": recipe.bench.policies, "reward.candidates": recipe.reward.candidates}
+    for part, policies in parts.items():
+        for name, policy in policies.items():
+            model = policy.model
+            here = model in recipe.sft.stages or model == "nano" or "/" in model or Path(model).is_dir()
+            if here or policy.engine not in ("transformers", "vllm"):
+                continue
+            from acemath.reward.heads import model_file
+
+            if model_file(model, "config.json", fetch=True) is None:  # a few hub names have no owner
+                raise UserError(
+                    f"{part}.{name}.model is {model!r}, which is neither a stage of this recipe "
+                    f"({', '.join(recipe.sft.stages)}) nor a model's folder; correct it, or name a hub model as owner/name"
+                )
+
+
 def _make_data(run: Run, measured: bool = False) -> None:
     """The stages up to the training sets. With `measured`, check early that the benchmarks can be measured."""
     check_models(run.recipe)
+    if measured:
+        _check_answering(run.recipe)
     write_bytes(
         run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     )

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from acemath.engines.base import ChatFormat
-from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.linear import packed_linears
 from acemath.nano.home import resolve
+from acemath.notices import say
 from acemath.records import Response
 from acemath.reward.cached import score_rows
 from acemath.reward.heads import PAPER_CHAT, chat_for, check_head

@@ -16,9 +16,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from acemath.engines.base import ChatFormat
-from acemath.engines.chat import say
 from acemath.errors import UserError
 from acemath.nano.home import resolve
+from acemath.notices import say
 from acemath.records import Group, content_key
 from acemath.reward.groups import check_group, same_problem
 from acemath.reward.heads import check_base, config_with

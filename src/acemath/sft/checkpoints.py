@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from acemath.engines.chat import say
 from acemath.errors import UserError
+from acemath.notices import say
 from acemath.store import explained, fingerprint, write_json
 
 OWNER = "work.json"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from acemath.engines.chat import Messages, Rendered, chat_template, say, say_once
+from acemath.engines.chat import Messages, Rendered, chat_template
 from acemath.errors import UserError
+from acemath.notices import say, say_once
 
 IGNORE = -100
 

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from acemath.engines.chat import chat_template, say
+from acemath.engines.chat import chat_template
 from acemath.engines.loading import chat_tokenizer
 from acemath.errors import UserError
 from acemath.nano.home import resolve
+from acemath.notices import say
 from acemath.records import Chat, content_key
 from acemath.sft.adapters import merged
 from acemath.sft.card import write_card
