@@ -247,7 +247,9 @@ def test_a_thought_is_opened_once(template: Any, response: str) -> None:
     row = made.conversation(_talk("One and one?", response))
     assert row.text.count("<think>") == 1 and not row.rebuilt
     assert row.text[: row.spans[0][0]] == made.prompt(_talk("One and one?"))
-    assert "".join(row.text.split()).endswith("".join(response.removeprefix("<think>").split()) + "<|im_end|>")
+    assert "".join(row.text.split()).endswith(
+        "".join(response.removeprefix("<think>").split()) + "<|im_end|>"
+    )
 
 
 def test_a_template_without_a_generation_prompt_gets_one(template: Any) -> None:
@@ -278,7 +280,9 @@ def test_the_date_is_the_same_in_training_and_later(template: Any) -> None:
     """Llama 3.1's form writes today's date; the same conversation is the same text on every day."""
     made = template(DATED)
     text = made.conversation(_talk("One and one?", "Two.")).text
-    assert text.startswith("Today Date: 26 Jul 2024\n") and text.startswith(made.prompt(_talk("One and one?")))
+    assert text.startswith("Today Date: 26 Jul 2024\n") and text.startswith(
+        made.prompt(_talk("One and one?"))
+    )
 
 
 @pytest.mark.parametrize("text", ["{{ 1 + messages[0]['content'] }}", [{"name": "rag", "template": "x"}]])

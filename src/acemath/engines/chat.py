@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 Messages = Sequence[Mapping[str, str]]
 PROBE = "acemathprobe"  # a content that no template changes
 ASKED = ({"role": "user", "content": "1+1?"},)
-DATE = datetime(2024, 7, 26)  # Llama's own, where it has no clock: the same text on the day of training and later
+DATE = datetime(
+    2024, 7, 26
+)  # Llama's own, where it has no clock: the same text on the day of training and later
 _OPENED = re.compile(r"<\w+>\s*$")
 
 
@@ -128,7 +130,9 @@ class ChatTemplate:
         before, head = self._around[0], self._head(ASKED)
         if head.startswith(before):
             return head[len(before) :]
-        opened = _OPENED.search(head)  # Qwen3 for thinking alone: a response without thoughts closes it at once
+        opened = _OPENED.search(
+            head
+        )  # Qwen3 for thinking alone: a response without thoughts closes it at once
         return opened[0] if opened else ""
 
     @property

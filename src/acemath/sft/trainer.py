@@ -19,7 +19,7 @@ from acemath.sft.adapters import add_lora
 from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
 from acemath.sft.kernels import check_liger
 from acemath.sft.ondisk import on_disk
-from acemath.sft.packing import Collator, PackedRows
+from acemath.sft.packing import Collator, PackedRows, check_packing
 from acemath.sft.settings import SftSettings
 from acemath.sft.speed import Meter, matmul_rate, seen_alone, training_flops
 
@@ -43,6 +43,8 @@ def make_trainer(
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
     width = max(rows.widths)
     model = _model(source, width, settings, seed)
+    if rows.packed and processes().is_main_process:  # under FSDP the weights of others come from there
+        check_packing(model)
     if rows.packed:  # full rows: fewer of them a pass waste nothing
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
