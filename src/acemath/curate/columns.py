@@ -164,15 +164,25 @@ def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Grou
     """
     for qid, rows in groupby(enumerate(records, 1), key=lambda row: row[1].get("qid")):
         prompt, system, responses, labels = "", "", [], []
+        asked: list[dict[str, str]] | None = None
         for number, row in rows:
             turns, label = turns_of(row.get("message")), row.get("label")
-            if qid is None or turns is None or label not in (0, 1) or turns[-1]["role"] != "assistant":
+            if (
+                qid is None or turns is None or label not in (0, 1)
+                or [turn["role"] for turn in turns][-2:] != ["user", "assistant"] or len(turns) > 3
+                or (len(turns) == 3 and turns[0]["role"] != "system")
+            ):  # fmt: skip
                 raise UserError(
                     f"{place}, record {number}: not a labelled response (it has {sorted(row)}); "
                     "a row has qid, message (system, user, assistant) and label 0 or 1"
                 )
-            system = next((turn["content"] for turn in turns if turn["role"] == "system"), "")
-            prompt = next((turn["content"] for turn in turns if turn["role"] == "user"), "")
+            if asked not in (None, turns[:-1]):
+                raise UserError(
+                    f"{place}, record {number}: qid {qid!r} has another system prompt or question here than in the record "
+                    "before; give each question a qid of its own"
+                )
+            asked = turns[:-1]
+            system, prompt = turns[0]["content"] if len(turns) == 3 else "", turns[-2]["content"]
             responses.append(turns[-1]["content"])
             labels.append(int(label))
         if len(set(labels)) == 2:
