@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import chat_tokenizer, loading
+from acemath.engines.loading import chat_tokenizer, check_whole, loading
 from acemath.engines.slots import ATTENTION, SlotCache
 from acemath.errors import UserError
 from acemath.nano.home import resolve
@@ -51,9 +51,14 @@ class TransformersEngine:
         self.slots = slots
         self.tokenizer = chat_tokenizer(model)
         with loading(model):
-            self.model = AutoModelForCausalLM.from_pretrained(
-                resolve(model), dtype=torch.bfloat16, attn_implementation=ATTENTION, use_safetensors=True
+            self.model, report = AutoModelForCausalLM.from_pretrained(
+                resolve(model),
+                dtype=torch.bfloat16,
+                attn_implementation=ATTENTION,
+                use_safetensors=True,
+                output_loading_info=True,
             )
+        check_whole(model, report["missing_keys"])
         self.model.eval()
         config = self.model.config.get_text_config()
         if other := other_layers(config) + [k for k in layer_kinds(config) if "chunked" in k]:
