@@ -76,6 +76,11 @@ def test_a_finished_model_is_neither_made_again_nor_replaced(
         assert {**again, "seconds": 0} == {**first, "seconds": 0}
         with pytest.raises(UserError, match=r"holds a model that was made otherwise.*--overwrite"):
             _tune(file, tiny_policy, out, given={"learning_rate": 2e-3})
+        stricter = tmp_path / "stricter.jsonl"
+        stricter.write_text(file.read_text().replace("MIT", "CC-BY-NC-4.0"))
+        with pytest.raises(UserError, match="was made otherwise"):  # its card would say another licence
+            _tune(stricter, tiny_policy, out)
+        stricter.unlink()
         other = tmp_path / "mine"
         other.mkdir()
         (other / "notes.txt").write_text("keep")

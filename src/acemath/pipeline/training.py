@@ -54,6 +54,7 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
     }
     # The blends of other stages may change without touching this one.
     identity["conversations"] = content_key(*(f"{c.problem_id}{c.messages}" for c in chats))
+    identity["licences"] = sorted({c.license for c in chats})  # for the card
     with run.stage(f"sft-{name}", identity, [i for i in inputs if i != "blends"]) as opened:
         if opened is None:
             return
