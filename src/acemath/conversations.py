@@ -38,6 +38,8 @@ ROLES = {
     "developer": "system",
 }
 _KNOWN = ("system", "user", "assistant")
+_UNLEARNED = ("weight", "train", "loss", "trainable", "loss_mask")  # OpenAI's, axolotl's, ms-swift's
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _TOOLS = ("tool", "function", "function_call", "function_response", "observation", "ipython")
 
 
@@ -106,10 +108,10 @@ def _turns(record: Mapping[str, Any]) -> list[dict[str, str]]:
             turns += _said(record["answer"], "assistant", "answer")
     elif pair is not None:
         asked = _said(record[pair[0]], "user", pair[0])
-        more = record.get("input")
-        if pair[0] == "instruction" and isinstance(more, str) and more.strip():
-            asked[-1]["content"] += f"\n{more}"
-        turns = [*asked, *_said(record[pair[1]], "assistant", pair[1])]
+        for more in (record.get("input"), record.get("context")):  # Alpaca's, Dolly's
+            if pair[0] == "instruction" and isinstance(more, str) and more.strip():
+                asked[-1]["content"] += f"\n{more}"
+        turns = [*_history(record.get("history")), *asked, *_said(record[pair[1]], "assistant", pair[1])]
     else:
         raise UserError(f"no conversation (its columns are {sorted(record)}); a record has {FORMS}")
     system = record.get("system")
@@ -121,6 +123,22 @@ def _turns(record: Mapping[str, Any]) -> list[dict[str, str]]:
             "a question comes first and the assistant's response last"
         )
     return turns
+
+
+def _history(pairs: Any) -> list[dict[str, str]]:
+    """Earlier questions, each with its response."""
+    if not pairs:
+        return []
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise UserError(
+            f"history is {str(pairs)[:60]!r}; it is a list of pairs, each a question and its response"
+        )
+    return [
+        turn
+        for number, pair in enumerate(pairs)
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+        for turn in _checked([{"role": role, "content": text}], f"history.{number}")
+    ]
 
 
 def _said(value: Any, role: str, column: str) -> list[dict[str, str]]:
@@ -154,7 +172,7 @@ def _turn(row: Mapping[str, Any], field: str) -> dict[str, str]:
         raise UserError(
             f"{field}.{role_key} is {role!r}; a turn's role is one of {', '.join(_KNOWN)} (or human, gpt)"
         )
-    unlearned = next((name for name in ("weight", "train") if row.get(name) in (0, False)), None)
+    unlearned = next((name for name in _UNLEARNED if row.get(name) in (0, False)), None)
     if role == "assistant" and unlearned is not None:
         raise UserError(
             f"{field}.{unlearned} is {row[unlearned]}, but every response is learned; remove the mark or the record"
@@ -167,6 +185,9 @@ def _turn(row: Mapping[str, Any], field: str) -> dict[str, str]:
         raise UserError(f"{at} is {what}; every turn needs a text: correct or remove the record")
     if not content.strip() and role != "system":
         raise UserError(f"{at} is empty; every turn needs a text: correct or remove the record")
+    thought = next((row[name] for name in _THOUGHTS if isinstance(row.get(name), str)), "").strip()
+    if role == "assistant" and thought and "</think>" not in content:
+        content = f"<think>\n{thought}\n</think>\n\n{content}"
     return {"role": str(role), "content": content}
 
 

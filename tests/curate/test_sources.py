@@ -156,11 +156,18 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     assert read_groups(path) == read_groups(tmp_path / "rm.parquet") == groups
     with pytest.raises(UserError, match="record 2: not a labelled response"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "label": 2}], "here"))
-    other = [{**turn, "content": "Another?"} if turn["role"] == "user" else turn for turn in LABELLED[1]["message"]]
-    with pytest.raises(UserError, match="record 2: qid .* has another prompt"):
-        list(groups_of([LABELLED[0], {**LABELLED[1], "qid": LABELLED[0]["qid"], "message": other}], "here"))
     with pytest.raises(UserError, match="record 3: qid .* stands apart"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "qid": "between"}, LABELLED[0]], "here"))
+    talk = LABELLED[0]["message"]
+    assert isinstance(talk, list)
+    other = [{**turn, "content": "Another?"} if turn["role"] == "user" else turn for turn in talk]
+    for turns, why in (
+        ([*talk, *talk[1:]], "record 2: not a labelled response"),
+        ([{"role": "system", "content": "Judge."}, *talk[1:]], "record 2: qid 'q0' has another system prompt"),
+        (other, "record 2: qid 'q0' has another system prompt or question"),
+    ):
+        with pytest.raises(UserError, match=why):
+            list(groups_of([LABELLED[0], {**LABELLED[1], "message": turns}], "here"))
     found = fetch("acemath-rm", {"file": path, "count": 6}, [], 0, tmp_path / "groups.parquet")
     assert found["rows"] == 2 and found["sizes"] == {3: 2} and found["non_commercial"] == ["CC-BY-NC-4.0"]
     assert read_rows(tmp_path / "groups.parquet", Group) == groups

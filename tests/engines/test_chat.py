@@ -220,3 +220,74 @@ def test_every_form_trains_and_is_asked(tiny_policy: Path, tmp_path: Path, text:
     engine = TransformersEngine(tmp_path / "policy", ChatFormat(system="Be brief."))
     (response,) = engine.generate([Problem("p", "One and one?")], Sampling(max_new_tokens=3))
     assert response.tokens <= 3
+
+
+PHI3 = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ '<|endoftext|>' }}{% endif %}"
+)
+DATED = (
+    "{{ 'Today Date: ' + strftime_now('%d %b %Y') + '\n' }}{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] | trim + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def test_earlier_responses_are_learned_where_the_last_alone_has_one_more_token(template: Any) -> None:
+    """Phi-3's form closes the whole conversation with a second end."""
+    row = template(PHI3).conversation(_talk("One and one?", "Two.", "Twice?", "Four.", system="Be brief."))
+    assert _learned(row) == ["Two.<|im_end|>", "Four.<|im_end|>\n<|endoftext|>"]
+    assert (row.unlearned, row.rebuilt) == (0, False)
+
+
+@pytest.mark.parametrize("response", ["<think>\nAdd.\n</think>\n\nTwo.", "Add.\n</think>\n\nTwo.", "Two."])
+def test_a_thought_is_opened_once(template: Any, response: str) -> None:
+    """Qwen3's form for thinking alone opens <think> in every prompt and writes one where a response has none."""
+    made = template(QWEN3.replace("assistant\n' }}{% if enable", "assistant\n<think>\n' }}{% if enable"))
+    row = made.conversation(_talk("One and one?", response))
+    assert row.text.count("<think>") == 1 and not row.rebuilt
+    assert row.text[: row.spans[0][0]] == made.prompt(_talk("One and one?"))
+    assert "".join(row.text.split()).endswith(
+        "".join(response.removeprefix("<think>").split()) + "<|im_end|>"
+    )
+
+
+def test_a_template_without_a_generation_prompt_gets_one(template: Any) -> None:
+    """Else the policy would learn, and write, the header of its own turn."""
+    made = template(
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    )
+    row = made.conversation(_talk("One and one?", "Two.", "Twice?", "Four."))
+    assert _learned(row) == ["Two.<|im_end|>\n", "Four.<|im_end|>\n"]
+    assert made.prompt(_talk("One and one?")).endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_turn_that_a_template_leaves_out_is_named(template: Any) -> None:
+    """R1's form keeps the last system text alone; others write the first system text alone."""
+    talk = [*_talk("One and one?", "Two.", system="Be brief."), {"role": "system", "content": "In French."}]
+    talk += _talk("Twice?", "Quatre.")
+    with pytest.raises(UserError, match=r"leaves out turn 1 \(system: 'Be brief.'\)"):
+        template(R1).conversation(talk)
+    first = "{{ messages[0]['content'] }}{% for m in messages[1:] %}{% if m['role'] != 'system' %}{{ m['role'] + ':' + m['content'] + eos_token }}{% endif %}{% endfor %}"
+    with pytest.raises(UserError, match=r"leaves out turn 4 \(system: 'In French.'\)"):
+        template(first).conversation(talk)
+    with pytest.raises(UserError, match="leaves out turn 4"):
+        template(first).prompt(talk[:-1])
+    assert template().conversation(talk).unlearned == 0
+
+
+def test_the_date_is_the_same_in_training_and_later(template: Any) -> None:
+    """Llama 3.1's form writes today's date; the same conversation is the same text on every day."""
+    made = template(DATED)
+    text = made.conversation(_talk("One and one?", "Two.")).text
+    assert text.startswith("Today Date: 26 Jul 2024\n") and text.startswith(
+        made.prompt(_talk("One and one?"))
+    )
+
+
+@pytest.mark.parametrize("text", ["{{ 1 + messages[0]['content'] }}", [{"name": "rag", "template": "x"}]])
+def test_a_template_that_fails_is_one_line(template: Any, text: Any) -> None:
+    """A type error within it, or several templates without a default."""
+    with pytest.raises(UserError, match="refuses a conversation") as found:
+        template(text).prompt(_talk("One and one?"))
+    assert "\n" not in str(found.value)

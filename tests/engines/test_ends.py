@@ -46,8 +46,8 @@ class _Always(torch.nn.Module):
         self.tokens, self.size = iter(tokens), size
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits = torch.zeros(len(hidden), self.size)
-        logits[:, next(self.tokens)] = 1.0
+        logits = torch.zeros(*hidden.shape[:-1], self.size)
+        logits[..., next(self.tokens)] = 1.0
         return logits
 
 

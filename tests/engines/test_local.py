@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.local import TransformersEngine, draw, uniform
@@ -95,3 +95,68 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="cannot load model"):
         TransformersEngine(tmp_path)
+
+
+def _policy(tiny_policy: Path, folder: Path, name: str, **more: object) -> Path:
+    """Random weights of another architecture, large enough that tokens matter, with nano's tokenizer."""
+    torch.manual_seed(1)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+    ends = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 3}
+    config = AutoConfig.for_model(
+        name, **sizes, **ends, vocab_size=len(tokenizer), initializer_range=0.3, **more
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+SHARED = {"num_key_value_heads": 2, "head_dim": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("mistral", {**SHARED, "sliding_window": 8}),
+        ("gemma2", {**SHARED, "sliding_window": 8, "final_logit_softcapping": 2.0}),
+        ("gemma3_text", {**SHARED, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+        ("granite", {"num_key_value_heads": 2, "logits_scaling": 8.0}),
+        ("cohere", {"num_key_value_heads": 2, "logit_scale": 0.1}),
+        ("gpt2", {}),
+    ],
+)  # fmt: skip
+def test_other_architectures_are_what_they_are_in_transformers(
+    tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object]
+) -> None:
+    """Windows that close, logits that are scaled or capped, another name of the body."""
+    engine = TransformersEngine(_policy(tiny_policy, tmp_path, name, **more), slots=2)
+    engine.model.float()
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).float()
+    ours = {r.problem_id: r for r in engine.generate(PROBLEMS[:3], Sampling(max_new_tokens=16))}
+    for problem in PROBLEMS[:3]:
+        ids = torch.tensor([engine.prompt_ids(problem)])
+        out = plain.generate(
+            ids, max_new_tokens=16, do_sample=False, eos_token_id=engine.ends.tolist(), pad_token_id=3
+        )[0, ids.shape[1] :]
+        ended = bool(torch.isin(out[-1], engine.ends))
+        assert ours[problem.id].tokens == len(out)
+        assert ours[problem.id].text == engine.tokenizer.decode(out[: len(out) - ended]).strip()
+        asked = engine.logits(torch.tensor([0]), torch.tensor([ids.shape[1] - 1]), input_ids=ids)
+        torch.testing.assert_close(asked[0], plain(input_ids=ids).logits[0, -1], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "why"),
+    [
+        ("opt", {"ffn_dim": 48, "word_embed_proj_dim": 32}, "kind OPTForCausalLM"),
+        ("lfm2", {"num_key_value_heads": 2, "layer_types": ["conv", "full_attention", "conv"]}, "kind conv"),
+    ],
+)
+def test_an_architecture_that_does_not_run_is_one_line(
+    tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object], why: str
+) -> None:
+    """Neither a traceback nor wrong tokens."""
+    folder = _policy(tiny_policy, tmp_path, name, **more)
+    with pytest.raises(UserError, match=why) as found:
+        list(TransformersEngine(folder).generate(PROBLEMS[:1], Sampling(max_new_tokens=2)))
+    assert "use vLLM" in str(found.value) and "\n" not in str(found.value)

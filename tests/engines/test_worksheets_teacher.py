@@ -69,7 +69,7 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(UserError, match="name one or more of short, full"):
         WorksheetTeacher("t", 0.9, styles=["long"])
     foreign = replace(PROBLEMS[0], source="gsm8k")
-    with pytest.raises(UserError, match="worksheets alone"):
+    with pytest.raises(UserError, match="only worksheets"):
         list(WorksheetTeacher("t", 0.9).generate([foreign], Sampling()))
     with pytest.raises(UserError, match="does not say which question it is \\('family'"):
         list(WorksheetTeacher("t", 0.9).generate([replace(PROBLEMS[0], meta={})], Sampling()))

@@ -14,9 +14,10 @@ from acemath.cli import app
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.records import Group
-from acemath.reward.card import add_bench, stated_licences, write_card
+from acemath.reward.card import add_bench, write_card
 from acemath.reward.settings import RewardSettings
 from acemath.reward.state import RewardResult
+from acemath.sft.provenance import stated_licences
 
 CURVE = [{"step": 0, "pair_accuracy": 0.5, "held_out_loss": 0.7, "rm": 0.25}]
 RESULT = RewardResult(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from acemath.records import Problem, Response
-from acemath.reward.groups import choose, make_groups
+from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
+from acemath.records import Group, Problem, Response
+from acemath.reward.groups import chat_of_groups, choose, make_groups
+from acemath.reward.heads import PAPER_CHAT
 from acemath.reward.looks import looks_by_label
 from acemath.reward.settings import GroupSettings
 
@@ -141,3 +144,19 @@ def test_balance_may_be_drawn_and_bounded() -> None:
     assert groups == [] and counts.lopsided == 1
     with pytest.raises(ValueError, match="does not fit into a group of 6"):
         GroupSettings(least=4)
+
+
+def test_the_chat_is_that_of_the_groups(caplog: pytest.LogCaptureFixture) -> None:
+    """Their own system prompt, an empty one too; the paper's where they name none; another one only when asked for."""
+
+    def group(**meta: str) -> Group:
+        return Group("p", "1+1?", ("2", "3"), (1, 0), meta=meta)
+
+    assert chat_of_groups([group(system="Judge."), group()], None) == ChatFormat(system="Judge.")
+    assert chat_of_groups([group(system="")], None) == ChatFormat()
+    assert chat_of_groups([group(source="x")], None) == PAPER_CHAT
+    with pytest.raises(UserError, match="have 2 system prompts .* choose it with --system"):
+        chat_of_groups([group(system="Judge."), group(system="Check.")], None)
+    assert not caplog.records
+    assert chat_of_groups([group(system="Judge.")], "Check.") == ChatFormat(system="Check.")
+    assert "'Judge.'; training with 'Check.' as asked" in caplog.text

@@ -10,22 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from typer.testing import CliRunner
 
 from acemath.cli import app
 from acemath.engines.base import ChatFormat
+from acemath.engines.local import TransformersEngine
 from acemath.errors import UserError
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import run_recipe
 from acemath.recipe import load_recipe
-from acemath.records import Group
+from acemath.records import Chat, Group
 from acemath.reward.best_of_n import BestOfN
 from acemath.reward.heads import check_head
+from acemath.reward.model import load_reward_model, new_reward_model, tokenizer_of
 from acemath.reward.parity import check_parity
 from acemath.reward.score import RewardModel
 from acemath.reward.settings import RewardSettings
 from acemath.reward.train import train_reward
+from acemath.sft.settings import SftSettings
+from acemath.sft.train import train_sft
 
 Heads = Callable[[str], Path]
 
@@ -127,6 +131,47 @@ def test_training_does_not_begin_from_it(head: Heads, tmp_path: Path) -> None:
         train_reward(
             head("two outputs"), [group], [], tmp_path / "o", tmp_path / "w", RewardSettings(), ChatFormat()
         )
+
+
+def test_training_goes_on_from_a_head(random_reward_model: Path, tiny_policy: Path) -> None:
+    """A reward model as base keeps its head; a policy gets a fresh one."""
+    tokenizer = tokenizer_of(random_reward_model)
+    head = load_reward_model(random_reward_model, torch.float32).score.weight
+    for seed in (1, 2):
+        assert torch.equal(new_reward_model(random_reward_model, tokenizer, None, seed).score.weight, head)
+    fresh = [new_reward_model(tiny_policy, tokenizer, None, seed).score.weight for seed in (1, 2)]
+    assert not torch.equal(*fresh)
+
+
+def test_weights_that_are_not_there_are_not_made_up(
+    random_reward_model: Path, tiny_policy: Path, tmp_path: Path
+) -> None:
+    """A reward model asked to write, or to be fine-tuned; a torn policy as base; a head of another width."""
+    untied = tmp_path / "untied"
+    model = AutoModelForSequenceClassification.from_pretrained(random_reward_model)
+    model.config.tie_word_embeddings = False
+    model.save_pretrained(untied)
+    AutoTokenizer.from_pretrained(tiny_policy).save_pretrained(untied)
+    turns = ({"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"})
+    with pytest.raises(UserError, match=r"lacks 1 of the weights that are needed \(lm_head.weight\)"):
+        TransformersEngine(untied)
+    with pytest.raises(UserError, match=r"lacks 1 of the weights"):
+        train_sft(untied, [Chat("p", turns)], tmp_path / "o", tmp_path / "w", SftSettings())
+    torn = tmp_path / "torn"
+    shutil.copytree(tiny_policy, torn)
+    weights = load_file(torn / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, torn / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="norm.weight"):
+        new_reward_model(torn, tokenizer_of(tiny_policy), None, 0)
+    wide = tmp_path / "wide"
+    shutil.copytree(random_reward_model, wide)
+    weights = load_file(wide / "model.safetensors")
+    weights["score.weight"] = torch.ones(1, 7)
+    save_file(weights, wide / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="cannot load model") as found:
+        RewardModel(wide)
+    assert "\n" not in str(found.value)
 
 
 def test_damaged_files_are_named(random_reward_model: Path, tmp_path: Path) -> None:

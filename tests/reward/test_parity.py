@@ -162,3 +162,16 @@ def test_command(random_reward_model: Path, tmp_path: Path) -> None:
         CliRunner().invoke(app, ["parity", str(random_reward_model), str(rows)], catch_exceptions=False)
     with pytest.raises(UserError, match="no response to score"):
         check_parity(random_reward_model, [("1+1?", [])])
+
+
+def test_an_alarm_where_the_template_drops_thoughts(random_reward_model: Path, tmp_path: Path) -> None:
+    """Plain transformers, given messages, would score the response without them; acemath scores all of it."""
+    AutoModelForSequenceClassification.from_pretrained(random_reward_model).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] + ':' + m['content'].split('</think>')[-1] + '<|im_end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+    )
+    tokenizer.save_pretrained(tmp_path)
+    found = check_parity(tmp_path, [("1+1?", ["<think>Add.</think>2", "3"])], ChatFormat())
+    assert len(found.alarms) == 1 and "changes the response (it drops thoughts)" in found.alarms[0]

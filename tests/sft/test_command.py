@@ -67,7 +67,7 @@ def test_a_finished_model_is_neither_made_again_nor_replaced(
     assert any("loss" in row for row in facts["curve"]) and facts["settings"]["global_batch"] == 2
     assert facts["licences"] == {"MIT": 3} and facts["stop_ids"] == [0, 2] and facts["seed"] == 0
     card = (out / "README.md").read_text()
-    assert "MIT 3" in card and "license:" not in card
+    assert "MIT 3" in card and "license: unknown" in card
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "policy"]
 
     with monkeypatch.context() as patched:
@@ -76,6 +76,11 @@ def test_a_finished_model_is_neither_made_again_nor_replaced(
         assert {**again, "seconds": 0} == {**first, "seconds": 0}
         with pytest.raises(UserError, match=r"holds a model that was made otherwise.*--overwrite"):
             _tune(file, tiny_policy, out, given={"learning_rate": 2e-3})
+        stricter = tmp_path / "stricter.jsonl"
+        stricter.write_text(file.read_text().replace("MIT", "CC-BY-NC-4.0"))
+        with pytest.raises(UserError, match="was made otherwise"):  # its card would say another licence
+            _tune(stricter, tiny_policy, out)
+        stricter.unlink()
         other = tmp_path / "mine"
         other.mkdir()
         (other / "notes.txt").write_text("keep")
@@ -161,9 +166,11 @@ def test_a_diverging_loss_is_an_error(tiny_policy: Path, tmp_path: Path) -> None
 
 
 def test_a_single_step_learns(tmp_path: Path) -> None:
-    """The warmup's first step has the rate 0: a training of one step has no warmup."""
+    """The warmup's first step has the rate 0: a training of few steps has no warmup."""
     made = [
         training_arguments(rows, tmp_path, SftSettings(global_batch=4), 0).warmup_steps
         for rows in (3, 8, 400)
     ]
-    assert made == [0, 1, 3]
+    assert made == [0, 0, 3]
+    asked = SftSettings(global_batch=4, warmup=0.9)
+    assert [training_arguments(rows, tmp_path, asked, 0).warmup_steps for rows in (3, 8)] == [0, 1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acemath.engines.base import ChatFormat
+from acemath.errors import UserError
 from acemath.sft.encoding import encode_all
-from acemath.sft.packing import Collator, as_example, pack
+from acemath.sft.packing import Collator, as_example, check_packing, pack
 
 TEXTS = [
     ("What is 3+4?", "3+4=7\nSo \\boxed{7}."),
@@ -66,3 +68,28 @@ def test_best_fit_wastes_little_and_loses_nothing(tiny_policy: Path) -> None:
     assert sorted(i for b in bins for i in b) == list(range(200))
     sizes = [sum(lengths[i] for i in b) for b in bins]
     assert max(sizes) <= 64 and sum(sizes) / (64 * len(bins)) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [("llama", False), ("gpt2", False), ("gemma2", False), ("opt", True), ("bloom", True), ("mamba", True)],
+)
+def test_a_model_that_sees_other_conversations_is_refused(name: str, refused: bool) -> None:
+    """Positions counted from the mask, slopes in place of positions, a state that is carried on."""
+    sizes = {
+        "vocab_size": 61,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    more = {"num_key_value_heads": 2, "head_dim": 8} if name in ("llama", "gemma2") else {}
+    more |= {"ffn_dim": 48, "word_embed_proj_dim": 32} if name == "opt" else {}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(name, **sizes, **more, initializer_range=0.3, pad_token_id=0)
+    model = AutoModelForCausalLM.from_config(config)
+    if refused:
+        with pytest.raises(UserError, match="sees other conversations in a packed row.* packing: false"):
+            check_packing(model)
+    else:
+        check_packing(model)

@@ -192,7 +192,9 @@ def evaluate(
     n: Annotated[
         int, typer.Option("--n", "-n", min=1, help="Samples of each problem; 1 is the greedy response alone.")
     ] = 1,
-    k: Annotated[int, typer.Option("-k", min=1, help="Responses to pick from.")] = 8,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help="Responses to pick from. [default: 8, or -n if that is less]")
+    ] = None,
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
     instruction: Instruction = "",
@@ -219,6 +221,7 @@ def evaluate(
         from acemath.commands import engines, judging
 
         reward_chat = None if reward_system is None else ChatFormat(system=reward_system)
+        k = min(8, n) if k is None else k
         judging.check_numbers(n, k, reward)
         if reward is not None:
             from acemath.reward.heads import check_head

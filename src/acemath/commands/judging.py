@@ -116,7 +116,7 @@ def check_numbers(n: int, k: int, reward: str | None) -> None:
     if n > 1 and k > n:
         raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
     if reward and n == 1:
-        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n {k}")
+        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n 8")
 
 
 def evaluate(

@@ -36,9 +36,7 @@ def groups(
         from acemath.commands import training
 
         given = {"size": size, "pool": pool}
-        found = training.groups(
-            responses, problems, given, change or (), seed, out, columns_of(columns)
-        )
+        found = training.groups(responses, problems, given, change or (), seed, out, columns_of(columns))
     show(found, as_json)
 
 
@@ -50,8 +48,13 @@ def train(
     batch_groups: Annotated[int, typer.Option(help="Groups of a step, over all devices.")] = 256,
     epochs: Epochs = 2.0,
     system: Annotated[
-        str, typer.Option(help="System prompt of the conversation.")
-    ] = "Please reason step by step, and check your final answer within \\boxed{}.",
+        str | None,
+        typer.Option(
+            help="System prompt of the conversation.",
+            show_default="the groups' own, or else the paper's: Please reason step by step, and check your final answer "
+            "within \\boxed{}.",
+        ),
+    ] = None,
     candidates: Annotated[
         Path | None, typer.Option(help="Graded responses to held-out problems, for rm@k (--set rm_k=8).")
     ] = None,

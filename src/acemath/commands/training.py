@@ -12,13 +12,12 @@ from typing import Any
 from acemath.commands.data import read_answered, read_groups
 from acemath.commands.settings import settings_of
 from acemath.conversations import read_chats
-from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.notices import say
 from acemath.pipeline.display import Display
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Group, Problem, Response
-from acemath.reward.groups import candidates_of, same_problem, split_groups, unlabelled_words
+from acemath.reward.groups import candidates_of, chat_of_groups, same_problem, split_groups, unlabelled_words
 from acemath.sft.hardware import is_first_process
 from acemath.store import by_problem, write_rows
 
@@ -158,7 +157,7 @@ def train(
     base: str,
     given: Mapping[str, Any],
     changes: Sequence[str],
-    system: str,
+    system: str | None,
     asked: Sequence[Group],
     seed: int,
     out: Path,
@@ -167,7 +166,8 @@ def train(
     """A reward model from groups, a twentieth of them kept aside for pair accuracy.
 
     Checkpoints lie in a folder beside `out` until the model is finished. The model of the same arguments is not made
-    again, another one is replaced only with `overwrite`. `asked` are problems with candidates for rm@k; UserError where
+    again, another one is replaced only with `overwrite`. Without `system` the groups' own system prompt is used, or the
+    paper's where they name none. `asked` are problems with candidates for rm@k; UserError where
     rm_k is not set, and where one of them has a group to train on.
     """
     from acemath.reward.settings import RewardSettings
@@ -188,11 +188,12 @@ def train(
             f"problem {shared!r} of --candidates is trained on too: rm@k of it says nothing; leave it out"
         )
     quiet_transformers()
-    from acemath.reward.card import stated_licences, write_card
+    from acemath.reward.card import write_card
     from acemath.reward.train import identity_of, train_reward
     from acemath.sft.checkpoints import FACTS, is_made, put, read
+    from acemath.sft.provenance import stated_licences
 
-    chat = ChatFormat(system=system)
+    chat = chat_of_groups(rows, system)
     identity = identity_of(base, (learned, held_out, asked), settings, chat, seed)
     if is_made(out, identity, overwrite):
         say(_ALREADY.format(out))

@@ -159,22 +159,32 @@ def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Grou
     """
     seen = set[Any]()
     for qid, rows in groupby(enumerate(records, 1), key=lambda row: row[1].get("qid")):
-        asked, responses, labels = set[tuple[str, str]](), list[str](), list[int]()
+        responses, labels = list[str](), list[int]()
+        asked: list[dict[str, str]] = []
         for number, row in rows:
             turns, label = turns_of(row.get("message")), row.get("label")
-            if qid is None or turns is None or label not in (0, 1) or turns[-1]["role"] != "assistant":
+            if (
+                qid is None or turns is None or label not in (0, 1)
+                or [turn["role"] for turn in turns][-2:] != ["user", "assistant"] or len(turns) > 3
+                or (len(turns) == 3 and turns[0]["role"] != "system")
+            ):  # fmt: skip
                 raise UserError(
                     f"{place}, record {number}: not a labelled response (it has {sorted(row)}); "
                     "a row has qid, message (system, user, assistant) and label 0 or 1"
                 )
-            said = (next((t["content"] for t in turns if t["role"] == role), "") for role in ("user", "system"))
-            asked.add((next(said), next(said)))
-            if qid in seen or len(asked) > 1:
-                where = "has another prompt than the row before" if len(asked) > 1 else "stands apart from its other rows"
-                raise UserError(f"{place}, record {number}: qid {qid!r} {where}; give one prompt a qid, sorted by qid")
+            if asked not in ([], turns[:-1]):
+                raise UserError(
+                    f"{place}, record {number}: qid {qid!r} has another system prompt or question here than in the record "
+                    "before; give each question a qid of its own"
+                )
+            if qid in seen:
+                raise UserError(
+                    f"{place}, record {number}: qid {qid!r} stands apart from its other rows; sort the rows by qid"
+                )
+            asked = turns[:-1]
             responses.append(turns[-1]["content"])
             labels.append(int(label))
         seen.add(qid)
         if len(set(labels)) == 2:
-            ((prompt, system),) = asked
+            prompt, system = asked[-1]["content"], asked[0]["content"] if len(asked) == 2 else ""
             yield Group(id_text(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})

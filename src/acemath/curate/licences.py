@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_FORBIDS = re.compile(r"(?<![a-z])nc(?![a-z])|non[- ]?commercial|research[- ](?:use[- ])?only", re.IGNORECASE)
+_FORBIDS = re.compile(
+    r"(?<![a-z])nc(?![a-z])|non[- ]?commercial|(?:research|academic)[- ](?:(?:use|purposes)[- ])?only",
+    re.IGNORECASE,
+)
 
 
 def non_commercial(licences: Iterable[str]) -> list[str]:
@@ -13,9 +16,13 @@ def non_commercial(licences: Iterable[str]) -> list[str]:
     return sorted({name for name in licences if _FORBIDS.search(name)})
 
 
+# What says nothing of what is allowed, however it is spelled.
 UNKNOWN = frozenset(
-    ("", "unknown", "not stated", "not-stated", "other", "none")
-)  # say nothing of what is allowed
+    (
+        "", "unknown", "not stated", "not-stated", "other", "none", "null", "nan", "n/a", "na", "unspecified", "undefined",
+        "no license", "no-license", "no licence", "no-licence", "unlicensed",
+    )
+)  # fmt: skip
 
 
 def combined(licences: Iterable[str]) -> tuple[str, str]:

@@ -4,15 +4,19 @@ Everybody renders conversations here, so that a policy is trained on what it is 
 scores what it was trained on. Templates differ, and what they cannot do is said once, in one line:
 
 - A template without a system role (Gemma's, older ones of Mistral) gets the system text in front of the user's.
+- A template that leaves a question or a system text out is refused: nothing is dropped unseen.
+- A template that writes no generation prompt gets the one that it writes before responses.
+- A template that writes today's date (Llama 3.1's, Granite's) gets a fixed one.
 - A template that changes a response once it is part of the history (R1 and its distillations drop what was thought,
   and open `<think>` in the generation prompt) is not used for it: the text is the generation prompt, then the response.
 """
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any
@@ -22,9 +26,13 @@ from jinja2 import TemplateError
 from acemath.errors import UserError
 from acemath.notices import say_once
 
-log = logging.getLogger(__name__)
 Messages = Sequence[Mapping[str, str]]
 PROBE = "acemathprobe"  # a content that no template changes
+ASKED = ({"role": "user", "content": "1+1?"},)
+DATE = datetime(
+    2024, 7, 26
+)  # Llama's own, where it has no clock: the same text on the day of training and later
+_OPENED = re.compile(r"<\w+>\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,10 @@ class ChatTemplate:
 
     def prompt(self, messages: Messages) -> str:
         """The text that generation goes on from. UserError where the template refuses the conversation."""
-        return self._render(self._turns(messages), True)
+        turns = self._turns(messages)
+        text = self._head(turns)
+        self._check_complete(turns, text)
+        return text
 
     def conversation(self, messages: Messages) -> Rendered:
         """A conversation that ends with a response. UserError where it does not, or where the template refuses it."""
@@ -66,11 +77,12 @@ class ChatTemplate:
                 f"a conversation has the roles {[turn['role'] for turn in turns]}; it must hold a question and end "
                 "with the assistant's response"
             )
-        head, text = self._render(turns[:-1], True), self._render(turns)
+        head, text = self._head(turns[:-1]), self._render(turns)
         response = turns[-1]["content"]
-        rebuilt = not _holds(text, head, text, response)
+        rebuilt = not self._holds(text, head, text, response)
         if rebuilt:
             text = head + self._gap + self._unopened(response) + self.closing
+        self._check_complete(turns[:-1], text)
         roles = [turn["role"] for turn in turns[:-1]]
         # What the assistant says before any question answers nothing.
         earlier = [at for at, role in enumerate(roles) if role == "assistant" and "user" in roles[:at]]
@@ -79,26 +91,56 @@ class ChatTemplate:
 
     def _span(self, text: str, turns: Sequence[dict[str, str]], at: int) -> tuple[int, int] | None:
         """Where the text holds turn `at` just as it was generated, with its end; None where it does not."""
-        head, whole = self._render(turns[:at], True), self._render(turns[: at + 1])
-        found = text.startswith(whole) and _holds(text, head, whole, turns[at]["content"])
+        head, whole = self._head(turns[:at]), self._render(turns[: at + 1])
+        if not text.startswith(whole):  # Phi-3 writes one more token after the last response
+            whole = whole.removesuffix(self.closing) + self._closing_token
+        found = text.startswith(whole) and self._holds(text, head, whole, turns[at]["content"])
         return (len(head), len(whole)) if found else None
 
-    @property
+    def _holds(self, text: str, head: str, whole: str, content: str) -> bool:
+        """Whether `text` goes on from `head`, and up to the end of `whole` holds all of `content` but for white space."""
+        return text.startswith(head) and _squeezed(self._unopened(content)) in _squeezed(
+            text[len(head) : len(whole)]
+        )
+
+    def _check_complete(self, turns: Sequence[Mapping[str, str]], text: str) -> None:
+        """UserError where a question or a system text is not in the text. Earlier responses may be shortened."""
+        squeezed = _squeezed(text)
+        for number, turn in enumerate(turns, 1):
+            if turn["role"] != "assistant" and _squeezed(turn["content"]) not in squeezed:
+                raise UserError(
+                    f"the chat template of {self.model} leaves out turn {number} ({turn['role']}: "
+                    f"{turn['content'].strip()[:40]!r}); put its text into another turn, or correct the template"
+                )
+
+    @cached_property
     def opening(self) -> str:
         """What the generation prompt opens of the response itself, such as `<think>`; "" for most templates."""
-        before, head = self._probed[0], self._probed[1]
-        return head[len(before) :] if head.startswith(before) else ""
+        before, head = self._around[0], self._head(ASKED)
+        if head.startswith(before):
+            return head[len(before) :]
+        opened = _OPENED.search(
+            head
+        )  # Qwen3 for thinking alone: a response without thoughts closes it at once
+        return opened[0] if opened else ""
 
     @property
     def closing(self) -> str:
         """What the template writes right after a response, such as `<|im_end|>` and a line's end."""
-        return self._probed[2]
+        return self._around[1]
 
     @cached_property
     def end(self) -> int | None:
         """The token that ends a response: the first special one that the template writes after it, None without one."""
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         return next((int(i) for i in self._ids([self.closing])[0] if i in special), None)
+
+    @cached_property
+    def _closing_token(self) -> str:
+        """`closing` up to the token that ends a response; all of it where no token does."""
+        token = "" if self.end is None else str(self.tokenizer.convert_ids_to_tokens(self.end))
+        before, found, _ = self.closing.partition(token) if token else ("", "", "")
+        return before + found if found else self.closing
 
     def stop_ids(self, generation_config: Any = None) -> list[int]:
         """The tokens that end a response: the template's, the tokenizer's and those of a generation config, sorted."""
@@ -153,21 +195,36 @@ class ChatTemplate:
             return False
 
     @cached_property
-    def _probed(self) -> tuple[str, str, str]:
-        """A conversation's text up to the response, its generation prompt, and the text after the response."""
-        asked = [{"role": "user", "content": "1+1?"}]
-        whole = self._render([*asked, {"role": "assistant", "content": PROBE}])
+    def _around(self) -> tuple[str, str]:
+        """The texts that the template writes before and after a first response."""
+        whole = self._render([*ASKED, {"role": "assistant", "content": PROBE}])
         before, found, after = whole.rpartition(PROBE)
         if not found:
             raise UserError(
                 f"the chat template of {self.model} does not write the assistant's response; use one that does"
             )
-        return before, self._render(asked, True), after
+        return before, after
 
-    @property
+    def _head(self, turns: Sequence[Mapping[str, str]]) -> str:
+        """What generation goes on from after these turns."""
+        return self._render(turns, True) + self._header
+
+    @cached_property
+    def _header(self) -> str:
+        """What stands before responses, where the template writes it into no generation prompt; "" for most."""
+        asked, before = self._render(ASKED), self._around[0]
+        header = before.removeprefix(asked)
+        if asked != self._render(ASKED, True) or not before.startswith(asked) or not header.strip():
+            return ""
+        say_once(
+            f"the chat template of {self.model} writes no generation prompt; {header.strip()!r} is taken, as before responses"
+        )
+        return header
+
+    @cached_property
     def _gap(self) -> str:
         """White space that the template writes between the generation prompt and the response."""
-        before, head = self._probed[0], self._probed[1]
+        before, head = self._around[0], self._head(ASKED)
         gap = before.removeprefix(head) if before.startswith(head) else ""
         return gap if not gap.strip() else ""
 
@@ -187,11 +244,18 @@ class ChatTemplate:
         return _folded(turns)
 
     def _render(self, turns: Sequence[Mapping[str, str]], prompt: bool = False) -> str:
+        if "strftime_now" in str(self.tokenizer.chat_template):
+            say_once(
+                f"the chat template of {self.model} writes today's date; {DATE:%d %b %Y} is written in its place, so that "
+                "training, sampling and scoring read the same"
+            )
         try:
             return str(
-                self.tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=prompt)
+                self.tokenizer.apply_chat_template(
+                    list(turns), tokenize=False, add_generation_prompt=prompt, strftime_now=DATE.strftime
+                )
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:
             roles = ", ".join(turn["role"] for turn in turns[:8]) + (", …" if len(turns) > 8 else "")
             why = " ".join(str(error).split())
             raise UserError(
@@ -231,6 +295,6 @@ def _folded(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return found
 
 
-def _holds(text: str, head: str, whole: str, content: str) -> bool:
-    """Whether `text` goes on from `head`, and up to the end of `whole` holds all of `content` but for white space."""
-    return text.startswith(head) and "".join(content.split()) in "".join(text[len(head) : len(whole)].split())
+def _squeezed(text: str) -> str:
+    """The text without white space."""
+    return "".join(text.split())

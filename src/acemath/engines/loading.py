@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,18 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
+from acemath.engines.hub import ask_hub
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 
-# What from_pretrained raises where a folder's JSON has another shape than expected, or its weights are torn.
-_DAMAGED = (TypeError, AttributeError, KeyError, RecursionError, SafetensorError)
+# What from_pretrained raises where a folder's JSON or weights have another shape than expected, or are torn.
+_DAMAGED = (TypeError, AttributeError, KeyError, RuntimeError, SafetensorError)
 
 
 @contextmanager
 def loading(model: str | Path) -> Iterator[None]:
     """Turns what `from_pretrained` raises for a wrong name, folder or file into a UserError that names the model."""
+    ask_hub(model)
     try:
         yield
     except (OSError, ValueError, *_DAMAGED) as error:
@@ -27,6 +29,16 @@ def loading(model: str | Path) -> Iterator[None]:
         raise UserError(
             f"cannot load model {str(model)!r} ({why}); give a model's folder with safetensors, or a hub name that can be reached"
         ) from error
+
+
+def check_whole(model: str | Path, missing: Iterable[str]) -> None:
+    """UserError where weights of a model are `missing` in its files: they would be random, and nobody would know."""
+    names = sorted(missing)
+    if names:
+        raise UserError(
+            f"model {str(model)!r} lacks {len(names):,} of the weights that are needed ({', '.join(names[:3])}); give one that has "
+            "them (a reward model writes no text)"
+        )
 
 
 def chat_tokenizer(model: str | Path) -> Any:

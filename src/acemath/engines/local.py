@@ -15,8 +15,10 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import chat_tokenizer, loading
+from acemath.engines.layers import active_window, other_layers
+from acemath.engines.loading import chat_tokenizer, check_whole, loading
 from acemath.engines.slots import ATTENTION, SlotCache
+from acemath.errors import UserError
 from acemath.nano.home import resolve
 from acemath.records import Problem, Response, content_key
 
@@ -38,6 +40,7 @@ class TransformersEngine:
     stream of random numbers, whoever shares the batch. (Rounding may differ between batch shapes, so resumed
     work repeats a shard whole.) A response ends with a token that the chat template, the tokenizer or the generation
     config names as an end; its text holds all other special tokens that the model wrote, and not this one.
+    UserError for models whose layers are no softmax attention, or attend in chunks.
     """
 
     def __init__(
@@ -48,10 +51,21 @@ class TransformersEngine:
         self.slots = slots
         self.tokenizer = chat_tokenizer(model)
         with loading(model):
-            self.model = AutoModelForCausalLM.from_pretrained(
-                resolve(model), dtype=torch.bfloat16, attn_implementation=ATTENTION, use_safetensors=True
+            self.model, report = AutoModelForCausalLM.from_pretrained(
+                resolve(model),
+                dtype=torch.bfloat16,
+                attn_implementation=ATTENTION,
+                use_safetensors=True,
+                output_loading_info=True,
             )
+        check_whole(model, report["missing_keys"])
         self.model.eval()
+        config = self.model.config.get_text_config()
+        if other := other_layers(config) + [k for k in layer_kinds(config) if "chunked" in k]:
+            raise UserError(
+                f"policy {str(model)!r} has layers of the kind {', '.join(other)}, which this engine does not run; use vLLM"
+            )
+        self.window = active_window(config)
         ends = chat_template(self.tokenizer).stop_ids(self.model.generation_config)
         self.ends = torch.tensor(ends, dtype=torch.long)
 
@@ -59,6 +73,37 @@ class TransformersEngine:
         """A problem through the chat template, once, with no special tokens added."""
         text = chat_template(self.tokenizer).prompt(self.chat.messages(problem.prompt))
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def logits(self, rows: Tensor, at: Tensor, **inputs: Any) -> Tensor:
+        """The logits [N, V] after the tokens (row, index) of a forward pass.
+
+        The model's own pass makes them, for some scale or cap what their head gives; only the head sees N tokens.
+        """
+
+        seen: list[bool] = []
+
+        def narrowed(_module: Any, _given: Any, found: Any) -> Any:
+            seen.append(True)
+            found.last_hidden_state = found.last_hidden_state[rows, at][:, None]
+            return found
+
+        hook = self.model.base_model.register_forward_hook(narrowed)
+        try:
+            found: Tensor = self.model(**inputs, use_cache=True).logits[:, 0]
+        finally:
+            hook.remove()
+        if not seen:
+            raise UserError(
+                f"this engine does not run models of the kind {type(self.model).__name__}; use vLLM"
+            )
+        return found
+
+    def masks(self, cache: SlotCache) -> Tensor | dict[str, Tensor]:
+        """What each slot's next token sees, for each kind of layer where the model has several."""
+        kinds = layer_kinds(self.model.config.get_text_config())
+        if len(kinds) < 2:
+            return cache.mask(self.window)
+        return {kind: cache.mask(self.window if "sliding" in kind else None) for kind in kinds}
 
     @torch.inference_mode()
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
@@ -136,10 +181,9 @@ class _Run:
             ids[row, : lengths[row]] = torch.tensor(self.prompts[i])
         prefilled = DynamicCache()
         # Padding is on the right and attention causal: no real token sees a pad.
-        hidden = self.engine.model.model(
-            input_ids=ids, past_key_values=prefilled, use_cache=True
-        ).last_hidden_state
-        logits = self.engine.model.lm_head(hidden[torch.arange(len(unique)), lengths - 1])  # [prompts, V]
+        logits = self.engine.logits(
+            torch.arange(len(unique)), lengths - 1, input_ids=ids, past_key_values=prefilled
+        )  # [prompts, V]
         sources = torch.tensor([unique.index(r.problem) for r in taken])
         self.cache.admit(prefilled, sources, slots, lengths[sources])
         for slot, request in zip(slots.tolist(), taken, strict=True):
@@ -148,17 +192,18 @@ class _Run:
 
     def _step(self) -> Iterator[tuple[_Request, str]]:
         """One token for every slot; empty slots compute along and are ignored."""
-        mask, positions = self.cache.mask(), self.cache.lengths[:, None].clone()
-        hidden = self.engine.model.model(
+        masks, positions = self.engine.masks(self.cache), self.cache.lengths[:, None].clone()
+        busy = torch.tensor([i for i, seat in enumerate(self.seats) if seat is not None])
+        logits = self.engine.logits(
+            busy,
+            torch.zeros_like(busy),
             input_ids=self.last[:, None],
-            attention_mask=mask,
+            attention_mask=masks,
             position_ids=positions,
             past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        busy = torch.tensor([i for i, seat in enumerate(self.seats) if seat is not None])
+        )
         self.cache.lengths[busy] += 1
-        yield from self._accept(busy, self.engine.model.lm_head(hidden[busy, 0]))
+        yield from self._accept(busy, logits)
 
     def _accept(self, slots: Tensor, logits: Tensor) -> Iterator[tuple[_Request, str]]:
         """Draw a token for each of these slots from its logits [slots, V]; free those that end."""
@@ -180,6 +225,11 @@ class _Run:
         self.cache.shrink(keep)
         self.last = self.last[keep]
         self.seats = [self.seats[i] for i in busy]
+
+
+def layer_kinds(config: Any) -> list[str]:
+    """The kinds of a model's layers, as its configuration names them; none where all are of one kind."""
+    return sorted(set(getattr(config, "layer_types", None) or ()))
 
 
 def draw(logits: Tensor, sampling: Sampling, seeds: Sequence[int], steps: Sequence[int]) -> Tensor:

@@ -100,7 +100,11 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.lengths = self.lengths[keep]
         self.rows = torch.arange(len(keep))
 
-    def mask(self) -> Tensor:
-        """Which keys the next token of each slot may see: [B, 1, 1, reach], and set `reach`."""
+    def mask(self, window: int | None = None) -> Tensor:
+        """Which keys the next token of each slot may see, of `window` tokens at most: [B, 1, 1, reach]; sets `reach`."""
         self.reach = int(self.lengths.max()) + 1
-        return (torch.arange(self.reach) <= self.lengths[:, None])[:, None, None, :]
+        keys, last = torch.arange(self.reach), self.lengths[:, None]
+        seen = keys <= last
+        if window is not None:
+            seen &= keys > last - window
+        return seen[:, None, None, :]

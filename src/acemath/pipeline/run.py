@@ -130,7 +130,7 @@ def _check_answering(recipe: Recipe) -> None:
             here = model in recipe.sft.stages or model == "nano" or "/" in model or Path(model).is_dir()
             if here or policy.engine not in ("transformers", "vllm"):
                 continue
-            from acemath.reward.heads import model_file
+            from acemath.engines.hub import model_file
 
             if model_file(model, "config.json", fetch=True) is None:  # a few hub names have no owner
                 raise UserError(

@@ -11,11 +11,12 @@ from acemath.pipeline.context import Run
 from acemath.pipeline.sampling import sample, stage_model
 from acemath.recipe import Recipe, SftStage
 from acemath.records import Chat, Group, Problem, Response, content_key
-from acemath.reward.card import stated_licences, write_card
+from acemath.reward.card import write_card
 from acemath.reward.groups import candidates_of, labelled, make_groups, split_groups, unlabelled_words
 from acemath.reward.model import base_checker
 from acemath.reward.score import RewardModel
 from acemath.reward.train import train_reward
+from acemath.sft.provenance import origin, stated_licences
 from acemath.sft.settings import SftSettings
 from acemath.sft.train import train_sft
 from acemath.store import Stage, by_problem
@@ -42,14 +43,6 @@ def _bases(recipe: Recipe) -> dict[str, str]:
     return found
 
 
-def _licences(run: Run, model: str) -> list[str]:
-    """The licences of a stage's model, which are its base's and its data's, or those that another model's card states."""
-    bases = _bases(run.recipe)
-    if model not in bases:
-        return stated_licences(model)
-    return [*_licences(run, bases[model]), *run.manifest("blends")["counts"][model]["licences"]]
-
-
 def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
     settings = sft_settings(run, part)
     inputs = ["blends"] + ([f"sft-{base}"] if base in run.recipe.sft.stages else [])
@@ -61,6 +54,7 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
     }
     # The blends of other stages may change without touching this one.
     identity["conversations"] = content_key(*(f"{c.problem_id}{c.messages}" for c in chats))
+    identity["licences"] = sorted({c.license for c in chats})  # for the card
     with run.stage(f"sft-{name}", identity, [i for i in inputs if i != "blends"]) as opened:
         if opened is None:
             return
@@ -169,8 +163,9 @@ def reward_model(run: Run) -> None:
         asked = _all_candidates(run, held_out) if reward.train.rm_k is not None else []
         work = stage.folder / "checkpoints"
         with stage.artifact("model") as out:
+            base = stage_model(run, reward.base)
             result = train_reward(
-                stage_model(run, reward.base),
+                base,
                 train,
                 held_out,
                 out,
@@ -181,8 +176,9 @@ def reward_model(run: Run) -> None:
                 run.display.progress,
                 asked,
             )
+            licences = stated_licences(base)
             write_card(
-                out, reward.base, _licences(run, reward.base), train, reward.train, reward.chat, result
+                out, reward.base, licences, train, reward.train, reward.chat, result, first=origin(base)
             )
         shutil.rmtree(work, ignore_errors=True)
         gc.collect()

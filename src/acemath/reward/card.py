@@ -12,20 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from acemath.curate.licences import UNKNOWN as UNKNOWN_LICENCES
-from acemath.curate.licences import combined, non_commercial
 from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
 from acemath.records import Group
-from acemath.reward.heads import model_file
 from acemath.reward.settings import RewardSettings
 from acemath.reward.state import RewardResult
-from acemath.sft.checkpoints import FACTS, read
+from acemath.sft.checkpoints import FACTS
+from acemath.sft.provenance import UNKNOWN, base_words, front, licence_section, origin
 from acemath.store import fingerprint, write_json
-
-UNKNOWN = "not stated"
 
 USE = """```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -41,36 +35,6 @@ The reward is the logit at the last token; higher is better, and only rewards of
 `LLM(folder, runner="pooling", convert="classify")` and `classify(..., PoolingParams(use_activation=False))`."""
 
 
-def stated_licences(model: str | Path) -> list[str]:
-    """The licences that a model is under, as far as it says: ["not stated"] where nothing does.
-
-    A model that acemath trained is under its base's and its data's (`training.json`); of others the card tells
-    (README.md, of a folder or the hub).
-    """
-    file = model_file(model, FACTS, fetch=False)
-    facts = read(file) if file is not None else None
-    if isinstance(facts, dict) and "licences" in facts and str(facts.get("base")) != str(model):
-        base = facts.get("base_licences") or stated_licences(str(facts.get("base") or model))
-        return sorted({*base, *facts["licences"]})
-    card = model_file(model, "README.md", fetch=True)
-    return [UNKNOWN] if card is None else _front_licences(card.read_text(errors="replace"))
-
-
-def _front_licences(card: str) -> list[str]:
-    """The licences in a card's front matter."""
-    parts = card.split("---", 2) if card.startswith("---") else []
-    try:
-        front = yaml.safe_load(parts[1]) if len(parts) == 3 else None
-    except yaml.YAMLError:
-        front = None
-    facts = front if isinstance(front, dict) else {}
-    said = facts.get("license")
-    if said == "other":  # then its name stands beside it
-        said = facts.get("license_name")
-    names = [str(name) for name in (said if isinstance(said, list) else [said]) if name]
-    return names or [UNKNOWN]
-
-
 def write_card(
     folder: Path,
     base: str,
@@ -80,10 +44,12 @@ def write_card(
     chat: ChatFormat,
     result: RewardResult,
     identity: Mapping[str, Any] | None = None,
+    first: str | None = None,
 ) -> None:
     """Write the facts of a training, and the card, into the reward model's folder.
 
     `base_licences` are those that the base is under (`stated_licences`), with those of what it learned itself.
+    `first` is the model that the base was made from, by default what its own facts say (`origin`).
     `identity` says what the weights depend on (acemath.reward.train), so that the same training is not done again.
     """
     right = sum(sum(group.labels) for group in groups)
@@ -91,6 +57,7 @@ def write_card(
         "kind": "reward",
         "identity": fingerprint(identity) if identity is not None else None,
         "base": base,
+        "origin": first or origin(base),
         "base_licences": sorted({name.lower() for name in base_licences}) or [UNKNOWN],
         "groups": len(groups),
         "responses": sum(len(group.responses) for group in groups),
@@ -137,9 +104,14 @@ def _count(groups: Sequence[Group], key: str) -> dict[str, int]:
 
 def _render(folder: Path, facts: Mapping[str, Any]) -> None:
     parts = [
-        _front(facts),
+        front(
+            "text-classification",
+            _first(facts),
+            [*_base_licences(facts), *facts["licences"]],
+            "reward-model, math, acemath",
+        ),
         _what(facts),
-        _licence(facts),
+        licence_section(_base_licences(facts), facts["licences"]),
         _data(facts),
         _training(facts),
         _bench(facts),
@@ -148,42 +120,18 @@ def _render(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / "README.md").write_text("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _front(facts: Mapping[str, Any]) -> str:
-    """What the hub reads. The licence is never a better one than the base's or the data's."""
-    licence, name = combined([*_base_licences(facts), *facts["licences"]])
-    named = f"license_name: {name}\n" if name else ""
-    return (
-        f"---\nlibrary_name: transformers\npipeline_tag: text-classification\nlicense: {licence}\n{named}"
-        f"base_model: {json.dumps(facts['base'])}\ntags: [reward-model, math, acemath]\n---"
-    )
-
-
 def _base_licences(facts: Mapping[str, Any]) -> list[str]:
     return list(facts.get("base_licences", [UNKNOWN]))
 
 
-def _licence(facts: Mapping[str, Any]) -> str:
-    """The parts' licences, and which of them is unknown."""
-    base, data = _base_licences(facts), facts["licences"]
-    lines = [f"## Licence\n\nBase: {', '.join(base)}. Data: {', '.join(data)}."]
-    unknown = [
-        words
-        for words, names in (("the base", base), ("some of the data", data))
-        if any(name.lower() in UNKNOWN_LICENCES for name in names)
-    ]
-    if unknown:
-        lines.append(
-            f"No licence is claimed for this model, because that of {' and of '.join(unknown)} is not known."
-        )
-    if forbidding := non_commercial([*base, *data]):
-        lines.append(f"**Commercial use is forbidden by {', '.join(forbidding)}.**")
-    return "\n\n".join(lines)
+def _first(facts: Mapping[str, Any]) -> str:
+    return str(facts.get("origin") or facts["base"])  # models of earlier versions do not say it
 
 
 def _what(facts: Mapping[str, Any]) -> str:
     return (
         "# Reward model for math\n\n"
-        f"An outcome reward model on `{facts['base']}`: it reads a problem with one response and says how good the "
+        f"An outcome reward model on {base_words(facts['base'], _first(facts))}. It reads a problem with one response and says how good the "
         "response is. Made with acemath after the AceMath paper (arXiv 2412.15084, section 4)."
     )
 

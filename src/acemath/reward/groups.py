@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from acemath.engines.base import REFUSED
+from acemath.engines.base import REFUSED, ChatFormat
 from acemath.errors import UserError
+from acemath.notices import say
 from acemath.records import Group, Problem, Response, content_key
+from acemath.reward.heads import PAPER_CHAT
 from acemath.reward.looks import Looks, looks_by_label
 from acemath.reward.settings import GroupSettings
 
@@ -264,6 +266,27 @@ def split_groups(groups: Sequence[Group], held_out: int) -> tuple[list[Group], l
     for mine in by_problem.values():
         (aside if len(aside) < held_out else train).extend(mine)
     return train, aside
+
+
+def chat_of_groups(groups: Sequence[Group], system: str | None) -> ChatFormat:
+    """The chat to train on groups with: the system prompt that is asked for, their own (`meta.system`), or the paper's.
+
+    Says so where the groups' own is not used. UserError where they have several: a reward model is scored with one.
+    """
+    own = {str(group.meta["system"]) for group in groups if group.meta.get("system") is not None}
+    if system is None and len(own) > 1:
+        one, two = sorted(own)[:2]
+        raise UserError(
+            f"the groups have {len(own)} system prompts ({one[:40]!r}, {two[:40]!r}, …), but a reward model has one; "
+            "choose it with --system"
+        )
+    if system is None:
+        return ChatFormat(system=own.pop()) if own else PAPER_CHAT
+    if others := sorted(own - {system}):
+        say(
+            f"the groups were made with the system prompt {others[0][:80]!r}; training with {system[:80]!r} as asked"
+        )
+    return ChatFormat(system=system)
 
 
 def check_group(group: Group) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from transformers.utils.hub import cached_file
 
 from acemath.engines.base import ChatFormat
+from acemath.engines.hub import model_file
 from acemath.errors import UserError
 from acemath.nano.home import resolve
 
@@ -149,29 +149,6 @@ def chat_for(path: str | Path, asked: ChatFormat | None) -> tuple[ChatFormat, st
 def _said(chat: ChatFormat) -> str:
     words = [f"system prompt {chat.system!r}" if chat.system else "no system prompt"]
     return " and ".join(words + ([f"instruction {chat.instruction!r}"] if chat.instruction else []))
-
-
-def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
-    """A file of a model's folder, or of a hub model, downloaded only with `fetch`; None where it is not there."""
-    source = resolve(path)
-    if Path(source).is_dir():
-        file = Path(source) / name
-        return file if file.is_file() else None
-    for local in (True, False) if fetch else (True,):  # the network is asked only where the file is not here
-        try:
-            found = cached_file(
-                source,
-                name,
-                local_files_only=local,
-                _raise_exceptions_for_gated_repo=False,
-                _raise_exceptions_for_missing_entries=False,
-                _raise_exceptions_for_connection_errors=False,
-            )
-        except (OSError, ValueError):  # no hub name: loading says so
-            return None
-        if found is not None:
-            return Path(found)
-    return None
 
 
 @contextmanager

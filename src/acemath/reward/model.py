@@ -23,9 +23,10 @@ from transformers import (
 
 from acemath.engines.base import ChatFormat
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import chat_tokenizer, loading
+from acemath.engines.loading import chat_tokenizer, check_whole, loading
 from acemath.errors import UserError
 from acemath.nano.home import resolve
+from acemath.notices import say
 from acemath.reward.heads import check_base, config_with
 from acemath.reward.layout import SharedBatch
 from acemath.reward.settings import RewardSettings
@@ -64,6 +65,7 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
         )
     if any("score" in name for name in report["missing_keys"]):
         raise UserError(f"{str(path)!r} is no reward model: its weights have no score head")
+    check_whole(path, report["missing_keys"])
     return _with_head(model, path)
 
 
@@ -88,17 +90,22 @@ def new_reward_model(
 ) -> Any:
     """A reward model on a policy's weights, in float32.
 
-    Its head is fresh and small, or with `head_words` the difference of two rows of the policy's output
+    Its head is the policy's own where that is a reward model; else fresh and small, or with `head_words` the difference of two rows of the policy's output
     matrix: its score then starts as how much rather the policy would say the first word than the second.
     """
     check_base(policy)
     torch.manual_seed(seed)
     source = resolve(policy)
     with loading(policy):
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, num_labels=1, dtype=torch.float32, use_safetensors=True
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            source, num_labels=1, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
     _with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
+    missing = set(report["missing_keys"])
+    check_whole(policy, missing - {"score.weight"})
+    if "score.weight" not in missing:
+        say(f"{str(policy)!r} is a reward model: training goes on from its head")
+        return model
     with torch.no_grad():
         if head_words is None:
             model.score.weight.normal_(std=0.02)

@@ -153,16 +153,24 @@ def _sign(value: float) -> int:
 
 
 def _template_alarms(scorer: RewardModel, item: Item) -> list[str]:
-    """Two BOS tokens where the template writes one and the tokenizer adds one, as engines that take text do."""
-    tokenizer = scorer.tokenizer
+    """What engines that take text or messages would read otherwise, a line each.
+
+    Two BOS tokens where the template writes one and the tokenizer adds one; a response that the template changes.
+    """
+    tokenizer, found = scorer.tokenizer, []
     bos = tokenizer.bos_token_id
-    text = chat_template(tokenizer).conversation(scorer.chat.messages(item[0], item[1][0])).text
-    if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
-        return [
+    row = chat_template(tokenizer).conversation(scorer.chat.messages(item[0], item[1][0]))
+    if bos is not None and tokenizer(row.text)["input_ids"][:2] == [bos, bos]:
+        found.append(
             f"an engine that is given the template's text reads two {tokenizer.bos_token}: the template writes one, the "
             "tokenizer adds one; give it token ids, or set add_special_tokens to false (acemath does)"
-        ]
-    return []
+        )
+    if row.rebuilt:
+        found.append(
+            "an engine that is given messages reads another text, for the chat template changes the response (it drops "
+            "thoughts); give it token ids"
+        )
+    return found
 
 
 def _seen(tokenizer: Any, row: Row) -> Seen:

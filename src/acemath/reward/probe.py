@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acemath.engines.layers import active_window, other_layers
 from acemath.errors import UserError
 from acemath.reward.cached import rewards_of_rows
 from acemath.reward.flex import rewards_of_packed
@@ -56,25 +57,6 @@ def check_sharing(model: Any, max_length: int, layout: str = "rows") -> None:
             f"{name} does not take responses that share a prompt (scores differ by {difference:.1%} from separate "
             f"rows); {FIX}"
         )
-
-
-def active_window(config: Any) -> int | None:
-    """The sliding window (or chunk) of a model's attention in tokens; None where every layer sees all."""
-    config = config.get_text_config()
-    kinds = getattr(config, "layer_types", None)
-    if kinds is not None and not any("sliding" in kind or "chunked" in kind for kind in kinds):
-        return None
-    if getattr(config, "use_sliding_window", True) is False:
-        return None
-    sizes = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    return min((int(size) for size in sizes if size), default=None)
-
-
-def other_layers(config: Any) -> list[str]:
-    """The kinds of layers, as the configuration names them, that are no softmax attention."""
-    config = config.get_text_config()
-    kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
-    return sorted({kind for kind in kinds if "attention" not in kind or "linear" in kind})
 
 
 @torch.no_grad()

@@ -314,12 +314,16 @@ def identity_of(
     chat: ChatFormat,
     seed: int,
 ) -> dict[str, Any]:
-    """What a reward model's weights depend on, as a JSON value; `data` are groups, held-out groups and candidates."""
+    """What a reward model's weights depend on, as a JSON value; `data` are groups, held-out groups and candidates.
+
+    The licences of the data are part of it: a card that was written under others may not stay.
+    """
     source = resolve(policy)
     texts = (t for part in data for g in part for t in (g.prompt, *g.responses, str(g.labels)))
     return {
         "policy": [source, weights_key(source)],
         "groups": [*map(len, data), content_key(*texts)],
+        "licences": sorted({str(g.meta.get("license") or "") for part in data for g in part}),
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "chat": chat.model_dump(),
         "seed": seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,11 +10,11 @@ from typing import Any
 
 from acemath.records import Chat
 from acemath.sft.checkpoints import FACTS
+from acemath.sft.provenance import UNKNOWN, base_words, front, licence_section, origin, stated_licences
 from acemath.sft.result import SftResult
 from acemath.sft.settings import SftSettings
 from acemath.store import fingerprint, write_bytes, write_json
 
-UNKNOWN = "not stated"
 OF_A_CALL = ("seconds", "tokens_per_second", "mfu")  # the same training on another day has other ones
 
 
@@ -33,6 +32,8 @@ def write_card(
         "kind": "sft",
         "identity": fingerprint(identity),
         "base": base,
+        "origin": origin(base),
+        "base_licences": stated_licences(base),
         "sources": dict(Counter(chat.source or UNKNOWN for chat in chats).most_common()),
         "licences": dict(Counter(chat.license or UNKNOWN for chat in chats).most_common()),
         "settings": settings.model_dump(),
@@ -51,9 +52,14 @@ def _card(facts: Mapping[str, Any], result: SftResult) -> str:
     steps = [row for row in result.curve if "loss" in row]
     return "\n".join(
         [
-            f"---\nlibrary_name: transformers\npipeline_tag: text-generation\nbase_model: {json.dumps(facts['base'])}",
-            "tags: [math, acemath]\n---\n\n# Policy for math\n",
-            f"Fine-tuned from `{facts['base']}` with acemath, loss on responses alone.\n",
+            front(
+                "text-generation",
+                facts["origin"],
+                [*facts["base_licences"], *facts["licences"]],
+                "math, acemath",
+            ),
+            "\n# Policy for math\n",
+            f"Fine-tuned with acemath from {base_words(facts['base'], facts['origin'])}. Loss on responses alone.\n",
             f"- Data: {result.summary}.",
             f"- Sources (conversations): {_tally(facts['sources'])}.",
             f"- Licences as the data state them (conversations): {_tally(facts['licences'])}.",
@@ -65,6 +71,8 @@ def _card(facts: Mapping[str, Any], result: SftResult) -> str:
             else "- Training loss: not logged.",
             f"- Validation loss: {losses}.",
             f"- A response ends with any of the tokens {list(result.stop_ids)}.",
+            "",
+            licence_section(facts["base_licences"], facts["licences"]),
             "",
         ]
     )

@@ -2,7 +2,8 @@
 
 A row holds whole conversations one after the other. Positions start again at 0 with each, and with no
 attention mask given, transformers turns such positions into a block mask: no token sees another
-conversation. A test holds this to the loss of unpacked rows, through the trainer.
+conversation. A test holds this to the loss of unpacked rows, through the trainer. Some architectures take no such
+positions, or carry a state on; `check_packing` refuses them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import random
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from acemath.errors import UserError
 from acemath.sft.encoding import IGNORE, Tokens
+
+ROUNDING = 1e-3  # the largest difference in float32 that is rounding, as a share of the logits' size
 
 
 def pack(lengths: Sequence[int], room: int, seed: int = 0) -> list[list[int]]:
@@ -109,3 +114,32 @@ class Collator:
             name: torch.tensor([[*e[name], *fill(width - len(e[name]))] for e in examples])
             for name, fill in padding.items()
         }
+
+
+@torch.no_grad()
+def check_packing(model: Any) -> None:
+    """UserError where a model in float32 sees other conversations in a packed row. It is left in the mode it was in.
+
+    Two conversations of a few tokens through the model show it. Nothing is asked where the weights lie elsewhere.
+    """
+    if any(weight.is_meta or not weight.numel() for weight in model.parameters()):
+        return
+    size = int(model.get_input_embeddings().num_embeddings)
+    first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0))
+    way, training = model.config._attn_implementation, model.training
+    if way not in ("eager", "sdpa"):  # kernels for GPUs; the model is not there yet
+        model.set_attn_implementation("sdpa")
+    model.eval()
+    try:
+        places = torch.arange(12).repeat(2)[None]
+        alone = model(input_ids=second[None], use_cache=False).logits[0]
+        packed = model(input_ids=torch.cat([first, second])[None], position_ids=places, use_cache=False)
+    finally:
+        model.train(training)
+        if model.config._attn_implementation != way:
+            model.set_attn_implementation(way)
+    if not (packed.logits[0, 12:] - alone).abs().max() <= ROUNDING * alone.abs().max():
+        raise UserError(
+            f"{type(model).__name__} sees other conversations in a packed row, so it cannot be trained on packed rows; set "
+            "packing: false"
+        )

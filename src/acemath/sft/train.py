@@ -93,13 +93,17 @@ def train_sft(
 
 
 def identity_of(base: str | Path, chats: Sequence[Chat], settings: SftSettings, seed: int) -> dict[str, Any]:
-    """What a policy's weights depend on, as a JSON value: the same arguments give the same weights."""
+    """What a policy's weights depend on, as a JSON value: the same arguments give the same weights.
+
+    The licences of the data are part of it: a card that was written under others may not stay.
+    """
     source = resolve(base)
     return {
         "base": [source, weights_key(source)],
         "conversations": content_key(
             *(part for c in chats for m in c.messages for part in (m["role"], m["content"]))
         ),
+        "licences": sorted({chat.license for chat in chats}),
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "seed": seed,
     }

@@ -13,13 +13,13 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from acemath.engines.chat import chat_template
-from acemath.engines.loading import loading
+from acemath.engines.loading import check_whole, loading
 from acemath.errors import UserError
 from acemath.sft.adapters import add_lora
 from acemath.sft.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
 from acemath.sft.kernels import check_liger
 from acemath.sft.ondisk import on_disk
-from acemath.sft.packing import Collator, PackedRows
+from acemath.sft.packing import Collator, PackedRows, check_packing
 from acemath.sft.settings import SftSettings
 from acemath.sft.speed import Meter, matmul_rate, seen_alone, training_flops
 
@@ -43,6 +43,8 @@ def make_trainer(
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
     width = max(rows.widths)
     model = _model(source, width, settings, seed)
+    if rows.packed and processes().is_main_process:
+        check_packing(model)
     if rows.packed:  # full rows: fewer of them a pass waste nothing
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
@@ -74,13 +76,19 @@ def _model(source: str, width: int, settings: SftSettings, seed: int) -> Any:
     way = attention(device(), width) if settings.attention == "auto" else settings.attention
     try:
         with loading(source):
-            model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=torch.float32, attn_implementation=way, use_safetensors=True
+            model, report = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=torch.float32,
+                attn_implementation=way,
+                use_safetensors=True,
+                output_loading_info=True,
             )
     except ImportError as error:
         raise UserError(
             f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
         ) from error
+    if processes().is_main_process:  # under FSDP the weights of others come from there
+        check_whole(source, report["missing_keys"])
     _make_saveable(model.generation_config, source)
     if settings.lora is not None:
         add_lora(model.base_model, settings.lora, seed)
@@ -134,6 +142,8 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
     share = settings.global_batch // count
     micro = next(n for n in range(min(settings.micro_batch, share), 0, -1) if share % n == 0)
     steps = math.ceil(math.ceil(rows / settings.global_batch) * settings.epochs)
+    # The first step of a warm-up learns nothing, which a training of few steps cannot spare.
+    warm = math.ceil(settings.warmup * steps) if settings.warmup * steps >= 1 else 0
     return SFTConfig(
         output_dir=str(work),
         per_device_train_batch_size=micro,
@@ -142,7 +152,7 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
         learning_rate=settings.learning_rate,
         num_train_epochs=settings.epochs,
         lr_scheduler_type=settings.schedule,
-        warmup_steps=min(math.ceil(settings.warmup * steps), steps - 1),  # the first of them learns nothing
+        warmup_steps=min(warm, steps - 1),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.bf16 and has_bf16(),
