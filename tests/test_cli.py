@@ -205,7 +205,7 @@ MISTAKES = {
     "an empty reference": (["grade", "--gold", " ", "--answer", "1"], "--gold is empty"),
     "both": (["grade", "empty.jsonl", "--gold", "1", "--answer", "1"], "a file and --gold or --answer"),
     "shares": (["vote", "a", "--responses", "b", "--at-least", "0.9", "--at-most", "0.5"], "--at-least 0.9 is above"),
-    "k above n": (["eval", "p.jsonl", "--model", "nosuch", "-n", "4"], "k is 8, but each problem gets n = 4"),
+    "k above n": (["eval", "p.jsonl", "--model", "nosuch", "-n", "4", "-k", "8"], "k is 8, but each problem gets n = 4"),
     "nothing to rank": (["eval", "p.jsonl", "--model", "nosuch", "--reward", "r"], "has one greedy response"),
     "no command": (["grad"], "Did you mean 'grade'?"),
 }  # fmt: skip

@@ -71,5 +71,5 @@ def test_mistakes_are_named() -> None:
     foreign = replace(PROBLEMS[0], source="gsm8k")
     with pytest.raises(UserError, match="only worksheets"):
         list(WorksheetTeacher("t", 0.9).generate([foreign], Sampling()))
-    with pytest.raises(UserError, match="does not say which question it is \\('family'"):
+    with pytest.raises(UserError, match="does not identify the question \\('family'"):
         list(WorksheetTeacher("t", 0.9).generate([replace(PROBLEMS[0], meta={})], Sampling()))
