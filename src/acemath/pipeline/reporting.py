@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -67,6 +68,7 @@ def collect(run: Run) -> ReportData:
         },
         reward_loss=_points(curve, "loss"),
         pair_accuracy=_points(curve, "pair_accuracy"),
+        held_out=_held_out(run.manifest("reward")),
         right_rewards=[r.reward for r in rows if r.correct and r.reward is not None],
         wrong_rewards=[r.reward for r in rows if not r.correct and r.reward is not None],
         items=_items(rows, problems, bench.browse),
@@ -74,6 +76,12 @@ def collect(run: Run) -> ReportData:
         facts=_facts(run),
         recipe=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
     )
+
+
+def _held_out(reward: dict[str, Any]) -> str:
+    """What pair accuracy was measured over, with the training's warnings."""
+    measured = f"{reward['held_out_groups']:,} groups, {reward['held_out_pairs']:,} pairs"
+    return "; ".join([measured, *reward["warnings"]])
 
 
 def _points(curve: Sequence[dict[str, float]], name: str) -> list[tuple[float, float]]:

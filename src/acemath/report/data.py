@@ -39,6 +39,7 @@ class ReportData:
     sft_curves: Mapping[str, Points]
     reward_loss: Points
     pair_accuracy: Points
+    held_out: str  # over how many groups and pairs pair accuracy is, and what to beware of
     right_rewards: Sequence[float]
     wrong_rewards: Sequence[float]
     items: Sequence[Item]

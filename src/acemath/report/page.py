@@ -130,7 +130,7 @@ def _training(data: ReportData) -> str:
     )
     pairs = figure(
         lines("Held-out pair accuracy", {"pair accuracy": data.pair_accuracy}, "step"),
-        f"Share of held-out right-wrong pairs in the right order{_gain(data.pair_accuracy)}.",
+        f"Share of held-out right-wrong pairs in the right order{_gain(data.pair_accuracy)}; {escape(data.held_out)}.",
     )
     return f'<h2 id="training">Training</h2><div class="grid-2">{sft}{reward}{pairs}</div>'
 
