@@ -90,7 +90,7 @@ def _data() -> ReportData:
         {"headline": head, "differences": differences, "policies": {"math": policy}, "rewardbench": {"k": 8, "policies": ["math"], "rows": rows}, "levels": levels},
         [step_of("filter prompts", ["a"] * 9, [Dropped("x", "filter-prompts", "too-long", EVIL)]).record()],
         {"check <b>": {"answers": 9, "agree": 0.875, "no_answer": 0.0}},
-        {"math": {"conversations": 9, "pools": {"math": 9}, "sources": {"a": 9}}}, {"math": [(1, 2.0), (2, 1.0)]}, [(1, 0.7), (2, 0.6)], [(0, 0.803), (2, 0.806)], [0.5, 1.0], [-1.0, -0.2],
+        {"math": {"conversations": 9, "pools": {"math": 9}, "sources": {"a": 9}}}, {"math": [(1, 2.0), (2, 1.0)]}, [(1, 0.7), (2, 0.6)], [(0, 0.803), (2, 0.806)], "40 groups, 320 pairs", [0.5, 1.0], [-1.0, -0.2],
         [Item("algebra", EVIL + " " + "x" * 300, "\\frac{3}{4}", outcome, candidates) for outcome in ("both right", "majority alone")],
         [["sft-math", "done", "3.1"]], {"seed": "0"}, "name: test\n",
     )  # fmt: skip
@@ -115,7 +115,7 @@ def test_the_headline_says_what_was_chosen_where_and_what_training_added() -> No
     for other, (points, interval) in rows.items():
         assert f"<td>{other}</td><td>{points}</td><td>{interval}</td>" in page
     assert "No gain is certain here" in page
-    assert "80.3 % before training, 80.6 % at best, at step 2" in page
+    assert "80.3 % before training, 80.6 % at best, at step 2" in page and "40 groups, 320 pairs" in page
 
 
 def test_without_the_start_nothing_is_said_of_it() -> None:
