@@ -90,6 +90,15 @@ def test_answers_are_evidence() -> None:
     assert found("216", "216.0") and not found("216", "12") and found("216", "") == found("", "12")
 
 
+def test_an_equal_answer_finds_another_story_with_the_same_numbers() -> None:
+    """Few words and one number more: too little without an answer, enough with the same one."""
+    ours = "A ferry carries 18 cars across the bay in 35 minutes. How many cars can it bring over in 7 hours?"
+    theirs = "A loom weaves 18 scarves per 35 minutes. What does it weave during a shift of 7 hours with two breaks of 15 minutes?"
+    asked = Decontaminator([Problem("t", ours, answer="216", subject="bench")], DecontaminateSettings())
+    assert asked.find(Problem("p", theirs, answer="216"), True) is not None
+    assert asked.find(Problem("p", theirs), True) is None
+
+
 @pytest.mark.parametrize("text", OTHERS)
 def test_like_problems_are_not_taken_for_rewordings(text: str) -> None:
     """The same names, things or numbers in another problem."""

@@ -183,7 +183,10 @@ class Decontaminator:
     def _tiny_inside(self, identity: str, words: list[str]) -> Hit | None:
         """A problem of few words among instructions: a leak; at an edge of a prompt of about one sentence more: contained."""
         for size, known in self._tiny.items():
-            for at, key in enumerate(zip(*(words[start:] for start in range(size)), strict=False)):
+            keys = list(zip(*(words[start:] for start in range(size)), strict=False))
+            if known.keys().isdisjoint(keys):
+                continue
+            for at, key in enumerate(keys):
                 more = len(words) - size
                 if key not in known or not more:  # nothing more: the whole prompt, which has been looked for
                     continue
@@ -225,7 +228,9 @@ class Decontaminator:
 
     def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
         row = self.rows[place]
-        return Hit(identity, row.id, shared, round(share, 3), row.subject or row.source, kind, self._origins[place])
+        return Hit(
+            identity, row.id, shared, round(share, 3), row.subject or row.source, kind, self._origins[place]
+        )
 
 
 def _says_something(masked: list[str]) -> bool:

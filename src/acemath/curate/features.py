@@ -238,8 +238,10 @@ def is_run(feature: str) -> bool:
 
 def _runs(signs: list[str]) -> set[str]:
     """Each three signs in a row of a formula: a variable or a command is among them."""
-    runs = zip(*(signs[start:] for start in range(RUN)), strict=False)
-    return {"".join(run) for run in runs if any(map(is_letter, run))}
+    letters = list(map(is_letter, signs))
+    return {
+        "".join(signs[at : at + RUN]) for at in range(len(signs) - RUN + 1) if any(letters[at : at + RUN])
+    }
 
 
 def is_letter(sign: str) -> bool:

@@ -18,14 +18,16 @@ from typing import NamedTuple
 from acemath.curate.features import Reading, is_run
 from acemath.grade import equal
 
-RARE = 64  # benchmark problems at most that hold a feature by which candidates meet …
+RARE = 76  # benchmark problems at most that hold a feature by which candidates meet …
 MEETINGS = 2  # … and so many such features make a candidate
-AGREEING = 0.4  # Dice coefficient of the numbers at least
+AGREEING = 0.55  # Dice coefficient of the numbers at least
 NUMBERLESS = 0.75  # it counts as so much where neither text has a number
 NUMBERS = 1.2  # what it counts beside the coefficient of the stems
 ENOUGH = 1.355  # how alike a rewording is at least, among PROBLEMS problems; …
 MORE = 0.085  # … the more there are, the likelier one is alike by chance: added each time that they are e times as many …
-SAME, OTHER = -0.12, 0.12  # … and added where both have an answer: the same, or another
+# … and added where both have an answer: the same, or another. Almost all rewordings keep the answer, and about one in
+# forty other candidates among train prompts has the same. Another one may be a wrong label, so it counts for less.
+SAME, OTHER = -0.2, 0.12
 TELLING = 0.02  # for each unit of weight of common numbers, …
 MOST = 20.0  # … up to so much
 THIN = 0.5  # taken off where the common weight is nothing, less as it grows, …
@@ -100,17 +102,18 @@ class Rewordings:
 
     def _candidates(self, text: Reading) -> Iterator[tuple[int, Shared]]:
         """The problems whose numbers agree and that have enough rare features in common with a text; what they share."""
-        stems = {stem: self.weight(stem) for stem in text.stems()}
-        numbers = {item: self.weight(item[0]) for item in text.numbers()}
+        own_stems, own_numbers = text.stems(), text.numbers()
+        stems = {stem: self.weight(stem) for stem in own_stems}
+        numbers = {item: self.weight(item[0]) for item in own_numbers}
         held = chain(stems, {number for number, _ in numbers})
         met = Counter(chain.from_iterable(map(self.places.__getitem__, self.places.keys() & held)))
         all_stems, all_numbers = math.fsum(stems.values()), math.fsum(numbers.values())
         for place in [place for place, count in met.items() if count >= MEETINGS]:
             every = all_numbers + self.number_totals[place]
-            common = math.fsum(map(numbers.__getitem__, numbers.keys() & self.numbers[place]))
+            common = math.fsum(map(numbers.__getitem__, own_numbers & self.numbers[place]))
             if every and 2 * common < AGREEING * every:
                 continue
-            words = math.fsum(map(stems.__getitem__, stems.keys() & self.stems[place]))
+            words = math.fsum(map(stems.__getitem__, own_stems & self.stems[place]))
             yield place, Shared(common, words, every, all_stems + self.stem_totals[place])
 
     def _evidence(self, answer: str, place: int) -> float:
