@@ -158,7 +158,7 @@ def test_teacher_is_mostly_right_and_deterministic() -> None:
     assert sum(easy) / len(easy) > sum(hard) / len(hard)
     kept, dropped = filter_responses(rows, FilterSettings())
     assert 0 < len(dropped) < 0.08 * len(rows)
-    with pytest.raises(UserError, match="worksheets alone"):
+    with pytest.raises(UserError, match="only worksheets"):
         list(teacher.generate([Problem("x", "1+1", source="web")], Sampling()))
 
 

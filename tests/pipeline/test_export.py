@@ -76,7 +76,7 @@ def test_an_earlier_export_is_replaced_and_nothing_else(made: Path, tmp_path: Pa
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="name a new folder"):
         export(made, tmp_path / "mine", None, False, 1)
-    with pytest.raises(UserError, match="is no run's folder"):
+    with pytest.raises(UserError, match="is not a run's folder"):
         export(tmp_path, tmp_path / "new", None, False, 1)
     with pytest.raises(UserError, match="--push"):
         export(made, out, None, True, 1)
