@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from acemath.bench.tables import reward_bench
 from acemath.commands.judging import evaluate
-from acemath.engines.base import ChatFormat
+from acemath.engines.base import ChatFormat, Sampling
 from acemath.engines.endpoint.account import Account
 from acemath.engines.endpoint.engine import EndpointEngine
 from acemath.engines.endpoint.settings import Endpoint
@@ -88,3 +89,23 @@ def test_in_eval(model: str, percent: float, files: list[Path], url: str, tmp_pa
     assert found["n"] == 12 and 100 * found["greedy"]["value"] == percent
     assert {row["value"] for row in found["rows"]} == {percent}
     assert {row["benchmark"] for row in found["rows"]} == {"sums", "products", "average"}
+
+
+class Cut:
+    """A policy whose responses are all cut behind the right number."""
+
+    name = "cut"
+
+    def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
+        """The reference of each problem as the last number of half a text."""
+        for problem in problems:
+            for sample in range(sampling.n):
+                yield Response(problem.id, sample, f"so far {problem.answer}", self.name, "length")
+
+
+def test_eval_says_that_responses_were_cut(files: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    """They earn nothing, though each ends in the reference; the reason for 0 % is said and stands in the result."""
+    found = evaluate(files, Cut(), 2, 2, None, ChatFormat(), 7)
+    assert found["greedy"]["value"] == 0.0 and {row["value"] for row in found["rows"]} == {0.0}
+    assert found["greedy_unfinished"] == {"length": 12} and found["samples_unfinished"] == {"length": 24}
+    assert "12 of 12 greedy responses have no end (12 cut at --max-new-tokens 7" in caplog.text

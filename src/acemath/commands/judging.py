@@ -23,6 +23,7 @@ from acemath.engines.base import ChatFormat, Engine, Sampling
 from acemath.errors import UserError
 from acemath.grade import grade_many
 from acemath.identity import PROMPT_KEY, Names
+from acemath.notices import say
 from acemath.pipeline.responses import cost_of
 from acemath.pipeline.run import quiet_transformers
 from acemath.records import Response, Verdict, content_key
@@ -144,21 +145,37 @@ def evaluate(
     rows, unanswered = with_answers(read_benchmarks(problems, columns))
     judge = _judge(reward, reward_chat) if reward else None
     by_id = {p.id: p for p in rows}
-    greedy = records_of(
-        by_id, graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
-    )
+    responses = graded(write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
+    greedy = records_of(by_id, responses)
     right = over_benchmarks(greedy, [float(r.correct[0]) for r in greedy])
-    found: dict[str, Any] = {"n": len(rows), "greedy": asdict(right)}
+    found: dict[str, Any] = {
+        "n": len(rows),
+        "greedy": asdict(right),
+        "greedy_unfinished": _unfinished(responses, "greedy", max_new_tokens),
+    }
     if unanswered:
         found["no_reference"] = unanswered
     if n > 1:
         sampling = Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens)
         samples = graded(write(engine, rows, sampling, "samples"), rows)
+        found["samples_unfinished"] = _unfinished(samples, "sampled", max_new_tokens)
         if judge is not None:
             samples = _rewarded(samples, {p.id: p.prompt for p in rows}, judge)
         records = records_of(by_id, samples)
         found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
     return found
+
+
+def _unfinished(responses: Sequence[Response], which: str, limit: int) -> dict[str, int]:
+    """How many responses were cut or refused, by the finish reason; said too, because they count as not right."""
+    counts = Counter(r.finish_reason for r in responses if not r.complete)
+    if counts:
+        cut = counts.get("length", 0)
+        say(
+            f"{counts.total():,} of {len(responses):,} {which} responses have no end ({cut:,} cut at --max-new-tokens {limit}, "
+            f"{counts.total() - cut:,} refused); they count as not right"
+        )
+    return dict(counts)
 
 
 _CARRIED = ("source", "model", "finish_reason", "tokens", "reward")  # of a response, beside its text
