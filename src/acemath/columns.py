@@ -152,3 +152,13 @@ def parse_columns(text: str | None, known: Sequence[str] = OURS) -> dict[str, st
             )
         found[ours] = theirs
     return found
+
+
+_TRUTHS = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
+
+
+def truth_of(value: Any) -> bool | None:
+    """A label as files write it (true, 1, 1.0, "correct" …); None where it says neither right nor wrong."""
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    return _TRUTHS.get(value.lower()) if isinstance(value, str) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
-from acemath.columns import PROBLEM_NAMES, first_value, id_text, items_of, meta_of, names_of
+from acemath.columns import PROBLEM_NAMES, first_value, id_text, items_of, meta_of, names_of, truth_of
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
 from acemath.grade.core import is_complete
@@ -18,7 +18,6 @@ from acemath.records import STATUSES, content_key
 from acemath.store import read_records
 
 KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
-LABELS = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
 FORMS = (
     "neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled response (problem_id or qid, and "
     "label or status); acemath sample writes the latter"
@@ -184,12 +183,11 @@ def _right(status: Any, place: str) -> bool:
 
 
 def _label(value: Any, place: str) -> bool:
-    """A verdict as a file writes it: true, 1, 1.0, "correct" …; UserError on what is none."""
-    if isinstance(value, bool | int | float) and value in (0, 1):
-        return bool(value)
-    if isinstance(value, str) and value.lower() in LABELS:
-        return LABELS[value.lower()]
-    raise UserError(f"{place}: label {value!r} is no verdict; use true or false")
+    """A verdict as files write it; UserError on what is none."""
+    found = truth_of(value)
+    if found is None:
+        raise UserError(f"{place}: label {value!r} is no verdict; use true or false")
+    return found
 
 
 def _reward(value: Any, name: str, place: str) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from acemath.columns import first_value, lowered, value_at
+from acemath.columns import first_value, lowered, truth_of, value_at
 from acemath.errors import UserError
 from acemath.grade.references import reference_in
 from acemath.records import finish_reason
@@ -105,13 +105,7 @@ def _each(value: Any, label: bool | None) -> Iterator[tuple[str, bool | None]]:
 
 def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None:
     found = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
-    if isinstance(found, bool):
-        return found
-    if isinstance(found, int | float) and found in (0, 1):
-        return bool(found)
-    if isinstance(found, str) and found.lower() in ("true", "false", "correct", "wrong"):
-        return found.lower() in ("true", "correct")
-    return None
+    return truth_of(found)
 
 
 def _text(value: Any) -> str:
