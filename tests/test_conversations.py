@@ -127,3 +127,12 @@ def test_shared_cases(shared: Path) -> None:
         read_chats(shared / "cases" / "sft" / "tool.jsonl")
     with pytest.raises(UserError, match=r"record 7: messages\.1\.content is null"):
         read_chats(shared / "cases" / "sft" / "onebad.jsonl")
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    """A pair under names of one's own; without them the record is refused with its columns."""
+    path = _file(tmp_path / "own.jsonl", [{"Frage": "1+1?", "extra": {"reply": "2"}}])
+    (chat,) = read_chats(path, {"prompt": "Frage", "completion": "extra.reply"})
+    assert [turn["content"] for turn in chat.messages] == ["1+1?", "2"]
+    with pytest.raises(UserError, match="Frage"):
+        read_chats(path)

@@ -40,6 +40,11 @@ _LETTER_COLUMN = re.compile(r"[A-J]|(?i:option|choice)_[A-Ja-j]")
 # The columns by which a response names the problem that it answers.
 PROBLEM_NAMES = ("problem_id", "qid", "idx", "math_test_idx")
 OURS = (*KNOWN_COLUMNS, "input")
+# What a training conversation's row is called by, for `--columns` of `sft`.
+CHAT_COLUMNS = (
+    "messages", "conversations", "answer", "prompt", "completion", "instruction", "input", "output", "system", "source",
+    "license",
+)  # fmt: skip
 # What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
 _PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
@@ -90,6 +95,11 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, Mapping | Sequence):
         return not value
     return str(value) in _NO_VALUE
+
+
+def renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """A record with the columns that `columns` names (ours: theirs) under our names, too."""
+    return {**record, **{ours: value_at(record, theirs) for ours, theirs in columns.items()}}
 
 
 def first_value(record: Mapping[str, Any], names: Iterable[str]) -> Any:

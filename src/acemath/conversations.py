@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acemath.columns import id_text, meta_of
+from acemath.columns import id_text, meta_of, renamed
 from acemath.errors import UserError
 from acemath.records import Chat, content_key
 from acemath.store import read_records
@@ -43,10 +43,14 @@ _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _TOOLS = ("tool", "function", "function_call", "function_response", "observation", "ipython")
 
 
-def read_chats(path: Path) -> list[Chat]:
-    """The conversations of a file, whatever form each record has. UserError naming the record and the field at fault."""
+def read_chats(path: Path, columns: Mapping[str, str] | None = None) -> list[Chat]:
+    """The conversations of a file, whatever form each record has; `columns` names columns of other names (ours: theirs).
+
+    UserError naming the record and the field at fault.
+    """
     return [
-        chat_of(record, f"{path}, record {number}") for number, record in enumerate(read_records(path), 1)
+        chat_of(renamed(record, columns or {}), f"{path}, record {number}")
+        for number, record in enumerate(read_records(path), 1)
     ]
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from acemath.atomic import read_table, write_bytes, write_table
-from acemath.columns import id_text, value_at
+from acemath.columns import id_text, renamed
 from acemath.errors import UserError
 from acemath.records import (
     Chat,
@@ -66,10 +66,10 @@ def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
     rows: list[R] = []
     numbers: Counter[str] = Counter()
     for place, record in placed_records(path):
-        renamed = {**record, **{ours: value_at(record, theirs) for ours, theirs in (columns or {}).items()}}
+        row = renamed(record, columns or {})
         if kind is Response:
-            renamed = _numbered(renamed, numbers)
-        known = check(place, renamed)
+            row = _numbered(row, numbers)
+        known = check(place, row)
         try:
             rows.append(from_record(known, kind))
         except (TypeError, ValueError, RecursionError) as error:

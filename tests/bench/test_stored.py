@@ -283,3 +283,11 @@ def test_a_response_without_a_name_is_no_problem_of_a_file(
     command("grade", _file(tmp_path / "r.jsonl", rows), "--out", "v.jsonl")
     done = command("rm", "groups", "v.jsonl", "--problems", problems)
     assert done.code == 2 and "'row 0', which is not in" in done.err
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    """A problem, a label and a reward under names of one's own, a nested one among them."""
+    rows = [{"nr": 1, "ok": n == 0, "judge": {"score": -n}, "says": str(n)} for n in range(2)]
+    named = {"problem_id": "nr", "label": "ok", "reward": "judge.score", "text": "says"}
+    (record,), _ = stored_records([_file(tmp_path / "x.jsonl", rows)], named)
+    assert (record.correct, record.rewards) == ((True, False), (0.0, -1.0))

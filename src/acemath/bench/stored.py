@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from acemath.bench.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
-from acemath.columns import PROBLEM_NAMES, first_value, id_text, items_of, meta_of, names_of, truth_of
+from acemath.columns import (
+    PROBLEM_NAMES,
+    first_value,
+    id_text,
+    items_of,
+    meta_of,
+    names_of,
+    renamed,
+    truth_of,
+)
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
 from acemath.grade.core import is_complete
@@ -25,17 +34,19 @@ FORMS = (
 Answers = dict[tuple[str, str], list[Answer]]  # by benchmark and problem
 
 
-def stored_records(paths: Sequence[Path]) -> tuple[list[Record], list[str]]:
+def stored_records(
+    paths: Sequence[Path], columns: Mapping[str, str] | None = None
+) -> tuple[list[Record], list[str]]:
     """The records of some files, and a line for each kind of row that was left out.
 
     A file holds records of the Qwen2.5-Math harness, or one labelled response a row. It is one benchmark, named
     after the file, unless its rows say in their meta which benchmark they belong to, as those of a run do.
-    Responses of several files to one benchmark's problems are taken together, over the problems that each of
+    `columns` names columns of other names, ours: theirs. Responses of several files to one benchmark's problems are taken together, over the problems that each of
     those files answers. UserError where a file is given twice or is empty, and on a row of neither form.
     """
     files, notes = [], list[str]()
     for path, name in zip(paths, _names(paths), strict=True):
-        found, uncertain = _answers(path, name)
+        found, uncertain = _answers(path, name, columns or {})
         if not found:
             raise UserError(f"{path} holds no response to measure; acemath sample writes some")
         if uncertain:
@@ -60,13 +71,13 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(name[-depth:]) for name in names]
 
 
-def _answers(path: Path, name: str) -> tuple[Answers, int]:
+def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers, int]:
     """A file's answers, and how many of its rows are marked uncertain."""
     found: Answers = {}
     seen: dict[tuple[Any, ...], int] = {}
     asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # a problem's prompt, its source and the first row's place
     uncertain = 0
-    for number, record in enumerate(read_records(path), 1):
+    for number, record in enumerate((renamed(r, columns) for r in read_records(path)), 1):
         place = f"{path}, record {number}"
         if record.get("uncertain"):
             uncertain += 1

@@ -59,6 +59,7 @@ def sft(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model that --out holds.")
     ] = False,
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model on conversations, loss on responses alone. If it is stopped, the same command goes on.
@@ -75,7 +76,7 @@ def sft(
         from acemath.commands import training
         from acemath.sft.hardware import is_first_process
 
-        found = training.fine_tune(chats, base, given, change or (), seed, out, overwrite)
+        found = training.fine_tune(chats, base, given, change or (), seed, out, overwrite, columns)
     if is_first_process():
         show(found, as_json)
 
@@ -169,6 +170,7 @@ def rewardbench(
         ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="Responses to pick from.")] = 8,
+    columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Show rm@k on stored responses beside its controls: random, shortest, longest, majority, oracle.
@@ -179,7 +181,7 @@ def rewardbench(
         from acemath.commands import judging
         from acemath.notices import say
 
-        result = judging.rewardbench(files, k)
+        result = judging.rewardbench(files, k, columns_of(columns))
     for note in result["notes"]:
         say(note)
     show(result, as_json, judging.COLUMNS, judging.table(result))

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from acemath.reward.score import RewardModel
 
 
-def rewardbench(files: list[Path], k: int) -> dict[str, Any]:
+def rewardbench(files: list[Path], k: int, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The table of selectors on the responses of some files, with notes on rows that were left out.
 
     UserError where no problem of a benchmark has k responses.
     """
-    records, notes = stored_records(files)
+    records, notes = stored_records(files, columns)
     return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)], "notes": notes}
 
 

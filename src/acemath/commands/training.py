@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from acemath.columns import CHAT_COLUMNS, parse_columns
 from acemath.commands.data import read_answered, read_groups
 from acemath.commands.settings import settings_of
 from acemath.conversations import read_chats
@@ -51,6 +52,7 @@ def fine_tune(
     seed: int,
     out: Path,
     overwrite: bool = False,
+    columns: str | None = None,
 ) -> dict[str, Any]:
     """A policy from conversations. In several processes (torchrun, accelerate launch) they share the work.
 
@@ -59,10 +61,10 @@ def fine_tune(
     """
     from acemath.sft.settings import SftSettings
 
-    settings = settings_of(SftSettings, given, changes)
+    settings, named = settings_of(SftSettings, given, changes), parse_columns(columns, CHAT_COLUMNS)
     with _progress(f"fine-tuning {base}", f"on the conversations of {chats}") as progress:
         progress(0, 0, f"reading {chats}")
-        rows = read_chats(chats)
+        rows = read_chats(chats, named)
         quiet_transformers()
         from acemath.sft.checkpoints import FACTS, is_made, put, read
         from acemath.sft.train import identity_of, train_sft
