@@ -117,11 +117,11 @@ def test_a_response_to_another_prompt_is_refused(tmp_path: Path) -> None:
     mine, other = read({"id": 0, "problem": "2+2?"}), read({"id": 0, "problem": "9-2?", "answer": "7"})
     written = with_prompt_keys([Response("0", 0, "4", "m")], mine)
     assert joined(written, mine, "r", "p") == written
-    with pytest.raises(UserError, match="was written to another prompt"):
+    with pytest.raises(UserError, match="was written for another prompt"):
         joined(written, other, "r", "p")
     paths = tmp_path / "r.jsonl", tmp_path / "p.jsonl"
     write_rows(paths[0], written, Response)
     write_rows(paths[1], other, Problem)
     for join in (lambda: grade_file(paths[0], "strict", paths[1]), lambda: problems_with_responses(*paths, 9)):
-        with pytest.raises(UserError, match="was written to another prompt"):
+        with pytest.raises(UserError, match="was written for another prompt"):
             join()

@@ -93,7 +93,7 @@ class Names:
 
         A response may name it by the full id or by the user's own, where only one problem has it; a problem that came
         without an id by the number of its row, from 0. Of several that one counts whose prompt the response remembers.
-        UserError for a response that names no problem, or several, or that was written to another prompt.
+        UserError for a response that names no problem, or several, or that was written for another prompt.
         """
         found = list(self._named.get(name, {}).values())
         if not found:
@@ -106,7 +106,7 @@ class Names:
         mine = [row for row in found if key in (None, content_key(row.prompt))]
         if not mine:
             raise UserError(
-                f"{responses_in}: the response to {name!r} was written to another prompt than the one in {problems_in} "
+                f"{responses_in}: the response to {name!r} was written for another prompt than the one in {problems_in} "
                 f"({shown(found[0].prompt)}); give the file of problems that it answers"
             )
         if len(mine) > 1:
