@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from acemath.cli import command as command_tree
-from acemath.nano.home import WEIGHTS
+from acemath.cli.app import command as command_tree
+from acemath.models.builtin import WEIGHTS
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / "model.safetensors").exists(), reason="nano's weights are not in the package"

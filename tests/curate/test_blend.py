@@ -6,10 +6,9 @@ import pytest
 
 from acemath.curate.blend import Stock, blend_facts, make_blend, shortfalls
 from acemath.curate.settings import PoolSettings
-from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
-from acemath.records import Chat, Problem, Response
-from acemath.store import by_id
+from acemath.models.engine import ChatFormat
+from acemath.records import Chat, Problem, Response, by_id
 
 PROBLEMS = [
     Problem(f"{subject}{i}", f"{subject} {i}", source=f"set-{i % 2}", license="MIT", subject=subject)

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from acemath.records import Problem, Response, content_key
+from acemath.records import Dropped, Problem, Response, content_key
 from acemath.run.partitions import Partitions, open_run
 from acemath.run.runner import Runner
 from acemath.run.stage import Everything, Making, MapStage, Part, Reduction, Stage, Training, whole
-from acemath.store import Dropped
 
 PARTS = 16
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from acemath.atomic import read_json, write_json
 from acemath.errors import UserError
+from acemath.files.atomic import read_json, write_json
 from acemath.records import Problem
 from acemath.run.partitions import Partitions, count_for, open_run, partitions_of, root_of
 

@@ -146,6 +146,14 @@ def test_a_copied_run_is_still_finished(tmp_path: Path) -> None:
     assert again(folder) == ({}, [])
 
 
+@pytest.fixture(scope="module")
+def unstopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The tables of a run that nobody stopped."""
+    folder = begin(tmp_path_factory.mktemp("unstopped"), IDS)
+    make(folder)
+    return tables(folder)
+
+
 @pytest.mark.parametrize(
     ("pattern", "count"),
     [
@@ -160,12 +168,11 @@ def test_a_copied_run_is_still_finished(tmp_path: Path) -> None:
         ("score/part-*", 5),
     ],
 )
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, pattern: str, count: int) -> None:
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, unstopped: dict[str, bytes], pattern: str, count: int
+) -> None:
     """`kill -9` when these files are there: what is done is kept, and the tables are those of a run without a stop."""
-    unstopped = begin(tmp_path, IDS)
-    make(unstopped)
-    (tmp_path / "killed").mkdir()
-    folder = begin(tmp_path / "killed", IDS, slow=0.004)
+    folder = begin(tmp_path, IDS, slow=0.004)
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).parent / "small_run.py"), str(folder)], env=HERE
     )
@@ -183,7 +190,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, pattern: str, co
     if "work" in pattern:
         assert why["model"] == "was stopped; its checkpoints are kept"
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
-    assert tables(folder) == tables(unstopped)
+    assert tables(folder) == unstopped
 
 
 def test_jobs_run_in_other_processes(tmp_path: Path) -> None:

@@ -11,11 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from acemath.errors import UserError
-from acemath.records import Chat, Group, Response, to_table
+from acemath.records import Chat, Dropped, Group, Response, to_table
 from acemath.run.parts import GROUP, PartWriter, read_footer, write_part
 from acemath.run.reasons import reason
 from acemath.run.store import StageStore, added
-from acemath.store import Dropped
 
 RESPONSES = [
     Response(f"p{n}", n % 4, "é" * (n % 7), "m", status=[None, "correct", "wrong"][n % 3], reward=n / 7 if n % 2 else None)
@@ -151,7 +150,7 @@ def test_damaged_files_are_stale_and_named(tmp_path: Path, cut: int) -> None:
     ):
         store.rows(Response, 0)
     store.part(0).unlink()
-    with pytest.raises(UserError, match="part-00000.parquet is missing; run the same command again"):
+    with pytest.raises(UserError, match="part-00000.parquet' does not exist"):
         list(store.batches())
 
 

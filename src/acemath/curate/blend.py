@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acemath.curate.settings import PoolSettings
-from acemath.engines.base import ChatFormat
 from acemath.errors import UserError
+from acemath.models.engine import ChatFormat
 from acemath.records import Chat, Problem, Response
 
 POOLS = ("code", "general", "math", "math.checked", "math.unchecked", "math.seeds")

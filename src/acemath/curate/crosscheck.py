@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from acemath.grade import equal, extract
-from acemath.records import Response
-from acemath.store import Dropped
+from acemath.records import Dropped, Response
 
 ANSWERS = 2  # of the check teacher, as in the paper
 

@@ -15,13 +15,12 @@ from dataclasses import replace
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.settings import EvolveSettings, FilterSettings, Method
-from acemath.engines.base import REFUSED, STOP, Engine, Sampling
+from acemath.demo.worksheets.core import Question
+from acemath.demo.worksheets.registry import family_named
+from acemath.demo.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
 from acemath.errors import UserError
-from acemath.records import Problem, content_key
-from acemath.store import Dropped
-from acemath.worksheets.core import Question
-from acemath.worksheets.registry import family_named
-from acemath.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
+from acemath.models.engine import Engine, Sampling
+from acemath.records import REFUSED, STOP, Dropped, Problem, content_key
 
 _FRAME = (
     "You write good mathematics questions.\n{task} The new question must make sense to people and must have a "

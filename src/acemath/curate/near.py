@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from acemath.curate.decontaminate import workers_for
 from acemath.curate.settings import NearSettings
 from acemath.curate.words import NUMBER, VARIABLE, fold, mask, tokens_of
-from acemath.records import Problem, content_key
-from acemath.store import Dropped
+from acemath.records import Dropped, Problem, content_key
 
 CHUNK = 2000  # prompts that are hashed at a time
 RECALL = 0.995  # of pairs right at the threshold; pairs above it are found more surely

@@ -1,1 +1,1 @@
-"""A run of a recipe: its partitions, its stages, and the store that lets a stopped run go on."""
+"""A recipe's stages in order, each resumable, and what they make of each other."""

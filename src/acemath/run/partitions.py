@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from acemath.atomic import explained, read_json, write_json
 from acemath.errors import UserError
+from acemath.files.atomic import explained, read_json, write_json
+from acemath.files.versions import versions
 from acemath.records import Problem, content_key
-from acemath.store import versions
 
 RUN_FILE = "run.json"
 FORMAT = 2  # of a run's folder; 1 had no run.json

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -21,10 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from acemath.atomic import explained, flush_folder
-from acemath.errors import UserError
-from acemath.records import Row, to_table
-from acemath.store import Dropped
+from acemath.files.atomic import explained, flush_folder
+from acemath.records import Dropped, Row, to_table
 
 GROUP = 2048  # rows of a row group; the hash of the rows depends on it
 CONVERTED = 512  # dataclass rows that are converted to Arrow at a time
@@ -187,18 +185,3 @@ def write_dropped(path: Path, dropped: Iterable[Dropped]) -> str:
         columns = {name: [getattr(row, name) for row in rows] for name in Dropped.SCHEMA.names}
         writer.write(pa.table(columns, schema=Dropped.SCHEMA))
         return writer.commit("").content
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """A part file, whose pages' checksums are checked as they are read. UserError where it is missing or damaged."""
-    fix = "delete it and run the same command again"
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            yield file
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; run the same command again") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); {fix}"
-        ) from error

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.store import flatten
-
 Record = Mapping[str, Any]  # {"settings": …, "inputs": {stage: its output key}}: what a stage is made from
 SHOWN = 5  # partitions that a line names
 
@@ -75,3 +73,13 @@ def in_partitions(numbers: Sequence[int], count: int) -> str:
     return (
         f" in partition {some}" if len(numbers) == 1 else f" in {len(numbers)} of {count} partitions ({some})"
     )
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys."""
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat

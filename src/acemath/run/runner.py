@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from acemath.records import content_key
+from acemath.records import content_key, fingerprint
 from acemath.run.partitions import partitions_of
 from acemath.run.reasons import Record
 from acemath.run.stage import MapStage, Stage, Whole, make_parts
 from acemath.run.store import StageStore
-from acemath.store import fingerprint
 
 DECLARED = "acemath.run.stages:stages_of"  # the function that gives a run folder's stages, for jobs
 

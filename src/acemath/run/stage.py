@@ -14,11 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from acemath.records import R, Row
+from acemath.records import Dropped, R, Row
 from acemath.run.partitions import Space
 from acemath.run.parts import PartWriter, dropped_path, write_dropped, write_part
 from acemath.run.store import StageStore
-from acemath.store import Dropped
 
 Facts = Mapping[str, Any]
 

@@ -18,12 +18,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from acemath.atomic import disk_full_explained, explained, flush_folder, flush_tree, read_json, write_json
 from acemath.errors import UserError
-from acemath.records import R, content_key, from_table
-from acemath.run.parts import Footer, dropped_path, opened, read_footer
+from acemath.files.atomic import (
+    disk_full_explained,
+    explained,
+    flush_folder,
+    flush_tree,
+    opened_table,
+    read_json,
+    read_table,
+    write_json,
+)
+from acemath.files.versions import versions
+from acemath.records import Dropped, R, content_key, from_table
+from acemath.run.parts import Footer, dropped_path, read_footer
 from acemath.run.reasons import Record, reason
-from acemath.store import Dropped, versions
 
 MANIFEST = "manifest.json"
 MADE = "acemath.json"  # in a model's folder: what a part file has in its footer
@@ -66,7 +75,7 @@ class StageStore:
 
     def _record(self) -> dict[str, Any]:
         path = self.folder / MANIFEST
-        return read_json(path) if path.exists() else {}
+        return read_json(path, "it") if path.exists() else {}
 
     def footers(self) -> list[Footer | None]:
         """The footer of each part, without its facts; None where the part or its dropped rows are missing or damaged."""
@@ -104,25 +113,21 @@ class StageStore:
 
     def rows(self, kind: type[R], number: int) -> list[R]:
         """The rows of one part. UserError where it is missing or damaged."""
-        with opened(self.part(number)) as file:
-            table = file.read()
-        return from_table(table, kind)
+        return from_table(read_table(self.part(number)), kind)
 
     def batches(
         self, columns: Sequence[str] | None = None, numbers: Sequence[int] | None = None, size: int = BATCH
     ) -> Iterator[pa.RecordBatch]:
         """The rows of all parts (or of those of these numbers) in order, as Arrow batches of these columns."""
         for number in range(self.count) if numbers is None else numbers:
-            with opened(self.part(number)) as file:
+            with opened_table(self.part(number)) as file:
                 yield from file.iter_batches(size, columns=None if columns is None else list(columns))
 
     def dropped(self, numbers: Sequence[int] | None = None) -> Iterator[Dropped]:
         """The rows that the stage left out."""
         for number in range(self.count) if numbers is None else numbers:
             if (path := dropped_path(self.part(number))).exists():
-                with opened(path) as file:
-                    records = file.read().to_pylist()
-                yield from (Dropped(**record) for record in records)
+                yield from (Dropped(**record) for record in read_table(path).to_pylist())
 
     # Making
 
