@@ -42,12 +42,12 @@ from acemath.records import (
     from_table,
     to_table,
 )
+from acemath.run.reasons import flatten
 
 R = TypeVar("R", Problem, Response, Group, Chat)
 MANIFEST = "manifest.json"
 OPENED = "opened.json"
 FORMAT = 1  # of the folder; a change here re-runs everything
-
 
 
 def shards(rows: Sequence[R], size: int, key: str = "id") -> dict[str, list[R]]:
@@ -259,13 +259,3 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
         if before["inputs"].get(key) != now["inputs"].get(key):
             return f"its input {key} changed"
     return None
-
-
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys."""
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
-    return flat
