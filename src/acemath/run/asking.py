@@ -12,49 +12,37 @@ from typing import Any
 
 from acemath.grade import grade_many
 from acemath.models.engine import Engine, Paid, Sampling
-from acemath.recipe.schema import Role
+from acemath.models.spec import EndpointModel
+from acemath.recipe.roles import Role
 from acemath.records import LENGTH, REFUSED, Dropped, Problem, Response, Verdict
 from acemath.run.context import Run
-from acemath.run.engines import make_engine
 from acemath.run.partitions import Space
-from acemath.run.stage import Facts, MapStage, Part, whole
+from acemath.run.stage import Facts, MapStage, Part, Progress, whole
 
 
 @dataclass(frozen=True)
 class Asked:
     """Who is asked in a stage, and how: a role in its chat, `n` responses to each problem.
 
-    `kind` is the kind of role (writer, teacher, policy …), which its chat depends on; `name` is what the responses'
-    `model` column says.
+    `name` is what the responses' `model` column says, by default the model's own name.
     """
 
     run: Run
     stage: str
-    kind: str
-    name: str
     role: Role
     n: int = 1
+    name: str = ""
     temperature: float | None = None  # None: the role's own
     shots: Sequence[tuple[str, str]] = ()
 
     @property
     def sampling(self) -> Sampling:
         """How responses are drawn."""
-        return Sampling(
-            n=self.n,
-            temperature=self.role.temperature if self.temperature is None else self.temperature,
-            top_p=self.role.top_p,
-            max_new_tokens=self.role.max_new_tokens,
-            seed=self.run.recipe.seed,
-        )
+        return self.role.sampling(self.n, self.run.recipe.seed, self.temperature)
 
     def settings(self) -> dict[str, Any]:
         """What the responses depend on: the model, the chat, the sampling. What an endpoint costs is not among it."""
-        return {
-            "by": self.run.recipe.identity_of(self.kind, self.role),
-            "sampling": self.sampling.model_dump(),
-            "shots": list(self.shots),
-        }
+        return {"role": self.run.recipe.identity_of(self.role), "sampling": self.sampling.model_dump()}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -64,30 +52,48 @@ class Asked:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """The engine, whose memory is free again afterwards."""
-        yield make_engine(self.run, self.kind, self.role, self.name, self.stage)
+        yield self._engine()
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def cost(self) -> Facts:
         """{"cost": …} of the stage so far, for an engine that costs money; nothing for others."""
-        if self.run.recipe.model(self.role.model).engine != "endpoint":
-            return {}
-        engine = make_engine(self.run, self.kind, self.role, self.name, self.stage)
-        return {"cost": engine.cost()} if isinstance(engine, Paid) else {}
+        paid = isinstance(self.run.recipe.model(self.role.model), EndpointModel)
+        return cost_of(self._engine()) if paid else {}
+
+    @property
+    def writer(self) -> str:
+        """What the responses' `model` column says."""
+        return self.name or self.run.recipe.model(self.role.model).name
+
+    def _engine(self) -> Engine:
+        return self.run.engine(self.role, self.writer, self.stage)
 
     def responses(self, engine: Engine, problems: Sequence[Problem], part: Part) -> list[Response]:
-        """All responses to some problems, in order of problem and sample.
+        """All responses to some problems, in order of problem and sample."""
+        return collect(engine, after_shots(problems, self.shots), self.sampling, part.progress)
 
-        They stay in memory until the last one is there. An endpoint also writes each to disk as it arrives, so that a
-        stop loses none; a model in this process repeats the partition.
-        """
-        found: list[Response] = []
-        total = len(problems) * self.n
-        for response in engine.generate(after_shots(problems, self.shots), self.sampling):
-            found.append(response)
-            part.progress(len(found), total, engine.status() if isinstance(engine, Paid) else "")
-        return sorted(found, key=lambda r: (r.problem_id, r.sample))
+
+def collect(
+    engine: Engine, problems: Sequence[Problem], sampling: Sampling, progress: Progress
+) -> list[Response]:
+    """All responses to some problems, in order of problem and sample.
+
+    They stay in memory until the last one is there. An endpoint also writes each to disk as it arrives, so that a stop
+    loses none; a model in this process repeats them.
+    """
+    found: list[Response] = []
+    for response in engine.generate(problems, sampling):
+        found.append(response)
+        note = engine.status() if isinstance(engine, Paid) else ""
+        progress(len(found), len(problems) * sampling.n, note)
+    return sorted(found, key=lambda r: (r.problem_id, r.sample))
+
+
+def cost_of(engine: Engine) -> dict[str, Any]:
+    """What goes into a manifest: {"cost": …} for an engine that costs money, nothing for others."""
+    return {"cost": engine.cost()} if isinstance(engine, Paid) else {}
 
 
 def responses_of(
@@ -119,7 +125,7 @@ def responses_of(
         work=work,
         tool=asked.engine,
         more=asked.cost,
-        summary=partial(_summary, asked.name, judged),
+        summary=partial(_summary, asked.writer, judged),
         space=space,
     )
 

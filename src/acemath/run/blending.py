@@ -27,7 +27,7 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
     mine = sft.stages[name]
     declared = {pool: sft.pools[pool] for pool in mine.blend if pool in sft.pools}
     earlier = tuple(dict.fromkeys(stage for pool in declared.values() for stage in pool.unused_by))
-    chat = run.recipe.chat_of("policy")
+    chat = sft.chat
 
     def work(all: Everything) -> None:
         picker = Picker(mine.blend, mine.counts, mine.shares, declared, seed)
@@ -35,6 +35,9 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
             _offer(picker, part, prompts, earlier)
             all.progress(part.number + 1, 2 * all.count, "choosing")
         picked, at = picker.picked(), 0
+        added = {pool: int((picked == place).sum()) for place, pool in enumerate(mine.blend)}
+        for pool, (asked, had) in shortfalls(added, mine.blend, declared).items():
+            run.display.warn(f"blend {name}: pool {pool} was to add {asked:,} prompts and had {had:,}")
         for part in all.parts():
             rows = part.rows("responses", Response)
             chats = list(_chats(part, prompts, rows, picked[at : at + len(rows)]))
@@ -49,8 +52,6 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
                 yield conversation(problems[row.problem_id], row, chat, mine.blend[pool])
 
     def summary(facts: Facts) -> str:
-        for pool, (asked, had) in shortfalls(facts["pools"], mine.blend, declared).items():
-            run.display.warn(f"blend {name}: pool {pool} was to add {asked:,} prompts and had {had:,}")
         return f"{facts['conversations']:,} conversations"
 
     settings = {

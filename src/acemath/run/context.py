@@ -1,4 +1,4 @@
-"""What the stages of a run share: the recipe, the folder, the display and the books of its endpoints."""
+"""What the stages of a run share: the recipe, the folder, the display, its models and the books of its endpoints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from acemath.models.engine import Engine
 from acemath.models.generate.endpoint.account import Account
+from acemath.models.hub import at_revision
+from acemath.models.spec import EndpointModel, TransformersModel
+from acemath.recipe.roles import Role
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
+from acemath.run.engines import make_engine
 
 ENDPOINTS = "endpoints"  # the folder of what endpoints were asked, said and cost
 
@@ -37,10 +42,24 @@ class Run:
             self.account.close()
             del self.account
 
-    def model_folder(self, name: str) -> str:
-        """The folder of the model that a stage of this run makes, or the name itself where it is no stage."""
-        return str(self.folder / f"sft-{name}" / "model") if name in self.recipe.sft.stages else name
+    def place(self, ref: str) -> str:
+        """What training starts from: the folder of a stage's model, else a model's folder or hub name."""
+        if ref in self.recipe.sft.stages:
+            return str(self.folder / f"sft-{ref}" / "model")
+        model = self.recipe.model(ref)
+        assert isinstance(model, TransformersModel), "the recipe has checked it"
+        return at_revision(model.id, model.revision)
 
-    def made_by(self, name: str) -> tuple[str, ...]:
+    def made_by(self, ref: str) -> tuple[str, ...]:
         """The stage that makes a model, as the inputs of a stage that uses it; none for a model from elsewhere."""
-        return (f"sft-{name}",) if name in self.recipe.sft.stages else ()
+        stage = self.recipe.stage_of(ref)
+        return () if stage is None else (f"sft-{stage}",)
+
+    def engine(self, role: Role, name: str, stage: str) -> Engine:
+        """The engine behind a role, for this stage; `name` is what its responses' `model` column says."""
+        model = self.recipe.model(role.model)
+        trained = self.recipe.stage_of(role.model)
+        if trained is not None:
+            model = model.model_copy(update={"id": self.place(trained)})
+        account = self.account if isinstance(model, EndpointModel) else None
+        return make_engine(model, role.chat, name, account, stage, self.recipe.engine_slots)

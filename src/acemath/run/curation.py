@@ -10,7 +10,8 @@ from acemath.curate.evolve import evolve, evolve_with, winnow
 from acemath.curate.filters import filter_problems
 from acemath.curate.solvability import solvable
 from acemath.demo.worksheets.sheets import SOURCE
-from acemath.models.engine import Engine, Sampling
+from acemath.errors import UserError
+from acemath.models.engine import Engine
 from acemath.records import Dropped, Problem, Response, by_problem, content_key
 from acemath.run.asking import Asked, responses_of
 from acemath.run.context import Run
@@ -18,8 +19,6 @@ from acemath.run.funnel import step_facts
 from acemath.run.problems import BENCHMARKS, SEEDS
 from acemath.run.stage import Facts, MapStage, Part, whole
 from acemath.run.store import StageStore
-
-QUESTION_TOKENS = 1024  # at most, of an evolved question
 
 
 def evolution(run: Run) -> MapStage:
@@ -33,7 +32,7 @@ def evolution(run: Run) -> MapStage:
         wanted = [p for p in math if not settings.sources or p.source in settings.sources]
         own = [p for p in wanted if p.source == SOURCE]
         born, dropped = evolve(own, settings, recipe.seed, recipe.curate.filters)
-        if rest := [p for p in wanted if p.source != SOURCE]:
+        if settings.methods and (rest := [p for p in wanted if p.source != SOURCE]):
             more, unfinished = _written(run, part.tool, rest)
             born, dropped = [*born, *more], [*dropped, *unfinished]
         facts = {"rows": len(born), "parents": len(wanted)}
@@ -43,9 +42,14 @@ def evolution(run: Run) -> MapStage:
         return f"{facts['rows']:,} new prompts from {facts['parents']:,} math seeds"
 
     keyed = {"evolve": settings.model_dump(), "filters": recipe.curate.filters.model_dump(), "seed": recipe.seed}
-    if writer is None or not others:
+    if not others or not settings.methods:
         return MapStage("evolve", keyed, (SEEDS,), work=work, summary=summary)
-    asked = Asked(run, "evolve", "writer", writer.model, writer)
+    if writer is None:
+        raise UserError(
+            f"nobody writes new questions from the seeds {', '.join(others)}, which are no worksheets: name a model as "
+            "roles.writer, or set curate.evolve.methods to [] for no new questions"
+        )
+    asked = Asked(run, "evolve", writer)
     keyed |= asked.settings()
     return MapStage(
         "evolve", keyed, (SEEDS,), work=work, summary=summary, tool=asked.engine, more=asked.cost
@@ -60,12 +64,7 @@ def _written(run: Run, engine: Engine, rows: Sequence[Problem]) -> tuple[list[Pr
     made: list[Problem] = []
     dropped: list[Dropped] = []
     for turn in range(settings.rounds):
-        sampling = Sampling(
-            temperature=writer.temperature,
-            top_p=writer.top_p,
-            max_new_tokens=min(QUESTION_TOKENS, writer.max_new_tokens),
-            seed=run.recipe.seed + turn,
-        )
+        sampling = writer.sampling(1, run.recipe.seed + turn)
         born, unfinished = evolve_with(engine, parents, settings.methods, sampling)
         parents, out = winnow(born, run.recipe.curate.filters)
         made += parents
@@ -125,8 +124,8 @@ def vote(run: Run) -> list[MapStage]:
     settings = run.recipe.curate.solvability
     if settings is None:
         return []
-    role = run.recipe.voter(settings.by)
-    asked = Asked(run, "votes", "teacher", role.model, role, settings.answers, settings.temperature)
+    role = run.recipe.roles.named()[settings.by]
+    asked = Asked(run, "votes", role, settings.answers, temperature=settings.temperature)
 
     def math(part: Part) -> list[Problem]:
         return [p for p in part.rows("prompts", Problem) if p.group == "math"]

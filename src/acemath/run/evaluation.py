@@ -66,7 +66,7 @@ def samples(run: Run) -> list[Stage]:
         found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
         ways = (("samples", policy.each, None), ("greedy", 1, 0.0))
         for kind, count, temperature in ways:
-            asked = Asked(run, f"{kind}-{name}", "policy", name, policy, count, temperature, policy.shots)
+            asked = Asked(run, f"{kind}-{name}", policy, count, name, temperature, policy.shots)
             found[asked.stage] = responses_of(
                 asked,
                 (given,),
@@ -87,11 +87,11 @@ def reward_start(run: Run) -> list[Training]:
     def work(making: Making) -> Facts:
         from acemath.train.reward.start import untrained
 
-        untrained(run.model_folder(reward.base), making.out, reward.train, reward.chat, run.recipe.seed)
+        untrained(run.place(reward.base), making.out, reward.train, reward.chat, run.recipe.seed)
         return {}
 
     settings = {
-        "base": reward.base,
+        "base": run.recipe.base_of(reward.base),
         "page": reward.train.page,
         "head_words": reward.train.head_words,
         "chat": reward.chat.model_dump(),

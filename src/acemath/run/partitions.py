@@ -11,13 +11,12 @@ from typing import Literal
 from acemath.errors import UserError
 from acemath.files.atomic import explained, read_json, write_json
 from acemath.files.versions import versions
-from acemath.records import Problem, content_key
+from acemath.records import content_key
 
 RUN_FILE = "run.json"
 FORMAT = 2  # of a run's folder; 1 had no run.json
 ROWS = 4096  # problems that a partition is meant to hold
 MOST = 4096  # partitions of a run
-ROOT = "root"  # in an evolved problem's meta: the id of the problem that it was first evolved from
 
 Space = Literal["training", "benchmarks", "one"]  # what is partitioned together; "one" has one partition
 
@@ -31,11 +30,6 @@ class Partitions:
     def partition_of(self, root_id: str) -> int:
         """The partition, from 0, of a root problem and of everything that comes from it."""
         return int(content_key(root_id), 16) % self.count
-
-
-def root_of(problem: Problem) -> str:
-    """The id of the problem that this one was first evolved from; its own id if it was not evolved."""
-    return str(problem.meta.get(ROOT, problem.id))
 
 
 def count_for(rows: int) -> int:

@@ -41,14 +41,14 @@ def _policy(run: Run, name: str, base: str) -> Training:
 
         chats = list(making.store(f"blend-{name}").all_rows(Chat))
         result = train_sft(
-            run.model_folder(base), chats, making.out, making.work, told, run.recipe.seed, making.progress
+            run.place(base), chats, making.out, making.work, told, run.recipe.seed, making.progress
         )
         gc.collect()
         return {**asdict(result), "summary": _words(result)}
 
     settings = {
         "sft": told.model_dump(exclude={"save_every", "report_to"}),
-        "base": base,
+        "base": run.recipe.base_of(base),
         "seed": run.recipe.seed,
     }
     inputs = (f"blend-{name}", *run.made_by(base))

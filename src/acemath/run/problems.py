@@ -9,7 +9,7 @@ from typing import Any
 from acemath.curate.decontaminate import some_problems
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Problem
 from acemath.run.context import Run
 from acemath.run.funnel import step_facts
@@ -35,15 +35,21 @@ def seeds(run: Run) -> Reduction:
     sources = run.recipe.problems.seeds
 
     def work(all: Everything) -> None:
-        rows = (p for name, source in sources.items() for p in read_source(name, source, run.recipe.seed))
-        _write(all, rows)
+        licences: Counter[str] = Counter()
+
+        def rows() -> Iterator[Problem]:
+            for name, source in sources.items():
+                for problem in read_source(name, source, run.recipe.seed):
+                    licences[problem.license or "unknown"] += 1
+                    yield problem
+
+        _write(all, rows())
+        for name in non_commercial(licences):
+            run.display.warn(
+                f"{licences[name]:,} prompts are under {name}: what is trained on them may not be used commercially"
+            )
 
     def summary(facts: Facts) -> str:
-        for name in non_commercial(facts["licences"]):
-            count = facts["licences"][name]
-            run.display.warn(
-                f"{count:,} prompts are under {name}: what is trained on them may not be used commercially"
-            )
         return f"{facts['rows']:,} seed prompts"
 
     return Reduction(SEEDS, _settings(run, sources), (), work=work, summary=summary)

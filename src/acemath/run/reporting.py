@@ -77,7 +77,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
         right_rewards=rewards[True],
         wrong_rewards=rewards[False],
         items=_items(scored, problems, bench.browse),
-        stages=_stages(stores),
+        stages=_stages(runner),
         facts=_facts(run, facts[SEEDS]["licences"]),
         recipe=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
     )
@@ -140,10 +140,11 @@ def _outcome(rows: Sequence[Response]) -> str:
     return "both wrong, a right one was there" if any(r.correct for r in rows) else "no right response"
 
 
-def _stages(stores: Mapping[str, StageStore]) -> list[list[str]]:
+def _stages(runner: Runner) -> list[list[str]]:
+    manifests = {name: store.manifest for name, store in runner.stores.items()}
     return [
-        [name, f"{store.manifest['seconds']:.1f}", str(sum(store.footer_rows()))]
-        for name, store in stores.items()
+        [name, runner.by_name[name].summary(manifest["facts"]), f"{manifest['seconds']:.1f}"]
+        for name, manifest in manifests.items()
     ]
 
 

@@ -9,10 +9,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from acemath.curate.crosscheck import answer_of
-from acemath.records import Dropped, Group, Problem, Response, by_id, by_problem, content_key
+from acemath.recipe.schema import BASE_CHECK
+from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.asking import Asked, responses_of
 from acemath.run.choosing import chosen
 from acemath.run.context import Run
+from acemath.run.engines import make_ranker
 from acemath.run.stage import Everything, Facts, Making, MapStage, Part, Reduction, Stage, Training, whole
 from acemath.train.reward.groups import (
     candidates_of,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from acemath.models.score.score import RewardModel
 
 PROBLEMS = "reward-problems"
-BASE_CHECK = "base-check"  # the ranker that is the base model's own marks
 
 
 def problems(run: Run, prompts: str) -> list[Stage]:
@@ -36,7 +37,7 @@ def problems(run: Run, prompts: str) -> list[Stage]:
     first = chosen(PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True)
     if role is None:
         return [first]
-    asked = Asked(run, "labels", "labeller", role.model, role)
+    asked = Asked(run, "labels", role)
 
     def work(part: Part) -> None:
         found = by_problem(part.rows("labels", Response))
@@ -68,12 +69,12 @@ def problem_stage(run: Run) -> str:
 def candidates(run: Run) -> list[Stage]:
     """Responses of several policies to training problems, graded (section 4.1)."""
     given, found = problem_stage(run), dict[str, Stage]()
-    for name, policy in run.recipe.reward.candidates.items():
+    for name, policy in run.recipe.reward.candidates.policies.items():
         source = given
         if policy.problems is not None:
             source = f"{given}-{policy.problems}"
             found[source] = chosen(source, given, policy.problems, answered=True)
-        asked = Asked(run, f"candidates-{name}", "policy", name, policy, policy.each, shots=policy.shots)
+        asked = Asked(run, f"candidates-{name}", policy, policy.each, name, shots=policy.shots)
         found[asked.stage] = responses_of(
             asked, (source,), lambda part, s=source: part.rows(s, Problem), judged=True
         )
@@ -81,7 +82,7 @@ def candidates(run: Run) -> list[Stage]:
 
 
 def _candidates(run: Run, part: Part) -> dict[str, list[Response]]:
-    names = run.recipe.reward.candidates
+    names = run.recipe.reward.candidates.policies
     return by_problem(row for name in names for row in part.rows(f"candidates-{name}", Response))
 
 
@@ -92,16 +93,19 @@ def _ranked(run: Run) -> bool:
 
 def ranks(run: Run) -> list[Stage]:
     """Scores of candidates by the ranking reward model (section 4.1), for problems with right and wrong ones."""
-    if not _ranked(run):
+    recipe, ranker = run.recipe, run.recipe.roles.ranker
+    if ranker is None or not _ranked(run):
         return []
-    ranker, cut = run.recipe.roles.ranker, run.recipe.reward.groups.cut
-    own = ranker.model == BASE_CHECK
+    cut, own = recipe.reward.groups.cut, ranker.model == BASE_CHECK
 
     @contextmanager
     def tool() -> Iterator[RewardModel]:
         from acemath.models.score.score import RewardModel
 
-        yield RewardModel(run.folder / BASE_CHECK / "model" if own else ranker.model)
+        if own:
+            yield RewardModel(run.folder / BASE_CHECK / "model", ranker.chat)
+        else:
+            yield make_ranker(recipe.model(ranker.model), ranker.chat)
         gc.collect()
 
     def work(part: Part) -> None:
@@ -122,12 +126,13 @@ def ranks(run: Run) -> list[Stage]:
 
     stages: list[Stage] = [_base_check(run)] if own else []
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
-    settings = {"ranker": run.recipe.identity_of("ranker", ranker), "cut": cut}
+    of = recipe.base_of(recipe.sft.base) if own else recipe.model(ranker.model).identity()
+    settings = {"ranker": ranker.model_dump(), "of": of, "cut": cut}
     return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary)]
 
 
 def _candidate_stages(run: Run) -> tuple[str, ...]:
-    return tuple(f"candidates-{name}" for name in run.recipe.reward.candidates)
+    return tuple(f"candidates-{name}" for name in run.recipe.reward.candidates.policies)
 
 
 def _base_check(run: Run) -> Training:
@@ -137,10 +142,10 @@ def _base_check(run: Run) -> Training:
     def work(making: Making) -> Facts:
         from acemath.train.reward.start import base_checker
 
-        base_checker(base, making.out)
+        base_checker(run.place(base), making.out)
         return {}
 
-    return Training(BASE_CHECK, {"base": base}, (), work=work, summary=lambda facts: f"{base} as a judge")
+    return Training(BASE_CHECK, {"base": run.recipe.base_of(base)}, (), work=work, summary=lambda facts: f"{base} as a judge")
 
 
 def groups(run: Run) -> MapStage:
@@ -215,7 +220,7 @@ def reward_model(run: Run) -> Training:
         names = {group.problem_id for group in aside}
         train = [g for g in making.store("groups").all_rows(Group) if g.problem_id not in names]
         asked = _all_candidates(run, making, aside) if reward.train.rm_k is not None else []
-        base = run.model_folder(reward.base)
+        base = run.place(reward.base)
         result = train_reward(
             base, train, aside, making.out, making.work, reward.train, reward.chat, seed, making.progress, asked
         )
@@ -233,7 +238,7 @@ def reward_model(run: Run) -> Training:
     settings = {
         "train": reward.train.model_dump(exclude={"save_every", "report_to"}),
         "chat": reward.chat.model_dump(),
-        "base": reward.base,
+        "base": run.recipe.base_of(reward.base),
         "seed": seed,
     }
     candidates = _candidate_stages(run) if reward.train.rm_k is not None else ()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from acemath.files.atomic import explained
-from acemath.records import Problem, from_table, to_table
-from acemath.run.partitions import Partitions, root_of
+from acemath.records import Problem, from_table, root_of, to_table
+from acemath.run.partitions import Partitions
 
 HELD = 50_000  # rows in memory before they go to disk
 

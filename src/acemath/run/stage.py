@@ -78,11 +78,13 @@ class Stage:
 class MapStage(Stage):
     """A stage that makes partition p from partition p of its inputs.
 
-    `tool` is entered once in each job and given to the work as `part.tool`: a model that is slow to load.
+    `tool` is entered once in each job and given to the work as `part.tool`: a model that is slow to load. `spread`
+    says that several processes may make partitions at once: not where a model or an endpoint is used.
     """
 
     work: Callable[[Part], None]
     tool: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext, kw_only=True)
+    spread: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ class Everything(Reader):
         super().__init__(stage, stores, progress)
         self._key = key
         self.count = stores[stage.name].count
+        self.folder = stores[stage.name].folder
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[Any]:
         """All rows of an input, in order of partitions, as Arrow batches of these columns."""

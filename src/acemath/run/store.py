@@ -123,6 +123,11 @@ class StageStore:
             with opened_table(self.part(number)) as file:
                 yield from file.iter_batches(size, columns=None if columns is None else list(columns))
 
+    def all_rows(self, kind: type[R]) -> Iterator[R]:
+        """The rows of all parts in order, of which one part is in memory at a time."""
+        for number in range(self.count):
+            yield from self.rows(kind, number)
+
     def dropped(self, numbers: Sequence[int] | None = None) -> Iterator[Dropped]:
         """The rows that the stage left out."""
         for number in range(self.count) if numbers is None else numbers:

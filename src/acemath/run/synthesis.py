@@ -14,32 +14,28 @@ from acemath.run.context import Run
 from acemath.run.funnel import response_facts
 from acemath.run.stage import Facts, MapStage, Part
 
-SUBJECTS = ("math", "code", "general")
-ALL = "all"  # the teacher of every subject that has none of its own
-
 
 def teachers(run: Run, prompts: str) -> list[MapStage]:
     """One response of its subject's teacher to each prompt (paper, section 3.2.1)."""
-    named = run.recipe.roles.teachers
-    found = []
-    for subject, role in named.items():
-        asked = Asked(run, f"teacher-{subject}", f"teacher-{subject}", role.model, role)
-        found.append(responses_of(asked, (prompts,), lambda part, s=subject: _of(run, part, prompts, s)))
-    return found
-
-
-def _of(run: Run, part: Part, prompts: str, subject: str) -> list[Problem]:
-    """The prompts that a subject's teacher responds to. UserError where a prompt has no teacher."""
-    named = run.recipe.roles.teachers
-    rows = part.rows(prompts, Problem)
-    lacking = {p.group for p in rows} - set(named)
-    if lacking and ALL not in named:
-        first = sorted(lacking)[0]
-        raise UserError(
-            f"there are {first} prompts and no teacher for them; name one in roles.teachers.{first}, or one in "
-            f"roles.teachers.{ALL} for every subject"
+    return [
+        responses_of(
+            Asked(run, f"teacher-{subject}", role),
+            (prompts,),
+            lambda part, subject=subject: _prompts_of(run, part, prompts, subject),
         )
-    return [p for p in rows if (p.group if p.group in named else ALL) == subject]
+        for subject, role in run.recipe.roles.teachers.items()
+    ]
+
+
+def _prompts_of(run: Run, part: Part, prompts: str, subject: str) -> list[Problem]:
+    """The prompts that a subject's teacher responds to. UserError where a prompt has no teacher."""
+    rows = part.rows(prompts, Problem)
+    if lacking := {p.group for p in rows} - set(run.recipe.roles.teachers):
+        first = min(lacking)
+        raise UserError(
+            f"nobody answers the {first} prompts; name a model as roles.teachers.{first}, or leave them out"
+        )
+    return [p for p in rows if p.group == subject]
 
 
 def responses(run: Run, prompts: str) -> MapStage:
@@ -113,7 +109,7 @@ def checkers(run: Run, prompts: str) -> list[MapStage]:
 
     return [
         responses_of(
-            Asked(run, f"checker-{name}", "checker", role.model, role, role.answers), (prompts, "responses"), math
+            Asked(run, f"checker-{name}", role, role.answers), (prompts, "responses"), math
         )
         for name, role in run.recipe.roles.checkers.items()
     ]

@@ -17,10 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from acemath.curate.near import near_twins
-from acemath.records import Dropped, Problem, content_key
+from acemath.records import ROOT, Dropped, Problem, content_key
 from acemath.run.context import Run
 from acemath.run.funnel import step_facts
-from acemath.run.partitions import ROOT
 from acemath.run.stage import Everything, Facts, Reduction
 
 COLUMNS = ("id", "prompt", "source", "meta")
