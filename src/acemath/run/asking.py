@@ -130,6 +130,15 @@ def responses_of(
     )
 
 
+def rows_of(stage: str) -> Callable[[Part], list[Problem]]:
+    """The problems of a stage, for `responses_of`."""
+
+    def rows(part: Part) -> list[Problem]:
+        return part.rows(stage, Problem)
+
+    return rows
+
+
 def counts_of(rows: Sequence[Response], dropped: Sequence[Dropped]) -> dict[str, Any]:
     """The counts of some responses."""
     return {

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from acemath.benchmarks.tables import (
@@ -27,7 +28,7 @@ from acemath.errors import UserError
 from acemath.files.atomic import write_json
 from acemath.metrics import Estimate
 from acemath.records import Problem, Response, by_id, by_problem
-from acemath.run.asking import Asked, responses_of
+from acemath.run.asking import Asked, responses_of, rows_of
 from acemath.run.choosing import chosen
 from acemath.run.context import Run
 from acemath.run.problems import BENCHMARKS
@@ -70,7 +71,7 @@ def samples(run: Run) -> list[Stage]:
             found[asked.stage] = responses_of(
                 asked,
                 (given,),
-                lambda part, given=given: part.rows(given, Problem),
+                rows_of(given),
                 judged=True,
                 keep_refused=True,
                 space="benchmarks",
@@ -113,7 +114,7 @@ def scores(run: Run) -> list[MapStage]:
         yield [RewardModel(run.folder / name / "model", chat) for name in judges]
         gc.collect()
 
-    def work(part: Part, name: str, given: str) -> None:
+    def work(name: str, given: str, part: Part) -> None:
         problems = by_id(part.rows(given, Problem))
         rows = part.rows(f"samples-{name}", Response)
         prompts = {key: p.prompt for key, p in problems.items()}
@@ -131,7 +132,7 @@ def scores(run: Run) -> list[MapStage]:
             f"scores-{name}",
             {"chat": chat.model_dump()},
             (f"samples-{name}", measured(policy.problems), *map(whole, judges)),
-            work=lambda part, name=name, given=measured(policy.problems): work(part, name, given),
+            work=partial(work, name, measured(policy.problems)),
             tool=tool,
             summary=_reward_words,
             space="benchmarks",

@@ -11,8 +11,6 @@ from typing import Any
 
 import yaml
 
-from acemath.demo.worksheets.sheets import SPLIT_NOTES
-from acemath.files.atomic import read_json, write_bytes
 from acemath.curate.crosscheck import agreement_shares
 from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES

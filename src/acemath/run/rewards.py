@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from acemath.curate.crosscheck import answer_of
 from acemath.recipe.schema import BASE_CHECK
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
-from acemath.run.asking import Asked, responses_of
+from acemath.run.asking import Asked, responses_of, rows_of
 from acemath.run.choosing import chosen
 from acemath.run.context import Run
 from acemath.run.engines import make_ranker
@@ -56,7 +56,7 @@ def problems(run: Run, prompts: str) -> list[Stage]:
 
     return [
         first,
-        responses_of(asked, (PROBLEMS,), lambda part: part.rows(PROBLEMS, Problem)),
+        responses_of(asked, (PROBLEMS,), rows_of(PROBLEMS)),
         MapStage("labelled", {}, (PROBLEMS, "labels"), work=work, summary=summary),
     ]
 
@@ -75,9 +75,7 @@ def candidates(run: Run) -> list[Stage]:
             source = f"{given}-{policy.problems}"
             found[source] = chosen(source, given, policy.problems, answered=True)
         asked = Asked(run, f"candidates-{name}", policy, policy.each, name, shots=policy.shots)
-        found[asked.stage] = responses_of(
-            asked, (source,), lambda part, s=source: part.rows(s, Problem), judged=True
-        )
+        found[asked.stage] = responses_of(asked, (source,), rows_of(source), judged=True)
     return list(found.values())
 
 

@@ -30,8 +30,6 @@ def scattered(rows: Iterable[Problem], partitions: Partitions, near: Path) -> It
             tables = [pa.Table.from_batches([file.get_batch(number)]) for file in files]
             mine = [row for table in tables for row in from_table(table, Problem)]
             yield number, sorted(mine, key=lambda row: row.id)
-        for file in files:
-            file.close()
 
 
 def _run(rows: list[Problem], partitions: Partitions, path: Path) -> pa.ipc.RecordBatchFileReader:

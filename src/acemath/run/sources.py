@@ -18,7 +18,7 @@ from acemath.errors import UserError
 from acemath.files.columns import KNOWN_COLUMNS, may_hold_reference
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Problem, content_key
 
 WORKSHEETS = 1000  # problems that are drawn where the recipe gives no count

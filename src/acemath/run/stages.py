@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from acemath.recipe.load import load_recipe
@@ -47,7 +47,7 @@ def measuring_stages(run: Run) -> list[Stage]:
 
 def stages_until(run: Run, last: str) -> list[Stage]:
     """The stages up to the training sets ("data"), the policies ("sft"), the reward model ("reward") or all ("tables")."""
-    parts = {"data": data_stages, "sft": policies, "reward": reward_stages, "tables": measuring_stages}
+    parts: dict[str, Callable[[Run], Sequence[Stage]]] = {"data": data_stages, "sft": policies, "reward": reward_stages, "tables": measuring_stages}
     found: list[Stage] = []
     for name, make in parts.items():
         found += make(run)

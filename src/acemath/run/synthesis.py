@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from acemath.curate.crosscheck import agreement_counts, cross_checked
 from acemath.curate.filters import filter_responses
@@ -21,21 +21,25 @@ def teachers(run: Run, prompts: str) -> list[MapStage]:
         responses_of(
             Asked(run, f"teacher-{subject}", role),
             (prompts,),
-            lambda part, subject=subject: _prompts_of(run, part, prompts, subject),
+            _prompts_of(run, prompts, subject),
         )
         for subject, role in run.recipe.roles.teachers.items()
     ]
 
 
-def _prompts_of(run: Run, part: Part, prompts: str, subject: str) -> list[Problem]:
+def _prompts_of(run: Run, prompts: str, subject: str) -> Callable[[Part], list[Problem]]:
     """The prompts that a subject's teacher responds to. UserError where a prompt has no teacher."""
-    rows = part.rows(prompts, Problem)
-    if lacking := {p.group for p in rows} - set(run.recipe.roles.teachers):
-        first = min(lacking)
-        raise UserError(
-            f"nobody answers the {first} prompts; name a model as roles.teachers.{first}, or leave them out"
-        )
-    return [p for p in rows if p.group == subject]
+
+    def chosen(part: Part) -> list[Problem]:
+        rows = part.rows(prompts, Problem)
+        if lacking := {p.group for p in rows} - set(run.recipe.roles.teachers):
+            raise UserError(
+                f"nobody answers the {min(lacking)} prompts; name a model as roles.teachers.{min(lacking)}, or leave "
+                "them out"
+            )
+        return [p for p in rows if p.group == subject]
+
+    return chosen
 
 
 def responses(run: Run, prompts: str) -> MapStage:
