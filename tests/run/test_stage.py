@@ -138,12 +138,20 @@ def test_deleted_and_damaged_files_are_made_again(tmp_path: Path) -> None:
     assert tables(folder) == before
 
 
-def test_a_copied_run_is_still_finished(tmp_path: Path) -> None:
-    """Other times of files are no change: the footers are read."""
+def test_a_copied_run_is_still_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other times of files are no change: the footers are read once more."""
     folder = begin(tmp_path, IDS)
     again(folder)
-    os.utime(folder / "answer" / "part-00001.parquet", (1, 1))
-    assert again(folder) == ({}, [])
+    (moved := tmp_path / "moved").mkdir()
+    shutil.copytree(folder, moved / "run")
+    shutil.copy(tmp_path / "ids.json", moved)
+    shutil.copy(tmp_path / "settings.json", moved)
+    assert again(moved / "run") == ({}, [])
+    before = (moved / "run" / "answer" / "manifest.json").read_text()
+    assert before != (folder / "answer" / "manifest.json").read_text()
+    monkeypatch.setattr("acemath.run.store.read_footer", None)  # not called again
+    assert again(moved / "run") == ({}, [])
+    assert (moved / "run" / "answer" / "manifest.json").read_text() == before
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from acemath.errors import UserError
 from acemath.records import content_key, fingerprint
 from acemath.run.partitions import partitions_of
 from acemath.run.reasons import Record
@@ -108,6 +109,7 @@ class Runner:
         now, keys = self._record(stage), self.keys(stage)
         stale = store.stale(keys)
         if not stale and store.finished:
+            store.remember()
             return False
         self.display.start(name, store.why(now, stale, keys[0]))
         started = time.time()
@@ -154,8 +156,9 @@ class Runner:
         """The key of the rows of each part of a finished stage. UserError where it is not finished."""
         if name not in self._contents:
             store = self.stores[name]
-            _ = store.manifest
-            self._contents[name] = [footer.content if footer else "" for footer in store.footers()]
+            if not store.finished or None in (footers := store.footers()):
+                raise UserError(f"{store.folder} holds no finished stage; run the recipe first")
+            self._contents[name] = [footer.content for footer in footers if footer is not None]
         return self._contents[name]
 
     def _record(self, stage: Stage) -> Record:

@@ -1,7 +1,7 @@
 """One stage's folder in a run: its part files or its model, and the manifest that says what they were made from.
 
-A part or a model carries a key of its settings and inputs, and is made again only when that key changes. The manifest
-sums up a finished stage. It also remembers what the footers say, by each file's size and time, so that a run with
+A part or a model carries the key of its settings and inputs, and is made again only when that key changes. The manifest
+sums up a finished stage. It also remembers what the footers say, by each file's size, time and inode, so that a run with
 nothing to do opens one file a stage.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,9 @@ class StageStore:
         self.name = folder.name
         self.count = count
         self.artifact = artifact
+        self._known: dict[str, tuple[list[int], Footer]] | None = (
+            None  # by file name, with size, time and inode
+        )
 
     # What is there
 
@@ -78,25 +82,45 @@ class StageStore:
         return read_json(path, "it") if path.exists() else {}
 
     def footers(self) -> list[Footer | None]:
-        """The footer of each part, without its facts; None where the part or its dropped rows are missing or damaged."""
+        """The footer of each part; None where the part or its dropped rows are missing or damaged."""
         if self.artifact:
             return [self._made()]
-        known, files = self._record().get("files", {}), self._files()
-        found = []
+        self._look()
+        found: list[Footer | None] = []
         for number in range(self.count):
-            path = self.part(number)
-            footer = _footer(path, known, files)
-            dropped = _footer(dropped_path(path), known, files)
+            footer, dropped = (
+                self._known_footer(f"part-{number:05}"),
+                self._known_footer(f"dropped-{number:05}"),
+            )
             whole = footer is not None and footer.dropped == (dropped.content if dropped else "")
             found.append(footer if whole else None)
         return found
 
-    def _files(self) -> dict[str, tuple[int, int]]:
-        """Size and time of the stage's part files and files of dropped rows."""
-        if not self.folder.is_dir():
-            return {}
-        paths = [path for path in self.folder.iterdir() if path.suffix == ".parquet" and path.name[0] != "."]
-        return {path.name: (stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]}
+    def _look(self) -> None:
+        """Read the footers of the files that are not as they were when they were last read, or at the last manifest."""
+        if self._known is None:
+            files = self._record().get("files", {})
+            self._known = {name: (stamp, Footer(*said)) for name, (stamp, *said) in files.items()}
+        found = {}
+        for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
+            if entry.name.endswith(".parquet") and not entry.name.startswith("."):
+                stat = entry.stat()
+                stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+                before = self._known.get(entry.name)
+                same = before is not None and before[0] == stamp
+                footer = before[1] if before is not None and same else read_footer(Path(entry.path))
+                if footer is not None:
+                    found[entry.name] = stamp, footer
+        self._known = found
+
+    def _known_footer(self, stem: str) -> Footer | None:
+        found = (self._known or {}).get(f"{stem}.parquet")
+        return found[1] if found is not None else None
+
+    def _files(self) -> dict[str, list[Any]]:
+        """What the manifest remembers of the part files and files of dropped rows."""
+        known = sorted((self._known or {}).items())
+        return {name: [stamp, f.key, f.content, f.dropped, dict(f.facts)] for name, (stamp, f) in known}
 
     def _made(self) -> Footer | None:
         path = self.model / MADE
@@ -138,11 +162,8 @@ class StageStore:
 
     def stale(self, keys: Sequence[str]) -> list[int]:
         """The numbers of the parts that do not have these keys."""
-        return [
-            n
-            for n, (key, footer) in enumerate(zip(keys, self.footers(), strict=True))
-            if not _has(footer, key)
-        ]
+        found = zip(keys, self.footers(), strict=True)
+        return [number for number, (key, footer) in enumerate(found) if footer is None or footer.key != key]
 
     def why(self, now: Record, stale: Sequence[int], key: str) -> str:
         """Why the stage runs, in one line: a changed setting or input, a missing file, or a stop before its end."""
@@ -212,30 +233,32 @@ class StageStore:
 
     def finish(self, now: Record, started: float, more: Mapping[str, Any]) -> dict[str, Any]:
         """Write the manifest: the stage is finished. `more` is added to the sum of the parts' facts."""
-        footers = [self._made()] if self.artifact else [read_footer(self.part(n)) for n in range(self.count)]
         facts: dict[str, Any] = {}
-        for footer in footers:
+        contents = []
+        for footer in self.footers():
             if footer is None:
                 raise UserError(
                     f"a part of {self.folder} vanished while the stage ran; run the same command again"
                 )
             facts = added(facts, footer.facts)
-        files = {}
-        for name, (size, when) in sorted(self._files().items()) if not self.artifact else ():
-            footer = read_footer(self.folder / name)
-            if footer is not None:
-                files[name] = [size, when, footer.key, footer.content, footer.dropped]
+            contents.append(footer.content)
         manifest = {
             **now,
             "facts": added(facts, more),
-            "output": content_key(*(footer.content for footer in footers if footer is not None)),
-            "files": files,
+            "output": content_key(*contents),
+            "files": self._files(),
             "versions": versions(),
             "seconds": round(time.time() - started, 2),
         }
         write_json(self.folder / MANIFEST, manifest)
         shutil.rmtree(self.folder / WORK, ignore_errors=True)
         return manifest
+
+    def remember(self) -> None:
+        """Write what the footers say into the manifest of a finished stage whose files were touched or copied."""
+        manifest, files = self.manifest, self._files()
+        if not self.artifact and manifest["files"] != files:
+            write_json(self.folder / MANIFEST, {**manifest, "files": files})
 
 
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,21 +282,6 @@ def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _has(footer: Footer | None, key: str) -> bool:
-    return footer is not None and footer.key == key
-
-
-def _footer(
-    path: Path, known: Mapping[str, Sequence[Any]], files: Mapping[str, tuple[int, int]]
-) -> Footer | None:
-    """A file's footer from the manifest where the file is as it was then, else from the file."""
-    now = files.get(path.name)
-    if now is None:
-        return None
-    size, when, *said = known.get(path.name, (0, 0))
-    return Footer(*said) if (size, when) == now else read_footer(path)
 
 
 def _made_of(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
