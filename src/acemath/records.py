@@ -34,6 +34,11 @@ FINISHED = {
 }
 
 
+def group_of(subject: str) -> str:
+    """What prompts of a subject train: "code", "general", or "math", which every other subject is."""
+    return subject if subject in ("code", "general") else "math"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One prompt with its reference answer.
@@ -66,8 +71,8 @@ class Problem:
 
     @property
     def group(self) -> str:
-        """What it trains: "code", "general", or "math", which every other subject is."""
-        return self.subject if self.subject in ("code", "general") else "math"
+        """What it trains, as `group_of` has it."""
+        return group_of(self.subject)
 
 
 @dataclass(frozen=True, slots=True)

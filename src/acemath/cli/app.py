@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from acemath import __version__
 from acemath.cli import checking, curation, files
+from acemath.cli import recipe as recipes
 from acemath.cli.output import Json, folder, show, show_notices
 from acemath.cli.settings import Change, changes
 from acemath.errors import UserError
@@ -30,7 +31,7 @@ GROUPS = {
     "Training": ("sft", "rm", "pretrain-nano"),
     "Judging": ("grade", "score", "rewardbench", "eval", "parity"),
     "Answering": ("sample", "solve"),
-    "Runs": ("run", "report", "doctor"),
+    "Runs": ("run", "recipe", "report", "doctor"),
 }  # fmt: skip
 _EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
 
@@ -100,7 +101,7 @@ def run(
 
     Example: acemath run laptop --set seed=1 --out runs/second
     """
-    from acemath.recipe.schema import load_recipe
+    from acemath.recipe.load import load_recipe
     from acemath.run.display import Display
 
     spend = {} if budget is None else {"budget_usd": budget}
@@ -148,7 +149,7 @@ def report(
 
     Example: acemath report runs/laptop
     """
-    from acemath.recipe.schema import load_recipe
+    from acemath.recipe.load import load_recipe
     from acemath.run.context import Run
     from acemath.run.display import Display
     from acemath.run.reporting import make_report
@@ -204,6 +205,7 @@ def doctor(as_json: Json = False) -> None:
 app.add_typer(curation.app)
 app.add_typer(checking.app)
 app.add_typer(files.app)
+app.add_typer(recipes.app, name="recipe")
 
 
 @cache

@@ -16,7 +16,7 @@ from acemath.demo.worksheets.sheets import LICENSE, SOURCE
 from acemath.errors import UserError
 from acemath.files.conversations import chat_of
 from acemath.files.rows import write_rows
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
 from acemath.run.context import Run
 from acemath.run.display import Display

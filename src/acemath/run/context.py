@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from acemath.files.lock import locked
+from acemath.models.engine import Engine
 from acemath.models.generate.endpoint.account import Account
+from acemath.models.hub import at_revision
+from acemath.models.spec import EndpointModel, TransformersModel
+from acemath.recipe.roles import Role
 from acemath.recipe.schema import Recipe
 from acemath.records import Chat, Group, Problem, Response
 from acemath.run.display import Display
+from acemath.run.engines import make_engine
 from acemath.run.shards import MANIFEST, Stage
 
 ENDPOINTS = "endpoints"  # the folder of what endpoints were asked, said and cost
@@ -41,6 +46,23 @@ class Run:
             self._account = Account(self.folder / ENDPOINTS)
             self._account.whole.usd = self.recipe.budget_usd
         return self._account
+
+    def place(self, ref: str) -> str:
+        """What training starts from: the folder of a stage's model, else a model's folder or hub name."""
+        if ref in self.recipe.sft.stages:
+            return str(self.folder / f"sft-{ref}" / "model")
+        model = self.recipe.model(ref)
+        assert isinstance(model, TransformersModel), "the recipe has checked it"
+        return at_revision(model.id, model.revision)
+
+    def engine(self, role: Role, name: str, stage: str) -> Engine:
+        """The engine behind a role, for this stage; `name` is what its responses' `model` column says."""
+        model = self.recipe.model(role.model)
+        trained = self.recipe.stage_of(role.model)
+        if trained is not None:
+            model = model.model_copy(update={"id": self.place(trained)})
+        account = self.account if isinstance(model, EndpointModel) else None
+        return make_engine(model, role.chat, name, account, stage, self.recipe.engine_slots)
 
     def tell(self, before: int, total: int, count: int, note: str) -> None:
         """Progress within a shard: `count` beyond what was done `before` it."""

@@ -17,11 +17,10 @@ from acemath.curate.funnel import step_of
 from acemath.curate.licences import non_commercial
 from acemath.curate.solvability import solvable
 from acemath.demo.worksheets.sheets import SOURCE
-from acemath.models.engine import Engine, Sampling
-from acemath.recipe.schema import Teacher
+from acemath.errors import UserError
+from acemath.recipe.roles import Role
 from acemath.records import REFUSED, Chat, Dropped, Problem, Response, by_id, by_problem, content_key
 from acemath.run.context import Run
-from acemath.run.engines import teacher_engine
 from acemath.run.funnel import response_step
 from acemath.run.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.run.sampling import graded
@@ -65,13 +64,10 @@ def problems(run: Run) -> None:
 
 
 def evolution(run: Run) -> None:
-    """New math prompts from the seeds: worksheets without a model, all others written by the check teacher.
-
-    The paper evolves with the model that cross-checks later, GPT-4o-mini (section 3.2.2).
-    """
+    """New math prompts from the seeds: worksheets without a model, all others by the question writer."""
     recipe = run.recipe
     settings = recipe.curate.evolve
-    writer = recipe.teachers.check.identity()
+    writer = None if recipe.roles.writer is None else recipe.identity_of(recipe.roles.writer)
     with run.stage(
         "evolve",
         {
@@ -107,11 +103,18 @@ def _evolve_others(run: Run, stage: Stage, rows: Sequence[Problem]) -> dict[str,
 
     Returns what it cost, for the manifest.
     """
-    settings, teacher = run.recipe.curate.evolve, run.recipe.teachers.check
-    engine = teacher_engine(teacher, run, "evolve")
+    settings, writer = run.recipe.curate.evolve, run.recipe.roles.writer
+    if not settings.methods:
+        return {}
+    if writer is None:
+        raise UserError(
+            f"nobody writes new questions from {len(rows):,} math seeds that are no worksheets: name a model as "
+            "roles.writer, or set curate.evolve.methods to [] for no new questions"
+        )
+    engine = run.engine(writer, run.recipe.model(writer.model).name, "evolve")
     parents = [p for p in rows if int(content_key(p.id), 16) % 10_000 < 10_000 * settings.share]
     for turn in range(settings.rounds):
-        sampling = Sampling(temperature=teacher.temperature, max_new_tokens=1024, seed=run.recipe.seed + turn)
+        sampling = writer.sampling(1, run.recipe.seed + turn)
         done = 0
         for key, part in shards(parents, 1000).items():
             name = f"round{turn}-{key}"
@@ -150,23 +153,15 @@ def curate(run: Run) -> None:
         facts["summary"] += f"; kept though near a benchmark: {near or 'none'}"
 
 
-def _responses(
-    run: Run, name: str, teacher: Teacher, n: int, rows: Sequence[Problem], inputs: list[str]
-) -> None:
-    """One teacher's answers, a shard at a time."""
-    settings = {
-        "teacher": teacher.identity(),
-        "n": n,
-        "seed": run.recipe.seed,
-    }
+def _responses(run: Run, name: str, role: Role, n: int, rows: Sequence[Problem], inputs: list[str]) -> None:
+    """A role's `n` answers to each problem, a shard at a time."""
+    settings = {"role": run.recipe.identity_of(role), "n": n, "seed": run.recipe.seed}
     with run.stage(name, settings, inputs) as opened:
         if opened is None:
             return
         stage, facts = opened
-        engine: Engine = teacher_engine(teacher, run, name)
-        sampling = Sampling(
-            n=n, temperature=teacher.temperature, max_new_tokens=teacher.max_new_tokens, seed=run.recipe.seed
-        )
+        engine = run.engine(role, run.recipe.model(role.model).name, name)
+        sampling = role.sampling(n, run.recipe.seed)
         parts, done = shards(rows, 2000), 0
         for key, part in parts.items():
             if not stage.has(key):
@@ -189,8 +184,7 @@ def solvability(run: Run) -> None:
         return
     prompts = run.rows("curate", Problem)
     math = [p for p in prompts if p.group == "math"]
-    teacher = run.recipe.teachers.main if settings.by == "main" else run.recipe.teachers.check
-    voter = teacher.model_copy(update={"temperature": settings.temperature})
+    voter = run.recipe.roles.named()[settings.by].model_copy(update={"temperature": settings.temperature})
     _responses(run, "teacher-vote", voter, settings.answers, math, ["curate"])
     with run.stage(
         "solvability", {"solvability": settings.model_dump()}, ["curate", "teacher-vote"]
@@ -205,15 +199,15 @@ def solvability(run: Run) -> None:
 
 
 def synthesize(run: Run) -> None:
-    """The main teacher's responses, the filters, the checking teachers' responses and the cross-check."""
+    """The responses of each subject's teacher, the filters, the checkers' responses and the cross-check."""
     prompts = run.rows(run.prompts, Problem)
-    _responses(run, "teacher-main", run.recipe.teachers.main, 1, prompts, [run.prompts])
+    teachers = _teach(run, prompts)
     exact = _exact_sources(run)
     settings = {"filters": run.recipe.curate.filters.model_dump(), "exact": sorted(exact)}
-    with run.stage("filter-responses", settings, [run.prompts, "teacher-main"]) as opened:
+    with run.stage("filter-responses", settings, [run.prompts, *teachers]) as opened:
         if opened is not None:
             stage, facts = opened
-            rows = run.rows("teacher-main", Response)
+            rows = [row for name in teachers for row in run.rows(name, Response)]
             subjects = {p.id: p.group for p in prompts}
             kept, dropped = filter_responses(
                 rows, run.recipe.curate.filters, lambda r: subjects[r.problem_id] == "math"
@@ -228,9 +222,27 @@ def synthesize(run: Run) -> None:
             )
     good = {r.problem_id for r in run.rows("filter-responses", Response)}
     math = [p for p in prompts if p.group == "math" and p.id in good]
-    for name, teacher in run.recipe.teachers.checking.items():
-        _responses(run, f"teacher-{name}", teacher, teacher.answers, math, [run.prompts, "filter-responses"])
+    for name, checker in run.recipe.roles.checkers.items():
+        _responses(run, f"checker-{name}", checker, checker.answers, math, [run.prompts, "filter-responses"])
     _cross_check(run)
+
+
+def _teach(run: Run, prompts: Sequence[Problem]) -> list[str]:
+    """One response to each prompt by its subject's teacher (paper, section 3.2.1); the names of the stages.
+
+    UserError, before anything is asked, where prompts have a subject that nobody teaches.
+    """
+    groups: dict[str, list[Problem]] = {subject: [] for subject in run.recipe.roles.teachers}
+    for prompt in prompts:
+        groups.setdefault(prompt.group, []).append(prompt)
+    for subject, rows in groups.items():
+        if subject not in run.recipe.roles.teachers:
+            raise UserError(
+                f"nobody answers the {len(rows):,} {subject} prompts; name a model as roles.teachers.{subject}, or leave them out"
+            )
+    for subject, teacher in run.recipe.roles.teachers.items():
+        _responses(run, f"teacher-{subject}", teacher, 1, groups[subject], [run.prompts])
+    return [f"teacher-{subject}" for subject in run.recipe.roles.teachers]
 
 
 def _exact_sources(run: Run) -> set[str]:
@@ -272,8 +284,8 @@ def against_references(
 
 
 def _cross_check(run: Run) -> None:
-    settings, teachers = run.recipe.curate.cross_check, run.recipe.teachers.checking
-    stages = [f"teacher-{name}" for name in teachers]
+    settings, checkers = run.recipe.curate.cross_check, run.recipe.roles.checkers
+    stages = [f"checker-{name}" for name in checkers]
     with run.stage(
         "cross-check", {"cross_check": settings.model_dump()}, [run.prompts, "filter-responses", *stages]
     ) as opened:
@@ -283,9 +295,9 @@ def _cross_check(run: Run) -> None:
         check = by_problem([row for name in stages for row in run.rows(name, Response)])
         prompts = run.rows(run.prompts, Problem)
         math = {prompt.id for prompt in prompts if prompt.group == "math"}
-        # Also those to which the checking teachers refused every answer: they are "unchecked", not forgotten.
+        # Also those to which the checkers refused every answer: they are "unchecked", not forgotten.
         main = [r for r in run.rows("filter-responses", Response) if r.problem_id in math]
-        need = sum(teacher.answers for teacher in teachers.values())
+        need = sum(checker.answers for checker in checkers.values())
         kept, dropped = cross_checked(main, check, need, settings.share)
         stage.write("checked", kept, Response, dropped)
         facts["funnel"] = [response_step("cross-check", prompts, kept, dropped).record()]

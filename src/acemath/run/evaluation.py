@@ -28,7 +28,7 @@ from acemath.metrics import Estimate
 from acemath.models.score.score import RewardModel
 from acemath.records import Problem, Response, by_id, by_problem, content_key
 from acemath.run.context import Run
-from acemath.run.sampling import sample, stage_model
+from acemath.run.sampling import sample
 from acemath.train.reward.card import add_bench
 from acemath.train.reward.start import untrained
 
@@ -84,7 +84,7 @@ def reward_start(run: Run) -> None:
     reward = run.recipe.reward
     inputs = [f"sft-{reward.base}"] if reward.base in run.recipe.sft.stages else []
     settings = {
-        "base": reward.base,
+        "base": run.recipe.base_of(reward.base),
         "page": reward.train.page,
         "head_words": reward.train.head_words,
         "chat": reward.chat.model_dump(),
@@ -95,7 +95,7 @@ def reward_start(run: Run) -> None:
             return
         stage, facts = opened
         with stage.artifact("model") as out:
-            untrained(stage_model(run, reward.base), out, reward.train, reward.chat, run.recipe.seed)
+            untrained(run.place(reward.base), out, reward.train, reward.chat, run.recipe.seed)
         facts["summary"] = "the reward model before its first step"
 
 

@@ -82,7 +82,7 @@ def _facts(
     found = Counter(hit.kind for hit in hits if hit is not None)
     steps = funnel(run)
     dropped: dict[str, int] = next((step["drops"] for step in steps if step["name"] == "decontaminate"), {})
-    writers = {"main": recipe.teachers.main, **recipe.teachers.checking}
+    writers = recipe.roles.named()
     return CardFacts(
         name=recipe.name,
         blends=counts,
@@ -90,7 +90,7 @@ def _facts(
         hits={kind: found[kind] for kind in KINDS},
         dropped=dropped,
         rule=rule.model_dump(),
-        teachers={role: teacher.model or f"{teacher.engine} teacher" for role, teacher in writers.items()},
+        teachers={name: recipe.model(role.model).name for name, role in writers.items()},
         funnel=steps,
     )
 

@@ -14,7 +14,9 @@ import yaml
 from acemath.errors import UserError
 from acemath.files.atomic import write_bytes
 from acemath.files.lock import locked
-from acemath.recipe.schema import Recipe, load_recipe
+from acemath.models.spec import TransformersModel, VllmModel
+from acemath.recipe.load import load_recipe
+from acemath.recipe.schema import BASE_CHECK, Recipe
 from acemath.records import Problem, fingerprint
 from acemath.run import data
 from acemath.run.context import Run
@@ -98,7 +100,9 @@ def recipe_of(folder: Path) -> Recipe:
     """The recipe that a run's folder was made with. UserError for a folder that is not a run's."""
     kept = folder / RECIPE
     if not kept.exists():
-        raise UserError(f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}")
+        raise UserError(
+            f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}"
+        )
     return load_recipe(kept)
 
 
@@ -108,37 +112,50 @@ def check_models(recipe: Recipe) -> None:
     Checked first: the run would otherwise fail only after all candidates have been sampled. A model of the hub is
     checked only if it is on this machine.
     """
-    ranked = recipe.reward.rank_by not in ("none", "base-check")
+    ranker = recipe.roles.ranker
+    ranked = ranker is not None and ranker.model != BASE_CHECK
     own = recipe.reward.base in recipe.sft.stages
     if own and not ranked:
         return
     from acemath.models.score.heads import check_base, check_head
 
-    if ranked:
-        check_head(recipe.reward.rank_by, fetch=False)
+    if ranker is not None and ranked:
+        check_head(_id(recipe, ranker.model), fetch=False)
     if not own:
-        check_base(recipe.reward.base, fetch=False)
+        check_base(_id(recipe, recipe.reward.base), fetch=False)
+
+
+def _id(recipe: Recipe, ref: str) -> str:
+    """A model's hub name or folder."""
+    return recipe.model(ref).name
 
 
 def _check_answering(recipe: Recipe) -> None:
-    """UserError where a policy's or candidate's model is neither a stage, nor a folder, nor a name of the hub.
+    """UserError where a role's model is neither a stage, nor a folder, nor a name of the hub, or lacks its chat template.
 
     Otherwise it would be found when everything is trained. A name with an owner is believed: the network is not asked.
     """
-    parts = {"bench.policies": recipe.bench.policies, "reward.candidates": recipe.reward.candidates}
-    for part, policies in parts.items():
-        for name, policy in policies.items():
-            model = policy.model
-            here = model in recipe.sft.stages or model == "nano" or "/" in model or Path(model).is_dir()
-            if here or policy.engine not in ("transformers", "vllm"):
-                continue
-            from acemath.models.hub import model_file
+    roles = {f"roles.{name}": role for name, role in recipe.roles.named().items()}
+    for part, group in (("bench", recipe.bench), ("reward.candidates", recipe.reward.candidates)):
+        roles |= {f"{part}.policies.{name}": policy for name, policy in group.policies.items()}
+    for where, role in roles.items():
+        model = recipe.model(role.model)
+        if not isinstance(model, TransformersModel | VllmModel):
+            continue
+        model.template()
+        known = (
+            recipe.stage_of(role.model) or model.id == "nano" or "/" in model.id or Path(model.id).is_dir()
+        )
+        if known:
+            continue
+        from acemath.models.hub import model_file
 
-            if model_file(model, "config.json", fetch=True) is None:  # a few hub names have no owner
-                raise UserError(
-                    f"{part}.{name}.model is {model!r}, which is neither a stage of this recipe "
-                    f"({', '.join(recipe.sft.stages)}) nor a model's folder; correct it, or name a hub model as owner/name"
-                )
+        if model_file(model.id, "config.json", fetch=True) is None:  # a few hub names have no owner
+            stages = ", ".join(recipe.sft.stages)
+            raise UserError(
+                f"{where}.model is {role.model!r}, which is neither one of models nor a stage of this recipe ({stages}), "
+                "nor a model's folder; correct it, or name a hub model as owner/name"
+            )
 
 
 def _make_data(run: Run, measured: bool = False) -> None:

@@ -8,22 +8,13 @@ from functools import partial
 from typing import Any
 
 from acemath.grade import grade_many
-from acemath.models.engine import Sampling
-from acemath.recipe.schema import Policy
+from acemath.recipe.roles import Policy
 from acemath.records import REFUSED, Problem, Response, Verdict
 from acemath.run.context import Run
-from acemath.run.engines import policy_engine
 from acemath.run.responses import collect, cost_of, cost_words, refused_words, without_refused
 from acemath.run.shards import Stage, shards
 
 SHARD = 8000  # responses; a shard is what a stopped run may have to repeat
-
-
-def stage_model(run: Run, name: str) -> str:
-    """The folder of a stage's model, or the name itself where it is no stage of the run."""
-    if name in run.recipe.sft.stages:
-        return str(run.folder / f"sft-{name}" / "model")
-    return name
 
 
 def sample(
@@ -44,13 +35,13 @@ def sample(
     """
     each = n or policy.each
     heat = policy.temperature if temperature is None else temperature
-    needs = inputs + ([f"sft-{policy.model}"] if policy.model in run.recipe.sft.stages else [])
+    trained = run.recipe.stage_of(policy.model)
+    needs = inputs + ([f"sft-{trained}"] if trained is not None else [])
     settings = {
-        "policy": policy.identity(),
+        "policy": run.recipe.identity_of(policy),
         "n": each,
         "temperature": heat,
         "count": len(problems),
-        "chat": run.recipe.sft.chat.model_dump(),
         "seed": run.recipe.seed,
         "slots": run.recipe.engine_slots,
     }
@@ -58,14 +49,8 @@ def sample(
         if opened is None:
             return
         stage, facts = opened
-        engine = policy_engine(policy, stage_model(run, policy.model), name, run, stage_name)
-        sampling = Sampling(
-            n=each,
-            temperature=heat,
-            top_p=policy.top_p,
-            max_new_tokens=policy.max_new_tokens,
-            seed=run.recipe.seed,
-        )
+        engine = run.engine(policy, name, stage_name)
+        sampling = policy.sampling(each, run.recipe.seed, heat)
         done = 0
         for key, part in shards(problems, max(1, SHARD // each)).items():
             if not stage.has(key):

@@ -16,7 +16,7 @@ from acemath.demo.worksheets.sheets import draw_problems
 from acemath.errors import UserError
 from acemath.files.columns import KNOWN_COLUMNS, may_hold_reference
 from acemath.files.rows import placed_records
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Problem, content_key
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import shutil
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 from acemath.models.score.score import RewardModel
-from acemath.recipe.schema import Recipe, SftStage
+from acemath.recipe.schema import BASE_CHECK, Recipe, SftStage
 from acemath.records import Chat, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
-from acemath.run.sampling import sample, stage_model
+from acemath.run.engines import make_ranker
+from acemath.run.sampling import sample
 from acemath.run.shards import Stage
 from acemath.train.provenance import origin, stated_licences
 from acemath.train.reward.card import write_card
@@ -49,7 +50,7 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
     chats = run.peek("blends").shard(Chat, name)
     identity = {
         "sft": settings.model_dump(exclude={"save_every", "report_to"}),
-        "base": base,
+        "base": run.recipe.base_of(base),
         "seed": run.recipe.seed,
     }
     # The blends of other stages may change without touching this one.
@@ -62,7 +63,7 @@ def _policy(run: Run, name: str, part: SftStage, base: str) -> None:
         work = stage.folder / "checkpoints"
         with stage.artifact("model") as out:
             result = train_sft(
-                stage_model(run, base), chats, out, work, settings, run.recipe.seed, run.display.progress
+                run.place(base), chats, out, work, settings, run.recipe.seed, run.display.progress
             )
         shutil.rmtree(work, ignore_errors=True)
         gc.collect()
@@ -81,22 +82,22 @@ def candidates(run: Run) -> None:
     rows = [p for p in run.rows(run.prompts, Problem) if p.group == "math" and p.answer]
     rows.sort(key=lambda p: content_key(p.id))
     rows = rows[: reward.problems]
-    for name, policy in reward.candidates.items():
+    for name, policy in reward.candidates.policies.items():
         sample(run, f"candidates-{name}", name, policy, rows[: policy.problems], [run.prompts])
 
 
 def _candidate_responses(run: Run) -> dict[str, list[Response]]:
-    names = run.recipe.reward.candidates
+    names = run.recipe.reward.candidates.policies
     return by_problem(row for name in names for row in run.rows(f"candidates-{name}", Response))
 
 
 def groups(run: Run) -> None:
     """Score-sorted groups of six, some kept aside for pair accuracy."""
     recipe = run.recipe
-    inputs = [run.prompts, *(f"candidates-{name}" for name in recipe.reward.candidates)]
+    inputs = [run.prompts, *(f"candidates-{name}" for name in recipe.reward.candidates.policies)]
     settings = {
         "groups": recipe.reward.groups.model_dump(),
-        "rank_by": recipe.reward.rank_by,
+        "ranker": _ranker_identity(recipe),
         "seed": recipe.seed,
     }
     with run.stage("groups", settings, inputs) as opened:
@@ -111,27 +112,43 @@ def groups(run: Run) -> None:
         stage.write("held-out", held_out, Group)
         stage.write("train", train, Group)
         facts["counts"] = asdict(counts)
-        facts["ranked_by"] = recipe.reward.rank_by if ranks else "nothing"
+        facts["ranked_by"] = recipe.roles.ranker.model if recipe.roles.ranker and ranks else "nothing"
         facts["summary"] = (
             f"{counts.groups:,} groups; {counts.all_right:,} problems all right, {counts.all_wrong:,} all wrong, "
             f"{counts.few:,} with too few different responses{unlabelled_words(counts.unlabelled)}"
         )
 
 
+def _ranker_identity(recipe: Recipe) -> dict[str, Any] | None:
+    """What the order of candidates depends on; None where nothing ranks them."""
+    ranker = recipe.roles.ranker
+    if ranker is None:
+        return None
+    own = (
+        recipe.base_of(recipe.sft.base)
+        if ranker.model == BASE_CHECK
+        else recipe.model(ranker.model).identity()
+    )
+    return {**ranker.model_dump(), "of": own}
+
+
 def _ranks(
     run: Run, stage: Stage, problems: list[Problem], responses: dict[str, list[Response]]
 ) -> dict[str, dict[str, float]]:
     """Scores by the ranking reward model, {problem id: {text: score}}, for problems with right and wrong responses."""
-    reward = run.recipe.reward
-    if reward.groups.by != "rank" or reward.rank_by == "none":
+    reward, ranker = run.recipe.reward, run.recipe.roles.ranker
+    if reward.groups.by != "rank" or ranker is None:
         return {}
-    path: str | Path = reward.rank_by
-    if reward.rank_by == "base-check":
-        path = base_checker(run.recipe.sft.base, stage.folder / "base-check")
+    if ranker.model == BASE_CHECK:
+        model = RewardModel(
+            base_checker(run.place(run.recipe.sft.base), stage.folder / BASE_CHECK), ranker.chat
+        )
+    else:
+        model = make_ranker(run.recipe.model(ranker.model), ranker.chat)
     known = {p.id: labelled(responses[p.id], reward.groups.cut)[0] for p in problems}
     mixed = [p for p in problems if len({r.correct for r in known[p.id]}) == 2]
     items = [(p.prompt, [r.text for r in known[p.id]]) for p in mixed]
-    scores = RewardModel(path).score_many(items, run.display.progress)
+    scores = model.score_many(items, run.display.progress)
     return {
         p.id: dict(zip(texts, values, strict=True))
         for p, (_, texts), values in zip(mixed, items, scores, strict=True)
@@ -152,7 +169,7 @@ def reward_model(run: Run) -> None:
     settings = {
         "train": reward.train.model_dump(exclude={"save_every", "report_to"}),
         "chat": reward.chat.model_dump(),
-        "base": reward.base,
+        "base": run.recipe.base_of(reward.base),
         "seed": run.recipe.seed,
     }
     with run.stage("reward", settings, inputs) as opened:
@@ -163,7 +180,7 @@ def reward_model(run: Run) -> None:
         asked = _all_candidates(run, held_out) if reward.train.rm_k is not None else []
         work = stage.folder / "checkpoints"
         with stage.artifact("model") as out:
-            base = stage_model(run, reward.base)
+            base = run.place(reward.base)
             result = train_reward(
                 base,
                 train,
