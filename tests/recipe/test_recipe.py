@@ -186,9 +186,8 @@ def test_a_mistake_is_one_line_and_code_2(
     monkeypatch.chdir(tmp_path)
     done = _acemath(*arguments)
     assert done.returncode == 2
-    assert (
-        says in done.stderr and "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
-    )
+    lines = [line for line in done.stderr.splitlines() if not line.endswith("s so far")]  # a slow machine's progress
+    assert len(lines) == 1 and says in lines[0]
 
 
 def test_a_missing_file_of_a_recipe_is_named(tmp_path: Path) -> None:
