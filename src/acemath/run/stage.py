@@ -242,7 +242,10 @@ def make_parts(
 
 
 def _within(progress: Progress, before: int, parts: int, done: int, total: int, note: str = "") -> None:
-    """Progress within one of several partitions, in hundredths of a partition where its own total is known."""
+    """Progress within one of several partitions: in hundredths of a partition, unless there is only one."""
+    if parts == 1:
+        progress(done, total, note)
+        return
     place = f"partition {before + 1} of {parts}"
     share = min(100, 100 * done // total) if total else 0
     progress(100 * before + share, 100 * parts, f"{place}, {note}" if note else place)

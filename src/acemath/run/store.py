@@ -37,6 +37,7 @@ from acemath.run.reasons import Record, reason
 
 MANIFEST = "manifest.json"
 MADE = "acemath.json"  # in a model's folder: what a part file has in its footer
+CARD = "README.md"  # of a model
 WORK = "work"  # the folder of checkpoints, under the key of what they were made from
 BATCH = 1024  # rows of a batch that is read
 
@@ -285,9 +286,12 @@ def _number(value: Any) -> bool:
 
 
 def _made_of(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What `MADE` holds of a model's folder: like a part's footer, with the sizes of the files."""
+    """What `MADE` holds of a model's folder: like a part's footer, with the sizes of the files.
+
+    The card does not count: people read it, no stage does, and evaluation adds its numbers to it.
+    """
     parts, sizes = [], {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD):
         name = path.relative_to(folder).as_posix()
         with path.open("rb") as file:
             parts += [name, hashlib.file_digest(file, "sha256").hexdigest()]
