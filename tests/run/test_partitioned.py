@@ -214,7 +214,7 @@ def test_the_labellers_answers_become_the_references(make: Make, serve: Any, tmp
 
     def label(question: str) -> str | None:
         number = box(question)
-        return None if number == 3 else "Nobody knows." if number % 4 == 0 else f"So \\boxed{{{number + number % 2}}}."
+        return None if number == 3 else "There are many.\n\nNobody can say how many." if number % 4 == 0 else f"So \\boxed{{{number + number % 2}}}."
 
     url = serve({"labeller": label, **MODELS})
     changes = {
