@@ -20,42 +20,49 @@ from pathlib import Path
 from typing import Any
 
 from acemath.recipe.load import load_recipe
-from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
-from acemath.run import data
+from acemath.run.asking import graded
 from acemath.run.context import Run
 from acemath.run.display import Display
+from acemath.run.partitions import open_run
+from acemath.run.problems import row_counts
 from acemath.run.run import quiet_transformers
-from acemath.run.sampling import graded, sample
+from acemath.run.runner import Runner
+from acemath.run.stages import stages_until
 
 EACH = 4
+ASKING = ("teacher-math", "candidates-nano")
 
 
 def run_of(folder: Path, count: int, engine: dict[str, Any]) -> Run:
-    """A run of the laptop recipe whose teacher is this model."""
+    """A run of the laptop recipe whose teacher and policy are this model."""
+    policy = {"model": "teacher", "each": EACH, "temperature": 1.0, "max_new_tokens": 120}
     changes = {
         "problems.seeds.worksheets.count": count,
         "models.teacher": engine,
         "roles.teachers.all": {"model": "teacher", "max_new_tokens": 120},
+        "roles.ranker": None,
         "curate.evolve.share": 0.01,
+        "reward.problems": None,
+        "reward.candidates": {"policies": {"nano": policy}},
     }
     return Run(load_recipe("laptop", changes), folder, Display(quiet=True))
 
 
-def stages(run: Run) -> tuple[list[Response], list[Response], float]:
-    """The greedy responses of the teacher, the samples of the policy, and the seconds of both."""
-    data.problems(run)
-    data.evolution(run)
-    data.curate(run)
-    problems = [p for p in run.rows("curate", Problem) if p.group == "math"]
-    started = time.monotonic()
-    data.synthesize(run)
-    policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
-    sample(run, "candidates-nano", "nano", policy, problems, ["curate"])
-    seconds = time.monotonic() - started
-    known = {p.id for p in problems}
-    greedy = graded([r for r in run.rows("teacher-math", Response) if r.problem_id in known], problems)
-    return greedy, run.rows("candidates-nano", Response), seconds
+def stages(run: Run) -> tuple[Runner, list[Response], list[Response], float]:
+    """The runner, the greedy responses of the teacher, the samples of the policy, and the seconds of all that asks."""
+    open_run(run.folder, lambda: row_counts(run))
+    runner = Runner(run.folder, stages_until(run, "reward"))
+    last = [stage.name for stage in runner.stages].index("groups")
+    seconds = 0.0
+    for stage in runner.stages[:last]:
+        if not stage.name.startswith("sft-"):
+            started = time.monotonic()
+            runner.make(stage.name)
+            seconds += (time.monotonic() - started) * (stage.name in ASKING)
+    problems = [p for p in runner.stores["prompts"].all_rows(Problem) if p.group == "math"]
+    greedy, sampled = (list(runner.stores[name].all_rows(Response)) for name in ASKING)
+    return runner, graded(greedy, problems), sampled, seconds
 
 
 def report(name: str, greedy: list[Response], sampled: list[Response], seconds: float) -> None:
@@ -79,22 +86,20 @@ def against(name: str, url: str, model: str, folder: Path, count: int, texts: di
         "in_flight": 64,
     }
     run = run_of(folder, count, engine)
-    greedy, sampled, seconds = stages(run)
+    runner, greedy, sampled, seconds = stages(run)
     report(name, greedy, sampled, seconds)
     same = sum(texts[r.problem_id] == r.text for r in greedy)
-    costs = [run.manifest(stage)["cost"] for stage in ("teacher-math", "candidates-nano")]
+    costs = [runner.stores[stage].manifest["facts"]["cost"] for stage in ASKING]
     print(f"  greedy texts equal to the in-process run's: {same} of {len(greedy)}")
-    for stage, cost in zip(("teacher", "policy"), costs, strict=True):
+    for stage, cost in zip(ASKING, costs, strict=True):
         print(f"  {stage}: {cost}")
-    for stage in ("teacher-math", "candidates-nano"):
+    for stage in ASKING:
         shutil.rmtree(folder / stage)
-    again = stages(run)
-    requests = [run.manifest(stage)["cost"]["requests"] for stage in ("teacher-math", "candidates-nano")]
+    runner, *again, seconds = stages(run)
+    requests = [runner.stores[stage].manifest["facts"]["cost"]["requests"] for stage in ASKING]
     run.close()
-    kept = requests == [cost["requests"] for cost in costs] and again[:2] == (greedy, sampled)
-    print(
-        f"  the stages again, from what is kept: {again[2]:.1f} s, {'nothing' if kept else 'SOMETHING'} asked"
-    )
+    kept = requests == [cost["requests"] for cost in costs] and again == [greedy, sampled]
+    print(f"  the stages again, from what is kept: {seconds:.1f} s, {'nothing' if kept else 'SOMETHING'} asked")
     return kept and len(greedy) == len(texts) and len(sampled) == EACH * len(texts)
 
 
@@ -110,8 +115,8 @@ def main() -> None:
     chosen = parser.parse_args()
     quiet_transformers()
     with tempfile.TemporaryDirectory() as work:
-        engine = {"engine": chosen.in_process, "model": chosen.model}
-        greedy, sampled, seconds = stages(run_of(Path(work) / "local", chosen.count, engine), engine)
+        engine = {"engine": chosen.in_process, "id": chosen.model}
+        _, greedy, sampled, seconds = stages(run_of(Path(work) / "local", chosen.count, engine))
         report(f"in process, {chosen.in_process}", greedy, sampled, seconds)
         texts = {r.problem_id: r.text for r in greedy}
         right = []

@@ -73,6 +73,7 @@ def test_a_teacher_and_a_policy_behind_an_endpoint(
     assert len(first) == sum(1 for _ in runner.stores["prompts"].all_rows(Problem)) > 40
     costs = [runner.stores[stage].manifest["facts"]["cost"] for stage in STAGES]
     assert sum(cost["requests"] for cost in costs) == len(first) and all(c["usd"] > 0 for c in costs)
+    assert all(cost["most_in_flight"] > 0 for cost in costs) and sum(sum(c["faults"].values()) for c in costs) > 0
     facts = runner.stores["candidates-x"].manifest["facts"]
     assert facts["responses"] == facts["cost"]["requests"] == 40
     count = asked(url)
@@ -92,7 +93,7 @@ def test_the_budget_of_the_whole_run(url: str, make: Make, tmp_path: Path) -> No
             make(recipe_of(url, budget), tmp_path, *STAGES)
     count = httpx.get(f"{url}/count").json()
     assert sum(count["tokens"].values()) * 1.0 / 1e6 <= 0.005  # a token costs 1 or 2 US$ a million
-    done = [path for path in tmp_path.glob("teacher-math/part-*")]
+    done = list(tmp_path.glob("teacher-math/part-*"))
     whole = responses(make(recipe_of(url), tmp_path, *STAGES))
     assert whole and all(path.exists() for path in done)
     twice = Counter(httpx.get(f"{url}/count").json()["delivered"])

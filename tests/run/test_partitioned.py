@@ -230,10 +230,10 @@ def test_the_labellers_answers_become_the_references(make: Make, serve: Any, tmp
     dropped = {box(d.text): (d.reason, d.detail) for d in store.dropped()}
     assert dropped == {
         3: ("unlabelled", "no response of the labeller"),
-        **{n: ("unlabelled", "the labeller's response has no answer") for n in range(4, 25, 4)},
+        **dict.fromkeys(range(4, 25, 4), ("unlabelled", "the labeller's response has no answer")),
     }
     assert [d.reason for d in runner.stores["labels"].dropped()] == ["refused"]
     assert store.manifest["facts"] == {"rows": 17, "unlabelled": 7}
-    groups = [g for g in runner.stores["groups"].all_rows(Group)]
+    groups = runner.stores["groups"].all_rows(Group)
     right = {box(g.prompt): g.models[g.labels.index(1)] for g in groups}
     assert right == {n: "sloppy" if n % 2 else "teacher" for n in kept}
