@@ -232,13 +232,15 @@ def test_a_model_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 def test_a_models_key_is_of_its_files(tmp_path: Path) -> None:
-    """Other bytes are another model; settings and the card are not among them."""
+    """Other bytes are another model; settings, the card and its facts are not among them."""
 
     def content(key: str, weight: bytes, card: str) -> str:
         store = StageStore(tmp_path / "a", 1, "model")
         with store.making(key, {}) as out:
             (out / "w.bin").write_bytes(weight)
             (out / "README.md").write_text(card)
+            (out / "training.json").write_text(card)
+        (store.model / "training.json").write_text("evaluation adds to it")
         (footer,) = store.footers()
         assert footer is not None and footer.key == key
         return footer.content
