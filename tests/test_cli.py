@@ -17,12 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
-from acemath.cli.app import GROUPS
-from acemath.cli.app import command as command_tree
+from acemath.cli import app
+from acemath.cli.app import EXTRAS, GROUPS, command_tree
 from acemath.cli.output import show
 from acemath.grade import PRESETS
 
 Command = Callable[..., Any]
+SHARED = {"--init--", "app", "engines", "options", "output", "reading", "training"}  # modules that are no commands
+HEAVY = {*EXTRAS, "pyarrow", "pydantic", "numpy"}
 
 
 def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tuple[int, str]:
@@ -88,11 +90,24 @@ def test_ctrl_c_stops_grading_with_its_workers(tmp_path: Path) -> None:
 def test_every_command_is_in_one_group_of_the_help(command: Command) -> None:
     """And the help names the version, the completion and each command, none of them cut."""
     listed = [name for names in GROUPS.values() for name in names]
-    assert sorted(listed) == sorted(command_tree().commands)
+    modules = {path.stem.replace("_", "-") for path in Path(app.__file__).parent.glob("*.py")}
+    assert sorted(listed) == sorted(modules - SHARED) and set(listed) == set(command_tree().commands)
     said = command("--help")
     assert said.code == 0 and all(f"\n  {name} " in said.out for name in listed)
     assert "--install-completion" in said.out and "..." not in said.out.replace("[ARGS]...", "")
     assert command("--version").out == "acemath 0.1.0\n"
+
+
+def test_the_overview_is_quick_and_says_what_the_commands_say() -> None:
+    """`acemath --help` imports no command: it has their first sentences itself. No command imports torch to be parsed."""
+    for name, one in command_tree().commands.items():
+        summary = next(group[name] for group in GROUPS.values() if name in group)
+        assert one.get_short_help_str(limit=200) == summary
+    code = "import sys; sys.argv = ['acemath', {}]\nfrom acemath.cli.app import main\ntry: main()\n"
+    code += "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    for arguments, absent in (("'--help'", HEAVY), *((f"{name!r}, '--help'", set(EXTRAS)) for name in ("rm", "sft"))):
+        done = subprocess.run([sys.executable, "-c", code.format(arguments)], capture_output=True, text=True)
+        assert done.stdout.startswith("Usage: acemath") and not absent & set(done.stderr.split()), arguments
 
 
 def test_every_argument_and_option_says_what_it_is() -> None:
@@ -242,14 +257,14 @@ def nonsense(folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with good files: problems, and a teacher's responses to them."""
-    from acemath.cli.data import read_problems
-    from acemath.cli.datasets import fetch
-    from acemath.cli.engines import sample
+    from acemath.cli.fetch import fetch
+    from acemath.cli.reading import read_problems
+    from acemath.cli.sample import sample
     from acemath.demo.teacher import WorksheetTeacher
     from acemath.models.engine import Sampling
 
     folder = tmp_path_factory.mktemp("rows")
-    fetch("worksheets", {"count": 20}, ["levels=[1]"], 0, folder / "problems.jsonl")
+    fetch("worksheets", {"count": 20}, {"levels": [1]}, 0, folder / "problems.jsonl")
     problems = read_problems(folder / "problems.jsonl")
     sample("sample", problems, WorksheetTeacher("teacher", 0.9), Sampling(n=2), folder / "responses.jsonl")
     return folder

@@ -1,4 +1,4 @@
-"""What this machine has."""
+"""`acemath doctor`: what this machine has."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from acemath.cli.options import Json
+from acemath.cli.output import show
 from acemath.models.builtin import WEIGHTS
 
 EXTRAS = {"vllm": "vllm", "fastapi": "serve", "ray": "ray"}
 
 
-def examine() -> dict[str, Any]:
+def command(as_json: Json = False) -> None:
+    """Show what this machine has and which optional parts are missing.
+
+    Example: acemath doctor
+    """
+    show(_examine(), as_json)
+
+
+def _examine() -> dict[str, Any]:
     """Versions, cores, memory, accelerators, nano's weights, and the command for each missing extra."""
     found: dict[str, Any] = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
     found["free disk (GB)"] = round(shutil.disk_usage(Path.cwd()).free / 1e9, 1)
