@@ -17,7 +17,7 @@ from acemath import __version__
 from acemath.cli import checking, curation, files
 from acemath.cli.output import Json, folder, show, show_notices
 from acemath.cli.settings import Change, changes
-from acemath.errors import UserError
+from acemath.errors import UserError, needing
 from acemath.files.atomic import is_disk_full
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
@@ -226,9 +226,8 @@ def main() -> None:
             errors="backslashreplace"
         )  # half a surrogate pair in a text is no reason to fail
     try:
-        code = command().main(
-            prog_name="acemath", standalone_mode=False
-        )  # None, or the code of an early exit
+        with needing(" ".join(["acemath", *sys.argv[1:2]])):  # None, or the code of an early exit
+            code = command().main(prog_name="acemath", standalone_mode=False)
     except UserError as error:
         code = _fail(str(error))
     except UsageError as error:

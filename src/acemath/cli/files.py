@@ -74,7 +74,7 @@ def sft(
     }
     with Display().during("sft"):
         from acemath.cli import training
-        from acemath.models.hardware import is_first_process
+        from acemath.notices import is_first_process
 
         found = training.fine_tune(chats, base, given, change or (), seed, out, overwrite, columns)
     if is_first_process():
@@ -259,7 +259,7 @@ def solve(
     """
     from dataclasses import asdict
 
-    from acemath.run.run import quiet_transformers
+    from acemath.notices import quiet_transformers
 
     for name, path in (("--policy", policy), ("--reward", reward)):
         if path.startswith("runs/") and not Path(path).exists():

@@ -25,10 +25,9 @@ from acemath.files.identity import PROMPT_KEY, Names
 from acemath.files.rows import placed_records, write_rows
 from acemath.grade import grade_many
 from acemath.models.engine import ChatFormat, Engine, Sampling
-from acemath.notices import say
+from acemath.notices import quiet_transformers, say
 from acemath.records import Response, Verdict, content_key
 from acemath.run.responses import cost_of
-from acemath.run.run import quiet_transformers
 
 if TYPE_CHECKING:
     from acemath.grade.records import Row as GradingRow

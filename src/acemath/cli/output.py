@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from acemath.errors import UserError
+from acemath.errors import UserError, require
 from acemath.notices import say
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -43,6 +43,8 @@ def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
 
 
 def _rows_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix == ".parquet":
+        require(f"writing {str(path)!r}", "pyarrow")
     return _writable(path, ROWS)
 
 

@@ -40,7 +40,7 @@ def parity(
     Example: acemath parity reward-model samples.jsonl --problems problems.jsonl
     """
     with Display().during("parity"):
-        from acemath.run.run import quiet_transformers
+        from acemath.notices import quiet_transformers
 
         items = problems_with_responses(responses, problems, limit, columns_of(columns))
         quiet_transformers()

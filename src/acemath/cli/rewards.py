@@ -79,7 +79,7 @@ def train(
     given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
     with Display().during("rm train"):
         from acemath.cli import training
-        from acemath.models.hardware import is_first_process
+        from acemath.notices import is_first_process
 
         asked = training.candidates(candidates, problems)
         found = training.train(groups, base, given, change or (), system, asked, seed, out, overwrite)
