@@ -15,14 +15,11 @@ from typer.core import TyperGroup
 
 from acemath import __version__
 from acemath.cli.output import show_notices
-from acemath.errors import MissingExtra, UserError
+from acemath.errors import UserError, needing
 
 UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
 INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
 RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that continue after a stop
-EXTRAS = dict.fromkeys(
-    ("torch", "transformers", "trl", "accelerate", "datasets", "safetensors", "tokenizers"), "train"
-)  # the extra that installs a package
 # The commands in the groups of the help, with the first sentence of their help: the overview imports none of them.
 # A command is the function `command` of the module of its name, or that module's Typer `app` if it has subcommands.
 GROUPS = {
@@ -144,10 +141,11 @@ def main() -> None:
             errors="backslashreplace"
         )  # half a surrogate pair in a text is no reason to fail
     try:
-        code = typer.main.get_command(app).main(prog_name="acemath", standalone_mode=False)
+        with needing(" ".join(["acemath", *sys.argv[1:2]])):
+            code = typer.main.get_command(app).main(prog_name="acemath", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (UserError, UsageError, ModuleNotFoundError, OSError) as error:
+    except (UserError, UsageError, OSError) as error:
         typer.echo(f"acemath: {' '.join(_message(error).splitlines())}", err=True)
         code = UserError.exit_code
     if code == INTERRUPTED:  # typer returns it too
@@ -159,11 +157,6 @@ def main() -> None:
 
 def _message(error: Exception) -> str:
     """What to tell the user. An error that is not a user's mistake is raised again."""
-    if isinstance(error, ModuleNotFoundError):
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
-            raise error
-        return str(MissingExtra(f"this command uses {package}, which", EXTRAS[package]))
     if isinstance(error, UsageError):
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message())

@@ -89,7 +89,7 @@ def engine_of(settings: Endpoint, chat: ChatFormat, journal: Path) -> Iterator[E
     else:
         from acemath.models.builtin import resolve
         from acemath.models.generate.transformers import TransformersEngine
-        from acemath.run.run import quiet_transformers
+        from acemath.notices import quiet_transformers
 
         quiet_transformers()
         yield TransformersEngine(resolve(settings.model), chat, settings.model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 import typer
 import yaml
 
-from acemath.errors import UserError
+from acemath.errors import UserError, require
 from acemath.files.columns import CHAT_COLUMNS, OURS, RESPONSE_COLUMNS, parse_columns
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from acemath.models.engine import ChatFormat
 
 S = TypeVar("S", bound="BaseModel")
-ROWS = (".parquet", ".jsonl", ".jsonl.gz")
 
 
 def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
@@ -38,6 +37,13 @@ def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
     if why:
         raise UserError(f"cannot write {str(path)!r}: {why}")
     return path
+
+
+def _rows_file(path: Path | None) -> Path | None:
+    """The file of rows of --out. UserError where it cannot be written, or where what writes it is not installed."""
+    if path is not None and path.suffix == ".parquet":
+        require(f"writing {str(path)!r}", "pyarrow")
+    return _writable(path, (".parquet", ".jsonl", ".jsonl.gz"))
 
 
 def html_file(path: Path | None) -> Path | None:
@@ -128,7 +134,7 @@ Out = Annotated[
     Path,
     typer.Option(
         "--out",
-        callback=lambda path: _writable(path, ROWS),
+        callback=_rows_file,
         help="The file to write (.parquet, .jsonl or .jsonl.gz).",
     ),
 ]

@@ -12,8 +12,8 @@ from acemath.cli.options import Columns, Json, MaxLength, SharePrefix, reward_ch
 from acemath.cli.output import show
 from acemath.cli.reading import read_names, read_prompts_with_responses
 from acemath.models.engine import ChatFormat
+from acemath.notices import quiet_transformers
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
 
 
 def command(

@@ -24,11 +24,18 @@ from acemath.cli.training import (
 )
 from acemath.errors import UserError
 from acemath.files.rows import write_rows
-from acemath.notices import say
+from acemath.notices import is_first_process, quiet_transformers, say
 from acemath.records import Group
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
 from acemath.train.checkpoints import put
+from acemath.train.reward.groups import (
+    candidates_of,
+    chat_of_groups,
+    make_groups,
+    same_problem,
+    split_groups,
+    unlabelled_words,
+)
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 
 app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
@@ -72,8 +79,6 @@ def _choose(
 
     UserError where only some have a reward, and where no problem makes a group.
     """
-    from acemath.train.reward.groups import make_groups, unlabelled_words
-
     asked, mine = read_graded(responses, problems, columns)
     rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
     settings = settings_of(GroupSettings, {"by": "rank" if rewards else "random"}, changes)
@@ -134,8 +139,6 @@ def train(
     """
     given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
     with Display().during("rm train"):
-        from acemath.models.hardware import is_first_process
-
         asked = _candidates(candidates, problems)
         settings = settings_of(RewardSettings, given, dict(changes or ()))
         if asked and settings.rm_k is None:
@@ -151,8 +154,6 @@ def _candidates(responses: Path | None, problems: Path | None) -> list[Group]:
         return []
     if problems is None:
         raise UserError(f"{responses} names its problems; give their file with --problems")
-    from acemath.train.reward.groups import candidates_of
-
     asked, mine = read_graded(responses, problems)
     made = [candidates_of(p.id, p.prompt, mine[p.id]) for p in asked]
     left_out = sum(map(len, mine.values())) - sum(len(g.responses) for g in made)
@@ -177,12 +178,9 @@ def _train(
     is not made again; another one is replaced only with `overwrite`. Without `system` the groups' own system prompt is
     used, or the paper's where they name none. `asked` are problems with candidates for rm@k.
     """
-    from acemath.train.reward.groups import chat_of_groups
-
     rows = read_groups(groups_file)
     learned, held_out = _split(rows, asked, groups_file)
     quiet_transformers()
-    from acemath.models.hardware import is_first_process
     from acemath.train.provenance import stated_licences
     from acemath.train.reward.card import write_card
     from acemath.train.reward.train import identity_of, train_reward
@@ -209,8 +207,6 @@ def _split(rows: Sequence[Group], asked: Sequence[Group], file: Path) -> tuple[l
 
     UserError where nothing is left to train on, and where a problem of the candidates is trained on.
     """
-    from acemath.train.reward.groups import same_problem, split_groups
-
     learned, held_out = split_groups(rows, max(1, len(rows) // 20))
     if rows and not learned:
         raise UserError(

@@ -14,9 +14,9 @@ from acemath.cli.output import show
 from acemath.cli.reading import read_answered
 from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat
+from acemath.notices import quiet_transformers
 from acemath.records import Response
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
 
 if TYPE_CHECKING:
     from acemath.models.score.score import RewardModel

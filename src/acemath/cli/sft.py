@@ -19,8 +19,8 @@ from acemath.cli.training import (
     facts_of_made,
 )
 from acemath.files.conversations import read_chats
+from acemath.notices import is_first_process, quiet_transformers
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
 from acemath.train.checkpoints import put
 from acemath.train.sft.settings import SftSettings
 
@@ -58,7 +58,6 @@ def command(
     with Display().during("sft"):
         settings = settings_of(SftSettings, given, dict(changes or ()))
         found = fine_tune(chats, base, settings, seed, out, overwrite, columns)
-        from acemath.models.hardware import is_first_process
     if is_first_process():
         show(found, as_json)
 
@@ -81,7 +80,6 @@ def fine_tune(
         display.progress(0, 0, f"reading {chats}")
         rows = read_chats(chats, columns or {})
         quiet_transformers()
-        from acemath.models.hardware import is_first_process
         from acemath.train.sft.train import identity_of, train_sft
 
         facts = facts_of_made(out, identity_of(base, rows, settings, seed), overwrite)

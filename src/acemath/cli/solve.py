@@ -12,8 +12,8 @@ from acemath.cli.options import Instruction, Json, MaxNewTokens, Seed, Temperatu
 from acemath.cli.output import show
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
+from acemath.notices import quiet_transformers
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
 
 
 def command(

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 from acemath.errors import UserError
 
@@ -134,6 +134,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file, whole or not at all, with a checksum on every page."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_bytes(path, bytes(sink.getvalue()))
@@ -141,6 +144,9 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def read_table(path: Path) -> pa.Table:
     """Read a Parquet file and check its pages' checksums; UserError naming the file where it is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         # pyarrow's own name for a file that is not there would read as damage.
         if not path.is_file():

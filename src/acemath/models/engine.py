@@ -44,6 +44,10 @@ class ChatFormat(BaseModel):
         return rows
 
 
+# The paper's reward models were trained with this chat (their cards).
+PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
+
+
 class Engine(Protocol):
     """Writes responses. `name` is what the responses' `model` column says."""
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from acemath.errors import UserError
+from acemath.errors import UserError, require
 from acemath.files.atomic import write_bytes
 from acemath.files.lock import locked
+from acemath.notices import quiet_transformers
 from acemath.recipe.schema import Recipe, load_recipe
 from acemath.records import Problem, fingerprint
 from acemath.run import data
@@ -22,6 +23,7 @@ from acemath.run.display import Display
 from acemath.run.shards import MANIFEST
 
 RECIPE = "recipe.yaml"
+TRAINING = ("torch", "transformers", "trl")  # packages that are asked for before the data is made
 PARTS = ("data", "sft", "reward")  # after which a run may end
 KEY = "recipe.key"  # beside the tables: the recipe that they were made by
 
@@ -49,6 +51,7 @@ class Outcome:
 
 def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     """Run every stage that is not done, in `folder`. A second call with the same recipe does nothing."""
+    require("a run with training", *TRAINING)
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
@@ -73,6 +76,8 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
         raise UserError(
             f"a run ends with {', '.join(PARTS)} or report, not with {last!r}: choose one for --until"
         )
+    if last != "data":
+        require("a run with training", *TRAINING)
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
         _make_data(run)
@@ -202,14 +207,6 @@ def _judge(run: Run) -> None:
     evaluation.scores(run)
     evaluation.tables(run)
     write_bytes(run.folder / "tables" / KEY, fingerprint(run.recipe.model_dump(mode="json")).encode())
-
-
-def quiet_transformers() -> None:
-    """Keep transformers' bars and notes out of our own progress."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
 
 
 def _finished(run: Run) -> bool:

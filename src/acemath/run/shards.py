@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow as pa
-
 from acemath.errors import UserError
 from acemath.files.atomic import (
     disk_full_explained,
@@ -140,6 +138,8 @@ class Stage:
     def write(self, key: str, rows: Sequence[R], kind: type[R], dropped: Sequence[Dropped] = ()) -> None:
         """Write a shard and the rows it dropped. The shard is written last: if it exists, both are complete."""
         if dropped:
+            import pyarrow as pa
+
             columns = {name: [getattr(d, name) for d in dropped] for name in Dropped.SCHEMA.names}
             write_table(self.folder / f"dropped-{key}.parquet", pa.table(columns, schema=Dropped.SCHEMA))
         write_table(self.folder / f"part-{key}.parquet", to_table(rows, kind))

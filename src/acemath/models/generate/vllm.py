@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from acemath.errors import MissingExtra
+from acemath.errors import needing
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.records import REFUSED, Problem, Response, content_key
@@ -18,10 +18,8 @@ class VllmEngine:
     """
 
     def __init__(self, model: str, chat: ChatFormat | None = None, name: str = "", **options: object) -> None:
-        try:
+        with needing("the vLLM engine"):
             from vllm import LLM
-        except ImportError as error:
-            raise MissingExtra("the vLLM engine", "vllm") from error
         self.name = name or model
         self.chat = chat or ChatFormat()
         self.llm = LLM(model=model, **options)
