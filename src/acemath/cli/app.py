@@ -25,25 +25,25 @@ RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of comma
 GROUPS = {
     "Data": {
         "sources": "List the data sets that acemath fetch knows, with sizes and licences.",
-        "fetch": "Write a data set as rows of acemath: prompts, conversations, or groups of labelled responses.",
+        "fetch": "Fetch a data set into a file: prompts, conversations, or groups of labelled responses.",
         "curate": "Filter, deduplicate and decontaminate prompts.",
         "decontaminate": "Find prompts that leak a benchmark, or test how well that works.",
         "vote": "Keep the math prompts on which enough of a teacher's responses agree.",
         "synthesize": "Ask a teacher for one greedy response to each problem (paper, section 3.2.1).",
-        "filter": "Drop responses that are too long, cut, without a box or in a loop (paper, section 3.2.1).",
+        "filter": "Drop responses that are too long, cut off, without a boxed answer or in a loop (paper, section 3.2.1).",
         "cross-check": "Keep the math responses whose answer another teacher confirms (paper, section 3.2.2).",
         "blend": "Make training conversations from problems and responses, one for each prompt (paper, section 3.3).",
-        "export": "Write a run's training sets as a data set of the hub: Parquet with messages, and a card.",
+        "export": "Write a run's training sets as a data set for the hub: Parquet files with messages, and a card.",
     },
     "Training": {
-        "sft": "Fine-tune a model on conversations, loss on responses alone.",
+        "sft": "Fine-tune a model on conversations, with the loss on responses alone.",
         "rm": "The reward model: choose groups, train, write its card.",
         "pretrain-nano": "Pre-train nano-base on worksheet pages.",
     },
     "Judging": {
         "grade": "Grade responses against references.",
-        "score": "Write the rewards of a reward model beside responses.",
-        "rewardbench": "Show rm@k on stored responses beside its controls: random, shortest, longest, majority, oracle.",
+        "score": "Score responses with a reward model and write the rewards beside them.",
+        "rewardbench": "Measure rm@k on stored responses, with its controls: random, shortest, longest, majority, oracle.",
         "eval": "Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.",
         "parity": "Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is "
         "installed.",

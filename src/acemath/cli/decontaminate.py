@@ -38,7 +38,8 @@ def command(
     as_test: Annotated[
         bool,
         typer.Option(
-            "--self-test", help="Hide changed benchmark problems among the prompts; count what is found."
+            "--self-test",
+            help="Hide altered benchmark problems among the prompts and count how many are found.",
         ),
     ] = False,
     each: Annotated[int, typer.Option(min=1, help="Copies of each kind that the self-test hides.")] = 500,

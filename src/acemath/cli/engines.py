@@ -30,7 +30,7 @@ EngineName = Annotated[
     Literal["worksheets", "transformers", "vllm", "endpoint"],
     typer.Option(
         "--engine",
-        help="What writes: the built-in teacher of worksheets, a model in this process, or a server.",
+        help="What generates: the built-in teacher of worksheets, a model in this process, or a server.",
     ),
 ]
 Url = Annotated[
@@ -47,14 +47,18 @@ PriceOut = Annotated[float | None, typer.Option(min=0, help="US$ for a million g
 Budget = Annotated[
     float | None,
     typer.Option(
-        "--budget", min=0, help="US$ that the server may cost; stops before it spends more. Needs prices."
+        "--budget",
+        min=0,
+        help="The most US$ to spend on the server; stops before it spends more. Needs prices.",
     ),
 ]
 EndpointChanges = Annotated[
     list[Setting] | None,
     set_option("Another setting of the endpoint, for example in_flight=64 or budget_tokens=1000000."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked and paid; ask nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be asked and what it would cost; ask nothing.")
+]
 
 
 def endpoint_of(engine: str, model: str, changes: Sequence[Setting] | None, **options: Any) -> Endpoint:

@@ -25,14 +25,18 @@ from acemath.run.responses import cost_of
 
 
 def command(
-    problems: Annotated[list[Path], typer.Argument(help="Problems with answers; a file is a benchmark.")],
+    problems: Annotated[
+        list[Path], typer.Argument(help="Problems with answers; each file is one benchmark.")
+    ],
     model: Annotated[str, typer.Option(help="A policy's folder or name.")],
     n: Annotated[
         int, typer.Option("--n", "-n", min=1, help="Samples of each problem; 1 is the greedy response alone.")
     ] = 1,
     k: Annotated[
         int | None,
-        typer.Option("-k", min=1, help="Responses to pick from. [default: 8, or -n if that is less]"),
+        typer.Option(
+            "-k", min=1, help="How many responses to pick from. [default: 8, or -n if that is less]"
+        ),
     ] = None,
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
@@ -132,6 +136,6 @@ def _unfinished(responses: Sequence[Response], which: str, limit: int) -> dict[s
         cut = counts.get("length", 0)
         say(
             f"{counts.total():,} of {len(responses):,} {which} responses have no end ({cut:,} cut at --max-new-tokens {limit}, "
-            f"{counts.total() - cut:,} refused); they count as not right"
+            f"{counts.total() - cut:,} refused); they count as wrong"
         )
     return dict(counts)

@@ -30,7 +30,7 @@ def command(
     processes: Processes = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's training sets as a data set of the hub: Parquet with messages, and a card.
+    """Write a run's training sets as a data set for the hub: Parquet files with messages, and a card.
 
     Nothing is uploaded without --push.
 
@@ -44,7 +44,7 @@ def command(
 def export(run: Path, out: Path, push: str | None, public: bool, processes: int | None) -> dict[str, Any]:
     """Write a run's blends as a folder of the hub, and upload it where `push` names a data set."""
     if public and push is None:
-        raise UserError("--public says how a data set is pushed; name it with --push owner/name")
+        raise UserError("--public is about a data set that is pushed; name it with --push owner/name")
     record = export_run(Run(recipe_of(run), run, Display(quiet=True)), out, processes)
     licences = sorted({name for blend in record["blends"].values() for name in blend["licences"]})
     found = {

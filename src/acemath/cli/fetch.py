@@ -44,7 +44,7 @@ def command(
     out: Out = Path("fetched.parquet"),
     as_json: Json = False,
 ) -> None:
-    """Write a data set as rows of acemath: prompts, conversations, or groups of labelled responses.
+    """Fetch a data set into a file: prompts, conversations, or groups of labelled responses.
 
     "worksheets" are problems that ship with acemath and need no network.
 

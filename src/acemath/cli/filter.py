@@ -25,7 +25,7 @@ def command(
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
-    """Drop responses that are too long, cut, without a box or in a loop (paper, section 3.2.1).
+    """Drop responses that are too long, cut off, without a boxed answer or in a loop (paper, section 3.2.1).
 
     Math responses need an answer in a box; code and general ones do not.
 

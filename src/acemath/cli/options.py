@@ -129,6 +129,16 @@ def dropped_option(what: str) -> Any:
     )
 
 
+def reward_chat_option(name: str) -> Any:
+    """The system prompt of a reward model, which a command gets as a chat."""
+    return typer.Option(
+        name,
+        metavar="TEXT",
+        parser=_system_chat,
+        help="System prompt that the reward model reads. [default: the one that it was trained with, or the paper's]",
+    )
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Out = Annotated[
     Path,
@@ -148,31 +158,22 @@ Changes = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="The seed of every random choice.")]
 Processes = Annotated[
-    int | None, typer.Option(min=1, help="[default: one, and one for each core from 50,000 prompts on]")
+    int | None,
+    typer.Option(min=1, help="Processes to use. [default: 1, or one for each core from 50,000 prompts on]"),
 ]
-Prompts = Annotated[Path, typer.Argument(help="Prompts: JSONL, JSONL.gz, JSON, CSV or Parquet.")]
+Prompts = Annotated[Path, typer.Argument(help="A file of prompts: JSONL, JSONL.gz, JSON, CSV or Parquet.")]
 Against = Annotated[
     list[Path],
     typer.Option("--against", "--benchmark", help="A benchmark's file; give the option again for more."),
 ]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
-MaxNewTokens = Annotated[int, typer.Option(min=1, help="Tokens of a response at most.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 is greedy.")]
-Pick = Annotated[int, typer.Option("-k", min=1, help="Responses to pick from.")]
-
-
-def reward_chat_option(name: str) -> Any:
-    """The system prompt of a reward model, which a command gets as a chat."""
-    return typer.Option(
-        name,
-        metavar="TEXT",
-        parser=_system_chat,
-        help="System prompt that the reward model reads. [default: the one that it was trained with, or the paper's]",
-    )
-
-
-MaxLength = Annotated[int, typer.Option(min=16, help="Tokens of a problem with a response.")]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="The most tokens that a response may have.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="Temperature of sampling; 0 is greedy.")]
+Pick = Annotated[int, typer.Option("-k", min=1, help="How many responses to pick from.")]
+MaxLength = Annotated[
+    int, typer.Option(min=16, help="The most tokens that a problem with its response may have.")
+]
 SharePrefix = Annotated[
     bool,
     typer.Option(help="Read a problem's prompt once for all of its responses; some models cannot do that."),

@@ -21,14 +21,14 @@ def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Responses with labels, and with rewards where there are any; one file a benchmark."
+            help="Responses with labels, and with rewards if there are any; each file is one benchmark."
         ),
     ],
     k: Pick = 8,
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
-    """Show rm@k on stored responses beside its controls: random, shortest, longest, majority, oracle.
+    """Measure rm@k on stored responses, with its controls: random, shortest, longest, majority, oracle.
 
     Example: acemath rewardbench scored.jsonl -k 8
     """

@@ -45,15 +45,20 @@ app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, t
 def groups(
     responses: Annotated[Path, typer.Argument(help="Graded responses.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
-    size: Annotated[int, typer.Option(help="Responses of a group.")] = 6,
-    pool: Annotated[int, typer.Option(help="Responses of a problem that a group is chosen from.")] = 14,
+    size: Annotated[int, typer.Option(help="Responses in a group.")] = 6,
+    pool: Annotated[
+        int,
+        typer.Option(
+            help="How many of the best right, and of the worst wrong responses a group is drawn from."
+        ),
+    ] = 14,
     seed: Seed = 0,
     changes: Changes = None,
     out: Out = Path("groups.parquet"),
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
-    """Choose groups of right and wrong responses to train a reward model on.
+    """Choose groups of right and wrong responses to train on.
 
     Responses of which nothing is known (cut, refused, ungraded, timed out) are left out and counted. Shows how right
     and wrong responses look before and after the choice: a reward model learns length and style where they differ.
@@ -110,7 +115,7 @@ def train(
     groups: Annotated[Path, typer.Argument(help="Groups, as acemath rm groups writes them.")],
     base: Annotated[str, typer.Option(help="The policy to start from.")],
     learning_rate: LearningRate = 5e-6,
-    batch_groups: Annotated[int, typer.Option(help="Groups of a step, over all devices.")] = 256,
+    batch_groups: Annotated[int, typer.Option(help="Groups per training step, over all devices.")] = 256,
     epochs: Epochs = 2.0,
     system: Annotated[
         str | None,
@@ -130,9 +135,9 @@ def train(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Train a reward model with the listwise Bradley-Terry loss. If it is stopped, the same command goes on.
+    """Train a reward model with the listwise Bradley-Terry loss.
 
-    The model remembers the system prompt and is scored with it later. A twentieth of the groups is kept aside for pair
+    If it is stopped, the same command continues. The model remembers the system prompt and is scored with it later. A twentieth of the groups is kept aside for pair
     accuracy.
 
     Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
@@ -225,7 +230,8 @@ def _split(rows: Sequence[Group], asked: Sequence[Group], file: Path) -> tuple[l
 def card(
     model: Annotated[Path, typer.Argument(help="A reward model's folder, as acemath rm train writes it.")],
     scored: Annotated[
-        list[Path], typer.Argument(help="Responses with labels and its rewards; a benchmark each.")
+        list[Path],
+        typer.Argument(help="Responses with labels and the model's rewards; each file is one benchmark."),
     ],
     k: Pick = 8,
     as_json: Json = False,

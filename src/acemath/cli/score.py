@@ -36,7 +36,7 @@ def command(
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
-    """Write the rewards of a reward model beside responses.
+    """Score responses with a reward model and write the rewards beside them.
 
     Example: acemath score samples.jsonl --problems problems.jsonl --model reward-model
     """

@@ -35,9 +35,11 @@ def command(
     ],
     base: Annotated[str, typer.Option(help="The model to start from.")] = "nano",
     learning_rate: LearningRate = 5e-6,
-    global_batch: Annotated[int, typer.Option(help="Rows of a step, over all devices.")] = 128,
+    global_batch: Annotated[int, typer.Option(help="Rows per training step, over all devices.")] = 128,
     epochs: Epochs = 1.0,
-    max_length: Annotated[int, typer.Option(help="Tokens of a row; longer conversations are cut.")] = 4096,
+    max_length: Annotated[
+        int, typer.Option(help="The most tokens of a row; longer conversations are cut.")
+    ] = 4096,
     seed: Seed = 0,
     changes: Changes = None,
     out: ModelOut = Path("policy"),
@@ -45,7 +47,9 @@ def command(
     columns: ChatColumns = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model on conversations, loss on responses alone. If it is stopped, the same command goes on.
+    """Fine-tune a model on conversations, with the loss on responses alone.
+
+    If it is stopped, the same command continues.
 
     Example: acemath sft chats.parquet --base nano --learning-rate 1e-3 --global-batch 4 --max-length 512
     """

@@ -50,6 +50,8 @@ def command(
         return
     typer.echo(solution.text)
     if not solution.candidates[0].complete:
-        typer.echo("every response was cut at --max-new-tokens: there is no answer; raise it", err=True)
+        typer.echo(
+            "every response was cut at --max-new-tokens, so there is no answer; raise the limit", err=True
+        )
     typer.echo(f"\nanswer: {solution.answer}   reward {solution.reward:.2f}")
     show({}, False, ("reward", "answer"), [(c.reward, c.answer) for c in solution.candidates])

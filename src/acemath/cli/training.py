@@ -12,7 +12,7 @@ from acemath.notices import say
 from acemath.train.checkpoints import FACTS, is_made, read
 
 LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
-Epochs = Annotated[float, typer.Option(help="How often each row is trained on.")]
+Epochs = Annotated[float, typer.Option(help="How many times each row is trained on.")]
 ModelOut = Annotated[Path, typer.Option("--out", callback=folder, help="The model's folder.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the model that --out holds.")]
 
