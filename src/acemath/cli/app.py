@@ -17,7 +17,7 @@ from acemath import __version__
 from acemath.cli import checking, curation, files
 from acemath.cli.output import Json, folder, show, show_notices
 from acemath.cli.settings import Change, changes
-from acemath.errors import UserError, needing
+from acemath.errors import UserError, needing, require
 from acemath.files.atomic import is_disk_full
 
 UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
@@ -100,7 +100,7 @@ def run(
 
     Example: acemath run laptop --set seed=1 --out runs/second
     """
-    from acemath.recipe.schema import load_recipe
+    from acemath.recipe.load import load_recipe
     from acemath.run.display import Display
 
     spend = {} if budget is None else {"budget_usd": budget}
@@ -108,6 +108,8 @@ def run(
     if dry_run:
         _show_plan(loaded, as_json)
         return
+    if until != "data":
+        require("acemath run", "torch", "transformers", "trl")  # before the data is made
     from acemath.run.run import run_recipe, run_until
 
     place = out or Path("runs") / loaded.name
@@ -148,18 +150,11 @@ def report(
 
     Example: acemath report runs/laptop
     """
-    from acemath.recipe.schema import load_recipe
-    from acemath.run.context import Run
     from acemath.run.display import Display
-    from acemath.run.reporting import make_report
-    from acemath.run.run import RECIPE, recipe_of
+    from acemath.run.run import write_report
 
-    if not (run / "tables" / "manifest.json").exists():
-        raise UserError(f"{run} holds no finished run; run a recipe first: acemath run --out {run}")
-    loaded = recipe_of(run) if (run / RECIPE).exists() else load_recipe(recipe)
-    (run / "report" / "manifest.json").unlink(missing_ok=True)
     with Display().during("report"):
-        made = make_report(Run(loaded, run, Display(quiet=True)))
+        made = write_report(run)
     show({"report": str(made)}, as_json)
 
 

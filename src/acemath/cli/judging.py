@@ -27,7 +27,6 @@ from acemath.grade import grade_many
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.notices import quiet_transformers, say
 from acemath.records import Response, Verdict, content_key
-from acemath.run.responses import cost_of
 
 if TYPE_CHECKING:
     from acemath.grade.records import Row as GradingRow
@@ -138,8 +137,8 @@ def evaluate(
     """
     from acemath.cli.data import read_benchmarks
     from acemath.cli.engines import write
+    from acemath.run.asking import graded
     from acemath.run.evaluation import records_of, with_answers
-    from acemath.run.sampling import graded
 
     check_numbers(n, k, reward)
     rows, unanswered = with_answers(read_benchmarks(problems, columns))
@@ -162,6 +161,8 @@ def evaluate(
         if judge is not None:
             samples = _rewarded(samples, {p.id: p.prompt for p in rows}, judge)
         records = records_of(by_id, samples)
+        from acemath.run.asking import cost_of
+
         found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
     return found
 
