@@ -26,7 +26,7 @@ IMPORTED_AS = {
     "liger-kernel": "liger_kernel",
     "math-verify": "math_verify",
 }
-OWN = {"acemath", "conftest", *(path.stem for path in (ROOT / "perf").glob("*.py"))}
+OWN = {"acemath", *(path.stem for folder in ("tests", "perf") for path in (ROOT / folder).rglob("*.py"))}
 # Packages of `dev` that are commands, plugins or types, and those that perf/curation.py asks for itself.
 TOOLS, PEERS = {"mypy", "ruff", "types-pyyaml", "tensorboard"}, {"datatrove", "spacy", "xxhash"}
 
@@ -181,7 +181,6 @@ def test_commands_of_a_light_installation(files: Path, line: str, expected: str)
         ("sft chats.jsonl --out sft", "train"),
         ("score responses.jsonl --problems problems.jsonl --model m --out s.jsonl", "train"),
         ("solve 1+1 --policy m --reward r", "train"),
-        ("eval problems.jsonl --model m", "train"),
         ("run --out runs/laptop", "train"),
         ("curate problems.jsonl --against test.jsonl --out clean.parquet", "parquet"),
     ],

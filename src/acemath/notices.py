@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from functools import cache
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,10 @@ say_once = cache(say)  # the same notice is said once a process
 
 
 def quiet_transformers() -> None:
-    """Keep transformers' bars and notes out of our own progress."""
+    """Keep transformers' bars and notes out of our own progress, without importing it."""
+    if "transformers" not in sys.modules:
+        os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()

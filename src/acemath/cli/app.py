@@ -54,6 +54,7 @@ GROUPS = {
     },
     "Runs": {
         "run": "Run a whole recipe.",
+        "recipe": "Show the keys of a recipe, or a recipe in full.",
         "report": "Write the report of a finished run again.",
         "doctor": "Show what this machine has and which optional parts are missing.",
     },

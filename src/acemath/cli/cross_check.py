@@ -10,7 +10,7 @@ import typer
 from acemath.cli.options import Columns, DroppedResponses, Json, Out, Problems
 from acemath.cli.output import show, write_kept
 from acemath.cli.reading import read_answered
-from acemath.curate.crosscheck import agreement, cross_checked
+from acemath.curate.crosscheck import agreement_counts, agreement_shares, cross_checked
 from acemath.errors import UserError
 from acemath.records import Response, by_problem
 from acemath.run.display import Display
@@ -45,5 +45,6 @@ def command(
                 f"{responses} answers no math problem of {problems}; only math can be cross-checked"
             )
         kept, lost = cross_checked(rows, theirs, answers, share)
-        found = write_kept(kept, lost, Response, out, dropped) | {"teachers": agreement(rows, theirs)}
+        found = write_kept(kept, lost, Response, out, dropped)
+        found["teachers"] = agreement_shares(agreement_counts(rows, theirs))
     show(found, as_json)

@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from acemath.cli.options import Setting, set_option
-from acemath.demo.teacher import WorksheetTeacher
 from acemath.errors import UserError
 from acemath.files.lock import locked
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.models.generate.endpoint.account import Account
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel, Model, TransformersModel
+from acemath.notices import quiet_transformers
+from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
-from acemath.recipe.schema import first_fault
 from acemath.records import REFUSED, Problem, Response
+from acemath.run.asking import collect
 from acemath.run.display import Display
-from acemath.run.responses import collect
+from acemath.run.engines import make_engine
 
 BYTES_A_TOKEN = 4  # of English prompts, for estimates alone: a budget reserves one token a byte
-SKILL = 0.97  # of the built-in teacher of worksheets
+_MODEL: TypeAdapter[Model] = TypeAdapter(Model)
 
 EngineName = Annotated[
     Literal["worksheets", "transformers", "vllm", "endpoint"],
@@ -52,58 +53,51 @@ Budget = Annotated[
         help="The most US$ to spend on the server; stops before it spends more. Needs prices.",
     ),
 ]
-EndpointChanges = Annotated[
+ModelChanges = Annotated[
     list[Setting] | None,
-    set_option("Another setting of the endpoint, for example in_flight=64 or budget_tokens=1000000."),
+    set_option("Another setting of the model, for example in_flight=64 or tensor_parallel=4."),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be asked and what it would cost; ask nothing.")
 ]
 
 
-def endpoint_of(engine: str, model: str, changes: Sequence[Setting] | None, **options: Any) -> Endpoint:
-    """An engine's settings: its name, its model, those of the options that are given, and those of --set over them.
+def model_of(engine: str, model: str, changes: Sequence[Setting] | None, **options: Any) -> Model:
+    """A model: its engine, its name, those of the options that are given, and those of --set over them.
 
     UserError names an option that is wrong or missing.
     """
     if engine != "worksheets" and not model:
         raise UserError(f"engine {engine!r} needs a model; name it with --model")
-    given = {name: value for name, value in {**options, **dict(changes or ())}.items() if value is not None}
+    if engine == "worksheets" and model:
+        raise UserError(
+            f"engine 'worksheets' has no model {model!r}; name another --engine, or leave --model out"
+        )
+    given = {"id": model or None, **options, **dict(changes or ())}
+    given = {name: value for name, value in given.items() if value is not None}
     try:
-        return Endpoint.model_validate({"engine": engine, "model": model, **given})
+        return _MODEL.validate_python({"engine": engine, **given})
     except ValidationError as error:
         raise UserError(first_fault(error, "the options")) from error
 
 
 @contextmanager
-def engine_of(settings: Endpoint, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
+def engine_of(model: Model, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
     """An engine for a command. An endpoint's responses are kept in the folder `journal` as they arrive."""
-    if settings.engine == "worksheets":
-        yield WorksheetTeacher(f"worksheets-{SKILL}", SKILL)
-    elif settings.engine == "endpoint":
-        from acemath.models.generate.endpoint.engine import EndpointEngine
-
+    if isinstance(model, EndpointModel):
         with locked(journal), closing(Account(journal)) as account:
-            yield EndpointEngine(settings, account, chat)
-    elif settings.engine == "vllm":
-        from acemath.models.builtin import resolve
-        from acemath.models.generate.vllm import VllmEngine
-
-        yield VllmEngine(resolve(settings.model), chat, settings.model)
-    else:
-        from acemath.models.builtin import resolve
-        from acemath.models.generate.transformers import TransformersEngine
-        from acemath.notices import quiet_transformers
-
+            yield make_engine(model, chat, account=account)
+        return
+    if isinstance(model, TransformersModel):
         quiet_transformers()
-        yield TransformersEngine(resolve(settings.model), chat, settings.model)
+    yield make_engine(model, chat)
 
 
 def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:
     """Responses to problems, with progress on standard error. UserError where the engine refused every one."""
     total = len(rows) * sampling.n
     with Display().during(name, f"asking {engine.name} for {total:,} responses") as display:
-        found = collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
+        found = collect(engine, rows, sampling, display.progress)
     if all(r.finish_reason == REFUSED for r in found):
         raise UserError(
             f"{engine.name} gave no response that can be used: all {total:,} were refused (the first: "
@@ -113,7 +107,7 @@ def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str
 
 
 def estimate(
-    rows: Sequence[Problem], settings: Endpoint, chat: ChatFormat, sampling: Sampling, journal: Path
+    rows: Sequence[Problem], model: Model, chat: ChatFormat, sampling: Sampling, journal: Path
 ) -> dict[str, Any]:
     """What a command would ask and pay, known before its first request: expected, and at most.
 
@@ -122,6 +116,10 @@ def estimate(
     """
     from acemath.models.generate.endpoint.requests import Asking
 
+    # A model in this process is counted like a server without prices.
+    settings = (
+        model if isinstance(model, EndpointModel) else EndpointModel(id=model.name, url="http://localhost")
+    )
     asking = Asking(settings, chat, sampling)
     known: dict[str, Any] = {}
     if (journal / "responses.jsonl").exists():

@@ -20,8 +20,8 @@ from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.notices import say
 from acemath.records import Response
+from acemath.run.asking import cost_of, graded
 from acemath.run.display import Display
-from acemath.run.responses import cost_of
 
 
 def command(
@@ -49,7 +49,7 @@ def command(
     price_in: engines.PriceIn = None,
     price_out: engines.PriceOut = None,
     budget: engines.Budget = None,
-    changes: engines.EndpointChanges = None,
+    changes: engines.ModelChanges = None,
     journal: Annotated[
         Path, typer.Option(help="The folder that keeps an endpoint's responses as they arrive.")
     ] = Path("eval.journal"),
@@ -62,7 +62,7 @@ def command(
     """
     k = min(8, n) if k is None else k
     _check_numbers(n, k, reward)
-    settings = engines.endpoint_of(
+    policy = engines.model_of(
         engine, model, changes, url=url, api_key_env=api_key_env, price_in=price_in, price_out=price_out,
         budget_usd=budget,
     )  # fmt: skip
@@ -71,7 +71,7 @@ def command(
             from acemath.models.score.heads import check_head
 
             check_head(reward)  # before the policy is loaded
-        with engines.engine_of(settings, ChatFormat(system=system, instruction=instruction), journal) as made:
+        with engines.engine_of(policy, ChatFormat(system=system, instruction=instruction), journal) as made:
             found = evaluate(problems, made, n, k, reward, reward_system, max_new_tokens, columns)
     percent = {key: 100 * found["greedy"][key] for key in ("value", "low", "high")}
     greedy = {**found["greedy"], "measure": "greedy", "benchmark": AVERAGE, **percent}
@@ -103,7 +103,6 @@ def evaluate(
     answer.
     """
     from acemath.run.evaluation import records_of, with_answers
-    from acemath.run.sampling import graded
 
     rows, unanswered = with_answers(read_benchmarks(problems, columns))
     judge = reward_model(reward, reward_chat) if reward else None

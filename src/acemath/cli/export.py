@@ -11,11 +11,9 @@ from acemath.cli.options import Json, Processes, folder
 from acemath.cli.output import show
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
-from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.export import export as export_run
 from acemath.run.export import push as push_folder
-from acemath.run.run import recipe_of
 
 
 def command(
@@ -45,7 +43,7 @@ def export(run: Path, out: Path, push: str | None, public: bool, processes: int 
     """Write a run's blends as a folder of the hub, and upload it where `push` names a data set."""
     if public and push is None:
         raise UserError("--public is about a data set that is pushed; name it with --push owner/name")
-    record = export_run(Run(recipe_of(run), run, Display(quiet=True)), out, processes)
+    record = export_run(run, out, processes)
     licences = sorted({name for blend in record["blends"].values() for name in blend["licences"]})
     found = {
         "out": str(out),

@@ -19,7 +19,7 @@ from acemath.demo.worksheets.sheets import LICENSE, SOURCE
 from acemath.errors import UserError
 from acemath.files.conversations import chat_of
 from acemath.files.rows import write_rows
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
 from acemath.run.display import Display
 from acemath.run.sources import read_source, records_of
@@ -78,7 +78,7 @@ def fetch(
     more: dict[str, Any] = {}
     records = islice(records_of(name, source), source.count)
     if held == "prompts":
-        kind, rows = Problem, read_source(name, source, seed)
+        kind, rows = Problem, list(read_source(name, source, seed))
     elif held == "chats":
         kind, rows = Chat, [chat_of(row, place, name, source.license) for place, row in records]
     else:

@@ -88,7 +88,7 @@ def settings_of(kind: type[S], given: Mapping[str, Any], changes: Mapping[str, A
     """
     from pydantic import ValidationError
 
-    from acemath.recipe.schema import first_fault, lay_over
+    from acemath.recipe.load import first_fault, lay_over
 
     data = dict(given)
     lay_over(data, changes, "this command")

@@ -9,8 +9,10 @@ import typer
 
 from acemath.cli.options import Changes, Json, folder
 from acemath.cli.output import show
+from acemath.errors import require
+from acemath.recipe.load import load_recipe
 from acemath.recipe.plan import plan
-from acemath.recipe.schema import Recipe, load_recipe
+from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 from acemath.run.run import run_recipe, run_until
 
@@ -47,6 +49,8 @@ def command(
     if dry_run:
         _show_plan(loaded, as_json)
         return
+    if until != "data":
+        require("acemath run", "torch", "transformers", "trl")  # before the data is made
     place, display = out or Path("runs") / loaded.name, Display()
     if until != "report":
         with Display().during(loaded.name):

@@ -17,11 +17,10 @@ from acemath.files.atomic import write_json_lines
 from acemath.files.identity import with_prompt_keys
 from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat, Engine, Sampling
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import Model
 from acemath.records import REFUSED, Problem, Response
+from acemath.run.asking import cost_of, graded, without_refused
 from acemath.run.display import Display
-from acemath.run.responses import cost_of, without_refused
-from acemath.run.sampling import graded
 
 
 def command(
@@ -39,7 +38,7 @@ def command(
     price_in: engines.PriceIn = None,
     price_out: engines.PriceOut = None,
     budget: engines.Budget = None,
-    changes: engines.EndpointChanges = None,
+    changes: engines.ModelChanges = None,
     dry_run: engines.DryRun = False,
     out: Out = Path("samples.jsonl"),
     columns: Columns = None,
@@ -51,19 +50,19 @@ def command(
 
     From a server: acemath sample problems.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model policy -n 8
     """
-    settings = engines.endpoint_of(
+    writer = engines.model_of(
         engine, model, changes, url=url, api_key_env=api_key_env, price_in=price_in, price_out=price_out,
         budget_usd=budget,
     )  # fmt: skip
     chat = ChatFormat(system=system, instruction=instruction)
     sampling = Sampling(n=n, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
-    show(generate("sample", problems, settings, chat, sampling, out, dry_run, columns), as_json)
+    show(generate("sample", problems, writer, chat, sampling, out, dry_run, columns), as_json)
 
 
 def generate(
     name: str,
     problems: Path,
-    settings: Endpoint,
+    writer: Model,
     chat: ChatFormat,
     sampling: Sampling,
     out: Path,
@@ -78,8 +77,8 @@ def generate(
         rows = read_problems(problems, columns)
         journal = out.with_suffix(".journal")
         if dry_run:
-            return engines.estimate(rows, settings, chat, sampling, journal)
-        with engines.engine_of(settings, chat, journal) as made:
+            return engines.estimate(rows, writer, chat, sampling, journal)
+        with engines.engine_of(writer, chat, journal) as made:
             return sample(name, rows, made, sampling, out)
 
 

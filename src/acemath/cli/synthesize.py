@@ -26,7 +26,7 @@ def command(
     price_in: engines.PriceIn = None,
     price_out: engines.PriceOut = None,
     budget: engines.Budget = None,
-    changes: engines.EndpointChanges = None,
+    changes: engines.ModelChanges = None,
     dry_run: engines.DryRun = False,
     out: Out = Path("responses.jsonl"),
     columns: Columns = None,
@@ -41,10 +41,10 @@ def command(
 
     From a server: acemath synthesize clean.jsonl --engine endpoint --url http://127.0.0.1:8000/v1 --model teacher
     """
-    settings = engines.endpoint_of(
+    writer = engines.model_of(
         engine, model, changes, url=url, api_key_env=api_key_env, price_in=price_in, price_out=price_out,
         budget_usd=budget,
     )  # fmt: skip
     chat = ChatFormat(system=system, instruction=instruction)
     sampling = Sampling(max_new_tokens=max_new_tokens)
-    show(generate("synthesize", problems, settings, chat, sampling, out, dry_run, columns), as_json)
+    show(generate("synthesize", problems, writer, chat, sampling, out, dry_run, columns), as_json)
