@@ -43,6 +43,7 @@ def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tup
     deadline = time.monotonic() + 60
     while ready is not None and not ready.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert ready is None or ready.exists()
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=20)
@@ -68,7 +69,7 @@ def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
         "--set",
         "problems.benchmarks.worksheets.count=42",
     ]
-    code, said = interrupted(arguments, tmp_path / "run" / "problems" / "manifest.json", 0.1)
+    code, said = interrupted(arguments, tmp_path / "run" / "seeds" / "manifest.json", 0.1)
     assert (code, said) == (130, "acemath: stopped; the same command continues from what is on disk")
     done = subprocess.run(
         [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=True

@@ -14,7 +14,6 @@ from acemath.recipe.load import load_recipe
 from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
-from acemath.run.run import run_recipe, run_until
 
 
 def command(
@@ -51,6 +50,8 @@ def command(
         return
     if until != "data":
         require("acemath run", "torch", "transformers", "trl")  # before the data is made
+    from acemath.run.run import run_recipe, run_until  # which needs pyarrow, as a plan does not
+
     place, display = out or Path("runs") / loaded.name, Display()
     if until != "report":
         with Display().during(loaded.name):
