@@ -90,9 +90,9 @@ def grade(
         Path | None,
         typer.Option(help="The problems, where the rows only name them (problem_id, qid or idx)."),
     ] = None,
-    policy: Annotated[
+    conventions: Annotated[
         Literal["strict", "lenient", "qwen2.5-math"],
-        typer.Option(help="The grader's conventions (docs/grading.md)."),
+        typer.Option(help="What counts as equal (docs/grading.md)."),
     ] = "strict",
     out: Annotated[
         Path | None,
@@ -118,7 +118,7 @@ def grade(
         with Display().during("grade"):
             from acemath.commands import judging
 
-            found = judging.grade_file(file, policy, problems, out, columns_of(columns))
+            found = judging.grade_file(file, conventions, problems, out, columns_of(columns))
         show(found, as_json)
     elif gold is not None and answer is not None:
         from acemath.grade import grade as grade_one
@@ -127,7 +127,7 @@ def grade(
             raise UserError("--out and --problems belong to a file; leave them out for one pair")
         if not gold.strip():
             raise UserError("--gold is empty; give the reference answer")
-        show(asdict(grade_one(answer, gold, policy)), as_json)
+        show(asdict(grade_one(answer, gold, conventions)), as_json)
     else:
         raise UserError("nothing to grade; give a file, or both --gold and --answer")
 

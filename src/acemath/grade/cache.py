@@ -1,4 +1,4 @@
-"""Verdicts that were reached before, by answer, reference and policy: in memory, and in SQLite if asked."""
+"""Verdicts that were reached before, by answer, reference and conventions: in memory, and in SQLite if asked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import cast
 
-from acemath.grade.policy import Policy
+from acemath.grade.conventions import Conventions
 from acemath.records import Status, content_key
 
-Key = tuple[str, str, Policy]
+Key = tuple[str, str, Conventions]
 Decision = tuple[Status, str, str]
 VERSION = "1"  # raised whenever a rule changes, so that an old file is not believed
 

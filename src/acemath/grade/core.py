@@ -7,24 +7,24 @@ import re
 from fractions import Fraction
 from typing import Any
 
+from acemath.grade.base.guards import TooHard, check_text
+from acemath.grade.base.nodes import kinds, symbols
+from acemath.grade.base.text import clean_latex
 from acemath.grade.cache import VerdictCache
-from acemath.grade.choices import as_choice, extract_choice, extract_verdict, is_verdict, same_letter
-from acemath.grade.compare import same
-from acemath.grade.contrasts import contradict
-from acemath.grade.extract import Extraction, _last_value, extract, said_at_the_end
-from acemath.grade.guards import TooHard, check_text
-from acemath.grade.naming import (
+from acemath.grade.compare.answers import same
+from acemath.grade.compare.contrasts import contradict
+from acemath.grade.compare.naming import (
     letters_apart,
     same_solutions,
     with_constants_renamed,
     with_parameters_renamed,
 )
-from acemath.grade.nodes import kinds, symbols
-from acemath.grade.policy import STRICT, Policy, as_policy
-from acemath.grade.reader import read
+from acemath.grade.compare.wording import same_word
+from acemath.grade.conventions import STRICT, Conventions, as_conventions
+from acemath.grade.extract.choices import as_choice, extract_choice, extract_verdict, is_verdict, same_letter
+from acemath.grade.extract.responses import Extraction, _last_value, extract, said_at_the_end
+from acemath.grade.read.reader import read
 from acemath.grade.references import needed_reference, reference_answer, reference_of
-from acemath.grade.text import clean_latex
-from acemath.grade.wording import same_word
 from acemath.records import FINISHED, Status, Verdict
 
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
@@ -48,7 +48,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def grade(
-    response_text: str | None, reference: Any, policy: str | Policy = STRICT, finish_reason: str = "stop"
+    response_text: str | None, reference: Any, conventions: str | Conventions = STRICT, finish_reason: str = "stop"
 ) -> Verdict:
     """The verdict on a whole response: its final answer is extracted, then compared with the reference.
 
@@ -56,7 +56,7 @@ def grade(
     (`references.reference_of`). A response that is None says nothing. A response that was cut or refused by its `finish_reason` has no answer, whatever number
     it happens to end in. UserError where there is no reference.
     """
-    chosen, wanted = as_policy(policy), needed_reference(reference)
+    chosen, wanted = as_conventions(conventions), needed_reference(reference)
     if not is_complete(finish_reason):
         return unfinished(finish_reason)
     found = extract_for(response_text or "", wanted, chosen)
@@ -75,25 +75,25 @@ def unfinished(finish_reason: str) -> Verdict:
     return Verdict(None, "no_answer", f"the response {why}", "", "unfinished")
 
 
-def extract_for(response_text: str, reference: str, policy: Policy) -> Extraction:
+def extract_for(response_text: str, reference: str, conventions: Conventions) -> Extraction:
     """The final answer of a response, a choice letter first where the reference asks for one."""
     if (
         len(reference) < 400
         and reference.strip("$ \n(")[:1] in "ABCDEFGHIJ\\A"
         and as_choice(reference) is not None
     ):
-        picked = extract_choice(response_text, policy)
+        picked = extract_choice(response_text, conventions)
         if picked is not None:
             return picked
-    found = extract(response_text, policy)
+    found = extract(response_text, conventions)
     if found.rule in ("nothing", "last-number", "last-formula") and is_verdict(reference):
-        return extract_verdict(response_text, policy) or found
+        return extract_verdict(response_text, conventions) or found
     if found.answer is None and found.rule == "nothing" and _WORDS_ONLY.fullmatch(reference):
-        return said_at_the_end(response_text, policy)
+        return said_at_the_end(response_text, conventions)
     return found
 
 
-def equal(a: Any, b: Any, policy: str | Policy = STRICT) -> Verdict:
+def equal(a: Any, b: Any, conventions: str | Conventions = STRICT) -> Verdict:
     """Whether two bare answers are equal; the verdict is the same with a and b exchanged.
 
     Each may be a text, a number or a list, as references may. Where one of them is None or blank there is no answer.
@@ -101,11 +101,11 @@ def equal(a: Any, b: Any, policy: str | Policy = STRICT) -> Verdict:
     left, right = reference_of(a), reference_of(b)
     if left is None or right is None:
         return Verdict(left, "no_answer", "there is nothing to compare: None or blank", "", "given")
-    return grade_answer(left, right, policy, "given")
+    return grade_answer(left, right, conventions, "given")
 
 
 def grade_answer(
-    answer: str | None, reference: str, policy: str | Policy = STRICT, rule: str = "given", cache: bool = True
+    answer: str | None, reference: str, conventions: str | Conventions = STRICT, rule: str = "given", cache: bool = True
 ) -> Verdict:
     """The verdict on an extracted answer, None where none was found.
 
@@ -113,7 +113,7 @@ def grade_answer(
     """
     if answer is None or not answer.strip():
         return Verdict(None, "no_answer", "no answer was found in the response", "", rule)
-    chosen = as_policy(policy)
+    chosen = as_conventions(conventions)
     key = (answer, reference, chosen)
     known = CACHE.get(key) if cache else None
     if known is None:
@@ -127,13 +127,13 @@ def grade_answer(
 Decision = tuple[Status, str, str]
 
 
-def _decide(answer: str, reference: str, policy: Policy) -> Decision:
+def _decide(answer: str, reference: str, conventions: Conventions) -> Decision:
     problem = check_text(answer)
     if problem is not None:
         return "unparsable", f"the answer was not read: {problem}", "guard"
     if answer == reference:
         return "correct", "same text", "exact"
-    quick = _numeric(answer, reference, policy)
+    quick = _numeric(answer, reference, conventions)
     if quick is not None:
         return quick
     stated = reference_answer(answer), reference_answer(reference)
@@ -142,7 +142,7 @@ def _decide(answer: str, reference: str, policy: Policy) -> Decision:
     problem = check_text(reference)
     if problem is not None:
         return "unparsable", f"the reference was not read: {problem}", "guard"
-    return _structural(answer, reference, policy)
+    return _structural(answer, reference, conventions)
 
 
 def fast_number(text: str) -> tuple[Fraction, bool, bool] | None:
@@ -162,23 +162,23 @@ def fast_number(text: str) -> tuple[Fraction, bool, bool] | None:
     return None
 
 
-def _numeric(answer: str, reference: str, policy: Policy) -> Decision | None:
+def _numeric(answer: str, reference: str, conventions: Conventions) -> Decision | None:
     """Two plain numbers; None where one of them is something else or where rounding has to be looked at."""
     left, right = fast_number(answer), fast_number(reference)
     if left is None or right is None:
         return None
     if left[1] != right[1] and ("$" in answer or "$" in reference):
         return None  # money is no percentage
-    if left[0] == right[0] and (left[1] == right[1] or policy.percent != "exact"):
+    if left[0] == right[0] and (left[1] == right[1] or conventions.percent != "exact"):
         return "correct", "same number", "numeric"
     if (
         left[1]
         or right[1]
         or left[2]
         or right[2]
-        or policy.rel_tol
-        or policy.abs_tol
-        or policy.percent == "any"
+        or conventions.rel_tol
+        or conventions.abs_tol
+        or conventions.percent == "any"
     ):
         return None
     return "wrong", f"{_short(answer)} is not {_short(reference)}", "numeric"
@@ -188,7 +188,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _structural(answer: str, reference: str, policy: Policy, stated: bool = False) -> Decision:
+def _structural(answer: str, reference: str, conventions: Conventions, stated: bool = False) -> Decision:
     """The verdict by structure; `stated` says that one of the two was taken out of a sentence already."""
     left, right = clean_latex(answer), clean_latex(reference)
     if not left:
@@ -205,11 +205,11 @@ def _structural(answer: str, reference: str, policy: Policy, stated: bool = Fals
     for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
         choice = as_choice(labelled)
         if choice is not None and choice.text and choice.text != labelled and as_choice(other) is None:
-            return _structural(*((choice.text, other) if swapped else (other, choice.text)), policy)
+            return _structural(*((choice.text, other) if swapped else (other, choice.text)), conventions)
     if contradict(left, right):
         return "wrong", "the words contradict each other", "structure"
     try:
-        result = _trees(left, right, policy)
+        result = _trees(left, right, conventions)
     except (TooHard, RecursionError) as error:
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
@@ -217,10 +217,10 @@ def _structural(answer: str, reference: str, policy: Policy, stated: bool = Fals
     for text, other in () if stated else ((answer, reference), (reference, answer)):
         value = sentence_value(text)
         if value is not None:
-            return _structural(value, other, policy, True)
-    if result is False or not policy.symbolic or not _worth_workers(left, right):
+            return _structural(value, other, conventions, True)
+    if result is False or not conventions.symbolic or not _worth_workers(left, right):
         return "wrong", f"{_short(left)} is not {_short(right)}", "structure"
-    return _symbolic(left, right, policy)
+    return _symbolic(left, right, conventions)
 
 
 def _choices(answer: str, reference: str) -> Decision | None:
@@ -260,33 +260,33 @@ def sentence_value(answer: str) -> str | None:
     return None if found is None or found.answer == answer else found.answer
 
 
-def _trees(left: str, right: str, policy: Policy) -> bool | None:
+def _trees(left: str, right: str, conventions: Conventions) -> bool | None:
     a, b = read(left), read(right)
-    result = same(a, b, policy)
+    result = same(a, b, conventions)
     if result is True:
         return True
     for text, own, other in ((left, a, b), (right, b, a)):
         if "," in text and own.kind in ("num", "list") and other.kind in ("list", "set"):
             split = read(text, False)
-            if split != own and same(split, other, policy) is True:
+            if split != own and same(split, other, conventions) is True:
                 return True
     apart = letters_apart(a, b)
-    if apart is not None and same(*apart, policy) is True:
+    if apart is not None and same(*apart, conventions) is True:
         return True
     return (
-        with_constants_renamed(a, b, policy, same)
+        with_constants_renamed(a, b, conventions, same)
         or same_solutions(a, b)
-        or with_parameters_renamed(a, b, policy, same)
+        or with_parameters_renamed(a, b, conventions, same)
         or result
     )
 
 
-def _symbolic(left: str, right: str, policy: Policy) -> Decision:
+def _symbolic(left: str, right: str, conventions: Conventions) -> Decision:
     from acemath.grade.workers import shared_pool
 
-    outcome = shared_pool().same(left, right, policy.timeout)
+    outcome = shared_pool().same(left, right, conventions.timeout)
     if outcome == "timeout":
-        return "timeout", f"the symbolic comparison took more than {policy.timeout:g} s", "symbolic"
+        return "timeout", f"the symbolic comparison took more than {conventions.timeout:g} s", "symbolic"
     if outcome == "equal":
         return "correct", "equal after symbolic simplification", "symbolic"
     if outcome == "different":

@@ -23,10 +23,10 @@ from acemath.columns import (
     unpacked,
 )
 from acemath.errors import UserError
-from acemath.grade.boxes import last_boxes
-from acemath.grade.choices import as_choice
-from acemath.grade.extract import extract
-from acemath.grade.policy import STRICT
+from acemath.grade.conventions import STRICT
+from acemath.grade.extract.boxes import last_boxes
+from acemath.grade.extract.choices import as_choice
+from acemath.grade.extract.responses import extract
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
 _EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out

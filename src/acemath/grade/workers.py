@@ -32,7 +32,7 @@ class Worker:
         paths = os.environ.get("PYTHONPATH")
         environment = {**os.environ, "PYTHONPATH": root if not paths else root + os.pathsep + paths}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "acemath.grade.symbolic", str(MEMORY_LIMIT_MB)],
+            [sys.executable, "-m", "acemath.grade.symbolic.child", str(MEMORY_LIMIT_MB)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,201 @@
+"""Amounts: a value with words before it and a unit behind it."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from acemath.grade.base.nodes import Node, number
+from acemath.grade.read.cursor import Unreadable
+from acemath.grade.read.parse import parse_tokens
+from acemath.grade.read.tokens import Token
+from acemath.grade.read.units import parse_unit
+from acemath.grade.read.vocabulary import LEADS, SCALE_WORDS
+
+_NOT_LEADS = frozenset(
+    [
+        "less",
+        "more",
+        "least",
+        "most",
+        "greater",
+        "under",
+        "over",
+        "not",
+        "before",
+        "after",
+        "between",
+        "except",
+        "no",
+        "without",
+        "than",
+        "fewer",
+    ]
+)
+_SHORT_UNITS = frozenset(["m", "s", "g", "h", "L", "l", "J", "N", "V", "W", "A"])
+
+
+def expression(tokens: list[Token]) -> Node | None:
+    """The tree of some tokens, with a short unit behind a number as such; None where it cannot be read."""
+    if not tokens:
+        return None
+    try:
+        tree = parse_tokens(tokens)
+    except Unreadable:
+        return None
+    unit = spaced_unit(tokens) if tree.kind in ("mul", "pow", "div") else None
+    return unit or tree
+
+
+def spaced_unit(tokens: list[Token]) -> Node | None:
+    """`66.6 m` and `15 m^2` without any mark that m is a unit: only behind a space and a plain number."""
+    rate = _spaced_rate(tokens)
+    if rate is not None:
+        return rate
+    power = 1
+    if len(tokens) > 5 and tokens[-1].text == "}":
+        power = 5
+    elif len(tokens) > 3 and tokens[-2].text == "^":
+        power = 3
+    at = len(tokens) - power
+    if at < 1 or tokens[at].kind != "letter" or tokens[at].text not in _SHORT_UNITS:
+        return None
+    if power == 1 and not tokens[at].spaced and tokens[at].text != "g":
+        return None
+    if tokens[at - 1].kind != "num" or any(t.kind != "num" for t in tokens[1:at]):
+        return None
+    value = expression(tokens[:at])
+    text = "".join(t.text for t in tokens[at:] if t.text not in "{}")
+    return None if value is None or parse_unit(text) is None else Node("quantity", (value,), text)
+
+
+def _spaced_rate(tokens: list[Token]) -> Node | None:
+    """`9 m/s^2`: a plain number, a space, and letters with a stroke that together name a unit."""
+    if len(tokens) < 4 or tokens[0].kind != "num" or not tokens[1].spaced or tokens[1].kind == "op":
+        return None
+    text = "".join(t.text for t in tokens[1:] if t.text not in "{}")
+    if "/" not in text or parse_unit(text) is None:
+        return None
+    value = expression(tokens[:1])
+    return None if value is None else Node("quantity", (value,), text)
+
+
+def amount(tokens: list[Token]) -> Node | None:
+    """Words, a value, words: those before are dropped or name the value, those behind are its unit."""
+    start = 0
+    while start < len(tokens) and (
+        tokens[start].kind in ("word", "text") or start and tokens[start].text == "."
+    ):
+        start += 1
+    before = [t.text.lower() for t in tokens[:start]]
+    if set(before) & _NOT_LEADS:
+        return None
+    said = [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")]
+    if start < len(tokens) and tokens[start].text in ("=", ":"):
+        value = _measured(
+            _drop_currency(tokens[start + 1 :]), False, "usd" in [t.text.lower() for t in tokens]
+        )
+        return (
+            value
+            if value is None or not said
+            else Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
+        )
+    if len(said) > 3:
+        return None
+    return _measured(tokens[start:], bool(before) and before[-1] in ("minus", "negative"), "usd" in before)
+
+
+def _drop_currency(tokens: list[Token]) -> list[Token]:
+    return tokens[1:] if tokens and tokens[0].text == "USD" else tokens
+
+
+def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | None:
+    """A value and the unit behind it."""
+    end = _unit_start(tokens, 0)
+    value = expression(tokens[:end])
+    if value is None:
+        return _joined_amounts(tokens)
+    unit = " ".join(t.text for t in tokens[end:])
+    if value.kind in ("sym", "const") and unit and parse_unit(unit) is None:
+        return None
+    if unit.strip().lower() in ("or more", "or less", "or fewer", "more", "less"):
+        return None
+    if negative:
+        value = Node("neg", (value,))
+    if unit and SCALE_WORDS.get(unit.split()[0].lower()):
+        value = Node("mul", (value, number(SCALE_WORDS[unit.split()[0].lower()])))
+        unit = " ".join(unit.split()[1:])
+    if re.match(r"(?:percent|pct|percents|percentage|per cent)\b", unit.lower().replace("\\", "").strip()):
+        return Node("pct", (value,))
+    unit = unit or ("dollars" if currency else "")
+    return Node("quantity", (value,), unit) if unit or currency else value
+
+
+def _unit_start(tokens: list[Token], start: int) -> int:
+    """Where the words behind the value begin."""
+    end = len(tokens)
+    while end > start and _part_of_unit(tokens, end - 1, start):
+        end -= 1
+    while (
+        end < len(tokens)
+        and tokens[end].kind not in ("word", "text")
+        and tokens[end].text not in ("per", "(", "/")
+    ):
+        end += 1
+    if end < len(tokens) and tokens[end].text == "/" and end > start and tokens[end - 1].kind == "num":
+        return end
+    return end
+
+
+def _part_of_unit(tokens: list[Token], index: int, start: int) -> bool:
+    token = tokens[index]
+    if token.kind in ("word", "text"):
+        return True
+    earlier = any(t.kind in ("word", "text") for t in tokens[start:index])
+    if token.text in ("^", "/", "(", ")", "{", "}", ".", "cdot", "-") or token.kind in ("num", "letter"):
+        if token.kind == "num":
+            return earlier and tokens[index - 1].text in ("^", "{") and index - 1 > start
+        if token.kind == "letter":
+            return earlier or (index + 1 < len(tokens) and tokens[index - 1].text == "/")
+        return (
+            earlier
+            or token.text in ("/", "(")
+            and index + 1 < len(tokens)
+            and tokens[index + 1].kind == "word"
+        )
+    return False
+
+
+def _joined_amounts(tokens: list[Token]) -> Node | None:
+    """`5 feet 3 inches`, `2 hours 30 minutes`: several amounts of one kind make one."""
+    parts: list[list[Token]] = []
+    for token in tokens:
+        if token.kind == "letter" and token.text in _SHORT_UNITS and parts and parts[-1][-1].kind == "num":
+            token = Token("word", token.text, True)
+        if token.kind == "num" and (not parts or parts[-1][-1].kind in ("word", "text")):
+            parts.append([])
+        if not parts:
+            return None
+        parts[-1].append(token)
+    if len(parts) < 2 or any(len(p) < 2 or any(t.kind not in ("word", "text") for t in p[1:]) for p in parts):
+        return None
+    return compound(
+        [Node("quantity", (expression(p[:1]) or number(0),), " ".join(t.text for t in p[1:])) for p in parts]
+    )
+
+
+def compound(nodes: list[Node]) -> Node | None:
+    """Amounts of one dimension, largest unit first, as one amount in the last unit."""
+    if not all(n.kind == "quantity" and n.args[0].kind == "num" for n in nodes):
+        return None
+    units = [parse_unit(n.value) for n in nodes]
+    last = units[-1]
+    if last is None:
+        return None
+    total, size = Fraction(0), None
+    for node, unit in zip(nodes, units, strict=True):
+        if unit is None or unit.dims != last.dims or size is not None and unit.size >= size:
+            return None
+        size = unit.size
+        total += node.args[0].value[0] * unit.size / last.size
+    return Node("quantity", (number(total),), nodes[-1].value)
