@@ -128,7 +128,7 @@ def speed(shared: Path, sample: int) -> None:
 def our_whole(response: str, reference: str) -> bool:
     """Extraction and comparison of one response, without the cache."""
     from acemath.grade.conventions import STRICT
-    from acemath.grade.core import extract_for
+    from acemath.grade.extract.choices import extract_for
 
     found = extract_for(response, reference, STRICT)
     return grade_answer(found.answer, reference, cache=False).correct

@@ -88,4 +88,4 @@ def _memory_mb() -> float:
 
 def _children() -> int:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return sum("acemath.grade.symbolic.child" in line for line in listed.splitlines())
+    return sum("acemath.grade.symbolic.process" in line for line in listed.splitlines())

@@ -16,9 +16,11 @@ from types import ModuleType
 from typing import Any
 
 from acemath.grade.batch import classes, grade_many
+from acemath.grade.cache import CACHE
 from acemath.grade.conventions import LENIENT, PRESETS, QWEN, STRICT, Conventions
-from acemath.grade.core import CACHE, equal, grade, grade_answer
-from acemath.grade.extract.responses import Extraction, extract
+from acemath.grade.core import equal, grade, grade_answer
+from acemath.grade.extract.responses import extract
+from acemath.grade.extract.sentences import Extraction
 from acemath.records import Verdict
 
 __all__ = [

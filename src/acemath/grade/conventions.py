@@ -1,6 +1,6 @@
-"""What is convention, not truth, about equal answers: the object that holds the conventions, and its presets.
+"""What counts as equal by convention: the object that holds the conventions, and its presets.
 
-`x = 1/2` and `x = 0.5` are equal whatever anybody thinks. Whether `50 %` answers a question whose
+`x = 1/2` and `x = 0.5` are equal for everyone. Whether `50 %` answers a question whose
 reference is `50`, or whether `2, 3` may come as `3, 2`, is a convention of the benchmark: such rules are
 fields of `Conventions`, and nothing else in the grader decides them.
 """
@@ -8,7 +8,7 @@ fields of `Conventions`, and nothing else in the grader decides them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from acemath.errors import UserError
 
@@ -57,12 +57,8 @@ class Conventions:
     timeout: float = 3.0
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("percent", ("exact", "sign", "any")),
-            ("units", ("required", "optional", "ignored")),
-            ("multiple", ("all", "any")),
-        ):
-            value = getattr(self, name)
+        for name, rule in (("percent", Percent), ("units", Units), ("multiple", Multiple)):
+            value, known = getattr(self, name), get_args(rule)
             if value not in known:
                 raise UserError(f"{name}={value!r} is not a {name} rule; use one of: {', '.join(known)}")
         for name in ("rel_tol", "abs_tol", "digits"):
@@ -71,12 +67,19 @@ class Conventions:
         if not self.timeout > 0:
             raise UserError(f"timeout={self.timeout!r} is not positive; give seconds above 0")
 
+    @property
+    def exact_numbers(self) -> bool:
+        """Whether two different exact numbers always differ: no tolerance, no other spelling of a percentage."""
+        return not (self.rel_tol or self.abs_tol or self.percent == "any")
+
     def but(self, **changes: object) -> Conventions:
         """These conventions with some fields changed; an unknown field raises `UserError`."""
         known = {f.name for f in fields(self)}
         for name in changes:
             if name not in known:
-                raise UserError(f"{name!r} is not a field of the conventions; known: {', '.join(sorted(known))}")
+                raise UserError(
+                    f"{name!r} is not a field of the conventions; known: {', '.join(sorted(known))}"
+                )
         if "name" not in changes:
             listed = ",".join(f"{name}={value}" for name, value in sorted(changes.items()))
             changes = {**changes, "name": f"{self.name}+{listed}"}

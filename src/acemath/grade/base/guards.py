@@ -1,4 +1,4 @@
-"""Limits on what is looked at: hostile or broken text is turned away before any work is done on it."""
+"""Limits: hostile or broken text is turned away before any work is done on it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import re
 
 MAX_ANSWER = 4000  # characters of one answer; the longest reference of the benchmarks has under 700
 MAX_DEPTH = 60  # nested brackets
-MAX_DIGITS = 2000  # digits in one number
-MAX_BITS = 120_000  # size of an exact integer result
 MAX_TOKENS = 2500
-
-_LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
+MAX_BITS = 120_000  # size of an exact integer result
+_MAX_DIGITS = 2000  # digits in one number
+_LONG_NUMBER = re.compile(rf"\d{{{_MAX_DIGITS + 1}}}")
 
 
 class TooHard(Exception):
     """The answer exceeds a limit; the message says which."""
 
 
-def check_text(answer: str) -> str | None:
-    """Why an answer is not looked at, None where it is fine."""
+def problem_of(answer: str) -> str | None:
+    """Why an answer is not read, None where it is fine."""
     if len(answer) > MAX_ANSWER:
         return f"{len(answer)} characters, the limit is {MAX_ANSWER}"
-    if len(answer) > MAX_DIGITS and _LONG_NUMBER.search(answer):
-        return f"a number of more than {MAX_DIGITS} digits"
+    if len(answer) > _MAX_DIGITS and _LONG_NUMBER.search(answer):
+        return f"a number of more than {_MAX_DIGITS} digits"
     if "\x00" in answer:
         return "a null byte"
     return None

@@ -1,12 +1,11 @@
-"""The grader's syntax tree: what the parser builds and every later tier walks.
+"""The grader's syntax tree: the parser builds it and every later step walks it.
 
-A tree is plain data. It is evaluated by walking it; it is never turned into source code or handed to a
-library as text.
+A tree is plain data. It is never turned into source code or handed to a library as text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -16,11 +15,11 @@ class Node(NamedTuple):
 
     Kinds and their children (value in brackets):
     num [Fraction, digits after the point or -1, the text] · sym [name] · const [pi, e, i, inf] · text [words]
-    add a b … · mul a b … · div a b · pow a b · neg a · pm a b [+1 or -1 first] · fact a · func [name] a …
-    abs a · deg a · pct a · apply [name] a … · based [base, digits] · unit [name]
+    add a b … · mul a b … · div a b · pow a b · neg a · pm a [1 for ±, -1 for ∓] · fact a · func [name] a …
+    abs a · deg a · pct a · apply [name] a … · based [base, digits] · mod a b · ratio a b …
     tuple [brackets] items · set items · builder variable conditions · list [";", ",", "and", "or"] items
     union / inter / minus a b · rel [operators] sides · matrix [columns] cells · named [name] (R, Z, N, Q, C)
-    big [sum, prod, int, lim] … · quantity value unit text
+    big [sum, prod, int, lim] body bounds … · quantity [unit] a
     """
 
     kind: str
@@ -36,13 +35,28 @@ class Node(NamedTuple):
             stack.extend(node.args)
 
 
+# Nodes that are no single value.
+STRUCTURES = frozenset("tuple set builder list union inter minus rel matrix named text quantity".split())
+SKIP = object()  # what a comparison rule returns where it does not apply
+
+
 def number(value: int | Fraction) -> Node:
-    """An exact number node."""
+    """An exact number."""
     return Node("num", (), (Fraction(value), -1, ""))
 
 
+def symbol(name: str) -> Node:
+    """A symbol."""
+    return Node("sym", (), name)
+
+
+def function(name: str, *args: Node) -> Node:
+    """A known function of some arguments."""
+    return Node("func", args, name)
+
+
 def symbols(node: Node) -> frozenset[str]:
-    """Names of the free symbols of a tree; the names of unknown functions are not among them."""
+    """The names of the free symbols of a tree, without the names of unknown functions."""
     return frozenset(n.value for n in node.walk() if n.kind == "sym")
 
 
@@ -51,7 +65,9 @@ def kinds(node: Node) -> frozenset[str]:
     return frozenset(n.kind for n in node.walk())
 
 
-SKIP = object()  # what a comparison rule returns where it does not apply
+def is_decimal(node: Node) -> bool:
+    """Whether a number with a decimal point occurs in the tree: such values may be rounded."""
+    return any(n.kind == "num" and n.value[1] >= 0 for n in node.walk())
 
 
 def canonical(node: Node) -> object:
@@ -67,42 +83,8 @@ def canonical(node: Node) -> object:
     return (node.kind, children, str(node.value))
 
 
-def substitute(node: Node, names: dict[str, Node]) -> Node:
-    """The tree with symbols replaced."""
-    if node.kind == "sym":
-        return names.get(node.value, node)
+def substitute(node: Node, leaves: Mapping[Node, Node]) -> Node:
+    """The tree with other trees in the place of some of its leaves."""
     if not node.args:
-        return node
-    return Node(node.kind, tuple(substitute(a, names) for a in node.args), node.value)
-
-
-def replace_constant(node: Node, old: Node, new: Node) -> Node:
-    """The tree with one leaf in place of another."""
-    if node == old:
-        return new
-    if not node.args:
-        return node
-    return Node(node.kind, tuple(replace_constant(a, old, new) for a in node.args), node.value)
-
-
-def is_decimal(node: Node) -> bool:
-    """Whether a decimal point occurs in the tree: such values may be rounded ones."""
-    return any(n.kind == "num" and n.value[1] >= 0 for n in node.walk())
-
-
-STRUCTURES = frozenset(
-    (
-        "tuple",
-        "set",
-        "builder",
-        "list",
-        "union",
-        "inter",
-        "minus",
-        "rel",
-        "matrix",
-        "named",
-        "text",
-        "quantity",
-    )
-)
+        return leaves.get(node, node)
+    return Node(node.kind, tuple(substitute(a, leaves) for a in node.args), node.value)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from acemath.grade.base.nodes import STRUCTURES, Node, is_decimal, number, substitute, symbols
+from acemath.grade.base.nodes import (
+    STRUCTURES,
+    Node,
+    function,
+    is_decimal,
+    number,
+    substitute,
+    symbol,
+    symbols,
+)
 from acemath.grade.compare.families import same_family
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate
@@ -13,7 +22,7 @@ _CONSTANT_NAMES = frozenset(("C", "c", "K", "k", "C_1", "c_1"))
 
 
 def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
-    """Two expressions by value."""
+    """Whether two expressions are equal by value; None where that cannot be seen."""
     if a.kind in STRUCTURES or b.kind in STRUCTURES:
         return False
     result = same_value(a, b)
@@ -22,7 +31,7 @@ def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
     if result is True:
         return True
     if not symbols(a) and not symbols(b):
-        if _rounded(a, b, conventions) or _rounded(b, a, conventions) or _within(a, b, conventions):
+        if _rounded(a, b, conventions) or _rounded(b, a, conventions) or _close(a, b, conventions):
             return True
     elif result is False and (_same_up_to_constant(a, b) or same_family(a, b)):
         return True
@@ -32,11 +41,11 @@ def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
 def _decadic(node: Node) -> Node:
     args = tuple(_decadic(a) for a in node.args)
     if node.kind == "func" and node.value == "lg":
-        return Node("div", (Node("func", args, "log"), Node("func", (number(10),), "log")))
+        return Node("div", (function("log", *args), function("log", number(10))))
     return Node(node.kind, args, node.value)
 
 
-def _within(a: Node, b: Node, conventions: Conventions) -> bool:
+def _close(a: Node, b: Node, conventions: Conventions) -> bool:
     """Whether two constants agree within the conventions' tolerances, percent spellings included."""
     scales = (1.0, 100.0, 0.01) if conventions.percent == "any" else (1.0,)
     if not conventions.rel_tol and not conventions.abs_tol and len(scales) == 1:
@@ -46,20 +55,18 @@ def _within(a: Node, b: Node, conventions: Conventions) -> bool:
     except Undefined:
         return False
     tolerance = max(conventions.rel_tol, 1e-12)
-    return any(abs(x * s - y) <= max(conventions.abs_tol, tolerance * max(abs(x * s), abs(y))) for s in scales)
+    return any(
+        abs(x * s - y) <= max(conventions.abs_tol, tolerance * max(abs(x * s), abs(y))) for s in scales
+    )
 
 
 def _rounded(decimal: Node, value: Node, conventions: Conventions) -> bool:
     """Whether a decimal is the other value, rounded or cut to as many digits as the conventions ask for."""
-    sign, plain = (-1, decimal.args[0]) if decimal.kind == "neg" else (1, decimal)
+    plain, sign = (decimal.args[0], -1) if decimal.kind == "neg" else (decimal, 1)
     if plain.kind != "num" or plain.value[1] <= 0 or not conventions.digits:
         return False
-    digits = plain.value[2].replace(".", "").lstrip("0")
-    if len(digits) < conventions.digits:
-        return False
-    if len(digits) >= _NOISE_DIGITS and _noise(plain, value, sign):
-        return True
-    if value.kind in ("num", "neg") and not is_decimal(value):
+    digits, places = len(plain.value[2].replace(".", "").lstrip("0")), plain.value[1]
+    if digits < conventions.digits:
         return False
     try:
         other = approximate(value, {})
@@ -67,21 +74,18 @@ def _rounded(decimal: Node, value: Node, conventions: Conventions) -> bool:
         return False
     if isinstance(other, complex):
         return False
-    places = plain.value[1]
-    finer = value.args[0] if value.kind == "neg" else value
-    if finer.kind == "num" and finer.value[1] <= places:
-        return False
-    return abs(other - sign * float(plain.value[0])) < 1.0001 * 10.0**-places
-
-
-def _noise(plain: Node, value: Node, sign: int) -> bool:
-    """Whether a decimal differs from the value by what binary floating point leaves behind: 499.99999999999994."""
-    try:
-        other = approximate(value, {})
-    except Undefined:
-        return False
     written = sign * float(plain.value[0])
-    return not isinstance(other, complex) and abs(other - written) <= 1e-12 * abs(written)
+    if digits >= _NOISE_DIGITS and abs(other - written) <= 1e-12 * abs(written):
+        return True  # what binary floating point leaves behind: 499.99999999999994
+    unsigned = value.args[0] if value.kind == "neg" else value
+    if (
+        value.kind in ("num", "neg")
+        and not is_decimal(value)
+        or unsigned.kind == "num"
+        and unsigned.value[1] <= places
+    ):
+        return False
+    return abs(other - written) < 1.0001 * 10.0**-places
 
 
 def _same_up_to_constant(a: Node, b: Node) -> bool:
@@ -89,5 +93,5 @@ def _same_up_to_constant(a: Node, b: Node) -> bool:
     one, other = symbols(a) - symbols(b), symbols(b) - symbols(a)
     if len(one) != 1 or len(other) != 1 or not (one | other) <= _CONSTANT_NAMES:
         return False
-    name, renamed = next(iter(one)), next(iter(other))
-    return same_value(substitute(a, {name: Node("sym", (), renamed)}), b) is True
+    (name,), (renamed,) = one, other
+    return same_value(substitute(a, {symbol(name): symbol(renamed)}), b) is True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from acemath.grade.base.nodes import STRUCTURES, Node, number, substitute, symbols
+from typing import NamedTuple
+
+from acemath.grade.base.nodes import STRUCTURES, Node, number, substitute, symbol, symbols
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 
-_PARAMETERS = frozenset(["k", "n", "m", "l", "j", "t", "z", "N", "K"])
-_INNER, _OUTER = 5, 60
+_PARAMETERS = frozenset("knmljtzNK")
+_INNER, _OUTER = 5, 60  # the values of a parameter that are looked for, and among which they are looked for
 
 
 def same_family(a: Node, b: Node) -> bool:
@@ -15,18 +17,14 @@ def same_family(a: Node, b: Node) -> bool:
     Only families of angles are looked at: `2k` and `2n` are more often two different unknowns.
     """
     one, other = symbols(a), symbols(b)
-    if (
-        len(one) != 1
-        or len(other) != 1
-        or not (one | other) <= _PARAMETERS
-        or not (_angular(a) and _angular(b))
-    ):
+    if len(one) != 1 or len(other) != 1 or not (one | other) <= _PARAMETERS:
         return False
-    left, right = next(iter(one)), next(iter(other))
-    return _within(a, left, b, right) and _within(b, right, a, left)
+    (left,), (right,) = one, other
+    return is_angular(a) and is_angular(b) and _within(a, left, b, right) and _within(b, right, a, left)
 
 
-def _angular(node: Node) -> bool:
+def is_angular(node: Node) -> bool:
+    """Whether a degree sign or π occurs in a tree."""
     return any(n.kind == "deg" or n.kind == "const" and n.value == "pi" for n in node.walk())
 
 
@@ -40,8 +38,16 @@ def _within(a: Node, name: str, b: Node, other: str) -> bool:
     return all(any(abs(w - g) < 1e-9 * (1 + abs(w)) for g in given) for w in wanted)
 
 
-def congruence(node: Node) -> tuple[int, int, str] | None:
-    """`x ≡ r (mod m)` or `r (mod m)` as residue, modulus and name ("" without one); None for anything else."""
+class Congruence(NamedTuple):
+    """`x ≡ 3 (mod 7)`; the name is "" where there is none."""
+
+    residue: int
+    modulus: int
+    name: str
+
+
+def congruence(node: Node) -> Congruence | None:
+    """`x ≡ r (mod m)` or `r (mod m)`; None for anything else."""
     name = ""
     if (
         node.kind == "rel"
@@ -50,21 +56,14 @@ def congruence(node: Node) -> tuple[int, int, str] | None:
         and node.args[0].kind == "sym"
     ):
         name, node = node.args[0].value, node.args[1]
-    if node.kind != "mod":
+    values = [exact(a) for a in node.args] if node.kind == "mod" else []
+    whole = [int(v) for v in values if v is not None and v.denominator == 1]
+    if len(whole) != 2 or whole[1] <= 0:
         return None
-    residue, modulus = exact(node.args[0]), exact(node.args[1])
-    if (
-        residue is None
-        or modulus is None
-        or residue.denominator != 1
-        or modulus.denominator != 1
-        or modulus <= 0
-    ):
-        return None
-    return int(residue) % int(modulus), int(modulus), name
+    return Congruence(whole[0] % whole[1], whole[1], name)
 
 
-def progression(node: Node, modulus: int) -> tuple[int, int, str] | None:
+def progression(node: Node, modulus: int) -> Congruence | None:
     """`12k + 7` or `x = 12k + 7` as a congruence of the modulus 12; None for anything else."""
     name = ""
     if node.kind == "rel" and node.value == ("=",) and node.args[0].kind == "sym":
@@ -73,15 +72,16 @@ def progression(node: Node, modulus: int) -> tuple[int, int, str] | None:
     if len(letters) != 1 or not letters <= _PARAMETERS or node.kind in STRUCTURES:
         return None
     (letter,) = letters
-    at = [exact(substitute(node, {letter: number(k)})) for k in (0, 1, 2, 5)]
-    if any(value is None or value.denominator != 1 for value in at):
+    values = [exact(substitute(node, {symbol(letter): number(k)})) for k in (0, 1, 2, 5)]
+    whole = [int(v) for v in values if v is not None and v.denominator == 1]
+    if len(whole) < 4:
         return None
-    zero, one, two, five = (int(value) for value in at if value is not None)
+    zero, one, two, five = whole
     if abs(one - zero) != modulus or two - one != one - zero or five - zero != 5 * (one - zero):
         return None
-    return zero % modulus, modulus, name
+    return Congruence(zero % modulus, modulus, name)
 
 
-def same_congruence(a: tuple[int, int, str], b: tuple[int, int, str]) -> bool:
+def same_congruence(a: Congruence, b: Congruence) -> bool:
     """Whether two congruences have the same residue and modulus, and no different names."""
-    return a[:2] == b[:2] and (a[2] == b[2] or not a[2] or not b[2])
+    return a[:2] == b[:2] and (a.name == b.name or not a.name or not b.name)

@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from acemath.grade.base.guards import TooHard
-from acemath.grade.base.nodes import Node, number, replace_constant, substitute, symbols
+from acemath.grade.base.nodes import Node, number, substitute, symbol, symbols
 
-MAX_CELLS = 400
-
-
-_AXES = ("ihat", "jhat", "khat")
-
-
-def with_identity(a: Node, b: Node) -> tuple[Node, Node]:
-    """Both trees with I as the identity matrix of the other side's size: `6I` beside a square matrix."""
-    for plain, other in ((a, b), (b, a)):
-        square = other.kind == "matrix" and other.value**2 == len(other.args)
-        if square and plain.kind != "matrix" and _IDENTITY in plain.walk():
-            size = other.value
-            cells = tuple(number(int(r == c)) for r in range(size) for c in range(size))
-            filled = replace_constant(plain, _IDENTITY, Node("matrix", cells, size))
-            return (filled, b) if plain is a else (a, filled)
-    return a, b
-
-
-_IDENTITY = Node("sym", (), "I")
-
-
-def vectors(a: Node, b: Node) -> tuple[Node, Node]:
-    r"""Both trees with unit vectors as tuples; plain i, j, k are unit vectors beside another vector."""
-    for plain, other in ((a, b), (b, a)):
-        is_vector = other.kind == "tuple" and other.value == "()" or bool(symbols(other) & set(_AXES))
-        if is_vector and {n.value for n in plain.walk() if n.kind in ("sym", "const")} in _PLAIN_AXES:
-            hats = {name: Node("sym", (), f"{name}hat") for name in "jk"}
-            hatted = substitute(
-                replace_constant(plain, Node("const", (), "i"), Node("sym", (), "ihat")), hats
-            )
-            return (vector(hatted), vector(b)) if plain is a else (vector(a), vector(hatted))
-    return vector(a), vector(b)
-
-
+_MOST_PRODUCTS = 400  # of cells, in a product of two matrices
+_AXES = tuple(symbol(name) for name in ("ihat", "jhat", "khat"))
 _PLAIN_AXES = ({"i", "j"}, {"i", "j", "k"}, {"j", "k"}, {"i", "k"})
+_HATS = {Node("const", (), "i"): _AXES[0], symbol("j"): _AXES[1], symbol("k"): _AXES[2]}
+_IDENTITY = symbol("I")
+
+
+def arithmetic(a: Node, b: Node) -> tuple[Node, Node]:
+    """Both trees with matrix arithmetic carried out and unit vectors as tuples."""
+    a, b = folded(_with_identity(a, b)), folded(_with_identity(b, a))
+    return vector(_hatted(a, b)), vector(_hatted(b, a))
+
+
+def _with_identity(node: Node, other: Node) -> Node:
+    """The tree with I as the identity matrix of the other side's size: `6I` beside a square matrix."""
+    size = other.value if other.kind == "matrix" else 0
+    if node.kind == "matrix" or not size or size**2 != len(other.args) or _IDENTITY not in node.walk():
+        return node
+    cells = tuple(number(int(r == c)) for r in range(size) for c in range(size))
+    return substitute(node, {_IDENTITY: Node("matrix", cells, size)})
+
+
+def _hatted(node: Node, other: Node) -> Node:
+    """The tree with plain i, j, k as unit vectors, where they stand beside another vector."""
+    is_vector = other.kind == "tuple" and other.value == "()" or _axes(other)
+    names = {n.value for n in node.walk() if n.kind in ("sym", "const")} if is_vector else set()
+    return substitute(node, _HATS) if names in _PLAIN_AXES else node
+
+
+def _axes(node: Node) -> list[Node]:
+    names = symbols(node)
+    return [axis for axis in _AXES if axis.value in names]
 
 
 def vector(node: Node) -> Node:
     r"""`3\mathbf{i} - \mathbf{j}` as the tuple (3, -1); anything else comes back as it is."""
-    used = symbols(node) & set(_AXES)
-    if not used or node.kind in ("tuple", "list", "rel", "set"):
+    if node.kind in ("tuple", "list", "rel", "set"):
         return node
-    axes = _AXES if "khat" in used else _AXES[:2]
+    used = _axes(node)
+    if not used:
+        return node
+    axes = _AXES if used[-1] == _AXES[2] else _AXES[:2]
     parts = tuple(substitute(node, {n: number(int(n == axis)) for n in _AXES}) for axis in axes)
     return Node("tuple", parts, "()")
 
@@ -64,6 +65,10 @@ def folded(node: Node) -> Node:
     rule = {"add": _add, "neg": _negate, "mul": _multiply, "div": _divide, "pow": _transpose}.get(node.kind)
     result = rule(args) if rule is not None else None
     return Node(node.kind, args, node.value) if result is None else result
+
+
+def _with_cells(matrix: Node, cells: Iterable[Node]) -> Node:
+    return Node("matrix", tuple(cells), matrix.value)
 
 
 def _determinant(matrix: Node) -> Node | None:
@@ -99,27 +104,23 @@ def _transpose(args: tuple[Node, ...]) -> Node | None:
 
 
 def _add(args: tuple[Node, ...]) -> Node | None:
-    if any(a.kind != "matrix" or a.value != args[0].value or len(a.args) != len(args[0].args) for a in args):
+    first = args[0]
+    if any(a.kind != "matrix" or a.value != first.value or len(a.args) != len(first.args) for a in args):
         return None
-    return Node(
-        "matrix",
-        tuple(Node("add", cells) for cells in zip(*(a.args for a in args), strict=True)),
-        args[0].value,
-    )
+    return _with_cells(first, (Node("add", cells) for cells in zip(*(a.args for a in args), strict=True)))
 
 
 def _negate(args: tuple[Node, ...]) -> Node | None:
-    matrix = args[0]
-    if matrix.kind != "matrix":
-        return None
-    return Node("matrix", tuple(Node("neg", (c,)) for c in matrix.args), matrix.value)
+    return (
+        _with_cells(args[0], (Node("neg", (c,)) for c in args[0].args)) if args[0].kind == "matrix" else None
+    )
 
 
 def _divide(args: tuple[Node, ...]) -> Node | None:
     matrix, scale = args
     if matrix.kind != "matrix" or scale.kind == "matrix":
         return None
-    return Node("matrix", tuple(Node("div", (c, scale)) for c in matrix.args), matrix.value)
+    return _with_cells(matrix, (Node("div", (c, scale)) for c in matrix.args))
 
 
 def _multiply(args: tuple[Node, ...]) -> Node | None:
@@ -128,19 +129,16 @@ def _multiply(args: tuple[Node, ...]) -> Node | None:
         return None
     if left.kind != "matrix" or right.kind != "matrix":
         scale, matrix = (right, left) if left.kind == "matrix" else (left, right)
-        return Node("matrix", tuple(Node("mul", (scale, c)) for c in matrix.args), matrix.value)
+        return _with_cells(matrix, (Node("mul", (scale, c)) for c in matrix.args))
     inner, columns = left.value, right.value
     rows = len(left.args) // inner
     if len(right.args) // columns != inner:
         return None
-    if rows * columns * inner > MAX_CELLS:
+    if rows * columns * inner > _MOST_PRODUCTS:
         raise TooHard("a product of large matrices")
-    cells = [
-        Node(
-            "add",
-            tuple(Node("mul", (left.args[r * inner + k], right.args[k * columns + c])) for k in range(inner)),
-        )
+    sums = (
+        (Node("mul", (left.args[r * inner + k], right.args[k * columns + c])) for k in range(inner))
         for r in range(rows)
         for c in range(columns)
-    ]
-    return Node("matrix", tuple(cells), columns)
+    )
+    return _with_cells(right, (Node("add", tuple(terms)) for terms in sums))

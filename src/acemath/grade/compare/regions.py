@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-from acemath.grade.base.nodes import Node, symbols
+from acemath.grade.base.nodes import Node, symbol, symbols
 from acemath.grade.values.evaluate import Undefined, approximate
 
 
@@ -19,9 +20,14 @@ class Interval(NamedTuple):
 
 
 Region = tuple[Interval, ...]
-EVERYTHING: Region = (Interval(-math.inf, False, math.inf, False),)
-_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", "~": "~"}
+FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", "~": "~"}
 _NEAR = 1e-9
+_POSITIVE, _NEGATIVE = Interval(0.0, False, math.inf, False), Interval(-math.inf, False, 0.0, False)
+_EVERYTHING: Region = (Interval(-math.inf, False, math.inf, False),)
+_NAMED: dict[str, Region] = {
+    "R": _EVERYTHING, "R+": (_POSITIVE,), "R-": (_NEGATIVE,), "R0+": (_POSITIVE._replace(low_closed=True),),
+    "R0-": (_NEGATIVE._replace(high_closed=True),),
+}  # fmt: skip
 
 
 def region(node: Node) -> Region | None:
@@ -48,7 +54,7 @@ def end_value(node: Node) -> float | None:
 def _tuple(node: Node) -> Region | None:
     if len(node.args) != 2:
         return None
-    low, high = end_value(node.args[0]), end_value(node.args[1])
+    low, high = map(end_value, node.args)
     if low is None or high is None or low > high:
         return None
     return (Interval(low, node.value[0] == "[", high, node.value[1] == "]"),)
@@ -56,95 +62,69 @@ def _tuple(node: Node) -> Region | None:
 
 def _set(node: Node) -> Region | None:
     points = [end_value(a) for a in node.args]
-    if any(p is None or math.isinf(p) for p in points):
-        return None
-    return tuple(Interval(p, True, p, True) for p in points if p is not None)
+    found = tuple(Interval(p, True, p, True) for p in points if p is not None and not math.isinf(p))
+    return found if len(found) == len(points) else None
 
 
-def _union(node: Node) -> Region | None:
-    left, right = region(node.args[0]), region(node.args[1])
-    return None if left is None or right is None else left + right
+def _combined(operation: Callable[[Region, Region], Region]) -> Callable[[Node], Region | None]:
+    def rule(node: Node) -> Region | None:
+        left, right = map(region, node.args)
+        return None if left is None or right is None else operation(left, right)
 
-
-def _intersection(node: Node) -> Region | None:
-    left, right = region(node.args[0]), region(node.args[1])
-    return None if left is None or right is None else meet(left, right)
-
-
-def _difference(node: Node) -> Region | None:
-    left, right = region(node.args[0]), region(node.args[1])
-    return None if left is None or right is None else meet(left, complement(right))
-
-
-def _named(node: Node) -> Region | None:
-    return {"R": EVERYTHING, "R+": (Interval(0.0, False, math.inf, False),),
-            "R-": (Interval(-math.inf, False, 0.0, False),), "R0+": (Interval(0.0, True, math.inf, False),),
-            "R0-": (Interval(-math.inf, False, 0.0, True),)}.get(node.value)  # fmt: skip
+    return rule
 
 
 def _relation(node: Node) -> Region | None:
     """Chains such as `1 < x <= 3` whose other sides are constants, and `x in S`."""
     if node.value == ("in",):
-        return region(node.args[1]) if is_variable(node.args[0]) else None
-    result = EVERYTHING
+        return region(node.args[1]) if _is_variable(node.args[0]) else None
+    result = _EVERYTHING
     variable: Node | None = None
     for operator, left, right in zip(node.value, node.args, node.args[1:], strict=False):
-        if operator not in _FLIP:
+        if operator not in FLIP:
             return None
         if end_value(left) is not None:
-            left, right, operator = right, left, _FLIP[operator]
+            left, right, operator = right, left, FLIP[operator]
         bound = end_value(right)
-        if bound is None:
-            return None
-        part = _half(left, operator, bound)
+        part = None if bound is None else _half(left, operator, bound)
         if part is None or variable is not None and part[0] != variable:
             return None
         variable = part[0]
-        result = meet(result, part[1])
+        result = _meet(result, part[1])
     return result
 
 
 def _half(side: Node, operator: str, bound: float) -> tuple[Node, Region] | None:
     """`side operator bound` solved for the variable in side: x, -x, c·x, x + c, |x|, |x - c|."""
-    name = _single(side)
-    if name is None:
-        return (side, compared(operator, bound)) if is_variable(side) else None
+    found = _compared(operator, bound)
+    names = symbols(side)
+    if len(names) != 1 or side.kind == "apply":
+        return (side, found) if _is_variable(side) else None
+    (name,) = names
     line = _linear(side, name)
-    if line is not None:
-        slope, offset = line
-        limit = (bound - offset) / slope
-        return Node("sym", (), name), compared(operator if slope > 0 else _FLIP[operator], limit)
-    if side.kind == "abs":
+    if line is None and side.kind == "abs":
         line = _linear(side.args[0], name)
-        if line is not None:
-            slope, offset = line
-            inner = meet(compared(operator, bound), (Interval(0.0, True, math.inf, False),))
-            both = tuple(
-                Interval((-i.high - offset) / slope, i.high_closed, (-i.low - offset) / slope, i.low_closed)
-                for i in inner
-            ) + tuple(
-                Interval((i.low - offset) / slope, i.low_closed, (i.high - offset) / slope, i.high_closed)
-                for i in inner
-            )
-            ordered = tuple(
-                i if slope > 0 else Interval(i.high, i.high_closed, i.low, i.low_closed) for i in both
-            )
-            return Node("sym", (), name), _normal(ordered)
-    return None
+        right = _meet(found, _NAMED["R0+"])
+        found = right + tuple(Interval(-i.high, i.high_closed, -i.low, i.low_closed) for i in right)
+    if line is None:
+        return None
+    slope, offset = line
+    solved = [
+        Interval((i.low - offset) / slope, i.low_closed, (i.high - offset) / slope, i.high_closed)
+        for i in found
+    ]
+    if slope < 0:
+        solved = [Interval(i.high, i.high_closed, i.low, i.low_closed) for i in solved]
+    return symbol(name), tuple(solved)
 
 
-def is_variable(node: Node) -> bool:
+def _is_variable(node: Node) -> bool:
     """Whether a side is a plain name: a symbol, a function value, or words."""
     return (
         node.kind in ("sym", "text")
         or node.kind == "apply"
         and all(a.kind in ("sym", "num") for a in node.args)
     )
-
-
-def _single(node: Node) -> str | None:
-    names = symbols(node)
-    return next(iter(names)) if len(names) == 1 and node.kind != "apply" else None
 
 
 def _linear(node: Node, name: str) -> tuple[float, float] | None:
@@ -162,24 +142,21 @@ def _linear(node: Node, name: str) -> tuple[float, float] | None:
     return (slope, offset) if slope else None
 
 
-def compared(operator: str, bound: float) -> Region:
+def _compared(operator: str, bound: float) -> Region:
     """All x with `x operator bound`."""
     if operator in ("=", "~"):
         return (Interval(bound, True, bound, True),)
-    if operator == "!=":
-        return (Interval(-math.inf, False, bound, False), Interval(bound, False, math.inf, False))
-    closed = operator in ("<=", ">=")
-    if operator in ("<", "<="):
-        return (Interval(-math.inf, False, bound, closed),)
-    return (Interval(bound, closed, math.inf, False),)
+    below = Interval(-math.inf, False, bound, operator == "<=")
+    above = Interval(bound, operator == ">=", math.inf, False)
+    return (below, above) if operator == "!=" else (below,) if operator in ("<", "<=") else (above,)
 
 
 def _list(node: Node) -> Region | None:
     """`x < 1 or x > 3` is a union; `x > 1 and x < 3` an intersection; with commas, what is not empty."""
     parts = [region(a) for a in node.args if a.kind in ("rel", "tuple", "union", "set")]
-    if len(parts) != len(node.args) or any(p is None for p in parts):
-        return None
     regions = [p for p in parts if p is not None]
+    if len(regions) != len(node.args):
+        return None
     if any(a.kind != "rel" for a in node.args):
         return sum(regions, ()) if node.value in ("or", "and") else None
     points = [a for a in node.args if set(a.value) <= {"=", "~"}]
@@ -189,62 +166,47 @@ def _list(node: Node) -> Region | None:
         return None  # conditions on different variables
     joined = regions[0]
     for other in regions[1:]:
-        joined = meet(joined, other)
+        joined = _meet(joined, other)
     return sum(regions, ()) if node.value == "or" or not joined else joined
 
 
 def _builder(node: Node) -> Region | None:
     first = node.args[0]
-    base = region(first.args[1]) if first.kind == "rel" and first.value == ("in",) else EVERYTHING
-    if base is None or first.kind not in ("sym", "rel"):
+    base = region(first.args[1]) if first.kind == "rel" and first.value == ("in",) else _EVERYTHING
+    if first.kind not in ("sym", "rel"):
         return None
     for condition in node.args[1:]:
         part = region(condition)
-        if part is None:
+        if base is None or part is None:
             return None
-        base = meet(base, part)
+        base = _meet(base, part)
     return base
 
 
-_RULES = {
-    "tuple": _tuple, "set": _set, "union": _union, "inter": _intersection, "minus": _difference, "named": _named,
-    "rel": _relation, "list": _list, "builder": _builder,
-}  # fmt: skip
-
-
-def complement(parts: Region) -> Region:
+def _complement(parts: Region) -> Region:
     """All reals that are not in the region."""
-    result = EVERYTHING
-    for part in _normal(parts):
-        outside = (
-            Interval(-math.inf, False, part.low, not part.low_closed),
-            Interval(part.high, not part.high_closed, math.inf, False),
-        )
-        result = meet(result, tuple(i for i in outside if not _empty(i)))
+    result = _EVERYTHING
+    for part in parts:
+        below = Interval(-math.inf, False, part.low, not part.low_closed)
+        above = Interval(part.high, not part.high_closed, math.inf, False)
+        result = _meet(result, (below, above))
     return result
 
 
-def meet(left: Region, right: Region) -> Region:
+def _meet(left: Region, right: Region) -> Region:
     """The intersection of two regions."""
     found = []
     for a in left:
         for b in right:
-            low, low_closed = max((a.low, not a.low_closed), (b.low, not b.low_closed))
+            low, low_open = max((a.low, not a.low_closed), (b.low, not b.low_closed))
             high, high_closed = min((a.high, a.high_closed), (b.high, b.high_closed))
-            candidate = Interval(low, not low_closed, high, high_closed)
-            if not _empty(candidate):
-                found.append(candidate)
-    return tuple(found)
+            found.append(Interval(low, not low_open, high, high_closed))
+    return tuple(i for i in found if not _empty(i))
 
 
 def _empty(i: Interval) -> bool:
-    return (
-        i.low > i.high
-        or i.low == i.high
-        and not (i.low_closed and i.high_closed)
-        or math.isinf(i.low)
-        and i.low > 0
-    )
+    nothing = i.low == i.high and not (i.low_closed and i.high_closed)
+    return i.low > i.high or nothing or i.low == math.inf
 
 
 def _normal(parts: Region) -> Region:
@@ -252,28 +214,48 @@ def _normal(parts: Region) -> Region:
     merged: list[Interval] = []
     for part in sorted((p for p in parts if not _empty(p)), key=lambda i: (i.low, not i.low_closed)):
         last = merged[-1] if merged else None
-        if last is not None and (
-            part.low < last.high or part.low == last.high and (part.low_closed or last.high_closed)
+        if (
+            last is None
+            or part.low > last.high
+            or part.low == last.high
+            and not (part.low_closed or last.high_closed)
         ):
-            if (part.high, part.high_closed) > (last.high, last.high_closed):
-                merged[-1] = Interval(last.low, last.low_closed, part.high, part.high_closed)
-        else:
             merged.append(part)
+        elif (part.high, part.high_closed) > (last.high, last.high_closed):
+            merged[-1] = last._replace(high=part.high, high_closed=part.high_closed)
     return tuple(merged)
+
+
+def contains(parts: Region, x: float) -> bool:
+    """Whether a number lies in the region."""
+    return any(
+        i.low < x < i.high or x == i.low and i.low_closed or x == i.high and i.high_closed for i in parts
+    )
 
 
 def same_region(a: Region, b: Region) -> bool:
     """Whether two regions have the same ends, open and closed alike."""
-    if len(a) != len(b):
-        return False
-    return all(
-        _same_end(x.low, y.low) and _same_end(x.high, y.high)
-        and (math.isinf(x.low) or x.low_closed == y.low_closed) and (math.isinf(x.high) or x.high_closed == y.high_closed)
+    return len(a) == len(b) and all(
+        _same_end(x.low, x.low_closed, y.low, y.low_closed)
+        and _same_end(x.high, x.high_closed, y.high, y.high_closed)
         for x, y in zip(a, b, strict=True)
-    )  # fmt: skip
+    )
 
 
-def _same_end(x: float, y: float) -> bool:
+def _same_end(x: float, x_closed: bool, y: float, y_closed: bool) -> bool:
     if math.isinf(x) or math.isinf(y):
         return x == y
-    return abs(x - y) <= _NEAR * max(abs(x), abs(y), 1e-3)
+    return x_closed == y_closed and abs(x - y) <= _NEAR * max(abs(x), abs(y), 1e-3)
+
+
+_RULES: dict[str, Callable[[Node], Region | None]] = {
+    "tuple": _tuple,
+    "set": _set,
+    "union": _combined(lambda left, right: left + right),
+    "inter": _combined(_meet),
+    "minus": _combined(lambda left, right: _meet(left, _complement(right))),
+    "named": lambda node: _NAMED.get(node.value),
+    "rel": _relation,
+    "list": _list,
+    "builder": _builder,
+}

@@ -2,6 +2,7 @@ r"""Answers that stand for several: `±` in numbers and tuples, unions of finite
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 from acemath.grade.base.nodes import Node
@@ -18,22 +19,18 @@ def signed(node: Node) -> tuple[Node, ...]:
     marks = [n.value for n in node.walk() if n.kind == "pm"]
     if not marks or node.kind in ("set", "list"):
         return (node,)
-    if -1 in marks or len(marks) > _MOST_SIGNS:
-        return _with_signs(node, [1] * len(marks))[0], _with_signs(node, [-1] * len(marks))[0]
-    return tuple(_with_signs(node, list(signs))[0] for signs in product((1, -1), repeat=len(marks)))
+    together = -1 in marks or len(marks) > _MOST_SIGNS
+    choices = [(sign,) * len(marks) for sign in (1, -1)] if together else product((1, -1), repeat=len(marks))
+    return tuple(_with_signs(node, iter(signs)) for signs in choices)
 
 
-def _with_signs(node: Node, signs: list[int]) -> tuple[Node, list[int]]:
-    """The tree with a sign for each ±, and the signs that are left."""
+def _with_signs(node: Node, signs: Iterator[int]) -> Node:
+    """The tree with the next of the signs for each ±."""
     if node.kind == "pm":
-        own, rest = signs[0] * node.value, signs[1:]
-        inner, rest = _with_signs(node.args[0], rest)
-        return (inner if own > 0 else opposite(inner)), rest
-    args = []
-    for argument in node.args:
-        inner, signs = _with_signs(argument, signs)
-        args.append(inner)
-    return Node(node.kind, tuple(args), node.value), signs
+        sign = next(signs) * node.value
+        inner = _with_signs(node.args[0], signs)
+        return inner if sign > 0 else opposite(inner)
+    return Node(node.kind, tuple(_with_signs(a, signs) for a in node.args), node.value)
 
 
 def opposite(node: Node) -> Node:

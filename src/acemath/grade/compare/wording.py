@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_FRONT = frozenset(("on", "in", "at", "during", "it", "only", "always", "both", "an", "a", "the"))
+_FRONT = frozenset("on in at during it only always both an a the".split())
+_ADJECTIVES = frozenset(
+    "even odd positive negative prime composite rational irrational natural real whole nonzero".split()
+)
 _BEHIND = re.compile(
     r"(?:functions?|numbers?|sequence|series|triangles?|quadrilateral|angles?|lines?|curve|matrix|graph|equation|"
     r"only|integers?|values?|day|points?|month|colou?r|season|side|team|student)"
@@ -26,10 +29,12 @@ _PLACES = {
     "third": ("3", "3rd", "iii", "three", "third"), "fourth": ("4", "4th", "iv", "four", "fourth"),
 }  # fmt: skip
 _PLACE = {word: name for name, words in _PLACES.items() for word in words}
-
-
 _AMERICAN = {"grey": "gray", "colour": "color", "centre": "center", "metre": "meter", "litre": "liter"}
 _BRITISH = re.compile("|".join(_AMERICAN))
+_AS_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_SUBJECT = re.compile(
+    r"^([a-z]+) (?:is|was|has|had|won|came) (?:the |first\b|most\b|(?:tall|old|young|fast)est\b)(?!not\b)"
+)
 
 
 class _Phrase(NamedTuple):
@@ -67,9 +72,6 @@ def same_word(a: str, b: str) -> bool:
     return one == other and len(one) > 2 and one.isalpha()
 
 
-_AS_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-
-
 def same_wording(a: str, b: str) -> bool:
     """Whether two phrases say the same, lists of words (`Jerry and Tom`) in any order.
 
@@ -92,11 +94,6 @@ def _names_subject(name: str, sentence: str) -> bool:
     return match is not None and len(name) > 2 and match[1] == name.lower().strip(" .")
 
 
-_SUBJECT = re.compile(
-    r"^([a-z]+) (?:is|was|has|had|won|came) (?:the |first\b|most\b|(?:tall|old|young|fast)est\b)(?!not\b)"
-)
-
-
 def _kind_of_number(words: str) -> tuple[str, ...]:
     """`all odd positive integers` as its adjectives and its noun; empty for anything else."""
     plain = re.sub(r"^(?:(?:all|every|any|the|set of) )+", "", words.lower().strip(" ."))
@@ -109,24 +106,6 @@ def _kind_of_number(words: str) -> tuple[str, ...]:
     if noun == "integer" and {"even", "odd"} & set(adjectives):
         noun = "number"
     return (*sorted(adjectives), noun)
-
-
-_ADJECTIVES = frozenset(
-    [
-        "even",
-        "odd",
-        "positive",
-        "negative",
-        "prime",
-        "composite",
-        "rational",
-        "irrational",
-        "natural",
-        "real",
-        "whole",
-        "nonzero",
-    ]
-)
 
 
 def quadrant_sign(letter: str) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 _START = re.compile(r"\\?(?:boxed|fbox|framebox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
+_BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
 _GAP_LAYOUT = re.compile(
     r"\\(?:quad|qquad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*&]|\\[a-z]+|\b[a-zA-Z]\w?_?\{?\d*\}?\s*="
 )
@@ -41,19 +42,14 @@ def matching_brace(text: str, start: int) -> int:
 
 
 def _escaped(text: str, index: int) -> bool:
-    slashes = 0
-    while index > slashes and text[index - slashes - 1] == "\\":
-        slashes += 1
-        if slashes > 64:
-            break
-    return slashes % 2 == 1
+    before = text[max(0, index - 65) : index]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
 
 
 def last_boxes(text: str, join: bool = True) -> list[Box]:
     """The last box of a text, preceded by its neighbours if `join`; empty where there is none."""
     found: list[Box] = []
-    limit = len(text)
-    misses = 0
+    limit, misses = len(text), 0
     while len(found) < _MAX_JOINED and misses < 50:
         box = _last_box(text, limit)
         if box is None:
@@ -92,15 +88,14 @@ def _last_box(text: str, limit: int) -> Box | None:
 
 def _read_box(text: str, start: int, opening: int) -> Box:
     if text[opening] != "{":
-        match = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d").match(text, opening)
+        match = _BARE.match(text, opening)
         end = match.end() if match else opening
         return Box(text[opening:end], start, end)
-    end = matching_brace(text, opening)
-    if end < 0:  # the text stops, or a brace is missing: what the line still says
-        line = re.compile(r"[^\n$]*").match(text, opening + 1)
-        end = line.end() if line else len(text)
-        return Box(text[opening + 1 : end], start, end)
-    return Box(text[opening + 1 : end], start, end + 1)
+    close = matching_brace(text, opening)
+    if close < 0:  # the text stops, or a brace is missing: the box holds the rest of its line
+        rest = re.split(r"[\n$]", text[opening + 1 :], maxsplit=1)[0]
+        return Box(rest, start, opening + 1 + len(rest))
+    return Box(text[opening + 1 : close], start, close + 1)
 
 
 def _joined(gap: str) -> bool:
@@ -111,7 +106,7 @@ def _joined(gap: str) -> bool:
     if _GAP_STOP.search(plain):
         return False
     words = _GAP_WORD.findall(plain)
-    return len(words) == 0 or (len(words) <= 4 and _CONNECT.search(plain) is not None)
+    return not words or len(words) <= 4 and _CONNECT.search(plain) is not None
 
 
 def unboxed(content: str) -> str:

@@ -13,26 +13,12 @@ from acemath.grade.read.units import parse_unit
 from acemath.grade.read.vocabulary import LEADS, SCALE_WORDS
 
 _NOT_LEADS = frozenset(
-    [
-        "less",
-        "more",
-        "least",
-        "most",
-        "greater",
-        "under",
-        "over",
-        "not",
-        "before",
-        "after",
-        "between",
-        "except",
-        "no",
-        "without",
-        "than",
-        "fewer",
-    ]
+    "less more least most greater under over not before after between except no without than fewer".split()
 )
-_SHORT_UNITS = frozenset(["m", "s", "g", "h", "L", "l", "J", "N", "V", "W", "A"])
+_NEGATIVE = ("minus", "negative")
+_SHORT_UNITS = frozenset("m s g h L l J N V W A".split())
+_BOUNDS = ("or more", "or less", "or fewer", "more", "less")
+_PERCENT = re.compile(r"(?:percent|pct|percents|percentage|per cent)\b")
 
 
 def expression(tokens: list[Token]) -> Node | None:
@@ -48,7 +34,7 @@ def expression(tokens: list[Token]) -> Node | None:
 
 
 def spaced_unit(tokens: list[Token]) -> Node | None:
-    """`66.6 m` and `15 m^2` without any mark that m is a unit: only behind a space and a plain number."""
+    """`66.6 m`, `15 m^2` and `9 m/s^2`, where no mark says that m is a unit: only behind a space and a plain number."""
     rate = _spaced_rate(tokens)
     if rate is not None:
         return rate
@@ -64,106 +50,91 @@ def spaced_unit(tokens: list[Token]) -> Node | None:
         return None
     if tokens[at - 1].kind != "num" or any(t.kind != "num" for t in tokens[1:at]):
         return None
-    value = expression(tokens[:at])
-    text = "".join(t.text for t in tokens[at:] if t.text not in "{}")
-    return None if value is None or parse_unit(text) is None else Node("quantity", (value,), text)
+    return _with_unit(tokens, at)
 
 
 def _spaced_rate(tokens: list[Token]) -> Node | None:
-    """`9 m/s^2`: a plain number, a space, and letters with a stroke that together name a unit."""
     if len(tokens) < 4 or tokens[0].kind != "num" or not tokens[1].spaced or tokens[1].kind == "op":
         return None
-    text = "".join(t.text for t in tokens[1:] if t.text not in "{}")
-    if "/" not in text or parse_unit(text) is None:
-        return None
-    value = expression(tokens[:1])
-    return None if value is None else Node("quantity", (value,), text)
+    return _with_unit(tokens, 1) if any("/" in t.text for t in tokens) else None
+
+
+def _with_unit(tokens: list[Token], at: int) -> Node | None:
+    """The amount whose unit begins at a place; None where the rest names no unit."""
+    unit = "".join(t.text for t in tokens[at:] if t.text not in "{}")
+    value = expression(tokens[:at]) if parse_unit(unit) is not None else None
+    return None if value is None else Node("quantity", (value,), unit)
 
 
 def amount(tokens: list[Token]) -> Node | None:
     """Words, a value, words: those before are dropped or name the value, those behind are its unit."""
     start = 0
-    while start < len(tokens) and (
-        tokens[start].kind in ("word", "text") or start and tokens[start].text == "."
-    ):
+    while start < len(tokens) and (_is_word(tokens[start]) or start and tokens[start].text == "."):
         start += 1
     before = [t.text.lower() for t in tokens[:start]]
     if set(before) & _NOT_LEADS:
         return None
-    said = [w for w in before if w not in LEADS and w not in ("usd", "minus", "negative")]
+    said = [w for w in before if w not in LEADS and w != "usd" and w not in _NEGATIVE]
     if start < len(tokens) and tokens[start].text in ("=", ":"):
-        value = _measured(
-            _drop_currency(tokens[start + 1 :]), False, "usd" in [t.text.lower() for t in tokens]
-        )
-        return (
-            value
-            if value is None or not said
-            else Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
-        )
+        rest = tokens[start + 1 :]
+        currency = any(t.text.lower() == "usd" for t in tokens)
+        value = _measured(rest[1:] if rest and rest[0].text == "USD" else rest, False, currency)
+        if value is None or not said:
+            return value
+        return Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
     if len(said) > 3:
         return None
-    return _measured(tokens[start:], bool(before) and before[-1] in ("minus", "negative"), "usd" in before)
+    return _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, "usd" in before)
 
 
-def _drop_currency(tokens: list[Token]) -> list[Token]:
-    return tokens[1:] if tokens and tokens[0].text == "USD" else tokens
+def _is_word(token: Token) -> bool:
+    return token.kind in ("word", "text")
 
 
 def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | None:
     """A value and the unit behind it."""
-    end = _unit_start(tokens, 0)
+    end = _unit_start(tokens)
     value = expression(tokens[:end])
     if value is None:
         return _joined_amounts(tokens)
     unit = " ".join(t.text for t in tokens[end:])
     if value.kind in ("sym", "const") and unit and parse_unit(unit) is None:
         return None
-    if unit.strip().lower() in ("or more", "or less", "or fewer", "more", "less"):
+    if unit.strip().lower() in _BOUNDS:
         return None
     if negative:
         value = Node("neg", (value,))
-    if unit and SCALE_WORDS.get(unit.split()[0].lower()):
-        value = Node("mul", (value, number(SCALE_WORDS[unit.split()[0].lower()])))
-        unit = " ".join(unit.split()[1:])
-    if re.match(r"(?:percent|pct|percents|percentage|per cent)\b", unit.lower().replace("\\", "").strip()):
+    first, *others = unit.split() or [""]
+    if scale := SCALE_WORDS.get(first.lower()):
+        value, unit = Node("mul", (value, number(scale))), " ".join(others)
+    if _PERCENT.match(unit.lower().replace("\\", "").strip()):
         return Node("pct", (value,))
-    unit = unit or ("dollars" if currency else "")
-    return Node("quantity", (value,), unit) if unit or currency else value
+    return Node("quantity", (value,), unit or "dollars") if unit or currency else value
 
 
-def _unit_start(tokens: list[Token], start: int) -> int:
+def _unit_start(tokens: list[Token]) -> int:
     """Where the words behind the value begin."""
     end = len(tokens)
-    while end > start and _part_of_unit(tokens, end - 1, start):
+    while end and _part_of_unit(tokens, end - 1):
         end -= 1
-    while (
-        end < len(tokens)
-        and tokens[end].kind not in ("word", "text")
-        and tokens[end].text not in ("per", "(", "/")
-    ):
+    while end < len(tokens) and not _is_word(tokens[end]) and tokens[end].text not in ("per", "(", "/"):
         end += 1
-    if end < len(tokens) and tokens[end].text == "/" and end > start and tokens[end - 1].kind == "num":
-        return end
     return end
 
 
-def _part_of_unit(tokens: list[Token], index: int, start: int) -> bool:
+def _part_of_unit(tokens: list[Token], index: int) -> bool:
     token = tokens[index]
-    if token.kind in ("word", "text"):
+    if _is_word(token):
         return True
-    earlier = any(t.kind in ("word", "text") for t in tokens[start:index])
-    if token.text in ("^", "/", "(", ")", "{", "}", ".", "cdot", "-") or token.kind in ("num", "letter"):
-        if token.kind == "num":
-            return earlier and tokens[index - 1].text in ("^", "{") and index - 1 > start
-        if token.kind == "letter":
-            return earlier or (index + 1 < len(tokens) and tokens[index - 1].text == "/")
-        return (
-            earlier
-            or token.text in ("/", "(")
-            and index + 1 < len(tokens)
-            and tokens[index + 1].kind == "word"
-        )
-    return False
+    earlier = any(map(_is_word, tokens[:index]))
+    if token.kind == "num":
+        return earlier and tokens[index - 1].text in ("^", "{") and index > 1
+    last = index + 1 == len(tokens)
+    if token.kind == "letter":
+        return earlier or not last and tokens[index - 1].text == "/"
+    if token.text in ("/", "("):
+        return earlier or not last and tokens[index + 1].kind == "word"
+    return earlier and token.text in ("^", ")", "{", "}", ".", "cdot", "-")
 
 
 def _joined_amounts(tokens: list[Token]) -> Node | None:
@@ -172,12 +143,12 @@ def _joined_amounts(tokens: list[Token]) -> Node | None:
     for token in tokens:
         if token.kind == "letter" and token.text in _SHORT_UNITS and parts and parts[-1][-1].kind == "num":
             token = Token("word", token.text, True)
-        if token.kind == "num" and (not parts or parts[-1][-1].kind in ("word", "text")):
+        if token.kind == "num" and (not parts or _is_word(parts[-1][-1])):
             parts.append([])
         if not parts:
             return None
         parts[-1].append(token)
-    if len(parts) < 2 or any(len(p) < 2 or any(t.kind not in ("word", "text") for t in p[1:]) for p in parts):
+    if len(parts) < 2 or any(len(p) < 2 or not all(map(_is_word, p[1:])) for p in parts):
         return None
     return compound(
         [Node("quantity", (expression(p[:1]) or number(0),), " ".join(t.text for t in p[1:])) for p in parts]

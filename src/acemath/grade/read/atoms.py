@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node
+from acemath.grade.base.nodes import Node, function, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
+from acemath.grade.read.vocabulary import NUMBER_WORDS
 
-_ANY_CLOSE = frozenset(")]")
 _ALWAYS_FUNCTION = frozenset("fghFGW")
+# Commands that cannot begin a factor of a product.
+_NOT_ATOMS = frozenset(
+    r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv rangle rfloor rceil } "
+    r"\ Rightarrow implies mid rvert rVert | leqslant geqslant notin subset subseteq rightarrow mapsto sim simeq cong circ "
+    r"prime degree textdegree vert land lor quad perp parallel colon wedge vee iff hline backslash choose".split()
+)
 
 
 class Atoms(Commands):
@@ -18,13 +24,11 @@ class Atoms(Commands):
     def starts_atom(self) -> bool:
         """Whether the next token can begin a factor of a product."""
         token = self.peek()
-        if token.kind in ("num", "letter", "begin"):
-            return True
         if token.kind == "op":
             return token.text in "([{" or (token.text == "|" and self.bars == 0)
-        if token.kind == "cmd":
-            return token.text not in _NOT_ATOMS
-        return False
+        return (
+            token.kind in ("num", "letter", "begin") or token.kind == "cmd" and token.text not in _NOT_ATOMS
+        )
 
     def postfixed(self) -> Node:
         """An atom with its factorials, powers, primes, degrees and percent signs."""
@@ -35,7 +39,7 @@ class Atoms(Commands):
                     self.at -= 1
                     return base
                 base = Node("fact", (base,))
-            elif self.peek().text == "^" or self.peek().text == "**":
+            elif self.peek().text in ("^", "**"):
                 base = self._power(base)
             elif self.accept("'"):
                 base = self._primed(base)
@@ -43,8 +47,8 @@ class Atoms(Commands):
                 base = Node("pct", (base,))
             elif self.accept("circ", "degree", "textdegree"):
                 base = Node("deg", (base,))
-            elif self.peek().text == "_" and self.peek().kind == "op":
-                base = self._subscript(base)
+            elif self.accept("_"):
+                base = _with_subscript(base, self.subscript_text())
             else:
                 return base
 
@@ -53,19 +57,19 @@ class Atoms(Commands):
             return Node("apply", (base,), "'")
         name = f"{base.value}'"
         if name[0] in _ALWAYS_FUNCTION and self.accept("("):
-            return Node("apply", self.until(")"), name)
-        return Node("sym", (), name)
+            return Node("apply", self.items(")"), name)
+        return symbol(name)
 
     def _power(self, base: Node) -> Node:
         self.take()
         if self.accept("circ"):
             return Node("deg", (base,))
         if self.accept("prime"):
-            return Node("sym", (), str(base.value) + "'") if base.kind == "sym" else base
+            return symbol(f"{base.value}'") if base.kind == "sym" else base
         if self.peek().text == "{" and self.peek(1).text in ("circ", "prime") and self.peek(2).text == "}":
             mark = self.peek(1).text
             self.at += 3
-            return Node("deg", (base,)) if mark == "circ" else Node("sym", (), str(base.value) + "'")
+            return Node("deg", (base,)) if mark == "circ" else symbol(f"{base.value}'")
         return Node("pow", (base, self.exponent()))
 
     def exponent(self) -> Node:
@@ -84,15 +88,6 @@ class Atoms(Commands):
         self.depth -= 1
         return node
 
-    def _subscript(self, base: Node) -> Node:
-        self.take()
-        text = self.subscript_text()
-        if base.kind == "num":
-            return Node("based", (), (_base_value(text), base.value[2]))
-        if base.kind == "sym":
-            return Node("sym", (), f"{base.value}_{text}")
-        return Node("apply", (base,), f"_{text}")
-
     def atom(self) -> Node:
         """A number, a symbol, a function, a bracket, or what a command says."""
         token = self.take()
@@ -101,9 +96,9 @@ class Atoms(Commands):
         if token.kind == "letter":
             return self._letter(token.text)
         if token.kind == "begin":
-            return self._matrix(token.text)
+            return self.matrix(token.text)
         if token.kind == "word" and self.depth and token.text.isascii():
-            return Node("sym", (), token.text)
+            return symbol(token.text)
         if token.kind == "op":
             return self._bracketed(token.text)
         if token.kind == "cmd":
@@ -115,20 +110,19 @@ class Atoms(Commands):
             return Node("const", (), name)
         if name in _ALWAYS_FUNCTION and self._inverse():
             self.at += 6
-            return Node("apply", self.until(")"), f"{name}^-1")
-        if self.peek().text == "(" and name in _ALWAYS_FUNCTION:
+            return Node("apply", self.items(")"), f"{name}^-1")
+        if self.peek().text != "(":
+            return symbol(name)
+        if name in _ALWAYS_FUNCTION or self._heads_equation(name):
             self.take()
-            return Node("apply", self.until(")"), name)
-        if self.peek().text == "(" and self._heads_equation(name):
+            return Node("apply", self.items(")"), name)
+        if name == "C":
             self.take()
-            return Node("apply", self.until(")"), name)
-        if name == "C" and self.peek().text == "(":
-            self.take()
-            arguments = self.until(")")
+            arguments = self.items(")")
             if len(arguments) == 2:
-                return Node("func", arguments, "binom")
-            return Node("mul", (Node("sym", (), name), arguments[0]))
-        return Node("sym", (), name)
+                return function("binom", *arguments)
+            return Node("mul", (symbol(name), arguments[0]))
+        return symbol(name)
 
     def _heads_equation(self, name: str) -> bool:
         """Whether a letter begins `p(x) = …` or `P(3) = …`: the name of a function, not a factor."""
@@ -139,49 +133,33 @@ class Atoms(Commands):
 
     def _inverse(self) -> bool:
         """Whether `^{-1}(` follows: the inverse of a named function."""
-        return [self.peek(k).text for k in range(6)] == ["^", "{", "-", "1", "}", "("]
+        return [self.peek(k).text for k in range(6)] == list("^{-1}(")
 
     def _bracketed(self, opening: str) -> Node:
         if opening == "|":
-            self.bars += 1
-            inner = self.expression()
-            self.expect("|")
-            self.bars -= 1
-            return Node("abs", (inner,))
+            return self.between_bars("|")
         if opening == "{":
             return self.group("}")
-        if opening in "([":
-            return self.bracket(opening)
-        raise Unreadable(f"unexpected {opening!r}")
-
-    def bracket(self, opening: str) -> Node:
-        """Round or square brackets: a group, a tuple, or an interval."""
-        self.deeper()
-        bars, self.bars = self.bars, 0
+        if opening not in "([":
+            raise Unreadable(f"unexpected {opening!r}")
         if self.accept(")", "]"):
             raise Unreadable("empty brackets")
-        node = self.sequence()
-        closing = self.take().text
-        if closing not in _ANY_CLOSE:
-            raise Unreadable(f"expected a closing bracket before {closing!r}")
-        self.bars = bars
-        self.depth -= 1
+        node = self.group(")", "]")
         if node.kind == "list" and node.value in (",", ";"):
-            return Node("tuple", node.args, opening + closing)
+            return Node("tuple", node.args, opening + self.peek(-1).text)
         return node
 
 
-_NEVER_FIRST = (
-    r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv "
-    r"rangle rfloor rceil } \ Rightarrow implies mid rvert rVert | leqslant geqslant notin subset subseteq "
-    r"rightarrow mapsto sim simeq cong circ prime degree textdegree vert land lor quad perp parallel colon "
-    r"wedge vee iff hline backslash choose"
-)
-_NOT_ATOMS = frozenset(_NEVER_FIRST.split())
+def _with_subscript(base: Node, text: str) -> Node:
+    if base.kind == "num":
+        return Node("based", (), (_base_value(text), base.value[2]))
+    if base.kind == "sym":
+        return symbol(f"{base.value}_{text}")
+    return Node("apply", (base,), f"_{text}")
 
 
 def _number(text: str) -> Node:
-    plain = text.rstrip(".") if text.endswith(".") else text
+    plain = text.rstrip(".")
     whole, point, fraction = plain.partition(".")
     if "e" in plain.lower():
         point = ""  # 1.2e-5 is as exact as 1.2 · 10^-5
@@ -189,20 +167,9 @@ def _number(text: str) -> Node:
 
 
 def _base_value(text: str) -> int:
-    words = {
-        "two": 2,
-        "three": 3,
-        "four": 4,
-        "five": 5,
-        "six": 6,
-        "seven": 7,
-        "eight": 8,
-        "nine": 9,
-        "ten": 10,
-    }
     plain = text.lower().strip("()")
-    if plain.isascii() and plain.isdigit() and 2 <= int(plain[:3]) <= 36:
-        return int(plain)
-    if plain in words:
-        return words[plain]
-    raise Unreadable(f"{text} is not a base")
+    short = plain.isascii() and plain.isdigit() and len(plain) < 3
+    value = int(plain) if short else NUMBER_WORDS.get(plain, 0)
+    if not 2 <= value <= 36:
+        raise Unreadable(f"{text} is not a base")
+    return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from acemath.grade.base.guards import MAX_DEPTH, TooHard
 from acemath.grade.base.nodes import Node
 from acemath.grade.read.tokens import Token
@@ -11,19 +13,21 @@ class Unreadable(Exception):
     """The text is not an expression that this parser knows."""
 
 
-CLOSERS = {
-    "(": ")",
-    "[": "]",
-    "{": "}",
-    "\\{": "\\}",
-    "langle": "rangle",
-    "lfloor": "rfloor",
-    "lceil": "rceil",
-}
-
-
 class Cursor:
-    """A position in a list of tokens, with what brackets stand open."""
+    """A position in a list of tokens, with what brackets stand open.
+
+    The parser is built on this in three steps: LaTeX commands (`latex.Commands`), atoms (`atoms.Atoms`), and what joins
+    atoms (`parse.Parser`). Each step calls rules of the later ones.
+    """
+
+    if TYPE_CHECKING:  # rules of the later steps
+
+        def expression(self) -> Node: ...
+        def sequence(self) -> Node: ...
+        def product(self, implicit_only: bool = False) -> Node: ...
+        def braces(self) -> Node: ...
+        def atom(self) -> Node: ...
+        def exponent(self) -> Node: ...
 
     def __init__(self, tokens: list[Token], depth: int = 0) -> None:
         self.tokens = tokens
@@ -50,10 +54,10 @@ class Cursor:
             return True
         return False
 
-    def expect(self, text: str) -> None:
-        """Take this sign. Raises `Unreadable` where something else stands."""
-        if not self.accept(text):
-            raise Unreadable(f"expected {text} before {self.peek().text!r}")
+    def expect(self, *texts: str) -> None:
+        """Take one of these signs. Raises `Unreadable` where something else stands."""
+        if not self.accept(*texts):
+            raise Unreadable(f"expected {' or '.join(texts)} before {self.peek().text!r}")
 
     def deeper(self) -> None:
         """Count an opened bracket. Raises `TooHard` beyond the limit."""
@@ -61,33 +65,28 @@ class Cursor:
         if self.depth > MAX_DEPTH:
             raise TooHard(f"brackets nested deeper than {MAX_DEPTH}")
 
-    def expression(self) -> Node:
-        """One expression; from the parser built on this."""
-        raise NotImplementedError
+    def group(self, *closings: str) -> Node:
+        """What a bracket holds, up to one of these closing signs."""
+        self.deeper()
+        bars, self.bars = self.bars, 0
+        node = self.sequence()
+        self.expect(*closings)
+        self.bars = bars
+        self.depth -= 1
+        return node
 
-    def sequence(self) -> Node:
-        """Expressions with commas between; from the parser built on this."""
-        raise NotImplementedError
+    def items(self, closing: str) -> tuple[Node, ...]:
+        """The expressions between commas up to a closing bracket."""
+        node = self.group(closing)
+        return node.args if node.kind == "list" else (node,)
 
-    def product(self, implicit_only: bool = False) -> Node:
-        """Factors; from the parser built on this."""
-        raise NotImplementedError
-
-    def braces(self) -> Node:
-        r"""What stands in `\{ … \}`; from the parser built on this."""
-        raise NotImplementedError
-
-    def atom(self) -> Node:
-        """One atom; from the class built on this."""
-        raise NotImplementedError
-
-    def exponent(self) -> Node:
-        """What stands after `^`; from the class built on this."""
-        raise NotImplementedError
-
-    def postfixed(self) -> Node:
-        """An atom with what follows it; from the class built on this."""
-        raise NotImplementedError
+    def between_bars(self, closing: str) -> Node:
+        """The absolute value whose opening bar was taken."""
+        self.bars += 1
+        inner = self.expression()
+        self.expect(closing)
+        self.bars -= 1
+        return Node("abs", (inner,))
 
     def subscript_text(self) -> str:
         """The subscript as text without spaces: it names a symbol, it is not calculated."""
@@ -102,23 +101,3 @@ class Cursor:
             if depth:
                 parts.append(token.text)
         return "".join(parts)
-
-    def until(self, closing: str) -> tuple[Node, ...]:
-        """The expressions up to a closing bracket."""
-        self.deeper()
-        bars, self.bars = self.bars, 0
-        node = self.sequence()
-        self.expect(closing)
-        self.bars = bars
-        self.depth -= 1
-        return node.args if node.kind == "list" else (node,)
-
-    def group(self, closing: str) -> Node:
-        """What a bracket holds, as one tree."""
-        self.deeper()
-        bars, self.bars = self.bars, 0
-        node = self.sequence()
-        self.expect(closing)
-        self.bars = bars
-        self.depth -= 1
-        return node

@@ -2,24 +2,18 @@ r"""LaTeX commands in expressions: fractions, roots, functions, logarithms, sums
 
 from __future__ import annotations
 
-from acemath.grade.base.nodes import Node, number, replace_constant
-from acemath.grade.read.cursor import CLOSERS, Cursor, Unreadable
+from acemath.grade.base.nodes import Node, function, number, substitute, symbol
+from acemath.grade.read.cursor import Cursor, Unreadable
 from acemath.grade.read.tokens import Token
-from acemath.grade.read.vocabulary import DOTS, FUNCTIONS, GREEK, MATRICES, SETS, TEXT_COMMANDS, WRAPPERS
+from acemath.grade.read.vocabulary import DOTS, FUNCTIONS, GREEK, MATRICES, SETS, WRAPPERS
 
 _ALIASES = {
     "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "sgn": "sign",
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
 }  # fmt: skip
-_INVERSES = {
-    "sin": "arcsin",
-    "cos": "arccos",
-    "tan": "arctan",
-    "cot": "arccot",
-    "sec": "arcsec",
-    "csc": "arccsc",
-}
-
+_INVERTED = frozenset("sin cos tan cot sec csc".split())
+_BARS = {"lvert": "rvert", "lVert": "rVert", "vert": "vert", "|": "|"}
+# Which numbers of a set: `\mathbb{R}_{>0}`, `\mathbb{Z}^+`.
 _SIGNS = {
     ">0": "+", "<0": "-", "geq0": "0+", "ge0": "0+", ">=0": "0+", "geqslant0": "0+", "leq0": "0-", "le0": "0-",
     "+0": "0+", "0+": "0+", "+*": "+", "*+": "+", "++": "+",
@@ -46,160 +40,129 @@ class Commands(Cursor):
         if name == "frac":
             return Node("div", (self.argument(), self.argument()))
         if name in ("binom", "dbinom", "tbinom"):
-            return Node("func", (self.argument(), self.argument()), "binom")
+            return function("binom", self.argument(), self.argument())
         if name in FUNCTIONS:
-            return self._function(name)
+            return self._root() if name == "sqrt" else self._function(name)
         if name in ("pi", "infty", "inf"):
             return Node("const", (), "pi" if name == "pi" else "inf")
-        if name in GREEK or name == "Pi":
-            return Node("sym", (), name.removeprefix("var"))
+        if name in GREEK:
+            return symbol(name.removeprefix("var"))
         if name in ("emptyset", "varnothing"):
             return Node("set")
         if name in ("mathbb", "mathbf", "Bbb") and self.peek().text == "{" and self.peek(1).text in SETS:
             return self._number_set()
         if name in ("bar", "overline"):
             return self._conjugate()
-        if name in WRAPPERS or name in TEXT_COMMANDS:
+        if name in WRAPPERS:
             return self.atom()
-        if name in CLOSERS:
-            return self._delimited(name)
+        if name == "{":
+            return self.braces()
+        if name == "langle":
+            return Node("tuple", self.items("rangle"), "()")
+        if name == "lfloor":
+            return function("floor", self.group("rfloor"))
+        if name == "lceil":
+            return function("ceil", self.group("rceil"))
         if name in ("sum", "prod", "int", "lim"):
             return self._big(name)
-        if name in ("lvert", "vert", "|", "lVert"):
-            return self._norm(name)
+        if name in _BARS:
+            return self.between_bars(_BARS[name])
         if name in DOTS:
-            return Node("sym", (), "...")
-        if name == "angle" or name == "triangle":
-            return Node("sym", (), name + self.take().text)
+            return symbol("...")
+        if name in ("angle", "triangle"):
+            return symbol(name + self.take().text)
         raise Unreadable(f"unknown command \\{name}")
 
     def _conjugate(self) -> Node:
         r"""`\bar z` is not z; a bar over several letters names a segment."""
         inner = self.atom()
-        plain = inner.kind == "sym" and len(str(inner.value)) == 1
-        return Node("sym", (), f"{inner.value}-bar") if plain else inner
+        return symbol(f"{inner.value}-bar") if inner.kind == "sym" and len(inner.value) == 1 else inner
 
     def _number_set(self) -> Node:
         name = self.peek(1).text
         if self.peek(2).text != "}":
             return self.atom()
         self.at += 3
-        if self.accept("^") or self.accept("_"):
-            sign = self.subscript_text()
-            if self.accept("^") or self.accept("_"):
+        sign = ""
+        for _ in range(2):
+            if self.accept("^", "_"):
                 sign += self.subscript_text()
-            return Node("named", (), name + _SIGNS.get(sign, sign))
-        return Node("named", (), name)
-
-    def _norm(self, name: str) -> Node:
-        closing = {"lvert": "rvert", "lVert": "rVert"}.get(name, name)
-        self.bars += 1
-        inner = self.expression()
-        self.expect(closing)
-        self.bars -= 1
-        return Node("abs", (inner,))
-
-    def _delimited(self, name: str) -> Node:
-        closing = CLOSERS[name]
-        if name == "{":
-            return self.braces()
-        if name == "langle":
-            return Node("tuple", self.until(closing), "()")
-        inner = self.group(closing)
-        return Node("func", (inner,), "floor" if name == "lfloor" else "ceil")
+        return Node("named", (), name + _SIGNS.get(sign, sign))
 
     def _function(self, name: str) -> Node:
-        if name == "sqrt":
-            return self._root()
-        base = self._log_base() if self.peek().text == "_" else None
-        power = None
-        if self.accept("^"):
-            power = self.exponent()
-        inverse = (
-            power is not None
-            and power.kind == "neg"
-            and power.args[0] == number(1)._replace(value=power.args[0].value)
-        )
-        if inverse and power is not None and power.args[0].value[0] == 1 and name in _INVERSES:
-            name, power = _INVERSES[name], None
-        arguments = self._arguments(name)
-        name = "lg" if name == "log" and base is None else name
-        node = Node("func", arguments, _ALIASES.get(name, name))
+        base = None
+        if self.accept("_"):
+            base = self.argument() if self.peek().kind != "num" else self.atom()
+        power = self.exponent() if self.accept("^") else None
+        if name in _INVERTED and power is not None and power.kind == "neg" and _is_one(power.args[0]):
+            name, power = f"arc{name}", None
+        arguments = self._arguments()
         if base is not None:
-            node = Node("div", (Node("func", arguments, "log"), Node("func", (base,), "log")))
+            node = Node("div", (function("log", *arguments), function("log", base)))
+        else:
+            node = function("lg" if name == "log" else _ALIASES.get(name, name), *arguments)
         return node if power is None else Node("pow", (node, power))
 
-    def _log_base(self) -> Node:
-        self.take()
-        return self.argument() if self.peek().kind != "num" else self.atom()
-
-    def _arguments(self, name: str) -> tuple[Node, ...]:
+    def _arguments(self) -> tuple[Node, ...]:
         if self.accept("("):
-            return self.until(")")
+            return self.items(")")
         if self.accept("["):
-            return self.until("]")
+            return self.items("]")
         if self.peek().text == "{":
             return (self.atom(),)
         if self.accept("-"):
             return (Node("neg", (self.product(implicit_only=True),)),)
         return (self.product(implicit_only=True),)
 
-    def _only(self, nodes: tuple[Node, ...]) -> Node:
-        if len(nodes) != 1:
-            raise Unreadable("a root of several things")
-        return nodes[0]
-
     def _root(self) -> Node:
-        index: Node | None = None
+        if self.accept("("):
+            return function("sqrt", _only(self.items(")")))
         if self.accept("["):
-            index = self._only(self.until("]"))
-        elif self.accept("("):
-            inner = self._only(self.until(")"))
-            return Node("func", (inner,), "sqrt")
-        inner = self.atom()
-        return Node("func", (inner,), "sqrt") if index is None else Node("func", (inner, index), "root")
+            index = _only(self.items("]"))
+            return function("root", self.atom(), index)
+        return function("sqrt", self.atom())
 
     def _big(self, name: str) -> Node:
         low: Node | None = None
         high: Node | None = None
         for _ in range(2):
             if self.accept("_"):
-                low = self._limit()
+                low = self.atom() if self.peek().text == "{" else self.argument()
             elif self.accept("^"):
                 high = self.exponent()
         body = self.product()
         if low is not None and low.kind == "rel" and low.args[0] == _IMAGINARY:
-            index = Node("sym", (), "i")  # an index called i is not the imaginary unit
-            body = replace_constant(body, _IMAGINARY, index)
+            index = symbol("i")  # an index called i is not the imaginary unit
+            body = substitute(body, {_IMAGINARY: index})
             low = Node("rel", (index, *low.args[1:]), low.value)
         return Node("big", tuple(n for n in (body, low, high) if n is not None), name)
 
-    def _limit(self) -> Node:
-        if self.peek().text != "{":
-            return self.argument()
-        return self.atom()
-
-    def _matrix(self, name: str) -> Node:
+    def matrix(self, name: str) -> Node:
+        """The cells of an environment that was begun, up to its end."""
         if name not in MATRICES:
             raise Unreadable(f"unknown environment {name}")
         rows: list[list[Node]] = [[]]
         self.deeper()
-        while self.peek().kind != "end" or self.peek().text == "":
-            token = self.peek()
-            if token.kind == "end":
-                raise Unreadable(f"no end of {name}")
-            if self.accept("&"):
-                continue
+        while self.peek().kind != "end":
             if self.accept("\\"):
                 rows.append([])
-            elif self.accept("hline"):
-                continue
-            else:
+            elif not self.accept("&", "hline"):
                 rows[-1].append(self.expression())
-        self.take()
+        if not self.take().text:
+            raise Unreadable(f"no end of {name}")
         self.depth -= 1
         rows = [row for row in rows if row]
         if not rows or len({len(row) for row in rows}) != 1:
             raise Unreadable("rows of different lengths")
         matrix = Node("matrix", tuple(cell for row in rows for cell in row), len(rows[0]))
-        return Node("func", (matrix,), "det") if name == "vmatrix" else matrix
+        return function("det", matrix) if name == "vmatrix" else matrix
+
+
+def _is_one(node: Node) -> bool:
+    return node.kind == "num" and node.value[0] == 1
+
+
+def _only(nodes: tuple[Node, ...]) -> Node:
+    if len(nodes) != 1:
+        raise Unreadable("a root of several things")
+    return nodes[0]

@@ -6,14 +6,18 @@ import itertools
 import re
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, number
+from acemath.grade.base.nodes import Node, number, symbol
 from acemath.grade.read.amounts import amount, expression
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
 _BOUNDS = {
-    "greater than or equal to": ">=", "less than or equal to": "<=", "at least": ">=", "no less than": ">=", "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">",
-    "less than": "<", "fewer than": "<", "over": ">", "under": "<", "above": ">", "below": "<",
+    "greater than or equal to": ">=", "less than or equal to": "<=", "at least": ">=", "no less than": ">=",
+    "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">", "less than": "<", "fewer than": "<",
+    "over": ">", "under": "<", "above": ">", "below": "<",
+}  # fmt: skip
+_BOUNDS_BEHIND = {
+    "or more": ">=", "or greater": ">=", "or above": ">=", "or less": "<=", "or fewer": "<=", "or below": "<=",
 }  # fmt: skip
 _MEANING = {
     "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
@@ -22,15 +26,21 @@ _MEANING = {
     "nonnegative reals": Node("named", (), "R0+"), "nonpositive reals": Node("named", (), "R0-"),
     "nonnegative integers": Node("named", (), "Z0+"), "zero function": number(0),
 }  # fmt: skip
-_PARTS = {
-    "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4,
-    "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8,
-    "ninth": 9, "ninths": 9, "tenth": 10, "tenths": 10,
-}  # fmt: skip
+_ORDINALS = "third fourth fifth sixth seventh eighth ninth tenth"
+_PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
+_PARTS |= {word + s: n for n, word in enumerate(_ORDINALS.split(), 3) for s in ("", "s")}
 _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
 _CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
+_LONGEST = 200  # items of a set that a phrase names
+_FROM_TO = re.compile(
+    r"(?:all |every )?(?:positive |natural )?(?:integers?|numbers|whole numbers)(?: from| between)? (\d{1,6}) (?:to|through) "
+    r"(\d{1,6})(?: inclusive)?"
+)
+_PERMUTED = frozenset(
+    "permutations all and or the its their of cyclic any these thereof with up to in".split()
+)
 
 
 def phrase(tokens: list[Token]) -> str:
@@ -43,8 +53,7 @@ def phrase(tokens: list[Token]) -> str:
             parts[-1] += token.text.lower()
         else:
             parts.append(token.text.lower())
-    words = [w for w in parts if w not in ("the", "a", "an") or len(parts) == 1]
-    return " ".join(words)
+    return " ".join(w for w in parts if w not in ("the", "a", "an") or len(parts) == 1)
 
 
 def meaning(words: str) -> Node | None:
@@ -56,96 +65,62 @@ def meaning(words: str) -> Node | None:
     return None if name is None else _MEANING.get(name, Node("text", (), name))
 
 
-def ratio(tokens: list[Token]) -> Node | None:
-    """`3 to 4`; `1 in 13` and `1 out of 13` are chances."""
-    if phrase(tokens[1:-1]) in ("in", "out of") and tokens[0].kind == tokens[-1].kind == "num":
-        return expression([tokens[0], Token("op", "/"), tokens[-1]])
-    if len(tokens) != 3 or tokens[1].text != "to" or not tokens[0].kind == tokens[2].kind == "num":
-        return None
-    return expression([tokens[0], Token("op", ":"), tokens[2]])
-
-
 def whole(tokens: list[Token]) -> Node | None:
     """A phrase that is one answer although "and" or commas stand in it."""
-    bound = bounded(tokens) if any(t.text.lower() == "equal" for t in tokens) else or_more(tokens)
-    return bound or number_words(tokens) or excepted(tokens) or permutations(tokens) or counted_up(tokens)
+    bound = bounded(tokens) if any(t.text.lower() == "equal" for t in tokens) else _or_more(tokens)
+    return bound or number_words(tokens) or excepted(tokens) or _permutations(tokens) or _counted_up(tokens)
 
 
-def or_more(tokens: list[Token]) -> Node | None:
+def ratio(tokens: list[Token]) -> Node | None:
+    """`3 to 4`; `1 in 13` and `1 out of 13` are chances."""
+    if len(tokens) < 3 or not tokens[0].kind == tokens[-1].kind == "num":
+        return None
+    words = phrase(tokens[1:-1])
+    sign = "/" if words in ("in", "out of") else ":" if words == "to" and len(tokens) == 3 else None
+    return None if sign is None else expression([tokens[0], Token("op", sign), tokens[-1]])
+
+
+def _bound(operator: str, value: Node | None) -> Node | None:
+    return None if value is None else Node("rel", (symbol("?"), value), (operator,))
+
+
+def _or_more(tokens: list[Token]) -> Node | None:
     """`7 or more`, `7 or fewer` as inequalities."""
-    operator = _OR_MORE.get(" ".join(t.text.lower() for t in tokens[-2:]))
-    value = expression(tokens[:-2]) if operator is not None else None
-    return (
-        None if value is None or operator is None else Node("rel", (Node("sym", (), "?"), value), (operator,))
-    )
+    operator = _BOUNDS_BEHIND.get(" ".join(t.text.lower() for t in tokens[-2:]))
+    return None if operator is None else _bound(operator, expression(tokens[:-2]))
 
 
-_OR_MORE = {
-    "or more": ">=",
-    "or greater": ">=",
-    "or above": ">=",
-    "or less": "<=",
-    "or fewer": "<=",
-    "or below": "<=",
-}
+def bounded(tokens: list[Token]) -> Node | None:
+    """`at least 5` is an inequality, not the number 5."""
+    words = [t.text.lower() for t in itertools.takewhile(lambda t: t.kind == "word", tokens)]
+    for length in (5, 3, 2, 1):
+        operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
+        if operator is not None:
+            rest = tokens[len(words) :]
+            return _bound(operator, amount(rest) or expression(rest))
+    if words[:1] == ["between"] and len(tokens) > 1:
+        return Node("text", (), phrase(tokens))
+    return None
 
 
-def counted_up(tokens: list[Token]) -> Node | None:
+def _counted_up(tokens: list[Token]) -> Node | None:
     """`all integers from 1 to 10` as the set of them."""
     match = _FROM_TO.fullmatch(phrase(tokens))
-    if match is None:
+    if match is None or not int(match[1]) <= int(match[2]) <= int(match[1]) + _LONGEST:
         return None
-    low, high = int(match[1]), int(match[2])
-    if not low <= high <= low + _LONGEST:
-        return None
-    return Node("set", tuple(number(n) for n in range(low, high + 1)))
+    return Node("set", tuple(number(n) for n in range(int(match[1]), int(match[2]) + 1)))
 
 
-_LONGEST = 200
-_FROM_TO = re.compile(
-    r"(?:all |every )?(?:positive |natural )?(?:integers?|numbers|whole numbers)(?: from| between)? (\d{1,6}) (?:to|through) "
-    r"(\d{1,6})(?: inclusive)?"
-)
-
-
-def permutations(tokens: list[Token]) -> Node | None:
+def _permutations(tokens: list[Token]) -> Node | None:
     """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its cyclic permutations` as the list of them."""
-    words = [t.text.lower() for t in tokens]
-    if "permutations" not in words:
+    words = {t.text.lower() for t in tokens if t.kind in ("word", "text")}
+    if "permutations" not in words or not words <= _PERMUTED:
         return None
-    value = [
-        t
-        for t, w in zip(tokens, words, strict=True)
-        if t.kind not in ("word", "text") and w not in (":", ".")
-    ]
-    if not {w for t, w in zip(tokens, words, strict=True) if t.kind in ("word", "text")} <= _PERMUTED:
-        return None
+    value = [t for t in tokens if t.kind not in ("word", "text") and t.text not in (":", ".")]
     while value and value[-1].text == ",":
         value.pop()
     tree = expression(value)
     return None if tree is None else _permuted(tree, "cyclic" in words)
-
-
-_PERMUTED = frozenset(
-    [
-        "permutations",
-        "all",
-        "and",
-        "or",
-        "the",
-        "its",
-        "their",
-        "of",
-        "cyclic",
-        "any",
-        "these",
-        "thereof",
-        "with",
-        "up",
-        "to",
-        "in",
-    ]
-)
 
 
 def _permuted(node: Node, cyclic: bool) -> Node | None:
@@ -155,34 +130,35 @@ def _permuted(node: Node, cyclic: bool) -> Node | None:
         return None
     found: list[Node] = []
     for item in items:
-        size = len(item.args)
-        turns = [item.args[k:] + item.args[:k] for k in range(size)] if cyclic else itertools.permutations(item.args)
-        found += [Node("tuple", tuple(args), item.value) for args in turns]
+        turns = [item.args[k:] + item.args[:k] for k in range(len(item.args))]
+        orders = turns if cyclic else itertools.permutations(item.args)
+        found += [Node("tuple", tuple(args), item.value) for args in orders]
     return Node("list", tuple(dict.fromkeys(found)), ",")
 
 
 def number_words(tokens: list[Token]) -> Node | None:
     """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, with nothing else beside."""
-    if len(tokens) > 1 and tokens[0].text.lower() in ("minus", "negative", "-"):
+    words = [t.text.lower() for t in tokens]
+    if len(tokens) > 1 and words[0] in ("minus", "negative", "-"):
         positive = number_words(tokens[1:])
         return None if positive is None else number(-positive.value[0])
-    part = _PARTS.get(tokens[-1].text.lower()) if len(tokens) > 1 else None
-    if part is not None:
-        return _parts_of(tokens[:-1], part)
+    if len(tokens) > 1 and words[-1] in _PARTS:
+        return _parts_of(tokens[:-1], _PARTS[words[-1]])
     total, current, seen = Fraction(0), Fraction(0), False
-    for token in tokens:
-        word = token.text.lower()
+    for token, word in zip(tokens, words, strict=True):
         if token.kind == "num":
             current += Fraction(token.text.rstrip("."))
-        elif word in NUMBER_WORDS:
+            continue
+        if word in NUMBER_WORDS:
             current += NUMBER_WORDS[word]
-            seen = True
         elif word in SCALE_WORDS:
             scaled = (current or Fraction(1)) * SCALE_WORDS[word]
             total, current = (total, scaled) if word == "hundred" else (total + scaled, Fraction(0))
-            seen = True
-        elif word not in ("-", "and") and word != "USD".lower():
+        elif word in ("-", "and", "usd"):
+            continue
+        else:
             return None
+        seen = True
     return number(total + current) if seen else None
 
 
@@ -192,26 +168,9 @@ def _parts_of(tokens: list[Token], part: int) -> Node | None:
     if len(words) == 1:
         tops = {**NUMBER_WORDS, "a": 1, "an": 1} if part == 2 else NUMBER_WORDS
         return number(Fraction(tops[words[0]], part)) if words[0] in tops else None
-    if words[-1] in ("a", "one") and words[-2] == "and":
-        whole = number_words(tokens[:-2])
-        return None if whole is None else number(whole.value[0] + Fraction(1, part))
-    return None
-
-
-def bounded(tokens: list[Token]) -> Node | None:
-    """`at least 5` is an inequality, not the number 5."""
-    words = []
-    for token in tokens:
-        if token.kind != "word":
-            break
-        words.append(token.text.lower())
-    for length in (5, 3, 2, 1):
-        operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
-        if operator is not None:
-            value = amount(tokens[len(words) :]) or expression(tokens[len(words) :])
-            return None if value is None else Node("rel", (Node("sym", (), "?"), value), (operator,))
-    if words[:1] == ["between"] and len(tokens) > 1:
-        return Node("text", (), phrase(tokens))
+    if words[-2:] in (["and", "a"], ["and", "one"]):
+        ones = number_words(tokens[:-2])
+        return None if ones is None else number(ones.value[0] + Fraction(1, part))
     return None
 
 

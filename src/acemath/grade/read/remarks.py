@@ -8,39 +8,20 @@ x < 0` is a function given by cases.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from acemath.grade.read.tokens import Token
+from acemath.grade.read.vocabulary import COMPARED, UNEQUAL
 
-_QUANTIFIERS = frozenset(("all", "any", "every", "each", "some", "arbitrary"))
-_RELATIONS = frozenset(
-    (
-        "<",
-        ">",
-        "=",
-        "<=",
-        ">=",
-        "le",
-        "ge",
-        "leq",
-        "geq",
-        "leqslant",
-        "geqslant",
-        "ne",
-        "neq",
-        "in",
-        "lt",
-        "gt",
-    )
-)
+_OPEN = frozenset(("(", "[", "{", "\\{", "langle", "lfloor", "lceil"))
+_CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
+_QUANTIFIERS = frozenset("all any every each some arbitrary".split())
 _REASONS = frozenset(("since", "because"))
 _IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
 _SO = re.compile(
     r"(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b"
     r"(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
 )
-
-Turn = Callable[[Token], int]
 
 
 def conclusion(text: str) -> str:
@@ -52,31 +33,44 @@ def conclusion(text: str) -> str:
     return text
 
 
-def without_remarks(tokens: list[Token], turn: Turn) -> list[Token]:
+def turn(token: Token) -> int:
+    """1 for an opening bracket, -1 for a closing one, 0 for anything else."""
+    if token.kind not in ("op", "cmd", "begin", "end"):
+        return 0
+    if token.kind == "begin" or token.text in _OPEN:
+        return 1
+    return -1 if token.kind == "end" or token.text in _CLOSE else 0
+
+
+def _outside(tokens: list[Token]) -> Iterator[int]:
+    """The places outside brackets behind the first value."""
+    depth, valued = 0, False
+    for index, token in enumerate(tokens):
+        if depth == 0 and valued:
+            yield index
+        depth += turn(token)
+        valued = valued or token.kind in ("num", "letter", "cmd")
+
+
+def without_remarks(tokens: list[Token]) -> list[Token]:
     """An answer up to its explanation, its single condition, or what its letters mean."""
-    tokens = _without_leading_quantifier(tokens, turn)
+    tokens = _without_leading_quantifier(tokens)
     if not any(t.kind == "word" for t in tokens):
         return tokens
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
-    depth = 0
-    for index, token in enumerate(tokens):
-        if depth == 0 and index and _valued(tokens[:index]) and _begins_remark(tokens, index, conditions):
-            return _without_comma(tokens[:index])
-        depth += turn(token)
-    return tokens
+    at = next((i for i in _outside(tokens) if _begins_remark(tokens, i, conditions)), len(tokens))
+    kept = tokens[:at]
+    while at < len(tokens) and kept and kept[-1].text in (",", ";", "quad", "."):
+        kept.pop()
+    return kept
 
 
-def without_quantifier(tokens: list[Token], turn: Turn) -> list[Token]:
+def without_quantifier(tokens: list[Token]) -> list[Token]:
     r"""One item of a list without its `for all x > 0` or `\forall x`."""
-    depth = 0
-    for index, token in enumerate(tokens):
-        if depth == 0 and index and _quantified(tokens, index) and _valued(tokens[:index]):
-            return tokens[:index]
-        depth += turn(token)
-    return tokens
+    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens, i)), len(tokens))]
 
 
-def _without_leading_quantifier(tokens: list[Token], turn: Turn) -> list[Token]:
+def _without_leading_quantifier(tokens: list[Token]) -> list[Token]:
     r"""`\forall x > 0, f(x) = 1/x` and `for all x, f(x) = 1/x` without their first part."""
     if not tokens or not _quantified(tokens, 0):
         return tokens
@@ -92,48 +86,64 @@ def _quantified(tokens: list[Token], index: int) -> bool:
     token = tokens[index]
     if token.kind == "cmd" and token.text == "forall":
         return True
-    return _is(token, "for") and index + 2 < len(tokens) and tokens[index + 1].text.lower() in _QUANTIFIERS
+    said = token.kind == "word" and token.text.lower() == "for" and index + 2 < len(tokens)
+    return said and tokens[index + 1].text.lower() in _QUANTIFIERS
 
 
 def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
     token = tokens[index]
+    following = tokens[index + 1 :]
     if token.kind == "op" and token.text == "(":
-        reason = index + 1 < len(tokens) and tokens[index + 1].text.lower() in _REASONS
-        return reason or token.spaced and _explanation(tokens[index:])
+        reason = bool(following) and following[0].text.lower() in _REASONS
+        return reason or token.spaced and _explanation(following)
     if token.kind != "word":
         return False
     word = token.text.lower()
     if word in _REASONS or word == "where":
         return True
-    if word not in ("for", "with") or conditions > 1 or index + 2 >= len(tokens):
+    if word not in ("for", "with") or conditions > 1 or len(following) < 2:
         return False
-    following = tokens[index + 1 :]
-    if word == "with" and following[0].text.lower() in ("multiplicity", "equality"):
+    first, second = following[0], following[1]
+    if word == "with" and first.text.lower() in ("multiplicity", "equality"):
         return True
-    return following[0].kind == "letter" and (
-        following[1].text in _RELATIONS
-        or following[1].text == ","
-        or following[1].kind == "word"
-        and following[1].text.lower() in ("integer", "constant", "real", "positive", "arbitrary")
+    meant = ("integer", "constant", "real", "positive", "arbitrary")
+    return first.kind == "letter" and (
+        second.text in COMPARED
+        or second.text in ("=", ",")
+        or second.kind == "word"
+        and second.text.lower() in meant
     )
 
 
-def _explanation(tokens: list[Token]) -> bool:
-    """Whether these tokens are one bracket with several words in it."""
-    if tokens[-1].text != ")" or any(t.text == "(" for t in tokens[1:]):
+def _explanation(inside: list[Token]) -> bool:
+    """Whether these tokens are the rest of one bracket with several words in it."""
+    if not inside or inside[-1].text != ")" or any(t.text == "(" for t in inside):
         return False
-    return sum(t.kind == "word" for t in tokens) >= 2
+    return sum(t.kind == "word" for t in inside) >= 2
 
 
-def _valued(tokens: list[Token]) -> bool:
-    return any(t.kind in ("num", "letter", "cmd") for t in tokens)
+def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
+    r"""The items of an answer without those that limit others: `x = k\pi, k \in \mathbb{Z}` states `x = k\pi`."""
+    kept: list[list[Token]] = []
+    for item in items:
+        if not kept or not _limits(item, kept):
+            kept.append(item)
+    return kept
 
 
-def _without_comma(tokens: list[Token]) -> list[Token]:
-    while tokens and tokens[-1].text in (",", ";", "quad", "."):
-        tokens = tokens[:-1]
-    return tokens
-
-
-def _is(token: Token, word: str) -> bool:
-    return token.kind == "word" and token.text.lower() == word
+def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
+    texts = [t.text for t in item]
+    compared = any(t.text in COMPARED for k in kept for t in k)
+    if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
+        return True
+    if texts and texts[0].lower() in ("where", "for", "with"):
+        several = len(texts) > 1 and texts[1].lower() in ("all", "any", "every")
+        if "in" in texts or "integer" in texts[-1] or several:
+            return True
+    if compared:
+        return False
+    if UNEQUAL.intersection(texts):
+        return True  # `(x+1)/(x-1), x ≠ 1`: where it is defined
+    # `n = 2^k, k >= 0`: the k that are meant
+    relation = len(item) > 2 and item[0].kind == "letter" and texts[1] in COMPARED
+    return relation and any(t.text == texts[0] for k in kept for t in k[1:])

@@ -1,7 +1,7 @@
 """Units of measure: names, what they measure, and how many base units they hold.
 
-Money of different countries, and counted things (apples, people), have no conversion: a counted thing is not
-a unit at all and is ignored beside a number.
+Money of different countries has no conversion. A counted thing (apples, people) is no unit and is ignored beside a
+number.
 """
 
 from __future__ import annotations
@@ -18,85 +18,55 @@ class Unit(NamedTuple):
     size: Fraction
 
 
+# Dimensions with their exponents: names and size; names and size …
 _TABLE = """
-length m: m meter meters metre metres 1; km kilometer kilometers kilometre kilometres 1000; cm centimeter centimeters
- centimetre centimetres 1/100; mm millimeter millimeters 1/1000; dm decimeter 1/10; in inch inches 0.0254; ft foot feet 0.3048;
- yd yard yards 0.9144; mi mile miles 1609.344; nm nanometer nanometers 1/1000000000
-mass g: g gram grams 1; kg kilogram kilograms kilo kilos 1000; mg milligram milligrams 1/1000; lb lbs pound pounds 453.59237;
+m1: m meter meters metre metres 1; km kilometer kilometers kilometre kilometres 1000; cm centimeter centimeters
+ centimetre centimetres 1/100; mm millimeter millimeters 1/1000; dm decimeter 1/10; in inch inches 0.0254;
+ ft foot feet 0.3048; yd yard yards 0.9144; mi mile miles 1609.344; nm nanometer nanometers 1/1000000000
+m3: l liter liters litre litres 1/1000; ml milliliter milliliters millilitre millilitres 1/1000000;
+ gallon gallons gal 0.003785411784; quart quarts 0.000946352946; pint pints 0.000473176473; cup cups 0.0002365882365
+g1: g gram grams 1; kg kilogram kilograms kilo kilos 1000; mg milligram milligrams 1/1000; lb lbs pound pounds 453.59237;
  oz ounce ounces 28.349523125; ton tons 1000000; tonne tonnes 1000000
-time s: s sec secs second seconds 1; min mins minute minutes 60; h hr hrs hour hours 3600; day days 86400; week weeks 604800;
+s1: s sec secs second seconds 1; min mins minute minutes 60; h hr hrs hour hours 3600; day days 86400; week weeks 604800;
  ms millisecond milliseconds 1/1000
-year y: year years yr yrs 12; month months 1; decade decades 120; century centuries 1200
-money usd: dollar dollars usd bucks 1; cent cents 1/100
-euro eur: euro euros eur 1
-yen yen: yuan 1; jiao 1/10
-rupee inr: rupee rupees rs 1
-pound gbp: gbp pence 1
-volume l: l liter liters litre litres 1; ml milliliter milliliters millilitre millilitres 1/1000; gallon gallons gal 3.785411784;
- quart quarts 0.946352946; pint pints 0.473176473; cup cups 0.2365882365
-temp k: celsius 1
-fahrenheit f: fahrenheit 1
-angle deg: degree degrees deg 1; arcminute arcminutes 1/60
-angle rad: radian radians rad 1
-force n: newton newtons 1
-energy j: joule joules j 1; kj kilojoule kilojoules 1000
-power w: watt watts w 1; kw kilowatt kilowatts 1000
-elec v: volt volts v 1
-elec ohm: ohm ohms 1
-speed mph: mph 0.44704; kph kmh 5/18
-freq hz: hz hertz 1
+y1: year years yr yrs 12; month months 1; decade decades 120; century centuries 1200
+usd1: dollar dollars usd bucks 1; cent cents 1/100
+eur1: euro euros eur 1
+yen1: yuan 1; jiao 1/10
+inr1: rupee rupees rs 1
+gbp1: gbp pence 1
+k1: celsius 1
+f1: fahrenheit 1
+deg1: degree degrees deg 1; arcminute arcminutes 1/60
+rad1: radian radians rad 1
+n1: newton newtons 1
+j1: joule joules j 1; kj kilojoule kilojoules 1000
+w1: watt watts w 1; kw kilowatt kilowatts 1000
+v1: volt volts v 1
+ohm1: ohm ohms 1
+m1 s-1: mph 0.44704; kph kmh 5/18
+hz1: hz hertz 1
 """
 
 
 def _build() -> dict[str, Unit]:
     table: dict[str, Unit] = {}
     for line in _TABLE.replace("\n ", " ").strip().splitlines():
-        head, rest = line.split(":", 1)
-        base = head.split()[1]
+        head, rest = line.split(":")
+        dims = tuple((name, int(power)) for name, power in re.findall(r"([a-z]+)(-?\d)", head))
         for entry in rest.split(";"):
             *names, size = entry.split()
-            for name in names:
-                table[name] = Unit(((base, 1),), Fraction(size))
-    for name in ("mph", "kph", "kmh"):
-        table[name] = Unit((("m", 1), ("s", -1)), table[name].size)
-    for name in list(table):
-        if table[name].dims == (("l", 1),):
-            table[name] = Unit((("m", 3),), table[name].size / 1000)
+            table |= dict.fromkeys(names, Unit(dims, Fraction(size)))
     return table
 
 
 TABLE = _build()
-# One or two letters that are more often variables than units: they count as units only inside \text{}.
-_SHORT = frozenset(
-    [
-        "m",
-        "g",
-        "s",
-        "h",
-        "l",
-        "j",
-        "w",
-        "v",
-        "k",
-        "n",
-        "f",
-        "in",
-        "rs",
-        "min",
-        "deg",
-        "ms",
-        "nm",
-        "rad",
-        "day",
-        "cup",
-        "ton",
-        "lb",
-        "gal",
-    ]
-)
-UNIT_WORDS = frozenset(name for name in TABLE if name not in _SHORT)
-_POWER = re.compile(r"^([a-z]+)\s*(?:\^\s*\{?\s*(-?[1-6])\s*\}?)?$")
+# More often variables or other words than units: they count as units only inside \text{} or behind a number.
+_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal".split())
+UNIT_WORDS = TABLE.keys() - _SHORT
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
+_FACTOR = re.compile(r"([a-z]+)(?:\^(-?[1-6]))?")
+_ONE = Unit((), Fraction(1))
 
 
 def parse_unit(text: str) -> Unit | None:
@@ -105,9 +75,8 @@ def parse_unit(text: str) -> Unit | None:
     plain = re.sub(r"\bdegrees? (?=celsius|fahrenheit)", "", plain)
     if not plain or len(plain) > 60:
         return None
-    plain = re.sub(r"\s+per\s+|\s*/\s*|\bper\s+", "/", plain)
-    above, *below = plain.split("/")
-    total = _product(above) if above.strip() else Unit((), Fraction(1))
+    above, *below = re.sub(r"\s+per\s+|\s*/\s*|\bper\s+", "/", plain).split("/")
+    total = _product(above) if above.strip() else _ONE
     for part in below:
         unit = _product(part)
         if total is None or unit is None:
@@ -117,25 +86,20 @@ def parse_unit(text: str) -> Unit | None:
 
 
 def _product(text: str) -> Unit | None:
-    total = Unit((), Fraction(1))
-    power, known = 1, False
-    for word in re.sub(
-        r"\s*\^\s*", "^", text.replace("\\cdot", " ").replace("*", " ").replace("-", " ")
-    ).split():
+    total, power, known = _ONE, 1, False
+    # A hyphen joins units, but after ^ it is a sign.
+    for word in re.sub(r"\*|(?<![\^\s])-", " ", re.sub(r"\s*\^\s*(-?)\s*", r"^\1", text)).split():
         if word in ("square", "sq", "cubic", "cu"):
             power = _WORD_POWER[word]
-            continue
-        if word in ("squared", "cubed") and known:
-            total = Unit(
-                tuple((d, e * _WORD_POWER[word]) for d, e in total.dims), total.size ** _WORD_POWER[word]
-            )
-            continue
-        match = _POWER.match(word)
-        unit = TABLE.get(match.group(1)) if match else None
-        if match is None or unit is None:
-            return None
-        total = _times(total, unit, power * int(match.group(2) or 1))
-        power, known = 1, True
+        elif word in ("squared", "cubed") and known:
+            total = _times(_ONE, total, _WORD_POWER[word])
+        else:
+            match = _FACTOR.fullmatch(word)
+            unit = TABLE.get(match[1]) if match else None
+            if match is None or unit is None:
+                return None
+            total = _times(total, unit, power * int(match[2] or 1))
+            power, known = 1, True
     return total if known else None
 
 

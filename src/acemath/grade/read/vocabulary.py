@@ -3,95 +3,14 @@
 from __future__ import annotations
 
 FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "sech",
-        "csch",
-        "asin",
-        "acos",
-        "atan",
-        "log",
-        "ln",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "det",
-        "abs",
-        "floor",
-        "ceil",
-        "ceiling",
-        "sgn",
-        "arsinh",
-        "arcosh",
-        "artanh",
-        "re",
-        "im",
-        "arg",
-        "cis",
-        "deg",
-        "dim",
-    ]
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch asin acos "
+    "atan log ln lg exp sqrt cbrt gcd lcm max min det abs floor ceil ceiling sgn arsinh arcosh "
+    "artanh re im arg cis deg dim".split()
 )
 GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "varepsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "vartheta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "varphi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "partial",
-        "nabla",
-        "hbar",
-    ]
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi "
+    "rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi "
+    "Omega ell partial nabla hbar".split()
 )
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "==": "=", "=<": "<=", "=>": ">=", ":=": "=",
@@ -100,72 +19,35 @@ RELATIONS = {
     "equiv": "equiv", "in": "in", "notin": "notin", "subset": "sub", "subseteq": "sub", "mid": "|", "to": "to",
     "rightarrow": "to", "mapsto": "to", "perp": "perp", "parallel": "parallel", "colon": ":", "doteq": "~",
 }  # fmt: skip
+UNEQUAL = frozenset(("!=", "ne", "neq"))
+COMPARED = UNEQUAL.union(
+    "< > <= >= le ge leq geq leqslant geqslant lt gt in".split()
+)  # that limit a variable
 # Commands that wrap a group and say nothing about its value.
 WRAPPERS = frozenset(
-    [
-        "boxed",
-        "fbox",
-        "mathbf",
-        "mathit",
-        "mathsf",
-        "mathtt",
-        "mathcal",
-        "mathscr",
-        "mathfrak",
-        "bm",
-        "boldsymbol",
-        "overline",
-        "underline",
-        "widehat",
-        "hat",
-        "bar",
-        "vec",
-        "overrightarrow",
-        "overleftarrow",
-        "tilde",
-        "widetilde",
-        "overarc",
-        "overbrace",
-        "underbrace",
-        "ensuremath",
-        "color",
-        "pmb",
-        "operatorname",
-        "mathop",
-        "mathord",
-        "displaystyle",
-        "cancel",
-    ]
+    "boxed fbox mathbf mathit mathsf mathtt mathcal mathscr mathfrak bm boldsymbol overline "
+    "underline widehat hat bar vec overrightarrow overleftarrow tilde widetilde overarc overbrace "
+    "underbrace ensuremath color pmb operatorname mathop mathord displaystyle cancel text mathrm "
+    "textrm rm".split()
 )
-TEXT_COMMANDS = frozenset(("text", "mathrm", "operatorname", "textrm", "mathsf", "rm"))
-DOTS = frozenset(("ldots", "dots", "cdots", "dotsc", "dotsb", "vdots", "ddots", "dotso"))
-SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
+DOTS = frozenset("ldots dots cdots dotsc dotsb vdots ddots dotso".split())
+SETS = frozenset("RZNQC")
 MATRICES = frozenset(
-    [
-        "matrix",
-        "pmatrix",
-        "bmatrix",
-        "Bmatrix",
-        "vmatrix",
-        "Vmatrix",
-        "smallmatrix",
-        "array",
-        "cases",
-        "aligned",
-        "align",
-        "gathered",
-    ]
+    "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array cases aligned align gathered".split()
 )
 
-NUMBER_WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-}  # fmt: skip
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBER_WORDS = {word: value for value, word in enumerate(_ONES.split())}
+NUMBER_WORDS |= {word: 10 * tens for tens, word in enumerate(_TENS.split(), 2)}
 SCALE_WORDS = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "googol": 10**100,
 }  # fmt: skip
+_MONTHS = "january february march april may june july august september october november december"
+MONTHS = {word: n for n, name in enumerate(_MONTHS.split(), 1) for word in (name, name[:3])}
 # Different words for one outcome; the first of each row stands for all.
 SYNONYMS: dict[str, str] = {
     word: row.split("|")[0]
@@ -193,78 +75,9 @@ SYNONYMS: dict[str, str] = {
     )
     for word in row.split("|")
 }
+# Words in front of a value that do not change it.
 LEADS = frozenset(
-    [
-        "the",
-        "answer",
-        "is",
-        "are",
-        "of",
-        "a",
-        "an",
-        "approximately",
-        "approx",
-        "about",
-        "only",
-        "exactly",
-        "just",
-        "roughly",
-        "equals",
-        "equal",
-        "to",
-        "value",
-        "values",
-        "solution",
-        "solutions",
-        "set",
-        "so",
-        "therefore",
-        "thus",
-        "we",
-        "have",
-        "get",
-        "for",
-        "all",
-        "when",
-        "where",
-        "at",
-        "by",
-        "for",
-        "with",
-        "it",
-        "its",
-        "that",
-        "there",
-    ]
+    "the answer is are of a an approximately approx about only exactly just roughly equals equal "
+    "to value values solution solutions set so therefore thus we have get for all when where at "
+    "by with it its that there".split()
 )
-MONTHS = {
-    m: i % 12 + 1
-    for i, m in enumerate(
-        [
-            "january",
-            "february",
-            "march",
-            "april",
-            "may",
-            "june",
-            "july",
-            "august",
-            "september",
-            "october",
-            "november",
-            "december",
-            "jan",
-            "feb",
-            "mar",
-            "apr",
-            "may",
-            "jun",
-            "jul",
-            "aug",
-            "sep",
-            "oct",
-            "nov",
-            "dec",
-        ]
-    )
-}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from fractions import Fraction
 
 from acemath.grade.base.nodes import Node, symbols
@@ -13,17 +14,10 @@ _CLOSE = 1e-7
 _INTEGER_NAMES = frozenset("nkmijlN")
 _COMPARISONS = 5
 _STEPS = 60
-
-
-def _make_points() -> list[Fraction]:
-    source = random.Random(20241219)
-    points = []
-    for low, high in ((0.15, 0.95), (1.05, 2.9), (-0.95, -0.15), (-2.9, -1.05), (3.1, 9.5), (0.2, 2.5)) * 40:
-        points.append(Fraction(round(source.uniform(low, high) * 8191), 8191))
-    return points
-
-
-_POINTS = _make_points()
+_WHOLE_ONLY = frozenset("floor ceil binom sin cos".split())  # functions with special values at whole numbers
+_random = random.Random(20241219)
+_RANGES = ((0.15, 0.95), (1.05, 2.9), (-0.95, -0.15), (-2.9, -1.05), (3.1, 9.5), (0.2, 2.5))
+_POINTS = [Fraction(round(_random.uniform(low, high) * 8191), 8191) for low, high in _RANGES * 40]
 _INTEGERS = [Fraction(n) for n in (2, 5, 3, 7, 4, 9, 6, 11, 8, 13, 10, 12)]
 
 
@@ -39,11 +33,17 @@ def same_value(a: Node, b: Node) -> bool | None:
         return None
     if _stepped(a) or _stepped(b):
         return _at_steps(a, b, names)
-    verdict = _at_points(a, b, names, _POINTS)
-    if verdict is not True and set(names) & _INTEGER_NAMES and _integral(a, b):
-        whole = [n for n in names if n in _INTEGER_NAMES]
-        return _at_points(a, b, names, _POINTS, whole)
+    verdict = _at_points(a, b, names, frozenset())
+    whole = _INTEGER_NAMES.intersection(names)
+    if verdict is not True and whole and (_integral(a) or _integral(b)):
+        return _at_points(a, b, names, whole)
     return verdict
+
+
+def random_point(names: Iterable[str], seed: int, high: float) -> dict[str, complex]:
+    """A value between 0.3 and `high` for each name, the same for a seed."""
+    source = random.Random(seed)
+    return {name: source.uniform(0.3, high) for name in names}
 
 
 def _stepped(node: Node) -> bool:
@@ -72,46 +72,36 @@ def _at_steps(a: Node, b: Node, names: list[str]) -> bool | None:
     return True if agreed >= _STEPS // 3 else None
 
 
-def _integral(a: Node, b: Node) -> bool:
-    """Whether something in the expressions makes sense for whole numbers only."""
-    for tree in (a, b):
-        for node in tree.walk():
-            if (
-                node.kind in ("fact", "big")
-                or node.kind == "func"
-                and node.value in ("floor", "ceil", "binom", "sin", "cos")
-            ):
-                return True
-            if node.kind == "pow" and (value := exact(node.args[0])) is not None and value < 0:
-                return True
-    return False
+def _integral(tree: Node) -> bool:
+    """Whether something in an expression makes sense for whole numbers only."""
+    return any(
+        node.kind in ("fact", "big")
+        or node.kind == "func" and node.value in _WHOLE_ONLY
+        or node.kind == "pow" and (value := exact(node.args[0])) is not None and value < 0
+        for node in tree.walk()
+    )  # fmt: skip
 
 
 def _constants(a: Node, b: Node) -> bool | None:
     try:
         x, y = approximate(a, {}), approximate(b, {})
+        if abs(x - y) > _CLOSE * max(abs(x), abs(y)) and max(abs(x), abs(y)) > 1e-9:
+            return False
     except Undefined:
-        return _flip(differs(a, b, {}))
-    if abs(x - y) > _CLOSE * max(abs(x), abs(y)) and max(abs(x), abs(y)) > 1e-9:
-        return False
-    return _flip(differs(a, b, {}))
+        pass  # too large or too small for a float
+    different = differs(a, b, {})
+    return None if different is None else not different
 
 
-def _flip(value: bool | None) -> bool | None:
-    return None if value is None else not value
-
-
-def _at_points(
-    a: Node, b: Node, names: list[str], points: list[Fraction], whole: list[str] | None = None
-) -> bool | None:
-    """Compare at up to 60 points; complex values count only where real ones are too rare."""
-    agreed, complex_agreed, complex_differed = 0, 0, 0
+def _at_points(a: Node, b: Node, names: list[str], whole: frozenset[str]) -> bool | None:
+    """Compare at up to 60 points, whole numbers for the names in `whole`; complex values count only where real ones are too rare."""
+    complex_agreed, complex_differed = 0, 0
     confirmed: list[dict[str, Fraction]] = []
     for trial in range(60):
         env = {}
         for index, name in enumerate(names):
-            pool = _INTEGERS if whole and name in whole else points
-            env[name] = pool[(trial * (2 * index + 1) + 5 * index * index) % len(pool)]
+            values = _INTEGERS if name in whole else _POINTS
+            env[name] = values[(trial * (2 * index + 1) + 5 * index * index) % len(values)]
         floats = {n: float(v) for n, v in env.items()}
         try:
             x, y = approximate(a, floats), approximate(b, floats)
@@ -124,9 +114,8 @@ def _at_points(
         if not close:
             return False
         confirmed.append(env)
-        agreed += 1
-        if agreed >= (10 if whole else _COMPARISONS):
+        if len(confirmed) >= (10 if whole else _COMPARISONS):
             break
-    if agreed == 0:
+    if not confirmed:
         return False if complex_differed else True if complex_agreed >= 3 else None
     return all(differs(a, b, env) is not True for env in confirmed[:: max(1, len(confirmed) // 2)][:2])

@@ -6,63 +6,55 @@
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable
+from functools import reduce
 from itertools import permutations
 
-from acemath.grade.base.nodes import Node, substitute, symbols
-from acemath.grade.compare.relations import head_and_value, same_name
-from acemath.grade.conventions import Conventions
+from acemath.grade.base.nodes import Node, substitute, symbol, symbols
+from acemath.grade.compare.lists import Same
+from acemath.grade.compare.names import head_and_value, same_name
 from acemath.grade.values.evaluate import Undefined, approximate
-
-Same = Callable[[Node, Node, Conventions], bool | None]
+from acemath.grade.values.probe import random_point
 
 _CONSTANT = re.compile(r"[CcK](?:_[0-9])?'?|[ABDk](?:_[0-9])?|c_\{?[a-z]\}?")
 _SURE = re.compile(r"[Cc](?:_[0-9])?")
-_POINTS = 9
+_PARAMETERS = frozenset("a b c d j k l m n p r s t u v lambda mu alpha".split())
+_COORDINATES = ("x", "y", "z")
+_POINTS = 9  # at which two general solutions are compared
 
 
-def with_constants_renamed(a: Node, b: Node, conventions: Conventions, same: Same) -> bool | None:
+def with_constants_renamed(a: Node, b: Node, same: Same) -> bool:
     """Whether two solutions differ in the names of their free constants alone: `Ce^x`, `Ae^x`."""
-    mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
-    if len(mine) != len(yours) or not 1 <= len(mine) <= 2:
-        return None
-    if not any(not _CONSTANT.fullmatch(n) for n in symbols(a) & symbols(b)) or {a.kind, b.kind} & {
-        "list", "tuple", "set",
-    }:  # fmt: skip
-        return None  # points or choices named by letters, not a function of something
-    names = (*mine, *yours)
-    if not all(_CONSTANT.fullmatch(n) for n in names) or not any(_SURE.fullmatch(n) for n in names):
-        return None
-    for order in permutations(mine):
-        renamed = {old: Node("sym", (), new) for old, new in zip(yours, order, strict=True)}
-        if same(a, substitute(b, renamed), conventions) is True:
-            return True
-    return None
+    if {a.kind, b.kind} & {"list", "tuple", "set"} or all(map(_is_constant, symbols(a) & symbols(b))):
+        return False  # points or choices named by letters, not a function of something
+    names = symbols(a) ^ symbols(b)
+    return all(map(_is_constant, names)) and any(map(_SURE.fullmatch, names)) and _same_renamed(a, b, same)
 
 
-def with_parameters_renamed(a: Node, b: Node, conventions: Conventions, same: Same) -> bool | None:
+def with_parameters_renamed(a: Node, b: Node, same: Same) -> bool:
     """`(t, 2t)` and `(s, 2s)`, `n = 2^k` and `n = 2^m`: points and solutions that run with a parameter."""
     if not (_runs(a) and _runs(b)):
-        return None
+        return False
     one, other = head_and_value(a), head_and_value(b)
     if one is not None and other is not None and not same_name(one[0], other[0]):
-        return None
+        return False
     a, b = (one[1] if one else a), (other[1] if other else b)
+    return symbols(a) ^ symbols(b) <= _PARAMETERS and _same_renamed(a, b, same)
+
+
+def _is_constant(name: str) -> bool:
+    return _CONSTANT.fullmatch(name) is not None
+
+
+def _same_renamed(a: Node, b: Node, same: Same) -> bool:
+    """Whether two trees are equal when the one or two names that only b has are read as those that only a has."""
     mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
-    if len(mine) != len(yours) or not 1 <= len(mine) <= 2 or not {*mine, *yours} <= _PARAMETERS:
-        return None
-    for order in permutations(mine):
-        renamed = {old: Node("sym", (), new) for old, new in zip(yours, order, strict=True)}
-        if same(a, substitute(b, renamed), conventions) is True:
-            return True
-    return None
-
-
-_PARAMETERS = frozenset(
-    ["a", "b", "c", "d", "j", "k", "l", "m", "n", "p", "r", "s", "t", "u", "v", "lambda", "mu", "alpha"]
-)
+    if len(mine) != len(yours) or not 1 <= len(mine) <= 2:
+        return False
+    return any(
+        same(a, substitute(b, dict(zip(map(symbol, yours), map(symbol, order), strict=True)))) is True
+        for order in permutations(mine)
+    )
 
 
 def _runs(node: Node) -> bool:
@@ -73,11 +65,12 @@ def _runs(node: Node) -> bool:
         return any(a.kind in ("tuple", "matrix") and len(a.args) > 1 for a in node.args)
     if node.kind == "list":
         heads = [head_and_value(a) for a in node.args]
-        return len(heads) > 1 and all(h is not None and h[0].value in ("x", "y", "z") for h in heads)
+        return len(heads) > 1 and all(h is not None and h[0].value in _COORDINATES for h in heads)
     named = head_and_value(node)
-    return named is not None and (
-        named[0].kind == "tuple" or named[0].kind == "sym" and named[0].value in ("n", "x", "y", "z")
-    )
+    if named is None:
+        return False
+    head = named[0]
+    return head.kind == "tuple" or head.kind == "sym" and head.value in (*_COORDINATES, "n")
 
 
 def same_solutions(a: Node, b: Node) -> bool:
@@ -96,21 +89,18 @@ def same_solutions(a: Node, b: Node) -> bool:
     mine, yours = symbols(left[0]) - set(left[1]), symbols(right[0]) - set(right[1])
     if len(mine) == len(yours) == 1 and mine != yours and any(h and h[0].kind == "apply" for h in heads):
         (old,), (new,) = yours, mine
-        right, yours = (substitute(right[0], {old: Node("sym", (), new)}), right[1]), mine  # y(t) for y(x)
+        right, yours = (substitute(right[0], {symbol(old): symbol(new)}), right[1]), mine  # y(t) for y(x)
     variables = sorted(mine | yours)
     if not variables or len(variables) > 3:
         return False
-    rows = [_row(left, right, _point(variables, seed)) for seed in range(3 * _POINTS)]
+    rows = [_row(left, right, random_point(variables, seed, 2.3)) for seed in range(3 * _POINTS)]
     kept = [row for row in rows if row is not None][:_POINTS]
-    if len(kept) < _POINTS:
-        return False
     size = len(left[1])
-    one, other = [row[: size + 1] for row in kept], [row[size + 1 :] for row in kept]
-    basis = [row[1:] for row in one]
-    if _rank(basis) != size or _rank([row[1:] for row in other]) != size:
+    if len(kept) < _POINTS or _rank([row[1 : size + 1] for row in kept]) != size:
         return False
-    joined = [[*x[1:], *y[1:], x[0] - y[0]] for x, y in zip(one, other, strict=True)]
-    return _rank(joined) == size
+    if _rank([row[size + 2 :] for row in kept]) != size:
+        return False
+    return _rank([[*row[1 : size + 1], *row[size + 2 :], row[0] - row[size + 1]] for row in kept]) == size
 
 
 General = tuple[Node, list[str]]
@@ -119,38 +109,29 @@ General = tuple[Node, list[str]]
 def _general(node: Node, beside_named: bool) -> General | None:
     """A general solution as its expression and the names of its constants."""
     named = head_and_value(node)
-    value = node if named is None else named[1]
-    names = sorted(n for n in symbols(value) if _CONSTANT.fullmatch(n))
-    if not 1 <= len(names) <= 4 or node.kind == "rel" and named is None:
+    if node.kind == "rel" and named is None:
         return None
-    if (
-        named is None
-        and not beside_named
-        and not any(t.kind == "sym" and t.value in names for t in _terms(value))
-    ):
+    value = node if named is None else named[1]
+    names = sorted(filter(_is_constant, symbols(value)))
+    products = "".join(n for n in symbols(value) if len(n) > 1 and n.isalpha() and n.isupper())
+    if not 1 <= len(names) <= 4 or any(n in products for n in names):
+        return None  # the C of `RC + C` is a quantity
+    added = value.args if value.kind == "add" else ()
+    if named is None and not beside_named and not any(t.kind == "sym" and t.value in names for t in added):
         return None  # `C/2` without a head may be a quantity called C
     return value, names
-
-
-def _terms(node: Node) -> tuple[Node, ...]:
-    return node.args if node.kind == "add" else ()
-
-
-def _point(names: list[str], seed: int) -> dict[str, complex]:
-    source = random.Random(seed)
-    return {name: source.uniform(0.3, 2.3) for name in names}
 
 
 def _row(left: General, right: General, env: dict[str, complex]) -> list[complex] | None:
     """At one point: the rest and the factor of each constant, of one solution and then of the other."""
     values: list[complex] = []
     for tree, names in (left, right):
+        none = {**env, **dict.fromkeys(names, 0.0)}
         try:
-            zero = approximate(tree, {**env, **dict.fromkeys(names, 0.0)})
+            zero = approximate(tree, none)
             values.append(zero)
             for name in names:
-                others = {**env, **dict.fromkeys(names, 0.0)}
-                once, thrice = (approximate(tree, {**others, name: x}) for x in (1.0, 3.0))
+                once, thrice = (approximate(tree, {**none, name: x}) for x in (1.0, 3.0))
                 if abs(thrice - zero - 3 * (once - zero)) > 1e-9 * (1 + abs(thrice)):
                     return None  # not linear in this constant
                 values.append(once - zero)
@@ -182,12 +163,5 @@ def letters_apart(a: Node, b: Node) -> tuple[Node, Node] | None:
     runs = [n for n in known if 2 <= len(n) <= 4 and n.isalpha() and n.isupper() and set(n) <= known]
     if not runs:
         return None
-    names = {run: _product(run) for run in runs}
-    return substitute(a, names), substitute(b, names)
-
-
-def _product(run: str) -> Node:
-    node = Node("sym", (), run[0])
-    for letter in run[1:]:
-        node = Node("mul", (node, Node("sym", (), letter)))
-    return node
+    products = {symbol(run): reduce(lambda x, y: Node("mul", (x, y)), map(symbol, run)) for run in runs}
+    return substitute(a, products), substitute(b, products)
