@@ -73,7 +73,7 @@ _LATEX = rules(
         r"(?![A-Za-z]))",
         r"\\",
     ),
-    ("", _GROUPED, ""),
+    ("", _GROUPED.pattern, ""),
     # beside a number a currency, elsewhere a broken math mark
     ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
     ("", r"\\([%#&])", r"\1"),
