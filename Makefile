@@ -24,7 +24,7 @@ test: setup lint
 	$(BIN)/pytest
 
 lint: setup
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff check src tests perf
 	$(BIN)/mypy
 
 bench: setup
@@ -35,19 +35,19 @@ bench: setup
 	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
 
 bench-kills: setup
-	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python perf/kills.py
 
 bench-training: setup
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python perf/training.py
 
 bench-faults: setup
-	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python perf/faults.py
 
 bench-grading: setup
-	$(BIN)/python benchmarks/grading.py
+	$(BIN)/python perf/grading.py
 
 bench-curation: setup
-	$(BIN)/python benchmarks/curation.py --million --processes 1
+	$(BIN)/python perf/curation.py --million --processes 1
 
 clean:
 	rm -rf $(VENV) runs

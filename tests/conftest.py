@@ -28,7 +28,7 @@ def command(
 
     What is no mistake of the user's (a traceback) fails the test.
     """
-    from acemath.cli import main
+    from acemath.cli.app import main
 
     monkeypatch.chdir(tmp_path)
 
@@ -54,7 +54,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny Qwen2 of random weights and nano's tokenizer: real to load, quick to run."""
-    from acemath.nano.pretrain import PretrainSettings, new_model, new_tokenizer
+    from acemath.demo.nano.pretrain import PretrainSettings, new_model, new_tokenizer
 
     settings = PretrainSettings(
         hidden=64, layers=2, heads=4, kv_heads=1, intermediate=96, tokenizer_pages=300
@@ -69,7 +69,8 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def random_reward_model(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a reward model with a random head on the tiny policy."""
-    from acemath.reward.model import new_reward_model, tokenizer_of
+    from acemath.models.score.model import tokenizer_of
+    from acemath.train.reward.start import new_reward_model
 
     folder = tmp_path_factory.mktemp("reward")
     tokenizer = tokenizer_of(tiny_policy)

@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-from acemath.cli import GROUPS
-from acemath.cli import command as command_tree
-from acemath.commands.output import show
+from acemath.cli.app import GROUPS
+from acemath.cli.app import command as command_tree
+from acemath.cli.output import show
 from acemath.grade import PRESETS
 
 Command = Callable[..., Any]
@@ -28,7 +28,7 @@ Command = Callable[..., Any]
 def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tuple[int, str]:
     """Exit code and last line on standard error of a command that gets Ctrl-C, as a terminal sends it to all of it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "acemath.cli", *arguments],
+        [sys.executable, "-m", "acemath", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +68,7 @@ def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
     code, said = interrupted(arguments, tmp_path / "run" / "problems" / "manifest.json", 0.1)
     assert (code, said) == (130, "acemath: stopped; the same command continues from what is on disk")
     done = subprocess.run(
-        [sys.executable, "-m", "acemath.cli", *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout)["conversations"]["math"] > 0
 
@@ -242,11 +242,11 @@ def nonsense(folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with good files: problems, and a teacher's responses to them."""
-    from acemath.commands.data import read_problems
-    from acemath.commands.datasets import fetch
-    from acemath.commands.engines import sample
-    from acemath.engines.base import Sampling
-    from acemath.engines.worksheets import WorksheetTeacher
+    from acemath.cli.data import read_problems
+    from acemath.cli.datasets import fetch
+    from acemath.cli.engines import sample
+    from acemath.demo.teacher import WorksheetTeacher
+    from acemath.models.engine import Sampling
 
     folder = tmp_path_factory.mktemp("rows")
     fetch("worksheets", {"count": 20}, ["levels=[1]"], 0, folder / "problems.jsonl")

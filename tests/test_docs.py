@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from acemath.cli import command as command_tree
-from acemath.recipe import Source
+from acemath.cli.app import command as command_tree
+from acemath.recipe.sources import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -107,11 +107,11 @@ def examples() -> list[str]:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Small files of the names that the docs use."""
-    from acemath.commands.data import read_problems
-    from acemath.commands.datasets import fetch
-    from acemath.commands.engines import sample
-    from acemath.engines.base import Sampling
-    from acemath.engines.worksheets import WorksheetTeacher
+    from acemath.cli.data import read_problems
+    from acemath.cli.datasets import fetch
+    from acemath.cli.engines import sample
+    from acemath.demo.teacher import WorksheetTeacher
+    from acemath.models.engine import Sampling
 
     folder = tmp_path_factory.mktemp("inputs")
     for name, count, split in (
@@ -177,7 +177,7 @@ def check_line(line: str, command: Callable[..., Any]) -> None:
     words = shlex.split(line, comments=True)
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), line
-    elif line.startswith("python benchmarks/"):
+    elif line.startswith("python perf/"):
         script = (ROOT / words[1]).read_text()
         assert all(f'"{word}"' in script for word in words if word.startswith("--")), line
     elif line.startswith("accelerate launch"):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from acemath.grade import equal, extract, grade, grade_many
     from acemath.metrics import maj_at_k, pass_at_k, rm_at_k
-    from acemath.reward.best_of_n import BestOfN
-    from acemath.reward.score import RewardModel
+    from acemath.models.score.best_of_n import BestOfN
+    from acemath.models.score.score import RewardModel
 
 __version__ = "0.1.0"
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
 _HOMES = {
     "equal": "acemath.grade", "extract": "acemath.grade", "grade_many": "acemath.grade",
     "pass_at_k": "acemath.metrics", "rm_at_k": "acemath.metrics", "maj_at_k": "acemath.metrics",
-    "BestOfN": "acemath.reward.best_of_n", "RewardModel": "acemath.reward.score",
+    "BestOfN": "acemath.models.score.best_of_n", "RewardModel": "acemath.models.score.score",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Start the command line. Ctrl-C ends it quietly while its modules are still being loaded, too."""
     try:
-        from acemath.cli import main as run
+        from acemath.cli.app import main as run
     except KeyboardInterrupt:
         sys.exit(130)
     run()

@@ -20,6 +20,10 @@ STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unp
 
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 _JSON = pa.field("meta", pa.string())
+ROOT = "root"  # in an evolved problem's meta: the id of the problem that it was first evolved from
+# The finish reasons of a response. Only a "stop" is complete. "length": cut at the limit of tokens. "refused": the engine
+# gave nothing that may be graded or learned; the text is empty, and `meta` says why under this name.
+STOP, LENGTH, REFUSED = "stop", "length", "refused"
 # What engines call the end of a text, in small letters: it is complete, or was cut at a limit.
 FINISHED = {
     word: meaning
@@ -29,6 +33,11 @@ FINISHED = {
     }.items()
     for word in words.split()
 }
+
+
+def group_of(subject: str) -> str:
+    """What prompts of a subject train: "code", "general", or "math", which every other subject is."""
+    return subject if subject in ("code", "general") else "math"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,8 @@ class Problem:
 
     @property
     def group(self) -> str:
-        """What it trains: "code", "general", or "math", which every other subject is."""
-        return self.subject if self.subject in ("code", "general") else "math"
+        """What it trains, as `group_of` has it."""
+        return group_of(self.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +200,20 @@ class Chat:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row that was left out, where, and why: `reason` is a short code, `text` the row's own text."""
+
+    id: str
+    step: str
+    reason: str
+    text: str
+    source: str = ""
+    detail: str = ""
+
+    SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "step", "reason", "text", "source", "detail")])
+
+
 Row = Problem | Response | Group | Chat
 R = TypeVar("R", Problem, Response, Group, Chat)
 
@@ -209,6 +232,11 @@ def content_key(*parts: str) -> str:
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.hexdigest()[:16]
+
+
+def fingerprint(value: Any) -> str:
+    """A key of any JSON value, independent of the order of its keys."""
+    return content_key(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))
 
 
 def whole_text(value: Any) -> Any:
@@ -259,3 +287,21 @@ def from_record(values: Mapping[str, Any], kind: type[R]) -> R:
 def to_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Rows as plain dictionaries, for JSONL."""
     return [asdict(row) for row in rows]
+
+
+def root_of(problem: Problem) -> str:
+    """The id of the problem that this one was first evolved from; its own id where it was not evolved."""
+    return str(problem.meta.get(ROOT, problem.id))
+
+
+def by_id(rows: Iterable[Problem]) -> dict[str, Problem]:
+    """Problems by their id."""
+    return {row.id: row for row in rows}
+
+
+def by_problem(rows: Iterable[Response]) -> dict[str, list[Response]]:
+    """Responses by the problem that they answer, in the order in which they come."""
+    found: dict[str, list[Response]] = {}
+    for row in rows:
+        found.setdefault(row.problem_id, []).append(row)
+    return found

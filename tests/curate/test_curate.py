@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from acemath.run.sampling import graded
 
 from acemath.curate.blend import Stock, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
@@ -14,14 +15,12 @@ from acemath.curate.evolve import evolution_prompt, evolve, evolve_one
 from acemath.curate.filters import filter_problems, filter_responses, has_loop, no_box
 from acemath.curate.settings import DecontaminateSettings, EvolveSettings, FilterSettings
 from acemath.curate.words import common_length
-from acemath.engines.base import ChatFormat, Sampling
-from acemath.engines.worksheets import WorksheetTeacher
+from acemath.demo.teacher import WorksheetTeacher
+from acemath.demo.worksheets.registry import MATH_SUBJECTS, family_named
+from acemath.demo.worksheets.sheets import draw_problems, question_of, split_of
 from acemath.errors import UserError
-from acemath.pipeline.sampling import graded
-from acemath.records import Problem, Response
-from acemath.store import by_id
-from acemath.worksheets.registry import MATH_SUBJECTS, family_named
-from acemath.worksheets.sheets import draw_problems, question_of, split_of
+from acemath.models.engine import ChatFormat, Sampling
+from acemath.records import Problem, Response, by_id
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from acemath.commands import data
+from acemath.cli import data
 from acemath.curate.columns import problems_of
 from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate, scan
 from acemath.curate.hits import marked, page_of, record_of
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
 from acemath.curate.words import common_length, mask, tokens_of, words_of
+from acemath.demo.worksheets.registry import MATH_SUBJECTS
+from acemath.demo.worksheets.sheets import draw_problems
 from acemath.records import Problem
-from acemath.worksheets.registry import MATH_SUBJECTS
-from acemath.worksheets.sheets import draw_problems
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SHORT = "Find the remainder when 17 is divided by 5."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from acemath.curate.evolve import evolve_with
-from acemath.engines.base import LENGTH, REFUSED, STOP, Sampling
-from acemath.records import Problem, Response
+from acemath.models.engine import Sampling
+from acemath.records import LENGTH, REFUSED, STOP, Problem, Response
 
 
 class Writer:

@@ -12,9 +12,9 @@ from acemath.curate.changes import re_wrapped
 from acemath.curate.near import amounts, bands_for, jaccard, near_dedup, shingles
 from acemath.curate.settings import CurateSettings, NearSettings
 from acemath.curate.words import fold, tokens_of
+from acemath.demo.worksheets.registry import MATH_SUBJECTS
+from acemath.demo.worksheets.sheets import draw_problems
 from acemath.records import Problem
-from acemath.worksheets.registry import MATH_SUBJECTS
-from acemath.worksheets.sheets import draw_problems
 
 LONG = (
     "A farmer keeps 17 sheep and 5 goats on a meadow behind the old mill. Each day a sheep eats 3 kilograms of grass "

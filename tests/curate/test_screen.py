@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acemath.commands.data import read_benchmarks, read_problems
+from acemath.cli.data import read_benchmarks, read_problems
 from acemath.curate.bulk import BATCH_BYTES, Prefix, Table, Vocabulary, ascii_of, codes_of, hashes_of
 from acemath.curate.changes import CHANGES
 from acemath.curate.decontaminate import Decontaminator, scan
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import fold, mask_one, tokens_of
+from acemath.demo.worksheets.registry import MATH_SUBJECTS
+from acemath.demo.worksheets.sheets import draw_problems
 from acemath.records import Problem
-from acemath.worksheets.registry import MATH_SUBJECTS
-from acemath.worksheets.sheets import draw_problems
 
 PIECES = st.sampled_from(
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acemath.cli import main
+from acemath.cli.app import main
 from acemath.curate.changes import (
     casing,
     changed_numbers,

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from acemath.columns import value_at
-from acemath.commands.data import read_groups, read_problems
-from acemath.commands.datasets import fetch
-from acemath.conversations import read_chats
+from acemath.cli.data import read_groups, read_problems
+from acemath.cli.datasets import fetch
 from acemath.curate.columns import groups_of, prompt_text
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN
 from acemath.errors import UserError
+from acemath.files.columns import value_at
+from acemath.files.conversations import read_chats
+from acemath.files.rows import read_rows
 from acemath.grade.references import solution_answer
-from acemath.pipeline.sources import read_source
-from acemath.recipe import Source
+from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
-from acemath.store import read_rows
+from acemath.run.sources import read_source
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 TURNS = [

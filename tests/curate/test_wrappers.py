@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acemath.commands import data
+from acemath.cli import data
 from acemath.curate.decontaminate import Decontaminator, scan
 from acemath.curate.settings import CurateSettings, DecontaminateSettings
 from acemath.curate.words import words_of

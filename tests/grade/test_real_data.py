@@ -15,7 +15,7 @@ from acemath.grade import equal, grade, grade_answer
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "perf"))
 
 pytestmark = pytest.mark.skipif(not (SHARED / "grading").is_dir(), reason=f"no development data in {SHARED}")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from acemath.commands.judging import grade_file
+from acemath.cli.judging import grade_file
 from acemath.errors import UserError
 from acemath.grade.records import rows_of
 

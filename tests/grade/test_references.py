@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acemath.commands.judging import grade_file
+from acemath.cli.judging import grade_file
 from acemath.errors import UserError
 from acemath.grade import equal, grade, grade_many
 from acemath.grade.references import reference_of, solution_answer

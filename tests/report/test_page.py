@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from acemath.bench.tables import measure
+from acemath.benchmarks.tables import measure
 from acemath.curate.funnel import step_of
-from acemath.records import Response
+from acemath.demo.worksheets.sheets import SPLIT_NOTES
+from acemath.records import Dropped, Response
 from acemath.report.data import Item, ReportData
 from acemath.report.page import COLOURS, drawn, render
 from acemath.report.svg import COLOURS as SVG_COLOURS
-from acemath.store import Dropped
-from acemath.worksheets.sheets import SPLIT_NOTES
 
 EVIL = "<script>window.evil = 1</script> & \\boxed{\\frac{3}{4}} \\boxed{<b>}"
 

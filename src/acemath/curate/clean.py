@@ -12,8 +12,7 @@ from acemath.curate.filters import filter_problems
 from acemath.curate.funnel import Step, step_of
 from acemath.curate.near import near_dedup
 from acemath.curate.settings import CurateSettings
-from acemath.records import Problem
-from acemath.store import Dropped
+from acemath.records import Dropped, Problem
 
 Kept = tuple[list[Problem], list[Dropped]]
 

@@ -1,7 +1,7 @@
 """From a data set's record to our rows: plain columns, nested ones, and prompts that are conversations.
 
 A prompt is a text or a list of turns, in either of the usual forms ({role, content} or {from, value}); of turns the
-first that a user wrote. Which columns hold what is in `acemath.columns`.
+first that a user wrote. Which columns hold what is in `acemath.files.columns`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from acemath.columns import (
+from acemath.errors import UserError
+from acemath.files.columns import (
     KNOWN_COLUMNS,
     first_value,
     id_text,
@@ -22,10 +23,9 @@ from acemath.columns import (
     unpacked,
     value_at,
 )
-from acemath.conversations import turns_of
-from acemath.errors import UserError
+from acemath.files.conversations import turns_of
+from acemath.files.identity import FILE_ROW, Places, qualified
 from acemath.grade.references import choices_in, reference_in
-from acemath.identity import FILE_ROW, Places, qualified
 from acemath.records import Group, Problem, content_key
 
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added

@@ -46,8 +46,7 @@ from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
 from acemath.curate.wrappers import bare, edges_of, is_instruction
 from acemath.errors import UserError
-from acemath.records import Problem
-from acemath.store import Dropped
+from acemath.records import Dropped, Problem
 
 Kind = Literal["leak", "contained", "near-copy", "reworded"]
 KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy", "reworded")

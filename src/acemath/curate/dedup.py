@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from acemath.records import Problem
-from acemath.store import Dropped
+from acemath.records import Dropped, Problem
 
 
 def dedup(rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:

@@ -15,13 +15,12 @@ from dataclasses import replace
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.settings import EvolveSettings, FilterSettings, Method
-from acemath.engines.base import REFUSED, STOP, Engine, Sampling
+from acemath.demo.worksheets.core import Question
+from acemath.demo.worksheets.registry import family_named
+from acemath.demo.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
 from acemath.errors import UserError
-from acemath.records import Problem, content_key
-from acemath.store import Dropped
-from acemath.worksheets.core import Question
-from acemath.worksheets.registry import family_named
-from acemath.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
+from acemath.models.engine import Engine, Sampling
+from acemath.records import REFUSED, ROOT, STOP, Dropped, Problem, content_key, root_of
 
 _FRAME = (
     "You write good mathematics questions.\n{task} The new question must make sense to people and must have a "
@@ -96,6 +95,7 @@ def evolve_with(
             continue
         meta = {
             "parent": row.id,
+            ROOT: root_of(row),
             "method": method,
             "round": row.meta.get("round", 0) + 1,
             "written_by": engine.name,
@@ -131,7 +131,8 @@ def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | No
         return None
     child = problem_of(family, level, seed, question)
     prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
-    meta = {**child.meta, "parent": row.id, "method": method, "round": row.meta.get("round", 0) + 1}
+    meta = {**child.meta, "parent": row.id, ROOT: root_of(row), "method": method}
+    meta["round"] = row.meta.get("round", 0) + 1
     return Problem(child.id, prompt, child.answer, child.source, child.license, child.subject, level, meta)
 
 

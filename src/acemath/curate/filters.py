@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 
 from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
 from acemath.curate.settings import FilterSettings, Form
-from acemath.engines.base import REFUSED
-from acemath.records import Problem, Response
-from acemath.store import Dropped
+from acemath.records import REFUSED, Dropped, Problem, Response
 
 Reason = str | None
 _BOX = re.compile(r"\\boxed\s*\{(?!\s*\})")

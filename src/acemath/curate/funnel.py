@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from acemath.store import Dropped
+from acemath.records import Dropped
 
 EXAMPLES = 3
 

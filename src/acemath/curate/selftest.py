@@ -16,10 +16,10 @@ from typing import Any
 from acemath.curate.changes import CHANGES, Change
 from acemath.curate.decontaminate import Decontaminator, Hit, scan
 from acemath.curate.settings import DecontaminateSettings
+from acemath.demo.worksheets.registry import MATH_SUBJECTS
+from acemath.demo.worksheets.sheets import SOURCE, draw_problems
 from acemath.errors import UserError
 from acemath.records import Problem
-from acemath.worksheets.registry import MATH_SUBJECTS
-from acemath.worksheets.sheets import SOURCE, draw_problems
 
 TARGETS: dict[Change, float] = {
     "re-wrapped": 0.99,

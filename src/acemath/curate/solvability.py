@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from acemath.curate.crosscheck import answer_of
 from acemath.curate.settings import SolvabilitySettings
 from acemath.grade import classes, equal
-from acemath.records import Problem, Response
-from acemath.store import Dropped
+from acemath.records import Dropped, Problem, Response
 
 
 def majority(answers: Sequence[str | None]) -> tuple[str | None, float]:

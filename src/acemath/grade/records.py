@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from acemath.columns import first_value, lowered, truth_of, value_at
 from acemath.errors import UserError
+from acemath.files.columns import first_value, lowered, truth_of, value_at
 from acemath.grade.references import reference_in
 from acemath.records import finish_reason
 

@@ -13,7 +13,8 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Any
 
-from acemath.columns import (
+from acemath.errors import UserError
+from acemath.files.columns import (
     CHOICE_COLUMNS,
     LETTER_COLUMNS,
     first_value,
@@ -22,7 +23,6 @@ from acemath.columns import (
     names_of,
     unpacked,
 )
-from acemath.errors import UserError
 from acemath.grade.conventions import STRICT
 from acemath.grade.extract.boxes import last_boxes
 from acemath.grade.extract.choices import as_choice

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.columns import lowered, may_hold_reference
 from acemath.errors import UserError
+from acemath.files.columns import lowered, may_hold_reference
 from acemath.grade.batch import grade_many
 from acemath.grade.core import grade
 from acemath.grade.references import reference_in
@@ -24,7 +24,7 @@ def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | 
     """1.0 for a correct completion and 0.0 for any other; TRL's signature.
 
     completions: one text, or one list of chat messages, for each sample. The reference of a sample is read from the
-    data set's other columns, in any known form (`acemath.columns`): raw GSM8K, MATH's `solution`, DAPO's
+    data set's other columns, in any known form (`acemath.files.columns`): raw GSM8K, MATH's `solution`, DAPO's
     `reward_model`, MMLU's choices. A sample without a reference gets the reward None, which TRL leaves out of its mean;
     so does a verdict that says nothing about the answer (a time-out, an answer that could not be read). UserError
     where no sample has a reference.

@@ -9,7 +9,7 @@ from typing import Any
 
 from latex2mathml.converter import convert
 
-from acemath.bench.tables import HEADLINE, MEASURES, measure
+from acemath.benchmarks.tables import HEADLINE, MEASURES, measure
 from acemath.report.data import Points, ReportData
 from acemath.report.funnel import data_section
 from acemath.report.parts import figure, table

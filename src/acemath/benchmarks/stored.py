@@ -1,0 +1,227 @@
+"""Records of AceMath-RewardBench from files of responses with verdicts and, where scored, rewards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from acemath.benchmarks.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
+from acemath.curate.columns import prompt_text
+from acemath.errors import UserError
+from acemath.files.columns import (
+    PROBLEM_NAMES,
+    first_value,
+    id_text,
+    items_of,
+    meta_of,
+    names_of,
+    renamed,
+    truth_of,
+)
+from acemath.files.identity import PROMPT_KEY, qualified
+from acemath.files.rows import read_records
+from acemath.grade.core import is_complete
+from acemath.records import STATUSES, content_key
+
+KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
+FORMS = (
+    "neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled response (problem_id or qid, and "
+    "label or status); acemath sample writes the latter"
+)
+Answers = dict[tuple[str, str], list[Answer]]  # by benchmark and problem
+
+
+def stored_records(
+    paths: Sequence[Path], columns: Mapping[str, str] | None = None
+) -> tuple[list[Record], list[str]]:
+    """The records of some files, and a line for each kind of row that was left out.
+
+    A file holds records of the Qwen2.5-Math harness, or one labelled response a row. It is one benchmark, named
+    after the file, unless its rows say in their meta which benchmark they belong to, as those of a run do.
+    `columns` names columns of other names, ours: theirs. Responses of several files to one benchmark's problems are taken together, over the problems that each of
+    those files answers. UserError where a file is given twice or is empty, and on a row of neither form.
+    """
+    files, notes = [], list[str]()
+    for path, name in zip(paths, _names(paths), strict=True):
+        found, uncertain = _answers(path, name, columns or {})
+        if not found:
+            raise UserError(f"{path} holds no response to measure; acemath sample writes some")
+        if uncertain:
+            notes.append(f"{path}: {uncertain} rows that are marked uncertain are left out")
+        files.append(found)
+    together, alone = _together(files)
+    if alone:
+        notes.append(f"{alone} problems that not every file of their benchmark answers are left out")
+    return [record_of(b, key, 0, answers) for (b, key), answers in together.items()], notes
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The files' names without their endings; with as many folders before them as it takes to tell them apart."""
+    places = [path.resolve() for path in paths]
+    twice = next((path for path, n in Counter(places).items() if n > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice} is given twice; name each file once")
+    names = [(*place.parts[:-1], place.name.split(".")[0] or place.name) for place in places]
+    if len(set(names)) < len(names):  # x.jsonl and x.parquet in one folder
+        names = [place.parts for place in places]
+    depth = next(d for d in range(1, max(map(len, names)) + 1) if len({n[-d:] for n in names}) == len(names))
+    return ["/".join(name[-depth:]) for name in names]
+
+
+def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers, int]:
+    """A file's answers, and how many of its rows are marked uncertain."""
+    found: Answers = {}
+    seen: dict[tuple[Any, ...], int] = {}
+    asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # a problem's prompt, its source and the first row's place
+    uncertain = 0
+    for number, record in enumerate((renamed(r, columns) for r in read_records(path)), 1):
+        place = f"{path}, record {number}"
+        if record.get("uncertain"):
+            uncertain += 1
+            continue
+        if isinstance(record.get("score"), list) and isinstance(record.get("pred"), list):
+            key = (name, id_text(record.get("idx", number - 1)))
+            if key in found:
+                raise UserError(
+                    f"{place}: problem {key[1]!r} stands twice; give each problem an idx of its own"
+                )
+            found[key] = list(_of_harness(record, place))
+            continue
+        benchmark, problem, answer = _of_row(record, name, place)
+        problem = _told_apart((benchmark, problem), record, asked, place)
+        if record.get("sample") is not None:
+            identity = (benchmark, problem, record.get("model"), record["sample"])
+            if (first := seen.setdefault(identity, number)) != number:
+                raise UserError(
+                    f"{place}: sample {record['sample']} of problem {problem!r} stands in record {first} already; give the "
+                    "problems of different benchmarks a file each, or ids of their own"
+                )
+        found.setdefault((benchmark, problem), []).append(answer)
+    return found, uncertain
+
+
+def _told_apart(
+    key: tuple[str, str],
+    record: Mapping[str, Any],
+    asked: dict[tuple[str, str], tuple[str, str, str]],
+    place: str,
+) -> str:
+    """The id of a row's problem, with the row's source before it where another source has another prompt under that id.
+
+    A `source` alone says nothing: many files name there who wrote the response. UserError for two prompts under one id of
+    one source.
+    """
+    benchmark, problem = key
+    prompt, source = _prompt_key(record), str(record.get("source") or "")
+    if prompt is None:
+        return problem
+    for name in dict.fromkeys((problem, qualified(source, problem))):
+        first_prompt, first_source, first = asked.setdefault((benchmark, name), (prompt, source, place))
+        if first_prompt == prompt:
+            return name
+        if first_source == source:
+            break
+    raise UserError(
+        f"{place}: problem {problem!r} has another prompt than in {first}; give each problem an id of its own, or a "
+        "`source` column to tell the data sets apart"
+    )
+
+
+def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
+    """The answers of one record of the Qwen2.5-Math harness, which holds all responses to a problem."""
+    answers, verdicts = record["pred"], record["score"]
+    texts = record.get("code") or record.get("response") or answers
+    rewards = record.get("pred_score") or [None] * len(verdicts)
+    if not len(answers) == len(verdicts) == len(rewards) == len(texts):
+        raise UserError(
+            f"{place}: {len(answers)} answers, {len(verdicts)} verdicts, {len(rewards)} rewards and {len(texts)} texts; a "
+            "record has one of each for every response"
+        )
+    for answer, verdict, reward, text in zip(answers, verdicts, rewards, texts, strict=True):
+        yield Answer(
+            _text(answer), _label(verdict, place), _reward(reward, "pred_score", place), None, len(text)
+        )
+
+
+def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str, Answer]:
+    """The benchmark, the problem and the answer of a row with one labelled response.
+
+    A response that was cut has no answer and is not right, whatever its label says.
+    """
+    problem = next((id_text(record[k]) for k in KEYS if record.get(k) is not None), None)
+    label, status = record.get("label"), record.get("status")
+    if problem is None or (label is None and status is None):
+        raise UserError(f"{place}: {FORMS}")
+    try:
+        meta = meta_of(record.get("meta"))
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
+    right = _right(status, place) if label is None else _label(label, place)
+    complete = is_complete(str(record.get("finish_reason") or "stop"))
+    answer = next((record[k] for k in ("extracted", "pred") if record.get(k) is not None), None)
+    text = next((record[k] for k in ("text", "response") if record.get(k) is not None), "")
+    return (
+        str(meta.get(BENCHMARK) or name),
+        problem,
+        Answer(
+            _text(answer) if complete else None,
+            right and complete,
+            _reward(record.get("reward"), "reward", place),
+            _reward(meta.get(UNTRAINED), UNTRAINED, place),
+            len(str(text)),
+        ),
+    )
+
+
+def _prompt_key(record: Mapping[str, Any]) -> str | None:
+    """The key of the prompt that a row's response answers, where the row says it."""
+    prompt = prompt_text(first_value(record, names_of("prompt", {})))
+    return meta_of(record.get("meta")).get(PROMPT_KEY) or (None if prompt is None else content_key(prompt))
+
+
+def _text(answer: Any) -> str | None:
+    return None if answer is None or answer == "" else str(answer)
+
+
+def _right(status: Any, place: str) -> bool:
+    """Whether a status says that the response is right; UserError on a status that the grader does not give."""
+    if status not in STATUSES:
+        raise UserError(f"{place}: status {status!r} is no verdict; use one of {', '.join(STATUSES)}, or a label")
+    return bool(status == "correct")
+
+
+def _label(value: Any, place: str) -> bool:
+    """A verdict as files write it; UserError on what is none."""
+    found = truth_of(value)
+    if found is None:
+        raise UserError(f"{place}: label {value!r} is no verdict; use true or false")
+    return found
+
+
+def _reward(value: Any, name: str, place: str) -> float | None:
+    items = items_of(value)
+    value = items[0] if items is not None and len(items) == 1 else value
+    if value is None:
+        return None
+    try:
+        reward = float(value)
+    except (TypeError, ValueError):
+        reward = float("nan")
+    if isnan(reward):
+        raise UserError(f"{place}: {name} is {value!r}; a reward is a number, or absent")
+    return reward
+
+
+def _together(files: Sequence[Answers]) -> tuple[Answers, int]:
+    """All files' answers by problem, and how many problems not every file of their benchmark answers."""
+    answering = Counter(benchmark for found in files for benchmark in {b for b, _ in found})
+    holding = Counter(key for found in files for key in found)
+    together: Answers = {}
+    for found in files:
+        for key, answers in found.items():
+            if holding[key] == answering[key[0]]:
+                together.setdefault(key, []).extend(answers)
+    return together, len(holding) - len(together)

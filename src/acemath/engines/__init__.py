@@ -1,1 +1,0 @@
-"""Who writes responses: models in process, endpoints over HTTP, and the offline teacher."""

@@ -1,0 +1,167 @@
+"""Files that are whole or not there at all, and a failing disk told in one line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from acemath.errors import UserError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What libraries that write from native code say instead of an OSError: Rust's text of an errno
+# (safetensors), and torch's archive writer, which notices a short write and loses the errno.
+_NATIVE_FULL = (*(f"(os error {code})" for code in sorted(FULL)), "PytorchStreamWriter", ". unexpected pos ")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is a disk, quota or file-size limit reached."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(sign in str(error) for sign in _NATIVE_FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _full(path: Path, error: BaseException) -> UserError:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else "no space left"
+    return UserError(
+        f"cannot write {path}: {said}; free some space or choose another folder, "
+        "then run the same command again: finished work is kept"
+    )
+
+
+@contextmanager
+def disk_full_explained(path: Path) -> Iterator[None]:
+    """Turn a full disk into one clear line and let every other error pass: for blocks that do more than write."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise _full(path, error) from error
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn any failure of the disk into one clear line: for blocks that do nothing but write to `path`."""
+    with disk_full_explained(path):
+        try:
+            yield
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise UserError(
+                f"cannot write {path}: {error.strerror or error}; check the folder and its permissions, or "
+                "choose another one, then run the same command again: finished work is kept"
+            ) from error
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring a folder's own entries to disk, so that a rename outlives a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot flush a folder; the rename itself is still all or nothing.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """Bring every file below a folder to disk, and the folders themselves."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            flush_folder(path)
+        elif path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    flush_folder(folder)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: temporary name, flush to disk, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with explained(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
+
+
+def write_json_lines(path: Path, records: Iterable[Any]) -> None:
+    """Write one JSON value a line, whole or not at all."""
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_bytes(path, lines.encode("utf-8", "replace"))
+
+
+def read_json(path: Path, what: str = "its folder") -> dict[str, Any]:
+    """Read a JSON object; UserError naming the file where it is damaged or holds something else.
+
+    `what` is to be deleted then, so that it is made again.
+    """
+    fix = f"delete {what} and run the same command again"
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {fix}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; {fix}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds {type(value).__name__}, not a JSON object; {fix}")
+    return value
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file, whole or not at all, with a checksum on every page."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    write_bytes(path, bytes(sink.getvalue()))
+
+
+@contextmanager
+def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file to read it and check its pages' checksums.
+
+    UserError naming the file where it is missing or damaged.
+    """
+    try:
+        # pyarrow's own name for a file that is not there would read as damage.
+        if not path.is_file():
+            raise UserError(f"file {str(path)!r} does not exist; check the path")
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); "
+            "delete it and run the same command again"
+        ) from error
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file whole. UserError naming the file where it is missing or damaged."""
+    with opened_table(path) as file:
+        return file.read()

@@ -1,0 +1,60 @@
+"""One process to a run's folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from acemath.errors import UserError
+from acemath.files.atomic import explained
+
+LOCK = ".lock"
+_held: set[int] = set()
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep a run's folder to one process; UserError naming the process that holds it.
+
+    The kernel holds the lock and drops it with the process, so that a `kill -9` leaves none behind and a
+    process number that is given out again means nothing. The file keeps the holder's number, for the message
+    alone; it stays when the run ends, because removing it would let two processes lock two different files.
+    """
+    path = run / LOCK
+    with explained(path):
+        run.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    _held.add(descriptor)
+    try:
+        _take(descriptor, path)
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path) -> None:
+    with explained(path):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            raise UserError(
+                f"{path.parent} is in use by process {holder or 'unknown'}; wait for it, or choose another "
+                "folder with --out"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: let go of the parent's lock, or an orphaned worker would hold it on and on."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

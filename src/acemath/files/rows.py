@@ -1,0 +1,322 @@
+"""Rows in files that people bring and take away: Parquet, JSONL, compressed JSONL, JSON, CSV, a folder of shards."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from datetime import date, time
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from acemath.errors import UserError
+from acemath.files.atomic import read_table, write_bytes, write_table
+from acemath.files.columns import id_text, renamed
+from acemath.records import (
+    Chat,
+    Group,
+    Problem,
+    Response,
+    Row,
+    finish_reason,
+    from_record,
+    to_records,
+    to_table,
+    whole_text,
+)
+
+R = TypeVar("R", Problem, Response, Group, Chat)
+AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
+LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
+_SHARD = re.compile(r"(.+)-\d+-of-\d+")  # a shard's name as `datasets` writes it, behind the split's
+CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit is 131,072
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Records of a .jsonl, .jsonl.gz, .json, .csv or .parquet file, or of a folder of Parquet shards.
+
+    Of a stage's folder the rows it kept are read, not those it left out. UserError naming file and line.
+    """
+    for _, record in placed_records(path):
+        yield record
+
+
+def columns_of(path: Path) -> list[str]:
+    """The columns of a file's first record."""
+    return sorted(map(str, next(read_records(path), {})))
+
+
+def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> list[R]:
+    """Rows of one kind from a file of any known form.
+
+    `columns` says which of the file's columns holds what (ours: theirs) where it has another name. Columns that the kind
+    does not have are ignored; null stands for a column's default. A response without `sample` gets the next number of its
+    problem, one without `model` an empty name. UserError naming the file, the line and the column where a record does not fit.
+    """
+    check = _checker(kind)
+    rows: list[R] = []
+    numbers: Counter[str] = Counter()
+    for place, record in placed_records(path):
+        row = renamed(record, columns or {})
+        if kind is Response:
+            row = _numbered(row, numbers)
+        known = check(place, row)
+        try:
+            rows.append(from_record(known, kind))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
+    return rows
+
+
+def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
+    """A response's record with its problem's id as text, a sample number and a model's name."""
+    name = record.get("problem_id")
+    if not isinstance(name, str | int | float):
+        return record  # the check that follows says what is wrong
+    name, sample = id_text(name), record.get("sample")
+    numbers[name] += 1
+    return {
+        **record,
+        "problem_id": name,
+        "sample": numbers[name] - 1 if sample is None else sample,
+        "model": record.get("model") or "",
+        "finish_reason": finish_reason(record.get("finish_reason")),
+    }
+
+
+def write_rows(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
+    """Rows to a .parquet, .jsonl or .jsonl.gz file, whole or not at all; UserError for another ending."""
+    if path.suffix == ".parquet":
+        write_table(path, to_table(rows, kind))
+        return
+    if not path.name.endswith((".jsonl", ".jsonl.gz")):
+        raise UserError(f"{str(path)!r} is no kind of row file; name it .parquet, .jsonl or .jsonl.gz")
+    # Lone surrogates, which a broken model output may hold, exist in JSON only as escapes.
+    lines = (_json_line(record) for record in to_records(rows))
+    content = "".join(lines).encode()
+    # Without a time in its header the same rows are the same bytes.
+    write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def _json_line(record: Mapping[str, Any]) -> str:
+    text = json.dumps(record, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(record)
+    return text + "\n"
+
+
+def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each record with where it stands ("file, line 7"), for messages; see `read_records`."""
+    if not path.exists():
+        raise UserError(f"file {str(path)!r} does not exist; check the path")
+    if path.is_dir() or path.suffix == ".parquet":
+        for part in _parts(path) if path.is_dir() else [path]:
+            table = _with_short_floats(read_table(part))
+            batches = table.to_batches(max_chunksize=AT_ONCE)
+            records: Iterator[Any] = chain.from_iterable(batch.to_pylist() for batch in batches)
+            if not all(map(_is_plain, table.schema.types)):
+                records = map(plain, records)
+            for number, record in enumerate(records, 1):
+                yield f"{part}, row {number}", record
+        return
+    if path.suffix == ".csv":
+        yield from _csv_records(path)
+        return
+    if path.suffix == ".json":
+        yield from _json_records(path)
+        return
+    for number, line in _lines(path):
+        yield f"{path}, line {number}", _record(f"{path}, line {number}", line)
+
+
+def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records of a JSON file: one object, a list of them, or one a line after all."""
+    lines = list(_lines(path, blank=True))
+    try:
+        loaded = _loads("".join(line for _, line in lines))
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply to be read; correct the file") from error
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # lines of objects under another name
+            for number, line in lines:
+                if line.strip():
+                    yield f"{path}, line {number}", _record(f"{path}, line {number}", line)
+            return
+        raise UserError(
+            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); correct the file"
+        ) from error
+    for number, record in enumerate(loaded if isinstance(loaded, list) else [loaded], 1):
+        if not isinstance(record, dict):
+            raise UserError(
+                f"{path}, record {number}: a record is a JSON object, this is {type(record).__name__}; correct or remove it"
+            )
+        yield f"{path}, record {number}", record
+
+
+def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records of a CSV file whose first row names the columns; every value is text."""
+    csv.field_size_limit(CELL)
+    reader = csv.DictReader(text for _, text in _lines(path, blank=True))
+    number = 0
+    try:
+        for number, record in enumerate(reader, 1):
+            if None in record or None in record.values():
+                raise UserError(
+                    f"{path}, record {number}: not as many cells as the first row names; correct the record"
+                )
+            yield f"{path}, record {number}", record
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, record {number + 1}: not valid CSV ({error}); correct the record"
+        ) from error
+
+
+def _with_short_floats(table: pa.Table) -> pa.Table:
+    """A table whose 32-bit numbers are what people wrote: 0.1, which is 0.10000000149011612 with 64 bits."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_float32(field.type):
+            table = table.set_column(at, field.name, table[at].cast(pa.string()).cast(pa.float64()))
+    return table
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether a column's values are text, numbers and truth values, or lists and records of them."""
+    if pa.types.is_nested(kind):
+        return all(_is_plain(kind.field(at).type) for at in range(kind.num_fields))
+    return (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON would hold it: bytes of UTF-8 as text, decimals and dates as they are written."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value  # a picture, say: no text
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _loads(text: str) -> Any:
+    """JSON as values that fit every file: half of a surrogate pair becomes a replacement character, and an integer too
+    long for Python to print stays text."""
+    value = json.loads(text, parse_int=_whole)
+    return whole_text(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+
+
+def _parts(folder: Path) -> list[Path]:
+    parts = sorted(folder.glob("part-*.parquet")) or sorted(folder.glob("*.parquet"))
+    parts = [part for part in parts if not part.name.startswith("dropped-")]
+    if not parts:
+        raise UserError(f"folder {str(folder)!r} holds no .parquet file; name a stage's folder or a file")
+    splits = sorted({found[1] for part in parts if (found := _SHARD.fullmatch(part.stem))})
+    if len(splits) > 1:
+        raise UserError(f"folder {str(folder)!r} holds several data sets ({', '.join(splits)}); keep one in a folder of its own")
+    return parts
+
+
+def _lines(path: Path, blank: bool = False) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers; empty ones too where `blank` is set."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    number = 0
+    try:
+        # "-sig": a byte-order mark, which some editors put first, is no part of the first record.
+        with opener(path, "rt", encoding="utf-8-sig", newline="" if blank else None) as file:
+            for number, line in enumerate(file, 1):  # noqa: B007  (the handlers name the line)
+                if blank or line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, after line {number}: not UTF-8 ({error.reason}); save the file as UTF-8"
+        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(
+            f"{path}, after line {number}: not a whole gzip file ({error}); copy or download it again"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+
+
+def _record(place: str, line: str) -> dict[str, Any]:
+    try:
+        record = _loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{place}: not valid JSON ({error.msg}); correct or remove the line") from error
+    except RecursionError as error:
+        raise UserError(f"{place}: nested too deeply to be read; correct or remove the line") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}; correct or remove it")
+    return record
+
+
+def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]]:
+    """A function that takes a record's known columns, and refuses what the kind's schema would not hold.
+
+    Arrow itself would cut 3.7 to 3 and a string to a list of letters.
+    """
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    types = {field.name: field.type for field in kind.SCHEMA}
+
+    def check(place: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        known = {name: record[name] for name in types if record.get(name) is not None}
+        missing = [name for name in types if name in needed and name not in known]
+        if missing:
+            raise UserError(
+                f"{place}: not a {kind.__name__}, it has no {' and no '.join(missing)}; its columns are {list(types)}"
+            )
+        for name, value in known.items():
+            if name != "meta" and not _fits(value, types[name]):
+                raise UserError(
+                    f"{place}: {name} is {_short(value)}, which is no {types[name]}; a {kind.__name__} needs one"
+                )
+            if name == "meta" and not isinstance(value, str | Mapping):
+                raise UserError(f"{place}: meta is {_short(value)}; it is an object, or one as JSON text")
+        return known
+
+    return check
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    if pa.types.is_string(kind):
+        return isinstance(value, str)
+    if pa.types.is_integer(kind):
+        limit = 2 ** (kind.bit_width - 1)
+        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
+    if pa.types.is_floating(kind):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if pa.types.is_list(kind):
+        return isinstance(value, list) and all(_fits(item, kind.value_type) for item in value)
+    fields_of = {field.name: field.type for field in kind}
+    return isinstance(value, Mapping) and all(_fits(value.get(n), t) for n, t in fields_of.items())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

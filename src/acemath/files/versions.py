@@ -1,0 +1,19 @@
+"""The versions of Python and of the packages that results depend on."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+PACKAGES = ("acemath", "accelerate", "numpy", "pyarrow", "tokenizers", "torch", "transformers", "trl", "vllm")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that make results what they are; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Models: their chats, who generates responses and who scores them."""

@@ -1,0 +1,1 @@
+"""Who generates responses: transformers, vLLM and endpoints."""

@@ -1,0 +1,1 @@
+"""Reward models: their heads, their inputs and their scores."""

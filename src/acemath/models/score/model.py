@@ -1,0 +1,121 @@
+"""Loading and making reward models: `AutoModelForSequenceClassification` with one label.
+
+That form loads alike here, in plain transformers, in TRL and in vLLM. Score: the head on the last token's
+state (paper, section 4.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForSequenceClassification,
+)
+
+from acemath.errors import UserError
+from acemath.models.builtin import resolve
+from acemath.models.chat import chat_template
+from acemath.models.engine import ChatFormat
+from acemath.models.hardware import attention
+from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.score.layout import SharedBatch
+
+
+def tokenizer_of(path: str | Path) -> Any:
+    """A reward model's tokenizer. UserError without a chat template, and for a pad token that occurs in conversations.
+
+    transformers and TRL find the last token by the pad id. If the pad token also ends each turn, they score the wrong
+    one. An end token that no conversation holds does no harm as pad token: Qwen's base models and AceMath's have one.
+    """
+    tokenizer = chat_tokenizer(path)
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
+    text = chat_template(tokenizer).conversation(ChatFormat().messages("1+1?", "2")).text
+    if tokenizer.pad_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        what = "its end token" if tokenizer.pad_token_id == tokenizer.eos_token_id else "a token"
+        raise UserError(
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, {what} that its conversations hold: scores would "
+            "be read at the wrong place; set another pad_token in its tokenizer"
+        )
+    return tokenizer
+
+
+def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
+    """A trained reward model. UserError where the folder holds no head: its scores would be random."""
+    with loading(path):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    if any("score" in name for name in report["missing_keys"]):
+        raise UserError(f"{str(path)!r} is no reward model: its weights have no score head")
+    check_whole(path, report["missing_keys"])
+    return with_head(model, path)
+
+
+def with_head(model: Any, path: str | Path) -> Any:
+    if not isinstance(getattr(model, "score", None), torch.nn.Linear) or model.score.out_features != 1:
+        raise UserError(
+            f"{str(path)!r} ({type(model).__name__}) has no linear head called score with one output; only such models score here"
+        )
+    return model
+
+
+def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
+    """The rewards [N] of a batch's responses, in the order of `batch.ends`, in float32.
+
+    The head is computed in float32 whatever the body is: bfloat16 would round rewards to three digits and
+    make ties of neighbours.
+    """
+    batch = batch.to(model.device)
+    if batch.mask.dim() == 2:  # plain rows, in the model's own attention and positions
+        hidden = body(model)(
+            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state
+    else:
+        # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
+        name = attention(model.device, batch.ids.shape[1])
+        attend(model, name)
+        mask = batch.mask if name == "sdpa" else additive(batch.mask, model.dtype)
+        hidden = body(model)(
+            input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
+        ).last_hidden_state
+    return head_scores(model, hidden[batch.ends[:, 0], batch.ends[:, 1]])
+
+
+def body(model: Any) -> Any:
+    """A reward model without its head."""
+    return getattr(model, model.base_model_prefix)
+
+
+def attend(model: Any, name: str) -> None:
+    """Attend in the way of this name from now on."""
+    if model.config._attn_implementation != name:
+        model.set_attn_implementation(name)
+
+
+@contextmanager
+def attending(model: Any, name: str) -> Iterator[None]:
+    """Within: the model attends in the way of this name. Not for layers that are computed again in the backward pass."""
+    before = model.config._attn_implementation
+    attend(model, name)
+    try:
+        yield
+    finally:
+        attend(model, before)
+
+
+def head_scores(model: Any, last: Tensor) -> Tensor:
+    """The head on last tokens' states [N, H]: rewards [N] in float32, whatever the body computes in."""
+    with torch.autocast(last.device.type, enabled=False):
+        bias = model.score.bias.float() if model.score.bias is not None else None
+        return torch.nn.functional.linear(last.float(), model.score.weight.float(), bias)[:, 0]
+
+
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of yes and no as numbers to add to attention scores: 0 where a token is seen."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)

@@ -1,0 +1,181 @@
+"""Whether a reward model gives the same scores everywhere: plain transformers, shared prompts, vLLM.
+
+All see the same token ids, so that a difference is the engine's. The reference is transformers' own forward
+pass on one response at a time. What often goes wrong before any engine is raised as an alarm: scores that are
+all the same (a head that was not loaded), responses that were cut, two BOS tokens.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from acemath.errors import UserError
+from acemath.models.builtin import resolve
+from acemath.models.chat import chat_template
+from acemath.models.engine import ChatFormat
+from acemath.models.score.layout import Row, plain_batch, shared_batch
+from acemath.models.score.model import rewards_of
+from acemath.models.score.probe import check_sharing
+from acemath.models.score.score import RewardModel
+from acemath.models.score.vllm import VllmScorer
+
+Item = tuple[str, Sequence[str]]  # a problem and its responses
+Scores = list[list[float]]  # [problem][response]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One way of scoring against the reference.
+
+    `rank_agreement` is the share of pairs of one problem's responses that both put in the same order, None
+    where no problem has two responses.
+    """
+
+    engine: str
+    max_abs_diff: float
+    rank_agreement: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the model reads of the first response: all its tokens, and the one whose state is scored."""
+
+    tokens: list[str]
+    ids: list[int]
+    prompt_tokens: int  # the first of them are the prompt's
+    scored: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The comparison of `n` responses; the two figures are the worst of all engines."""
+
+    n: int
+    problems: int
+    tokens: int
+    max_abs_diff: float
+    rank_agreement: float | None
+    engines: list[Agreement]
+    alarms: list[str]
+    seen: Seen
+
+
+def check_parity(
+    model: str | Path,
+    items: Sequence[Item],
+    chat: ChatFormat | None = None,
+    max_length: int = 4096,
+    bf16: bool = False,
+    share_prefix: bool = True,
+) -> Parity:
+    """Score `items` in all ways that are installed here and compare.
+
+    `chat` as in `RewardModel`. Computed in float32 unless `bf16` is set; there, differences are rounding, and rewards
+    that are far apart should keep their order.
+    UserError if there is nothing to score, or if acemath cannot score with the model.
+    """
+    items = [(problem, list(dict.fromkeys(texts))) for problem, texts in items if texts]
+    if not items:
+        raise UserError("there is no response to score; give a file with problems and responses")
+    scorer = RewardModel(model, chat, max_length, bf16=bf16, share_prefix=share_prefix)
+    rows, cut = scorer.encode(items)
+    reference = _reference(scorer, rows)
+    alarms = [*scorer.alarms(rows, reference, cut), *_template_alarms(scorer, items[0])]
+    kind = "shared prompts" if share_prefix else "padded rows"
+    ways: dict[str, Callable[[], Scores]] = {f"transformers, {kind}": lambda: scorer.score_rows(rows)}
+    if share_prefix:
+        try:
+            check_sharing(scorer.model, max_length)
+            ways["transformers, one row a problem"] = lambda: _together(scorer, rows)
+        except UserError as error:
+            alarms.append(f"not for training on shards: {error}")
+    if importlib.util.find_spec("vllm") is not None:
+        ways["vLLM"] = lambda: VllmScorer(resolve(model), max_length, bf16).score_rows(rows)
+    engines = [_agreement(name, reference, score()) for name, score in ways.items()]
+    ranks = [a.rank_agreement for a in engines if a.rank_agreement is not None]
+    return Parity(
+        n=sum(len(row.responses) for row in rows),
+        problems=len(rows),
+        tokens=sum(len(row.prompt) + len(r) for row in rows for r in row.responses),
+        max_abs_diff=max(a.max_abs_diff for a in engines),
+        rank_agreement=min(ranks, default=None),
+        engines=engines,
+        alarms=alarms,
+        seen=_seen(scorer.tokenizer, rows[0]),
+    )
+
+
+@torch.inference_mode()
+def _reference(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
+    """Each response alone through the model's own forward pass, with nothing of ours."""
+    found: Scores = []
+    for row in rows:
+        mine = []
+        for response in row.responses:
+            ids = torch.tensor([[*row.prompt, *response]], device=scorer.model.device)
+            logits = scorer.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+            mine.append(float(logits[0, 0]))
+        found.append(mine)
+    return found
+
+
+@torch.inference_mode()
+def _together(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
+    """A problem's responses in one row, as sharded training reads them."""
+    pad = scorer.tokenizer.pad_token_id
+    return [rewards_of(scorer.model, shared_batch([row], pad)).tolist() for row in rows]
+
+
+def _agreement(engine: str, reference: Scores, found: Scores) -> Agreement:
+    pairs = [(a, b) for x, y in zip(reference, found, strict=True) for a, b in zip(x, y, strict=True)]
+    return Agreement(engine, max(abs(a - b) for a, b in pairs), rank_agreement(reference, found))
+
+
+def rank_agreement(one: Scores, two: Scores) -> float | None:
+    """The share of pairs of a problem's responses in the same order in both; a tie agrees only with a tie."""
+    same = [
+        _sign(x[i] - x[j]) == _sign(y[i] - y[j])
+        for x, y in zip(one, two, strict=True)
+        for i, j in combinations(range(len(x)), 2)
+    ]
+    return sum(same) / len(same) if same else None
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _template_alarms(scorer: RewardModel, item: Item) -> list[str]:
+    """What engines that take text or messages would read otherwise, a line each.
+
+    Two BOS tokens where the template writes one and the tokenizer adds one; a response that the template changes.
+    """
+    tokenizer, found = scorer.tokenizer, []
+    bos = tokenizer.bos_token_id
+    row = chat_template(tokenizer).conversation(scorer.chat.messages(item[0], item[1][0]))
+    if bos is not None and tokenizer(row.text)["input_ids"][:2] == [bos, bos]:
+        found.append(
+            f"an engine that is given the template's text reads two {tokenizer.bos_token}: the template writes one, the "
+            "tokenizer adds one; give it token ids, or set add_special_tokens to false (acemath does)"
+        )
+    if row.rebuilt:
+        found.append(
+            "an engine that is given messages reads another text, for the chat template changes the response (it drops "
+            "thoughts); give it token ids"
+        )
+    return found
+
+
+def _seen(tokenizer: Any, row: Row) -> Seen:
+    ids = [*row.prompt, *row.responses[0]]
+    batch = plain_batch([Row(row.prompt, row.responses[:1])], tokenizer.pad_token_id)
+    last = int(batch.ids[0, batch.ends[0, 1]])
+    tokens = [tokenizer.decode([i]) for i in ids]
+    return Seen(tokens, ids, len(row.prompt), tokenizer.decode([last]))

@@ -1,0 +1,195 @@
+"""Scoring: rewards for responses, the prompt read once for all of a problem's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from acemath.errors import UserError
+from acemath.models.builtin import resolve
+from acemath.models.engine import ChatFormat
+from acemath.models.hardware import device, has_bf16, part_tokens
+from acemath.models.score.cached import score_rows
+from acemath.models.score.heads import PAPER_CHAT, chat_for, check_head
+from acemath.models.score.layout import Row, encode_row, plain_batch, split_rows, token_batches
+from acemath.models.score.linear import packed_linears
+from acemath.models.score.model import load_reward_model, rewards_of, tokenizer_of
+from acemath.models.score.probe import check_sharing
+from acemath.models.score.vllm import VllmScorer
+from acemath.notices import say
+from acemath.records import Response, by_problem
+
+MANY_PASSES = 4  # from so many on it pays to pack the weights
+SEVERAL = 4  # problems; in fewer, ties may be chance
+__all__ = ["PAPER_CHAT", "RewardModel"]
+
+
+class RewardModel:
+    """A reward model that scores responses.
+
+    `chat` is the format that it reads them in: by default the one that it was trained with, and the paper's where its
+    folder does not say (as in AceMath's releases). A warning says so if it is not the chat that it was trained with.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        chat: ChatFormat | None = None,
+        max_length: int = 4096,
+        budget: int | None = None,
+        bf16: bool = True,
+        share_prefix: bool = True,
+        engine: str = "transformers",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Load it, on the GPU where there is one.
+
+        `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
+        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way, with more `options` of its own. UserError if `path` is not a
+        reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
+        architecture cannot share a prompt among rows (`share_prefix` False reads plain rows).
+        """
+        check_head(path)
+        self.name = str(path)
+        self.tokenizer = tokenizer_of(path)
+        self.chat, notice = chat_for(path, chat)
+        if notice:
+            say(notice)
+        self.max_length = max_length
+        half = bf16 and has_bf16()
+        if engine == "vllm":
+            self.vllm: VllmScorer | None = VllmScorer(resolve(path), max_length, half, options)
+            return
+        self.vllm = None
+        self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()
+        self.budget = budget or part_tokens(device())
+        self.share = share_prefix
+        if share_prefix:
+            check_sharing(self.model, max_length, "cached")
+
+    def score(self, problem: str, responses: Sequence[str]) -> list[float]:
+        """The rewards of one problem's responses, in their order."""
+        return self.score_many([(problem, responses)])[0]
+
+    def score_many(
+        self,
+        items: Sequence[tuple[str, Sequence[str]]],
+        progress: Callable[[int, int, str], None] = lambda *_: None,
+    ) -> list[list[float]]:
+        """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
+
+        The same text of a problem is scored once. Warns of what `alarms` finds. UserError if a reward is nan or infinite.
+        """
+        distinct = [list(dict.fromkeys(responses)) for _, responses in items]
+        rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
+        found: list[list[float]] = [[] for _ in items]
+        for row, rewards in zip(rows, self.score_rows(rows, progress), strict=True):
+            found[row.key] = rewards
+        tables = [
+            dict(zip(texts, rewards, strict=True)) for texts, rewards in zip(distinct, found, strict=True)
+        ]
+        result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
+        for alarm in self.alarms(rows, result, cut):
+            say(alarm)
+        if blank := sum(not text.strip() for _, texts in items for text in texts):
+            say(f"{blank:,} responses are empty: their rewards say nothing about the problem")
+        return result
+
+    def score_responses(
+        self,
+        prompts: Mapping[str, str],
+        responses: Sequence[Response],
+        progress: Callable[[int, int, str], None] = lambda *_: None,
+    ) -> list[float]:
+        """The reward of each response, in their order; `prompts` are the problems' texts by id."""
+        mine = by_problem(responses)
+        items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
+        found = dict(zip(mine, map(iter, self.score_many(items, progress)), strict=True))
+        return [next(found[r.problem_id]) for r in responses]
+
+    def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
+        """A row of token ids for each problem with responses, its number as key; how many responses were cut."""
+        rows: list[Row] = []
+        cut = 0
+        for number, (prompt, texts) in enumerate(items):
+            if texts:
+                row, lost = encode_row(prompt, texts, self.tokenizer, self.chat, self.max_length, number)
+                rows.append(row)
+                cut += lost
+        return rows, cut
+
+    @torch.inference_mode()
+    def score_rows(
+        self, rows: Sequence[Row], progress: Callable[[int, int, str], None] = lambda *_: None
+    ) -> list[list[float]]:
+        """The rewards of encoded rows: one list a row, in the order of its responses."""
+        if self.vllm is not None:
+            return self._numbers(self.vllm.score_rows(rows))
+        found = [[0.0] * len(row.responses) for row in rows]
+        total = sum(map(len, found))
+        for done, (number, which, reward) in enumerate(self._rewards(rows), 1):
+            found[number][which] = reward
+            progress(done, total, "")
+        return self._numbers(found)
+
+    def _numbers(self, rewards: list[list[float]]) -> list[list[float]]:
+        """The rewards as they are. UserError where one is nan or infinite: it would win or lose every comparison."""
+        wrong = sum(not math.isfinite(value) for row in rewards for value in row)
+        if wrong:
+            raise UserError(
+                f"reward model {self.name!r} gives no number (nan or inf) for {wrong} of {sum(map(len, rewards))} "
+                "responses; its weights are damaged, or score with bf16 off"
+            )
+        return rewards
+
+    def _rewards(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
+        """(number of the row, number of the response, reward) of every response, as they come."""
+        pad = self.tokenizer.pad_token_id
+        if self.share:
+            many = sum(row.length for row in rows) >= MANY_PASSES * self.budget
+            with packed_linears(self.model, self.budget) if many else nullcontext():
+                yield from score_rows(self.model, rows, self.budget)
+            return
+        alone = [
+            part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 0)
+        ]
+        for batch in token_batches(alone, self.budget, share=False):
+            rewards = rewards_of(self.model, plain_batch(batch, pad)).tolist()
+            for part, reward in zip(batch, rewards, strict=True):
+                yield *part.key, reward
+
+    def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
+        """Signs that something is wrong although no error was raised, a line each.
+
+        Responses that were cut to the maximal length; two BOS tokens at the start; rewards that are all the same, the
+        sign of a model that was loaded without its head, and those that are the same for all responses of each problem,
+        the sign of a chat template that leaves the response out.
+        """
+        flat = [value for row in rewards for value in row]
+        found = []
+        if cut:
+            found.append(
+                f"{cut} of {len(flat)} responses were longer than {self.max_length} tokens and scored without their middle"
+            )
+        bos = self.tokenizer.bos_token_id
+        double = sum(list(row.prompt[:2]) == [bos, bos] for row in rows)
+        if double:
+            found.append(
+                f"{double} of {len(rows)} prompts begin with two {self.tokenizer.bos_token}: does the chat template or the "
+                "system prompt write one too many?"
+            )
+        if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
+            found.append(f"all {len(flat)} rewards are {flat[0]:g}: is the reward model's head loaded?")
+        elif sum(len(row.responses) > 1 for row in rows) >= SEVERAL and all(
+            max(row) - min(row) < 1e-6 for row in rewards if row
+        ):
+            found.append(
+                f"different responses to a problem have the same reward, in all of {len(rows)} problems: does the chat "
+                "template hold the response?"
+            )
+        return found

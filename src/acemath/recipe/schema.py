@@ -1,0 +1,242 @@
+"""What a run is: typed settings that are checked before any model is loaded.
+
+The same shape describes the laptop demo and the 72B run. Every key is known: a wrong one is an error that names it.
+Each package defines its own settings; this module puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from acemath.curate.blend import POOLS
+from acemath.curate.settings import CurateSettings, PoolSettings
+from acemath.models.engine import ChatFormat
+from acemath.models.spec import Model, TransformersModel, VllmModel
+from acemath.recipe.part import Part
+from acemath.recipe.roles import Policies, Role, Roles
+from acemath.recipe.sources import Problems
+from acemath.records import group_of
+from acemath.train.reward.settings import GroupSettings, RewardSettings
+from acemath.train.sft.settings import SftSettings
+
+BASE_CHECK = "base-check"  # a ranker: the built-in base's own judgement of right and wrong
+BASE_KEYS = {"engine", "id", "revision"}  # of a model, what training starts from
+RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
+
+
+class SftStage(Part):
+    """One stage: the pools it trains on, what it starts from, and what it changes of the common settings."""
+
+    blend: tuple[str, ...]
+    base: str | None = None  # another stage's name or a model; None: the stage before, the base for the first
+    counts: dict[str, int] = Field(default_factory=dict)  # at most so many of a pool
+    shares: dict[str, float] = Field(default_factory=dict)  # at most such a share of a pool
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sft(Part):
+    """Supervised fine-tuning in stages (paper, section 3.1)."""
+
+    base: str
+    chat: ChatFormat = ChatFormat()
+    settings: SftSettings = SftSettings()
+    pools: dict[str, PoolSettings] = Field(
+        default_factory=dict
+    )  # of the recipe's own, beside the built-in ones
+    stages: dict[str, SftStage]
+
+    @model_validator(mode="after")
+    def _pools_exist(self) -> Sft:
+        for name, declared in self.pools.items():
+            if name in POOLS or declared.of not in POOLS:
+                raise ValueError(
+                    f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}"
+                )
+        before: list[str] = []
+        for name, stage in self.stages.items():
+            for pool in stage.blend:
+                if pool not in POOLS and pool not in self.pools:
+                    raise ValueError(
+                        f"stages.{name}.blend names {pool!r}; the pools are {', '.join((*POOLS, *self.pools))}"
+                    )
+                unused = self.pools[pool].unused_by if pool in self.pools else ()
+                if late := [other for other in unused if other not in before]:
+                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, no stage before {name!r}")
+            before.append(name)
+        return self
+
+
+class Reward(Part):
+    """The reward model: whose responses it learns from, how they are grouped, how it is trained."""
+
+    base: str  # the stage or model that it starts from
+    chat: ChatFormat = ChatFormat(
+        system="Please reason step by step, and check your final answer within \\boxed{}."
+    )
+    problems: int | None = Field(None, ge=1)  # how many problems get candidates; None: all
+    candidates: Policies
+    groups: GroupSettings = GroupSettings()
+    train: RewardSettings = RewardSettings()
+
+
+class Bench(Policies):
+    """Evaluation: who answers the benchmarks, and which k the tables show."""
+
+    headline: str  # the policy of the headline
+    k: int = Field(
+        8, ge=1
+    )  # where it is not given: 8, or all responses of the headline policy if it gives fewer
+    curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # None: 1, 2, 4 … up to the most responses
+    before_training: bool = False  # also rank with the reward model as it is before its training
+    browse: int = Field(35, ge=0)  # problems shown whole in the report
+
+    @model_validator(mode="after")
+    def _enough_responses(self) -> Bench:
+        if self.headline not in self.policies:
+            raise ValueError(f"headline is {self.headline!r}; it must be one of {sorted(self.policies)}")
+        each = self.policies[self.headline].each
+        if "k" not in self.model_fields_set:
+            object.__setattr__(self, "k", min(self.k, each))
+        if self.k > each:
+            raise ValueError(
+                f"k is {self.k}, but the headline policy {self.headline!r} gives {each} responses a problem; lower k or "
+                f"raise policies.{self.headline}.each"
+            )
+        if self.curve is not None and max(self.curve, default=1) > self.most:
+            raise ValueError(
+                f"curve names {max(self.curve)}, but no policy gives more than {self.most} responses a problem; leave it out"
+            )
+        return self
+
+    @property
+    def most(self) -> int:
+        """The most responses that a policy gives to a problem."""
+        return max(policy.each for policy in self.policies.values())
+
+    def ks(self, policy: str) -> list[int]:
+        """The k of a policy's curve: those that its number of responses allows."""
+        asked = self.curve or [2**power for power in range(self.most.bit_length())]
+        return [k for k in asked if k <= self.policies[policy].each]
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    name: str
+    """The run's name, and its folder's under `runs`."""
+    seed: int = 0
+    """The seed of every random choice."""
+    engine_slots: int = Field(512, ge=1)
+    """The most responses in the making at once of a transformers model."""
+    budget_usd: float | None = Field(None, ge=0)
+    """The most US dollars that all endpoints together may cost."""
+    partitions: int | None = Field(None, ge=1, le=4096)
+    """The number of partitions of a new run; by default it follows from the number of seed prompts."""
+    models: dict[str, Model] = Field(default_factory=dict)
+    """The models by name: each is described here once, and roles refer to it."""
+    problems: Problems
+    roles: Roles
+    curate: CurateSettings = CurateSettings()
+    sft: Sft
+    reward: Reward
+    bench: Bench
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _ids(cls, data: Any) -> Any:
+        """A model's id is by default its name."""
+        if not isinstance(data, Mapping):
+            return data
+        return {
+            name: {"id": name, **spec}
+            if isinstance(spec, Mapping) and spec.get("engine") != "worksheets"
+            else spec
+            for name, spec in data.items()
+        }
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Recipe:
+        stages = self.sft.stages
+        seen: set[str] = set()
+        bases = {"sft.base": self.sft.base, "reward.base": self.reward.base}
+        for name, stage in stages.items():
+            if stage.base in stages and stage.base not in seen:
+                raise ValueError(
+                    f"sft.stages.{name}.base is {stage.base!r}, a stage that comes later; put it first"
+                )
+            seen.add(name)
+            if stage.base is not None:
+                bases[f"sft.stages.{name}.base"] = stage.base
+        for where, base in bases.items():
+            if base not in stages:
+                self._only(where, base, ("transformers",), BASE_KEYS)
+        if (ranker := self.roles.ranker) is not None and ranker.model != BASE_CHECK:
+            self._only("roles.ranker", ranker.model, ("transformers", "vllm"), RANKER_KEYS)
+        if (vote := self.curate.solvability) is not None and vote.by not in self.roles.named():
+            raise ValueError(
+                f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_for_seeds(self) -> Recipe:
+        for name, source in self.problems.seeds.items():
+            if source.subject and self.roles.teacher(group := group_of(source.subject)) is None:
+                raise ValueError(
+                    f"problems.seeds.{name} holds {source.subject} prompts, which nobody answers; "
+                    f"name roles.teachers.{group}, or leave the source out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _chats(self) -> Recipe:
+        """Give every role that states no chat its own: solvers get the chat of `sft`, all others none.
+
+        A question writer and the teachers of code and general prompts are no solvers of math problems.
+        """
+        plain = {"writer", "teachers.code", "teachers.general"}
+        policies = (*self.reward.candidates.policies.values(), *self.bench.policies.values())
+        roles = [(name in plain, role) for name, role in self.roles.named().items()]
+        for is_plain, role in [*roles, *((False, policy) for policy in policies)]:
+            if role.chat is None:
+                object.__setattr__(role, "chat", ChatFormat() if is_plain else self.sft.chat)
+        return self
+
+    def _only(self, where: str, ref: str, engines: tuple[str, ...], keys: set[str]) -> None:
+        """ValueError where a name leads to a model that cannot be used here, or has settings that this use ignores."""
+        spec = self.model(ref)
+        if spec.engine not in engines:
+            raise ValueError(
+                f"{where} is {ref!r}, a model of engine {spec.engine}; name one of engine {' or '.join(engines)}"
+            )
+        given = [k for k, field in type(spec).model_fields.items() if getattr(spec, k) != field.default]
+        if unused := [key for key in given if key not in keys]:
+            raise ValueError(
+                f"{where} is {ref!r}, and {unused[0]!r} of this model would do nothing there; "
+                f"name a model with only {', '.join(sorted(keys))}"
+            )
+
+    def model(self, ref: str) -> Model:
+        """The model that a role names: one of `models`, else a hub name, a folder, `nano` or a stage, in transformers."""
+        return self.models[ref] if ref in self.models else TransformersModel(id=ref)
+
+    def base_of(self, ref: str) -> dict[str, Any]:
+        """What training that starts from `ref` depends on: a stage's name, or a model and its revision."""
+        spec = TransformersModel(id=ref) if ref in self.sft.stages else self.model(ref)
+        return spec.model_dump(include={"id", "revision"})
+
+    def stage_of(self, ref: str) -> str | None:
+        """The fine-tuning stage whose model a role's `model` stands for, None where it is another model."""
+        spec = self.model(ref)
+        local = isinstance(spec, TransformersModel | VllmModel)
+        return spec.name if local and spec.name in self.sft.stages else None
+
+    def identity_of(self, role: Role) -> dict[str, Any]:
+        """What a role's responses depend on, beside the prompts, their number and the seed: a stage's settings."""
+        kept = role.model_dump(
+            mode="json", include={"chat", "temperature", "top_p", "max_new_tokens", "shots"}
+        )
+        return {"model": self.model(role.model).identity(), **kept}

@@ -1,0 +1,65 @@
+"""What the stages of a run share: the recipe, the folder, the display, its models and the books of its endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from acemath.models.engine import Engine
+from acemath.models.generate.endpoint.account import Account
+from acemath.models.hub import at_revision
+from acemath.models.spec import EndpointModel, TransformersModel
+from acemath.recipe.roles import Role
+from acemath.recipe.schema import Recipe
+from acemath.run.display import Display
+from acemath.run.engines import make_engine
+
+ENDPOINTS = "endpoints"  # the folder of what endpoints were asked, said and cost
+
+
+@dataclass
+class Run:
+    """One run of a recipe in its folder."""
+
+    recipe: Recipe
+    folder: Path
+    display: Display
+
+    @cached_property
+    def account(self) -> Account:
+        """The books of every endpoint that the run asks, in a folder beside the stages'.
+
+        They outlive a stage that a changed setting clears: what it paid for and still needs is there.
+        """
+        account = Account(self.folder / ENDPOINTS)
+        account.whole.usd = self.recipe.budget_usd
+        return account
+
+    def close(self) -> None:
+        """Close what the run holds open."""
+        if "account" in self.__dict__:
+            self.account.close()
+            del self.account
+
+    def place(self, ref: str) -> str:
+        """What training starts from: the folder of a stage's model, else a model's folder or hub name."""
+        if ref in self.recipe.sft.stages:
+            return str(self.folder / f"sft-{ref}" / "model")
+        model = self.recipe.model(ref)
+        assert isinstance(model, TransformersModel), "the recipe has checked it"
+        return at_revision(model.id, model.revision)
+
+    def made_by(self, ref: str) -> tuple[str, ...]:
+        """The stage that makes a model, as the inputs of a stage that uses it; none for a model from elsewhere."""
+        stage = self.recipe.stage_of(ref)
+        return () if stage is None else (f"sft-{stage}",)
+
+    def engine(self, role: Role, name: str, stage: str) -> Engine:
+        """The engine behind a role, for this stage; `name` is what its responses' `model` column says."""
+        model = self.recipe.model(role.model)
+        trained = self.recipe.stage_of(role.model)
+        if trained is not None:
+            model = model.model_copy(update={"id": self.place(trained)})
+        account = self.account if isinstance(model, EndpointModel) else None
+        return make_engine(model, role.chat, name, account, stage, self.recipe.engine_slots)

@@ -1,0 +1,279 @@
+"""The stages of evaluation: responses on the benchmarks, their rewards, and the tables."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from acemath.benchmarks.tables import (
+    BENCHMARK,
+    HEADLINE,
+    UNTRAINED,
+    Answer,
+    Record,
+    benchmarks_of,
+    curves,
+    measure,
+    over_benchmarks,
+    per_problem,
+    record_of,
+    reward_bench,
+    selectors,
+)
+from acemath.errors import UserError
+from acemath.files.atomic import write_json
+from acemath.metrics import Estimate
+from acemath.records import Problem, Response, by_id, by_problem
+from acemath.run.asking import Asked, responses_of, rows_of
+from acemath.run.choosing import chosen
+from acemath.run.context import Run
+from acemath.run.problems import BENCHMARKS
+from acemath.run.stage import Facts, Making, MapStage, Part, Stage, Training, whole
+from acemath.run.store import StageStore
+
+if TYPE_CHECKING:
+    from acemath.models.score.score import RewardModel
+
+NUMBERS = "numbers"  # the folder of the tables in the stage's
+TABLES = f"tables/{NUMBERS}/tables.json"
+START = "reward-start"  # the stage of the reward model before its training
+
+
+def with_answers(problems: Sequence[Problem]) -> tuple[list[Problem], int]:
+    """The problems that have a reference answer, and how many have none. UserError where none has one."""
+    found = [p for p in problems if p.answer]
+    if not found:
+        raise UserError(
+            f"none of {len(problems):,} problems has a reference answer to measure by; name the column that holds it: "
+            "--columns answer=…"
+        )
+    return found, len(problems) - len(found)
+
+
+def measured(limit: int | None) -> str:
+    """The stage of the benchmark problems that a policy is measured on: at most `limit`, the same for every policy."""
+    return "bench-problems" if limit is None else f"bench-problems-{limit}"
+
+
+def samples(run: Run) -> list[Stage]:
+    """Every policy's responses to the benchmarks, and its greedy ones for pass@1."""
+    found: dict[str, Stage] = {}
+    for name, policy in run.recipe.bench.policies.items():
+        given = measured(policy.problems)
+        found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
+        ways = (("samples", policy.each, None), ("greedy", 1, 0.0))
+        for kind, count, temperature in ways:
+            asked = Asked(run, f"{kind}-{name}", policy, count, name, temperature, policy.shots)
+            found[asked.stage] = responses_of(
+                asked,
+                (given,),
+                rows_of(given),
+                judged=True,
+                keep_refused=True,
+                space="benchmarks",
+            )
+    return list(found.values())
+
+
+def reward_start(run: Run) -> list[Training]:
+    """The reward model as it is before its training, where the recipe asks to rank with it too."""
+    reward = run.recipe.reward
+    if not run.recipe.bench.before_training:
+        return []
+
+    def work(making: Making) -> Facts:
+        from acemath.train.reward.start import untrained
+
+        untrained(run.place(reward.base), making.out, reward.train, reward.chat, run.recipe.seed)
+        return {}
+
+    settings = {
+        "base": run.recipe.base_of(reward.base),
+        "page": reward.train.page,
+        "head_words": reward.train.head_words,
+        "chat": reward.chat.model_dump(),
+        "seed": run.recipe.seed,
+    }
+    words = "the reward model before its first step"
+    return [Training(START, settings, run.made_by(reward.base), work=work, summary=lambda facts: words)]
+
+
+def scores(run: Run) -> list[MapStage]:
+    """The reward model's rewards for all of the policies' responses, and those before its training where asked for."""
+    judges = ("reward", START) if run.recipe.bench.before_training else ("reward",)
+    chat = run.recipe.reward.chat
+
+    @contextmanager
+    def tool() -> Iterator[list[RewardModel]]:
+        from acemath.models.score.score import RewardModel
+
+        yield [RewardModel(run.folder / name / "model", chat) for name in judges]
+        gc.collect()
+
+    def work(name: str, given: str, part: Part) -> None:
+        problems = by_id(part.rows(given, Problem))
+        rows = part.rows(f"samples-{name}", Response)
+        prompts = {key: p.prompt for key, p in problems.items()}
+        now, *before = (model.score_responses(prompts, rows, part.progress) for model in part.tool)
+        scored = []
+        for at, row in enumerate(rows):
+            meta = {**row.meta, BENCHMARK: problems[row.problem_id].meta[BENCHMARK]}
+            if before:
+                meta[UNTRAINED] = before[0][at]
+            scored.append(replace(row, reward=now[at], meta=meta))
+        part.write(scored, Response, facts=_reward_sums(scored))
+
+    return [
+        MapStage(
+            f"scores-{name}",
+            {"chat": chat.model_dump()},
+            (f"samples-{name}", measured(policy.problems), *map(whole, judges)),
+            work=partial(work, name, measured(policy.problems)),
+            tool=tool,
+            summary=_reward_words,
+            space="benchmarks",
+        )
+        for name, policy in run.recipe.bench.policies.items()
+    ]
+
+
+def _reward_sums(rows: Sequence[Response]) -> dict[str, dict[str, float]]:
+    found = {}
+    for side, right in (("right", True), ("wrong", False)):
+        rewards = [r.reward for r in rows if r.correct == right and r.reward is not None]
+        found[side] = {"responses": len(rewards), "sum": sum(rewards)}
+    return found
+
+
+def _reward_words(facts: Facts) -> str:
+    count = sum(facts[side]["responses"] for side in ("right", "wrong"))
+    means = [facts[side]["sum"] / max(1, facts[side]["responses"]) for side in ("right", "wrong")]
+    return f"{count:,} rewards, mean {means[0]:+.2f} where right, {means[1]:+.2f} where wrong"
+
+
+def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -> list[Record]:
+    """Graded responses as the tables' records.
+
+    A problem's benchmark is the one that its meta names, as the problems of a run do, or else its subject.
+    """
+    return [
+        record_of(
+            str(problems[key].meta.get(BENCHMARK) or problems[key].subject),
+            key,
+            problems[key].level,
+            [Answer(r.extracted, r.correct, r.reward, r.meta.get(UNTRAINED), len(r.text)) for r in rows],
+        )
+        for key, rows in by_problem(responses).items()
+    ]
+
+
+def stored_records(problems: StageStore, responses: StageStore) -> list[Record]:
+    """The records of a stage's responses, of which one partition is in memory at a time."""
+    return [
+        record
+        for number in range(responses.count)
+        for record in records_of(by_id(problems.rows(Problem, number)), responses.rows(Response, number))
+    ]
+
+
+def tables(run: Run) -> Training:
+    """All numbers of the run, as one JSON file: headline, differences, curves, RewardBench, levels."""
+    bench = run.recipe.bench
+
+    def work(making: Making) -> Facts:
+        from acemath.train.reward.card import add_bench
+
+        problems = making.store(BENCHMARKS)
+        by_policy = {n: stored_records(problems, making.store(f"scores-{n}")) for n in bench.policies}
+        mine = by_policy[bench.headline]
+        head = _headline(mine, bench.k)
+        found: dict[str, Any] = {
+            "policies": {
+                n: _policy_numbers(run, n, records, stored_records(problems, making.store(f"greedy-{n}")))
+                for n, records in by_policy.items()
+            },
+            "headline": {name: _percent(over_benchmarks(mine, values)) for name, values in head.items()},
+            "differences": _differences(mine, head, bench.k),
+            "rewardbench": _reward_bench(run, making),
+            "levels": _levels(mine, bench.k),
+        }
+        write_json(making.out / "tables.json", found)
+        add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
+        return {"headline": {name: round(e["value"], 2) for name, e in found["headline"].items()}}
+
+    def summary(facts: Facts) -> str:
+        return ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
+
+    settings = {"k": bench.k, "curve": bench.curve, "headline": bench.headline}
+    inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
+    return Training("tables", settings, (BENCHMARKS, *inputs), work=work, makes=NUMBERS, summary=summary)
+
+
+def _percent(e: Estimate) -> dict[str, float]:
+    return {"value": 100 * e.value, "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems}
+
+
+def _headline(records: list[Record], k: int) -> dict[str, list[float]]:
+    """Each problem's value of the headline's measures: pass@1, maj@k, rm@k and pass@k, and rm@k before training."""
+    known = selectors(records)
+    return {measure(s, k): per_problem(records, s, k) for s in HEADLINE if s in known}
+
+
+def _differences(records: list[Record], head: Mapping[str, list[float]], k: int) -> dict[str, Any]:
+    """rm@k minus each other measure of the headline that picks a response, by that measure's name.
+
+    Paired over problems and averaged over benchmarks, so that it is the difference of the headline's numbers.
+    """
+    mine = head[measure("reward model", k)]
+    others = [
+        name for s in HEADLINE if s not in ("reward model", "oracle") and (name := measure(s, k)) in head
+    ]
+    return {
+        name: _percent(over_benchmarks(records, [a - b for a, b in zip(mine, head[name], strict=True)]))
+        for name in others
+    }
+
+
+def _policy_numbers(run: Run, name: str, records: list[Record], greedy: list[Record]) -> dict[str, Any]:
+    bench = run.recipe.bench
+    ks = bench.ks(name)
+    right = [float(r.correct[0]) for r in greedy]
+    by_benchmark = {
+        b: [v for v, r in zip(right, greedy, strict=True) if r.benchmark == b] for b in benchmarks_of(greedy)
+    }
+    return {
+        "n": bench.policies[name].each,
+        "ks": ks,
+        "greedy": _percent(over_benchmarks(greedy, right)),
+        "greedy by benchmark": {b: 100 * sum(v) / len(v) for b, v in by_benchmark.items()},
+        "curves": {s: [_percent(e) for e in row] for s, row in curves(records, ks).items()},
+    }
+
+
+def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
+    """The table over the problems that all policies answered, their responses together."""
+    policies, problems = run.recipe.bench.policies, making.store(BENCHMARKS)
+    stores = [making.store(f"scores-{name}") for name in policies]
+    records: list[Record] = []
+    for number in range(problems.count):
+        by_policy = [by_problem(store.rows(Response, number)) for store in stores]
+        shared = set.intersection(*(set(found) for found in by_policy))
+        together = [row for found in by_policy for key in found if key in shared for row in found[key]]
+        records += records_of(by_id(problems.rows(Problem, number)), together)
+    rows = reward_bench(records, run.recipe.bench.k)
+    return {"k": run.recipe.bench.k, "policies": list(policies), "rows": [asdict(row) for row in rows]}
+
+
+def _levels(records: list[Record], k: int) -> list[dict[str, float]]:
+    """The headline's measures by level of difficulty, each the mean over the level's problems."""
+    found = []
+    for level in sorted({r.level for r in records}):
+        mine = [r for r in records if r.level == level]
+        row: dict[str, float] = {"level": level, "problems": len(mine)}
+        row |= {name: 100 * sum(values) / len(values) for name, values in _headline(mine, k).items()}
+        found.append(row)
+    return found

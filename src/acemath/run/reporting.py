@@ -1,0 +1,158 @@
+"""From a run's folder to its report."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acemath.curate.crosscheck import agreement_shares
+from acemath.curate.licences import non_commercial
+from acemath.demo.worksheets.sheets import SPLIT_NOTES
+from acemath.files.atomic import read_json, write_bytes
+from acemath.grade import classes
+from acemath.records import Problem, Response, by_id, by_problem, content_key, fingerprint
+from acemath.report.data import Item, ReportData
+from acemath.run.context import Run
+from acemath.run.evaluation import TABLES
+from acemath.run.funnel import funnel
+from acemath.run.problems import BENCHMARKS, SEEDS
+from acemath.run.runner import Runner
+from acemath.run.store import StageStore
+
+PAGE = "report.html"
+PAGE_KEY = ".report.key"  # beside the page: what it was made from
+VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
+STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies", "prompts", "solvable", "responses", "cross-check")
+
+
+def make_report(run: Run, runner: Runner) -> Path:
+    """Write the page of a finished run where its tables or its own settings changed; returns its path."""
+    path, known = run.folder / PAGE, run.folder / PAGE_KEY
+    key = fingerprint([runner.output("tables"), run.recipe.model_dump(mode="json")])
+    if not path.exists() or not known.exists() or known.read_text() != key:
+        from acemath.report.page import render
+
+        run.display.start("report")
+        page = render(collect(run, runner))
+        write_bytes(path, page.encode())
+        write_bytes(known, key.encode())
+        run.display.end(f"{path}, {len(page) / 1e6:.1f} MB")
+    return path
+
+
+def collect(run: Run, runner: Runner) -> ReportData:
+    """All that the page shows, from the stages' rows and manifests."""
+    recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
+    facts = {name: store.manifest["facts"] for name, store in stores.items()}
+    scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
+    names = facts[BENCHMARKS]["subjects"]
+    rewards = _rewards(scored)
+    return ReportData(
+        name=recipe.name,
+        subtitle=f"{facts[BENCHMARKS]['rows']:,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
+        notes=[
+            SPLIT_NOTES[source.worksheets]
+            for source in recipe.problems.benchmarks.values()
+            if source.worksheets is not None
+        ],
+        headline=bench.headline,
+        k=bench.k,
+        benchmarks=len(names),
+        tables=read_json(run.folder / TABLES),
+        funnel=funnel(stores[name] for name in STEPS if name in stores),
+        teachers=agreement_shares(facts["cross-check"]["checkers"]),
+        blends={name: facts[f"blend-{name}"] for name in recipe.sft.stages},
+        sft_curves={name: _points(facts[f"sft-{name}"]["curve"], "loss") for name in recipe.sft.stages},
+        reward_loss=_points(facts["reward"]["curve"], "loss"),
+        pair_accuracy=_points(facts["reward"]["curve"], "pair_accuracy"),
+        held_out=_held_out(facts["reward"]),
+        right_rewards=rewards[True],
+        wrong_rewards=rewards[False],
+        items=_items(scored, problems, bench.browse),
+        stages=_stages(runner),
+        facts=_facts(run, facts[SEEDS]["licences"]),
+        recipe=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
+    )
+
+
+def _rewards(scored: StageStore) -> dict[bool, list[float]]:
+    """The rewards of right and of wrong responses."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for batch in scored.batches(("status", "reward")):
+        for status, reward in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if reward is not None:
+                found[status == "correct"].append(reward)
+    return found
+
+
+def _held_out(reward: dict[str, Any]) -> str:
+    """What pair accuracy was measured over, with the training's warnings."""
+    measured = f"{reward['held_out_groups']:,} groups, {reward['held_out_pairs']:,} pairs"
+    return "; ".join([measured, *reward["warnings"]])
+
+
+def _points(curve: Sequence[dict[str, float]], name: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[name]) for row in curve if name in row]
+
+
+def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
+    """Problems for the browser: a share of each outcome, the same for every run of a recipe."""
+    outcomes: dict[str, list[tuple[str, str, int]]] = {}
+    for number in range(scored.count):
+        for key, rows in by_problem(scored.rows(Response, number)).items():
+            outcomes.setdefault(_outcome(rows), []).append((content_key(key), key, number))
+    each = max(1, count // max(1, len(outcomes)))
+    found = []
+    for outcome in sorted(outcomes):
+        for _, key, number in sorted(outcomes[outcome])[:each]:
+            problem = by_id(problems.rows(Problem, number))[key]
+            rows = by_problem(scored.rows(Response, number))[key]
+            found.append(Item(problem.subject, problem.prompt, problem.answer, outcome, _distinct(rows)))
+    return found
+
+
+def _distinct(rows: Sequence[Response]) -> list[Response]:
+    """Each text once, best reward first."""
+    once = {r.text: r for r in rows}
+    return sorted(once.values(), key=lambda r: -(r.reward or 0.0))
+
+
+def _outcome(rows: Sequence[Response]) -> str:
+    """Who of reward model and majority picks a right response of all there are."""
+    groups = classes([r.extracted for r in rows])
+    top = Counter(g for g in groups if g >= 0).most_common(1)
+    majority = bool(top) and rows[groups.index(top[0][0])].correct
+    judged = max(rows, key=lambda r: r.reward or 0.0).correct
+    if judged and majority:
+        return "both right"
+    if judged:
+        return "reward model alone"
+    if majority:
+        return "majority alone"
+    return "both wrong, a right one was there" if any(r.correct for r in rows) else "no right response"
+
+
+def _stages(runner: Runner) -> list[list[str]]:
+    manifests = {name: store.manifest for name, store in runner.stores.items()}
+    return [
+        [name, runner.by_name[name].summary(manifest["facts"]), f"{manifest['seconds']:.1f}"]
+        for name, manifest in manifests.items()
+    ]
+
+
+def _facts(run: Run, licences: Mapping[str, int]) -> dict[str, str]:
+    found = {"recipe": run.recipe.name, "seed": str(run.recipe.seed), "base": run.recipe.sft.base}
+    found["licences of the prompts"] = ", ".join(f"{name}: {count:,}" for name, count in licences.items())
+    forbidding = non_commercial(licences)
+    found["commercial use"] = (
+        f"forbidden by {', '.join(forbidding)}" if forbidding else "no licence forbids it"
+    )
+    found["versions"] = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
+    found["python"] = platform.python_version()
+    return found

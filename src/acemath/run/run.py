@@ -1,0 +1,199 @@
+"""Running a recipe: its stages in order, each done once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acemath.errors import UserError
+from acemath.files.atomic import write_bytes
+from acemath.files.lock import locked
+from acemath.models.spec import TransformersModel, VllmModel
+from acemath.recipe.load import load_recipe
+from acemath.recipe.schema import BASE_CHECK, Recipe
+from acemath.run.context import Run
+from acemath.run.display import Display
+from acemath.run.partitions import Space, open_run
+from acemath.run.problems import BENCHMARKS, check_benchmarks, row_counts
+from acemath.run.reporting import PAGE_KEY, make_report
+from acemath.run.runner import Runner
+from acemath.run.stages import RECIPE, stages_until
+
+PARTS = ("data", "sft", "reward")  # after which a run may end
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a run: the headline in percent, the report's path, time and memory."""
+
+    headline: dict[str, float]
+    report: Path
+    seconds: float
+    peak_mb: float
+    ran: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `acemath run --json` prints."""
+        return {
+            "headline": self.headline,
+            "report": str(self.report),
+            "seconds": self.seconds,
+            "peak_mb": self.peak_mb,
+            "ran": list(self.ran),
+        }
+
+
+def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
+    """Run every stage that is not done, in `folder`. A second call with the same recipe does nothing."""
+    started = time.monotonic()
+    run = Run(recipe, folder, display)
+    with locked(folder), closing(run):
+        runner = _begun(run, "tables", measured=True)
+        _make(run, runner)
+        report = make_report(run, runner)
+        headline = dict(runner.stores["tables"].manifest["facts"]["headline"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Outcome(
+        headline, report, round(time.monotonic() - started, 2), round(peak, 1), tuple(runner.ran)
+    )
+
+
+def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict[str, Any]:
+    """Run the stages up to the training sets ("data"), the policies ("sft") or the reward model ("reward").
+
+    Gives how many conversations each blend has, and the folders of the models. UserError for another name.
+    """
+    if last not in PARTS:
+        raise UserError(
+            f"a run ends with {', '.join(PARTS)} or report, not with {last!r}: choose one for --until"
+        )
+    run = Run(recipe, folder, display)
+    with locked(folder), closing(run):
+        runner = _begun(run, last)
+        _make(run, runner)
+        blends = {name: runner.stores[f"blend-{name}"].manifest["facts"] for name in recipe.sft.stages}
+    return {
+        "folder": str(folder),
+        "conversations": {name: facts["conversations"] for name, facts in blends.items()},
+        "models": [str(folder / stage / "model") for stage in _trained(recipe, last)],
+        "ran": list(runner.ran),
+    }
+
+
+def _begun(run: Run, last: str, measured: bool = False) -> Runner:
+    """The runner of the stages up to a part. What can be checked before anything is made is checked here."""
+    check_models(run.recipe)
+    if measured:
+        _check_answering(run.recipe)
+    asked: dict[Space, int] = {} if run.recipe.partitions is None else {"training": run.recipe.partitions}
+    open_run(run.folder, lambda: row_counts(run), asked)
+    plain = run.recipe.model_dump(mode="json")
+    write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
+    return Runner(run.folder, stages_until(run, last), run.display)
+
+
+def _make(run: Run, runner: Runner) -> None:
+    """Make the stages. Benchmarks that cannot be measured are found as soon as they are read."""
+    quiet_transformers()
+    for stage in runner.stages:
+        runner.make(stage.name)
+        if stage.name == BENCHMARKS and "tables" in runner.by_name:
+            check_benchmarks(run, runner.stores[BENCHMARKS].manifest["facts"])
+
+
+def _trained(recipe: Recipe, last: str) -> list[str]:
+    """The stages up to a part that end in a model."""
+    policies = [f"sft-{name}" for name in recipe.sft.stages]
+    return {"data": [], "sft": policies, "reward": [*policies, "reward"]}[last]
+
+
+def opened(folder: Path, display: Display) -> tuple[Run, Runner]:
+    """A run's folder, for reading. UserError for a folder that is not a run's."""
+    run = Run(recipe_of(folder), folder, display)
+    return run, Runner(folder, stages_until(run, "tables"), display)
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of a finished run again. UserError where the run is not finished."""
+    run, runner = opened(folder, Display(quiet=True))
+    (folder / PAGE_KEY).unlink(missing_ok=True)
+    return make_report(run, runner)
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that a run's folder was made with. UserError for a folder that is not a run's."""
+    kept = folder / RECIPE
+    if not kept.exists():
+        raise UserError(f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}")
+    return load_recipe(kept)
+
+
+def check_models(recipe: Recipe) -> None:
+    """UserError where a model that the recipe names cannot rank candidates, or be a reward model's base.
+
+    Checked first: the run would otherwise fail only after all candidates have been sampled. A model of the hub is
+    checked only if it is on this machine.
+    """
+    ranker = recipe.roles.ranker
+    ranked = ranker is not None and ranker.model != BASE_CHECK
+    own = recipe.reward.base in recipe.sft.stages
+    if own and not ranked:
+        return
+    from acemath.models.score.heads import check_base, check_head
+
+    if ranker is not None and ranked:
+        check_head(_id(recipe, ranker.model), fetch=False)
+    if not own:
+        check_base(_id(recipe, recipe.reward.base), fetch=False)
+
+
+def _id(recipe: Recipe, ref: str) -> str:
+    """A model's hub name or folder."""
+    return recipe.model(ref).name
+
+
+def _check_answering(recipe: Recipe) -> None:
+    """UserError where a role's model is neither a stage, nor a folder, nor a name of the hub, or lacks its chat template.
+
+    Otherwise it would be found when everything is trained. A name with an owner is believed: the network is not asked.
+    """
+    roles = {f"roles.{name}": role for name, role in recipe.roles.named().items()}
+    for part, group in (("bench", recipe.bench), ("reward.candidates", recipe.reward.candidates)):
+        roles |= {f"{part}.policies.{name}": policy for name, policy in group.policies.items()}
+    for where, role in roles.items():
+        model = recipe.model(role.model)
+        if not isinstance(model, TransformersModel | VllmModel):
+            continue
+        model.template()
+        known = (
+            recipe.stage_of(role.model) or model.id == "nano" or "/" in model.id or Path(model.id).is_dir()
+        )
+        if known:
+            continue
+        from acemath.models.hub import model_file
+
+        if model_file(model.id, "config.json", fetch=True) is None:  # a few hub names have no owner
+            stages = ", ".join(recipe.sft.stages)
+            raise UserError(
+                f"{where}.model is {role.model!r}, which is neither one of models nor a stage of this recipe ({stages}), "
+                "nor a model's folder; correct it, or name a hub model as owner/name"
+            )
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' bars and notes out of our own progress, without importing it."""
+    if "transformers" not in sys.modules:
+        os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
+        return
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

@@ -1,0 +1,103 @@
+"""Reading the problems that a recipe names: worksheets, files, data sets of the hub."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from acemath.benchmarks.tables import BENCHMARK
+from acemath.curate.columns import problems_of
+from acemath.curate.sources import public_rows
+from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
+from acemath.demo.worksheets.sheets import draw_problems
+from acemath.errors import UserError
+from acemath.files.columns import KNOWN_COLUMNS, may_hold_reference
+from acemath.files.identity import FILE_ROW
+from acemath.files.rows import placed_records
+from acemath.recipe.sources import Source
+from acemath.records import Problem, content_key
+
+WORKSHEETS = 1000  # problems that are drawn where the recipe gives no count
+
+
+def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
+    """The problems of one source, at most `source.count` of them."""
+    if source.worksheets is not None:
+        yield from _worksheets(source, seed)
+        return
+    records = islice(records_of(name, source), source.count)
+    for problem in problems_of(records, source.columns, name, source.subject, source.license):
+        # Without the row's number: a row added before it must not change this one.
+        yield replace(problem, meta={key: v for key, v in problem.meta.items() if key != FILE_ROW})
+
+
+def count_rows(name: str, source: Source) -> int:
+    """How many problems a source has, as well as can be told without reading a data set of the hub."""
+    if source.worksheets is not None:
+        return source.count or WORKSHEETS
+    known = public_rows(source.hub or "", source.split) if local_path(source) is None else 0
+    rows = known or sum(1 for _ in islice(records_of(name, source), source.count))
+    return min(rows, source.count or rows)
+
+
+def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
+    """A benchmark's problems; worksheets make one benchmark of each math subject, a file its own name's."""
+    if source.worksheets is None:
+        rows = [replace(p, subject=name) for p in read_source(name, source, seed)]
+    else:
+        rows = _worksheets(source, seed, MATH_SUBJECTS)
+    return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
+
+
+def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -> list[Problem]:
+    assert source.worksheets is not None
+    count = source.count or WORKSHEETS
+    return draw_problems(source.worksheets, count, seed, subjects, source.levels, finding=source.finding)
+
+
+def local_path(source: Source) -> Path | None:
+    """Where a source's files lie on this machine; None for worksheets and for data sets that only the hub has."""
+    path = source.file or (Path(source.hub) if source.hub else None)
+    return path if path is not None and path.exists() else None
+
+
+def files_key(path: Path) -> str:
+    """A key of the content of a file, or of all files in a folder: a changed file makes the run read it again."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    parts: list[str] = []
+    for file in files:
+        with file.open("rb") as opened:
+            parts += [file.relative_to(path).as_posix(), hashlib.file_digest(opened, "sha256").hexdigest()]
+    return content_key(*parts)
+
+
+def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a file or a data set of the hub, one at a time, each with its place for messages."""
+    if source.file is not None:
+        return placed_records(source.file)
+    return ((f"source {name!r}, record {n}", row) for n, row in enumerate(_from_hub(name, source), 1))
+
+
+def _from_hub(name: str, source: Source) -> Iterator[dict[str, Any]]:
+    """Streamed, and only the columns that are named or known; `hub` may be a folder that holds a data set."""
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(
+            source.hub, source.config, revision=source.revision, split=source.split, streaming=True
+        )
+        there = set(rows.column_names or ())
+        named = {path if path in there else path.split(".")[0] for path in source.columns.values()}
+        known = {path.split(".")[0] for paths in KNOWN_COLUMNS.values() for path in paths}
+        if source.columns and named <= there:
+            kept = {name for name in there if name.lower() in known or may_hold_reference(name)}
+            rows = rows.select_columns(sorted(named | kept))
+        yield from rows
+    except (OSError, ValueError, ConnectionError) as error:
+        raise UserError(
+            f"source {name!r}: data set {source.hub!r} cannot be read ({str(error).splitlines()[0]}); check its name, config, revision and split, and the network"
+        ) from error

@@ -1,0 +1,1 @@
+"""Training policies and reward models, and what both share."""

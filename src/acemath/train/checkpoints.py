@@ -1,0 +1,86 @@
+"""A folder of checkpoints belongs to one training: the same arguments resume it, others start anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from acemath.errors import UserError
+from acemath.files.atomic import explained, write_json
+from acemath.notices import say
+from acemath.records import fingerprint
+
+OWNER = "work.json"
+STATE = "trainer_state.json"  # the trainer writes it last
+REWARD_STATE = "state.pt"  # a reward model's checkpoint
+FACTS = "training.json"  # what a model was trained on and how, beside its weights
+
+
+def claim(work: Path, identity: Any) -> None:
+    """Take the folder `work` for the training of this identity (any JSON value); remove what another one left there.
+
+    If there is a checkpoint to resume from, a notice says so.
+    """
+    key = fingerprint(identity)
+    with explained(work):
+        if read(work / OWNER) != {"identity": key}:
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            write_json(work / OWNER, {"identity": key})
+    found = work / REWARD_STATE if (work / REWARD_STATE).exists() else last_checkpoint(work)
+    if found is not None:
+        say(f"goes on where it was stopped: from {found}")
+
+
+def is_made(out: Path, identity: Any, replace: bool) -> bool:
+    """Whether `out` holds the finished model of this very identity, so that nothing is left to do.
+
+    UserError if it holds anything else: another model is replaced only with `replace`, other files never.
+    """
+    facts = read(out / FACTS)
+    if isinstance(facts, dict) and facts.get("identity") == fingerprint(identity) and not replace:
+        return True
+    if not out.exists():
+        return False
+    if not out.is_dir() or (any(out.iterdir()) and not (out / "config.json").exists()):
+        raise UserError(f"{out} exists and is no model's folder; choose another --out")
+    if any(out.iterdir()) and not replace:
+        raise UserError(
+            f"{out} holds a model that was made otherwise; choose another --out, or replace it with --overwrite"
+        )
+    return False
+
+
+def put(made: Path, out: Path, work: Path) -> None:
+    """Move a finished model to its place, where another one may stand, and remove the folder of checkpoints."""
+    with explained(out):
+        if out.exists():
+            out.rename(work / "replaced")
+        made.rename(out)
+        shutil.rmtree(work)
+
+
+def read(path: Path) -> Any:
+    """The JSON of a file, None where there is none or it is not whole."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def last_checkpoint(work: Path) -> Path | None:
+    """The trainer's latest whole checkpoint. One that a kill left unfinished is removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
+    while found:
+        if read(found[-1] / STATE) is not None:
+            return found[-1]
+        shutil.rmtree(found.pop())
+    return None
+
+
+def weights_key(model: str) -> list[list[str | int]]:
+    """What tells a local model's weights from others of the same path: names, sizes and times of its files."""
+    files = sorted(Path(model).glob("*.safetensors")) if Path(model).is_dir() else []
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]

@@ -1,0 +1,94 @@
+"""What a trained model comes from, as its card says it: the first base, and a licence that is never better than a part's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acemath.curate.licences import UNKNOWN as UNKNOWN_LICENCES
+from acemath.curate.licences import combined, non_commercial
+from acemath.models.hub import model_file
+from acemath.train.checkpoints import FACTS, read
+
+UNKNOWN = "not stated"
+
+
+def _facts(model: str | Path) -> dict[str, Any] | None:
+    """What acemath wrote beside a model that it trained; None for other models."""
+    file = model_file(model, FACTS, fetch=False)
+    facts = read(file) if file is not None else None
+    if isinstance(facts, dict) and "licences" in facts and str(facts.get("base")) != str(model):
+        return facts
+    return None
+
+
+def origin(model: str | Path) -> str:
+    """The model that a chain of trainings began with; the model itself where acemath did not train it."""
+    facts = _facts(model)
+    return str(model) if facts is None else str(facts.get("origin") or origin(str(facts.get("base"))))
+
+
+def stated_licences(model: str | Path) -> list[str]:
+    """The licences that a model is under, as far as it says: ["not stated"] where nothing does.
+
+    A model that acemath trained is under its base's and its data's (`training.json`); of others the card tells
+    (README.md, of a folder or the hub).
+    """
+    facts = _facts(model)
+    if facts is not None:
+        base = facts.get("base_licences") or stated_licences(str(facts.get("base") or model))
+        return sorted({*base, *facts["licences"]})
+    card = model_file(model, "README.md", fetch=True)
+    return [UNKNOWN] if card is None else _front_licences(card.read_text(errors="replace"))
+
+
+def _front_licences(card: str) -> list[str]:
+    """The licences in a card's front matter."""
+    parts = card.split("---", 2) if card.startswith("---") else []
+    try:
+        front = yaml.safe_load(parts[1]) if len(parts) == 3 else None
+    except yaml.YAMLError:
+        front = None
+    facts = front if isinstance(front, dict) else {}
+    said = facts.get("license")
+    if said == "other":  # then its name stands beside it
+        said = facts.get("license_name")
+    names = [str(name) for name in (said if isinstance(said, list) else [said]) if name]
+    return names or [UNKNOWN]
+
+
+def front(kind: str, first: str, licences: Iterable[str], tags: str) -> str:
+    """The part of a card that the hub reads: `kind` is the hub's name of the task, `first` the model at the start."""
+    licence, name = combined(licences)
+    named = f"license_name: {name}\n" if name else ""
+    return (
+        f"---\nlibrary_name: transformers\npipeline_tag: {kind}\nlicense: {licence}\n{named}"
+        f"base_model: {json.dumps(first)}\ntags: [{tags}]\n---"
+    )
+
+
+def base_words(base: str, first: str) -> str:
+    """The base, with the model that it was made from where that is another one."""
+    return f"`{base}`" + (f", which was made from `{first}`" if first != base else "")
+
+
+def licence_section(base: Iterable[str], data: Iterable[str]) -> str:
+    """The licences of base and data, and which of them is unknown or forbids commercial use."""
+    base, data = list(base), list(data)
+    lines = [f"## Licence\n\nBase: {', '.join(base)}. Data: {', '.join(data)}."]
+    unknown = [
+        words
+        for words, names in (("the base", base), ("some of the data", data))
+        if any(name.lower() in UNKNOWN_LICENCES for name in names)
+    ]
+    if unknown:
+        lines.append(
+            f"No licence is claimed for this model, because that of {' and of '.join(unknown)} is not known."
+        )
+    if forbidding := non_commercial([*base, *data]):
+        lines.append(f"**Commercial use is forbidden by {', '.join(forbidding)}.**")
+    return "\n\n".join(lines)

@@ -1,0 +1,192 @@
+"""The model card of a reward model: what it was trained on and how, its licence, its loss, its rm@k.
+
+The facts lie in `training.json` beside the weights, the card (README.md, as the hub shows it) is written from
+them: measures that come later, such as rm@k on benchmarks, are added to the facts and the card is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from acemath.errors import UserError
+from acemath.files.atomic import write_json
+from acemath.models.engine import ChatFormat
+from acemath.records import Group, fingerprint
+from acemath.train.checkpoints import FACTS
+from acemath.train.provenance import UNKNOWN, base_words, front, licence_section, origin
+from acemath.train.reward.settings import RewardSettings
+from acemath.train.reward.state import RewardResult
+
+USE = """```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype="bfloat16")
+chat = {chat}
+text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=False)
+inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+reward = model(**inputs).logits[0][0].item()
+```
+The reward is the logit at the last token; higher is better, and only rewards of one problem compare. In vLLM:
+`LLM(folder, runner="pooling", convert="classify")` and `classify(..., PoolingParams(use_activation=False))`."""
+
+
+def write_card(
+    folder: Path,
+    base: str,
+    base_licences: Sequence[str],
+    groups: Sequence[Group],
+    settings: RewardSettings,
+    chat: ChatFormat,
+    result: RewardResult,
+    identity: Mapping[str, Any] | None = None,
+    first: str | None = None,
+) -> None:
+    """Write the facts of a training, and the card, into the reward model's folder.
+
+    `base_licences` are those that the base is under (`stated_licences`), with those of what it learned itself.
+    `first` is the model that the base was made from, by default what its own facts say (`origin`).
+    `identity` says what the weights depend on (acemath.train.reward.train), so that the same training is not done again.
+    """
+    right = sum(sum(group.labels) for group in groups)
+    facts = {
+        "kind": "reward",
+        "identity": fingerprint(identity) if identity is not None else None,
+        "base": base,
+        "origin": first or origin(base),
+        "base_licences": sorted({name.lower() for name in base_licences}) or [UNKNOWN],
+        "groups": len(groups),
+        "responses": sum(len(group.responses) for group in groups),
+        "right": right,
+        "sources": _count(groups, "source"),
+        "licences": _count(groups, "license"),
+        "styles": _count(groups, "style"),
+        "settings": settings.model_dump(exclude={"save_every", "report_to"}),
+        "chat": chat.model_dump(),
+        "result": result.record(),
+        "curve": result.curve,
+        "best_step": result.best_step,
+        "held_out": {
+            "pair accuracy": result.best_accuracy,
+            "listwise loss": result.best_loss,
+            "rm@k": result.best_rm,
+        },
+        "cut": result.cut,
+        "bench": [],
+    }
+    write_json(folder / FACTS, facts)
+    _render(folder, facts)
+
+
+def add_bench(folder: Path, rows: Sequence[Mapping[str, Any]], k: int) -> None:
+    """Add the table of selectors on benchmarks (rm@k beside its controls) to a model's facts, and renew its card.
+
+    Rows as `acemath.benchmarks.tables.BenchRow` has them. UserError where the folder holds no facts of a training.
+    """
+    try:
+        facts = json.loads((folder / FACTS).read_text())
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} has no {FACTS}; it is written by acemath rm train and acemath run"
+        ) from error
+    facts["bench"] = [{**row, "k": k} for row in rows]
+    write_json(folder / FACTS, facts)
+    _render(folder, facts)
+
+
+def _count(groups: Sequence[Group], key: str) -> dict[str, int]:
+    return dict(Counter(str(group.meta.get(key) or UNKNOWN) for group in groups).most_common())
+
+
+def _render(folder: Path, facts: Mapping[str, Any]) -> None:
+    parts = [
+        front(
+            "text-classification",
+            _first(facts),
+            [*_base_licences(facts), *facts["licences"]],
+            "reward-model, math, acemath",
+        ),
+        _what(facts),
+        licence_section(_base_licences(facts), facts["licences"]),
+        _data(facts),
+        _training(facts),
+        _bench(facts),
+        _use(facts),
+    ]
+    (folder / "README.md").write_text("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _base_licences(facts: Mapping[str, Any]) -> list[str]:
+    return list(facts.get("base_licences", [UNKNOWN]))
+
+
+def _first(facts: Mapping[str, Any]) -> str:
+    return str(facts.get("origin") or facts["base"])  # models of earlier versions do not say it
+
+
+def _what(facts: Mapping[str, Any]) -> str:
+    return (
+        "# Reward model for math\n\n"
+        f"An outcome reward model on {base_words(facts['base'], _first(facts))}. It reads a problem with one response and says how good the "
+        "response is. Made with acemath after the AceMath paper (arXiv 2412.15084, section 4)."
+    )
+
+
+def _data(facts: Mapping[str, Any]) -> str:
+    lines = [
+        "## Data",
+        f"{facts['groups']:,} problems with {facts['responses']:,} responses, {facts['right']:,} of them right by the "
+        f"grader. {facts['cut']:,} responses were longer than max_length and read without their middle.",
+        *(_tally(name, facts[name]) for name in ("sources", "licences", "styles")),
+    ]
+    return "\n\n".join(lines)
+
+
+def _tally(name: str, counts: Mapping[str, int]) -> str:
+    return f"{name.capitalize()} (problems): " + ", ".join(f"{key} {n:,}" for key, n in counts.items()) + "."
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    settings, held_out = facts["settings"], facts["held_out"]
+    extra = "".join(f", {name} {settings[name]:g}" for name in ("centring", "margin") if settings[name])
+    measured = [f"{name} {value:.4f}" for name, value in held_out.items() if value is not None]
+    result = facts.get("result", {})  # models of earlier versions do not have it
+    over = f"{result.get('held_out_groups', 0):,} held-out groups ({result.get('held_out_pairs', 0):,} pairs)"
+    found = (
+        f"Over {over} at step {facts['best_step']}, the one kept: {', '.join(measured)}."
+        if measured and result.get("held_out_groups")
+        else ""
+    )
+    doubts = "".join(f"\n\n**Warning: {warning}.**" for warning in result.get("warnings", ()))
+    return (
+        f"## Training\n\nLoss: {settings['loss']}{extra}. {settings['epochs']:g} epochs, {settings['batch_groups']} groups a "
+        f"step, AdamW, learning rate {settings['learning_rate']:g} with a cosine, at most {settings['max_length']} tokens"
+        f"{', LoRA of rank ' + str(settings['lora']['rank']) if settings['lora'] else ''}. {found}{doubts}"
+    ).strip()
+
+
+def _bench(facts: Mapping[str, Any]) -> str:
+    rows = facts["bench"]
+    if not rows:
+        return ""
+    lines = [
+        f"## rm@{rows[0]['k']}",
+        f"Percent of problems answered right when a selector picks one of {rows[0]['k']} responses, exact over all draws, "
+        "with 95 % intervals.\n",
+        "| measure | benchmark | percent | 95 % interval | problems |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['measure']} | {r['benchmark']} | {r['value']:.2f} | {r['low']:.2f} to {r['high']:.2f} | {r['problems']} |"
+        for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def _use(facts: Mapping[str, Any]) -> str:
+    chat = ChatFormat.model_validate(facts["chat"]).messages("PROBLEM", "RESPONSE")
+    return "## Use\n\n" + USE.replace("{chat}", json.dumps(chat))

@@ -1,0 +1,185 @@
+"""Groups through the model: one optimiser step, and the measures of held-out groups and candidates.
+
+A group's prompt is read once in one of three layouts: responses after their prompt's keys and values (cached.py:
+cheapest on a processor), a row a group under a mask of its own (layout.py: one call of the model, which shards and
+gradient checkpointing need), several groups a row under FlexAttention (flex.py: on a GPU).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from acemath.metrics import rm_at_k
+from acemath.models.hardware import part_tokens, pass_tokens
+from acemath.models.score.cached import rewards_of_rows
+from acemath.models.score.flex import rewards_of_packed
+from acemath.models.score.layout import Row, batch_of, split_rows, token_batches
+from acemath.models.score.model import rewards_of
+from acemath.train.packing import pack
+from acemath.train.reward.losses import batch_loss, listwise, pair_margins
+from acemath.train.reward.settings import RewardSettings
+from acemath.train.sharding import clip, is_sharded
+
+# Rows here carry their group's labels [R] as `key`.
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a model does on what it was not trained on.
+
+    `accuracy` is held-out pair accuracy (ties count half), `loss` the listwise loss, both means over groups;
+    `rm` is rm@k over the candidates of held-out problems, None where it is not measured.
+    """
+
+    accuracy: float
+    loss: float
+    rm: float | None = None
+
+
+def layout_of(settings: RewardSettings, device: torch.device, sharded: bool) -> str:
+    """How groups are read: "plain" (nothing shared), "cached", "rows" or "flex"."""
+    if not settings.share_prefix:
+        return "plain"
+    if settings.layout != "auto":
+        return settings.layout
+    if device.type == "cuda":
+        return "flex"
+    return "rows" if sharded or settings.gradient_checkpointing else "cached"
+
+
+def step(
+    model: Any,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    rows: Sequence[Row],
+    pad: int,
+    settings: RewardSettings,
+) -> float:
+    """One optimiser step over a batch of groups, in forward passes of a bounded number of tokens.
+
+    Each group weighs the same whatever the passes are. Processes share the passes and add their gradients
+    up, so their number changes nothing but the time. Returns the loss, a mean over groups.
+    """
+    total = torch.zeros((), device=accelerator.device)
+    layout = layout_of(settings, accelerator.device, is_sharded(model))
+    plan = _plan(accelerator, rows, settings, layout)
+    for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
+        batch = [rows[number] for number in numbers]
+        with accelerator.autocast():
+            rewards = _by_group(_rewards(model, batch, pad, layout), batch)
+        labels = [row.key.to(accelerator.device) for row in batch]
+        loss = batch_loss(settings.loss, rewards, labels, settings.centring, settings.margin)
+        loss = loss * (counts * len(batch) / len(rows))
+        (loss * accelerator.num_processes).backward()  # gradients become means over the processes
+        total += loss.detach()
+    if accelerator.num_processes > 1:
+        for weights in model.parameters():
+            if not weights.requires_grad or isinstance(weights, DTensor):
+                continue  # frozen, or sharded: the backward pass took the mean
+            weights.grad = torch.zeros_like(weights) if weights.grad is None else weights.grad
+            weights.grad = accelerator.reduce(weights.grad, "mean")
+        total = accelerator.reduce(total, "sum")
+    clip(model.parameters(), settings.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(total)
+
+
+def _plan(
+    accelerator: Accelerator, rows: Sequence[Row], settings: RewardSettings, layout: str
+) -> list[list[int]]:
+    """Numbers of rows in forward passes of a bounded number of tokens."""
+    budget = settings.micro_tokens or pass_tokens(accelerator.device)
+    if layout == "flex":
+        return pack([row.length for row in rows], budget)
+    numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
+    return [[row.key for row in batch] for batch in token_batches(numbered, budget, settings.share_prefix)]
+
+
+def _share(
+    plan: Sequence[list[int]], accelerator: Accelerator, even: bool
+) -> Iterator[tuple[list[int], int]]:
+    """This process's passes, each with whether it counts (1 or 0).
+
+    Processes that hold shards need each other in every pass: with `even` all get the same number, the last
+    of some without counting.
+    """
+    mine = plan[accelerator.process_index :: accelerator.num_processes]
+    for batch in mine:
+        yield batch, 1
+    if even and len(mine) < math.ceil(len(plan) / accelerator.num_processes):
+        yield plan[0], 0
+
+
+@torch.no_grad()
+def evaluate(
+    model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
+) -> Judgement:
+    """Held-out pair accuracy and loss of groups. All processes come to the same figures."""
+    accuracies, losses = [], []
+    for mine, row in zip(_all_rewards(model, accelerator, rows, pad, settings), rows, strict=True):
+        margins = pair_margins(mine, row.key)
+        accuracies.append(((margins > 0).float() + 0.5 * (margins == 0).float()).mean().item())
+        losses.append(listwise(mine, row.key).item())
+    return Judgement(math.fsum(accuracies) / len(rows), math.fsum(losses) / len(rows))
+
+
+@torch.no_grad()
+def best_of_candidates(
+    model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings, k: int
+) -> float:
+    """rm@k, the mean over problems with k or more candidates; rows hold all candidates of a problem each."""
+    budget = settings.micro_tokens or pass_tokens(accelerator.device)
+    parts = [
+        part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), budget)
+    ]
+    found = _all_rewards(model, accelerator, parts, pad, settings)
+    values: list[list[float]] = [[] for _ in rows]
+    for part, rewards in zip(parts, found, strict=True):
+        values[part.key[0]] += rewards.tolist()
+    right = [[bool(y) for y in row.key.tolist()] for row in rows]
+    each = [rm_at_k(v, y, k) for v, y in zip(values, right, strict=True) if len(v) >= k]
+    return math.fsum(each) / len(each)
+
+
+def _all_rewards(
+    model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
+) -> list[Tensor]:
+    """Each row's rewards [R] on the processor. Processes share the passes; all of them get all rewards."""
+    layout = layout_of(settings, accelerator.device, is_sharded(model))
+    starts = [0]
+    for row in rows:
+        starts.append(starts[-1] + len(row.responses))
+    flat = torch.zeros(starts[-1], device=accelerator.device)
+    plan = _plan(accelerator, rows, settings, layout)
+    for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
+        batch = [rows[number] for number in numbers]
+        with accelerator.autocast():
+            rewards = _rewards(model, batch, pad, layout)
+        for number, mine in zip(numbers, _by_group(rewards, batch), strict=True):
+            if counts:
+                flat[starts[number] : starts[number + 1]] = mine
+    if accelerator.num_processes > 1:
+        flat = accelerator.reduce(flat, "sum")
+    return _by_group(flat.cpu(), rows)
+
+
+def _rewards(model: Any, batch: Sequence[Row], pad: int, layout: str) -> Tensor:
+    """The rewards [N] of a pass's responses in one of the layouts."""
+    if layout == "flex":
+        return rewards_of_packed(model, batch, pad)
+    if layout == "cached":
+        return rewards_of_rows(model, batch, part_tokens(model.device))
+    return rewards_of(model, batch_of(batch, pad, layout == "rows"))
+
+
+def _by_group(rewards: Tensor, batch: Sequence[Row]) -> list[Tensor]:
+    return list(rewards.split([len(row.responses) for row in batch]))

@@ -1,0 +1,130 @@
+"""The state of a reward model's training, saved so that it survives a stop at any moment."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acemath.files.atomic import explained
+from acemath.train.sharding import optimizer_of, put_back, weights_of
+
+Weights = dict[str, Tensor]
+FEW = 20  # held-out groups; with fewer, pair accuracy says little
+
+
+@dataclass(slots=True)
+class RewardResult:
+    """The figures of a training. `curve` rows: {step, loss} or {step, pair_accuracy, held_out_loss, rm}.
+
+    The row of step 0 is the model before training. `best_step` is the step whose weights were kept, 0 if training did
+    not help; `best_accuracy`, `best_loss` and `best_rm` (rm@k, if it is measured) are its held-out figures, over
+    `held_out_groups` groups with `held_out_pairs` right-wrong pairs. `cut` counts responses that were longer than
+    max_length and were read without their middle.
+    """
+
+    curve: list[dict[str, float]] = field(default_factory=list)
+    best_step: int = 0
+    best_accuracy: float = 0.0
+    best_loss: float | None = None  # None: there were no held-out groups
+    best_rm: float | None = None  # None: not measured
+    held_out_groups: int = 0
+    held_out_pairs: int = 0
+    groups: int = 0
+    cut: int = 0
+    seconds: float = 0.0
+
+    @property
+    def improved(self) -> bool | None:
+        """Whether the kept weights do better on held-out groups than those before training; None where none are held out."""
+        start = next((row for row in self.curve if "pair_accuracy" in row), None)
+        if start is None or self.best_loss is None:
+            return None
+        return self.best_step > 0 and (
+            self.best_accuracy > start["pair_accuracy"]
+            or self.best_loss < start["held_out_loss"]
+            or (self.best_rm is not None and self.best_rm > start["rm"])
+        )
+
+    @property
+    def measured(self) -> str:
+        """Held-out pair accuracy in words, always with what it was measured over."""
+        if not self.held_out_groups:
+            return "no group held out to measure pair accuracy"
+        return f"held-out pair accuracy {self.best_accuracy:.3f} over {_over(self)}"
+
+    def record(self) -> dict[str, Any]:
+        """The figures without the curve, for JSON: pair accuracy with what it was measured over, None where it was not."""
+        return {
+            "groups": self.groups,
+            "pair_accuracy": self.best_accuracy if self.held_out_groups else None,
+            "held_out_groups": self.held_out_groups,
+            "held_out_pairs": self.held_out_pairs,
+            "improved": self.improved,
+            "rm_at_k": self.best_rm,
+            "best_step": self.best_step,
+            "warnings": self.warnings,
+        }
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the result doubtful, a line each."""
+        found = []
+        if self.improved is False:
+            found.append(
+                f"training did not improve on the model before it ({self.measured}); the weights before training were kept"
+            )
+        if not self.held_out_groups:
+            found.append("no group was held out: whether training helped is not known")
+        elif self.held_out_groups < FEW:
+            found.append(
+                f"held-out pair accuracy is over {_over(self)} alone: too few to choose weights by; give more groups"
+            )
+        return found
+
+
+def _over(result: RewardResult) -> str:
+    groups, pairs = result.held_out_groups, result.held_out_pairs
+    return (
+        f"{groups:,} {'group' if groups == 1 else 'groups'} ({pairs:,} {'pair' if pairs == 1 else 'pairs'})"
+    )
+
+
+@dataclass(slots=True)
+class State:
+    """What a checkpoint holds beside the model and the optimiser. `best` are the weights kept so far."""
+
+    step: int = 0
+    result: RewardResult = field(default_factory=RewardResult)
+    best: Weights | None = None
+
+
+def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Optimizer, write: bool) -> None:
+    """Write a checkpoint, whole or not at all. All processes call it, one of them with `write`."""
+    content = {
+        "step": state.step,
+        "result": asdict(state.result),
+        "best": state.best,
+        "model": weights_of(model),
+        "optimizer": optimizer_of(model, optimizer),
+    }
+    if not write:
+        return
+    temporary = work / "state.tmp"
+    with explained(work):
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+        temporary.replace(work / "state.pt")
+
+
+def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> State:
+    """The state in `work`, its weights put into the model and the optimiser; a fresh one where none stands."""
+    path = work / "state.pt"
+    if not path.exists():
+        return State()
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    put_back(model, optimizer, saved["model"], saved["optimizer"])
+    return State(saved["step"], RewardResult(**saved["result"]), saved["best"])

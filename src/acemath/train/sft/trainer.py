@@ -1,0 +1,210 @@
+"""TRL's SFTTrainer, set up for packed rows on whatever machine this is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from acemath.errors import UserError
+from acemath.models.chat import chat_template
+from acemath.models.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
+from acemath.models.loading import check_whole, loading
+from acemath.train.kernels import check_liger
+from acemath.train.lora import add_lora
+from acemath.train.ondisk import on_disk
+from acemath.train.packing import Collator, PackedRows, check_packing
+from acemath.train.sft.settings import SftSettings
+from acemath.train.speed import Meter, matmul_rate, seen_alone, training_flops
+
+Progress = Callable[[int, int, str], None]
+
+
+def quiet(done: int, total: int, note: str) -> None:
+    """Progress that nobody watches."""
+
+
+def make_trainer(
+    source: str,
+    tokenizer: Any,
+    rows: PackedRows,
+    validation: PackedRows | None,
+    work: Path,
+    settings: SftSettings,
+    seed: int,
+    progress: Progress,
+) -> SFTTrainer:
+    """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
+    width = max(rows.widths)
+    model = _model(source, width, settings, seed)
+    if rows.packed and processes().is_main_process:
+        check_packing(model)
+    if rows.packed:  # full rows: fewer of them a pass waste nothing
+        heads = model.config.get_text_config().num_attention_heads
+        micro = rows_a_pass(device(), width, heads, settings.micro_batch)
+        settings = settings.model_copy(update={"micro_batch": micro})
+    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, chat_template(tokenizer).end)
+    pad = next(token for token in pads if token is not None)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = pad
+    meter = _meter(model, rows, settings)
+    trainer = _MeteredTrainer(
+        meter,
+        model=model,
+        args=training_arguments(len(rows), work, settings, seed),
+        train_dataset=on_disk(rows, work / "rows-train.arrow"),
+        eval_dataset=on_disk(validation, work / "rows-validation.arrow") if validation is not None else None,
+        data_collator=Collator(pad, meter.count),
+        processing_class=tokenizer,
+        callbacks=[_Watch(progress, sum(rows.widths) / len(rows))],
+    )
+    leave_group_at_exit()
+    trainer.remove_callback(PrinterCallback)  # standard output belongs to results
+    return trainer
+
+
+def _model(source: str, width: int, settings: SftSettings, seed: int) -> Any:
+    """The policy in float32, attending as suits rows of `width` tokens here, with what the settings add."""
+    if settings.liger:
+        check_liger()  # the trainer puts the kernels in
+    way = attention(device(), width) if settings.attention == "auto" else settings.attention
+    try:
+        with loading(source):
+            model, report = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=torch.float32,
+                attn_implementation=way,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except ImportError as error:
+        raise UserError(
+            f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
+        ) from error
+    if processes().is_main_process:  # under FSDP the weights of others come from there
+        check_whole(source, report["missing_keys"])
+    _make_saveable(model.generation_config, source)
+    if settings.lora is not None:
+        add_lora(model.base_model, settings.lora, seed)
+    return model
+
+
+def _make_saveable(config: Any, source: str) -> None:
+    """Some models (Llama 2) name a temperature and no sampling, which transformers loads but refuses to save."""
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        config.do_sample = True
+    try:
+        config.validate(strict=True)
+    except ValueError as error:
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"the generation_config.json of {source} cannot be saved again ({why}); correct it"
+        ) from error
+
+
+def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
+    lengths = rows.lengths
+    flops = training_flops(model, sum(lengths), seen_alone(lengths))
+    dtype = torch.bfloat16 if settings.bf16 and has_bf16() else torch.float32
+    return Meter(flops / sum(lengths), matmul_rate(device(), dtype))
+
+
+class _MeteredTrainer(SFTTrainer):  # type: ignore[misc]
+    """Logs tokens a second, padding and MFU beside the loss: each process's own."""
+
+    def __init__(self, meter: Meter, **arguments: Any) -> None:
+        self.meter = meter
+        super().__init__(**arguments)
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        self.meter.read_out()  # what was evaluated before is not training
+        return super().train(*arguments, **options)
+
+    def log(self, logs: dict[str, float], *rest: Any) -> None:
+        super().log({**logs, **self.meter.read_out()} if "loss" in logs else logs, *rest)
+
+
+def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
+    """Our settings in the trainer's terms."""
+    count = processes().num_processes
+    if settings.global_batch % count:
+        raise UserError(
+            f"global_batch {settings.global_batch} does not divide among {count} processes; choose a multiple"
+        )
+    share = settings.global_batch // count
+    micro = next(n for n in range(min(settings.micro_batch, share), 0, -1) if share % n == 0)
+    steps = math.ceil(math.ceil(rows / settings.global_batch) * settings.epochs)
+    # The first step of a warm-up learns nothing, which a training of few steps cannot spare.
+    warm = math.ceil(settings.warmup * steps) if settings.warmup * steps >= 1 else 0
+    return SFTConfig(
+        output_dir=str(work),
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=share // micro,
+        learning_rate=settings.learning_rate,
+        num_train_epochs=settings.epochs,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=min(warm, steps - 1),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=settings.bf16 and has_bf16(),
+        gradient_checkpointing=settings.gradient_checkpointing,
+        use_liger_kernel=settings.liger,
+        save_steps=settings.save_every,
+        save_total_limit=1,
+        logging_steps=max(1, steps // 20),
+        logging_nan_inf_filter=False,  # a loss that is no number is an error, not a zero
+        report_to=settings.report_to,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},  # the rows are laid out already
+        max_length=None,
+        seed=seed,
+        use_cpu=device().type == "cpu",
+    )
+
+
+class _Watch(TrainerCallback):  # type: ignore[misc]
+    """Hands the trainer's steps to a progress function, with the last loss, the speed, padding and MFU."""
+
+    def __init__(self, progress: Progress, row_tokens: float) -> None:
+        self.progress = progress
+        self.row_tokens = row_tokens
+        self.first_step, self.started, self.loss, self.waste = 0, time.monotonic(), "", ""
+        self.passes = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.first_step, self.started = state.global_step, time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        for name in ("loss", "eval_loss", "grad_norm"):
+            if logs and not math.isfinite(logs.get(name, 0.0)):
+                raise UserError(
+                    f"the {name} is {logs[name]} at step {state.global_step}: training diverged; lower learning_rate"
+                )
+        if logs and "loss" in logs:
+            self.loss = f"loss {float(logs['loss']):.3f}, "
+            self.waste = f", {logs['padding']:.1%} padding, MFU {logs['mfu']:.1%}"
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.passes += 1
+        note = f"{self.loss}pass {self.passes} of {args.gradient_accumulation_steps}"
+        self.progress(state.global_step, state.max_steps, note)
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress(state.global_step, state.max_steps, "validation")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.passes = 0
+        rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        tokens = (state.global_step - self.first_step) * rows * self.row_tokens
+        speed = tokens / max(1e-9, time.monotonic() - self.started)
+        self.progress(state.global_step, state.max_steps, f"{self.loss}{speed:,.0f} tokens/s{self.waste}")

@@ -1,0 +1,75 @@
+"""The shared-prefix layout against separate forward passes, and the losses against plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from acemath.models.engine import ChatFormat
+from acemath.models.score.layout import encode_row, padded, shared_batch, token_batches
+from acemath.models.score.model import rewards_of, tokenizer_of
+from acemath.train.reward.losses import LOSSES, batch_loss
+from acemath.train.reward.start import new_reward_model
+
+PROMPT = "What is 3+4?"
+TEXTS = ["3+4=7\nSo \\boxed{7}.", "So \\boxed{8}.", "3+4=12 and then some more words\nSo \\boxed{12}."]
+
+
+def test_shared_prefix_equals_separate_rows(tiny_policy: Path) -> None:
+    """Rewards and gradients of one row with all responses are those of plain separate calls."""
+    tokenizer = tokenizer_of(tiny_policy)
+    model = new_reward_model(tiny_policy, tokenizer, None, seed=1)
+    chat = ChatFormat(system="Check it.")
+    rows = [
+        encode_row(p, TEXTS, tokenizer, chat, 512)[0]
+        for p in (PROMPT, "Tom has 12 apples and eats 5 of them. How many?")
+    ]
+    shared = rewards_of(model, shared_batch(rows, tokenizer.pad_token_id))
+    shared.square().sum().backward()
+    gradient = model.model.layers[0].self_attn.k_proj.weight.grad.clone()
+    model.zero_grad()
+    plain = []
+    for row in rows:
+        for response in row.responses:
+            ids = torch.tensor([row.prompt + response])
+            plain.append(model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, 0])
+    torch.stack(plain).square().sum().backward()
+    assert torch.allclose(shared, torch.stack(plain), atol=1e-5)
+    assert torch.allclose(gradient, model.model.layers[0].self_attn.k_proj.weight.grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_losses_equal_plain_arithmetic(name: str) -> None:
+    """Each loss against the formula written out in plain Python."""
+    rewards, labels = [0.3, -1.2, 2.0, 0.1], [1, 0, 0, 1]
+
+    def bt(margin: float) -> float:
+        return math.log(1 + math.exp(-margin))
+
+    margins = [
+        r - w
+        for r, y in zip(rewards, labels, strict=True)
+        if y
+        for w, z in zip(rewards, labels, strict=True)
+        if not z
+    ]
+    expected = {
+        "listwise": sum(map(bt, margins)) / 4,
+        "pairwise": bt(margins[0]),
+        "cross-entropy": sum(bt(r if y else -r) for r, y in zip(rewards, labels, strict=True)) / 4,
+        "mse": sum((r - y) ** 2 for r, y in zip(rewards, labels, strict=True)) / 4,
+    }[name]
+    got = batch_loss(name, [torch.tensor(rewards, dtype=torch.float64)], [torch.tensor(labels)])
+    assert got.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_batches_keep_to_the_budget(tiny_policy: Path) -> None:
+    """No batch is over its tokens with padding, and every row is in one."""
+    tokenizer = tokenizer_of(tiny_policy)
+    rows = [encode_row("x " * (i % 30), TEXTS, tokenizer, ChatFormat(), 512, i)[0] for i in range(50)]
+    batches = list(token_batches(rows, 600))
+    assert sorted(r.key for b in batches for r in b) == list(range(50))
+    assert all(len(b) == 1 or len(b) * padded(max(r.length for r in b)) <= 600 for b in batches)

@@ -1,0 +1,130 @@
+"""Scoring: the plain forward pass's rewards, whatever shares a row or a batch; alarms; what is refused."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from acemath.errors import UserError
+from acemath.models.engine import ChatFormat
+from acemath.models.score.layout import Row, split_rows
+from acemath.models.score.score import PAPER_CHAT, RewardModel
+from acemath.train.reward.start import base_checker, new_reward_model
+
+PROMPT = "Tom has 12 apples and eats 5. How many are left?"
+
+
+def _texts(count: int) -> list[str]:
+    rng = random.Random(5)
+    return [f"{i}: " + "so it is " * rng.randint(0, 40) + f"\\boxed{{{i}}}" for i in range(count)]
+
+
+def test_scores_are_those_of_the_model_card(random_reward_model: Path) -> None:
+    """The card's way (template, no special tokens, last logit, one by one) gives the same rewards to 1e-5."""
+    tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        random_reward_model, num_labels=1, dtype=torch.float32
+    )
+    texts = _texts(23)
+    rewards = RewardModel(random_reward_model, bf16=False).score(PROMPT, texts)
+    for text, reward in zip(texts, rewards, strict=True):
+        rendered = tokenizer.apply_chat_template(PAPER_CHAT.messages(PROMPT, text), tokenize=False)
+        ids = tokenizer(rendered, return_tensors="pt", add_special_tokens=False)
+        with torch.no_grad():
+            expected = model(**ids)[0][0].item()
+        assert reward == pytest.approx(expected, abs=1e-5)
+
+
+def test_company_and_repetition_change_nothing(random_reward_model: Path) -> None:
+    """Many problems at once, repeated and missing responses: each gets its own reward, every time."""
+    model = RewardModel(random_reward_model, ChatFormat(), bf16=False, budget=700)
+    texts = _texts(9)
+    items = [(PROMPT, texts), ("1+1?", []), ("7*8?", [texts[2], texts[0], texts[2]])]
+    found = model.score_many(items)
+    assert [len(row) for row in found] == [9, 0, 3] and found[2][0] == found[2][2]
+    assert found == model.score_many(items)
+    assert found[0] == pytest.approx(model.score(PROMPT, texts), abs=1e-5)
+    assert found[2][1] == pytest.approx(model.score("7*8?", [texts[0]])[0], abs=1e-5)
+    assert len(set(found[0])) == 9
+
+
+def test_alarms(random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Cut responses and a head that says the same of everything are reported; the end of a text is kept."""
+    with caplog.at_level(logging.WARNING):
+        short = RewardModel(random_reward_model, ChatFormat(), max_length=64, bf16=False)
+        long = "word " * 200
+        one, two = short.score("1+1?", [long + "\\boxed{2}", long + "\\boxed{3}"])
+        assert one != two and "2 of 2 responses were longer than 64 tokens" in caplog.text
+        with pytest.raises(UserError, match="leaves no room"):
+            short.score("word " * 80, ["2"])
+        model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
+        torch.nn.init.zeros_(model.score.weight)
+        model.save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(random_reward_model).save_pretrained(tmp_path)
+        RewardModel(tmp_path, ChatFormat()).score(PROMPT, _texts(9))
+        assert "all 9 rewards are 0" in caplog.text
+
+
+def test_a_template_without_the_response_is_noticed(
+    random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each problem has a reward of its own, whatever is answered; where responses are the same it is no sign."""
+    shutil.copytree(random_reward_model, tmp_path / "m")
+    model = RewardModel(tmp_path / "m", ChatFormat(), bf16=False)
+    questions = [f"{i} + {i}?" for i in range(5)]
+    model.score_many([(q, ["It is 4", "It is 4"]) for q in questions])
+    model.score_many([(q, ["It is 4", "Or 5"]) for q in questions])
+    assert "same reward" not in caplog.text
+    rows, _ = model.encode([(q, ["It is 4", "Or 5"]) for q in questions])
+    same = model.alarms(rows, [[0.25 * i] * 2 for i in range(5)], 0)
+    assert "have the same reward, in all of 5 problems" in same[0]
+    model.tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] if m['role'] == 'user' else 'said' }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    with pytest.raises(UserError, match="does not write the assistant's response"):
+        model.score_many([(questions[0], ["It is 4", "Or 5"])])
+
+
+def test_a_policy_is_no_reward_model(tiny_policy: Path, tmp_path: Path) -> None:
+    """Weights without a head are refused: transformers would make one up. So is a path without a model."""
+    with pytest.raises(UserError, match="no score head"):
+        RewardModel(tiny_policy)
+    with pytest.raises(UserError, match="cannot load model"):
+        RewardModel(tmp_path / "nowhere")
+
+
+def test_head_words_start_at_the_base_s_judgement(tiny_policy: Path, tmp_path: Path) -> None:
+    """The reward is how much rather the policy would say the first word than the second, at the last token."""
+    from transformers import AutoModelForCausalLM
+
+    from acemath.train.reward.start import CHECK_TEMPLATE
+
+    policy = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    tokenizer.chat_template = CHECK_TEMPLATE
+    chat = ChatFormat()
+    found = RewardModel(base_checker(tiny_policy, tmp_path), chat, bf16=False).score("3+4?", ["3+4=7", "8"])
+    right, wrong = (tokenizer(w, add_special_tokens=False)["input_ids"][0] for w in (" right", " wrong"))
+    for text, reward in zip(["3+4=7", "8"], found, strict=True):
+        ids = tokenizer(f"Problem: 3+4?\nCheck:\n{text}\n", return_tensors="pt", add_special_tokens=False)
+        with torch.no_grad():
+            logits = policy(**ids).logits[0, -1]
+        assert reward == pytest.approx(float(logits[right] - logits[wrong]), abs=1e-4)
+    with pytest.raises(UserError, match="single tokens"):
+        new_reward_model(tiny_policy, tokenizer, (" right", " quite wrong"), 0)
+
+
+def test_rows_are_split_at_a_width() -> None:
+    """Every response is in one row, each with the prompt; too long ones are alone."""
+    row = Row([1, 2, 3], [[0] * n for n in (5, 5, 30, 2, 2, 2)], "k")
+    parts = split_rows(row, 14)
+    assert [[len(r) for r in p.responses] for p in parts] == [[5, 5], [30], [2, 2, 2]]
+    assert [p.key for p in parts] == [("k", 0), ("k", 2), ("k", 3)]
+    assert all(p.prompt == row.prompt for p in parts)

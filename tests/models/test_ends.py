@@ -1,0 +1,114 @@
+"""Where a response ends: the template's end of turn, in our engine, in vLLM's, and in what fine-tuning saves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.generate.transformers import TransformersEngine
+from acemath.models.generate.vllm import VllmEngine
+from acemath.records import REFUSED, Chat, Problem
+from acemath.train.sft.settings import SftSettings
+from acemath.train.sft.train import train_sft
+
+PROBLEM = Problem(id="p", prompt="What is 3+4?")
+
+
+@pytest.fixture(scope="module")
+def qwen_base(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base as Qwen's are: everything but the template says that texts end with <|endoftext|>."""
+    folder = tmp_path_factory.mktemp("qwen-base")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(tiny_policy)
+    model.config.eos_token_id = 0
+    # A temperature without sampling, as Llama 2 has it: transformers loads that and refuses to save it.
+    model.generation_config = GenerationConfig(eos_token_id=0, pad_token_id=3)
+    model.save_pretrained(folder)
+    path = folder / "generation_config.json"
+    path.write_text(path.read_text().replace("{", '{"temperature": 0.6,', 1))
+    return folder
+
+
+class _Always(torch.nn.Module):
+    """A head that writes the tokens of a list in turn."""
+
+    def __init__(self, tokens: list[int], size: int) -> None:
+        super().__init__()
+        self.tokens, self.size = iter(tokens), size
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*hidden.shape[:-1], self.size)
+        logits[..., next(self.tokens)] = 1.0
+        return logits
+
+
+def test_our_engine_stops_where_the_template_ends_a_turn(qwen_base: Path) -> None:
+    """<|im_end|> ends the response and is not in its text; another special token is text."""
+    engine = TransformersEngine(qwen_base)
+    seven = engine.tokenizer("7", add_special_tokens=False)["input_ids"]
+    engine.model.lm_head = _Always([*seven, 1, *seven, 2, 5, 5], engine.model.config.vocab_size)
+    (response,) = engine.generate([PROBLEM], Sampling(max_new_tokens=9))
+    assert (response.text, response.finish_reason) == ("7<|im_start|>7", "stop")
+    assert response.tokens == 2 * len(seven) + 2
+
+
+def test_a_policy_fine_tuned_from_such_a_base_stops(qwen_base: Path, tmp_path: Path) -> None:
+    """The end of the turn is learned, both ends are saved for other engines, and ours writes the answer alone."""
+    chats = [Chat(f"c{i}", tuple(ChatFormat().messages(PROBLEM.prompt, "7"))) for i in range(8)]
+    settings = SftSettings(
+        learning_rate=1e-2,
+        global_batch=8,
+        max_length=64,
+        validation=0,
+        epochs=20.0,
+        bf16=False,
+        packing=False,
+    )
+    result = train_sft(qwen_base, chats, tmp_path / "policy", tmp_path / "work", settings)
+    saved = GenerationConfig.from_pretrained(tmp_path / "policy")
+    assert saved.eos_token_id == result.stop_ids == [0, 2] and saved.temperature == 0.6
+    (response,) = TransformersEngine(tmp_path / "policy").generate([PROBLEM], Sampling(max_new_tokens=9))
+    assert (response.text, response.finish_reason) == ("7", "stop")
+
+
+def test_vllm_gets_the_ends_and_its_faults_are_refused(
+    qwen_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for vLLM's package: what it is asked, and what becomes of every finish reason."""
+    tokenizer = AutoTokenizer.from_pretrained(qwen_base)
+    ids = tokenizer("x=7", add_special_tokens=False)["input_ids"]
+    asked: list[Any] = []
+
+    class LLM:
+        def __init__(self, model: str) -> None:
+            self.model = model
+
+        def get_tokenizer(self) -> Any:
+            return tokenizer
+
+        def generate(self, prompts: Any, parameters: Any, use_tqdm: bool) -> list[Any]:
+            asked.extend(parameters)
+            ends = (("stop", [*ids, 2]), ("length", ids), ("abort", ids), ("error", []), (None, ids))
+            outs = [
+                SimpleNamespace(finish_reason=reason, token_ids=tokens, text="") for reason, tokens in ends
+            ]
+            return [SimpleNamespace(outputs=outs) for _ in prompts]
+
+    module = ModuleType("vllm")
+    module.LLM, module.SamplingParams = LLM, lambda **options: options  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    found = list(VllmEngine(str(qwen_base)).generate([PROBLEM], Sampling(n=5, temperature=1.0)))
+    assert asked[0]["stop_token_ids"] == [0, 2]
+    assert [(r.finish_reason, r.text) for r in found] == [
+        ("stop", "x=7"), ("length", "x=7"), (REFUSED, ""), (REFUSED, ""), (REFUSED, ""),
+    ]  # fmt: skip
+    assert "abort" in found[2].meta[REFUSED] and REFUSED not in found[0].meta

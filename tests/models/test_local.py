@@ -1,0 +1,162 @@
+"""The in-process engine against transformers' own generate, and its promises about seeds and batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from acemath.errors import UserError
+from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.generate.transformers import TransformersEngine, draw, uniform
+from acemath.records import Problem
+
+PROBLEMS = [
+    Problem(id=f"p{i}", prompt=text)
+    for i, text in enumerate(
+        ["What is 3+4?", "Tom has 12 apples and eats 5. How many are left?", "7*8", "1+1=?", "Find x."]
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_policy: Path) -> TransformersEngine:
+    """The engine in float32, so that two ways of computing can be compared token by token."""
+    made = TransformersEngine(tiny_policy, ChatFormat(instruction="Box it."), slots=3)
+    made.model.float()
+    return made
+
+
+def test_greedy_equals_generate(engine: TransformersEngine, tiny_policy: Path) -> None:
+    """Slots at different lengths, refilled on the way, write what one plain call at a time writes."""
+    plain = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    ours = {r.problem_id: r.text for r in engine.generate(PROBLEMS, Sampling(max_new_tokens=24))}
+    for problem in PROBLEMS:
+        ids = torch.tensor([engine.prompt_ids(problem)])
+        out = plain.generate(ids, max_new_tokens=24, do_sample=False, eos_token_id=engine.ends.tolist())
+        text = (
+            tokenizer.decode(out[0, ids.shape[1] :]).removesuffix("<|im_end|>").removesuffix("<|endoftext|>")
+        )
+        assert ours[problem.id] == text.strip()
+
+
+def test_samples_do_not_depend_on_the_batch(tiny_policy: Path) -> None:
+    """The same problem, sample and seed give the same text alone and among others."""
+    few, many = (TransformersEngine(tiny_policy, slots=n) for n in (2, 64))
+    few.model.float()
+    many.model.float()
+    sampling = Sampling(n=4, temperature=1.0, max_new_tokens=16, seed=5)
+    alone = {(r.problem_id, r.sample): r.text for r in few.generate(PROBLEMS[:2], sampling)}
+    among = {(r.problem_id, r.sample): r.text for r in many.generate(PROBLEMS, sampling)}
+    assert len(among) == 20 and all(among[key] == text for key, text in alone.items())
+    other = {
+        (r.problem_id, r.sample): r.text
+        for r in many.generate(PROBLEMS, sampling.model_copy(update={"seed": 6}))
+    }
+    assert other != among
+
+
+def test_length_limit_is_a_finish_reason(engine: TransformersEngine) -> None:
+    """A response cut at the limit says so and counts its tokens."""
+    for response in engine.generate(PROBLEMS, Sampling(n=2, temperature=1.0, max_new_tokens=3)):
+        assert response.tokens <= 3 and (response.finish_reason == "stop" or response.tokens == 3)
+
+
+def test_draws_follow_the_distribution() -> None:
+    """Inverse transform: frequencies match the softmax, and top_p cuts the tail."""
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).repeat(20_000, 1)
+    seeds, steps = list(range(20_000)), [0] * 20_000
+    shares = torch.bincount(draw(logits, Sampling(temperature=1.0), seeds, steps), minlength=4) / 20_000
+    assert torch.allclose(shares, torch.softmax(logits[0], -1), atol=0.015)
+    cut = draw(logits, Sampling(temperature=1.0, top_p=0.6), seeds, steps)
+    assert set(cut.tolist()) == {0}
+    numbers = uniform(range(10_000), [3] * 10_000)
+    assert numbers.min() >= 0 and numbers.max() < 1 and abs(numbers.mean() - 0.5) < 0.02
+
+
+def test_model_without_template_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
+    """A policy is asked through its chat template; without one the user hears so."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path)
+    AutoModelForCausalLM.from_pretrained(tiny_policy).save_pretrained(tmp_path)
+    (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
+    with pytest.raises(UserError, match="no chat template"):
+        TransformersEngine(tmp_path)
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    """A folder that is none, one without weights: the model's name, the reason, the fix."""
+    with pytest.raises(UserError, match="cannot load model '/nowhere/at-all'"):
+        TransformersEngine("/nowhere/at-all")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="cannot load model"):
+        TransformersEngine(tmp_path)
+
+
+def _policy(tiny_policy: Path, folder: Path, name: str, **more: object) -> Path:
+    """Random weights of another architecture, large enough that tokens matter, with nano's tokenizer."""
+    torch.manual_seed(1)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+    ends = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 3}
+    config = AutoConfig.for_model(
+        name, **sizes, **ends, vocab_size=len(tokenizer), initializer_range=0.3, **more
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+SHARED = {"num_key_value_heads": 2, "head_dim": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("mistral", {**SHARED, "sliding_window": 8}),
+        ("gemma2", {**SHARED, "sliding_window": 8, "final_logit_softcapping": 2.0}),
+        ("gemma3_text", {**SHARED, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+        ("granite", {"num_key_value_heads": 2, "logits_scaling": 8.0}),
+        ("cohere", {"num_key_value_heads": 2, "logit_scale": 0.1}),
+        ("gpt2", {}),
+    ],
+)  # fmt: skip
+def test_other_architectures_are_what_they_are_in_transformers(
+    tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object]
+) -> None:
+    """Windows that close, logits that are scaled or capped, another name of the body."""
+    engine = TransformersEngine(_policy(tiny_policy, tmp_path, name, **more), slots=2)
+    engine.model.float()
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).float()
+    ours = {r.problem_id: r for r in engine.generate(PROBLEMS[:3], Sampling(max_new_tokens=16))}
+    for problem in PROBLEMS[:3]:
+        ids = torch.tensor([engine.prompt_ids(problem)])
+        out = plain.generate(
+            ids, max_new_tokens=16, do_sample=False, eos_token_id=engine.ends.tolist(), pad_token_id=3
+        )[0, ids.shape[1] :]
+        ended = bool(torch.isin(out[-1], engine.ends))
+        assert ours[problem.id].tokens == len(out)
+        assert ours[problem.id].text == engine.tokenizer.decode(out[: len(out) - ended]).strip()
+        asked = engine.logits(torch.tensor([0]), torch.tensor([ids.shape[1] - 1]), input_ids=ids)
+        torch.testing.assert_close(asked[0], plain(input_ids=ids).logits[0, -1], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "why"),
+    [
+        ("opt", {"ffn_dim": 48, "word_embed_proj_dim": 32}, "kind OPTForCausalLM"),
+        ("lfm2", {"num_key_value_heads": 2, "layer_types": ["conv", "full_attention", "conv"]}, "kind conv"),
+    ],
+)
+def test_an_architecture_that_does_not_run_is_one_line(
+    tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object], why: str
+) -> None:
+    """Neither a traceback nor wrong tokens."""
+    folder = _policy(tiny_policy, tmp_path, name, **more)
+    with pytest.raises(UserError, match=why) as found:
+        list(TransformersEngine(folder).generate(PROBLEMS[:1], Sampling(max_new_tokens=2)))
+    assert "use vLLM" in str(found.value) and "\n" not in str(found.value)

@@ -1,0 +1,63 @@
+"""Seeds and benchmarks that number their rows alike, and files that change, in a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from acemath.recipe.load import load_recipe
+from acemath.records import Problem
+from acemath.run import data
+from acemath.run.context import Run
+from acemath.run.display import Display
+
+
+def write(path: Path, *prompts: str) -> Path:
+    """A file that numbers its rows from 0; the answer is the prompt's length."""
+    rows = ({"id": n, "question": text, "answer": str(len(text))} for n, text in enumerate(prompts))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def run_of(folder: Path, seeds: dict[str, Path], benchmarks: dict[str, Path]) -> Run:
+    """The first stage of the laptop recipe on these files."""
+    changes = {
+        "problems.seeds": {name: {"file": str(path)} for name, path in seeds.items()},
+        "problems.benchmarks": {name: {"file": str(path)} for name, path in benchmarks.items()},
+    }
+    run = Run(load_recipe("laptop", changes), folder, Display(quiet=True))
+    data.problems(run)
+    return run
+
+
+def test_rows_of_every_source_keep_their_own_problem(tmp_path: Path) -> None:
+    """Two seeds and two benchmarks that all have a row 0: eight ids, each with its own prompt and answer."""
+    files = {name: write(tmp_path / f"{name}.jsonl", f"{name} zero?", f"{name} the one?") for name in "abcd"}
+    run = run_of(tmp_path / "run", {k: files[k] for k in "ab"}, {k: files[k] for k in "cd"})
+    rows = run.rows("problems", Problem)
+    by_id = {row.id: row for row in rows}
+    assert sorted(by_id) == [f"{name}:{n}" for name in "abcd" for n in (0, 1)]
+    assert all(row.prompt.startswith(row.source) and row.answer == str(len(row.prompt)) for row in rows)
+
+
+def test_a_changed_file_is_read_again_whatever_shares_its_name(tmp_path: Path) -> None:
+    """A seed and a benchmark of one name, and a folder of Parquet: each change makes the stage run again."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    pq.write_table(pa.table({"question": ["shard?"], "answer": ["1"]}), folder / "part-0.parquet")
+    seed, bench = write(tmp_path / "seed.jsonl", "train?"), write(tmp_path / "bench.jsonl", "test?")
+
+    def again() -> bool:
+        found = run_of(tmp_path / "run", {"set": seed, "folder": folder}, {"set": bench})
+        return found.ran == ["problems"]
+
+    assert again() and not again()
+    write(seed, "another train?")
+    assert again() and not again()
+    write(bench, "another test?")
+    assert again() and not again()
+    pq.write_table(pa.table({"question": ["another shard?"], "answer": ["1"]}), folder / "part-0.parquet")
+    assert again() and not again()

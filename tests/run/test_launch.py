@@ -1,0 +1,34 @@
+"""The launch configurations that ship: accelerate reads them, and reward training takes what they ask for."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from accelerate.commands.config.config_args import load_config_from_file
+from acemath.run.sampling import after_shots
+
+from acemath.records import Problem
+
+
+@pytest.mark.parametrize(("name", "machines", "processes"), [("8-gpus", 1, 8), ("32-nodes", 32, 256)])
+def test_accelerate_reads_it(name: str, machines: int, processes: int) -> None:
+    """The numbers of machines and processes, FSDP 2 whole on the GPUs, full weights when saved."""
+    path = Path(str(resources.files("acemath") / "recipes" / "launch" / f"{name}.yaml"))
+    config = load_config_from_file(str(path))
+    assert (config.num_machines, config.num_processes) == (machines, processes)
+    assert config.mixed_precision == "bf16" and config.distributed_type == "FSDP"
+    assert (
+        config.fsdp_config["fsdp_version"] == 2
+        and config.fsdp_config["fsdp_state_dict_type"] == "FULL_STATE_DICT"
+    )
+    assert not config.fsdp_config["fsdp_offload_params"]  # reward training refuses it
+
+
+def test_shots_come_before_the_question_in_one_turn() -> None:
+    """Question and answer, joined by blank lines; ids and answers stay."""
+    (asked,) = after_shots([Problem("p", "9-2?", "7")], [("1+1?", "2"), ("3+4?", "7")])
+    assert asked.prompt == "1+1?\n2\n\n3+4?\n7\n\n9-2?" and (asked.id, asked.answer) == ("p", "7")
+    problems = [Problem("p", "9-2?")]
+    assert after_shots(problems, ()) is problems

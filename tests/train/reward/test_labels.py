@@ -1,0 +1,198 @@
+"""Labels: nothing unknown becomes one, in groups, in candidates for rm@k and in the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from acemath.cli.app import app
+from acemath.errors import UserError
+from acemath.records import Group, Problem, Response
+from acemath.train.reward.groups import (
+    candidates_of,
+    check_group,
+    choose,
+    labelled,
+    make_groups,
+    split_groups,
+)
+from acemath.train.reward.settings import GroupSettings
+
+KNOWN = [("correct", "stop", True), ("wrong", "stop", False), ("no_answer", "stop", False)]
+UNKNOWN = [
+    ("timeout", "stop", "timeout"),
+    ("unparsable", "stop", "unparsable"),
+    (None, "stop", "ungraded"),
+    ("wrong", "length", "cut"),
+    ("correct", "length", "cut"),
+    ("no_answer", "refused", "refused"),
+    ("wrong", "abort", "incomplete"),
+]
+
+
+def _response(text: str, status: str | None = "wrong", finish: str = "stop", **more: Any) -> Response:
+    return Response("p", sum(map(ord, text)), text, "m", finish, status=status, **more)
+
+
+def _mixed() -> list[Response]:
+    """Three right and three wrong ones, and one of each kind of which nothing is known."""
+    rows = [_response(f"It is {i}", "correct" if i < 3 else "wrong") for i in range(6)]
+    return rows + [_response(f"Unknown {i}", s, f) for i, (s, f, _) in enumerate(UNKNOWN)]
+
+
+@pytest.mark.parametrize(("status", "finish", "label"), KNOWN)
+def test_a_verdict_on_a_complete_response_is_a_label(status: str, finish: str, label: bool) -> None:
+    """Right is True; wrong and no answer are False."""
+    assert _response("t", status, finish).label is label
+
+
+@pytest.mark.parametrize(("status", "finish", "reason"), UNKNOWN)
+def test_anything_else_is_not(status: str | None, finish: str, reason: str) -> None:
+    """No label, and the reason is counted."""
+    response = _response("t", status, finish)
+    assert response.label is None and labelled([response]) == ([], {reason: 1})
+
+
+def test_groups_hold_labelled_responses_alone() -> None:
+    """A problem's unknown responses are in no group, however many draws; each is counted by its reason."""
+    for seed in range(30):
+        group = choose(Problem("p", "?"), _mixed(), None, GroupSettings(size=4), seed)
+        assert group is not None and not any(text.startswith("Unknown") for text in group.responses)
+    rows = [*_mixed(), _response(" \n", "wrong"), _response("Both", "correct"), _response("Both", "wrong")]
+    made, counts = make_groups([Problem("p", "?")], {"p": rows}, {}, GroupSettings(), 0)
+    assert sorted(made[0].responses) == [f"It is {i}" for i in range(6)]
+    assert counts.unlabelled == {
+        "timeout": 1, "unparsable": 1, "ungraded": 1, "cut": 2, "refused": 1, "incomplete": 1, "empty": 1,
+        "contradictory": 2,
+    }  # fmt: skip
+    assert counts.offered["wrong"].responses == 3
+
+
+def test_unknown_ones_do_not_make_a_problem_mixed() -> None:
+    """Right ones and timeouts are all right; unknown ones alone make a problem without any."""
+    right = [_response(f"r{i}", "correct") for i in range(6)]
+    lost = [_response(f"t{i}", "timeout") for i in range(6)]
+    problems = [Problem("a", "?"), Problem("b", "?")]
+    made, counts = make_groups(problems, {"a": right + lost, "b": lost}, {}, GroupSettings(), 0)
+    assert made == [] and (counts.all_right, counts.none) == (1, 1)
+
+
+def test_a_cut_response_is_wrong_where_the_recipe_says_so() -> None:
+    """Whatever its verdict was; no other unknown one becomes wrong by that."""
+    rows = [_response("It is 1", "correct"), *_mixed()[6:]]
+    known, left_out = labelled(rows, "wrong")
+    assert [(r.text, r.correct) for r in known] == [
+        ("It is 1", True),
+        ("Unknown 3", False),
+        ("Unknown 4", False),
+    ]
+    assert "cut" not in left_out and left_out["timeout"] == 1
+    group = choose(Problem("p", "?"), rows, None, GroupSettings(size=3, cut="wrong"), 0)
+    assert group is not None and sum(group.labels) == 1
+    assert choose(Problem("p", "?"), rows, None, GroupSettings(size=3), 0) is None
+
+
+def test_candidates_for_rm_at_k_are_labelled() -> None:
+    """All labelled responses with their labels, and no others."""
+    group = candidates_of("p", "?", _mixed())
+    assert group.responses == tuple(f"It is {i}" for i in range(6)) and group.labels == (1, 1, 1, 0, 0, 0)
+
+
+def test_what_is_held_out_shares_no_problem_with_training() -> None:
+    """Groups of one problem stay together, also where it is spelled with other spaces and capitals."""
+    groups = [
+        Group(f"{source}:{i}", f"What  is {i}+{i}?" if source == "a" else f"what is {i}+{i}?", ("1", "2"), (1, 0))
+        for source in "ab"
+        for i in range(20)
+    ]  # fmt: skip
+    train, held_out = split_groups(groups, 5)
+    assert len(train) + len(held_out) == 40 and len(held_out) == 6
+    assert not {g.prompt.split()[-1] for g in train} & {g.prompt.split()[-1] for g in held_out}
+    assert split_groups(groups[::-1], 5)[1] == held_out
+
+
+@pytest.mark.parametrize(
+    ("responses", "labels", "says"),
+    [
+        (("a", "b", "a"), (1, 0, 0), "both right and wrong"),
+        (("a", "b"), (1, 1), "no wrong response"),
+        (("a", "b"), (0, 0), "no right response"),
+        (("a", "b"), (1,), "one for each"),
+        (("a", "b"), (1, -1), "one for each"),
+        (("  ", "b"), (1, 0), "empty response labelled right"),
+    ],
+)
+def test_faulty_groups_are_refused(
+    responses: tuple[str, ...], labels: tuple[int, ...], says: str, tiny_policy: Path, tmp_path: Path
+) -> None:
+    """Before training begins, and whether they are trained on or held out."""
+    from acemath.models.engine import ChatFormat
+    from acemath.train.reward.settings import RewardSettings
+    from acemath.train.reward.train import train_reward
+
+    good, bad = Group("g", "1+1?", ("2", "3"), (1, 0)), Group("q7", "2+2?", responses, labels)
+    with pytest.raises(UserError, match=says):
+        check_group(bad)
+    for train, held_out in (([good, bad], [good]), ([good], [bad])):
+        with pytest.raises(UserError, match="'q7'"):
+            train_reward(
+                tiny_policy, train, held_out, tmp_path / "o", tmp_path / "w", RewardSettings(), ChatFormat()
+            )
+    assert not (tmp_path / "w").exists()
+
+
+def _files(folder: Path, rows: list[dict[str, Any]]) -> list[str]:
+    """The command on files with these responses to two problems."""
+    problems = [{"id": f"p{i}", "prompt": f"{i}+{i}?", "answer": str(2 * i)} for i in range(2)]
+    for name, records in (("responses.jsonl", rows), ("problems.jsonl", problems)):
+        (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    files = [str(folder / "responses.jsonl"), "--problems", str(folder / "problems.jsonl")]
+    return ["rm", "groups", *files, "--size", "4", "--out", str(folder / "groups.jsonl"), "--json"]
+
+
+def _row(number: int, status: str | None, **more: Any) -> dict[str, Any]:
+    return {
+        "problem_id": f"p{number % 2}", "sample": number, "text": f"So {number}", "model": "m", "status": status, **more,
+    }  # fmt: skip
+
+
+def test_the_command_leaves_unknown_ones_out_and_counts_them(tmp_path: Path) -> None:
+    """Rows without a verdict among others are no error; a file without any verdict is one."""
+    rows = [_row(i, "correct" if i < 6 else "wrong") for i in range(12)]
+    rows += [_row(20, None), _row(21, "timeout"), _row(22, "wrong", finish_reason="length")]
+    done = CliRunner().invoke(app, _files(tmp_path, rows))
+    found = json.loads(done.stdout)
+    assert found["groups"] == 2 and found["unlabelled"] == {"cut": 1, "timeout": 1, "ungraded": 1}
+    kept = [json.loads(line) for line in (tmp_path / "groups.jsonl").read_text().splitlines()]
+    assert not {"So 20", "So 21", "So 22"} & {text for group in kept for text in group["responses"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"status": None}, "none of its 12 responses has a status"),
+        ({"status": "correct"}, "makes no group of 4 (2 problems, 2 all right)"),
+        (
+            {"status": "timeout"},
+            "makes no group of 4 (2 problems, 2 none; 12 responses left out: 12 timeout)",
+        ),
+        ({"first": {"problem_id": "p9"}}, "answers problem 'p9'"),
+        ({"first": {"reward": 0.5}}, "11 of 12 responses have no reward"),
+        ({"reward": float("nan")}, "12 of 12 responses have no reward, or nan"),
+    ],
+)
+def test_the_command_writes_no_groups_that_are_none(
+    change: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    """One line, exit code 2, nothing written."""
+    rows = [_row(i, "correct" if i < 6 else "wrong") for i in range(12)]
+    first = change.get("first", {})
+    rows = [row | {k: v for k, v in change.items() if k != "first"} for row in rows]
+    rows[0] |= first
+    done = CliRunner().invoke(app, _files(tmp_path, rows))
+    assert isinstance(done.exception, UserError) and says in str(done.exception), done.exception
+    assert not (tmp_path / "groups.jsonl").exists()

@@ -1,0 +1,154 @@
+"""What reward training may be told beyond the paper: adapters, checkpointing, rm@k, trackers; and what is refused."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from transformers import AutoModelForSequenceClassification
+
+from acemath.errors import MissingExtra, UserError
+from acemath.models.engine import ChatFormat
+from acemath.models.score.layout import Row, shared_batch
+from acemath.models.score.model import rewards_of
+from acemath.models.score.score import RewardModel
+from acemath.records import Group
+from acemath.train.lora import add_lora, merged
+from acemath.train.reward.settings import RewardSettings
+from acemath.train.reward.start import checkpoint_gradients
+from acemath.train.reward.state import RewardResult
+from acemath.train.reward.train import train_reward
+from acemath.train.settings import LoraSettings
+
+SETTINGS = RewardSettings(
+    learning_rate=2e-3, batch_groups=4, epochs=2, bf16=False, save_every=3, evaluations=2, micro_tokens=512
+)
+
+
+def _groups(count: int, wide: int = 3) -> list[Group]:
+    """Right and wrong texts, `wide` of each, in an order of the group's own."""
+    rows = [(f"{i}+1={i + 1}\nSo \\boxed{{{i + 1}}}.", 1) for i in range(wide)]
+    rows += [(f"{i}+1={i + 3} wrong\nSo \\boxed{{{i + 3}}}.", 0) for i in range(wide)]
+    groups = []
+    for n in range(count):
+        texts, labels = zip(*random.Random(n).sample(rows, 2 * wide), strict=True)
+        groups.append(Group(f"g{n}", f"Question {n}?", texts, labels))
+    return groups
+
+
+def _train(policy: Path, folder: Path, settings: RewardSettings, **more: object) -> RewardResult:
+    return train_reward(
+        policy, _groups(18), _groups(3), folder / "model", folder / "work", settings, ChatFormat(), **more
+    )
+
+
+def _told(**changes: object) -> RewardSettings:
+    return RewardSettings.model_validate({**SETTINGS.model_dump(), **changes})
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> RewardResult:
+    """Training as it is by default."""
+    return _train(tiny_policy, tmp_path_factory.mktemp("plain"), SETTINGS)
+
+
+@pytest.mark.parametrize("change", [{"gradient_checkpointing": True}, {"layout": "rows"}], ids=str)
+def test_curves_do_not_depend_on_layout_or_checkpointing(
+    change: dict[str, object], tiny_policy: Path, tmp_path: Path, plain: RewardResult
+) -> None:
+    """Each figure of the curve within 1e-4 of the default's."""
+    found = _train(tiny_policy, tmp_path, _told(**change))
+    assert len(found.curve) == len(plain.curve)
+    for one, two in zip(found.curve, plain.curve, strict=True):
+        assert one == pytest.approx(two, abs=1e-4)
+
+
+def test_checkpointing_computes_layers_again(tiny_policy: Path) -> None:
+    """Once forward and once more for the gradients, without dropout; not where no gradients are asked for."""
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_policy, num_labels=1).eval()
+    model.config.pad_token_id = 0
+    checkpoint_gradients(model)
+    calls: list[int] = []
+    model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+    batch = shared_batch([Row([1, 2, 3], [[4, 5], [6]])], 0)
+    rewards_of(model, batch).sum().backward()
+    assert len(calls) == 2 and not model.model.layers[0].mlp.training
+    with torch.no_grad():
+        rewards_of(model, batch)
+    assert len(calls) == 3
+
+
+def test_rm_at_k_is_measured_and_kept(tiny_policy: Path, tmp_path: Path) -> None:
+    """rm@4 over problems with six candidates, before and while training; the best weights are best at it."""
+    settings = _told(
+        rm_k=4, keep="rm", micro_tokens=128, layout="rows"
+    )  # narrow: candidates are split over rows
+    result = _train(tiny_policy, tmp_path, settings, candidates=[*_groups(4), *_groups(1, wide=1)])
+    judged = [row for row in result.curve if "rm" in row]
+    assert [row["step"] for row in judged] == [0, 5, 10]
+    assert all(0 <= row["rm"] <= 1 for row in judged)
+    assert result.best_rm == max(row["rm"] for row in judged)
+    with pytest.raises(UserError, match="none of 1 held-out problems has so many candidates"):
+        _train(tiny_policy, tmp_path, settings, candidates=_groups(1, wide=1))
+
+
+def test_lora_trains_little_and_is_merged_when_saved(tiny_policy: Path, tmp_path: Path) -> None:
+    """The folder holds a whole model that scores as the adapted one did; embeddings are the base's."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    result = _train(tiny_policy, tmp_path, _told(lora={"rank": 4}, epochs=6, learning_rate=1e-2))
+    assert result.best_accuracy > 0.9 and result.best_step > 0
+    names = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", num_labels=1).state_dict()
+    assert not any("lora" in name for name in names)
+    right, wrong = RewardModel(tmp_path / "model", ChatFormat(), bf16=False).score(
+        "Question 1?", ["1+1=2\nSo \\boxed{2}.", "1+1=4 wrong\nSo \\boxed{4}."]
+    )
+    assert right > wrong
+
+
+def test_merged_weights_have_the_adapted_outputs(tiny_policy: Path) -> None:
+    """To 1e-5, with adapters that do something."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    settings = LoraSettings(rank=3, alpha=6.0, targets=("q_proj", "down_proj"))
+    ids = torch.arange(1, 20)[None]
+    torch.manual_seed(0)
+    load = AutoModelForSequenceClassification.from_pretrained
+    adapted = load(tiny_policy, num_labels=1, dtype=torch.float32).eval()
+    add_lora(adapted.model, settings)
+    for name, weights in adapted.named_parameters():
+        assert weights.requires_grad == ("lora" in name or name.startswith("score"))
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights, std=0.1)
+    plain = load(tiny_policy, num_labels=1, dtype=torch.float32).eval()
+    before = plain(input_ids=ids).logits
+    plain.load_state_dict(merged(adapted.state_dict(), settings))
+    with torch.no_grad():
+        after = plain(input_ids=ids).logits
+        assert torch.allclose(after, adapted(input_ids=ids).logits, atol=1e-5)
+    assert not torch.allclose(after, before, atol=1e-4)
+    with pytest.raises(UserError, match="no layer called nothing"):
+        add_lora(load(tiny_policy, num_labels=1).model, LoraSettings(targets=("nothing",)))
+
+
+def test_what_does_not_fit_together_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
+    """Margins without pairs, rm without k, keys and values that checkpointing drops, kernels without a GPU."""
+    for wrong, said in (
+        ({"margin": 1.0, "loss": "mse"}, "compares no pairs"),
+        ({"keep": "rm"}, "needs rm_k"),
+        ({"layout": "cached", "gradient_checkpointing": True}, "drops the keys and values"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            _told(**wrong)
+    with pytest.raises((MissingExtra, UserError), match="liger"):
+        _train(tiny_policy, tmp_path, _told(liger=True))
+    with pytest.raises(UserError, match="report_to 'nowhere'"):
+        _train(tiny_policy, tmp_path, _told(report_to="nowhere"))
+
+
+def test_trackers_are_told(tiny_policy: Path, tmp_path: Path) -> None:
+    """TensorBoard gets a file beside the checkpoints, which outlives them."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    _train(tiny_policy, tmp_path, _told(report_to="tensorboard", epochs=1))
+    assert list((tmp_path / "work-logs").rglob("events.out.tfevents.*"))

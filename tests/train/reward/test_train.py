@@ -1,0 +1,292 @@
+"""Training reward models on a tiny policy: it learns, resumes, keeps the best, and shares work among processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate.utils import DistributedType
+from transformers import AutoModelForSequenceClassification
+
+from acemath.errors import UserError
+from acemath.models.engine import ChatFormat
+from acemath.models.score.score import RewardModel
+from acemath.records import Group
+from acemath.train.reward.settings import RewardSettings
+from acemath.train.reward.state import RewardResult
+from acemath.train.reward.train import rate, train_reward
+from acemath.train.sharding import check_strategy
+
+SETTINGS = RewardSettings(
+    learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=3, evaluations=2, micro_tokens=512
+)
+TEXTS = ["1+1=2\nSo \\boxed{2}.", "1+1=4 wrong\nSo \\boxed{4}."]
+
+
+def _groups(count: int) -> list[Group]:
+    """Groups of three right and three wrong texts, each in an order of its own."""
+    rows = [(f"{i}+1={i + 1}\nSo \\boxed{{{i + 1}}}.", 1) for i in range(3)]
+    rows += [(f"{i}+1={i + 3} wrong\nSo \\boxed{{{i + 3}}}.", 0) for i in range(3)]
+    groups = []
+    for n in range(count):
+        texts, labels = zip(*random.Random(n).sample(rows, 6), strict=True)
+        groups.append(Group(f"g{n}", f"Question {n}?", texts, labels))
+    return groups
+
+
+def _train(
+    policy: Path, folder: Path, name: str, settings: RewardSettings = SETTINGS, **more: object
+) -> RewardResult:
+    return train_reward(
+        policy,
+        _groups(18),
+        _groups(3),
+        folder / name,
+        folder / f"{name}-work",
+        settings,
+        ChatFormat(),
+        **more,
+    )
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=1, dtype=torch.float32
+    ).state_dict()
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RewardResult]:
+    """An uninterrupted run: its folder and result."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder / "model", _train(tiny_policy, folder, "model")
+
+
+def test_learns_what_can_be_seen(whole: tuple[Path, RewardResult]) -> None:
+    """Pairs are told apart in the end, measured before training too, and the folder scores."""
+    folder, result = whole
+    judged = [row for row in result.curve if "pair_accuracy" in row]
+    assert [row["step"] for row in judged] == [0, 10, 20] and result.best_accuracy == 1.0
+    assert result.best_step > 0 and result.groups == 18 and result.cut == 0
+    right, wrong = RewardModel(folder, ChatFormat(), bf16=False).score("Question 1?", TEXTS)
+    assert right > wrong
+
+
+@pytest.mark.parametrize("loss", ["pairwise", "cross-entropy", "mse"])
+def test_other_losses_learn_too(loss: str, tiny_policy: Path, tmp_path: Path) -> None:
+    """The paper's ablations (Table 8) run."""
+    settings = RewardSettings.model_validate(
+        {**SETTINGS.model_dump(), "loss": loss, "centring": 0.01, "epochs": 10}
+    )
+    assert _train(tiny_policy, tmp_path, loss, settings).best_accuracy == 1.0
+
+
+def test_stopped_run_ends_with_the_same_weights(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
+) -> None:
+    """Stopped in the middle of an epoch, after the last checkpoint; then the same call again."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done == 13:
+            raise Stop
+
+    with pytest.raises(Stop):
+        _train(tiny_policy, tmp_path, "half", progress=stop)
+    resumed = _train(tiny_policy, tmp_path, "half")
+    first, second = _weights(whole[0]), _weights(tmp_path / "half")
+    assert resumed.curve == whole[1].curve and resumed.best_step == whole[1].best_step
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+SCRIPT = """
+import json, os, sys
+from dataclasses import asdict
+from pathlib import Path
+from acemath.models.engine import ChatFormat
+from acemath.records import Group
+from acemath.train.reward.settings import RewardSettings
+from acemath.train.reward import train
+from acemath.train.sharding import is_sharded
+from acemath.train.reward.train import train_reward
+from acemath.run.shards import read_rows
+policy, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), RewardSettings.model_validate_json(sys.argv[3])
+rows = read_rows(folder / "groups.jsonl", Group)
+seen = []
+make = train.parameter_groups
+train.parameter_groups = lambda model: seen.append(is_sharded(model)) or make(model)
+
+def watch(done, total, note):
+    print(done, flush=True)
+    if str(done) == os.environ.get("STOP_AT"):
+        raise SystemExit("stopped by the test")
+
+result = train_reward(policy, rows[:18], rows[18:], folder / "model", folder / "work", settings, ChatFormat(),
+                      progress=watch)
+(folder / f"came-back-{os.environ.get('RANK', '0')}").write_text(str((folder / "model" / "tokenizer.json").exists()))
+if os.environ.get("RANK", "0") == "0":
+    (folder / "result.json").write_text(json.dumps(asdict(result)))
+    (folder / "sharded").write_text(str(seen[0]))
+"""
+
+
+def _script(folder: Path) -> Path:
+    from acemath.files.rows import write_rows
+
+    write_rows(folder / "groups.jsonl", [*_groups(18), *_groups(3)], Group)
+    (folder / "script.py").write_text(SCRIPT)
+    return folder / "script.py"
+
+
+def test_killed_process_goes_on(tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]) -> None:
+    """kill -9 while steps and checkpoints are being made, twice; the third start ends as if nothing was."""
+    command = [sys.executable, str(_script(tmp_path)), str(tiny_policy), str(tmp_path)]
+    command.append(SETTINGS.model_copy(update={"save_every": 1}).model_dump_json())
+    for step in (4, 9):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == str(step):
+                time.sleep(0.01)
+                process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    last = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(last.stdout.split()[0]) > 9
+    first, second = _weights(whole[0]), _weights(tmp_path / "model")
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+
+def _launch(folder: Path, policy: Path, settings: RewardSettings, **environment: str) -> RewardResult:
+    """The script in two processes over gloo; what the first of them returned."""
+    script = _script(folder)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    done = subprocess.run(
+        [sys.executable, *launch, str(policy), str(folder), settings.model_dump_json()],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", **environment},
+    )
+    (folder / "stderr.txt").write_text(done.stderr)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert all((folder / f"came-back-{rank}").read_text() == "True" for rank in range(2)), (
+        "left before the end"
+    )
+    return RewardResult(**json.loads((folder / "result.json").read_text()))
+
+
+def _same_curve(one: RewardResult, two: RewardResult) -> None:
+    """Every figure of both curves within 1e-4, loss and held-out loss alike."""
+    assert len(one.curve) == len(two.curve)
+    for first, second in zip(one.curve, two.curve, strict=True):
+        assert first == pytest.approx(second, abs=1e-4)
+
+
+SHARDED = {
+    "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
+}  # fmt: skip
+
+
+def test_two_processes_do_the_work_of_one(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
+) -> None:
+    """Passes are shared out and gradients added up: the curve and the weights of one process, but for rounding."""
+    _same_curve(_launch(tmp_path, tiny_policy, SETTINGS), whole[1])
+    first, second = _weights(whole[0]), _weights(tmp_path / "model")
+    assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+def test_shards_do_the_work_of_one(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
+) -> None:
+    """FSDP 2 over two processes, stopped between checkpoints and started again: curve and weights of one process."""
+    with pytest.raises(AssertionError, match="stopped by the test"):
+        _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED, STOP_AT="8")
+    assert (tmp_path / "work" / "state.pt").exists() and not (tmp_path / "model").exists()
+    result = _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED)
+    assert (tmp_path / "sharded").read_text() == "True"
+    _same_curve(result, whole[1])
+    first, second = _weights(whole[0]), _weights(tmp_path / "model")
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+def test_other_strategies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that names what to set."""
+    deepspeed = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, num_processes=2)
+    with pytest.raises(UserError, match="not on DEEPSPEED"):
+        check_strategy(deepspeed)
+    two = SimpleNamespace(distributed_type=DistributedType.MULTI_CPU, num_processes=2)
+    check_strategy(two)
+    for name, value in SHARDED.items():
+        monkeypatch.setenv(name, value)
+    check_strategy(two)
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "False"
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    with pytest.raises(UserError, match="fsdp_offload_params: false"):
+        check_strategy(two)
+    monkeypatch.setenv("FSDP_VERSION", "1")
+    with pytest.raises(UserError, match="FSDP 2, not with FSDP 1"):
+        check_strategy(two)
+
+
+def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
+    """A checkpoint of other settings is not gone on from."""
+    for rate_ in (1e-3, 2e-3):
+        seen: list[int] = []
+        settings = SETTINGS.model_copy(update={"learning_rate": rate_, "epochs": 1.0})
+        _train(tiny_policy, tmp_path, "m", settings, progress=lambda done, *_, seen=seen: seen.append(done))
+        assert seen[0] == 1
+
+
+def test_training_that_does_not_help_is_not_kept(tiny_policy: Path, tmp_path: Path) -> None:
+    """Where no evaluation beats the model before training, step 0 stays the best."""
+    wrong = [Group(g.problem_id, g.prompt, g.responses, tuple(1 - y for y in g.labels)) for g in _groups(18)]
+    trained = _train(tiny_policy, tmp_path, "good")
+    result = train_reward(
+        tmp_path / "good",
+        wrong,
+        _groups(3),
+        tmp_path / "bad",
+        tmp_path / "work",
+        SETTINGS,
+        ChatFormat(),
+        seed=1,
+    )
+    judged = [row["pair_accuracy"] for row in result.curve if "pair_accuracy" in row]
+    assert trained.best_accuracy == 1.0 and judged[-1] == 0.0
+    assert result.best_accuracy == max(judged)
+
+
+def test_rate_warms_up_and_falls() -> None:
+    """Linear up, cosine down to nothing."""
+    rates = [rate(i, 100, 0.1) for i in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1.0 and rates[-1] < 0.001
+
+
+def test_held_out_problems_that_are_trained_on_are_said(
+    tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever splits groups by himself may have left a problem on both sides."""
+    aside = [*_groups(2), Group("new", "Is this new?", tuple(TEXTS), (1, 0))]
+    settings = SETTINGS.model_copy(update={"epochs": 0.1})
+    train_reward(tiny_policy, _groups(18), aside, tmp_path / "m", tmp_path / "w", settings, ChatFormat())
+    assert "2 of 3 held-out groups are of problems that are trained on" in caplog.text
+
+
+def test_no_groups_is_a_mistake(tiny_policy: Path, tmp_path: Path) -> None:
+    """One line that says what to change."""
+    with pytest.raises(UserError, match="no group with right and wrong"):
+        train_reward(tiny_policy, [], [], tmp_path / "o", tmp_path / "w", SETTINGS, ChatFormat())

@@ -1,0 +1,82 @@
+"""A policy's card, and what the card of a reward model on it says of the chain: the first base, the licence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from acemath.models.engine import ChatFormat
+from acemath.records import Chat, Group
+from acemath.train.provenance import origin, stated_licences
+from acemath.train.reward.card import write_card as write_reward_card
+from acemath.train.reward.settings import RewardSettings
+from acemath.train.reward.state import RewardResult
+from acemath.train.sft.card import write_card
+from acemath.train.sft.result import SftResult
+from acemath.train.sft.settings import SftSettings
+
+RESULT = SftResult([], None, None, 2, 0, 0, 9, 4, 0.0, [2], 1.0, 9.0, 0.1)
+
+
+def _policy(folder: Path, base: str, *licences: str) -> Path:
+    folder.mkdir()
+    turns = ({"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"})
+    chats = [Chat(str(n), turns, "worksheet", name) for n, name in enumerate(licences)]
+    write_card(folder, base, chats, SftSettings(), 0, {}, RESULT)
+    return folder
+
+
+def _front(folder: Path) -> dict[str, object]:
+    return dict(yaml.safe_load((folder / "README.md").read_text().split("---")[1]))
+
+
+@pytest.mark.parametrize(
+    ("base", "data", "expected"),
+    [
+        ("apache-2.0", ["Apache-2.0"], "apache-2.0"),
+        ("apache-2.0", ["mit", "cc-by-nc-4.0"], "cc-by-nc-4.0"),
+        ("cc-by-nc-4.0", ["mit"], "cc-by-nc-4.0"),
+        ("apache-2.0", ["mit"], "other"),
+        ("apache-2.0", ["mit", ""], "unknown"),
+        (None, ["mit"], "unknown"),
+    ],
+)
+def test_the_licence_is_never_better_than_a_part_s(
+    tmp_path: Path, base: str | None, data: list[str], expected: str
+) -> None:
+    """Of the base, of all data; unknown stays unknown. A second stage, and its reward model, inherit it."""
+    start = tmp_path / "start"
+    start.mkdir()
+    if base:
+        (start / "README.md").write_text(f"---\nlicense: {base}\n---\n")
+    first = _policy(tmp_path / "first", str(start), *data)
+    assert _front(first)["license"] == expected
+    text = (first / "README.md").read_text()
+    assert ("No licence is claimed" in text) == (expected == "unknown")
+    assert ("Commercial use is forbidden" in text) == (expected == "cc-by-nc-4.0")
+    second = _policy(tmp_path / "second", str(first), *data)
+    assert _front(second)["license"] == expected
+
+
+def test_a_chain_names_what_it_began_with(tmp_path: Path) -> None:
+    """Stage by stage, also where the folders of the stages are gone; the base of a reward model in a run is a stage."""
+    general = _policy(tmp_path / "general", "nano", "MIT")
+    math = _policy(tmp_path / "math", str(general), "MIT")
+    assert origin("nano") == "nano" and origin(math) == "nano"
+    (general / "training.json").rename(tmp_path / "elsewhere.json")
+    assert origin(math) == "nano" and stated_licences(math) == ["MIT", "apache-2.0"]
+    assert _front(math)["base_model"] == "nano"
+    assert f"`{general}`, which was made from `nano`" in (math / "README.md").read_text()
+    out = tmp_path / "reward"
+    out.mkdir()
+    groups = [Group("p", "1+1?", ("2", "3"), (1, 0), meta={"license": "MIT"})]
+    write_reward_card(
+        out, "math", stated_licences(math), groups, RewardSettings(), ChatFormat(), RewardResult(), first=origin(math)
+    )  # fmt: skip
+    assert _front(out)["base_model"] == "nano"
+    assert "on `math`, which was made from `nano`" in (out / "README.md").read_text()
+    facts = json.loads((out / "training.json").read_text())
+    assert (facts["base"], facts["origin"]) == ("math", "nano")

@@ -1,0 +1,176 @@
+"""`acemath sft` on files: what is counted, what is refused, what stands afterwards."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acemath.cli import training
+from acemath.errors import UserError
+from acemath.train.checkpoints import last_checkpoint
+from acemath.train.sft import train as training_loop
+from acemath.train.sft.settings import SftSettings
+from acemath.train.sft.trainer import training_arguments
+from acemath.train.trackers import PACKAGES, check_tracker
+
+GIVEN = {"learning_rate": 1e-3, "global_batch": 2, "max_length": 64}
+SET = ["bf16=false", "validation=0", "packing=false"]
+
+
+def _rows(path: Path, prompts: list[str]) -> Path:
+    rows = [
+        {"prompt": text, "completion": f"It is {at}.", "license": "MIT"} for at, text in enumerate(prompts)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def _tune(file: Path, base: Path, out: Path, **more: Any) -> dict[str, Any]:
+    return training.fine_tune(
+        file, str(base), {**GIVEN, **more.pop("given", {})}, [*SET, *more.pop("changes", [])], 0, out, **more
+    )
+
+
+def test_nothing_to_learn_is_an_error(tiny_policy: Path, tmp_path: Path) -> None:
+    """All prompts fill max_length: how many, the limit, the fix, and nothing is left on the disk."""
+    file = _rows(tmp_path / "long.jsonl", ["one " * 80] * 5)
+    with pytest.raises(
+        UserError, match=r"no response has room: 5 of 5 .* max_length 64 .*; raise max_length"
+    ):
+        _tune(file, tiny_policy, tmp_path / "policy")
+    assert [path.name for path in tmp_path.iterdir()] == ["long.jsonl"]
+
+
+def test_some_without_room_are_left_out_and_counted(
+    tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Long prompts teach nothing, a long response is cut; the others are learned."""
+    file = _rows(tmp_path / "c.jsonl", ["one " * 80, "1?", "2?", "one " * 80, "3?", "two " * 14])
+    with caplog.at_level(logging.WARNING):
+        found = _tune(file, tiny_policy, tmp_path / "policy", given={"max_length": 40})
+    assert (found["conversations"], found["unlearned"]) == (6, 2) and found["cut"] >= 2
+    assert 0 < found["learned_tokens"] < found["tokens"] <= 4 * 40
+    assert any("2 of 6 conversations are longer than max_length 40" in r.getMessage() for r in caplog.records)
+
+
+def test_a_finished_model_is_neither_made_again_nor_replaced(
+    tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same arguments are done already; others need --overwrite; a folder of other things is never touched."""
+    file, out = _rows(tmp_path / "c.jsonl", ["1?", "2?", "3?"]), tmp_path / "policy"
+    first = _tune(file, tiny_policy, out)
+    facts = json.loads((out / "training.json").read_text())
+    assert any("loss" in row for row in facts["curve"]) and facts["settings"]["global_batch"] == 2
+    assert facts["licences"] == {"MIT": 3} and facts["stop_ids"] == [0, 2] and facts["seed"] == 0
+    card = (out / "README.md").read_text()
+    assert "MIT 3" in card and "license: unknown" in card
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "policy"]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training_loop, "train_sft", lambda *_: pytest.fail("trained again"))
+        again = _tune(file, tiny_policy, out)
+        assert {**again, "seconds": 0} == {**first, "seconds": 0}
+        with pytest.raises(UserError, match=r"holds a model that was made otherwise.*--overwrite"):
+            _tune(file, tiny_policy, out, given={"learning_rate": 2e-3})
+        stricter = tmp_path / "stricter.jsonl"
+        stricter.write_text(file.read_text().replace("MIT", "CC-BY-NC-4.0"))
+        with pytest.raises(UserError, match="was made otherwise"):  # its card would say another licence
+            _tune(stricter, tiny_policy, out)
+        stricter.unlink()
+        other = tmp_path / "mine"
+        other.mkdir()
+        (other / "notes.txt").write_text("keep")
+        for overwrite in (False, True):
+            with pytest.raises(UserError, match="no model's folder"):
+                _tune(file, tiny_policy, other, overwrite=overwrite)
+    _tune(file, tiny_policy, out, given={"learning_rate": 2e-3}, overwrite=True)
+    assert json.loads((out / "training.json").read_text())["settings"]["learning_rate"] == 2e-3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "mine", "policy"]
+
+
+def test_going_on_is_said_only_when_it_is_so(
+    tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Not at the first start, but after a stop; the checkpoints are gone at the end."""
+    file, out, work = (
+        _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)]),
+        tmp_path / "p",
+        tmp_path / "p-checkpoints",
+    )
+
+    class Stop(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        if last_checkpoint(work) is not None:
+            raise Stop
+
+    def said() -> str:
+        return " ".join(record.getMessage() for record in caplog.records) + capsys.readouterr().err
+
+    with caplog.at_level(logging.WARNING), monkeypatch.context() as patched:
+        patched.setattr("acemath.run.display.Display.progress", lambda _, *rest: stop(*rest))
+        with pytest.raises(Stop):
+            _tune(file, tiny_policy, out, changes=["save_every=1"])
+        assert "goes on where it was stopped" not in said() and not out.exists()
+    with caplog.at_level(logging.WARNING):
+        _tune(file, tiny_policy, out, changes=["save_every=1"])
+    assert "goes on where it was stopped: from " in said()
+    assert out.is_dir() and not work.exists()
+
+
+def test_phases_are_reported(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading, tokenising, loading, each pass of a step, saving: whoever watches knows what is being done."""
+    notes: list[str] = []
+    monkeypatch.setattr(
+        "acemath.run.display.Display.progress", lambda _, done, total, note: notes.append(note)
+    )
+    _tune(_rows(tmp_path / "c.jsonl", ["1?", "2?"]), tiny_policy, tmp_path / "p", changes=["micro_batch=1"])
+    order = ["reading", "tokenised", "loading", "pass 1 of 2", "tokens/s", "saving"]
+    places = [next(at for at, note in enumerate(notes) if word in note) for word in order]
+    assert places == sorted(places)
+
+
+def test_trackers_are_checked_first(
+    tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not installed, one that does not exist: before a model is loaded."""
+    monkeypatch.setitem(PACKAGES, "wandb", ("no_such_module", "wandb"))
+    monkeypatch.setattr(training_loop, "make_trainer", lambda *_: pytest.fail("loaded"))
+    file = _rows(tmp_path / "c.jsonl", ["1?"])
+    with pytest.raises(UserError, match="report_to: wandb needs .*: pip install wandb"):
+        _tune(file, tiny_policy, tmp_path / "p", changes=["report_to=wandb"])
+    with pytest.raises(UserError, match="report_to 'wand' is not a tracker"):
+        _tune(file, tiny_policy, tmp_path / "p", changes=["report_to=wand"])
+    check_tracker("none")
+    check_tracker("tensorboard")
+
+
+def test_a_diverging_loss_is_an_error(tiny_policy: Path, tmp_path: Path) -> None:
+    """A learning rate out of all reason: no model is saved."""
+    file = _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)])
+    with pytest.raises(UserError, match="training diverged; lower learning_rate"):
+        _tune(
+            file,
+            tiny_policy,
+            tmp_path / "p",
+            given={"learning_rate": 1e30},
+            changes=["max_grad_norm=1e30", "epochs=3"],
+        )
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_single_step_learns(tmp_path: Path) -> None:
+    """The warmup's first step has the rate 0: a training of few steps has no warmup."""
+    made = [
+        training_arguments(rows, tmp_path, SftSettings(global_batch=4), 0).warmup_steps
+        for rows in (3, 8, 400)
+    ]
+    assert made == [0, 0, 3]
+    asked = SftSettings(global_batch=4, warmup=0.9)
+    assert [training_arguments(rows, tmp_path, asked, 0).warmup_steps for rows in (3, 8)] == [0, 1]

@@ -1,0 +1,125 @@
+"""Fine-tuning in two processes and in small accumulation steps: the losses of one process, weighted by tokens."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from acemath.files.rows import write_rows
+from acemath.records import Chat
+from acemath.train.settings import LoraSettings
+from acemath.train.sft.settings import SftSettings
+from acemath.train.sft.train import train_sft
+
+SETTINGS = SftSettings(
+    learning_rate=3e-3, global_batch=4, micro_batch=4, max_length=128, validation=0, bf16=False, packing=False,
+    epochs=2.0, save_every=100,
+)  # fmt: skip
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from acemath.records import Chat
+from acemath.train.sft.settings import SftSettings
+from acemath.train.sft.train import train_sft
+from acemath.run.shards import read_rows
+policy, folder = Path(sys.argv[1]), Path(sys.argv[2])
+settings = SftSettings.model_validate_json(sys.argv[3])
+result = train_sft(policy, read_rows(folder / "chats.jsonl", Chat), folder / "model", folder / "work", settings)
+import os
+if os.environ["RANK"] == "0":
+    (folder / "curve.json").write_text(json.dumps(result.curve))
+"""
+
+
+def _chats() -> list[Chat]:
+    """Responses from a word to twenty: a mean of the batches' means would weigh their tokens otherwise."""
+    return [
+        Chat(
+            f"c{i}",
+            (
+                {"role": "user", "content": f"What is {i}+1?"},
+                {"role": "assistant", "content": f"{i}+1={i + 1} " + "so it is " * (10 * (i % 2) * (i % 3))},
+            ),
+        )
+        for i in range(16)
+    ]
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, float]]]:
+    """One process, a whole batch a pass: its folder and curve."""
+    folder = tmp_path_factory.mktemp("one")
+    return folder / "model", train_sft(
+        tiny_policy, _chats(), folder / "model", folder / "work", SETTINGS
+    ).curve
+
+
+def _same(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
+    assert len(one) == len(two) >= 8
+    for first, second in zip(one, two, strict=True):
+        assert first["loss"] == pytest.approx(second["loss"], abs=1e-4)
+
+
+def test_two_processes_give_the_losses_of_one(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, list[dict[str, float]]]
+) -> None:
+    """Over gloo, two rows a process: curve within 1e-4, weights within rounding of Adam's first steps."""
+    write_rows(tmp_path / "chats.jsonl", _chats(), Chat)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(tmp_path / "script.py"), str(tiny_policy), str(tmp_path), SETTINGS.model_dump_json()]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=600,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    _same(json.loads((tmp_path / "curve.json").read_text()), whole[1])
+    first, second = _weights(whole[0]), _weights(tmp_path / "model")
+    assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+def test_accumulation_gives_the_losses_of_whole_batches(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, list[dict[str, float]]]
+) -> None:
+    """Four passes of one row for one pass of four."""
+    settings = SETTINGS.model_copy(update={"micro_batch": 1})
+    _same(train_sft(tiny_policy, _chats(), tmp_path / "m", tmp_path / "w", settings).curve, whole[1])
+
+
+def test_lora_is_merged_when_saved(tiny_policy: Path, tmp_path: Path) -> None:
+    """What is saved loads in plain transformers, has no adapters, and differs from the base in its layers alone."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    settings = SETTINGS.model_copy(
+        update={"lora": LoraSettings(rank=4), "gradient_checkpointing": True, "save_every": 3}
+    )
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done == 5:
+            raise Stop
+
+    whole = train_sft(tiny_policy, _chats(), tmp_path / "m", tmp_path / "w", settings)
+    assert whole.curve[-1]["loss"] < whole.curve[0]["loss"]
+    base, found = _weights(tiny_policy), _weights(tmp_path / "m")
+    assert found.keys() == base.keys() and not any("lora" in name for name in found)
+    changed = {name for name in base if not torch.equal(base[name], found[name])}
+    assert changed and all("proj" in name for name in changed)
+    with pytest.raises(Stop):
+        train_sft(tiny_policy, _chats(), tmp_path / "h", tmp_path / "v", settings, progress=stop)
+    resumed = train_sft(tiny_policy, _chats(), tmp_path / "h", tmp_path / "v", settings)
+    assert resumed.curve == whole.curve
+    again = _weights(tmp_path / "h")
+    assert all(torch.equal(found[name], again[name]) for name in found)
