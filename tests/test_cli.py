@@ -125,14 +125,14 @@ def test_every_argument_and_option_says_what_it_is() -> None:
 
 
 def test_choices_are_types(command: Command) -> None:
-    """What is fixed is told by the help and refused by name; the grader's policies are all there."""
+    """What is fixed is told by the help and refused by name; all of the grader's conventions are there."""
     assert "[strict|lenient|qwen2.5-math]" in command("grade", "--help").out.replace("<", "[").replace(
         ">", "]"
     )
     assert list(PRESETS) == ["strict", "lenient", "qwen2.5-math"]
     for arguments in (
         ["run", "--until", "nosuch"],
-        ["grade", "--policy", "nosuch"],
+        ["grade", "--conventions", "nosuch"],
         ["synthesize", "p.jsonl", "--engine", "nosuch"],
         ["run", "--budget", "-1"],
     ):

@@ -25,9 +25,9 @@ def command(
         Path | None,
         typer.Option(help="The problems, where the rows only name them (problem_id, qid or idx)."),
     ] = None,
-    policy: Annotated[
+    conventions: Annotated[
         Literal["strict", "lenient", "qwen2.5-math"],
-        typer.Option(help="The grader's conventions (docs/grading.md)."),
+        typer.Option(help="What counts as equal (docs/grading.md)."),
     ] = "strict",
     out: Annotated[
         Path | None,
@@ -49,7 +49,7 @@ def command(
         if gold is not None or answer is not None:
             raise UserError("a file and --gold or --answer are given; grade the file, or the one pair")
         with Display().during("grade"):
-            found = grade_file(file, policy, read_names(problems, columns), out, columns)
+            found = grade_file(file, conventions, read_names(problems, columns), out, columns)
         show(found, as_json)
         return
     if gold is None or answer is None:
@@ -58,4 +58,4 @@ def command(
         raise UserError("--out and --problems belong to a file; leave them out for one pair")
     if not gold.strip():
         raise UserError("--gold is empty; give the reference answer")
-    show(asdict(grade(answer, gold, policy)), as_json)
+    show(asdict(grade(answer, gold, conventions)), as_json)

@@ -29,7 +29,7 @@ _CARRIED = ("source", "model", "finish_reason", "tokens", "reward")  # of a resp
 
 def grade_file(
     path: Path,
-    policy: str,
+    conventions: str,
     names: Names | None = None,
     out: Path | None = None,
     columns: Mapping[str, str] | None = None,
@@ -48,7 +48,7 @@ def grade_file(
         raise UserError(
             f"{path} holds no row to grade ({why}); give a file of responses with their references"
         )
-    verdicts = grade_many([(r.response, r.reference, r.finish_reason) for _, r in rows], policy)
+    verdicts = grade_many([(r.response, r.reference, r.finish_reason) for _, r in rows], conventions)
     if out is not None:
         write_json_lines(
             out, [_graded_row(origin, r, v) for (origin, r), v in zip(rows, verdicts, strict=True)]
