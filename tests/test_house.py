@@ -19,7 +19,7 @@ ORDER = (
 # The grader's own order, from the bottom up: each room or module imports only from those before it.
 GRADE = (
     "base", "conventions", "extract", "read", "values", "compare", "symbolic", "workers", "cache", "references", "core",
-    "batch", "records", "reward",
+    "batch", "records", "reward", "stored",
 )  # fmt: skip
 LINES, FUNCTION_LINES = 400, 50
 
