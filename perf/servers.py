@@ -19,14 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from acemath.run.sampling import graded, sample
+
+from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
 from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
 from acemath.run import data
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
-from acemath.run.sampling import graded, sample
 
 EACH = 4
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from acemath.cli.app import command as command_tree
+from acemath.cli.app import command_tree
 from acemath.recipe.sources import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,9 +107,9 @@ def examples() -> list[str]:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Small files of the names that the docs use."""
-    from acemath.cli.data import read_problems
-    from acemath.cli.datasets import fetch
-    from acemath.cli.engines import sample
+    from acemath.cli.fetch import fetch
+    from acemath.cli.reading import read_problems
+    from acemath.cli.sample import sample
     from acemath.demo.teacher import WorksheetTeacher
     from acemath.models.engine import Sampling
 
@@ -120,7 +120,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         ("math500_test", 20, "test"),
     ):
         given = {"count": count, "split": split}
-        fetch("worksheets", given, ["levels=[1, 2]"], len(name), folder / f"{name}.jsonl")
+        fetch("worksheets", given, {"levels": [1, 2]}, len(name), folder / f"{name}.jsonl")
     for name in ("clean", "problems"):
         (folder / f"{name}.jsonl").write_bytes((folder / "prompts.jsonl").read_bytes())
     teacher = WorksheetTeacher("teacher", 0.5, malformed=0.1)

@@ -28,7 +28,7 @@ def test_own_cases_both_ways(kind: str) -> None:
     wrong = []
     for row in (r for r in ROWS if r["kind"] == kind):
         for a, b in ((row["answer"], row["reference"]), (row["reference"], row["answer"])):
-            verdict = equal(a, b, row["policy"])
+            verdict = equal(a, b, row["conventions"])
             if verdict.correct != row["expected"]:
                 wrong.append((row["id"], a, b, verdict))
     assert not wrong

@@ -44,6 +44,10 @@ class ChatFormat(BaseModel):
         return rows
 
 
+# The paper's reward models were trained with this chat (their cards).
+PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
+
+
 def too_long(prompt: Sequence[int], max_length: int | None) -> bool:
     """Whether a prompt's tokens leave no room for a response."""
     return max_length is not None and len(prompt) >= max_length

@@ -15,7 +15,7 @@ from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import device, has_bf16, part_tokens
 from acemath.models.score.cached import score_rows
-from acemath.models.score.heads import PAPER_CHAT, chat_for, check_head
+from acemath.models.score.heads import chat_for, check_head
 from acemath.models.score.layout import Row, encode_row, plain_batch, split_rows, token_batches
 from acemath.models.score.linear import packed_linears
 from acemath.models.score.model import load_reward_model, rewards_of, tokenizer_of
@@ -26,7 +26,6 @@ from acemath.records import Response, by_problem
 
 MANY_PASSES = 4  # from so many on it pays to pack the weights
 SEVERAL = 4  # problems; in fewer, ties may be chance
-__all__ = ["PAPER_CHAT", "RewardModel"]
 
 
 class RewardModel:
