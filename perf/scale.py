@@ -102,7 +102,9 @@ def data_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
         "problems.seeds": sources,
         "problems.benchmarks": {"bench": bench},
         "curate.evolve.methods": [],
-        "sft.stages.math.counts": {},
+        "sft.stages": {"math": {"blend": ["math.checked", "code", "general"]}},
+        "bench.policies": ["math"],
+        "reward.candidates.policies": ["math"],
     }
     run = Run(load_recipe("laptop", changes), folder, Display())
     acemath.run.context.make_engine = lambda model, *rest, **more: Writer(model.name)  # type: ignore[assignment]
