@@ -1,11 +1,12 @@
 """Builds the wheel and installs it into a new environment of each Python: does it work there, and how large is it?
 
-    python perf/wheels.py --python python3.11 python3.12 python3.13
+    python perf/wheels.py            (make bench-wheels)
 
-For each Python: the light installation (no extra) grades, curates and names the extra that a training needs; its size
-without pip, with its five largest packages; and the time of an import and of the help, best of ten. With `--resolve` also
-which versions pip chooses for each extra (nothing is downloaded but metadata). With `--tests` also the tests of the
-grader, metrics and curation, in that environment. Prints Markdown; docs/performance.md holds a copy.
+It takes those of python3.11, python3.12 and python3.13 that start here, or the interpreters after `--python`. For each
+Python: the light installation (no extra) grades, curates and names the extra that a training needs; its size without
+pip, with its five largest packages; and the time of an import and of the help, best of ten. With `--resolve` also which
+versions pip chooses for each extra. With `--tests` also the tests of the grader, metrics and curation, in that
+environment. Prints Markdown; docs/performance.md holds a copy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -23,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+VERSIONS = ("3.11", "3.12", "3.13")
 EXTRAS = ("parquet", "train", "lora", "liger", "vllm", "all")
 SHOWN = ("torch", "transformers", "trl", "pyarrow", "vllm")
 NOT_OURS = ("pip", "setuptools")  # what a new environment brings
@@ -35,9 +38,20 @@ assert acemath.grade(r"\boxed{(x+1)^2}", "x^2+2x+1").correct and not acemath.equ
 assert acemath.pass_at_k([True, False], 1) == 0.5
 """
 ROWS = {
-    "problems": [{"id": str(n), "prompt": f"What is {n} plus {n}, and why?", "answer": str(2 * n)} for n in (7, 8)],
-    "responses": [{"problem_id": "7", "text": "It is \\boxed{14}."}, {"problem_id": "8", "text": "It is 17."}],
-    "test": [{"id": "t", "prompt": "A train goes 60 miles in an hour. How far does it go in three?", "answer": "180"}],
+    "problems": [
+        {"id": str(n), "prompt": f"What is {n} plus {n}, and why?", "answer": str(2 * n)} for n in (7, 8)
+    ],
+    "responses": [
+        {"problem_id": "7", "text": "It is \\boxed{14}."},
+        {"problem_id": "8", "text": "It is 17."},
+    ],
+    "test": [
+        {
+            "id": "t",
+            "prompt": "A train goes 60 miles in an hour. How far does it go in three?",
+            "answer": "180",
+        }
+    ],
     "chats": [{"messages": [{"role": "user", "content": "1+1"}, {"role": "assistant", "content": "2"}]}],
 }
 COMMANDS = {  # a command of the light installation, with its exit code
@@ -49,13 +63,22 @@ COMMANDS = {  # a command of the light installation, with its exit code
 }
 
 
+def started() -> list[str]:
+    """The interpreters of VERSIONS that are installed and start (pyenv's stand-ins for others do not)."""
+    found = [shutil.which(f"python{version}") for version in VERSIONS]
+    return [p for p in found if p and subprocess.run([p, "-V"], capture_output=True).returncode == 0]
+
+
 def build(folder: Path) -> Path:
     """The wheel, from a clean copy: what an earlier build left must not get in. It holds every file of the package."""
     copy = folder / "source"
     shutil.copytree(ROOT / "src", copy / "src", ignore=BUILT)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    subprocess.run(["pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, copy], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, copy],
+        check=True,
+    )
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
         packed = {name for name in opened.namelist() if ".dist-info/" not in name}
@@ -103,12 +126,26 @@ def resolved(pip: Path, wheel: Path, extra: str) -> str:
     """The versions that pip would install with an extra, or its last line where it finds none."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
-        command = [pip, "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report, f"{wheel}[{extra}]"]
+        command = [
+            pip,
+            "install",
+            "--quiet",
+            "--dry-run",
+            "--ignore-installed",
+            "--report",
+            report,
+            f"{wheel}[{extra}]",
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return f"pip finds none: {done.stderr.strip().splitlines()[-1]}"
-        packages = {p["metadata"]["name"].lower(): p["metadata"]["version"] for p in json.loads(report.read_text())["install"]}
-    return f"{len(packages)} packages, " + ", ".join(f"{name} {packages[name]}" for name in SHOWN if name in packages)
+        packages = {
+            p["metadata"]["name"].lower(): p["metadata"]["version"]
+            for p in json.loads(report.read_text())["install"]
+        }
+    return f"{len(packages)} packages, " + ", ".join(
+        f"{name} {packages[name]}" for name in SHOWN if name in packages
+    )
 
 
 def measure(python: str, wheel: Path, folder: Path, arguments: argparse.Namespace) -> bool:
@@ -132,15 +169,21 @@ def measure(python: str, wheel: Path, folder: Path, arguments: argparse.Namespac
     if arguments.tests:
         subprocess.run([pip, "install", "--quiet", "pytest", "hypothesis", "pandas", "pyarrow"], check=True)
         where = os.environ | {"PYTHONPATH": ""}
-        subprocess.run([run, "-m", "pytest", "-p", "no:cacheprovider", *LIGHT_TESTS], cwd=ROOT, env=where, check=True)
+        subprocess.run(
+            [run, "-m", "pytest", "-p", "no:cacheprovider", *LIGHT_TESTS], cwd=ROOT, env=where, check=True
+        )
     return whole < LIMIT_MB and imported - empty < LIMIT_SECONDS
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", nargs="+", default=["python3"], help="interpreters")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--python", nargs="+", default=started(), help="interpreters")
     parser.add_argument("--resolve", action="store_true", help="the versions that pip chooses for each extra")
-    parser.add_argument("--tests", action="store_true", help="the tests of grader, metrics and curation in each")
+    parser.add_argument(
+        "--tests", action="store_true", help="the tests of grader, metrics and curation in each"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wheel = build(Path(folder))
