@@ -128,7 +128,8 @@ def _part_of_unit(tokens: list[Token], index: int) -> bool:
         return True
     earlier = any(map(_is_word, tokens[:index]))
     if token.kind == "num":
-        return earlier and tokens[index - 1].text in ("^", "{") and index > 1
+        power = index - (2 if tokens[index - 1].text == "-" else 1)
+        return earlier and power > 0 and tokens[power].text in ("^", "{")
     last = index + 1 == len(tokens)
     if token.kind == "letter":
         return earlier or not last and tokens[index - 1].text == "/"
