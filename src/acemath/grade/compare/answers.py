@@ -43,7 +43,7 @@ def _plain(text: str) -> str:
 
 
 def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
-    """The two trees, that of the kind first."""
+    """Both trees, the one of this kind first."""
     return (a, b) if a.kind == kind else (b, a)
 
 
