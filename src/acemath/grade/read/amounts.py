@@ -98,7 +98,8 @@ def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | Non
     if value is None:
         return _joined_amounts(tokens)
     unit = " ".join(t.text for t in tokens[end:])
-    if value.kind in ("sym", "const") and unit and parse_unit(unit) is None:
+    doubtful = value.kind in ("sym", "const") or "-" in unit and "^" in unit
+    if unit and doubtful and parse_unit(unit) is None:
         return None
     if unit.strip().lower() in _BOUNDS:
         return None
