@@ -30,7 +30,7 @@ from acemath.grade.extract.responses import extract
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
 _EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out
-_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # what NuminaMath 1.5, or a table, writes for none
+_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # how NuminaMath 1.5 and tables say that there is none
 _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 _REFERENCE = STRICT.but(name="reference", think_tags=True)
@@ -85,7 +85,7 @@ def reference_answer(reference: str) -> str:
 
 def _from_text(text: str) -> str | None:
     text = text.strip()
-    if text.lower() in _NOTHING or _EMPTY.search(text):
+    if text.lower() in _NOTHING or ("box" in text or "####" in text) and _EMPTY.search(text):
         return None
     if "####" in text:
         marks = list(_HASHES.finditer(text))

@@ -1,4 +1,4 @@
-r"""Spellings of other dialects: `frac{1}{2}`, `{1 \over 2}`, colours and sizes, brackets turned outwards."""
+r"""Other dialects in standard LaTeX: `frac{1}{2}`, `{1 \over 2}`, colours and sizes, intervals such as `]0, 1[`."""
 
 from __future__ import annotations
 

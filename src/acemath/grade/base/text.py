@@ -1,4 +1,4 @@
-"""One spelling for what is written in many: Unicode mathematics, LaTeX layout, dollars and full-width signs.
+"""Answers in one spelling: Unicode mathematics, LaTeX layout, dollar and full-width signs.
 
 Nothing here interprets an answer; the meaning of every text stays what it was.
 """

@@ -7,7 +7,6 @@ take the same steps.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
@@ -44,7 +43,7 @@ def _plain(text: str) -> str:
 
 
 def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
-    """The two trees, that of the kind first."""
+    """Both trees, the one of this kind first."""
     return (a, b) if a.kind == kind else (b, a)
 
 
@@ -125,14 +124,16 @@ class Comparison:
         if names <= {"am", "pm"} and _moment(a) is not None:
             return _moment(a) == _moment(b)
         left, right = a.args[0], b.args[0]
-        if self.conventions.units == "ignored" or len(names) == 1:
-            return self.same(left, right)
-        one, other = parse_unit(a.value), parse_unit(b.value)
-        if one is None or other is None:
-            return not names <= _CLOCK and self.same(left, right)
-        if one.dims != other.dims:
-            return False
-        return self.same(_times(one.size, left), _times(other.size, right))
+        if self.conventions.units != "ignored":
+            one, other = parse_unit(a.value), parse_unit(b.value)
+            if one is None or other is None:
+                if len(names) > 1 and names <= _CLOCK:
+                    return False  # noon is not midnight
+            elif one.dims != other.dims:
+                return False
+            elif one.size != other.size:
+                left, right = Node("mul", (number(one.size), left)), Node("mul", (number(other.size), right))
+        return self.same(left, right)
 
     def _marked(self, a: Node, b: Node) -> object:
         """Percent and degree signs on one side only."""
@@ -239,10 +240,6 @@ class Comparison:
         return all(
             same_value(x, Node("mul", (scale, y))) is True for x, y in zip(a.args, b.args, strict=True)
         )
-
-
-def _times(size: Fraction, value: Node) -> Node:
-    return value if size == 1 else Node("mul", (number(size), value))
 
 
 def _moment(node: Node) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,16}(?![A-Za-z])")
 
 
 def contradict(a: str, b: str) -> bool:
-    """Whether one text has a word, and the other its opposite alone."""
+    """Whether one text has a word and the other only its opposite."""
     one, other = set(_WORD.findall(a.lower())), set(_WORD.findall(b.lower()))
     if _NEGATIONS & (one | other):
         return False

@@ -8,7 +8,7 @@ from acemath.grade.base.nodes import STRUCTURES, Node, number, substitute, symbo
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 
 _PARAMETERS = frozenset("knmljtzNK")
-_INNER, _OUTER = 5, 60  # the values of a parameter that are looked for, and among which they are looked for
+_INNER, _OUTER = 5, 60  # values of the parameter that must occur in the other family, and that are searched there
 
 
 def same_family(a: Node, b: Node) -> bool:

@@ -1,4 +1,4 @@
-r"""One form for what is written in several: systems, chains, unions of points, lists with dots.
+r"""Answers that can be written in several ways, in one form: systems, chains, unions of points, lists with dots.
 
 Each rule looks at the top of a tree only and leaves the meaning as it was.
 """
@@ -14,7 +14,7 @@ _DOTS = symbol("...")
 
 
 def standard_form(node: Node) -> Node:
-    """Without what does not change the answer: one-element lists, a tuple in brackets, a system in braces."""
+    """The tree without what does not change the answer: a list around one item, braces around a system."""
     while node.kind == "list" and len(node.args) == 1:
         node = node.args[0]
     node = spread(node)

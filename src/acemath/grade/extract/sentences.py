@@ -25,7 +25,7 @@ NUMBER = re.compile(
 )
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 SENTENCE_END = re.compile(
-    r"(?<=[^\d\s.])[.!?](?=\s|$|[A-Z\"*])|(?<=\d)[.!?](?=\s|$|[A-Z\"*])|[.!?](?=[^\x00-\x7f])|\n+|(?<=\$\$)\s+(?=[A-Z])|(?<=\\\])\s+(?=[A-Z])"
+    r"(?<=[^\s.])[.!?](?=\s|$|[A-Z\"*])|[.!?](?=[^\x00-\x7f])|\n+|(?:(?<=\$\$)|(?<=\\\]))\s+(?=[A-Z])"
 )
 _VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(

@@ -98,7 +98,8 @@ def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | Non
     if value is None:
         return _joined_amounts(tokens)
     unit = " ".join(t.text for t in tokens[end:])
-    if value.kind in ("sym", "const") and unit and parse_unit(unit) is None:
+    doubtful = value.kind in ("sym", "const") or "-" in unit and "^" in unit
+    if unit and doubtful and parse_unit(unit) is None:
         return None
     if unit.strip().lower() in _BOUNDS:
         return None
@@ -128,7 +129,8 @@ def _part_of_unit(tokens: list[Token], index: int) -> bool:
         return True
     earlier = any(map(_is_word, tokens[:index]))
     if token.kind == "num":
-        return earlier and tokens[index - 1].text in ("^", "{") and index > 1
+        power = index - (2 if tokens[index - 1].text == "-" else 1)
+        return earlier and power > 0 and tokens[power].text in ("^", "{")
     last = index + 1 == len(tokens)
     if token.kind == "letter":
         return earlier or not last and tokens[index - 1].text == "/"

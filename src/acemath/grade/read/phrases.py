@@ -175,7 +175,7 @@ def _parts_of(tokens: list[Token], part: int) -> Node | None:
 
 
 def money(tokens: list[Token]) -> Node | None:
-    """An expression with currency signs in it, `$5 + $7 = $12`: the signs give the unit and go."""
+    """An expression with currency signs in it, `$5 + $7 = $12`: the signs become the unit."""
     signs = [t.text for t in tokens if t.text in _CURRENCIES]
     bare = [t for t in tokens if t.text not in _CURRENCIES]
     if not signs or not bare or any(t.kind in ("word", "text") for t in bare):

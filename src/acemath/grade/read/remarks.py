@@ -1,4 +1,4 @@
-r"""What stands beside an answer without being a part of it: where it holds, why, what its letters mean.
+r"""Remarks beside an answer, which are removed: where it holds, why, what its letters mean.
 
 `f(x) = 1/x \text{ for all } x > 0` states `f(x) = 1/x`; `y = Ae^x, where A is a constant` states `y = Ae^x`.
 A remark goes only behind a value, and a condition only where the answer has a single one: `x for x > 0, -x for

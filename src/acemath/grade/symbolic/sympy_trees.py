@@ -1,4 +1,7 @@
-"""Answer trees as sympy expressions, one constructor call a node: no text reaches `sympify`, `parse_expr`, `eval` or `exec`."""
+"""Answer trees as sympy expressions, by one constructor call for each node.
+
+No text reaches `sympify`, `parse_expr`, `eval` or `exec`.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from acemath.grade.base.guards import MAX_BITS
 from acemath.grade.base.nodes import Node
 
 MAX_TERMS = 2000
-TERMS = "#terms"  # in an environment: how many terms the sums around this node multiply to
+TERMS = "#terms"  # in an environment: the product of the numbers of terms of the enclosing sums
 Environment = Mapping[str, complex]
 
 

@@ -13,7 +13,7 @@ from acemath.grade.values.walk import LIBRARY_NAMES, Walker
 
 _MAX_EXPONENT = 10**7  # binary exponent of a result: beyond it even mpmath takes long for nothing
 _MAX_ANGLE = 10**12
-_ANY_SIZE = frozenset("sqrt log lg root cbrt binom".split())  # functions that a huge number does no harm
+_ANY_SIZE = frozenset("sqrt log lg root cbrt binom".split())  # functions whose arguments may be huge
 _NAMES = frozenset(
     "sqrt log exp sin cos tan cot sec csc asin acos atan asec acsc sinh cosh tanh coth sech csch "
     "asinh acosh atanh floor ceil sign binomial re im arg".split()

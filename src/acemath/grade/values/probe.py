@@ -94,7 +94,10 @@ def _constants(a: Node, b: Node) -> bool | None:
 
 
 def _at_points(a: Node, b: Node, names: list[str], whole: frozenset[str]) -> bool | None:
-    """Compare at up to 60 points, whole numbers for the names in `whole`; complex values count only where real ones are too rare."""
+    """Compare at up to 60 points, whole numbers for the names in `whole`.
+
+    Complex values count only where real ones are too rare.
+    """
     complex_agreed, complex_differed = 0, 0
     confirmed: list[dict[str, Fraction]] = []
     for trial in range(60):

@@ -1,4 +1,4 @@
-"""What the walks over a tree with mpmath's numbers and with sympy's objects share."""
+"""A walk over a tree, for mpmath's numbers and for sympy's objects."""
 
 from __future__ import annotations
 
