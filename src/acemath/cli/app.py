@@ -15,7 +15,6 @@ from typer.core import TyperGroup
 
 from acemath import __version__
 from acemath.cli import checking, curation, files
-from acemath.cli import recipe as recipes
 from acemath.cli.output import Json, folder, show, show_notices
 from acemath.cli.settings import Change, changes
 from acemath.errors import UserError
@@ -31,7 +30,7 @@ GROUPS = {
     "Training": ("sft", "rm", "pretrain-nano"),
     "Judging": ("grade", "score", "rewardbench", "eval", "parity"),
     "Answering": ("sample", "solve"),
-    "Runs": ("run", "recipe", "report", "doctor"),
+    "Runs": ("run", "report", "doctor"),
 }  # fmt: skip
 _EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
 
@@ -149,18 +148,11 @@ def report(
 
     Example: acemath report runs/laptop
     """
-    from acemath.recipe.load import load_recipe
-    from acemath.run.context import Run
     from acemath.run.display import Display
-    from acemath.run.reporting import make_report
-    from acemath.run.run import RECIPE, recipe_of
+    from acemath.run.run import write_report
 
-    if not (run / "tables" / "manifest.json").exists():
-        raise UserError(f"{run} holds no finished run; run a recipe first: acemath run --out {run}")
-    loaded = recipe_of(run) if (run / RECIPE).exists() else load_recipe(recipe)
-    (run / "report" / "manifest.json").unlink(missing_ok=True)
     with Display().during("report"):
-        made = make_report(Run(loaded, run, Display(quiet=True)))
+        made = write_report(run)
     show({"report": str(made)}, as_json)
 
 
@@ -205,7 +197,6 @@ def doctor(as_json: Json = False) -> None:
 app.add_typer(curation.app)
 app.add_typer(checking.app)
 app.add_typer(files.app)
-app.add_typer(recipes.app, name="recipe")
 
 
 @cache

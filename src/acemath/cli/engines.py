@@ -21,10 +21,9 @@ from acemath.models.spec import EndpointModel, Model, TransformersModel
 from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
 from acemath.records import REFUSED, Problem, Response
+from acemath.run.asking import collect, cost_of, graded, without_refused
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
-from acemath.run.responses import collect, cost_of, without_refused
-from acemath.run.sampling import graded
 
 BYTES_A_TOKEN = 4  # of English prompts, for estimates alone: a budget reserves one token a byte
 _MODEL: TypeAdapter[Model] = TypeAdapter(Model)
@@ -66,7 +65,7 @@ def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str
     display, total = Display(), len(rows) * sampling.n
     display.start(name, f"asking {engine.name} for {total:,} responses")
     try:
-        found = collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
+        found = collect(engine, rows, sampling, display.progress)
     finally:
         display.stop()
     if all(r.finish_reason == REFUSED for r in found):

@@ -148,6 +148,8 @@ class Recipe(Part):
     """The most responses in the making at once of a transformers model."""
     budget_usd: float | None = Field(None, ge=0)
     """The most US dollars that all endpoints together may cost."""
+    partitions: int | None = Field(None, ge=1, le=4096)
+    """The number of partitions of a new run; by default it follows from the number of seed prompts."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""
     problems: Problems
