@@ -19,6 +19,7 @@ from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.hub import at_revision
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel, WorksheetsModel
 from acemath.records import REFUSED, Problem
+from acemath.train.provenance import origin
 
 MODEL: TypeAdapter[Model] = TypeAdapter(Model)
 PROBLEM = Problem("p", "What is 3+4?")
@@ -128,6 +129,7 @@ def test_a_revision_is_a_snapshot_of_the_hub(
     (repository / "refs" / "v1").write_text("a" * 40)
     shutil.copytree(tiny_policy, repository / "snapshots" / ("a" * 40))
     assert Path(at_revision("me/mine", "v1")).name == "a" * 40
+    assert origin(at_revision("me/mine", "v1")) == "me/mine"  # what a card names as the base
     assert TransformersEngine(TransformersModel(id="me/mine", revision="v1")).name == "me/mine"
     for model, revision, says in (
         ("me/mine", "v2", "revision 'v2' of model 'me/mine' cannot be loaded"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ import pytest
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
 from acemath.records import Problem, Response
-from acemath.run import data
-from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.run import run_recipe
+from acemath.run.run import opened, run_recipe, run_until
 
 BOX = "put your final answer within \\boxed{}."
 SEEDS = {
@@ -64,11 +61,9 @@ def changes(asked: dict[str, list[str]], serve: Any, tmp_path: Path) -> dict[str
 
 
 def run_data(changes: dict[str, Any], folder: Path) -> list[str]:
-    """The stages up to the cross-check; those that ran."""
-    with closing(Run(load_recipe("laptop", changes), folder, Display(quiet=True))) as run:
-        for stage in (data.problems, data.evolution, data.curate, data.solvability, data.synthesize):
-            stage(run)
-        return run.ran
+    """The stages up to the training sets; those that ran."""
+    ran: list[str] = run_until(load_recipe("laptop", changes), folder, Display(quiet=True), "data")["ran"]
+    return ran
 
 
 def test_each_role_is_asked_in_its_own_chat(
@@ -85,10 +80,10 @@ def test_each_role_is_asked_in_its_own_chat(
     assert plain <= set(others) and all(text.endswith(BOX) for text in others if text not in plain)
     math = {f"{text}\nPlease reason step by step, and {BOX}" for text in (*SEEDS["math"], CREATED)}
     assert set(asked["qwen"]) == math == {text for text in others if text not in plain}
-    run = Run(load_recipe("laptop", changes), tmp_path / "run", Display(quiet=True))
-    rows = {row.id: row for row in run.rows("curate", Problem)}
+    stores = opened(tmp_path / "run", Display(quiet=True))[1].stores
+    rows = {row.id: row for row in stores["prompts"].all_rows(Problem)}
     for stage, model in (("teacher-math", "qwen"), ("teacher-code", "gpt"), ("teacher-general", "gpt")):
-        found = run.rows(stage, Response)
+        found = list(stores[stage].all_rows(Response))
         assert {r.model for r in found} == {model}
         assert {rows[r.problem_id].group for r in found} == {stage.removeprefix("teacher-")}
 
@@ -117,15 +112,16 @@ def test_a_role_that_nobody_fills_is_one_line(changes: dict[str, Any], tmp_path:
     """New questions without a writer, prompts without a teacher, a model that is nowhere: before anything is asked."""
     changes["roles.writer"] = None
     with pytest.raises(
-        UserError, match="nobody writes new questions from 2 math seeds that are no worksheets"
+        UserError, match="nobody writes new questions from the seeds math, which are no worksheets"
     ):
         run_data(changes, tmp_path / "a")
     assert "evolve" in run_data({**changes, "curate.evolve.methods": []}, tmp_path / "a")
     mixed = tmp_path / "mixed.jsonl"
     mixed.write_text('{"prompt": "Name a bird.", "answer": "", "subject": "general"}\n')
     changes |= {"problems.seeds": {"mixed": {"file": str(mixed)}}, "roles.teachers": {"math": "qwen"}}
+    changes["curate.evolve.methods"] = []
     with pytest.raises(
-        UserError, match=r"nobody answers the 1 general prompts; name a model as roles.teachers.general"
+        UserError, match=r"nobody answers the general prompts; name a model as roles.teachers.general"
     ):
         run_data(changes, tmp_path / "b")
     recipe = load_recipe("laptop", {"roles.teachers.math": "techer"})

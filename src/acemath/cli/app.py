@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from acemath import __version__
 from acemath.cli import checking, curation, files
+from acemath.cli import recipe as recipes
 from acemath.cli.output import Json, folder, show, show_notices
 from acemath.cli.settings import Change, changes
 from acemath.errors import UserError
@@ -30,7 +31,7 @@ GROUPS = {
     "Training": ("sft", "rm", "pretrain-nano"),
     "Judging": ("grade", "score", "rewardbench", "eval", "parity"),
     "Answering": ("sample", "solve"),
-    "Runs": ("run", "report", "doctor"),
+    "Runs": ("run", "recipe", "report", "doctor"),
 }  # fmt: skip
 _EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
 
@@ -197,6 +198,7 @@ def doctor(as_json: Json = False) -> None:
 app.add_typer(curation.app)
 app.add_typer(checking.app)
 app.add_typer(files.app)
+app.add_typer(recipes.app, name="recipe")
 
 
 @cache
