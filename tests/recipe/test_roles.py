@@ -13,6 +13,7 @@ from acemath.models.engine import ChatFormat
 from acemath.models.spec import TransformersModel, VllmModel
 from acemath.recipe.keys import reference, sections
 from acemath.recipe.load import find_recipe, load_recipe
+from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -128,6 +129,17 @@ def test_a_first_recipe_of_ones_own_is_three_lines(tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(short))
     copy, extended = (load_recipe(tmp_path / name) for name in ("copy.yaml", "short.yaml"))
     assert copy == extended and copy.model(copy.roles.teachers["math"].model).name == "my-teacher"
+
+
+def test_the_plan_has_a_row_for_each_role_that_writes() -> None:
+    """With the rows and the price of its own model: endpoints cost money, models here GPU hours."""
+    rows = {row["stage"]: row for row in plan(load_recipe("acemath-7b"))["stages"]}
+    paid = {"evolve", "teacher-code", "teacher-general", "checker-first", "labels"}
+    assert {name for name, row in rows.items() if row["usd"]} == paid
+    assert all(not rows[name]["gpu_hours"] for name in paid) and rows["teacher-math"]["gpu_hours"] > 1000
+    assert rows["labels"]["rows"] == 350_000 and rows["teacher-code"]["rows"] == 325_000
+    prompt, text = 350_000 * 200 * 0.15e-6, 350_000 * 800 * 0.60e-6  # tokens and US$ a token
+    assert rows["labels"]["usd"] == pytest.approx(prompt + text, abs=0.01)
 
 
 def test_a_recipe_extends_another_by_name_or_file(tmp_path: Path) -> None:
