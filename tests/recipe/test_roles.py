@@ -43,6 +43,7 @@ def fault(changes: dict[str, Any], recipe: str | Path = "laptop") -> str:
         ({"curate.solvability": {"by": "main"}}, "curate.solvability.by is 'main'; the roles are teachers.math, teachers.code"),
         ({"sft.base": "teacher"}, "sft.base is 'teacher', a model of engine worksheets; name one of engine transformers"),
         ({"models.x": {"dtype": "float32"}, "reward.base": "x"}, "'dtype' of this model would do nothing there; name a model with only engine, id, revision"),
+        ({"models.math": {"revision": "v1"}}, "models.math is the stage 'math', which has no revision"),
         ({"models.x": SERVER, "roles.ranker": "x"}, "roles.ranker is 'x', a model of engine endpoint"),
         ({"models.x": {"stop_ids": [1]}, "roles.ranker": "x"}, "'stop_ids' of this model would do nothing there"),
     ],

@@ -190,6 +190,15 @@ class Recipe(Part):
                 self._only(where, base, ("transformers",), BASE_KEYS)
         if (ranker := self.roles.ranker) is not None and ranker.model != BASE_CHECK:
             self._only("roles.ranker", ranker.model, ("transformers", "vllm"), RANKER_KEYS)
+        for name, spec in self.models.items():
+            if (
+                isinstance(spec, TransformersModel | VllmModel)
+                and spec.id in stages
+                and spec.revision is not None
+            ):
+                raise ValueError(
+                    f"models.{name} is the stage {spec.id!r}, which has no revision; leave revision out"
+                )
         if (vote := self.curate.solvability) is not None and vote.by not in self.roles.named():
             raise ValueError(
                 f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"
