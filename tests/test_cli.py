@@ -65,7 +65,7 @@ def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
         "--set",
         "problems.benchmarks.worksheets.count=42",
     ]
-    code, said = interrupted(arguments, tmp_path / "run" / "problems" / "manifest.json", 0.1)
+    code, said = interrupted(arguments, tmp_path / "run" / "seeds" / "manifest.json", 0.1)
     assert (code, said) == (130, "acemath: stopped; the same command continues from what is on disk")
     done = subprocess.run(
         [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=True
