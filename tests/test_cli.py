@@ -226,6 +226,9 @@ MISTAKES = {
     "shares": (["vote", "a", "--responses", "b", "--at-least", "0.9", "--at-most", "0.5"], "--at-least 0.9 is above"),
     "k above n": (["eval", "p.jsonl", "--model", "nosuch", "-n", "4", "-k", "8"], "k is 8, but each problem gets n = 4"),
     "nothing to rank": (["eval", "p.jsonl", "--model", "nosuch", "--reward", "r"], "has one greedy response"),
+    "an engine's key": (["sample", "p.jsonl", "--model", "m", "--set", "in_flight=2"], "'in_flight' is no key of engine transformers (it belongs to endpoint)"),
+    "a model for worksheets": (["synthesize", "p.jsonl", "--model", "m"], "engine 'worksheets' has no model 'm'"),
+    "an old recipe": (["run", "--set", "teachers.main.skill=1"], "is of an older acemath; describe models under models:"),
     "no command": (["grad"], "Did you mean 'grade'?"),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from acemath.cli.app import command_tree
+from acemath.recipe.load import load_recipe
 from acemath.recipe.sources import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -215,9 +216,13 @@ def test_python_blocks(block: Block, beside: Path, request: pytest.FixtureReques
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda b: b.place)
-def test_recipe_blocks(block: Block) -> None:
-    """Parts of recipes are valid."""
+def test_recipe_blocks(block: Block, tmp_path: Path) -> None:
+    """Recipes and parts of them are valid."""
     found = yaml.safe_load(block.text)
+    if "extends" in found:
+        (tmp_path / "mine.yaml").write_text(block.text)
+        assert load_recipe(tmp_path / "mine.yaml").name == "mine"
+        return
     assert list(found) == ["seeds"], f"{block.place}: no known part of a recipe; add its check here"
     assert [Source.model_validate(source) for source in found["seeds"].values()]
 

@@ -32,7 +32,9 @@ class ChatFormat(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     system: str = ""
+    """The system prompt; none by default."""
     instruction: str = ""
+    """The text after the problem; none by default."""
 
     def messages(self, prompt: str, response: str | None = None) -> list[dict[str, str]]:
         """The conversation that asks `prompt`, with `response` as its answer where one is given."""
