@@ -36,7 +36,7 @@ JOBS = {
     "sft": "SFT, packed rows of 4,096, attention as acemath chooses",
     "sft_flex": "SFT, packed rows of 4,096, FlexAttention",
     "reward": "listwise reward training, several groups a row, FlexAttention",
-    "reward_rows": "listwise reward training, a dense mask a group",
+    "reward_packed": "listwise reward training, a dense mask a group",
     "trl": "TRL RewardTrainer, all nine pairs of each group",
     "memory_lora": "7B shape, listwise, LoRA of rank 16, gradient checkpointing",
     "memory_whole": "7B shape, listwise, all weights, gradient checkpointing",
@@ -200,8 +200,8 @@ def job(name: str) -> dict[str, float]:
         found = trl()
     elif name == "reward":
         found = listwise("1.5B", GROUPS)
-    elif name == "reward_rows":
-        found = listwise("1.5B", GROUPS, layout="rows", micro_tokens=ROOM)
+    elif name == "reward_packed":
+        found = listwise("1.5B", GROUPS, layout="packed", micro_tokens=ROOM)
     else:
         lora = LoraSettings() if name == "memory_lora" else None
         found = listwise("7B", 8, gradient_checkpointing=True, lora=lora, micro_tokens=8192)

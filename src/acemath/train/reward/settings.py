@@ -22,14 +22,18 @@ class GroupSettings(_Part):
     pool: int = Field(14, ge=1)  # paper: k = 14, the top-k right ones and bottom-k wrong ones are drawn from
     by: Literal["rank", "random"] = "rank"  # "random" is the paper's ablation
     held_out: float = Field(0.05, ge=0, lt=1)  # share of groups kept for pair accuracy; our choice
-    balance: Literal["even", "drawn"] = "even"  # right against wrong: see acemath.train.reward.groups; our choice
+    balance: Literal["even", "drawn"] = (
+        "even"  # right against wrong: see acemath.train.reward.groups; our choice
+    )
     least: int = Field(1, ge=1)  # right ones, and wrong ones, that a group has at least; our choice
     style_share: float = Field(0.0, ge=0, le=1)  # share of groups of only short responses; our choice
     own_share: float = Field(
         0.0, ge=0, le=1
     )  # share of groups of the policy's own responses; paper: 30 K of 356 K
     own: tuple[str, ...] = ()  # the candidates that are the policy's own
-    cut: Literal["drop", "wrong"] = "drop"  # how a response that was cut at the token limit counts; our choice
+    cut: Literal["drop", "wrong"] = (
+        "drop"  # how a response that was cut at the token limit counts; our choice
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> GroupSettings:
@@ -48,14 +52,14 @@ class RewardSettings(_Part):
     loss: Literal["listwise", "pairwise", "cross-entropy", "mse"] = "listwise"  # paper: listwise
     learning_rate: float = Field(5e-6, gt=0)  # paper: 5e-6 for 7B, 2e-6 for 72B
     batch_groups: int = Field(256, ge=1)  # groups a step; paper: 256, without saying of what
-    micro_tokens: int | None = Field(None, ge=64)  # padded tokens a forward pass; None: what suits the device
+    micro_tokens: int | None = Field(None, ge=64)  # tokens a forward pass; None: what suits the device
     epochs: float = Field(2.0, gt=0)  # paper: 2
     warmup: float = Field(0.03, ge=0, lt=1)  # share of the steps; our choice; then cosine (paper)
     weight_decay: float = Field(0.0, ge=0)  # our choice
     max_grad_norm: float = Field(1.0, gt=0)  # our choice
     max_length: int = Field(4096, ge=16)  # tokens of one response with its prompt; our choice
     share_prefix: bool = True  # read a prompt once for its group; False: for models that cannot (probe.py)
-    layout: Literal["auto", "cached", "rows", "flex"] = "auto"  # how prompts are shared (passes.py)
+    layout: Literal["auto", "packed", "flex"] = "auto"  # how prompts are shared (passes.py)
     bf16: bool = True
     gradient_checkpointing: bool = False
     liger: bool = False  # Liger's kernels in the body, on a GPU
@@ -85,9 +89,5 @@ class RewardSettings(_Part):
         if self.keep == "rm" and self.rm_k is None:
             raise ValueError(
                 "keep: rm needs rm_k, the number of candidates that it is measured over (paper: 8)"
-            )
-        if self.layout == "cached" and self.gradient_checkpointing:
-            raise ValueError(
-                "gradient_checkpointing drops the keys and values that layout cached rests on; leave layout at auto"
             )
         return self
