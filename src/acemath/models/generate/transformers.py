@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,27 +15,31 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.errors import UserError
-from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
-from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.engine import ChatFormat, Sampling, refused, too_long
 from acemath.models.generate.slots import ATTENTION, SlotCache
+from acemath.models.hardware import device
+from acemath.models.hub import at_revision
 from acemath.models.layers import active_window, other_layers
 from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.score.attention import varied_shapes
+from acemath.models.spec import TransformersModel
 from acemath.records import Problem, Response, content_key
 
 
 @dataclass(slots=True)
 class _Request:
-    """One response to write: which problem (index), which sample, and what came so far."""
+    """One response to write: which problem (index), which sample, its most tokens, and what came so far."""
 
     problem: int
     sample: int
     seed: int
+    limit: int
     tokens: list[int] = field(default_factory=list)
 
 
 class TransformersEngine:
-    """Writes responses with a model folder or hub name.
+    """Writes responses with a model: a folder, a hub name, or a whole specification.
 
     A response depends on the weights, the problem's text, the sample's number and the seed: each has its own
     stream of random numbers, whoever shares the batch. (Rounding may differ between batch shapes, so resumed
@@ -44,30 +49,37 @@ class TransformersEngine:
     """
 
     def __init__(
-        self, model: str | Path, chat: ChatFormat | None = None, name: str = "", slots: int = 512
+        self,
+        model: str | Path | TransformersModel,
+        chat: ChatFormat | None = None,
+        name: str = "",
+        slots: int = 512,
     ) -> None:
-        self.name = name or str(model)
+        spec = model if isinstance(model, TransformersModel) else TransformersModel(id=str(model))
+        self.name = name or spec.name
         self.chat = chat or ChatFormat()
-        self.slots = slots
-        self.tokenizer = chat_tokenizer(model)
-        with loading(model):
+        self.slots, self.max_length = slots, spec.max_length
+        place = at_revision(spec.id, spec.revision)
+        self.tokenizer = chat_tokenizer(place, spec.template(), spec.trust_remote_code)
+        with loading(spec.id):
             self.model, report = AutoModelForCausalLM.from_pretrained(
-                resolve(model),
-                dtype=torch.bfloat16,
+                place,
+                dtype=getattr(torch, spec.dtype),
                 attn_implementation=ATTENTION,
                 use_safetensors=True,
                 output_loading_info=True,
+                trust_remote_code=spec.trust_remote_code,
             )
-        check_whole(model, report["missing_keys"])
-        self.model.eval()
+        check_whole(spec.id, report["missing_keys"])
+        self.model.to(device()).eval()
         config = self.model.config.get_text_config()
         if other := other_layers(config) + [k for k in layer_kinds(config) if "chunked" in k]:
             raise UserError(
-                f"policy {str(model)!r} has layers of the kind {', '.join(other)}, which this engine does not run; use vLLM"
+                f"policy {spec.id!r} has layers of the kind {', '.join(other)}, which this engine does not run; use vLLM"
             )
         self.window = active_window(config)
-        ends = chat_template(self.tokenizer).stop_ids(self.model.generation_config)
-        self.ends = torch.tensor(ends, dtype=torch.long)
+        ends = {*chat_template(self.tokenizer).stop_ids(self.model.generation_config), *spec.stop_ids}
+        self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=self.model.device)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """A problem through the chat template, once, with no special tokens added."""
@@ -89,7 +101,8 @@ class TransformersEngine:
 
         hook = self.model.base_model.register_forward_hook(narrowed)
         try:
-            found: Tensor = self.model(**inputs, use_cache=True).logits[:, 0]
+            with varied_shapes():
+                found: Tensor = self.model(**inputs, use_cache=True).logits[:, 0]
         finally:
             hook.remove()
         if not seen:
@@ -109,17 +122,27 @@ class TransformersEngine:
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem, as they finish; greedy decoding writes each once."""
         prompts = [self.prompt_ids(p) for p in problems]
-        order = sorted(range(len(problems)), key=lambda i: (len(prompts[i]), problems[i].id))
+        for problem, prompt in zip(problems, prompts, strict=True):
+            if too_long(prompt, self.max_length):
+                yield from refused(problem.id, sampling.n, self.name, prompt, self.max_length)
+        asked = [i for i, prompt in enumerate(prompts) if not too_long(prompt, self.max_length)]
+        order = sorted(asked, key=lambda i: (len(prompts[i]), problems[i].id))
         waiting = deque(
-            _Request(i, s, int(content_key(problems[i].prompt, str(s), str(sampling.seed)), 16))
+            _Request(
+                i,
+                s,
+                int(content_key(problems[i].prompt, str(s), str(sampling.seed)), 16),
+                min(sampling.max_new_tokens, (self.max_length or sys.maxsize) - len(prompts[i])),
+            )
             for i in order
             for s in range(sampling.n)
         )
         if not waiting:
             return
-        room = max(map(len, prompts)) + sampling.max_new_tokens + 1
+        room = max(len(prompts[r.problem]) + r.limit for r in waiting) + 1
         template = chat_template(self.tokenizer)
-        run = _Run(self, prompts, waiting, sampling, SlotCache(min(self.slots, len(waiting)), room))
+        cache = SlotCache(min(self.slots, len(waiting)), room, self.model.device)
+        run = _Run(self, prompts, waiting, sampling, cache)
         for request, reason in run:
             tokens = request.tokens[:-1] if reason == "stop" else request.tokens
             yield Response(
@@ -151,7 +174,7 @@ class _Run:
             cache,
         )
         self.seats: list[_Request | None] = [None] * len(cache.rows)
-        self.last = torch.zeros(len(cache.rows), dtype=torch.long)  # the newest token of each slot [B]
+        self.last = torch.zeros_like(cache.rows)  # the newest token of each slot [B]
 
     def __iter__(self) -> Iterator[tuple[_Request, str]]:
         free = list(range(len(self.seats)))
@@ -173,18 +196,22 @@ class _Run:
     def _admit(self, free: list[int]) -> Iterator[tuple[_Request, str]]:
         """Read the next prompts and seat their requests; the first token comes from the reading."""
         taken = [self.waiting.popleft() for _ in range(min(len(free), len(self.waiting)))]
-        slots = torch.tensor(free[: len(taken)])
+        where = self.cache.rows.device
+        slots = torch.tensor(free[: len(taken)], device=where)
         unique = sorted({r.problem for r in taken})
-        lengths = torch.tensor([len(self.prompts[i]) for i in unique])
+        lengths = torch.tensor([len(self.prompts[i]) for i in unique], device=where)
         ids = torch.full((len(unique), int(lengths.max())), int(self.engine.tokenizer.pad_token_id or 0))
         for row, i in enumerate(unique):
             ids[row, : lengths[row]] = torch.tensor(self.prompts[i])
         prefilled = DynamicCache()
         # Padding is on the right and attention causal: no real token sees a pad.
         logits = self.engine.logits(
-            torch.arange(len(unique)), lengths - 1, input_ids=ids, past_key_values=prefilled
+            torch.arange(len(unique), device=where),
+            lengths - 1,
+            input_ids=ids.to(where),
+            past_key_values=prefilled,
         )  # [prompts, V]
-        sources = torch.tensor([unique.index(r.problem) for r in taken])
+        sources = torch.tensor([unique.index(r.problem) for r in taken], device=where)
         self.cache.admit(prefilled, sources, slots, lengths[sources])
         for slot, request in zip(slots.tolist(), taken, strict=True):
             self.seats[slot] = request
@@ -193,7 +220,8 @@ class _Run:
     def _step(self) -> Iterator[tuple[_Request, str]]:
         """One token for every slot; empty slots compute along and are ignored."""
         masks, positions = self.engine.masks(self.cache), self.cache.lengths[:, None].clone()
-        busy = torch.tensor([i for i, seat in enumerate(self.seats) if seat is not None])
+        seated = [i for i, seat in enumerate(self.seats) if seat is not None]
+        busy = torch.tensor(seated, device=self.last.device)
         logits = self.engine.logits(
             busy,
             torch.zeros_like(busy),
@@ -215,13 +243,13 @@ class _Run:
         ended = torch.isin(tokens, self.engine.ends).tolist()
         for slot, request, token, stop in zip(slots.tolist(), seated, tokens.tolist(), ended, strict=True):
             request.tokens.append(token)
-            if stop or len(request.tokens) >= self.sampling.max_new_tokens:
+            if stop or len(request.tokens) >= request.limit:
                 self.seats[slot] = None
                 self.cache.lengths[slot] = 0  # an empty slot must not stretch the others' reach
                 yield request, "stop" if stop else "length"
 
     def _shrink(self, busy: list[int]) -> None:
-        keep = torch.tensor(busy)
+        keep = torch.tensor(busy, device=self.last.device)
         self.cache.shrink(keep)
         self.last = self.last[keep]
         self.seats = [self.seats[i] for i in busy]

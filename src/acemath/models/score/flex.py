@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acemath.models.score.attention import FLEX
 from acemath.models.score.layout import Row, padded
 from acemath.models.score.model import attend, body
 
-NAME = "flex_attention"  # in transformers
 WIDTH_STEP = 1024  # few widths, so that the kernel is compiled few times
 
 
@@ -85,7 +85,7 @@ def block_mask(row: PackedRow) -> Any:
 def flex_states(model: Any, rows: Sequence[Row], pad: int) -> Tensor:
     """The states [N, H] of all responses' last tokens, in order. The model attends in this way from then on."""
     row = packed_row(rows, pad).to(model.device)
-    attend(model, NAME)
+    attend(model, FLEX)
     hidden = body(model)(
         input_ids=row.ids, attention_mask=block_mask(row), position_ids=row.positions, use_cache=False
     ).last_hidden_state

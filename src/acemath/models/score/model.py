@@ -18,6 +18,7 @@ from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
 from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.score.attention import varied_shapes
 from acemath.models.score.layout import PlainBatch
 
 
@@ -63,7 +64,10 @@ def with_head(model: Any, path: str | Path) -> Any:
 def plain_states(model: Any, batch: PlainBatch) -> Tensor:
     """The states [N, H] of a batch's last tokens, in the order of the responses, in the model's own attention."""
     batch = batch.to(model.device)
-    hidden = body(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    with varied_shapes():
+        hidden = body(model)(
+            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state
     return hidden[torch.arange(len(batch.ends), device=hidden.device), batch.ends]
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from acemath.models.score.attention import NAME, Span, plan_row
+from acemath.models.score.attention import NAME, Span, plan_row, varied_shapes
 from acemath.models.score.layout import Row
 from acemath.models.score.model import attend, body
 
@@ -112,10 +112,11 @@ def packed_states(model: Any, rows: Sequence[Row]) -> Tensor:
                 mine[text.which] = len(ids) - 1
         ends += mine
     attend(model, NAME)
-    hidden = body(model)(
-        input_ids=torch.tensor(ids, device=model.device)[None],
-        position_ids=torch.cat(positions).to(model.device)[None],
-        use_cache=False,
-        texts=plan_row(spans, model.dtype, model.device),
-    ).last_hidden_state
+    with varied_shapes():
+        hidden = body(model)(
+            input_ids=torch.tensor(ids, device=model.device)[None],
+            position_ids=torch.cat(positions).to(model.device)[None],
+            use_cache=False,
+            texts=plan_row(spans, model.dtype, model.device),
+        ).last_hidden_state
     return hidden[0, torch.tensor(ends, device=hidden.device)]
