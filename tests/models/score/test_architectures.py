@@ -181,6 +181,18 @@ def test_probe_refuses_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
         check_sharing(_model("bloom", n_layer=2, n_head=4), 64)
 
 
+def test_rounding_in_bfloat16_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the head leaves nothing of the states but their rounding; a state that is carried on is refused."""
+    model = _model("qwen2").to(torch.bfloat16)
+    with torch.no_grad():
+        states = plain_states(model, plain_batch(_rows(), 0)).float()
+        model.score.weight.copy_(torch.linalg.svd(states)[2][-1:])
+    check_sharing(model, 64)
+    monkeypatch.setattr("acemath.models.score.probe.other_layers", lambda _: [])
+    with pytest.raises(UserError, match="states differ by"):
+        check_sharing(_model("jamba", **JAMBA).to(torch.bfloat16), 64)
+
+
 def test_what_is_refused_is_read_in_plain_rows() -> None:
     """share_prefix: false gives a state space model the scores of separate calls."""
     model, rows = _model("jamba", **JAMBA), _rows()
