@@ -60,7 +60,7 @@ class RewardSettings(_Part):
     batch_groups: int = Field(256, ge=1)
     """Groups of a step (paper: 256, of what it does not say)."""
     micro_tokens: int | None = Field(None, ge=64)
-    """The most padded tokens of a forward pass; by default what suits the device."""
+    """The most tokens of a forward pass; by default what suits the device."""
     epochs: float = Field(2.0, gt=0)
     """How often each group is trained on (paper: 2)."""
     warmup: float = Field(0.03, ge=0, lt=1)
@@ -73,7 +73,7 @@ class RewardSettings(_Part):
     """The most tokens of a response with its prompt. Our choice."""
     share_prefix: bool = True
     """Whether a prompt is read once for its group; false for models that cannot."""
-    layout: Literal["auto", "cached", "rows", "flex"] = "auto"
+    layout: Literal["auto", "packed", "flex"] = "auto"
     """How a prompt is shared; `auto` takes what suits the device."""
     bf16: bool = True
     """Whether forward passes use bfloat16 where the processor has it."""
@@ -111,9 +111,5 @@ class RewardSettings(_Part):
         if self.keep == "rm" and self.rm_k is None:
             raise ValueError(
                 "keep: rm needs rm_k, the number of candidates that it is measured over (paper: 8)"
-            )
-        if self.layout == "cached" and self.gradient_checkpointing:
-            raise ValueError(
-                "gradient_checkpointing drops the keys and values that layout cached rests on; leave layout at auto"
             )
         return self
