@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from acemath.run.sampling import graded, sample
+from acemath.run.sampling import graded
 
 from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
