@@ -19,8 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from acemath.run.sampling import graded
-
 from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
 from acemath.recipe.roles import Policy
