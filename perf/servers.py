@@ -19,50 +19,59 @@ import time
 from pathlib import Path
 from typing import Any
 
+from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
+from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
-from acemath.run.asking import graded
+from acemath.run.asking import Asked, graded, responses_of
 from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.partitions import open_run
 from acemath.run.problems import row_counts
-from acemath.run.run import quiet_transformers
 from acemath.run.runner import Runner
-from acemath.run.stages import stages_until
+from acemath.run.stage import Part
+from acemath.run.stages import data_stages
 
 EACH = 4
-ASKING = ("teacher-math", "candidates-nano")
 
 
 def run_of(folder: Path, count: int, engine: dict[str, Any]) -> Run:
-    """A run of the laptop recipe whose teacher and policy are this model."""
-    policy = {"model": "teacher", "each": EACH, "temperature": 1.0, "max_new_tokens": 120}
+    """A run of the laptop recipe whose teacher is this model."""
     changes = {
         "problems.seeds.worksheets.count": count,
         "models.teacher": engine,
         "roles.teachers.all": {"model": "teacher", "max_new_tokens": 120},
-        "roles.ranker": None,
         "curate.evolve.share": 0.01,
-        "reward.problems": None,
-        "reward.candidates": {"policies": {"nano": policy}},
     }
     return Run(load_recipe("laptop", changes), folder, Display(quiet=True))
 
 
-def stages(run: Run) -> tuple[Runner, list[Response], list[Response], float]:
-    """The runner, the greedy responses of the teacher, the samples of the policy, and the seconds of all that asks."""
+STAGES = ("teacher-math", "candidates-nano")
+
+
+def math_prompts(part: Part) -> list[Problem]:
+    """The math prompts of a partition."""
+    return [p for p in part.rows("prompts", Problem) if p.group == "math"]
+
+
+def stages(run: Run) -> tuple[list[Response], list[Response], float, list[dict[str, Any]]]:
+    """The greedy responses of the teacher, the samples of the policy, the seconds of both, and what they cost."""
+    policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
+    asked = Asked(run, STAGES[1], policy, EACH, "nano")
     open_run(run.folder, lambda: row_counts(run))
-    runner = Runner(run.folder, stages_until(run, "reward"))
-    last = [stage.name for stage in runner.stages].index("groups")
-    seconds = 0.0
-    for stage in runner.stages[:last]:
-        if not stage.name.startswith("sft-"):
+    runner = Runner(
+        run.folder, [*data_stages(run), responses_of(asked, ("prompts",), math_prompts, judged=True)]
+    )
+    stores = runner.stores
+    for name in runner.by_name:
+        if name == STAGES[0]:
             started = time.monotonic()
-            runner.make(stage.name)
-            seconds += (time.monotonic() - started) * (stage.name in ASKING)
-    problems = [p for p in runner.stores["prompts"].all_rows(Problem) if p.group == "math"]
-    greedy, sampled = (list(runner.stores[name].all_rows(Response)) for name in ASKING)
-    return runner, graded(greedy, problems), sampled, seconds
+        runner.make(name)
+    seconds = time.monotonic() - started
+    problems = [p for p in stores["prompts"].all_rows(Problem) if p.group == "math"]
+    greedy = graded(list(stores[STAGES[0]].all_rows(Response)), problems)
+    costs = [stores[name].manifest["facts"].get("cost", {}) for name in STAGES]
+    return greedy, list(stores[STAGES[1]].all_rows(Response)), seconds, costs
 
 
 def report(name: str, greedy: list[Response], sampled: list[Response], seconds: float) -> None:
@@ -86,20 +95,21 @@ def against(name: str, url: str, model: str, folder: Path, count: int, texts: di
         "in_flight": 64,
     }
     run = run_of(folder, count, engine)
-    runner, greedy, sampled, seconds = stages(run)
+    greedy, sampled, seconds, costs = stages(run)
     report(name, greedy, sampled, seconds)
     same = sum(texts[r.problem_id] == r.text for r in greedy)
-    costs = [runner.stores[stage].manifest["facts"]["cost"] for stage in ASKING]
     print(f"  greedy texts equal to the in-process run's: {same} of {len(greedy)}")
-    for stage, cost in zip(ASKING, costs, strict=True):
+    for stage, cost in zip(("teacher", "policy"), costs, strict=True):
         print(f"  {stage}: {cost}")
-    for stage in ASKING:
+    for stage in STAGES:
         shutil.rmtree(folder / stage)
-    runner, *again, seconds = stages(run)
-    requests = [runner.stores[stage].manifest["facts"]["cost"]["requests"] for stage in ASKING]
+    again = stages(run)
     run.close()
-    kept = requests == [cost["requests"] for cost in costs] and again == [greedy, sampled]
-    print(f"  the stages again, from what is kept: {seconds:.1f} s, {'nothing' if kept else 'SOMETHING'} asked")
+    kept = [cost["requests"] for cost in again[3]] == [cost["requests"] for cost in costs]
+    kept &= again[:2] == (greedy, sampled)
+    print(
+        f"  the stages again, from what is kept: {again[2]:.1f} s, {'nothing' if kept else 'SOMETHING'} asked"
+    )
     return kept and len(greedy) == len(texts) and len(sampled) == EACH * len(texts)
 
 
@@ -116,7 +126,7 @@ def main() -> None:
     quiet_transformers()
     with tempfile.TemporaryDirectory() as work:
         engine = {"engine": chosen.in_process, "id": chosen.model}
-        _, greedy, sampled, seconds = stages(run_of(Path(work) / "local", chosen.count, engine))
+        greedy, sampled, seconds, _ = stages(run_of(Path(work) / "local", chosen.count, engine))
         report(f"in process, {chosen.in_process}", greedy, sampled, seconds)
         texts = {r.problem_id: r.text for r in greedy}
         right = []

@@ -143,7 +143,7 @@ def _model(
     if settings.liger:
         add_liger(model)
     model = shard(model, accelerator) if sharded else model.to(accelerator.device)
-    check_sharing(model, settings.max_length, layout_of(settings, accelerator.device, sharded))
+    check_sharing(model, settings.max_length, layout_of(settings, accelerator.device))
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)
     return model
@@ -302,7 +302,9 @@ def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings:
         encoded.rows.append(Row(array("i", row.prompt), compact, torch.tensor(group.labels)))
         encoded.cut += cut
     if encoded.cut:
-        say(f"{encoded.cut:,} responses are longer than {settings.max_length} tokens: they are read without their middle")
+        say(
+            f"{encoded.cut:,} responses are longer than {settings.max_length} tokens: they are read without their middle"
+        )
     return encoded
 
 

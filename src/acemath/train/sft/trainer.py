@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+import acemath.models.score.attention  # noqa: F401  (FlexAttention in one type)
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
