@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acemath.cli.engines import sample as sample_file
+from acemath.cli.sample import sample as sample_file
 from acemath.errors import UserError
 from acemath.files.rows import read_rows
 from acemath.models.engine import Sampling
