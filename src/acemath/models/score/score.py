@@ -13,7 +13,7 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import device, has_bf16, pass_tokens
-from acemath.models.score.heads import PAPER_CHAT, chat_for, check_head
+from acemath.models.score.heads import chat_for, check_head
 from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches
 from acemath.models.score.model import head_scores, load_reward_model, plain_states, tokenizer_of
 from acemath.models.score.packed import packed_states, passes
@@ -23,7 +23,6 @@ from acemath.notices import say
 from acemath.records import Response, by_problem
 
 SEVERAL = 4  # problems; in fewer, ties may be chance
-__all__ = ["PAPER_CHAT", "RewardModel"]
 
 
 class RewardModel:
