@@ -103,11 +103,11 @@ def test_stopped_run_ends_with_the_same_weights(tiny_policy: Path, tmp_path: Pat
         train_sft(tiny_policy, _chats(60), tmp_path / "half", tmp_path / "w2", settings, progress=stop)
     good = last_checkpoint(tmp_path / "w2")
     assert good is not None
-    broken = tmp_path / "w2" / "checkpoint-999"
+    broken = tmp_path / "w2" / "checkpoint-999.tmp"
     shutil.copytree(good, broken)
     (broken / "trainer_state.json").write_text('{"half')
+    assert last_checkpoint(tmp_path / "w2") == good
     resumed = train_sft(tiny_policy, _chats(60), tmp_path / "half", tmp_path / "w2", settings)
-    assert not broken.exists()
     assert resumed.validation_before == whole.validation_before
     assert resumed.validation_after == whole.validation_after and resumed.curve == whole.curve
     first, second = _weights(tmp_path / "whole"), _weights(tmp_path / "half")

@@ -16,18 +16,18 @@ from acemath.files.atomic import write_json
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
 from acemath.models.encoding import Tokens, encode_all
-from acemath.models.hardware import processes
+from acemath.models.hardware import is_first_process, meet, processes
 from acemath.models.loading import chat_tokenizer
 from acemath.notices import say
 from acemath.records import Chat, content_key
-from acemath.train.checkpoints import claim, last_checkpoint, read, weights_key
-from acemath.train.lora import merged
+from acemath.train.checkpoints import claim, last_checkpoint, read, step_of, weights_key
 from acemath.train.ondisk import remove
 from acemath.train.packing import PackedRows, pack
 from acemath.train.sft.card import write_card
 from acemath.train.sft.result import SftResult
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.trainer import Progress, make_trainer, quiet
+from acemath.train.shards import save_model, save_shards, written
 from acemath.train.trackers import check_tracker
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def train_sft(
     trainer = make_trainer(source, tokenizer, rows, aside, work, settings, seed, progress)
     before = _loss_before(trainer, work) if aside else None
     done, seconds = _train(trainer, work)
-    after = float(trainer.evaluate()["eval_loss"]) if aside else None
+    after = trainer.validation_loss() if aside else None
     tokens = sum(rows.widths)
     share = 1 - done / max(1, trainer.state.max_steps)  # of the work that this call did
     speed = tokens * settings.epochs * share / max(1e-9, seconds)
@@ -85,8 +85,8 @@ def train_sft(
         mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
     )
     progress(trainer.state.max_steps, trainer.state.max_steps, "saving the model")
-    _save(trainer, tokenizer, out, settings, result.stop_ids)
-    if trainer.is_world_process_zero():
+    _save(trainer, tokenizer, work, out, settings, result.stop_ids)
+    if is_first_process():
         write_card(out, str(base), chats, settings, seed, identity, result)
         remove(work)
     return result
@@ -142,8 +142,7 @@ def _train(trainer: Any, work: Path) -> tuple[int, float]:
     checkpoint = last_checkpoint(work)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
-    return done, time.monotonic() - started
+    return step_of(checkpoint) if checkpoint else 0, time.monotonic() - started
 
 
 def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> PackedRows:
@@ -163,7 +162,7 @@ def _loss_before(trainer: Any, work: Path) -> float:
     path = work / "before.json"
     found = read(path)
     if found is None:
-        found = {"eval_loss": float(trainer.evaluate()["eval_loss"])}
+        found = {"eval_loss": trainer.validation_loss()}
         write_json(path, found)
     return float(found["eval_loss"])
 
@@ -175,28 +174,26 @@ def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict
     return start + [{k: float(v) for k, v in e.items() if k in wanted} for e in rows]
 
 
-def _policy(trainer: Any) -> Any:
-    return trainer.accelerator.unwrap_model(trainer.model)
-
-
-def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings, stop_ids: Sequence[int]) -> None:
+def _save(
+    trainer: Any, tokenizer: Any, work: Path, out: Path, settings: SftSettings, stop_ids: Sequence[int]
+) -> None:
     """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer.
 
     Its generation config names the tokens that end a response, so that every engine stops there.
     """
-    dtype = torch.bfloat16 if settings.bf16 else torch.float32
     model = _policy(trainer)
-    model.generation_config.eos_token_id = list(stop_ids)
-    if settings.lora is not None:
-        weights = trainer.accelerator.get_state_dict(trainer.model)  # whole, in the first process
-        if trainer.is_world_process_zero():
+    with written(work / "final") as folder:
+        save_shards(folder, model)
+    if is_first_process():
+        with torch.device("meta"):
             plain = AutoModelForCausalLM.from_config(model.config)
-            plain.generation_config = model.generation_config
-            plain.load_state_dict(merged(weights, settings.lora))
-            plain.to(dtype).save_pretrained(out)
-    elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(out))  # gathers the shards; every process takes part
-    elif trainer.is_world_process_zero():
-        model.to(dtype).save_pretrained(out)
-    if trainer.is_world_process_zero():
+        plain.generation_config = model.generation_config
+        plain.generation_config.eos_token_id = list(stop_ids)
+        dtype = torch.bfloat16 if settings.bf16 else torch.float32
+        save_model(work / "final", plain, out, dtype, settings.lora)
         tokenizer.save_pretrained(out)
+    meet()
+
+
+def _policy(trainer: Any) -> Any:
+    return trainer.accelerator.unwrap_model(trainer.model)
