@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -28,7 +29,6 @@ from acemath.models.loading import check_whole, loading
 from acemath.train.checkpoints import STATE, checkpoint, remove_older
 from acemath.train.kernels import check_liger
 from acemath.train.lora import add_lora
-from acemath.train.ondisk import on_disk
 from acemath.train.packing import Collator, PackedRows, check_packing
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sharding import clip, is_sharded, shard, sharded_launch
@@ -54,7 +54,7 @@ def make_trainer(
     progress: Progress,
 ) -> SFTTrainer:
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
-    width = max(rows.widths)
+    width = int(rows.widths.max())
     sharded = sharded_launch()
     model = _model(source, width, settings, seed, sharded)
     if rows.packed and (sharded or is_first_process()):
@@ -72,11 +72,11 @@ def make_trainer(
         meter,
         model=model,
         args=training_arguments(len(rows), work, settings, seed),
-        train_dataset=on_disk(rows, work / "rows-train.arrow"),
-        eval_dataset=on_disk(validation, work / "rows-validation.arrow") if validation is not None else None,
+        rows=rows,
+        validation=validation,
         data_collator=Collator(pad, meter.count),
         processing_class=tokenizer,
-        callbacks=[_Watch(progress, sum(rows.widths) / len(rows))],
+        callbacks=[_Watch(progress, float(rows.widths.mean()))],
     )
     leave_group_at_exit()
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
@@ -138,9 +138,9 @@ def _make_saveable(config: Any, source: str) -> None:
 
 def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
     lengths = rows.lengths
-    flops = training_flops(model, sum(lengths), seen_alone(lengths))
+    flops = training_flops(model, int(lengths.sum()), seen_alone(lengths))
     dtype = torch.bfloat16 if settings.bf16 and has_bf16() else torch.float32
-    return Meter(flops / sum(lengths), matmul_rate(device(), dtype))
+    return Meter(flops / int(lengths.sum()), matmul_rate(device(), dtype))
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
@@ -149,9 +149,12 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
     Tokens a second, padding and MFU are each process's own.
     """
 
-    def __init__(self, meter: Meter, **arguments: Any) -> None:
-        self.meter = meter
-        super().__init__(**arguments)
+    def __init__(
+        self, meter: Meter, rows: PackedRows, validation: PackedRows | None, **arguments: Any
+    ) -> None:
+        self.meter, self.validation = meter, validation
+        super().__init__(train_dataset=Dataset.from_list([rows[0]]), **arguments)
+        self.train_dataset = rows  # TRL takes its own kind of data set alone, which would be a copy on disk
         if is_sharded(self.model):  # it takes its gradients' means itself: nothing may be wrapped around it
             prepare = self.accelerator.prepare_model
             self.accelerator.prepare_model = lambda model, **_: prepare(
@@ -171,7 +174,8 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
     @torch.no_grad()
     def validation_loss(self) -> float:
         """The mean loss over all learned tokens of the validation rows, whatever the passes and processes are."""
-        size, rows = self.args.per_device_eval_batch_size, self.eval_dataset
+        size, rows = self.args.per_device_eval_batch_size, self.validation
+        assert rows is not None
         found = torch.zeros(2, dtype=torch.float64, device=self.args.device)  # sum of losses, tokens
         self.model.eval()
         mine = range(self.args.process_index, math.ceil(len(rows) / size), self.args.world_size)
