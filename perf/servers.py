@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from acemath.recipe.schema import Policy, load_recipe
+from acemath.recipe.load import load_recipe
+from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
 from acemath.run import data
 from acemath.run.context import Run
@@ -31,17 +32,17 @@ EACH = 4
 
 
 def run_of(folder: Path, count: int, engine: dict[str, Any]) -> Run:
-    """A run of the laptop recipe whose main teacher has this engine."""
-    teacher = {"max_new_tokens": 120, **engine}
+    """A run of the laptop recipe whose teacher is this model."""
     changes = {
         "problems.seeds.worksheets.count": count,
-        "teachers.main": teacher,
+        "models.teacher": engine,
+        "roles.teachers.all": {"model": "teacher", "max_new_tokens": 120},
         "curate.evolve.share": 0.01,
     }
     return Run(load_recipe("laptop", changes), folder, Display(quiet=True))
 
 
-def stages(run: Run, engine: dict[str, Any]) -> tuple[list[Response], list[Response], float]:
+def stages(run: Run) -> tuple[list[Response], list[Response], float]:
     """The greedy responses of the teacher, the samples of the policy, and the seconds of both."""
     data.problems(run)
     data.evolution(run)
@@ -49,11 +50,11 @@ def stages(run: Run, engine: dict[str, Any]) -> tuple[list[Response], list[Respo
     problems = [p for p in run.rows("curate", Problem) if p.group == "math"]
     started = time.monotonic()
     data.synthesize(run)
-    policy = Policy.model_validate({**engine, "each": EACH, "temperature": 1.0, "max_new_tokens": 120})
+    policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
     sample(run, "candidates-nano", "nano", policy, problems, ["curate"])
     seconds = time.monotonic() - started
     known = {p.id for p in problems}
-    greedy = graded([r for r in run.rows("teacher-main", Response) if r.problem_id in known], problems)
+    greedy = graded([r for r in run.rows("teacher-math", Response) if r.problem_id in known], problems)
     return greedy, run.rows("candidates-nano", Response), seconds
 
 
@@ -72,23 +73,23 @@ def against(name: str, url: str, model: str, folder: Path, count: int, texts: di
     engine = {
         "engine": "endpoint",
         "url": url,
-        "model": model,
+        "id": model,
         "per_request": EACH,
         "timeout": 120,
         "in_flight": 64,
     }
     run = run_of(folder, count, engine)
-    greedy, sampled, seconds = stages(run, engine)
+    greedy, sampled, seconds = stages(run)
     report(name, greedy, sampled, seconds)
     same = sum(texts[r.problem_id] == r.text for r in greedy)
-    costs = [run.manifest(stage)["cost"] for stage in ("teacher-main", "candidates-nano")]
+    costs = [run.manifest(stage)["cost"] for stage in ("teacher-math", "candidates-nano")]
     print(f"  greedy texts equal to the in-process run's: {same} of {len(greedy)}")
     for stage, cost in zip(("teacher", "policy"), costs, strict=True):
         print(f"  {stage}: {cost}")
-    for stage in ("teacher-main", "candidates-nano"):
+    for stage in ("teacher-math", "candidates-nano"):
         shutil.rmtree(folder / stage)
-    again = stages(run, engine)
-    requests = [run.manifest(stage)["cost"]["requests"] for stage in ("teacher-main", "candidates-nano")]
+    again = stages(run)
+    requests = [run.manifest(stage)["cost"]["requests"] for stage in ("teacher-math", "candidates-nano")]
     run.close()
     kept = requests == [cost["requests"] for cost in costs] and again[:2] == (greedy, sampled)
     print(

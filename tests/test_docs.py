@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from acemath.cli.app import command as command_tree
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -36,7 +36,7 @@ SMALL_RUN = [
     "sft.stages={math: {blend: [math, general, code]}}",
     "sft.settings={learning_rate: 2.0e-3, global_batch: 8, micro_batch: 8, max_length: 256, validation: 8}",
     "reward.problems=40",
-    "reward.candidates={math: {model: math, each: 8, temperature: 1.3, max_new_tokens: 80}}",
+    "reward.candidates={policies: [math], each: 8, temperature: 1.3, max_new_tokens: 80}",
     "reward.train.batch_groups=8",
     "bench.policies={math: {model: math, each: 8, max_new_tokens: 80}}",
     "bench.curve=[1, 8]",
@@ -197,6 +197,8 @@ def a_whole_run(me: Stranger) -> None:
     assert len(said["candidates"]) == 8
     assert said["reward"] == max(candidate["reward"] for candidate in said["candidates"])
     assert f"answer: {said['answer']}" in me.types(f'acemath solve "{QUESTION}"')
+    assert me.counts("acemath recipe show acemath-1.5b --set seed=1")["sft"]["base"].endswith("1.5B")
+    assert len(me.counts("acemath recipe keys")["sections"]) > 20
     plan = me.counts("acemath run acemath-7b --dry-run")
     assert len(plan["stages"]) > 5 and not Path("runs/acemath-7b").exists()
     assert me.counts("acemath doctor")["acemath"] == "0.1.0"

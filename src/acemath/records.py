@@ -20,6 +20,7 @@ STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unp
 
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 _JSON = pa.field("meta", pa.string())
+ROOT = "root"  # in an evolved problem's meta: the id of the problem that it was first evolved from
 # The finish reasons of a response. Only a "stop" is complete. "length": cut at the limit of tokens. "refused": the engine
 # gave nothing that may be graded or learned; the text is empty, and `meta` says why under this name.
 STOP, LENGTH, REFUSED = "stop", "length", "refused"
@@ -32,6 +33,11 @@ FINISHED = {
     }.items()
     for word in words.split()
 }
+
+
+def group_of(subject: str) -> str:
+    """What prompts of a subject train: "code", "general", or "math", which every other subject is."""
+    return subject if subject in ("code", "general") else "math"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ class Problem:
 
     @property
     def group(self) -> str:
-        """What it trains: "code", "general", or "math", which every other subject is."""
-        return self.subject if self.subject in ("code", "general") else "math"
+        """What it trains, as `group_of` has it."""
+        return group_of(self.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +292,11 @@ def from_record(values: Mapping[str, Any], kind: type[R]) -> R:
 def to_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Rows as plain dictionaries, for JSONL."""
     return [asdict(row) for row in rows]
+
+
+def root_of(problem: Problem) -> str:
+    """The id of the problem that this one was first evolved from; its own id where it was not evolved."""
+    return str(problem.meta.get(ROOT, problem.id))
 
 
 def by_id(rows: Iterable[Problem]) -> dict[str, Problem]:

@@ -74,11 +74,11 @@ def test_declared_pools_narrow_and_add_an_exact_number() -> None:
     stock = Stock(by_id(PROBLEMS), single, (), pools, used)
     first = make_blend(["half"], {}, stock, ChatFormat(), 0)
     assert (
-        len(first) == 6 and {c.source for c in first} == {"set-0"} and not shortfalls(first, ["half"], stock)
+        len(first) == 6 and {c.source for c in first} == {"set-0"} and not shortfalls(blend_facts(first)["pools"], ["half"], pools)
     )
     used["first"] = {c.problem_id for c in first}
     assert not used["first"] & {c.problem_id for c in make_blend(["rest"], {}, stock, ChatFormat(), 0)}
     chats = make_blend(["half", "more"], {}, stock, ChatFormat(), 0)
     assert blend_facts(chats)["pools"] == {"half": 6, "more": 14}
-    assert shortfalls(chats, ["half", "more"], stock) == {"more": (30, 14)}
+    assert shortfalls(blend_facts(chats)["pools"], ["half", "more"], pools) == {"more": (30, 14)}
     assert make_blend(["born"], {}, stock, ChatFormat(), 0) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from acemath.curate.crosscheck import agreement, cross_checked
+from acemath.curate.crosscheck import agreement_counts, agreement_shares, cross_checked
 from acemath.records import Response
 
 
@@ -55,7 +55,7 @@ def test_agreement_is_told_of_each_teacher() -> None:
     """Shares of answers that agree and of those that are missing, by the model that wrote them."""
     main = [Response(i, 0, "So \\boxed{7}.", "main") for i in "ab"]
     other = [Response("a", 0, "So \\boxed{8}.", "other")]
-    found = agreement(main, {"a": [*said("a", "7", "7.0"), *other], "b": said("b", "7", "")})
+    found = agreement_shares(agreement_counts(main, {"a": [*said("a", "7", "7.0"), *other], "b": said("b", "7", "")}))
     assert found == {
         "check": {"answers": 4, "no_answer": 0.25, "agree": 0.75},
         "other": {"answers": 1, "no_answer": 0.0, "agree": 0.0},
@@ -68,4 +68,4 @@ def test_a_cut_answer_confirms_nothing() -> None:
     whole, cut = Response("0", 0, "It is 12", "check"), Response("0", 1, "3 * 4 = 12", "check", "length")
     assert cross_checked(main, {"0": [whole, replace(cut, finish_reason="stop")]})[0] == main
     assert [row.reason for row in cross_checked(main, {"0": [whole, cut]})[1]] == ["no-answer"]
-    assert agreement(main, {"0": [whole, cut]})["check"] == {"answers": 2, "no_answer": 0.5, "agree": 0.5}
+    assert agreement_shares(agreement_counts(main, {"0": [whole, cut]}))["check"] == {"answers": 2, "no_answer": 0.5, "agree": 0.5}

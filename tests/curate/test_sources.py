@@ -19,7 +19,7 @@ from acemath.files.columns import value_at
 from acemath.files.conversations import read_chats
 from acemath.files.rows import read_rows
 from acemath.grade.references import solution_answer
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
 from acemath.run.sources import read_source
 

@@ -19,7 +19,7 @@ from acemath.curate.columns import level_of, problems_of
 from acemath.errors import UserError
 from acemath.files.columns import KNOWN_COLUMNS, parse_columns
 from acemath.files.rows import read_records, read_rows, write_rows
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Problem, Response
 from acemath.run.sources import files_key, read_source
 

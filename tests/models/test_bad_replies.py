@@ -17,7 +17,7 @@ from acemath.models.engine import Sampling
 from acemath.models.generate.endpoint import asker
 from acemath.models.generate.endpoint.account import IN_FLIGHT, RESPONSES, Account
 from acemath.models.generate.endpoint.engine import EndpointEngine
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Problem, Response
 
 Script = Callable[..., Any]
@@ -31,9 +31,9 @@ PROBLEM = Problem("p", "What is 3 * 3?")
 @contextmanager
 def engine_at(folder: Path, url: str, **settings: Any) -> Iterator[EndpointEngine]:
     """An engine whose account lies in `folder`."""
-    given = {"url": url, "model": "teacher", "tries": TRIES, "price_in": 1.0, "price_out": 2.0, **settings}
+    given = {"url": url, "id": "teacher", "tries": TRIES, "price_in": 1.0, "price_out": 2.0, **settings}
     with closing(Account(folder)) as account:
-        yield EndpointEngine(Endpoint.model_validate(given), account)
+        yield EndpointEngine(EndpointModel.model_validate(given), account)
 
 
 @pytest.fixture(autouse=True)

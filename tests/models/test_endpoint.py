@@ -14,7 +14,7 @@ from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import LEDGER, Account
 from acemath.models.generate.endpoint.engine import EndpointEngine
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Problem, Response
 
 Serve = Callable[..., Any]
@@ -24,9 +24,9 @@ GREEDY = Sampling(max_new_tokens=100)
 @contextmanager
 def engine_at(folder: Path, url: str, **settings: Any) -> Iterator[EndpointEngine]:
     """An engine whose account lies in `folder`."""
-    given = {"url": url, "model": "teacher", "timeout": 10.0, "price_in": 1.0, "price_out": 2.0, **settings}
+    given = {"url": url, "id": "teacher", "timeout": 10.0, "price_in": 1.0, "price_out": 2.0, **settings}
     with closing(Account(folder)) as account:
-        yield EndpointEngine(Endpoint.model_validate(given), account, ChatFormat(instruction="Box it."))
+        yield EndpointEngine(EndpointModel.model_validate(given), account, ChatFormat(instruction="Box it."))
 
 
 def problems(count: int) -> list[Problem]:
@@ -152,16 +152,16 @@ def test_a_final_refusal_is_one_line(serve: Serve, tmp_path: Path) -> None:
     """A model that the server does not have; addresses that are none or hold a key; a budget without prices."""
     server = serve("--faults", "0")
     with (
-        engine_at(tmp_path, server.url, model="nobody") as engine,
+        engine_at(tmp_path, server.url, id="nobody") as engine,
         pytest.raises(UserError, match="refused model 'nobody': status 404, 'no model nobody'"),
     ):
         list(engine.generate(problems(30), GREEDY))
     with pytest.raises(ValueError, match="is no address"):
-        Endpoint(url="localhost", model="teacher")
+        EndpointModel(url="localhost", id="teacher")
     with pytest.raises(ValueError, match="an address holds no key"):
-        Endpoint(url="http://127.0.0.1/v1?api_key=abc", model="teacher")
+        EndpointModel(url="http://127.0.0.1/v1?api_key=abc", id="teacher")
     with pytest.raises(ValueError, match="budget_usd needs prices"):
-        Endpoint(url="http://127.0.0.1/v1", model="teacher", budget_usd=1.0)
+        EndpointModel(url="http://127.0.0.1/v1", id="teacher", budget_usd=1.0)
 
 
 def test_a_key_is_nowhere(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from acemath.errors import UserError
-from acemath.recipe.schema import Recipe, load_recipe
+from acemath.recipe.load import load_recipe
+from acemath.recipe.schema import Recipe
 from acemath.records import Chat, Problem, Response
 from acemath.run import data
 from acemath.run.context import Run
@@ -23,7 +24,9 @@ CHANGES = {
     "curate.evolve.share": 0.5,
     "curate.solvability": {"answers": 4, "at_least": 0.75},
     "curate.cross_check.share": 0.6,
-    "teachers.others": {"third": {"engine": "worksheets", "skill": 0.5, "answers": 3}},
+    "models.third": {"engine": "worksheets", "skill": 0.5},
+    "roles.checker": None,
+    "roles.checkers": {"first": "checker", "third": {"model": "third", "answers": 3}},
     "sft.pools": {
         "new": {"of": "math", "born": "evolved", "take": 40},
         "left": {"of": "math", "unused_by": ["first"]},
@@ -34,8 +37,8 @@ CHANGES = {
         "first-more": {"blend": ["left"], "shares": {"left": 0.5}},
     },
     "reward.base": "first",
-    "reward.candidates": {"first": {"model": "first"}},
-    "bench": {"headline": "first", "policies": {"first": {"model": "first"}}},
+    "reward.candidates": {"policies": ["first"]},
+    "bench": {"headline": "first", "policies": ["first"]},
 }
 
 
@@ -92,7 +95,6 @@ def test_a_response_without_any_check_is_dropped_with_its_reason(
         ({"sft.stages.math.blend": ["math.best"]}, "names 'math.best'; the pools are code, general, math"),
         ({"sft.pools": {"math": {"of": "math"}}}, "a pool has a name of its own"),
         ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "no stage before 'math'"),
-        ({"teachers.others": {"main": {"engine": "worksheets"}}}, "which is taken"),
         ({"problems.seeds.worksheets": {"known": "numina"}}, "'numina' is not registered; the names are numinamath-cot"),
         ({"curate.filters.forms": ["essay"]}, "curate.filters.forms.0"),
     ],
@@ -111,7 +113,7 @@ def test_exact_references_drop_what_they_show_to_be_wrong(exact: bool | None, tm
         "problems.seeds.worksheets.count": 120,
         "problems.seeds.worksheets.exact": exact,
         "problems.benchmarks.worksheets.count": 14,
-        "teachers.main.skill": 0.7,
+        "models.teacher.skill": 0.7,
     }
     run = run_data(load_recipe("laptop", changes), tmp_path)
     prompts = {p.id: p for p in run.rows("curate", Problem) if p.group == "math" and p.answer}

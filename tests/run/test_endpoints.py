@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from acemath.errors import UserError
-from acemath.recipe.schema import Policy, load_recipe
+from acemath.recipe.load import load_recipe
+from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
 from acemath.run import data
 from acemath.run.context import Run
@@ -35,21 +36,18 @@ def url() -> Iterator[str]:
         server.wait()
 
 
+STAGES = ("teacher-math", "teacher-code", "teacher-general")
+
+
+def responses(run: Run) -> list[Response]:
+    """The responses of all teachers."""
+    return [row for stage in STAGES for row in run.rows(stage, Response)]
+
+
 def run_of(folder: Path, url: str, **teacher: object) -> Run:
-    """The laptop recipe on a few problems, with an endpoint as main teacher."""
-    main = {
-        "engine": "endpoint",
-        "url": url,
-        "model": "teacher",
-        "price_in": 1.0,
-        "price_out": 2.0,
-        **teacher,
-    }
-    changes = {
-        "problems.seeds.worksheets.count": 40,
-        "teachers.main": main,
-        "teachers.check.engine": "worksheets",
-    }
+    """The laptop recipe on a few problems, with an endpoint as teacher."""
+    model = {"engine": "endpoint", "url": url, "price_in": 1.0, "price_out": 2.0, **teacher}
+    changes = {"problems.seeds.worksheets.count": 40, "models.teacher": model}
     return Run(load_recipe("laptop", changes), folder, Display(quiet=True))
 
 
@@ -64,18 +62,19 @@ def test_a_teacher_and_a_policy_behind_an_endpoint(
         data.curate(run)
         data.synthesize(run)
         prompts = run.rows("curate", Problem)
-        first = run.rows("teacher-main", Response)
+        first = responses(run)
         assert len(first) == len(prompts) > 40
-        cost = run.manifest("teacher-main")["cost"]
-        assert cost["requests"] == len(prompts) and cost["usd"] > 0
-        policy = Policy.model_validate({"engine": "endpoint", "url": url, "model": "teacher", "each": 2})
+        costs = [run.manifest(stage)["cost"] for stage in STAGES]
+        assert sum(cost["requests"] for cost in costs) == len(prompts) and all(c["usd"] > 0 for c in costs)
+        policy = Policy(model="teacher", each=2)
         sample(run, "candidates-x", "x", policy, prompts[:20], ["curate"])
         assert run.manifest("candidates-x")["counts"]["responses"] == 40
     asked = sum(httpx.get(f"{url}/count").json()["outcomes"].values())
-    shutil.rmtree(tmp_path / "teacher-main")
+    for stage in STAGES:
+        shutil.rmtree(tmp_path / stage)
     with closing(run_of(tmp_path, url, in_flight=4, tries=3)) as run:
         data.synthesize(run)
-        assert run.rows("teacher-main", Response) == first and run.ran == ["teacher-main"]
+        assert responses(run) == first and run.ran == list(STAGES)
     assert sum(httpx.get(f"{url}/count").json()["outcomes"].values()) == asked
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert len(files) > 8 and all(b"sk-planted" not in p.read_bytes() for p in files)
@@ -96,4 +95,4 @@ def test_the_budget_of_the_whole_run(url: str, tmp_path: Path) -> None:
     assert sum(count["tokens"].values()) * 1.0 / 1e6 <= 0.005  # a token costs 1 or 2 US$ a million
     with closing(run_of(tmp_path, url)) as run:
         data.synthesize(run)
-        assert run.rows("teacher-main", Response)
+        assert responses(run)

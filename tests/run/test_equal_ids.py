@@ -15,8 +15,8 @@ from acemath.cli.judging import evaluate
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.generate.endpoint.engine import EndpointEngine
-from acemath.models.generate.endpoint.settings import Endpoint
-from acemath.recipe.schema import load_recipe
+from acemath.models.spec import EndpointModel
+from acemath.recipe.load import load_recipe
 from acemath.records import Problem, Response, by_id
 from acemath.run import data, evaluation
 from acemath.run.context import Run
@@ -62,10 +62,10 @@ def files(tmp_path: Path) -> list[Path]:
 @pytest.mark.parametrize(("model", "percent"), [("right", 100.0), ("off-by-one", 0.0)])
 def test_in_a_run(model: str, percent: float, files: list[Path], url: str, tmp_path: Path) -> None:
     """All of 12 problems right by the reference, none one beside it: greedy, sampled, and on each benchmark."""
-    policy = {"engine": "endpoint", "url": url, "model": model, "each": 4, "temperature": 0.7}
     changes = {
         "problems.benchmarks": {path.stem: {"file": str(path)} for path in files},
-        "bench": {"headline": model, "k": 2, "policies": {model: policy}},
+        f"models.{model}": {"engine": "endpoint", "url": url},
+        "bench": {"headline": model, "k": 2, "policies": [model], "each": 4, "temperature": 0.7},
     }
     with closing(Run(load_recipe("laptop", changes), tmp_path / "run", Display(quiet=True))) as run:
         data.problems(run)
@@ -83,7 +83,7 @@ def test_in_a_run(model: str, percent: float, files: list[Path], url: str, tmp_p
 def test_in_eval(model: str, percent: float, files: list[Path], url: str, tmp_path: Path) -> None:
     """The same through `acemath eval` with both files at once."""
     with closing(Account(tmp_path / "journal")) as account:
-        engine = EndpointEngine(Endpoint(url=url, model=model), account, ChatFormat(), model)
+        engine = EndpointEngine(EndpointModel(url=url, id=model), account, ChatFormat(), model)
         found = evaluate(files, engine, 3, 2, None, ChatFormat(), 64)
     assert found["n"] == 12 and 100 * found["greedy"]["value"] == percent
     assert {row["value"] for row in found["rows"]} == {percent}

@@ -18,7 +18,7 @@ from datasets import load_dataset
 from acemath.cli.datasets import export
 from acemath.curate.card import CardFacts, card
 from acemath.errors import UserError
-from acemath.recipe.schema import load_recipe
+from acemath.recipe.load import load_recipe
 from acemath.run.display import Display
 from acemath.run.run import run_until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from acemath.recipe.schema import load_recipe
+from acemath.recipe.load import load_recipe
 from acemath.records import Problem
 from acemath.run import data
 from acemath.run.context import Run

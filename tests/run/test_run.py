@@ -26,7 +26,7 @@ import pytest
 from acemath.demo.worksheets.sheets import question_of, split_of
 from acemath.files.rows import read_rows
 from acemath.models.builtin import WEIGHTS
-from acemath.recipe.schema import load_recipe
+from acemath.recipe.load import load_recipe
 from acemath.records import Problem
 from acemath.run.sources import read_benchmark
 
@@ -42,12 +42,11 @@ SMALL = [
     "sft.stages={math: {blend: [math, general, code]}}",
     "sft.settings={learning_rate: 2.0e-3, global_batch: 4, micro_batch: 4, max_length: 256, validation: 8, save_every: 20}",
     "reward.problems=60",
-    "reward.candidates={math: {model: math, each: 8, max_new_tokens: 80}, hot: {model: math, each: 8, temperature: 1.3, max_new_tokens: 80}}",
+    "reward.candidates={policies: [math, hot: {model: math, temperature: 1.3}], each: 8, max_new_tokens: 80}",
     "reward.train.batch_groups=8",
     "bench.k=3",
     "bench.curve=[1, 8]",
 ]
-POLICY = "{engine: endpoint, model: %s, url: '%s', each: 8, temperature: 0.7}"
 K = 3
 
 
@@ -68,9 +67,8 @@ def policies(serve: Any) -> None:
             "wrong": lambda question: f"So \\boxed{{{answers[question]}+1}}.",
         }
     )
-    mine = "math: {model: math, each: 8, max_new_tokens: 80}"
-    served = ", ".join(f"{name}: {POLICY % (name, url)}" for name in ("right", "wrong"))
-    SETTINGS[:] = [*SMALL, f"bench.policies={{{mine}, {served}}}"]
+    served = [f"models.{name}={{engine: endpoint, url: '{url}'}}" for name in ("right", "wrong")]
+    SETTINGS[:] = [*SMALL, *served, "bench.each=8", "bench.policies=[math: {max_new_tokens: 80}, right, wrong]"]
 
 
 SETTINGS: list[str] = []

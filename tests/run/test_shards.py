@@ -156,7 +156,7 @@ def test_damaged_manifests(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time, os
 from pathlib import Path
-from acemath.run.shards import locked
+from acemath.files.lock import locked
 with locked(Path(sys.argv[1])):
     if os.fork() == 0:  # an orphaned worker outlives its parent, and must not hold the lock
         print("held", flush=True)
@@ -240,7 +240,8 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from acemath.records import Problem
-from acemath.run.shards import Dropped, Stage, locked, shards
+from acemath.files.lock import locked
+from acemath.run.shards import Dropped, Stage, shards
 rows = [Problem(f"p{i}", f"What is {i}+1?", str(i + 1)) for i in range(300)]
 with locked(Path(sys.argv[1])):
     stage = Stage(Path(sys.argv[1]) / "stage", {"x": 1}, {})

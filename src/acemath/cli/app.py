@@ -100,7 +100,7 @@ def run(
 
     Example: acemath run laptop --set seed=1 --out runs/second
     """
-    from acemath.recipe.schema import load_recipe
+    from acemath.recipe.load import load_recipe
     from acemath.run.display import Display
 
     spend = {} if budget is None else {"budget_usd": budget}
@@ -148,18 +148,11 @@ def report(
 
     Example: acemath report runs/laptop
     """
-    from acemath.recipe.schema import load_recipe
-    from acemath.run.context import Run
     from acemath.run.display import Display
-    from acemath.run.reporting import make_report
-    from acemath.run.run import RECIPE, recipe_of
+    from acemath.run.run import write_report
 
-    if not (run / "tables" / "manifest.json").exists():
-        raise UserError(f"{run} holds no finished run; run a recipe first: acemath run --out {run}")
-    loaded = recipe_of(run) if (run / RECIPE).exists() else load_recipe(recipe)
-    (run / "report" / "manifest.json").unlink(missing_ok=True)
     with Display().during("report"):
-        made = make_report(Run(loaded, run, Display(quiet=True)))
+        made = write_report(run)
     show({"report": str(made)}, as_json)
 
 

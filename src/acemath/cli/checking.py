@@ -82,7 +82,7 @@ def cross_check(
     """
     with Display().during("cross-check"):
         from acemath.cli.data import read_answered
-        from acemath.curate.crosscheck import agreement, cross_checked
+        from acemath.curate.crosscheck import agreement_counts, agreement_shares, cross_checked
         from acemath.records import by_problem
 
         asked, rows = read_answered(responses, problems, columns_of(columns))
@@ -94,7 +94,7 @@ def cross_check(
                 f"{responses} answers no math problem of {problems}; only math can be cross-checked"
             )
         kept, lost = cross_checked(rows, theirs, answers, share)
-        found = _write(rows, kept, lost, dropped, out) | {"teachers": agreement(rows, theirs)}
+        found = _write(rows, kept, lost, dropped, out) | {"teachers": agreement_shares(agreement_counts(rows, theirs))}
     show(found, as_json)
 
 

@@ -16,13 +16,10 @@ from acemath.demo.worksheets.sheets import LICENSE, SOURCE
 from acemath.errors import UserError
 from acemath.files.conversations import chat_of
 from acemath.files.rows import write_rows
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
-from acemath.run.context import Run
-from acemath.run.display import Display
 from acemath.run.export import export as export_run
 from acemath.run.export import push as push_folder
-from acemath.run.run import recipe_of
 from acemath.run.sources import read_source, records_of
 
 Shown = tuple[dict[str, Any], bool, tuple[str, ...], list[list[Any]]]
@@ -86,7 +83,7 @@ def fetch(
     records = islice(records_of(name, source), source.count)
     if held == "prompts":
         kind = Problem
-        rows = read_source(name, source, seed)
+        rows = list(read_source(name, source, seed))
     elif held == "chats":
         kind = Chat
         rows = [chat_of(row, place, name, source.license) for place, row in records]
@@ -112,7 +109,7 @@ def export(folder: Path, out: Path, push: str | None, public: bool, processes: i
     """A run's blends as a folder of the hub, uploaded where `push` names a data set."""
     if public and push is None:
         raise UserError("--public says how a data set is pushed; name it with --push owner/name")
-    record = export_run(Run(recipe_of(folder), folder, Display(quiet=True)), out, processes)
+    record = export_run(folder, out, processes)
     licences = sorted({name for blend in record["blends"].values() for name in blend["licences"]})
     found = {
         "out": str(out),

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from acemath.demo.teacher import WorksheetTeacher
 from acemath.errors import UserError
 from acemath.files.atomic import write_json_lines
 from acemath.files.identity import with_prompt_keys
@@ -18,51 +17,47 @@ from acemath.files.lock import locked
 from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.models.generate.endpoint.account import Account
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel, Model, TransformersModel
+from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
-from acemath.recipe.schema import first_fault
 from acemath.records import REFUSED, Problem, Response
+from acemath.run.asking import collect, cost_of, graded, without_refused
 from acemath.run.display import Display
-from acemath.run.responses import collect, cost_of, without_refused
-from acemath.run.sampling import graded
+from acemath.run.engines import make_engine
 
 BYTES_A_TOKEN = 4  # of English prompts, for estimates alone: a budget reserves one token a byte
-SKILL = 0.97  # of the offline teacher
+_MODEL: TypeAdapter[Model] = TypeAdapter(Model)
 
 
-def endpoint_of(engine: str, model: str, changes: Mapping[str, Any]) -> Endpoint:
-    """An engine's settings from a command's options. UserError naming an option that is wrong or missing."""
+def model_of(engine: str, model: str, changes: Mapping[str, Any]) -> Model:
+    """A model from a command's options. UserError naming an option that is wrong or missing."""
     if engine != "worksheets" and not model:
         raise UserError(f"engine {engine!r} needs a model; name it with --model")
+    if engine == "worksheets" and model:
+        raise UserError(
+            f"engine 'worksheets' has no model {model!r}; name another --engine, or leave --model out"
+        )
     given = {name: value for name, value in changes.items() if value is not None}
+    if model:
+        given["id"] = model
     try:
-        return Endpoint.model_validate({"engine": engine, "model": model, **given})
+        return _MODEL.validate_python({"engine": engine, **given})
     except ValidationError as error:
         raise UserError(first_fault(error, "the options")) from error
 
 
 @contextmanager
-def engine_of(settings: Endpoint, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
+def engine_of(model: Model, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
     """An engine for a command. An endpoint's responses are kept in the folder `journal` as they arrive."""
-    if settings.engine == "worksheets":
-        yield WorksheetTeacher(f"worksheets-{SKILL}", SKILL)
-    elif settings.engine == "endpoint":
-        from acemath.models.generate.endpoint.engine import EndpointEngine
-
+    if isinstance(model, EndpointModel):
         with locked(journal), closing(Account(journal)) as account:
-            yield EndpointEngine(settings, account, chat)
-    elif settings.engine == "vllm":
-        from acemath.models.builtin import resolve
-        from acemath.models.generate.vllm import VllmEngine
-
-        yield VllmEngine(resolve(settings.model), chat, settings.model)
-    else:
-        from acemath.models.builtin import resolve
-        from acemath.models.generate.transformers import TransformersEngine
+            yield make_engine(model, chat, account=account)
+        return
+    if isinstance(model, TransformersModel):
         from acemath.run.run import quiet_transformers
 
         quiet_transformers()
-        yield TransformersEngine(resolve(settings.model), chat, settings.model)
+    yield make_engine(model, chat)
 
 
 def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:
@@ -70,7 +65,7 @@ def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str
     display, total = Display(), len(rows) * sampling.n
     display.start(name, f"asking {engine.name} for {total:,} responses")
     try:
-        found = collect(engine, rows, sampling, lambda count, note: display.progress(count, total, note))
+        found = collect(engine, rows, sampling, display.progress)
     finally:
         display.stop()
     if all(r.finish_reason == REFUSED for r in found):
@@ -124,7 +119,7 @@ def _accuracy(rows: Sequence[Problem], responses: Sequence[Response]) -> dict[st
 
 
 def estimate(
-    rows: Sequence[Problem], settings: Endpoint, chat: ChatFormat, sampling: Sampling, journal: Path
+    rows: Sequence[Problem], model: Model, chat: ChatFormat, sampling: Sampling, journal: Path
 ) -> dict[str, Any]:
     """What a command would ask and pay before its first request: expected, and at the very most.
 
@@ -133,6 +128,10 @@ def estimate(
     """
     from acemath.models.generate.endpoint.requests import Asking
 
+    # What runs in process is counted as a server without prices would.
+    settings = (
+        model if isinstance(model, EndpointModel) else EndpointModel(id=model.name, url="http://localhost")
+    )
     asking = Asking(settings, chat, sampling)
     known: dict[str, Any] = {}
     if (journal / "responses.jsonl").exists():

@@ -195,7 +195,8 @@ def evaluate(
         int, typer.Option("--n", "-n", min=1, help="Samples of each problem; 1 is the greedy response alone.")
     ] = 1,
     k: Annotated[
-        int | None, typer.Option("-k", min=1, help="Responses to pick from. [default: 8, or -n if that is less]")
+        int | None,
+        typer.Option("-k", min=1, help="Responses to pick from. [default: 8, or -n if that is less]"),
     ] = None,
     reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
@@ -231,7 +232,7 @@ def evaluate(
             check_head(reward)  # before the policy is loaded
         chat = ChatFormat(system=system, instruction=instruction)
         given = options(url, api_key_env, price_in, price_out, budget, changes)
-        with engines.engine_of(engines.endpoint_of(engine, model, given), chat, journal) as made:
+        with engines.engine_of(engines.model_of(engine, model, given), chat, journal) as made:
             result = judging.evaluate(
                 problems, made, n, k, reward, reward_chat, max_new_tokens, columns_of(columns)
             )

@@ -41,7 +41,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Another setting of the endpoint, for example in_flight=64 or budget_tokens=1000000.",
+        help="Another setting of the model, for example in_flight=64 or tensor_parallel=4.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked and paid; ask nothing.")]
@@ -59,7 +59,7 @@ def options(
     budget: float | None,
     change: list[str] | None,
 ) -> dict[str, Any]:
-    """The settings of an endpoint that the options give; None where one is not given."""
+    """The settings of a model that the options give; None where one is not given."""
     return {
         "url": url or None,
         "api_key_env": api_key_env,
@@ -85,12 +85,12 @@ def _generate(
     with Display().during(name):
         from acemath.cli import data, engines
 
-        settings = engines.endpoint_of(engine, model, given)
+        writer = engines.model_of(engine, model, given)
         rows = data.read_problems(problems, columns_of(columns))
         journal = out.with_suffix(".journal")
         if dry_run:
-            return engines.estimate(rows, settings, chat, sampling, journal)
-        with engines.engine_of(settings, chat, journal) as made:
+            return engines.estimate(rows, writer, chat, sampling, journal)
+        with engines.engine_of(writer, chat, journal) as made:
             return engines.sample(name, rows, made, sampling, out)
 
 

@@ -27,7 +27,7 @@ from acemath.grade import grade_many
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.notices import say
 from acemath.records import Response, Verdict, content_key
-from acemath.run.responses import cost_of
+from acemath.run.asking import cost_of
 from acemath.run.run import quiet_transformers
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def evaluate(
     """
     from acemath.cli.data import read_benchmarks
     from acemath.cli.engines import write
+    from acemath.run.asking import graded
     from acemath.run.evaluation import records_of, with_answers
-    from acemath.run.sampling import graded
 
     check_numbers(n, k, reward)
     rows, unanswered = with_answers(read_benchmarks(problems, columns))

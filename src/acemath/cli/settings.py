@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from acemath.errors import UserError
 from acemath.files.columns import OURS, RESPONSE_COLUMNS, parse_columns
-from acemath.recipe.schema import first_fault, lay_over
+from acemath.recipe.load import first_fault, lay_over
 
 S = TypeVar("S", bound=BaseModel)
 Columns = Annotated[

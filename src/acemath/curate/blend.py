@@ -8,16 +8,19 @@ pools in order; a prompt that several name is taken once, for the first of them.
 
 from __future__ import annotations
 
-import random
+from array import array
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from acemath.curate.settings import PoolSettings
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
-from acemath.records import Chat, Problem, Response
+from acemath.records import Chat, Problem, Response, content_key
 
 POOLS = ("code", "general", "math", "math.checked", "math.unchecked", "math.seeds")
 
@@ -37,9 +40,97 @@ def in_pool(pool: str, problem: Problem, checked: bool) -> bool:
     return narrowed != "seeds" or "parent" not in problem.meta
 
 
+class Picker:
+    """Picks the responses of one stage of training from all that there are, which it never holds.
+
+    Responses are offered one at a time, in any order; `picked` then says which are taken and for which pool. What is
+    picked depends on hashes of the seed and the ids alone. For each pool that a response is in, 12 bytes are kept.
+
+    `counts` caps a pool at a seeded subset of so many, `shares` at such a share (0 to 1) of its members. The cap is on
+    what the pool offers: prompts that an earlier pool has taken count towards it. The `take` of a declared pool counts
+    what it adds. UserError on a pool that does not exist, and on a cap for a pool that the blend does not name.
+    """
+
+    def __init__(
+        self,
+        pools: Sequence[str],
+        counts: Mapping[str, int],
+        shares: Mapping[str, float],
+        declared: Mapping[str, PoolSettings],
+        seed: int,
+    ) -> None:
+        _check_caps(pools, counts, shares)
+        self.pools, self.counts, self.shares, self.declared, self.seed = pools, counts, shares, declared, seed
+        self._keys = array("Q")  # of each response: a hash of its prompt
+        self._members = {pool: array("I") for pool in pools}  # the responses of each pool …
+        self._ranks = {pool: array("Q") for pool in pools}  # … and their places in its seeded order
+
+    def offer(
+        self, problem: Problem, response: str, prompt: str, checked: bool, used: Container[str] = ()
+    ) -> None:
+        """Offer one response to a problem.
+
+        `response` tells it from others to the same problem, `prompt` tells the prompt from others: one prompt is taken
+        once. `used` are the earlier stages that took this problem.
+        """
+        number = len(self._keys)
+        self._keys.append(_number("prompt", prompt))
+        for pool in self.pools:
+            if self._holds(pool, problem, checked, used):
+                self._members[pool].append(number)
+                self._ranks[pool].append(_number(str(self.seed), pool, problem.id, response))
+
+    def _holds(self, pool: str, problem: Problem, checked: bool, used: Container[str]) -> bool:
+        narrowed = self.declared.get(pool)
+        if narrowed is None:
+            return in_pool(pool, problem, checked)
+        seed = "parent" not in problem.meta
+        return (
+            in_pool(narrowed.of, problem, checked)
+            and (not narrowed.sources or problem.source in narrowed.sources)
+            and (not narrowed.levels or problem.level in narrowed.levels)
+            and (narrowed.born == "any" or seed == (narrowed.born == "seeds"))
+            and not any(stage in used for stage in narrowed.unused_by)
+        )
+
+    def picked(self) -> NDArray[np.int16]:
+        """For each response in the order of the offers the number of the pool that takes it; -1 for all others."""
+        keys = np.unique(np.frombuffer(self._keys, np.uint64), return_inverse=True)[1]
+        taken = np.zeros(len(keys), np.bool_)  # by prompt
+        found = np.full(len(keys), -1, np.int16)
+        for place, pool in enumerate(self.pools):
+            order = np.argsort(np.frombuffer(self._ranks[pool], np.uint64), kind="stable")
+            mine = np.frombuffer(self._members[pool], np.uint32)[order]
+            if pool in self.shares:
+                mine = mine[: round(self.shares[pool] * len(mine))]
+            mine = mine[: self.counts.get(pool)]
+            mine = mine[np.sort(np.unique(keys[mine], return_index=True)[1])]
+            mine = mine[~taken[keys[mine]]]
+            if pool in self.declared:
+                mine = mine[: self.declared[pool].take]
+            taken[keys[mine]] = True
+            found[mine] = place
+        return found
+
+
+def _number(*parts: str) -> int:
+    return int(content_key(*parts), 16)
+
+
+def conversation(problem: Problem, response: Response, chat: ChatFormat, pool: str) -> Chat:
+    """A response as a conversation to learn from."""
+    messages = tuple(chat.messages(problem.prompt, response.text))
+    return Chat(problem.id, messages, problem.source, problem.license, {"pool": pool})
+
+
+def shuffled(chats: Sequence[Chat], seed: int) -> list[Chat]:
+    """Conversations in a seeded order that does not depend on the order in which they are given."""
+    return sorted(chats, key=lambda chat: content_key(str(seed), "order", chat.problem_id))
+
+
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What blends are made of: the prompts, their responses, which were cross-checked, the pools that a recipe declares.
+    """What a blend is made of: prompts by id, responses, which were cross-checked, the pools that a recipe declares.
 
     `used` holds the prompts that each earlier stage took, by the stage's name.
     """
@@ -50,24 +141,6 @@ class Stock:
     declared: Mapping[str, PoolSettings] = field(default_factory=dict)
     used: Mapping[str, Container[str]] = field(default_factory=dict)
 
-    def members(self, pool: str) -> list[Response]:
-        """The responses of a pool, in an order of their own. UserError on a pool that does not exist."""
-        rows = [r for r in self.responses if self._holds(pool, self.problems[r.problem_id])]
-        return sorted(rows, key=lambda r: (r.problem_id, r.sample, r.model))
-
-    def _holds(self, pool: str, problem: Problem) -> bool:
-        narrowed = self.declared.get(pool)
-        if narrowed is None:
-            return in_pool(pool, problem, problem.id in self.checked)
-        seed = "parent" not in problem.meta
-        return (
-            in_pool(narrowed.of, problem, problem.id in self.checked)
-            and (not narrowed.sources or problem.source in narrowed.sources)
-            and (not narrowed.levels or problem.level in narrowed.levels)
-            and (narrowed.born == "any" or seed == (narrowed.born == "seeds"))
-            and not any(problem.id in self.used[stage] for stage in narrowed.unused_by)
-        )
-
 
 def make_blend(
     pools: Sequence[str],
@@ -77,42 +150,29 @@ def make_blend(
     seed: int,
     shares: Mapping[str, float] | None = None,
 ) -> list[Chat]:
-    """The conversations of one stage, in a seeded order.
-
-    `counts` caps a pool at a seeded subset of so many, `shares` at such a share (0 to 1) of its members. The
-    cap is on what the pool offers: prompts that an earlier pool has taken count towards it. The `take` of a declared
-    pool counts what it adds. UserError on a pool that does not exist, and on a cap for a pool that the blend does not
-    name.
-    """
-    shares = shares or {}
-    _check_caps(pools, counts, shares)
-    taken: dict[str, Chat] = {}  # by prompt
-    for pool in pools:
-        members = stock.members(pool)
-        random.Random(f"{seed}:{pool}").shuffle(members)
-        if pool in shares:
-            members = members[: round(shares[pool] * len(members))]
-        narrowed = stock.declared.get(pool)
-        full = len(taken) + narrowed.take if narrowed is not None and narrowed.take else None
-        for response in members[: counts.get(pool)]:
-            if len(taken) == full:
-                break
-            problem = stock.problems[response.problem_id]
-            messages = tuple(chat.messages(problem.prompt, response.text))
-            taken.setdefault(
-                problem.prompt.strip().lower(),
-                Chat(problem.id, messages, problem.source, problem.license, {"pool": pool}),
-            )
-    chats = sorted(taken.values(), key=lambda row: row.problem_id)
-    random.Random(f"{seed}:order").shuffle(chats)
-    return chats
+    """The conversations of one stage, in a seeded order, from rows in memory. `Picker` says what is taken."""
+    picker = Picker(pools, counts, shares or {}, stock.declared, seed)
+    rows = [(stock.problems[r.problem_id], r) for r in stock.responses]
+    for problem, response in rows:
+        used = [name for name, ids in stock.used.items() if problem.id in ids]
+        named = f"{response.sample} {response.model}"
+        picker.offer(problem, named, problem.prompt.strip().lower(), problem.id in stock.checked, used)
+    chats = [
+        conversation(problem, response, chat, pools[place])
+        for (problem, response), place in zip(rows, picker.picked().tolist(), strict=True)
+        if place >= 0
+    ]
+    return shuffled(chats, seed)
 
 
-def shortfalls(chats: Sequence[Chat], pools: Sequence[str], stock: Stock) -> dict[str, tuple[int, int]]:
+def shortfalls(
+    added: Mapping[str, int], pools: Sequence[str], declared: Mapping[str, PoolSettings]
+) -> dict[str, tuple[int, int]]:
     """Declared pools that added fewer prompts than they were to take: what each was asked for, and what it had."""
-    added = Counter(str(row.meta.get("pool")) for row in chats)
-    asked = {pool: stock.declared[pool].take for pool in pools if pool in stock.declared}
-    return {pool: (take, added[pool]) for pool, take in asked.items() if take and added[pool] < take}
+    asked = {pool: declared[pool].take for pool in pools if pool in declared}
+    return {
+        pool: (take, added.get(pool, 0)) for pool, take in asked.items() if take and added.get(pool, 0) < take
+    }
 
 
 def blend_facts(chats: Sequence[Chat]) -> dict[str, Any]:

@@ -55,26 +55,31 @@ def verdict(
     return ("disagrees" if agree(theirs) else "check-split"), detail
 
 
-def agreement(
+def agreement_counts(
     main: Sequence[Response], check: Mapping[str, Sequence[Response]]
-) -> dict[str, dict[str, float]]:
-    """For each teacher that checks: its answers, the share that has none, the share that agrees with the response."""
+) -> dict[str, dict[str, int]]:
+    """For each model that checks: its answers, how many of its responses have none, how many agree with the response."""
     counts: dict[str, Counter[str]] = {}
     for row in main:
         answer = answer_of(row)
         for other in check.get(row.problem_id, ()):
             theirs = answer_of(other)
-            mine = counts.setdefault(other.model, Counter())
+            mine = counts.setdefault(other.model, Counter(answers=0, no_answer=0, agree=0))
             mine["answers"] += 1
-            mine["none"] += theirs is None
+            mine["no_answer"] += theirs is None
             mine["agree"] += answer is not None and theirs is not None and equal(answer, theirs).correct
+    return {model: dict(count) for model, count in sorted(counts.items())}
+
+
+def agreement_shares(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float]]:
+    """`agreement_counts` as shares of each model's answers, beside the number of answers."""
     return {
         model: {
             "answers": count["answers"],
-            "no_answer": count["none"] / count["answers"],
+            "no_answer": count["no_answer"] / count["answers"],
             "agree": count["agree"] / count["answers"],
         }
-        for model, count in sorted(counts.items())
+        for model, count in counts.items()
     }
 
 

@@ -20,7 +20,7 @@ from acemath.demo.worksheets.registry import family_named
 from acemath.demo.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
 from acemath.errors import UserError
 from acemath.models.engine import Engine, Sampling
-from acemath.records import REFUSED, STOP, Dropped, Problem, content_key
+from acemath.records import REFUSED, ROOT, STOP, Dropped, Problem, content_key, root_of
 
 _FRAME = (
     "You write good mathematics questions.\n{task} The new question must make sense to people and must have a "
@@ -95,6 +95,7 @@ def evolve_with(
             continue
         meta = {
             "parent": row.id,
+            ROOT: root_of(row),
             "method": method,
             "round": row.meta.get("round", 0) + 1,
             "written_by": engine.name,
@@ -130,7 +131,8 @@ def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | No
         return None
     child = problem_of(family, level, seed, question)
     prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
-    meta = {**child.meta, "parent": row.id, "method": method, "round": row.meta.get("round", 0) + 1}
+    meta = {**child.meta, "parent": row.id, ROOT: root_of(row), "method": method}
+    meta["round"] = row.meta.get("round", 0) + 1
     return Problem(child.id, prompt, child.answer, child.source, child.license, child.subject, level, meta)
 
 

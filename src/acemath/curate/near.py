@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -142,33 +143,46 @@ def near_dedup(
     The same for the same rows and settings, whatever the number of processes (None: one for few prompts, one a
     core from 50,000 on; spawned, so a script needs `if __name__ == "__main__"`).
     """
-    bands, height = bands_for(settings.threshold, settings.permutations)
-    facts = NearFacts(bands=bands, rows_a_band=height)
-    if not rows:
-        return [], [], facts
-    buckets = _buckets(_keys([row.prompt for row in rows], settings, processes))
-    twin = _twins(rows, buckets, settings, facts)
+    twin, facts = near_twins([row.prompt for row in rows], [row.id for row in rows], settings, processes)
     kept = [row for row, of in zip(rows, twin, strict=True) if of is None]
     dropped = []
     for row, of in zip(rows, twin, strict=True):
         if of is not None:
             detail = f"near {rows[of[0]].id}, similarity {of[1]:.2f}"
             dropped.append(Dropped(row.id, "near-dedup", "near-duplicate", row.prompt, row.source, detail))
-    _count_clusters(rows, twin, settings, facts)
     return kept, dropped, facts
+
+
+def near_twins(
+    texts: Sequence[str], ids: Sequence[str], settings: NearSettings, processes: int | None = 1
+) -> tuple[list[tuple[int, float] | None], NearFacts]:
+    """For each text the earlier one that stays in its place, with their similarity; None for texts that stay.
+
+    `ids` are the texts' names in the facts. Both may be sequences that make their items as they are asked for.
+    """
+    bands, height = bands_for(settings.threshold, settings.permutations)
+    facts = NearFacts(bands=bands, rows_a_band=height)
+    if not len(texts):
+        return [], facts
+    buckets = _buckets(_keys(texts, settings, processes))
+    twin = _twins(texts, buckets, settings, facts)
+    _count_clusters(texts, ids, twin, settings, facts)
+    return twin, facts
 
 
 def _keys(texts: Sequence[str], settings: NearSettings, processes: int | None) -> U64:
     """One key a text and band, shape (texts, bands): texts that share one are candidates."""
     processes = workers_for(len(texts)) if processes is None else processes
-    chunks = [(texts[at : at + CHUNK], settings) for at in range(0, len(texts), CHUNK)]
+    chunks = ((texts[at : at + CHUNK], settings) for at in range(0, len(texts), CHUNK))
     keys = np.empty((len(texts), bands_for(settings.threshold, settings.permutations)[0]), np.uint64)
     if processes == 1:
         parts: Iterator[U64] = map(_chunk_keys, chunks)
         _fill(keys, parts)
     else:
         with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-            _fill(keys, pool.map(_chunk_keys, chunks))
+            # A few chunks at a time: those that wait hold memory.
+            groups = iter(lambda: list(islice(chunks, 8 * processes)), [])
+            _fill(keys, (part for group in groups for part in pool.map(_chunk_keys, group)))
     return keys
 
 
@@ -256,14 +270,14 @@ def _buckets(keys: U64) -> NDArray[np.int32]:
 
 
 def _twins(
-    rows: Sequence[Problem], buckets: NDArray[np.int32], settings: NearSettings, facts: NearFacts
+    given: Sequence[str], buckets: NDArray[np.int32], settings: NearSettings, facts: NearFacts
 ) -> list[tuple[int, float] | None]:
-    """For each row the earlier row that stays and is like it, with their similarity; None for rows that stay."""
-    twin: list[tuple[int, float] | None] = [None] * len(rows)
+    """For each text the earlier one that stays and is like it, with their similarity; None for texts that stay."""
+    twin: list[tuple[int, float] | None] = [None] * len(given)
     # Rows that stay, by bucket: the first in an array, because nearly all buckets have no other.
     first = array("i", [-1]) * (int(buckets.max(initial=-1)) + 1)
     others: dict[int, list[int]] = {}
-    texts = _Texts(rows, settings.shingle)
+    texts = _Texts(given, settings.shingle)
     for at in np.flatnonzero((buckets >= 0).any(axis=1)).tolist():
         mine = [number for number in buckets[at].tolist() if number >= 0]
         # Those that share most buckets come first: the likeliest twin is tried first.
@@ -287,10 +301,10 @@ def _twins(
 
 
 class _Texts:
-    """The shingles and amounts of rows, remembered for a while."""
+    """The shingles and amounts of texts, remembered for a while."""
 
-    def __init__(self, rows: Sequence[Problem], size: int) -> None:
-        self.rows, self.size = rows, size
+    def __init__(self, texts: Sequence[str], size: int) -> None:
+        self.texts, self.size = texts, size
         self.known: dict[int, tuple[frozenset[tuple[str, ...]], tuple[tuple[str, int], ...]]] = {}
 
     def _get(self, at: int) -> tuple[frozenset[tuple[str, ...]], tuple[tuple[str, int], ...]]:
@@ -298,7 +312,7 @@ class _Texts:
         if found is None:
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
-            text = self.rows[at].prompt
+            text = self.texts[at]
             tokens = tokens_of(text)
             found = self.known[at] = (shingles(fold(tokens), self.size), amounts(text, tokens))
         return found
@@ -310,7 +324,8 @@ class _Texts:
 
 
 def _count_clusters(
-    rows: Sequence[Problem],
+    texts: Sequence[str],
+    ids: Sequence[str],
     twin: Sequence[tuple[int, float] | None],
     settings: NearSettings,
     facts: NearFacts,
@@ -324,5 +339,5 @@ def _count_clusters(
     facts.largest = 1 + max(map(len, members.values()), default=0)
     alarming = [(kept, found) for kept, found in members.items() if len(found) + 1 > settings.alarm]
     for kept, found in sorted(alarming, key=lambda item: (-len(item[1]), item[0])):
-        samples = tuple(rows[at].prompt for at in [kept, *found[: SAMPLES - 1]])
-        facts.alarms.append(Cluster(rows[kept].id, len(found), samples))
+        samples = tuple(texts[at] for at in [kept, *found[: SAMPLES - 1]])
+        facts.alarms.append(Cluster(ids[kept], len(found), samples))

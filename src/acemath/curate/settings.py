@@ -73,7 +73,7 @@ class DecontaminateSettings(_Part):
 class SolvabilitySettings(_Part):
     """A vote of several responses on each math prompt: our addition, off in the paper's recipes (section 3.2.2)."""
 
-    by: Literal["main", "check"] = "main"  # the teacher that answers
+    by: str = "teachers.math"  # the role that answers: teachers.math, checkers.NAME …
     answers: int = Field(8, ge=2)
     temperature: float = Field(0.7, gt=0)
     at_least: float = Field(0.5, ge=0, le=1)  # of the responses must have one answer

@@ -118,9 +118,12 @@ def write_json_lines(path: Path, records: Iterable[Any]) -> None:
     write_bytes(path, lines.encode("utf-8", "replace"))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; UserError naming the file where it is damaged or holds something else."""
-    fix = "delete its folder and run the same command again"
+def read_json(path: Path, what: str = "its folder") -> dict[str, Any]:
+    """Read a JSON object; UserError naming the file where it is damaged or holds something else.
+
+    `what` is to be deleted then, so that it is made again.
+    """
+    fix = f"delete {what} and run the same command again"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -139,16 +142,26 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_bytes(path, bytes(sink.getvalue()))
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file and check its pages' checksums; UserError naming the file where it is damaged."""
+@contextmanager
+def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file to read it and check its pages' checksums.
+
+    UserError naming the file where it is missing or damaged.
+    """
     try:
         # pyarrow's own name for a file that is not there would read as damage.
         if not path.is_file():
             raise UserError(f"file {str(path)!r} does not exist; check the path")
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read()
+            yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); "
             "delete it and run the same command again"
         ) from error
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file whole. UserError naming the file where it is missing or damaged."""
+    with opened_table(path) as file:
+        return file.read()

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from acemath.records import Problem, Response
+from acemath.records import REFUSED, Problem, Response
 
 
 class Sampling(BaseModel):
@@ -42,6 +42,20 @@ class ChatFormat(BaseModel):
         if response is not None:
             rows.append({"role": "assistant", "content": response})
         return rows
+
+
+def too_long(prompt: Sequence[int], max_length: int | None) -> bool:
+    """Whether a prompt's tokens leave no room for a response."""
+    return max_length is not None and len(prompt) >= max_length
+
+
+def refused(
+    problem_id: str, n: int, name: str, prompt: Sequence[int], max_length: int | None
+) -> Iterator[Response]:
+    """The `n` responses to a prompt that is too long for the model: without a text, and with the reason."""
+    why = f"its prompt has {len(prompt):,} tokens, and max_length is {max_length:,}"
+    for sample in range(n):
+        yield Response(problem_id, sample, "", name, REFUSED, meta={REFUSED: why})
 
 
 class Engine(Protocol):

@@ -8,13 +8,24 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
 from transformers.utils.hub import cached_file
 
+from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.notices import say
 
 PATIENCE = 5.0  # seconds for the first contact
+FILES = [
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.txt",
+    "*.model",
+    "*.tiktoken",
+    "*.py",
+    "README.md",
+]  # of a repository
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -26,6 +37,27 @@ def ask_hub(model: str | Path) -> None:
     if not Path(resolve(model)).exists() and not constants.HF_HUB_OFFLINE and not _answers():
         say(f"the hub ({constants.ENDPOINT}) cannot be reached; only models on this machine can be used")
         constants.HF_HUB_OFFLINE = True
+
+
+def at_revision(model: str, revision: str | None) -> str:
+    """A model's folder or hub name; with a `revision` the folder of a hub model's files as they are there.
+
+    UserError where a folder is given a revision, and where the hub has no such model or revision.
+    """
+    if revision is None:
+        return resolve(model)
+    if Path(resolve(model)).exists():
+        raise UserError(
+            f"model {model!r} is a folder, which has no revision {revision!r}; leave revision out"
+        )
+    ask_hub(model)
+    try:
+        return str(snapshot_download(model, revision=revision, allow_patterns=FILES))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"revision {revision!r} of model {model!r} cannot be loaded ({str(error).strip().splitlines()[0]}); "
+            "check the name, the revision and the network"
+        ) from error
 
 
 @cache

@@ -41,13 +41,18 @@ def check_whole(model: str | Path, missing: Iterable[str]) -> None:
         )
 
 
-def chat_tokenizer(model: str | Path) -> Any:
-    """A model's tokenizer. UserError where it cannot be loaded or has no chat template."""
+def chat_tokenizer(model: str | Path, template: str | None = None, trust_remote_code: bool = False) -> Any:
+    """A model's tokenizer, with another chat `template` where one is given.
+
+    UserError where it cannot be loaded or has no chat template.
+    """
     with loading(model):
-        tokenizer = AutoTokenizer.from_pretrained(resolve(model))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(model), trust_remote_code=trust_remote_code)
+    if template is not None:
+        tokenizer.chat_template = template
     if not tokenizer.chat_template:
         raise UserError(
             f"model {str(model)!r} has no chat template: policies and reward models are asked through one; "
-            "add it to the tokenizer (tokenizer.chat_template)"
+            "add it to the tokenizer (tokenizer.chat_template), or name a file as chat_template of the model"
         )
     return tokenizer

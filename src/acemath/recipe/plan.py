@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from acemath.curate.sources import public_rows
-from acemath.recipe.schema import Policy, Recipe, Teacher
+from acemath.models.spec import EndpointModel, WorksheetsModel
+from acemath.recipe.roles import Policy, Role
+from acemath.recipe.schema import Recipe
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
 MATH_TOKENS, OTHER_TOKENS = 800, 650  # of a response, mean (paper, section 3.2: derived from its counts)
@@ -44,12 +46,16 @@ def _row(
     }
 
 
-def _written(stage: str, rows: float, tokens: float, who: Teacher | Policy, size: float) -> dict[str, Any]:
+def _written(recipe: Recipe, stage: str, rows: float, tokens: float, role: Role | None) -> dict[str, Any]:
     """A row for responses to be written, by a local model or at an endpoint's price."""
-    total = rows * tokens
-    usd = who.usd(rows * PROMPT_TOKENS, total) if who.engine == "endpoint" else 0.0
-    local = who.engine in ("transformers", "vllm")
-    return _row(stage, rows, total, 2 * size * total if local else 0.0, WRITE_FLOPS, usd)
+    model = None if role is None else recipe.model(role.model)
+    total, size, usd = rows * tokens, 0.0, 0.0
+    if isinstance(model, EndpointModel):
+        usd = model.usd(rows * PROMPT_TOKENS, total)
+    elif role is not None and model is not None and not isinstance(model, WorksheetsModel):
+        trained = recipe.stage_of(role.model) is not None
+        size = parameters(recipe.model(recipe.sft.base).name if trained else model.name)
+    return _row(stage, rows, total, 2 * size * total, WRITE_FLOPS, usd)
 
 
 def _pools(recipe: Recipe) -> dict[str, float]:
@@ -69,7 +75,7 @@ def _pools(recipe: Recipe) -> dict[str, float]:
 
 def _training_rows(recipe: Recipe, pools: dict[str, float]) -> list[dict[str, Any]]:
     """The fine-tuning stages."""
-    size, found = parameters(recipe.sft.base), []
+    size, found = parameters(recipe.model(recipe.sft.base).name), []
     for name, part in recipe.sft.stages.items():
         rows = sum(min(pools[pool], part.counts.get(pool, pools[pool])) for pool in part.blend)
         tokens = rows * (MATH_TOKENS if all(p.startswith("math") for p in part.blend) else OTHER_TOKENS)
@@ -83,36 +89,40 @@ def _policy_rows(
     """Responses of policies: candidates of the reward model, or samples on the benchmarks (and a greedy one)."""
     found = []
     for name, policy in policies.items():
-        size = parameters(recipe.sft.base if policy.model in recipe.sft.stages else policy.model)
         rows = min(policy.problems or problems, problems) * (policy.each + (kind == "samples"))
-        found.append(_written(f"{kind}-{name}", rows, MATH_TOKENS, policy, size))
+        found.append(_written(recipe, f"{kind}-{name}", rows, MATH_TOKENS, policy))
     return found
 
 
 def plan(recipe: Recipe) -> dict[str, Any]:
     """The stages of a recipe with their estimated size and cost."""
     pools = _pools(recipe)
-    main, check = recipe.teachers.main, recipe.teachers.check
-    answers = pools["math"] * max(2, check.answers)
+    roles = recipe.roles
     asked = min(recipe.reward.problems or pools["math"], pools["math"])
     judged = asked * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
     tests = sum(s.count or 0 for s in recipe.problems.benchmarks.values())
-    evolved = 0.0 if check.engine == "worksheets" else pools["math"] - pools["math.seeds"]
+    evolved = 0.0 if roles.writer is None else pools["math"] - pools["math.seeds"]
+    subjects = {name: MATH_TOKENS if name == "math" else OTHER_TOKENS for name in roles.teachers}
     stages = [
         _row("problems", pools["seeds"], 0, 0, TRAIN_FLOPS),
-        _written("evolve", evolved, EVOLVED_TOKENS, check, parameters(check.model)),
+        _written(recipe, "evolve", evolved, EVOLVED_TOKENS, roles.writer),
         _row("curate", pools["all"], 0, 0, TRAIN_FLOPS),
-        _written("teacher-main", pools["all"], MATH_TOKENS, main, parameters(main.model)),
-        _written("teacher-check", answers, MATH_TOKENS, check, parameters(check.model)),
+        *(_written(recipe, f"teacher-{n}", pools[n], t, roles.teacher(n)) for n, t in subjects.items()),
+        *(
+            _written(recipe, f"checker-{n}", pools["math"] * c.answers, MATH_TOKENS, c)
+            for n, c in roles.checkers.items()
+        ),
         *_training_rows(recipe, pools),
-        *_policy_rows(recipe, "candidates", recipe.reward.candidates, asked),
-        _row("reward", asked, judged, 6 * parameters(recipe.sft.base) * judged, TRAIN_FLOPS),
+        *_policy_rows(recipe, "candidates", recipe.reward.candidates.policies, asked),
+        _row(
+            "reward", asked, judged, 6 * parameters(recipe.model(recipe.sft.base).name) * judged, TRAIN_FLOPS
+        ),
         *_policy_rows(recipe, "samples", recipe.bench.policies, tests),
     ]
     note = (
         f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {MATH_TOKENS} tokens a response; "
         "rows of a source without a count and of unknown size are 0. Endpoint prices are the recipe's; "
-        "a run stops before a budget is exceeded (budget_usd of a teacher or policy, --budget of the whole run)."
+        "a run stops before a budget is exceeded (budget_usd of a model, --budget of the whole run)."
     )
     totals: dict[str, Any] = {key: round(sum(s[key] for s in stages), 1) for key in ("gpu_hours", "usd")}
     totals["budget_usd"] = recipe.budget_usd

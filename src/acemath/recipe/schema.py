@@ -1,146 +1,30 @@
-"""What a run is: typed settings, read from a YAML file and checked before any model is loaded.
+"""What a run is: typed settings that are checked before any model is loaded.
 
-The same file shape describes the laptop demo and the 72B run. Every key is known: a wrong one is an error
-that names it and the keys that exist. Each package defines its own settings; this module puts them together.
+The same shape describes the laptop demo and the 72B run. Every key is known: a wrong one is an error that names it.
+Each package defines its own settings; this module puts them together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from acemath.curate.blend import POOLS
 from acemath.curate.settings import CurateSettings, PoolSettings
-from acemath.curate.sources import KNOWN
-from acemath.demo.worksheets.sheets import Finding, Split
-from acemath.errors import UserError
-from acemath.files.columns import OURS
 from acemath.models.engine import ChatFormat
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import Model, TransformersModel, VllmModel
+from acemath.recipe.part import Part
+from acemath.recipe.roles import Policies, Role, Roles
+from acemath.recipe.sources import Problems
+from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
 
-BUILT_IN = ("laptop", "acemath-1.5b", "acemath-7b", "acemath-72b")
-
-
-class Part(BaseModel):
-    """Settings that refuse unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(Part):
-    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three.
-
-    `known` names a data set of the registry (`acemath sources`): its place, columns, subject and licence hold where
-    the recipe says nothing else; with a `file` it describes a copy of your own.
-    """
-
-    known: str | None = None
-    worksheets: Split | None = None
-    file: Path | None = None  # JSONL, JSONL.gz, Parquet (or a folder of it) or CSV
-    hub: str | None = None  # "owner/name", or a folder that holds a data set
-    config: str | None = None
-    revision: str | None = None
-    split: str = "train"
-    columns: dict[str, str] = Field(
-        default_factory=dict
-    )  # ours: theirs, e.g. {prompt: problem}; a.0.b goes deep
-    count: int | None = Field(None, ge=1)  # at most so many; None takes all
-    # Of worksheets, drawn evenly; named twice, drawn twice as often.
-    levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field((1, 2, 3, 4, 5), min_length=1)
-    finding: Finding | None = None  # of worksheets; None: as the families' weights have it
-    subject: str = ""  # of all rows; "": each row's own, "math" where it has none
-    license: str = ""  # of rows that have none of their own
-    # Whether its reference answers are exact: a teacher's response that they show to be wrong is then dropped. Our
-    # addition. None: those of worksheets are, of others it is not known.
-    exact: bool | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _registered(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or data.get("known") is None:
-            return data
-        name = data["known"]
-        if name not in KNOWN:
-            raise ValueError(f"{name!r} is not registered; the names are {', '.join(KNOWN)}")
-        found = KNOWN[name]
-        given = {
-            "columns": dict(found.columns),
-            "subject": found.subject,
-            "license": found.license,
-            "split": found.split,
-        }
-        if data.get("file") is None and data.get("hub") is None:
-            given["hub"] = found.hub
-        return given | {key: value for key, value in data.items() if value is not None}
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Source:
-        given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}"
-            )
-        if wrong := [name for name in self.columns if name not in OURS]:
-            raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
-        return self
-
-
-class Problems(Part):
-    """The prompts that training starts from, and the benchmarks that nothing may leak from."""
-
-    seeds: dict[str, Source]
-    benchmarks: dict[str, Source]
-
-    @model_validator(mode="after")
-    def _splits_are_apart(self) -> Problems:
-        for name, source in self.seeds.items():
-            if source.worksheets not in (None, "train"):
-                raise ValueError(
-                    f"seeds.{name} draws from worksheets' {source.worksheets} split; only train is for training"
-                )
-        for name, source in self.benchmarks.items():
-            if source.worksheets == "train":
-                raise ValueError(
-                    f"benchmarks.{name} draws from worksheets' train split; measure on test, or choose on validation"
-                )
-        return self
-
-
-class Teacher(Endpoint):
-    """Who writes responses to learn from, or to check with."""
-
-    engine: Literal["worksheets", "transformers", "vllm", "endpoint"]
-    skill: float = Field(0.97, gt=0, le=1)  # of the offline teacher
-    answers: int = Field(1, ge=1)
-    temperature: float = Field(0.0, ge=0)
-    max_new_tokens: int = Field(2048, ge=1)
-
-
-class Teachers(Part):
-    """The main teacher, the one that cross-checks it (paper, section 3.2.2), and others whose answers count too."""
-
-    main: Teacher
-    check: Teacher
-    others: dict[str, Teacher] = Field(default_factory=dict)  # the paper: none
-
-    @model_validator(mode="after")
-    def _names_are_free(self) -> Teachers:
-        if taken := {"main", "check", "vote"} & set(self.others):
-            raise ValueError(f"others names {sorted(taken)[0]!r}, which is taken; choose another name")
-        return self
-
-    @property
-    def checking(self) -> dict[str, Teacher]:
-        """Every teacher that checks, by name; the first is asked at least twice."""
-        first = self.check.model_copy(update={"answers": max(2, self.check.answers)})
-        return {"check": first, **self.others}
+BASE_CHECK = "base-check"  # a ranker: the built-in base's own judgement of right and wrong
+BASE_KEYS = {"engine", "id", "revision"}  # of a model, what training starts from
+RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
 
 
 class SftStage(Part):
@@ -185,19 +69,6 @@ class Sft(Part):
         return self
 
 
-class Policy(Endpoint):
-    """Who answers: a stage of this run or a model, at a temperature, `each` responses a problem."""
-
-    model: str
-    temperature: float = Field(1.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    each: int = Field(4, ge=1)
-    max_new_tokens: int = Field(2048, ge=1)
-    engine: Literal["worksheets", "transformers", "vllm", "endpoint"] = "transformers"
-    problems: int | None = Field(None, ge=1)  # only so many of the problems; None: all
-    shots: tuple[tuple[str, str], ...] = ()  # questions with short answers to ask after; paper, 4.1: style
-
-
 class Reward(Part):
     """The reward model: whose responses it learns from, how they are grouped, how it is trained."""
 
@@ -206,16 +77,14 @@ class Reward(Part):
         system="Please reason step by step, and check your final answer within \\boxed{}."
     )
     problems: int | None = Field(None, ge=1)  # how many problems get candidates; None: all
-    candidates: dict[str, Policy]
-    rank_by: str = "none"  # a reward model's folder or hub name; "base-check": the base's own marks; "none"
+    candidates: Policies
     groups: GroupSettings = GroupSettings()
     train: RewardSettings = RewardSettings()
 
 
-class Bench(Part):
+class Bench(Policies):
     """Evaluation: who answers the benchmarks, and which k the tables show."""
 
-    policies: dict[str, Policy]
     headline: str  # the policy of the headline
     k: int = Field(
         8, ge=1
@@ -257,87 +126,117 @@ class Recipe(Part):
     """A whole run."""
 
     name: str
+    """The run's name, and its folder's under `runs`."""
     seed: int = 0
-    engine_slots: int = Field(512, ge=1)  # responses in the making at once, in process
-    budget_usd: float | None = Field(None, ge=0)  # of all endpoints together
+    """The seed of every random choice."""
+    engine_slots: int = Field(512, ge=1)
+    """The most responses in the making at once of a transformers model."""
+    budget_usd: float | None = Field(None, ge=0)
+    """The most US dollars that all endpoints together may cost."""
+    partitions: int | None = Field(None, ge=1, le=4096)
+    """The number of partitions of a new run; by default it follows from the number of seed prompts."""
+    models: dict[str, Model] = Field(default_factory=dict)
+    """The models by name: each is described here once, and roles refer to it."""
     problems: Problems
-    teachers: Teachers
+    roles: Roles
     curate: CurateSettings = CurateSettings()
     sft: Sft
     reward: Reward
     bench: Bench
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _ids(cls, data: Any) -> Any:
+        """A model's id is by default its name."""
+        if not isinstance(data, Mapping):
+            return data
+        return {
+            name: {"id": name, **spec}
+            if isinstance(spec, Mapping) and spec.get("engine") != "worksheets"
+            else spec
+            for name, spec in data.items()
+        }
+
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
         stages = self.sft.stages
         seen: set[str] = set()
+        bases = {"sft.base": self.sft.base, "reward.base": self.reward.base}
         for name, stage in stages.items():
             if stage.base in stages and stage.base not in seen:
                 raise ValueError(
                     f"sft.stages.{name}.base is {stage.base!r}, a stage that comes later; put it first"
                 )
             seen.add(name)
+            if stage.base is not None:
+                bases[f"sft.stages.{name}.base"] = stage.base
+        for where, base in bases.items():
+            if base not in stages:
+                self._only(where, base, ("transformers",), BASE_KEYS)
+        if (ranker := self.roles.ranker) is not None and ranker.model != BASE_CHECK:
+            self._only("roles.ranker", ranker.model, ("transformers", "vllm"), RANKER_KEYS)
+        if (vote := self.curate.solvability) is not None and vote.by not in self.roles.named():
+            raise ValueError(
+                f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"
+            )
         return self
 
+    @model_validator(mode="after")
+    def _teachers_for_seeds(self) -> Recipe:
+        for name, source in self.problems.seeds.items():
+            if source.subject and self.roles.teacher(group := group_of(source.subject)) is None:
+                raise ValueError(
+                    f"problems.seeds.{name} holds {source.subject} prompts, which nobody answers; "
+                    f"name roles.teachers.{group}, or leave the source out"
+                )
+        return self
 
-def find_recipe(name: str | Path) -> Path:
-    """The file of a recipe: a path, or the name of one that ships with acemath."""
-    path = Path(name)
-    if path.is_dir():
-        raise UserError(
-            f"recipe {str(name)!r} is a folder; name a recipe's file, or one of {', '.join(BUILT_IN)}"
+    @model_validator(mode="after")
+    def _chats(self) -> Recipe:
+        """Give every role that states no chat its own: solvers get the chat of `sft`, all others none.
+
+        A question writer and the teachers of code and general prompts are no solvers of math problems.
+        """
+        plain = {"writer", "teachers.code", "teachers.general"}
+        policies = (*self.reward.candidates.policies.values(), *self.bench.policies.values())
+        roles = [(name in plain, role) for name, role in self.roles.named().items()]
+        for is_plain, role in [*roles, *((False, policy) for policy in policies)]:
+            if role.chat is None:
+                object.__setattr__(role, "chat", ChatFormat() if is_plain else self.sft.chat)
+        return self
+
+    def _only(self, where: str, ref: str, engines: tuple[str, ...], keys: set[str]) -> None:
+        """ValueError where a name leads to a model that cannot be used here, or has settings that this use ignores."""
+        spec = self.model(ref)
+        if spec.engine not in engines:
+            raise ValueError(
+                f"{where} is {ref!r}, a model of engine {spec.engine}; name one of engine {' or '.join(engines)}"
+            )
+        given = [k for k, field in type(spec).model_fields.items() if getattr(spec, k) != field.default]
+        if unused := [key for key in given if key not in keys]:
+            raise ValueError(
+                f"{where} is {ref!r}, and {unused[0]!r} of this model would do nothing there; "
+                f"name a model with only {', '.join(sorted(keys))}"
+            )
+
+    def model(self, ref: str) -> Model:
+        """The model that a role names: one of `models`, else a hub name, a folder, `nano` or a stage, in transformers."""
+        return self.models[ref] if ref in self.models else TransformersModel(id=ref)
+
+    def base_of(self, ref: str) -> dict[str, Any]:
+        """What training that starts from `ref` depends on: a stage's name, or a model and its revision."""
+        spec = TransformersModel(id=ref) if ref in self.sft.stages else self.model(ref)
+        return spec.model_dump(include={"id", "revision"})
+
+    def stage_of(self, ref: str) -> str | None:
+        """The fine-tuning stage whose model a role's `model` stands for, None where it is another model."""
+        spec = self.model(ref)
+        local = isinstance(spec, TransformersModel | VllmModel)
+        return spec.name if local and spec.name in self.sft.stages else None
+
+    def identity_of(self, role: Role) -> dict[str, Any]:
+        """What a role's responses depend on, beside the prompts, their number and the seed: a stage's settings."""
+        kept = role.model_dump(
+            mode="json", include={"chat", "temperature", "top_p", "max_new_tokens", "shots"}
         )
-    if path.exists():
-        return path
-    built_in = resources.files("acemath") / "recipes" / f"{name}.yaml"
-    if str(name) in BUILT_IN and built_in.is_file():
-        return Path(str(built_in))
-    raise UserError(
-        f"recipe {str(name)!r} is neither a file nor one of the built-in recipes ({', '.join(BUILT_IN)}); correct the path or the name"
-    )
-
-
-def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe from its file, with `changes` (dotted key: value) laid over it. UserError where it is wrong."""
-    path = find_recipe(name)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not a recipe: a recipe is YAML text in UTF-8; give another file"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file"
-        ) from error
-    if not isinstance(data, dict):
-        raise UserError(
-            f"{path}: a recipe maps keys to values, this is {type(data).__name__}; give another file"
-        )
-    lay_over(data, changes or {}, str(path))
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error)}") from error
-
-
-def lay_over(data: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
-    """Put changes (dotted key: value) into nested settings. UserError where a key leads through no group of them."""
-    for key, value in changes.items():
-        at = data
-        *parents, last = key.split(".")
-        for parent in parents:
-            at = at.setdefault(parent, {})
-            if not isinstance(at, dict):
-                raise UserError(f"{key}: {parent!r} is not a group of settings in {where}; correct the key")
-        at[last] = value
-
-
-def first_fault(error: ValidationError, whole: str = "recipe") -> str:
-    """The first fault of a validation, as one line: where, what, and which keys exist if one is unknown."""
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"]) or whole
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {where!r}; remove it or correct its name (the keys are in docs/recipes.md)"
-    value = "" if isinstance(fault.get("input"), dict) else f" (it is {fault.get('input')!r})"
-    return f"{where}: {fault['msg'].removeprefix('Value error, ')}{value}"
+        return {"model": self.model(role.model).identity(), **kept}

@@ -1,41 +1,65 @@
-"""From a recipe's words to engines: teachers and policies."""
+"""From models and roles to engines that write, and to the reward model that ranks."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from acemath.demo.teacher import WorksheetTeacher
-from acemath.models.builtin import resolve
-from acemath.models.engine import Engine
-from acemath.models.generate.endpoint.settings import Endpoint
-from acemath.recipe.schema import Policy, Teacher
-from acemath.run.context import Run
+from acemath.models.engine import ChatFormat, Engine
+from acemath.models.hub import at_revision
+from acemath.models.spec import EndpointModel, Model, VllmModel, WorksheetsModel
+
+if TYPE_CHECKING:
+    from acemath.models.generate.endpoint.account import Account
+    from acemath.models.score.score import RewardModel
 
 
-def teacher_engine(teacher: Teacher, run: Run, stage: str) -> Engine:
-    """The engine behind a teacher, for this stage."""
-    if teacher.engine == "worksheets":
-        return WorksheetTeacher(f"worksheets-{teacher.skill}", teacher.skill)
-    return _engine(teacher, teacher.model, teacher.model, run, stage)
+def make_engine(
+    model: Model,
+    chat: ChatFormat | None = None,
+    name: str = "",
+    account: Account | None = None,
+    stage: str = "",
+    slots: int = 512,
+) -> Engine:
+    """The engine that runs a model. `name` is what its responses' `model` column says, by default the model's own.
 
-
-def policy_engine(policy: Policy, model: str | Path, name: str, run: Run, stage: str) -> Engine:
-    """The engine behind a policy: `model` is the folder of a stage of the run, or what the recipe says."""
-    return _engine(policy, str(model), name, run, stage)
-
-
-def _engine(settings: Endpoint, model: str, name: str, run: Run, stage: str) -> Engine:
-    chat = run.recipe.sft.chat
-    if settings.engine == "endpoint":
+    An endpoint needs the `account` that keeps its replies and books its cost on this `stage`. `slots` is how many
+    responses a transformers model has in the making at once.
+    """
+    if isinstance(model, WorksheetsModel):
+        return WorksheetTeacher(model.name, model.skill)
+    if isinstance(model, EndpointModel):
         from acemath.models.generate.endpoint.engine import EndpointEngine
 
-        asked = settings.model_copy(update={"model": model})
-        # The budget is the model's: what it is asked in all stages of the run counts together.
-        return EndpointEngine(asked, run.account, chat, name, payer=model, stage=stage)
-    if settings.engine == "vllm":
+        assert account is not None, "an endpoint is asked on an account"
+        # The budget is the model's: what it is asked in all stages of a run counts together.
+        return EndpointEngine(model, account, chat, name, payer=model.id, stage=stage)
+    if isinstance(model, VllmModel):
         from acemath.models.generate.vllm import VllmEngine
 
-        return VllmEngine(resolve(model), chat, name)
+        return VllmEngine(model, chat, name)
     from acemath.models.generate.transformers import TransformersEngine
 
-    return TransformersEngine(resolve(model), chat, name, run.recipe.engine_slots)
+    return TransformersEngine(model, chat, name, slots)
+
+
+def make_ranker(model: Model, chat: ChatFormat | None) -> RewardModel:
+    """The reward model that sorts candidates. The recipe has checked that the model's settings fit."""
+    from acemath.models.score.score import RewardModel
+
+    assert not isinstance(model, EndpointModel | WorksheetsModel)
+    options: dict[str, Any] = {}
+    if isinstance(model, VllmModel):
+        options = {
+            "tensor_parallel_size": model.tensor_parallel,
+            "gpu_memory_utilization": model.memory_share,
+        }
+    return RewardModel(
+        at_revision(model.id, model.revision),
+        chat,
+        max_length=model.max_length or 4096,
+        bf16=model.dtype == "bfloat16",
+        engine=model.engine,
+        options=options,
+    )

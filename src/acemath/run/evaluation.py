@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from acemath.benchmarks.tables import (
     BENCHMARK,
@@ -25,29 +27,20 @@ from acemath.benchmarks.tables import (
 from acemath.errors import UserError
 from acemath.files.atomic import write_json
 from acemath.metrics import Estimate
-from acemath.models.score.score import RewardModel
-from acemath.records import Problem, Response, by_id, by_problem, content_key
+from acemath.records import Problem, Response, by_id, by_problem
+from acemath.run.asking import Asked, responses_of, rows_of
+from acemath.run.choosing import chosen
 from acemath.run.context import Run
-from acemath.run.sampling import sample, stage_model
-from acemath.train.reward.card import add_bench
-from acemath.train.reward.start import untrained
+from acemath.run.problems import BENCHMARKS
+from acemath.run.stage import Facts, Making, MapStage, Part, Stage, Training, whole
+from acemath.run.store import StageStore
 
-TABLES = "tables.json"
+if TYPE_CHECKING:
+    from acemath.models.score.score import RewardModel
+
+NUMBERS = "numbers"  # the folder of the tables in the stage's
+TABLES = f"tables/{NUMBERS}/tables.json"
 START = "reward-start"  # the stage of the reward model before its training
-
-
-def benchmark_problems(run: Run, limit: int | None) -> list[Problem]:
-    """The benchmarks' problems that have a reference answer, at most `limit`: an equal share of each, the same for every
-    policy."""
-    rows, _ = with_answers(run.rows("problems", Problem, "benchmarks"))
-    if limit is None:
-        return rows
-    names = list(dict.fromkeys(p.subject for p in rows))
-    chosen: list[Problem] = []
-    for name in names:
-        mine = sorted((p for p in rows if p.subject == name), key=lambda p: content_key(p.id))
-        chosen += mine[: max(1, limit // len(names))]
-    return chosen
 
 
 def with_answers(problems: Sequence[Problem]) -> tuple[list[Problem], int]:
@@ -61,85 +54,105 @@ def with_answers(problems: Sequence[Problem]) -> tuple[list[Problem], int]:
     return found, len(problems) - len(found)
 
 
-def samples(run: Run) -> None:
+def measured(limit: int | None) -> str:
+    """The stage of the benchmark problems that a policy is measured on: at most `limit`, the same for every policy."""
+    return "bench-problems" if limit is None else f"bench-problems-{limit}"
+
+
+def samples(run: Run) -> list[Stage]:
     """Every policy's responses to the benchmarks, and its greedy ones for pass@1."""
+    found: dict[str, Stage] = {}
     for name, policy in run.recipe.bench.policies.items():
-        problems = benchmark_problems(run, policy.problems)
-        sample(run, f"samples-{name}", name, policy, problems, ["problems"], count_refused=True)
-        sample(
-            run,
-            f"greedy-{name}",
-            name,
-            policy,
-            problems,
-            ["problems"],
-            n=1,
-            temperature=0.0,
-            count_refused=True,
-        )
+        given = measured(policy.problems)
+        found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
+        ways = (("samples", policy.each, None), ("greedy", 1, 0.0))
+        for kind, count, temperature in ways:
+            asked = Asked(run, f"{kind}-{name}", policy, count, name, temperature, policy.shots)
+            found[asked.stage] = responses_of(
+                asked,
+                (given,),
+                rows_of(given),
+                judged=True,
+                keep_refused=True,
+                space="benchmarks",
+            )
+    return list(found.values())
 
 
-def reward_start(run: Run) -> None:
+def reward_start(run: Run) -> list[Training]:
     """The reward model as it is before its training, where the recipe asks to rank with it too."""
     reward = run.recipe.reward
-    inputs = [f"sft-{reward.base}"] if reward.base in run.recipe.sft.stages else []
+    if not run.recipe.bench.before_training:
+        return []
+
+    def work(making: Making) -> Facts:
+        from acemath.train.reward.start import untrained
+
+        untrained(run.place(reward.base), making.out, reward.train, reward.chat, run.recipe.seed)
+        return {}
+
     settings = {
-        "base": reward.base,
+        "base": run.recipe.base_of(reward.base),
         "page": reward.train.page,
         "head_words": reward.train.head_words,
         "chat": reward.chat.model_dump(),
         "seed": run.recipe.seed,
     }
-    with run.stage(START, settings, inputs) as opened:
-        if opened is None:
-            return
-        stage, facts = opened
-        with stage.artifact("model") as out:
-            untrained(stage_model(run, reward.base), out, reward.train, reward.chat, run.recipe.seed)
-        facts["summary"] = "the reward model before its first step"
+    words = "the reward model before its first step"
+    return [Training(START, settings, run.made_by(reward.base), work=work, summary=lambda facts: words)]
 
 
-def scores(run: Run) -> None:
+def scores(run: Run) -> list[MapStage]:
     """The reward model's rewards for all of the policies' responses, and those before its training where asked for."""
-    before = run.recipe.bench.before_training
-    if before:
-        reward_start(run)
-    for name in run.recipe.bench.policies:
-        with run.stage(
+    judges = ("reward", START) if run.recipe.bench.before_training else ("reward",)
+    chat = run.recipe.reward.chat
+
+    @contextmanager
+    def tool() -> Iterator[list[RewardModel]]:
+        from acemath.models.score.score import RewardModel
+
+        yield [RewardModel(run.folder / name / "model", chat) for name in judges]
+        gc.collect()
+
+    def work(name: str, given: str, part: Part) -> None:
+        problems = by_id(part.rows(given, Problem))
+        rows = part.rows(f"samples-{name}", Response)
+        prompts = {key: p.prompt for key, p in problems.items()}
+        now, *before = (model.score_responses(prompts, rows, part.progress) for model in part.tool)
+        scored = []
+        for at, row in enumerate(rows):
+            meta = {**row.meta, BENCHMARK: problems[row.problem_id].meta[BENCHMARK]}
+            if before:
+                meta[UNTRAINED] = before[0][at]
+            scored.append(replace(row, reward=now[at], meta=meta))
+        part.write(scored, Response, facts=_reward_sums(scored))
+
+    return [
+        MapStage(
             f"scores-{name}",
-            {"chat": run.recipe.reward.chat.model_dump()},
-            [f"samples-{name}", "reward", "problems", *([START] if before else [])],
-        ) as opened:
-            if opened is None:
-                continue
-            stage, facts = opened
-            problems = by_id(run.rows("problems", Problem, "benchmarks"))
-            rows = run.rows(f"samples-{name}", Response)
-            early = _rewards(run, START, problems, rows) if before else [None] * len(rows)
-            scored = [
-                replace(r, reward=now, meta={**r.meta, **_scored_meta(problems[r.problem_id], then)})
-                for r, now, then in zip(rows, _rewards(run, "reward", problems, rows), early, strict=True)
-            ]
-            stage.write("all", scored, Response)
-            right = [r.reward for r in scored if r.correct and r.reward is not None]
-            wrong = [r.reward for r in scored if not r.correct and r.reward is not None]
-            facts["counts"] = {"responses": len(scored)}
-            means = [sum(side) / max(1, len(side)) for side in (right, wrong)]
-            facts["summary"] = (
-                f"{len(scored):,} rewards, mean {means[0]:+.2f} where right, {means[1]:+.2f} where wrong"
-            )
+            {"chat": chat.model_dump()},
+            (f"samples-{name}", measured(policy.problems), *map(whole, judges)),
+            work=partial(work, name, measured(policy.problems)),
+            tool=tool,
+            summary=_reward_words,
+            space="benchmarks",
+        )
+        for name, policy in run.recipe.bench.policies.items()
+    ]
 
 
-def _rewards(run: Run, stage: str, problems: Mapping[str, Problem], rows: Sequence[Response]) -> list[float]:
-    """The rewards that a stage's reward model gives to responses, in their order."""
-    model = RewardModel(run.folder / stage / "model", run.recipe.reward.chat)
-    return model.score_responses({p.id: p.prompt for p in problems.values()}, rows, run.display.progress)
+def _reward_sums(rows: Sequence[Response]) -> dict[str, dict[str, float]]:
+    found = {}
+    for side, right in (("right", True), ("wrong", False)):
+        rewards = [r.reward for r in rows if r.correct == right and r.reward is not None]
+        found[side] = {"responses": len(rewards), "sum": sum(rewards)}
+    return found
 
 
-def _scored_meta(problem: Problem, before: float | None) -> dict[str, Any]:
-    """What is added to a scored response's meta, so that its file can be evaluated without the run."""
-    found: dict[str, Any] = {BENCHMARK: problem.meta[BENCHMARK]}
-    return found if before is None else {**found, UNTRAINED: before}
+def _reward_words(facts: Facts) -> str:
+    count = sum(facts[side]["responses"] for side in ("right", "wrong"))
+    means = [facts[side]["sum"] / max(1, facts[side]["responses"]) for side in ("right", "wrong")]
+    return f"{count:,} rewards, mean {means[0]:+.2f} where right, {means[1]:+.2f} where wrong"
 
 
 def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -> list[Record]:
@@ -158,35 +171,46 @@ def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -
     ]
 
 
-def tables(run: Run) -> dict[str, Any]:
+def stored_records(problems: StageStore, responses: StageStore) -> list[Record]:
+    """The records of a stage's responses, of which one partition is in memory at a time."""
+    return [
+        record
+        for number in range(responses.count)
+        for record in records_of(by_id(problems.rows(Problem, number)), responses.rows(Response, number))
+    ]
+
+
+def tables(run: Run) -> Training:
     """All numbers of the run, as one JSON file: headline, differences, curves, RewardBench, levels."""
     bench = run.recipe.bench
-    inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
+
+    def work(making: Making) -> Facts:
+        from acemath.train.reward.card import add_bench
+
+        problems = making.store(BENCHMARKS)
+        by_policy = {n: stored_records(problems, making.store(f"scores-{n}")) for n in bench.policies}
+        mine = by_policy[bench.headline]
+        head = _headline(mine, bench.k)
+        found: dict[str, Any] = {
+            "policies": {
+                n: _policy_numbers(run, n, records, stored_records(problems, making.store(f"greedy-{n}")))
+                for n, records in by_policy.items()
+            },
+            "headline": {name: _percent(over_benchmarks(mine, values)) for name, values in head.items()},
+            "differences": _differences(mine, head, bench.k),
+            "rewardbench": _reward_bench(run, making),
+            "levels": _levels(mine, bench.k),
+        }
+        write_json(making.out / "tables.json", found)
+        add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
+        return {"headline": {name: round(e["value"], 2) for name, e in found["headline"].items()}}
+
+    def summary(facts: Facts) -> str:
+        return ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
+
     settings = {"k": bench.k, "curve": bench.curve, "headline": bench.headline}
-    path = run.folder / "tables" / TABLES
-    with run.stage("tables", settings, ["problems", *inputs]) as opened:
-        if opened is not None:
-            stage, facts = opened
-            problems = by_id(run.rows("problems", Problem, "benchmarks"))
-            scored = {n: run.rows(f"scores-{n}", Response) for n in bench.policies}
-            by_policy = {n: records_of(problems, rows) for n, rows in scored.items()}
-            mine = by_policy[bench.headline]
-            head = _headline(mine, bench.k)
-            found: dict[str, Any] = {
-                "policies": {
-                    n: _policy_numbers(run, n, problems, records) for n, records in by_policy.items()
-                },
-                "headline": {name: _percent(over_benchmarks(mine, values)) for name, values in head.items()},
-                "differences": _differences(mine, head, bench.k),
-                "rewardbench": _reward_bench(run, problems, scored),
-                "levels": _levels(mine, bench.k),
-            }
-            write_json(path, found)
-            add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
-            stage.write("none", [], Response)
-            facts["headline"] = {name: round(e["value"], 2) for name, e in found["headline"].items()}
-            facts["summary"] = ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
-    return dict(json.loads(path.read_text()))
+    inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
+    return Training("tables", settings, (BENCHMARKS, *inputs), work=work, makes=NUMBERS, summary=summary)
 
 
 def _percent(e: Estimate) -> dict[str, float]:
@@ -214,33 +238,34 @@ def _differences(records: list[Record], head: Mapping[str, list[float]], k: int)
     }
 
 
-def _policy_numbers(
-    run: Run, name: str, problems: Mapping[str, Problem], records: list[Record]
-) -> dict[str, Any]:
+def _policy_numbers(run: Run, name: str, records: list[Record], greedy: list[Record]) -> dict[str, Any]:
     bench = run.recipe.bench
     ks = bench.ks(name)
-    greedy = records_of(problems, run.rows(f"greedy-{name}", Response))
-    right = [100 * float(r.correct[0]) for r in greedy]
+    right = [float(r.correct[0]) for r in greedy]
     by_benchmark = {
         b: [v for v, r in zip(right, greedy, strict=True) if r.benchmark == b] for b in benchmarks_of(greedy)
     }
     return {
         "n": bench.policies[name].each,
         "ks": ks,
-        "greedy": _percent(over_benchmarks(greedy, [v / 100 for v in right])),
-        "greedy by benchmark": {b: sum(v) / len(v) for b, v in by_benchmark.items()},
+        "greedy": _percent(over_benchmarks(greedy, right)),
+        "greedy by benchmark": {b: 100 * sum(v) / len(v) for b, v in by_benchmark.items()},
         "curves": {s: [_percent(e) for e in row] for s, row in curves(records, ks).items()},
     }
 
 
-def _reward_bench(
-    run: Run, problems: Mapping[str, Problem], scored: Mapping[str, list[Response]]
-) -> dict[str, Any]:
+def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
     """The table over the problems that all policies answered, their responses together."""
-    shared = set.intersection(*({r.problem_id for r in rows} for rows in scored.values()))
-    together = [r for rows in scored.values() for r in rows if r.problem_id in shared]
-    rows = reward_bench(records_of(problems, together), run.recipe.bench.k)
-    return {"k": run.recipe.bench.k, "policies": list(scored), "rows": [asdict(row) for row in rows]}
+    policies, problems = run.recipe.bench.policies, making.store(BENCHMARKS)
+    stores = [making.store(f"scores-{name}") for name in policies]
+    records: list[Record] = []
+    for number in range(problems.count):
+        by_policy = [by_problem(store.rows(Response, number)) for store in stores]
+        shared = set.intersection(*(set(found) for found in by_policy))
+        together = [row for found in by_policy for key in found if key in shared for row in found[key]]
+        records += records_of(by_id(problems.rows(Problem, number)), together)
+    rows = reward_bench(records, run.recipe.bench.k)
+    return {"k": run.recipe.bench.k, "policies": list(policies), "rows": [asdict(row) for row in rows]}
 
 
 def _levels(records: list[Record], k: int) -> list[dict[str, float]]:

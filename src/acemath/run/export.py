@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,16 @@ from acemath.curate.decontaminate import KINDS, Decontaminator, scan
 from acemath.errors import UserError
 from acemath.files.atomic import explained, write_bytes, write_json, write_table
 from acemath.files.versions import versions
-from acemath.records import Chat, Problem, by_id
+from acemath.records import Chat, Problem
 from acemath.run.context import Run
+from acemath.run.display import Display
 from acemath.run.funnel import funnel
+from acemath.run.problems import BENCHMARKS
+from acemath.run.reporting import STEPS
+from acemath.run.run import opened
+from acemath.run.runner import Runner
+from acemath.run.stages import prompt_stage
+from acemath.run.store import StageStore
 
 FACTS = "acemath.json"
 ROWS = 200_000  # of a Parquet file
@@ -32,24 +39,26 @@ SCHEMA = pa.schema(
 )
 
 
-def export(run: Run, out: Path, processes: int | None = None) -> dict[str, Any]:
-    """Write the blends of a run into `out`, whole or not at all, and look once more that no benchmark leaked.
+def export(folder: Path, out: Path, processes: int | None = None) -> dict[str, Any]:
+    """Write the blends of a run's folder into `out`, whole or not at all, and look once more that no benchmark leaked.
 
     `out` is new, empty, or an earlier export, which is replaced. UserError on any other folder, and where the run
     has no blends yet.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir()) and not (out / FACTS).exists()):
         raise UserError(f"{str(out)!r} holds something that is no export; name a new folder")
-    counts: dict[str, Any] = run.manifest("blends")["counts"]
-    blends = {name: run.peek("blends").shard(Chat, name) for name in counts}
-    facts = _facts(run, counts, blends, processes)
+    run, runner = opened(folder, Display(quiet=True))
+    counts = {
+        name: runner.stores[f"blend-{name}"].manifest["facts"] for name in run.recipe.sft.stages
+    }
+    facts = _facts(run, runner, counts, processes)
     temporary = out.with_name(f".{out.name}.tmp")
     with explained(temporary):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
     try:
-        for name, chats in blends.items():
-            _write(temporary / name, chats)
+        for name in counts:
+            _write(temporary / name, runner.stores[f"blend-{name}"], counts[name]["conversations"])
         write_bytes(temporary / "README.md", card(facts).encode("utf-8", "replace"))
         record = {
             "blends": counts,
@@ -70,19 +79,24 @@ def export(run: Run, out: Path, processes: int | None = None) -> dict[str, Any]:
     return record
 
 
-def _facts(
-    run: Run, counts: dict[str, Any], blends: dict[str, list[Chat]], processes: int | None
-) -> CardFacts:
-    recipe = run.recipe
-    benchmarks = run.rows("problems", Problem, "benchmarks")
-    prompts = by_id(run.rows(run.prompts, Problem))
-    taken = sorted({chat.problem_id for chats in blends.values() for chat in chats})
+def _facts(run: Run, runner: Runner, counts: dict[str, Any], processes: int | None) -> CardFacts:
+    recipe, stores = run.recipe, runner.stores
+    benchmarks = list(stores[BENCHMARKS].all_rows(Problem))
     rule = recipe.curate.decontaminate
-    hits = scan([prompts[key] for key in taken], Decontaminator(benchmarks, rule), processes)
-    found = Counter(hit.kind for hit in hits if hit is not None)
-    steps = funnel(run)
+    index, found = Decontaminator(benchmarks, rule), Counter[str]()
+    prompts = stores[prompt_stage(recipe)]
+    for number in range(prompts.count):
+        taken = {
+            key
+            for name in counts
+            for batch in stores[f"blend-{name}"].batches(("problem_id",), (number,))
+            for key in batch.column(0).to_pylist()
+        }
+        rows = [row for row in prompts.rows(Problem, number) if row.id in taken]
+        found.update(hit.kind for hit in scan(rows, index, processes) if hit is not None)
+    steps = funnel(stores[name] for name in STEPS if name in stores)
     dropped: dict[str, int] = next((step["drops"] for step in steps if step["name"] == "decontaminate"), {})
-    writers = {"main": recipe.teachers.main, **recipe.teachers.checking}
+    writers = recipe.roles.named()
     return CardFacts(
         name=recipe.name,
         blends=counts,
@@ -90,18 +104,19 @@ def _facts(
         hits={kind: found[kind] for kind in KINDS},
         dropped=dropped,
         rule=rule.model_dump(),
-        teachers={role: teacher.model or f"{teacher.engine} teacher" for role, teacher in writers.items()},
+        teachers={name: recipe.model(role.model).name for name, role in writers.items()},
         funnel=steps,
     )
 
 
-def _write(folder: Path, chats: Sequence[Chat]) -> None:
+def _write(folder: Path, blend: StageStore, conversations: int) -> None:
     """One blend as Parquet files of at most `ROWS` rows, named as the hub names them."""
     with explained(folder):
         folder.mkdir()
-    files = max(1, -(-len(chats) // ROWS))
+    files = max(1, -(-conversations // ROWS))
+    rows = blend.all_rows(Chat)
     for number in range(files):
-        part = chats[number * ROWS : (number + 1) * ROWS]
+        part = list(islice(rows, ROWS))
         columns = {
             "messages": [list(chat.messages) for chat in part],
             "problem_id": [chat.problem_id for chat in part],

@@ -1,31 +1,57 @@
-"""The funnel of a run: every step from the seeds to the blends, by the source of the prompts."""
+"""The funnel of a run: every step from the seeds to the checked responses, by the source of the prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any
 
-from acemath.curate.funnel import Step, step_of
+from acemath.curate.funnel import EXAMPLES, step_of
 from acemath.records import Dropped, Problem, Response
-from acemath.run.context import Run
+from acemath.run.store import StageStore
 
-STAGES = ("problems", "evolve", "curate", "solvability", "filter-responses", "cross-check")
-
-
-def funnel(run: Run) -> list[dict[str, Any]]:
-    """The records of all steps, in order; those of stages that the recipe does not have are left out."""
-    stages = [name for name in STAGES if name != "solvability" or run.prompts == name]
-    return [step for name in stages for step in run.manifest(name)["funnel"]]
+LOOKED_AT = 20_000  # dropped rows of a stage among which examples are looked for
 
 
-def response_step(
+def step_facts(
+    name: str,
+    sources: Iterable[str],
+    dropped: Sequence[Dropped],
+    reported: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The counts of a step in one partition, as facts that add up over partitions."""
+    counts = asdict(step_of(name, sources, dropped, reported))
+    del counts["examples"], counts["name"]
+    return {"funnel": {name: counts}}
+
+
+def response_facts(
     name: str, prompts: Iterable[Problem], kept: Sequence[Response], dropped: Sequence[Dropped]
-) -> Step:
-    """A step on responses, counted by the source of the prompt that each answers."""
+) -> dict[str, Any]:
+    """`step_facts` of a step on responses, counted by the source of the prompt that each answers."""
     sources = {p.id: p.source for p in prompts}
-    return step_of(
+    return step_facts(
         name,
         [sources[row.problem_id] for row in kept],
         [replace(row, source=sources[row.id]) for row in dropped],
     )
+
+
+def funnel(stores: Iterable[StageStore]) -> list[dict[str, Any]]:
+    """All steps of some finished stages in order, each with examples of what it dropped."""
+    return [
+        {"name": name, **counts, "examples": _examples(store.dropped())}
+        for store in stores
+        for name, counts in store.manifest["facts"].get("funnel", {}).items()
+    ]
+
+
+def _examples(dropped: Iterator[Dropped]) -> dict[str, list[dict[str, Any]]]:
+    """The first rows of each reason, among the first rows."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in islice(dropped, LOOKED_AT):
+        mine = found.setdefault(row.reason, [])
+        if len(mine) < EXAMPLES:
+            mine.append(asdict(row))
+    return dict(sorted(found.items()))

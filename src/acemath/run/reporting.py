@@ -4,54 +4,58 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from acemath.curate.crosscheck import agreement_shares
+from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
 from acemath.grade import classes
-from acemath.records import Problem, Response, by_id, by_problem, content_key
+from acemath.records import Problem, Response, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
+from acemath.run.evaluation import TABLES
 from acemath.run.funnel import funnel
-from acemath.run.shards import MANIFEST
+from acemath.run.problems import BENCHMARKS, SEEDS
+from acemath.run.runner import Runner
+from acemath.run.store import StageStore
 
 PAGE = "report.html"
+PAGE_KEY = ".report.key"  # beside the page: what it was made from
 VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
+STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies", "prompts", "solvable", "responses", "cross-check")
 
 
-def make_report(run: Run) -> Path:
-    """Write the page where the tables or the page's own stage changed; returns its path."""
-    path = run.folder / PAGE
-    if not path.exists():
-        (run.folder / "report" / MANIFEST).unlink(missing_ok=True)
-    with run.stage("report", {"browse": run.recipe.bench.browse}, ["tables"]) as opened:
-        if opened is not None:
-            from acemath.report.page import render
+def make_report(run: Run, runner: Runner) -> Path:
+    """Write the page of a finished run where its tables or its own settings changed; returns its path."""
+    path, known = run.folder / PAGE, run.folder / PAGE_KEY
+    key = fingerprint([runner.output("tables"), run.recipe.model_dump(mode="json")])
+    if not path.exists() or not known.exists() or known.read_text() != key:
+        from acemath.report.page import render
 
-            stage, facts = opened
-            page = render(collect(run))
-            write_bytes(path, page.encode())
-            stage.write("none", [], Response)
-            facts["summary"] = f"{path}, {len(page) / 1e6:.1f} MB"
+        run.display.start("report")
+        page = render(collect(run, runner))
+        write_bytes(path, page.encode())
+        write_bytes(known, key.encode())
+        run.display.end(f"{path}, {len(page) / 1e6:.1f} MB")
     return path
 
 
-def collect(run: Run) -> ReportData:
+def collect(run: Run, runner: Runner) -> ReportData:
     """All that the page shows, from the stages' rows and manifests."""
-    recipe, bench = run.recipe, run.recipe.bench
-    tables = read_json(run.folder / "tables" / "tables.json")
-    rows = run.rows(f"scores-{bench.headline}", Response)
-    problems = by_id(run.rows("problems", Problem, "benchmarks"))
-    curve = run.manifest("reward")["curve"]
-    names = ", ".join(dict.fromkeys(p.subject for p in problems.values()))
+    recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
+    facts = {name: store.manifest["facts"] for name, store in stores.items()}
+    scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
+    names = facts[BENCHMARKS]["subjects"]
+    rewards = _rewards(scored)
     return ReportData(
         name=recipe.name,
-        subtitle=f"{len(problems):,} held-out problems: {names}. Seed {recipe.seed}.",
+        subtitle=f"{facts[BENCHMARKS]['rows']:,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
         notes=[
             SPLIT_NOTES[source.worksheets]
             for source in recipe.problems.benchmarks.values()
@@ -59,24 +63,32 @@ def collect(run: Run) -> ReportData:
         ],
         headline=bench.headline,
         k=bench.k,
-        benchmarks=len({p.subject for p in problems.values()}),
-        tables=tables,
-        funnel=funnel(run),
-        teachers=run.manifest("cross-check")["teachers"],
-        blends=run.manifest("blends")["counts"],
-        sft_curves={
-            name: _points(run.manifest(f"sft-{name}")["curve"], "loss") for name in recipe.sft.stages
-        },
-        reward_loss=_points(curve, "loss"),
-        pair_accuracy=_points(curve, "pair_accuracy"),
-        held_out=_held_out(run.manifest("reward")),
-        right_rewards=[r.reward for r in rows if r.correct and r.reward is not None],
-        wrong_rewards=[r.reward for r in rows if not r.correct and r.reward is not None],
-        items=_items(rows, problems, bench.browse),
-        stages=_stages(run),
-        facts=_facts(run),
+        benchmarks=len(names),
+        tables=read_json(run.folder / TABLES),
+        funnel=funnel(stores[name] for name in STEPS if name in stores),
+        teachers=agreement_shares(facts["cross-check"]["checkers"]),
+        blends={name: facts[f"blend-{name}"] for name in recipe.sft.stages},
+        sft_curves={name: _points(facts[f"sft-{name}"]["curve"], "loss") for name in recipe.sft.stages},
+        reward_loss=_points(facts["reward"]["curve"], "loss"),
+        pair_accuracy=_points(facts["reward"]["curve"], "pair_accuracy"),
+        held_out=_held_out(facts["reward"]),
+        right_rewards=rewards[True],
+        wrong_rewards=rewards[False],
+        items=_items(scored, problems, bench.browse),
+        stages=_stages(runner),
+        facts=_facts(run, facts[SEEDS]["licences"]),
         recipe=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
     )
+
+
+def _rewards(scored: StageStore) -> dict[bool, list[float]]:
+    """The rewards of right and of wrong responses."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for batch in scored.batches(("status", "reward")):
+        for status, reward in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if reward is not None:
+                found[status == "correct"].append(reward)
+    return found
 
 
 def _held_out(reward: dict[str, Any]) -> str:
@@ -89,18 +101,20 @@ def _points(curve: Sequence[dict[str, float]], name: str) -> list[tuple[float, f
     return [(row["step"], row[name]) for row in curve if name in row]
 
 
-def _items(rows: Sequence[Response], problems: dict[str, Problem], count: int) -> list[Item]:
+def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
     """Problems for the browser: a share of each outcome, the same for every run of a recipe."""
-    mine = by_problem(rows)
-    by_outcome: dict[str, list[Item]] = {}
-    for key in sorted(mine, key=content_key):
-        problem = problems[key]
-        item = Item(
-            problem.subject, problem.prompt, problem.answer, _outcome(mine[key]), _distinct(mine[key])
-        )
-        by_outcome.setdefault(item.outcome, []).append(item)
-    each = max(1, count // max(1, len(by_outcome)))
-    return [item for outcome in sorted(by_outcome) for item in by_outcome[outcome][:each]]
+    outcomes: dict[str, list[tuple[str, str, int]]] = {}
+    for number in range(scored.count):
+        for key, rows in by_problem(scored.rows(Response, number)).items():
+            outcomes.setdefault(_outcome(rows), []).append((content_key(key), key, number))
+    each = max(1, count // max(1, len(outcomes)))
+    found = []
+    for outcome in sorted(outcomes):
+        for _, key, number in sorted(outcomes[outcome])[:each]:
+            problem = by_id(problems.rows(Problem, number))[key]
+            rows = by_problem(scored.rows(Response, number))[key]
+            found.append(Item(problem.subject, problem.prompt, problem.answer, outcome, _distinct(rows)))
+    return found
 
 
 def _distinct(rows: Sequence[Response]) -> list[Response]:
@@ -124,19 +138,18 @@ def _outcome(rows: Sequence[Response]) -> str:
     return "both wrong, a right one was there" if any(r.correct for r in rows) else "no right response"
 
 
-def _stages(run: Run) -> list[list[str]]:
-    found = []
-    for path in sorted(run.folder.glob(f"*/{MANIFEST}"), key=lambda p: p.stat().st_mtime):
-        manifest = read_json(path)
-        found.append([path.parent.name, str(manifest.get("summary", "")), f"{manifest['seconds']:.1f}"])
-    return found
+def _stages(runner: Runner) -> list[list[str]]:
+    manifests = {name: store.manifest for name, store in runner.stores.items()}
+    return [
+        [name, runner.by_name[name].summary(manifest["facts"]), f"{manifest['seconds']:.1f}"]
+        for name, manifest in manifests.items()
+    ]
 
 
-def _facts(run: Run) -> dict[str, str]:
-    licences = run.manifest("problems")["licences"]
+def _facts(run: Run, licences: Mapping[str, int]) -> dict[str, str]:
     found = {"recipe": run.recipe.name, "seed": str(run.recipe.seed), "base": run.recipe.sft.base}
     found["licences of the prompts"] = ", ".join(f"{name}: {count:,}" for name, count in licences.items())
-    forbidding = run.manifest("problems")["non_commercial"]
+    forbidding = non_commercial(licences)
     found["commercial use"] = (
         f"forbidden by {', '.join(forbidding)}" if forbidding else "no licence forbids it"
     )

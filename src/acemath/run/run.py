@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,16 +16,18 @@ import yaml
 from acemath.errors import UserError
 from acemath.files.atomic import write_bytes
 from acemath.files.lock import locked
-from acemath.recipe.schema import Recipe, load_recipe
-from acemath.records import Problem, fingerprint
-from acemath.run import data
+from acemath.models.spec import TransformersModel, VllmModel
+from acemath.recipe.load import load_recipe
+from acemath.recipe.schema import BASE_CHECK, Recipe
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.shards import MANIFEST
+from acemath.run.partitions import Space, open_run
+from acemath.run.problems import BENCHMARKS, check_benchmarks, row_counts
+from acemath.run.reporting import PAGE_KEY, make_report
+from acemath.run.runner import Runner
+from acemath.run.stages import RECIPE, stages_until
 
-RECIPE = "recipe.yaml"
 PARTS = ("data", "sft", "reward")  # after which a run may end
-KEY = "recipe.key"  # beside the tables: the recipe that they were made by
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,14 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
-        _make_data(run, measured=True)
-        if not _finished(run):
-            _train(run)
-            _judge(run)
-        from acemath.run.reporting import make_report
-
-        report = make_report(run)
-    headline = dict(run.manifest("tables")["headline"])
+        runner = _begun(run, "tables", measured=True)
+        _make(run, runner)
+        report = make_report(run, runner)
+        headline = dict(runner.stores["tables"].manifest["facts"]["headline"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Outcome(headline, report, round(time.monotonic() - started, 2), round(peak, 1), tuple(run.ran))
+    return Outcome(
+        headline, report, round(time.monotonic() - started, 2), round(peak, 1), tuple(runner.ran)
+    )
 
 
 def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict[str, Any]:
@@ -75,23 +77,55 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
         )
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
-        _make_data(run)
-        if last != "data":
-            _train(run, last)
-        models = [str(run.folder / stage / "model") for stage in _trained(recipe, last)]
-    counts = run.manifest("blends")["counts"]
+        runner = _begun(run, last)
+        _make(run, runner)
+        blends = {name: runner.stores[f"blend-{name}"].manifest["facts"] for name in recipe.sft.stages}
     return {
         "folder": str(folder),
-        "conversations": {name: blend["conversations"] for name, blend in counts.items()},
-        "models": models,
-        "ran": list(run.ran),
+        "conversations": {name: facts["conversations"] for name, facts in blends.items()},
+        "models": [str(folder / stage / "model") for stage in _trained(recipe, last)],
+        "ran": list(runner.ran),
     }
+
+
+def _begun(run: Run, last: str, measured: bool = False) -> Runner:
+    """The runner of the stages up to a part. What can be checked before anything is made is checked here."""
+    check_models(run.recipe)
+    if measured:
+        _check_answering(run.recipe)
+    asked: dict[Space, int] = {} if run.recipe.partitions is None else {"training": run.recipe.partitions}
+    open_run(run.folder, lambda: row_counts(run), asked)
+    plain = run.recipe.model_dump(mode="json")
+    write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
+    return Runner(run.folder, stages_until(run, last), run.display)
+
+
+def _make(run: Run, runner: Runner) -> None:
+    """Make the stages. Benchmarks that cannot be measured are found as soon as they are read."""
+    quiet_transformers()
+    for stage in runner.stages:
+        runner.make(stage.name)
+        if stage.name == BENCHMARKS and "tables" in runner.by_name:
+            check_benchmarks(run, runner.stores[BENCHMARKS].manifest["facts"])
 
 
 def _trained(recipe: Recipe, last: str) -> list[str]:
     """The stages up to a part that end in a model."""
     policies = [f"sft-{name}" for name in recipe.sft.stages]
     return {"data": [], "sft": policies, "reward": [*policies, "reward"]}[last]
+
+
+def opened(folder: Path, display: Display) -> tuple[Run, Runner]:
+    """A run's folder, for reading. UserError for a folder that is not a run's."""
+    run = Run(recipe_of(folder), folder, display)
+    return run, Runner(folder, stages_until(run, "tables"), display)
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of a finished run again. UserError where the run is not finished."""
+    run, runner = opened(folder, Display(quiet=True))
+    (folder / PAGE_KEY).unlink(missing_ok=True)
+    return make_report(run, runner)
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -108,113 +142,58 @@ def check_models(recipe: Recipe) -> None:
     Checked first: the run would otherwise fail only after all candidates have been sampled. A model of the hub is
     checked only if it is on this machine.
     """
-    ranked = recipe.reward.rank_by not in ("none", "base-check")
+    ranker = recipe.roles.ranker
+    ranked = ranker is not None and ranker.model != BASE_CHECK
     own = recipe.reward.base in recipe.sft.stages
     if own and not ranked:
         return
     from acemath.models.score.heads import check_base, check_head
 
-    if ranked:
-        check_head(recipe.reward.rank_by, fetch=False)
+    if ranker is not None and ranked:
+        check_head(_id(recipe, ranker.model), fetch=False)
     if not own:
-        check_base(recipe.reward.base, fetch=False)
+        check_base(_id(recipe, recipe.reward.base), fetch=False)
+
+
+def _id(recipe: Recipe, ref: str) -> str:
+    """A model's hub name or folder."""
+    return recipe.model(ref).name
 
 
 def _check_answering(recipe: Recipe) -> None:
-    """UserError where a policy's or candidate's model is neither a stage, nor a folder, nor a name of the hub.
+    """UserError where a role's model is neither a stage, nor a folder, nor a name of the hub, or lacks its chat template.
 
     Otherwise it would be found when everything is trained. A name with an owner is believed: the network is not asked.
     """
-    parts = {"bench.policies": recipe.bench.policies, "reward.candidates": recipe.reward.candidates}
-    for part, policies in parts.items():
-        for name, policy in policies.items():
-            model = policy.model
-            here = model in recipe.sft.stages or model == "nano" or "/" in model or Path(model).is_dir()
-            if here or policy.engine not in ("transformers", "vllm"):
-                continue
-            from acemath.models.hub import model_file
+    roles = {f"roles.{name}": role for name, role in recipe.roles.named().items()}
+    for part, group in (("bench", recipe.bench), ("reward.candidates", recipe.reward.candidates)):
+        roles |= {f"{part}.policies.{name}": policy for name, policy in group.policies.items()}
+    for where, role in roles.items():
+        model = recipe.model(role.model)
+        if not isinstance(model, TransformersModel | VllmModel):
+            continue
+        model.template()
+        known = (
+            recipe.stage_of(role.model) or model.id == "nano" or "/" in model.id or Path(model.id).is_dir()
+        )
+        if known:
+            continue
+        from acemath.models.hub import model_file
 
-            if model_file(model, "config.json", fetch=True) is None:  # a few hub names have no owner
-                raise UserError(
-                    f"{part}.{name}.model is {model!r}, which is neither a stage of this recipe "
-                    f"({', '.join(recipe.sft.stages)}) nor a model's folder; correct it, or name a hub model as owner/name"
-                )
-
-
-def _make_data(run: Run, measured: bool = False) -> None:
-    """The stages up to the training sets. With `measured`, check early that the benchmarks can be measured."""
-    check_models(run.recipe)
-    if measured:
-        _check_answering(run.recipe)
-    write_bytes(
-        run.folder / RECIPE, yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
-    )
-    data.problems(run)
-    if measured:
-        check_benchmarks(run)
-    data.evolution(run)
-    data.curate(run)
-    data.solvability(run)
-    data.synthesize(run)
-    data.blends(run)
-
-
-def check_benchmarks(run: Run) -> None:
-    """Warn of benchmark problems without a reference answer, which are not measured.
-
-    UserError where a benchmark has no problem with one.
-    """
-    rows = run.rows("problems", Problem, "benchmarks")
-    if not rows:
-        raise UserError("problems.benchmarks holds no problem to measure policies on; name a benchmark")
-    for name, source in run.recipe.problems.benchmarks.items():
-        if source.worksheets is not None:
-            continue  # each has an answer, under the names of its subjects
-        mine = [p for p in rows if p.subject == name]
-        lacking = sum(not p.answer for p in mine)
-        if lacking == len(mine):
+        if model_file(model.id, "config.json", fetch=True) is None:  # a few hub names have no owner
+            stages = ", ".join(recipe.sft.stages)
             raise UserError(
-                f"benchmark {name!r} holds no problem with a reference answer (it has {len(mine):,} problems); correct its "
-                f"file, or name the column in problems.benchmarks.{name}.columns.answer"
+                f"{where}.model is {role.model!r}, which is neither one of models nor a stage of this recipe ({stages}), "
+                "nor a model's folder; correct it, or name a hub model as owner/name"
             )
-        if lacking:
-            run.display.warn(
-                f"{lacking:,} of {len(mine):,} problems of {name} have no reference answer: policies are not measured on them"
-            )
-
-
-def _train(run: Run, last: str = "reward") -> None:
-    """The stages of training, imported here because they need torch: a finished run is seen to be finished at once."""
-    quiet_transformers()
-    from acemath.run import training
-
-    training.policies(run)
-    if last == "reward":
-        training.candidates(run)
-        training.groups(run)
-        training.reward_model(run)
-
-
-def _judge(run: Run) -> None:
-    from acemath.run import evaluation
-
-    evaluation.samples(run)
-    evaluation.scores(run)
-    evaluation.tables(run)
-    write_bytes(run.folder / "tables" / KEY, fingerprint(run.recipe.model_dump(mode="json")).encode())
 
 
 def quiet_transformers() -> None:
-    """Keep transformers' bars and notes out of our own progress."""
+    """Keep transformers' bars and notes out of our own progress, without importing it."""
+    if "transformers" not in sys.modules:
+        os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-
-
-def _finished(run: Run) -> bool:
-    """Whether the tables were made with this very recipe, so that no stage after the data needs to be opened."""
-    if run.ran or not (run.folder / "tables" / MANIFEST).exists():
-        return False
-    path = run.folder / "tables" / KEY
-    return path.exists() and path.read_text() == fingerprint(run.recipe.model_dump(mode="json"))

@@ -11,21 +11,37 @@ from typing import Any
 
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.curate.columns import problems_of
+from acemath.curate.sources import public_rows
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
 from acemath.errors import UserError
 from acemath.files.columns import KNOWN_COLUMNS, may_hold_reference
+from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
-from acemath.recipe.schema import Source
+from acemath.recipe.sources import Source
 from acemath.records import Problem, content_key
 
+WORKSHEETS = 1000  # problems that are drawn where the recipe gives no count
 
-def read_source(name: str, source: Source, seed: int) -> list[Problem]:
+
+def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
     """The problems of one source, at most `source.count` of them."""
     if source.worksheets is not None:
-        return _worksheets(source, seed)
+        yield from _worksheets(source, seed)
+        return
     records = islice(records_of(name, source), source.count)
-    return list(problems_of(records, source.columns, name, source.subject, source.license))
+    for problem in problems_of(records, source.columns, name, source.subject, source.license):
+        # Without the row's number: a row added before it must not change this one.
+        yield replace(problem, meta={key: v for key, v in problem.meta.items() if key != FILE_ROW})
+
+
+def count_rows(name: str, source: Source) -> int:
+    """How many problems a source has, as well as can be told without reading a data set of the hub."""
+    if source.worksheets is not None:
+        return source.count or WORKSHEETS
+    known = public_rows(source.hub or "", source.split) if local_path(source) is None else 0
+    rows = known or sum(1 for _ in islice(records_of(name, source), source.count))
+    return min(rows, source.count or rows)
 
 
 def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
@@ -39,7 +55,7 @@ def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
 
 def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -> list[Problem]:
     assert source.worksheets is not None
-    count = source.count or 1000
+    count = source.count or WORKSHEETS
     return draw_problems(source.worksheets, count, seed, subjects, source.levels, finding=source.finding)
 
 

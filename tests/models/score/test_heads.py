@@ -22,7 +22,7 @@ from acemath.models.score.heads import check_head
 from acemath.models.score.model import load_reward_model, tokenizer_of
 from acemath.models.score.parity import check_parity
 from acemath.models.score.score import RewardModel
-from acemath.recipe.schema import load_recipe
+from acemath.recipe.load import load_recipe
 from acemath.records import Chat, Group
 from acemath.run.display import Display
 from acemath.run.run import run_recipe
@@ -113,7 +113,7 @@ def test_no_door_does_anything_before(head: Heads, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.parametrize("key", ["reward.rank_by", "reward.base"])
+@pytest.mark.parametrize("key", ["roles.ranker", "reward.base"])
 def test_a_run_begins_with_it(key: str, head: Heads, tmp_path: Path) -> None:
     """Before any stage: candidates are sampled hours later."""
     recipe = load_recipe("laptop", {key: str(head("two layers"))})

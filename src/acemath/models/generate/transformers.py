@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,27 +15,29 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.errors import UserError
-from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
-from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.engine import ChatFormat, Sampling, refused, too_long
 from acemath.models.generate.slots import ATTENTION, SlotCache
+from acemath.models.hub import at_revision
 from acemath.models.layers import active_window, other_layers
 from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.spec import TransformersModel
 from acemath.records import Problem, Response, content_key
 
 
 @dataclass(slots=True)
 class _Request:
-    """One response to write: which problem (index), which sample, and what came so far."""
+    """One response to write: which problem (index), which sample, its most tokens, and what came so far."""
 
     problem: int
     sample: int
     seed: int
+    limit: int
     tokens: list[int] = field(default_factory=list)
 
 
 class TransformersEngine:
-    """Writes responses with a model folder or hub name.
+    """Writes responses with a model: a folder, a hub name, or a whole specification.
 
     A response depends on the weights, the problem's text, the sample's number and the seed: each has its own
     stream of random numbers, whoever shares the batch. (Rounding may differ between batch shapes, so resumed
@@ -44,30 +47,37 @@ class TransformersEngine:
     """
 
     def __init__(
-        self, model: str | Path, chat: ChatFormat | None = None, name: str = "", slots: int = 512
+        self,
+        model: str | Path | TransformersModel,
+        chat: ChatFormat | None = None,
+        name: str = "",
+        slots: int = 512,
     ) -> None:
-        self.name = name or str(model)
+        spec = model if isinstance(model, TransformersModel) else TransformersModel(id=str(model))
+        self.name = name or spec.name
         self.chat = chat or ChatFormat()
-        self.slots = slots
-        self.tokenizer = chat_tokenizer(model)
-        with loading(model):
+        self.slots, self.max_length = slots, spec.max_length
+        place = at_revision(spec.id, spec.revision)
+        self.tokenizer = chat_tokenizer(place, spec.template(), spec.trust_remote_code)
+        with loading(spec.id):
             self.model, report = AutoModelForCausalLM.from_pretrained(
-                resolve(model),
-                dtype=torch.bfloat16,
+                place,
+                dtype=getattr(torch, spec.dtype),
                 attn_implementation=ATTENTION,
                 use_safetensors=True,
                 output_loading_info=True,
+                trust_remote_code=spec.trust_remote_code,
             )
-        check_whole(model, report["missing_keys"])
+        check_whole(spec.id, report["missing_keys"])
         self.model.eval()
         config = self.model.config.get_text_config()
         if other := other_layers(config) + [k for k in layer_kinds(config) if "chunked" in k]:
             raise UserError(
-                f"policy {str(model)!r} has layers of the kind {', '.join(other)}, which this engine does not run; use vLLM"
+                f"policy {spec.id!r} has layers of the kind {', '.join(other)}, which this engine does not run; use vLLM"
             )
         self.window = active_window(config)
-        ends = chat_template(self.tokenizer).stop_ids(self.model.generation_config)
-        self.ends = torch.tensor(ends, dtype=torch.long)
+        ends = {*chat_template(self.tokenizer).stop_ids(self.model.generation_config), *spec.stop_ids}
+        self.ends = torch.tensor(sorted(ends), dtype=torch.long)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """A problem through the chat template, once, with no special tokens added."""
@@ -109,15 +119,24 @@ class TransformersEngine:
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem, as they finish; greedy decoding writes each once."""
         prompts = [self.prompt_ids(p) for p in problems]
-        order = sorted(range(len(problems)), key=lambda i: (len(prompts[i]), problems[i].id))
+        for problem, prompt in zip(problems, prompts, strict=True):
+            if too_long(prompt, self.max_length):
+                yield from refused(problem.id, sampling.n, self.name, prompt, self.max_length)
+        asked = [i for i, prompt in enumerate(prompts) if not too_long(prompt, self.max_length)]
+        order = sorted(asked, key=lambda i: (len(prompts[i]), problems[i].id))
         waiting = deque(
-            _Request(i, s, int(content_key(problems[i].prompt, str(s), str(sampling.seed)), 16))
+            _Request(
+                i,
+                s,
+                int(content_key(problems[i].prompt, str(s), str(sampling.seed)), 16),
+                min(sampling.max_new_tokens, (self.max_length or sys.maxsize) - len(prompts[i])),
+            )
             for i in order
             for s in range(sampling.n)
         )
         if not waiting:
             return
-        room = max(map(len, prompts)) + sampling.max_new_tokens + 1
+        room = max(len(prompts[r.problem]) + r.limit for r in waiting) + 1
         template = chat_template(self.tokenizer)
         run = _Run(self, prompts, waiting, sampling, SlotCache(min(self.slots, len(waiting)), room))
         for request, reason in run:
@@ -215,7 +234,7 @@ class _Run:
         ended = torch.isin(tokens, self.engine.ends).tolist()
         for slot, request, token, stop in zip(slots.tolist(), seated, tokens.tolist(), ended, strict=True):
             request.tokens.append(token)
-            if stop or len(request.tokens) >= self.sampling.max_new_tokens:
+            if stop or len(request.tokens) >= request.limit:
                 self.seats[slot] = None
                 self.cache.lengths[slot] = 0  # an empty slot must not stretch the others' reach
                 yield request, "stop" if stop else "length"

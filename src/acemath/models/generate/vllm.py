@@ -7,7 +7,9 @@ from typing import Any
 
 from acemath.errors import MissingExtra
 from acemath.models.chat import chat_template
-from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.engine import ChatFormat, Sampling, refused, too_long
+from acemath.models.hub import at_revision
+from acemath.models.spec import VllmModel
 from acemath.records import REFUSED, Problem, Response, content_key
 
 
@@ -17,25 +19,37 @@ class VllmEngine:
     A response that vLLM ends for any reason but a stop or the limit (abort, error) counts as refused.
     """
 
-    def __init__(self, model: str, chat: ChatFormat | None = None, name: str = "", **options: object) -> None:
+    def __init__(self, model: VllmModel, chat: ChatFormat | None = None, name: str = "") -> None:
         try:
             from vllm import LLM
         except ImportError as error:
             raise MissingExtra("the vLLM engine", "vllm") from error
-        self.name = name or model
+        self.name = name or model.name
         self.chat = chat or ChatFormat()
-        self.llm = LLM(model=model, **options)
+        self.model = model
+        template = model.template()
+        self.llm = LLM(model=at_revision(model.id, model.revision), dtype=model.dtype, **options_of(model))
         self.tokenizer = self.llm.get_tokenizer()
+        if template is not None:
+            self.tokenizer.chat_template = template
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem; vLLM batches them all."""
         from vllm import SamplingParams
 
         template = chat_template(self.tokenizer)
-        prompts, parameters = [], []
+        ends = sorted(
+            {*template.stop_ids(), *self.model.stop_ids}
+        )  # vLLM adds those of the generation config
+        asked, prompts, parameters = [], [], []
         for problem in problems:
             text = template.prompt(self.chat.messages(problem.prompt))
-            prompts.append({"prompt_token_ids": self.tokenizer(text, add_special_tokens=False)["input_ids"]})
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            if too_long(ids, self.model.max_length):
+                yield from refused(problem.id, sampling.n, self.name, ids, self.model.max_length)
+                continue
+            asked.append(problem)
+            prompts.append({"prompt_token_ids": ids})
             seed = int(content_key(problem.prompt, str(sampling.seed)), 16) % 2**31
             parameters.append(
                 SamplingParams(
@@ -43,12 +57,12 @@ class VllmEngine:
                     temperature=sampling.temperature,
                     top_p=sampling.top_p,
                     max_tokens=sampling.max_new_tokens,
-                    stop_token_ids=template.stop_ids(),  # vLLM adds those of the generation config
+                    stop_token_ids=ends,
                     seed=seed,
                 )
             )
         for problem, result in zip(
-            problems, self.llm.generate(prompts, parameters, use_tqdm=False), strict=True
+            asked, self.llm.generate(prompts, parameters, use_tqdm=False) if asked else (), strict=True
         ):
             for sample, out in enumerate(result.outputs):
                 yield self._response(problem.id, sample, out)
@@ -63,3 +77,14 @@ class VllmEngine:
         written = out.token_ids[:-1] if out.finish_reason == "stop" else out.token_ids
         text = chat_template(self.tokenizer).written(written)
         return Response(problem_id, sample, text, self.name, out.finish_reason, len(out.token_ids))
+
+
+def options_of(model: VllmModel) -> dict[str, Any]:
+    """The settings of a model as options of vLLM's `LLM`, but for the model itself and its dtype."""
+    return {
+        "tensor_parallel_size": model.tensor_parallel,
+        "gpu_memory_utilization": model.memory_share,
+        "max_model_len": model.max_length,
+        "enable_prefix_caching": model.prefix_caching,
+        "trust_remote_code": model.trust_remote_code,
+    }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,11 +45,12 @@ class RewardModel:
         bf16: bool = True,
         share_prefix: bool = True,
         engine: str = "transformers",
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         """Load it, on the GPU where there is one.
 
         `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
-        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way. UserError if `path` is not a
+        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way, with more `options` of its own. UserError if `path` is not a
         reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
         architecture cannot share a prompt among rows (`share_prefix` False reads plain rows).
         """
@@ -61,7 +63,7 @@ class RewardModel:
         self.max_length = max_length
         half = bf16 and has_bf16()
         if engine == "vllm":
-            self.vllm: VllmScorer | None = VllmScorer(resolve(path), max_length, half)
+            self.vllm: VllmScorer | None = VllmScorer(resolve(path), max_length, half, options)
             return
         self.vllm = None
         self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()

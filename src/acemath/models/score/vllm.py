@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from acemath.errors import MissingExtra
@@ -13,8 +13,10 @@ from acemath.models.score.layout import Row
 class VllmScorer:
     """A reward model in vLLM. It keeps prompts' keys and values itself, so that a problem is read once."""
 
-    def __init__(self, path: str, max_length: int, bf16: bool) -> None:
-        """Load the model of this folder or hub name; MissingExtra without vLLM."""
+    def __init__(
+        self, path: str, max_length: int, bf16: bool, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Load the model of this folder or hub name, with more `options` of `LLM`; MissingExtra without vLLM."""
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output belongs to results
         try:
             from vllm import LLM
@@ -28,6 +30,7 @@ class VllmScorer:
             max_model_len=max_length,
             enable_prefix_caching=True,
             enforce_eager=True,
+            **(options or {}),
         )
 
     def score_rows(self, rows: Sequence[Row]) -> list[list[float]]:

@@ -21,7 +21,7 @@ from acemath.models.generate.endpoint.client import Client
 from acemath.models.generate.endpoint.limiter import Limiter
 from acemath.models.generate.endpoint.replies import Fault, Good, Reader, Refusal, Reply, backoff
 from acemath.models.generate.endpoint.requests import Asking, Request
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel
 
 EMPTY_TRIES = 3  # an answer without text is believed after so many
 UNUSABLE_TRIES = 3  # of a request that is answered with what is no answer, and once more as many at the end
@@ -51,7 +51,7 @@ class Health:
 class Place:
     """Who asks and who pays."""
 
-    settings: Endpoint
+    settings: EndpointModel
     account: Account
     budgets: Sequence[Budget]
     payer: str
@@ -144,7 +144,7 @@ class Asker:
             self.limiter.give_back(taken, good=False, overloaded=False)
             return None
         account = self.place.account
-        entry = account.begin(self.place.payer, self.place.stage, self.settings.model, most)
+        entry = account.begin(self.place.payer, self.place.stage, self.settings.id, most)
         reply: Reply | None = None
         spent, known, what = most, False, "stopped"  # holds if the call is cancelled
         try:
@@ -244,7 +244,7 @@ class Asker:
             names = ", ".join(sorted(map(repr, self.reader.seen)))
             self._stop(
                 UserError(
-                    f"{settings.url} was asked for model {settings.model!r} and answers as {names}; correct the model's name, "
+                    f"{settings.url} was asked for model {settings.id!r} and answers as {names}; correct the model's name, "
                     "or say with reports what it is called there"
                 )
             )
@@ -276,13 +276,13 @@ class Asker:
         elif reply.status in (402, 429):
             fix = "check the bill of that account"
         return UserError(
-            f"{settings.url} refused model {settings.model!r}: status {reply.status}, {reply.what!r}; {fix}; "
+            f"{settings.url} refused model {settings.id!r}: status {reply.status}, {reply.what!r}; {fix}; "
             "what arrived is kept"
         )
 
     def _useless(self, what: str) -> UserError:
         return UserError(
-            f"{self.settings.url} gave {self.health.useless} replies and no answer for model {self.settings.model!r} (last: "
+            f"{self.settings.url} gave {self.health.useless} replies and no answer for model {self.settings.id!r} (last: "
             f"{what}); check the url, the model's name and the request's fields; what arrived is kept"
         )
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from acemath.models.generate.endpoint.replies import Fault, Reader, Reply
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel
 
 SHORTEST_SECRET = 8  # characters; a shorter "key", such as EMPTY, is a word that texts may hold
 CONNECTIONS = 16  # of one pool: httpx looks through all connections of a pool at every request
@@ -29,7 +29,7 @@ def _context() -> ssl.SSLContext:
 class Client:
     """Sends requests for one call of the engine. To be used as an asynchronous context."""
 
-    def __init__(self, settings: Endpoint, path: str, reader: Reader) -> None:
+    def __init__(self, settings: EndpointModel, path: str, reader: Reader) -> None:
         self.settings, self.reader = settings, reader
         self.address = httpx.URL(settings.url)
         self.address = self.address.copy_with(path=self.address.path.rstrip("/") + path)

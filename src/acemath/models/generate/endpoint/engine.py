@@ -18,7 +18,7 @@ from acemath.models.generate.endpoint.choices import Choice
 from acemath.models.generate.endpoint.limiter import Limiter
 from acemath.models.generate.endpoint.replies import Reader
 from acemath.models.generate.endpoint.requests import Asking, Request
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Problem, Response
 
 
@@ -40,7 +40,7 @@ class EndpointEngine:
 
     def __init__(
         self,
-        settings: Endpoint,
+        settings: EndpointModel,
         account: Account,
         chat: ChatFormat | None = None,
         name: str = "",
@@ -49,14 +49,14 @@ class EndpointEngine:
     ) -> None:
         settings.key()
         self.settings, self.account = settings, account
-        self.name = name or settings.model
+        self.name = name or settings.id
         self.chat = chat or ChatFormat()
         payer, self.stage = payer or self.name, stage or payer or self.name
         self.budget = Budget(payer, settings.budget_usd, settings.budget_tokens, account.spent[payer])
         self._place = Place(settings, account, (self.budget, account.whole), payer, self.stage)
         self._limiter = Limiter(settings.in_flight)
         self._health = Health()
-        self._reader = Reader(settings.model, settings.reports)
+        self._reader = Reader(settings.id, settings.reports)
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem: first those that are there already, then others as they arrive.
@@ -99,7 +99,9 @@ class EndpointEngine:
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (raised again by the reader)
                 arrived.put(_End(error))
             finally:
-                loop.run_until_complete(loop.shutdown_asyncgens())  # of replies that were cut; else they complain
+                loop.run_until_complete(
+                    loop.shutdown_asyncgens()
+                )  # of replies that were cut; else they complain
                 loop.close()
 
         thread = threading.Thread(target=work, name="endpoint", daemon=True)

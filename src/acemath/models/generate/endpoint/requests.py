@@ -9,7 +9,7 @@ from typing import Any
 
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.budget import TEMPLATE_TOKENS, Amount
-from acemath.models.generate.endpoint.settings import Endpoint
+from acemath.models.spec import EndpointModel
 from acemath.records import content_key
 
 
@@ -31,16 +31,14 @@ class Request:
 class Asking:
     """Turns prompts into requests and requests into bodies, for one endpoint, conversation and sampling."""
 
-    def __init__(self, settings: Endpoint, chat: ChatFormat, sampling: Sampling) -> None:
+    def __init__(self, settings: EndpointModel, chat: ChatFormat, sampling: Sampling) -> None:
         self.settings, self.chat, self.sampling = settings, chat, sampling
         self.path = "/chat/completions" if settings.api == "chat" else "/completions"
-        parts = (
-            "model",
-            "api",
-            "body",
-            "logprobs",
-        )  # not those of a teacher or policy that has these settings
-        what = {"sampling": sampling.model_dump(exclude={"n"}), **{p: getattr(settings, p) for p in parts}}
+        what = {
+            "sampling": sampling.model_dump(exclude={"n"}),
+            "model": settings.id,
+            **settings.model_dump(include={"api", "body", "logprobs"}),
+        }
         self._common = json.dumps(what, sort_keys=True, ensure_ascii=False)
 
     def _asked(self, prompt: str) -> list[dict[str, str]] | str:
@@ -72,7 +70,7 @@ class Asking:
         sampling, asked = self.sampling, self._asked(request.prompt)
         seed = content_key(request.prompt, str(request.samples[0]), str(sampling.seed))
         found: dict[str, Any] = {
-            "model": self.settings.model,
+            "model": self.settings.id,
             "messages" if self.settings.api == "chat" else "prompt": asked,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,

@@ -1,0 +1,51 @@
+"""The commands about recipes: their keys, and a recipe in full."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from acemath.cli.output import Json, show
+from acemath.cli.settings import Change, changes
+
+app = typer.Typer(no_args_is_help=True, help="Show what a recipe may say, and what one says.")
+
+
+@app.command()
+def keys(as_json: Json = False) -> None:
+    """Print every key of a recipe with its type, its default and what it says, as Markdown.
+
+    Example: acemath recipe keys
+    """
+    from acemath.recipe.keys import reference, sections
+
+    if as_json:
+        found = [{"places": s.places, "keys": [asdict(key) for key in s.keys]} for s in sections()]
+        show({"sections": found}, True)
+        return
+    typer.echo(reference(), nl=False)
+
+
+@app.command("show")
+def show_recipe(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or one of laptop, acemath-1.5b, acemath-7b, acemath-72b.")
+    ] = "laptop",
+    change: Change = None,
+    as_json: Json = False,
+) -> None:
+    """Print a recipe in full: what it extends, every default, and every short form in its long form.
+
+    Example: acemath recipe show acemath-1.5b --set seed=1
+    """
+    import yaml
+
+    from acemath.recipe.load import load_recipe
+
+    found = load_recipe(recipe, changes(change or [])).model_dump(mode="json")
+    if as_json:
+        show(found, True)
+        return
+    typer.echo(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120), nl=False)

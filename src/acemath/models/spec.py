@@ -1,0 +1,264 @@
+"""What a model is: where it comes from, which engine runs it, and the settings that this engine has.
+
+A recipe names each model once, under `models:`; its roles refer to it by that name. Each engine has a class of its own
+here, so that a setting that the engine does not have is an error and never ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from acemath.errors import UserError
+
+KEY = "OPENAI_API_KEY"
+_SECRET = ("key", "token", "secret", "password")
+
+
+class _Model(BaseModel):
+    """What all engines have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    OPERATION: ClassVar[frozenset[str]] = frozenset()
+    """The settings that say how a model is run, not what it writes."""
+
+    @property
+    def name(self) -> str:
+        """What the `model` column of its responses says."""
+        raise NotImplementedError
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that responses depend on. All others may change and nothing is written again."""
+        return self.model_dump(mode="json", exclude=set(self.OPERATION))
+
+
+class WorksheetsModel(_Model):
+    """The offline teacher, which answers worksheet problems without a model."""
+
+    engine: Literal["worksheets"]
+    skill: float = Field(0.97, gt=0, le=1)
+    """The share of level 3 problems that it answers correctly."""
+
+    @property
+    def name(self) -> str:
+        """Its skill: each skill draws other answers."""
+        return f"worksheets-{self.skill}"
+
+
+class _Weights(_Model):
+    """A model whose weights this machine loads."""
+
+    id: str
+    """A hub name, a folder, `nano`, or a fine-tuning stage of the recipe; by default the name under `models`."""
+    revision: str | None = None
+    """The branch, tag or commit of the hub repository; by default its main branch."""
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """The number format of the weights."""
+    max_length: int | None = Field(None, ge=2)
+    """The most tokens of a prompt and its response together; by default what the model allows."""
+    stop_ids: tuple[int, ...] = ()
+    """Token ids that end a response, beside those of the chat template, tokenizer and generation config."""
+    chat_template: Path | None = None
+    """A Jinja file to use in place of the tokenizer's chat template."""
+    trust_remote_code: bool = False
+    """Whether Python code from the model's repository may run."""
+
+    @property
+    def name(self) -> str:
+        """The hub name or folder."""
+        return self.id
+
+    def template(self) -> str | None:
+        """The text of `chat_template`, None without one. UserError where the file cannot be read."""
+        if self.chat_template is None:
+            return None
+        try:
+            return self.chat_template.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"chat_template {str(self.chat_template)!r} of model {self.id!r} cannot be read ({error}); name a Jinja file"
+            ) from error
+
+    def identity(self) -> dict[str, Any]:
+        """As of every model; of a chat template its text counts, not its place."""
+        return super().identity() | {"chat_template": self.template()}
+
+
+class TransformersModel(_Weights):
+    """A model in this process, run by transformers."""
+
+    engine: Literal["transformers"] = "transformers"
+
+
+class VllmModel(_Weights):
+    """A model in this process, run by vLLM on GPUs."""
+
+    engine: Literal["vllm"]
+    tensor_parallel: int = Field(1, ge=1)
+    """The number of GPUs that the weights are split over."""
+    memory_share: float = Field(0.9, gt=0, le=1)
+    """The share of each GPU's memory that vLLM may take."""
+    prefix_caching: bool = True
+    """Whether keys and values of a shared beginning of prompts are kept and used again."""
+
+    OPERATION: ClassVar[frozenset[str]] = frozenset(["tensor_parallel", "memory_share", "prefix_caching"])
+
+
+class EndpointModel(_Model):
+    """A model behind an OpenAI-compatible server. Prices are US dollars.
+
+    What a response says depends on `id`, `api`, `body` and `logprobs` alone: the same model behind another address is
+    the same model.
+    """
+
+    engine: Literal["endpoint"] = "endpoint"
+    id: str
+    """What the server calls the model; by default the name under `models`."""
+    url: str
+    """The server's address, which usually ends in `/v1`."""
+    api: Literal["chat", "completions"] = "chat"
+    """The chat API, or the completions API with plain texts and a blank line between them."""
+    api_key_env: str = KEY
+    """The environment variable that holds the key."""
+    reports: str = ""
+    """What the server calls the model in its replies: by default its `id`; `*` accepts any name."""
+    per_request: int = Field(1, ge=1, le=128)
+    """The number of samples that one request asks for, where the server can give several."""
+    in_flight: int = Field(256, ge=1, le=4096)
+    """The most requests at once."""
+    timeout: float = Field(600.0, gt=0)
+    """Seconds for one try, from its start to the last byte."""
+    tries: int = Field(10, ge=1)
+    """Tries of one request; a request that used them up gets as many again at the end."""
+    patience: float = Field(900.0, gt=0)
+    """Seconds without one good reply after which the run stops."""
+    logprobs: bool = False
+    """Whether the log-probabilities of the tokens are kept in `meta`."""
+    body: dict[str, Any] = Field(default_factory=dict)
+    """More fields of the request; `null` leaves one out."""
+    price_in: float = Field(0.0, ge=0)
+    """US dollars for a million prompt tokens."""
+    price_out: float = Field(0.0, ge=0)
+    """US dollars for a million generated tokens."""
+    budget_usd: float | None = Field(None, ge=0)
+    """The most US dollars that this model may cost in a run."""
+    budget_tokens: int | None = Field(None, ge=0)
+    """The most tokens, prompts and responses together, that this model may use in a run."""
+
+    OPERATION: ClassVar[frozenset[str]] = frozenset(
+        [
+            "url", "api_key_env", "reports", "per_request", "in_flight", "timeout", "tries", "patience", "price_in",
+            "price_out", "budget_usd", "budget_tokens",
+        ]
+    )  # fmt: skip
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(
+                f"{url!r} is no address; it begins with http:// or https:// and usually ends with /v1"
+            )
+        names = [name for name in parse_qs(parts.query) if any(word in name.lower() for word in _SECRET)]
+        if parts.password is not None or names:
+            raise ValueError(
+                "an address holds no key, because addresses are written down; put the key into an environment "
+                "variable and its name into api_key_env"
+            )
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _priced(self) -> EndpointModel:
+        if self.budget_usd is not None and not (self.price_in or self.price_out):
+            raise ValueError(
+                "budget_usd needs prices; give price_in and price_out, US dollars for a million tokens"
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the server calls it."""
+        return self.id
+
+    def usd(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """The cost of so many tokens in US dollars."""
+        return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
+
+    def key(self) -> str:
+        """The key from the environment; "" where the usual variable is not set.
+
+        UserError where another variable was named and is not set, and where it holds what no header can carry.
+        """
+        found = os.environ.get(self.api_key_env, "").strip()
+        if not found and self.api_key_env != KEY:
+            raise UserError(
+                f"environment variable {self.api_key_env} is not set; export it with the key of {self.url}, or "
+                "leave api_key_env out where the server asks for none"
+            )
+        if not (found.isascii() and found.isprintable()) or " " in found:
+            raise UserError(
+                f"environment variable {self.api_key_env} holds a blank or a character that no header can carry; "
+                "set it to the key alone"
+            )
+        return found
+
+
+ENGINES: Mapping[str, type[_Model]] = {
+    "transformers": TransformersModel,
+    "vllm": VllmModel,
+    "endpoint": EndpointModel,
+    "worksheets": WorksheetsModel,
+}
+
+
+def owners(key: str) -> list[str]:
+    """The engines whose models have this key."""
+    return [name for name, kind in ENGINES.items() if key in kind.model_fields]
+
+
+def _engine(data: Any) -> str:
+    return str(data.get("engine", "transformers") if isinstance(data, Mapping) else data.engine)
+
+
+def _fitting(data: Any) -> Any:
+    """The data as they are. ValueError for an engine that does not exist, and for a key that it does not have."""
+    if not isinstance(data, Mapping):
+        return data
+    engine = _engine(data)
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; the engines are {', '.join(ENGINES)}")
+    for key in data:
+        if key not in ENGINES[engine].model_fields:
+            others = owners(str(key))
+            has = f"it belongs to {', '.join(others)}" if others else "no engine has it"
+            known = ", ".join(ENGINES[engine].model_fields)
+            raise ValueError(f"{key!r} is no key of engine {engine} ({has}); its keys are {known}")
+    return data
+
+
+Model = Annotated[
+    Annotated[
+        Annotated[TransformersModel, Tag("transformers")]
+        | Annotated[VllmModel, Tag("vllm")]
+        | Annotated[EndpointModel, Tag("endpoint")]
+        | Annotated[WorksheetsModel, Tag("worksheets")],
+        Discriminator(_engine),
+    ],
+    BeforeValidator(_fitting),
+]

@@ -1,0 +1,25 @@
+"""What the parts of a recipe have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """Settings that refuse unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def expanded(value: Any) -> Any:
+    """The long form of a short one: a model's name becomes a role with this model, a list of names a group of them.
+
+    Beside names, a list may hold `name: {settings}`.
+    """
+    if isinstance(value, str):
+        return {"model": value}
+    if isinstance(value, list | tuple) and all(isinstance(one, str | dict) for one in value):
+        return {name: own for one in value for name, own in ({one: {}} if isinstance(one, str) else one).items()}
+    return value

@@ -1,0 +1,171 @@
+"""Who does what in a run: roles name a model of the recipe and say how it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.spec import owners
+from acemath.recipe.part import Part, expanded
+
+Subject = Literal["math", "code", "general"]
+SUBJECTS: tuple[Subject, ...] = ("math", "code", "general")
+ALL = "all"  # the teacher of every subject that names none of its own
+ONE = "first"  # the name of the checker where a recipe has one
+SAMPLING = ("each", "temperature", "top_p", "max_new_tokens")  # what policies may share
+
+
+class Role(Part):
+    """A model that writes, the chat that it is asked in, and how its responses are drawn."""
+
+    model: str
+    """A name under `models`, a fine-tuning stage, a hub name, a folder, or `nano`."""
+    chat: ChatFormat | None = None
+    """The system prompt and the instruction that it gets; by default what suits the role."""
+    temperature: float = Field(0.0, ge=0)
+    """The temperature of sampling; 0 is greedy."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """The probability mass of the tokens that may be drawn."""
+    max_new_tokens: int = Field(2048, ge=1)
+    """The most tokens of a response."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        data = expanded(data)
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in cls.model_fields and owners(str(key)):
+                raise ValueError(
+                    f"{key!r} is a key of a model; put it under models, and name that model here"
+                )
+        return data
+
+    def sampling(self, n: int, seed: int, temperature: float | None = None) -> Sampling:
+        """How `n` responses to each problem are drawn, at another temperature where one is given."""
+        heat = self.temperature if temperature is None else temperature
+        return Sampling(
+            n=n, temperature=heat, top_p=self.top_p, max_new_tokens=self.max_new_tokens, seed=seed
+        )
+
+
+class Writer(Role):
+    """Who writes new questions from the seeds (paper, section 3.2.2: GPT-4o-mini). It gets no solver's instruction."""
+
+    max_new_tokens: int = Field(1024, ge=1)
+    """The most tokens of a question."""
+
+
+class Checker(Role):
+    """Who answers math problems again, to check the teacher (paper, section 3.2.2: GPT-4o-mini, two answers)."""
+
+    answers: int = Field(2, ge=1)
+    """The number of answers to each problem; the paper has two."""
+
+
+class Policy(Role):
+    """Who answers problems to be judged: a stage of this run or any model."""
+
+    temperature: float = Field(1.0, ge=0)
+    """The temperature of sampling; 0 is greedy."""
+    each: int = Field(4, ge=1)
+    """The number of responses to each problem."""
+    problems: int | None = Field(None, ge=1)
+    """The most problems that it answers; by default all."""
+    shots: tuple[tuple[str, str], ...] = ()
+    """Questions with short answers that it is asked after (paper, section 4.1: style)."""
+
+
+class Policies(Part):
+    """A group of policies, and the sampling that they share."""
+
+    policies: dict[str, Policy]
+    """The policies by name, as a list of names or a group; `model` is by default the name itself."""
+    each: int | None = Field(None, ge=1)
+    """The number of responses to each problem, for policies that state none."""
+    temperature: float | None = Field(None, ge=0)
+    """The temperature of sampling, for policies that state none."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """The probability mass of the tokens that may be drawn, for policies that state none."""
+    max_new_tokens: int | None = Field(None, ge=1)
+    """The most tokens of a response, for policies that state none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shared(cls, data: Any) -> Any:
+        """Give each policy its name as model and the sampling that the group shares."""
+        if not isinstance(data, Mapping) or not isinstance(named := expanded(data.get("policies")), Mapping):
+            return data
+        shared = {key: data[key] for key in SAMPLING if data.get(key) is not None}
+        policies = {
+            name: {"model": name, **shared, **own} if isinstance(own, Mapping) else own
+            for name, own in ((name, expanded(own) or {}) for name, own in named.items())
+        }
+        return {**data, "policies": policies}
+
+
+class Ranker(Part):
+    """The reward model that sorts candidates (paper, section 4.1: Qwen2.5-Math-RM-72B)."""
+
+    model: str
+    """A name under `models`, a hub name, a folder, or `base-check`: the built-in base's own judgement."""
+    chat: ChatFormat | None = None
+    """The chat that it reads; by default the one that it was trained with."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        return expanded(data)
+
+
+class Roles(Part):
+    """The roles of a run. Policies stand where they are used, in `reward.candidates` and `bench`."""
+
+    teachers: dict[Subject, Role]
+    """Who answers the prompts of each subject: `math`, `code`, `general`, and `all` for those not named."""
+    checkers: dict[str, Checker]
+    """Who answers again, by name; `checker` is the short form for one, whose name is `first`."""
+    writer: Writer | None = None
+    """Who writes new questions; worksheets need none."""
+    labeller: Role | None = None
+    """Whose answers label the prompts of reward data that have no reference (paper, section 4.1: GPT-4o-mini)."""
+    ranker: Ranker | None = None
+    """Who sorts candidates; by default nobody, and groups are drawn at random."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        found = dict(data)
+        if (one := found.pop("checker", None)) is not None:
+            if found.get("checkers"):
+                raise ValueError("checker is the short form of checkers with one; give one of the two")
+            found["checkers"] = {ONE: one}
+        teachers = found.get("teachers")
+        if isinstance(teachers, Mapping) and ALL in teachers:
+            others = {key: value for key, value in teachers.items() if key != ALL}
+            found["teachers"] = {**dict.fromkeys(SUBJECTS, teachers[ALL]), **others}
+        return found
+
+    @field_validator("checkers")
+    @classmethod
+    def _enough(cls, checkers: dict[str, Checker]) -> dict[str, Checker]:
+        if (answers := sum(checker.answers for checker in checkers.values())) < 2:
+            raise ValueError(
+                f"checkers give {answers} answers to a problem in all; the cross-check needs two or more"
+            )
+        return checkers
+
+    def teacher(self, subject: str) -> Role | None:
+        """Who answers prompts of this subject, "math", "code" or "general"."""
+        return self.teachers.get(subject)  # type: ignore[call-overload, no-any-return]
+
+    def named(self) -> dict[str, Role]:
+        """Every role that writes, by its key under `roles`."""
+        found: dict[str, Role] = {f"teachers.{name}": role for name, role in self.teachers.items()}
+        found |= {f"checkers.{name}": role for name, role in self.checkers.items()}
+        one = {"writer": self.writer, "labeller": self.labeller}
+        return found | {name: role for name, role in one.items() if role is not None}

@@ -1,0 +1,93 @@
+"""Where the problems of a recipe come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from acemath.curate.sources import KNOWN
+from acemath.demo.worksheets.sheets import Finding, Split
+from acemath.files.columns import OURS
+from acemath.recipe.part import Part
+
+
+class Source(Part):
+    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three.
+
+    `known` names a data set of the registry (`acemath sources`): its place, columns, subject and licence hold where
+    the recipe says nothing else; with a `file` it describes a copy of your own.
+    """
+
+    known: str | None = None
+    worksheets: Split | None = None
+    file: Path | None = None  # JSONL, JSONL.gz, Parquet (or a folder of it) or CSV
+    hub: str | None = None  # "owner/name", or a folder that holds a data set
+    config: str | None = None
+    revision: str | None = None
+    split: str = "train"
+    columns: dict[str, str] = Field(
+        default_factory=dict
+    )  # ours: theirs, e.g. {prompt: problem}; a.0.b goes deep
+    count: int | None = Field(None, ge=1)  # at most so many; None takes all
+    # Of worksheets, drawn evenly; named twice, drawn twice as often.
+    levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field((1, 2, 3, 4, 5), min_length=1)
+    finding: Finding | None = None  # of worksheets; None: as the families' weights have it
+    subject: str = ""  # of all rows; "": each row's own, "math" where it has none
+    license: str = ""  # of rows that have none of their own
+    # Whether its reference answers are exact: a teacher's response that they show to be wrong is then dropped. Our
+    # addition. None: those of worksheets are, of others it is not known.
+    exact: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _registered(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("known") is None:
+            return data
+        name = data["known"]
+        if name not in KNOWN:
+            raise ValueError(f"{name!r} is not registered; the names are {', '.join(KNOWN)}")
+        found = KNOWN[name]
+        given = {
+            "columns": dict(found.columns),
+            "subject": found.subject,
+            "license": found.license,
+            "split": found.split,
+        }
+        if data.get("file") is None and data.get("hub") is None:
+            given["hub"] = found.hub
+        return given | {key: value for key, value in data.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Source:
+        given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}"
+            )
+        if wrong := [name for name in self.columns if name not in OURS]:
+            raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
+        return self
+
+
+class Problems(Part):
+    """The prompts that training starts from, and the benchmarks that nothing may leak from."""
+
+    seeds: dict[str, Source]
+    benchmarks: dict[str, Source]
+
+    @model_validator(mode="after")
+    def _splits_are_apart(self) -> Problems:
+        for name, source in self.seeds.items():
+            if source.worksheets not in (None, "train"):
+                raise ValueError(
+                    f"seeds.{name} draws from worksheets' {source.worksheets} split; only train is for training"
+                )
+        for name, source in self.benchmarks.items():
+            if source.worksheets == "train":
+                raise ValueError(
+                    f"benchmarks.{name} draws from worksheets' train split; measure on test, or choose on validation"
+                )
+        return self

@@ -1,0 +1,65 @@
+"""Reductions that choose some problems of a run by the hashes of their ids, whatever was added beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from acemath.records import Problem, content_key
+from acemath.run.partitions import Space
+from acemath.run.stage import Everything, Facts, Part, Reduction
+
+
+def chosen(
+    name: str, given: str, count: int | None, *, answered: bool, space: Space = "training", math: bool = False
+) -> Reduction:
+    """At most `count` problems of the stage `given`: of each benchmark an equal share, of training problems all alike.
+
+    With `answered` those that have a reference answer, with `math` math problems alone.
+    """
+
+    def subjects(part: Part) -> Iterable[tuple[str, int, bool]]:
+        for batch in part.batches(given, ("id", "subject", "answer")):
+            ids, names, answers = (batch.column(n) for n in ("id", "subject", "answer"))
+            known = pc.greater(pc.binary_length(answers), 0).to_pylist()
+            for key, subject, has in zip(ids.to_pylist(), names.to_pylist(), known, strict=True):
+                fits = (has or not answered) and not (math and subject in ("code", "general"))
+                yield (subject if space == "benchmarks" else ""), int(content_key(key), 16), fits
+
+    def work(all: Everything) -> None:
+        rows = [row for part in all.parts() for row in subjects(part)] if count is not None else []
+        limits = _limits(rows, count)
+        for part in all.parts():
+            kept = [
+                row
+                for row, (subject, rank, fits) in zip(part.rows(given, Problem), subjects(part), strict=True)
+                if fits and (count is None or rank <= limits[subject])
+            ]
+            part.write(kept, Problem, facts={"rows": len(kept)})
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} problems"
+
+    settings = {"count": count, "answered": answered, "math": math}
+    return Reduction(name, settings, (given,), work=work, summary=summary, space=space)
+
+
+def _limits(rows: list[tuple[str, int, bool]], count: int | None) -> dict[str, int]:
+    """The largest hash that is chosen, of each subject."""
+    ranks: dict[str, list[int]] = {}
+    for subject, rank, fits in rows:
+        ranks.setdefault(subject, [])
+        if fits:
+            ranks[subject].append(rank)
+    each = max(1, (count or 0) // max(1, len(ranks)))
+    return {subject: _smallest(np.array(found, np.uint64), each) for subject, found in ranks.items()}
+
+
+def _smallest(ranks: NDArray[np.uint64], count: int) -> int:
+    """The `count`-th smallest rank, or the largest where there are fewer; 0 for none."""
+    if not len(ranks):
+        return 0
+    return int(ranks.max()) if len(ranks) <= count else int(np.partition(ranks, count - 1)[count - 1])

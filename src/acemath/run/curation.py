@@ -1,0 +1,151 @@
+"""The stages that make prompts: evolution, filters, deduplication, decontamination, the vote on solvability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from acemath.curate.decontaminate import Decontaminator, reported_of, scan, sorted_out
+from acemath.curate.evolve import evolve, evolve_with, winnow
+from acemath.curate.filters import filter_problems
+from acemath.curate.solvability import solvable
+from acemath.demo.worksheets.sheets import SOURCE
+from acemath.errors import UserError
+from acemath.models.engine import Engine
+from acemath.records import Dropped, Problem, Response, by_problem, content_key
+from acemath.run.asking import Asked, responses_of
+from acemath.run.context import Run
+from acemath.run.funnel import step_facts
+from acemath.run.problems import BENCHMARKS, SEEDS
+from acemath.run.stage import Facts, MapStage, Part, whole
+from acemath.run.store import StageStore
+
+
+def evolution(run: Run) -> MapStage:
+    """New math prompts from the seeds: worksheets without a model, all others by the question writer (section 3.2.2)."""
+    recipe, settings = run.recipe, run.recipe.curate.evolve
+    writer = recipe.roles.writer
+    others = [name for name, source in recipe.problems.seeds.items() if source.worksheets is None]
+
+    def work(part: Part) -> None:
+        math = [p for p in part.rows(SEEDS, Problem) if p.group == "math"]
+        wanted = [p for p in math if not settings.sources or p.source in settings.sources]
+        own = [p for p in wanted if p.source == SOURCE]
+        born, dropped = evolve(own, settings, recipe.seed, recipe.curate.filters)
+        if settings.methods and (rest := [p for p in wanted if p.source != SOURCE]):
+            more, unfinished = _written(run, part.tool, rest)
+            born, dropped = [*born, *more], [*dropped, *unfinished]
+        facts = {"rows": len(born), "parents": len(wanted)}
+        part.write(born, Problem, dropped, facts | step_facts("evolve", (p.source for p in born), dropped))
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} new prompts from {facts['parents']:,} math seeds"
+
+    keyed = {"evolve": settings.model_dump(), "filters": recipe.curate.filters.model_dump(), "seed": recipe.seed}
+    if not others or not settings.methods:
+        return MapStage("evolve", keyed, (SEEDS,), work=work, summary=summary)
+    if writer is None:
+        raise UserError(
+            f"nobody writes new questions from the seeds {', '.join(others)}, which are no worksheets: name a model as "
+            "roles.writer, or set curate.evolve.methods to [] for no new questions"
+        )
+    asked = Asked(run, "evolve", writer)
+    keyed |= asked.settings()
+    return MapStage(
+        "evolve", keyed, (SEEDS,), work=work, summary=summary, tool=asked.engine, more=asked.cost
+    )
+
+
+def _written(run: Run, engine: Engine, rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:
+    """Evolve with a model, round by round, each from what the filters left of the last."""
+    settings, writer = run.recipe.curate.evolve, run.recipe.roles.writer
+    assert writer is not None  # the recipe is checked when it is loaded
+    parents = [p for p in rows if int(content_key(p.id), 16) % 10_000 < 10_000 * settings.share]
+    made: list[Problem] = []
+    dropped: list[Dropped] = []
+    for turn in range(settings.rounds):
+        sampling = writer.sampling(1, run.recipe.seed + turn)
+        born, unfinished = evolve_with(engine, parents, settings.methods, sampling)
+        parents, out = winnow(born, run.recipe.curate.filters)
+        made += parents
+        dropped += [*unfinished, *out]
+    return made, dropped
+
+
+def filtered(run: Run) -> MapStage:
+    """Seeds and evolved prompts without those that the filters drop (sections 3.2.1 and 3.2.2)."""
+    settings = run.recipe.curate.filters
+
+    def work(part: Part) -> None:
+        rows = [*part.rows(SEEDS, Problem), *part.rows("evolve", Problem)]
+        kept, dropped = filter_problems(rows, settings)
+        facts = step_facts("seeds and evolved", (p.source for p in rows), ())["funnel"]
+        facts |= step_facts("filter prompts", (p.source for p in kept), dropped)["funnel"]
+        part.write(kept, Problem, dropped, {"rows": len(kept), "funnel": facts})
+
+    return MapStage(
+        "filter-prompts", {"filters": settings.model_dump()}, (SEEDS, "evolve"), work=work, summary=_kept, spread=True
+    )
+
+
+def decontaminated(run: Run) -> MapStage:
+    """The prompts that leak no benchmark problem (section 3.2.3), with those that came before left out."""
+    rule = run.recipe.curate.decontaminate
+    before = "drop-near-copies" if run.recipe.curate.near is not None else "deduplicate"
+
+    @cache  # a job builds the index once
+    def index(store: StageStore) -> Decontaminator:
+        return Decontaminator(list(store.all_rows(Problem)), rule)
+
+    def work(part: Part) -> None:
+        rows = part.rows(before, Problem)
+        hits = scan(rows, index(part.store(BENCHMARKS)))
+        kept, dropped = sorted_out(rows, hits, rule)
+        found = step_facts("decontaminate", (p.source for p in kept), dropped, reported_of(hits, rule))
+        part.write(kept, Problem, dropped, {"rows": len(kept)} | found)
+
+    def summary(facts: Facts) -> str:
+        reported = facts["funnel"]["decontaminate"]["reported"]
+        near = ", ".join(f"{count:,} {kind}" for kind, count in reported.items() if count)
+        return f"{_kept(facts)}; kept though near a benchmark: {near or 'none'}"
+
+    return MapStage(
+        "prompts",
+        {"decontaminate": rule.model_dump()},
+        (before, whole(BENCHMARKS)),
+        work=work,
+        summary=summary,
+        spread=True,
+    )
+
+
+def vote(run: Run) -> list[MapStage]:
+    """The vote on which math prompts can be solved, where the recipe asks for one: its responses, and what passes."""
+    settings = run.recipe.curate.solvability
+    if settings is None:
+        return []
+    role = run.recipe.roles.named()[settings.by]
+    asked = Asked(run, "votes", role, settings.answers, temperature=settings.temperature)
+
+    def math(part: Part) -> list[Problem]:
+        return [p for p in part.rows("prompts", Problem) if p.group == "math"]
+
+    def work(part: Part) -> None:
+        rows = part.rows("prompts", Problem)
+        kept, dropped = solvable(rows, by_problem(part.rows("votes", Response)), settings)
+        found = step_facts("solvability vote", (p.source for p in kept), dropped)
+        part.write(kept, Problem, dropped, {"rows": len(kept)} | found)
+
+    passed = MapStage(
+        "solvable",
+        {"solvability": settings.model_dump()},
+        ("prompts", "votes"),
+        work=work,
+        summary=_kept,
+        spread=True,
+    )
+    return [responses_of(asked, ("prompts",), math), passed]
+
+
+def _kept(facts: Facts) -> str:
+    return f"{facts['rows']:,} prompts kept"

@@ -1,0 +1,85 @@
+"""How the rows of a run are divided, and the file that fixes the division for the life of the run's folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from acemath.errors import UserError
+from acemath.files.atomic import explained, read_json, write_json
+from acemath.files.versions import versions
+from acemath.records import content_key
+
+RUN_FILE = "run.json"
+FORMAT = 2  # of a run's folder; 1 had no run.json
+ROWS = 4096  # problems that a partition is meant to hold
+MOST = 4096  # partitions of a run
+
+Space = Literal["training", "benchmarks", "one"]  # what is partitioned together; "one" has one partition
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """Rows divided into `count` partitions by a hash of their root problem."""
+
+    count: int
+
+    def partition_of(self, root_id: str) -> int:
+        """The partition, from 0, of a root problem and of everything that comes from it."""
+        return int(content_key(root_id), 16) % self.count
+
+
+def count_for(rows: int) -> int:
+    """The number of partitions for so many problems: the power of two nearest to rows/4096, from 1 to 4096."""
+    return min(MOST, 2 ** max(0, round(math.log2(max(1, rows) / ROWS))))
+
+
+def open_run(
+    folder: Path, rows: Callable[[], Mapping[Space, int]], asked: Mapping[Space, int] | None = None
+) -> dict[Space, Partitions]:
+    """The partitions of a run's folder; the first call on a folder fixes them.
+
+    `rows` counts the problems of each space, and is called only then. `asked` are counts that the recipe sets.
+    UserError for a folder of another format, or for a count that the folder does not have.
+    """
+    asked = dict(asked or {})
+    if not (folder / RUN_FILE).exists():
+        _refuse_old(folder)
+        counts = {space: count_for(number) for space, number in rows().items()} | asked
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        value = {"format": FORMAT, "partitions": counts, "versions": versions()}
+        write_json(folder / RUN_FILE, value)
+    found = partitions_of(folder)
+    for space, count in asked.items():
+        if count != found[space].count:
+            raise UserError(
+                f"partitions is {count} for the {space} problems, and {folder} was begun with {found[space].count}; "
+                "set it back, or use another --out"
+            )
+    return found
+
+
+def partitions_of(folder: Path) -> dict[Space, Partitions]:
+    """The partitions of a run that was begun. UserError for a folder that is not a run's, or of another format."""
+    path = folder / RUN_FILE
+    if not path.exists():
+        _refuse_old(folder)
+        raise UserError(
+            f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}"
+        )
+    value = read_json(path)
+    if value.get("format") != FORMAT:
+        raise UserError(
+            f"{folder} was made by another acemath (format {value.get('format')}, not {FORMAT}); "
+            "use another --out, or remove it"
+        )
+    return {space: Partitions(count) for space, count in value["partitions"].items()} | {"one": Partitions(1)}
+
+
+def _refuse_old(folder: Path) -> None:
+    if any(folder.glob("*/manifest.json")):
+        raise UserError(f"{folder} was made by an older acemath; use another --out, or remove it")

@@ -1,0 +1,125 @@
+"""The first stages: the seed prompts and the benchmarks' problems, from where the recipe says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from acemath.curate.decontaminate import some_problems
+from acemath.curate.licences import non_commercial
+from acemath.errors import UserError
+from acemath.recipe.sources import Source
+from acemath.records import Problem
+from acemath.run.context import Run
+from acemath.run.funnel import step_facts
+from acemath.run.partitions import Partitions, Space
+from acemath.run.scatter import scattered
+from acemath.run.sources import count_rows, files_key, local_path, read_benchmark, read_source
+from acemath.run.stage import Everything, Facts, Reduction
+
+SEEDS, BENCHMARKS = "seeds", "benchmarks"
+
+
+def row_counts(run: Run) -> Mapping[Space, int]:
+    """How many problems a new run begins with, for the number of its partitions."""
+    problems = run.recipe.problems
+    return {
+        "training": sum(count_rows(name, source) for name, source in problems.seeds.items()),
+        "benchmarks": sum(count_rows(name, source) for name, source in problems.benchmarks.items()),
+    }
+
+
+def seeds(run: Run) -> Reduction:
+    """The seed prompts (paper, section 3.2)."""
+    sources = run.recipe.problems.seeds
+
+    def work(all: Everything) -> None:
+        licences: Counter[str] = Counter()
+
+        def rows() -> Iterator[Problem]:
+            for name, source in sources.items():
+                for problem in read_source(name, source, run.recipe.seed):
+                    licences[problem.license or "unknown"] += 1
+                    yield problem
+
+        _write(all, rows())
+        for name in non_commercial(licences):
+            run.display.warn(
+                f"{licences[name]:,} prompts are under {name}: what is trained on them may not be used commercially"
+            )
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} seed prompts"
+
+    return Reduction(SEEDS, _settings(run, sources), (), work=work, summary=summary)
+
+
+def benchmarks(run: Run) -> Reduction:
+    """The benchmarks' problems, which nothing may leak from and policies are measured on (paper, section 4.3.1)."""
+    sources = run.recipe.problems.benchmarks
+
+    def rows() -> Iterator[Problem]:
+        for name, source in sources.items():
+            yield from some_problems(name, read_benchmark(name, source, run.recipe.seed))
+
+    def work(all: Everything) -> None:
+        _write(all, rows())
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} benchmark problems"
+
+    return Reduction(
+        BENCHMARKS, _settings(run, sources), (), work=work, summary=summary, space="benchmarks"
+    )
+
+
+def _settings(run: Run, sources: Mapping[str, Source]) -> dict[str, Any]:
+    """What the rows depend on. A changed file is another file, whatever its name and date."""
+    files = {
+        name: files_key(path) for name, source in sources.items() if (path := local_path(source)) is not None
+    }
+    return {
+        "sources": {name: source.model_dump(mode="json") for name, source in sources.items()},
+        "files": files,
+        "seed": run.recipe.seed,
+    }
+
+
+def _write(all: Everything, rows: Iterable[Problem]) -> None:
+    for number, mine in scattered(rows, Partitions(all.count), all.folder):
+        all.part(number).write(mine, Problem, facts=_facts(mine))
+        all.progress(number + 1, all.count)
+
+
+def _facts(rows: list[Problem]) -> dict[str, Any]:
+    return {
+        "rows": len(rows),
+        "subjects": dict(Counter(p.subject for p in rows)),
+        "groups": dict(Counter(p.group for p in rows)),
+        "answers": dict(Counter(p.subject for p in rows if p.answer)),
+        "licences": dict(Counter(p.license or "unknown" for p in rows)),
+        **step_facts("seeds", (p.source for p in rows), ()),
+    }
+
+
+def check_benchmarks(run: Run, facts: Mapping[str, Any]) -> None:
+    """Warn of benchmark problems without a reference answer, which are not measured.
+
+    UserError where a benchmark has no problem with one.
+    """
+    if not facts["rows"]:
+        raise UserError("problems.benchmarks holds no problem to measure policies on; name a benchmark")
+    for name, source in run.recipe.problems.benchmarks.items():
+        if source.worksheets is not None:
+            continue  # each has an answer, under the names of its subjects
+        count, answered = facts["subjects"].get(name, 0), facts["answers"].get(name, 0)
+        if not answered:
+            raise UserError(
+                f"benchmark {name!r} holds no problem with a reference answer (it has {count:,} problems); correct its "
+                f"file, or name the column in problems.benchmarks.{name}.columns.answer"
+            )
+        if answered < count:
+            run.display.warn(
+                f"{count - answered:,} of {count:,} problems of {name} have no reference answer: policies are not measured on them"
+            )

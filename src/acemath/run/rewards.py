@@ -1,0 +1,255 @@
+"""The stages of the reward model: its problems, the candidates, their ranks, the groups, the training (paper, section 4)."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from acemath.curate.crosscheck import answer_of
+from acemath.recipe.schema import BASE_CHECK
+from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
+from acemath.run.asking import Asked, responses_of, rows_of
+from acemath.run.choosing import chosen
+from acemath.run.context import Run
+from acemath.run.engines import make_ranker
+from acemath.run.stage import Everything, Facts, Making, MapStage, Part, Reduction, Stage, Training, whole
+from acemath.train.reward.groups import (
+    candidates_of,
+    labelled,
+    make_groups,
+    same_problem,
+    unlabelled_words,
+)
+from acemath.train.reward.looks import Looks
+
+if TYPE_CHECKING:
+    from acemath.models.score.score import RewardModel
+
+PROBLEMS = "reward-problems"
+
+
+def problems(run: Run, prompts: str) -> list[Stage]:
+    """The math problems that get candidates, with the labeller's answers as references where there is a labeller."""
+    role = run.recipe.roles.labeller
+    first = chosen(PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True)
+    if role is None:
+        return [first]
+    asked = Asked(run, "labels", role)
+
+    def work(part: Part) -> None:
+        found = by_problem(part.rows("labels", Response))
+        kept, dropped = [], []
+        for row in part.rows(PROBLEMS, Problem):
+            answer = next((a for r in found.get(row.id, ()) if (a := answer_of(r)) is not None), None)
+            if answer is None:
+                why = "the labeller's response has no answer" if row.id in found else "no response of the labeller"
+                dropped.append(Dropped(row.id, "labels", "unlabelled", row.prompt, row.source, why))
+            else:
+                kept.append(replace(row, answer=answer, meta={**row.meta, "reference": row.answer}))
+        part.write(kept, Problem, dropped, {"rows": len(kept), "unlabelled": len(dropped)})
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} problems have the labeller's answer, {facts['unlabelled']:,} have none"
+
+    return [
+        first,
+        responses_of(asked, (PROBLEMS,), rows_of(PROBLEMS)),
+        MapStage("labelled", {}, (PROBLEMS, "labels"), work=work, summary=summary),
+    ]
+
+
+def problem_stage(run: Run) -> str:
+    """The stage whose problems get candidates."""
+    return PROBLEMS if run.recipe.roles.labeller is None else "labelled"
+
+
+def candidates(run: Run) -> list[Stage]:
+    """Responses of several policies to training problems, graded (section 4.1)."""
+    given, found = problem_stage(run), dict[str, Stage]()
+    for name, policy in run.recipe.reward.candidates.policies.items():
+        source = given
+        if policy.problems is not None:
+            source = f"{given}-{policy.problems}"
+            found[source] = chosen(source, given, policy.problems, answered=True)
+        asked = Asked(run, f"candidates-{name}", policy, policy.each, name, shots=policy.shots)
+        found[asked.stage] = responses_of(asked, (source,), rows_of(source), judged=True)
+    return list(found.values())
+
+
+def _candidates(run: Run, part: Part) -> dict[str, list[Response]]:
+    names = run.recipe.reward.candidates.policies
+    return by_problem(row for name in names for row in part.rows(f"candidates-{name}", Response))
+
+
+def _ranked(run: Run) -> bool:
+    reward = run.recipe.reward
+    return reward.groups.by == "rank" and run.recipe.roles.ranker is not None
+
+
+def ranks(run: Run) -> list[Stage]:
+    """Scores of candidates by the ranking reward model (section 4.1), for problems with right and wrong ones."""
+    recipe, ranker = run.recipe, run.recipe.roles.ranker
+    if ranker is None or not _ranked(run):
+        return []
+    cut, own = recipe.reward.groups.cut, ranker.model == BASE_CHECK
+
+    @contextmanager
+    def tool() -> Iterator[RewardModel]:
+        from acemath.models.score.score import RewardModel
+
+        if own:
+            yield RewardModel(run.folder / BASE_CHECK / "model", ranker.chat)
+        else:
+            yield make_ranker(recipe.model(ranker.model), ranker.chat)
+        gc.collect()
+
+    def work(part: Part) -> None:
+        responses = _candidates(run, part)
+        known = {key: labelled(rows, cut)[0] for key, rows in responses.items()}
+        mixed = [p for p in part.rows(problem_stage(run), Problem) if len({r.correct for r in known.get(p.id, ())}) == 2]
+        items = [(p.prompt, [r.text for r in known[p.id]]) for p in mixed]
+        scores = part.tool.score_many(items, part.progress)
+        rows = [
+            replace(response, reward=value)
+            for problem, values in zip(mixed, scores, strict=True)
+            for response, value in zip(known[problem.id], values, strict=True)
+        ]
+        part.write(rows, Response, facts={"scores": len(rows), "problems": len(mixed)})
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['scores']:,} responses to {facts['problems']:,} problems ranked"
+
+    stages: list[Stage] = [_base_check(run)] if own else []
+    inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
+    of = recipe.base_of(recipe.sft.base) if own else recipe.model(ranker.model).identity()
+    settings = {"ranker": ranker.model_dump(), "of": of, "cut": cut}
+    return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary)]
+
+
+def _candidate_stages(run: Run) -> tuple[str, ...]:
+    return tuple(f"candidates-{name}" for name in run.recipe.reward.candidates.policies)
+
+
+def _base_check(run: Run) -> Training:
+    """The base model's own judgement as a reward model, where the recipe names no other to rank with."""
+    base = run.recipe.sft.base
+
+    def work(making: Making) -> Facts:
+        from acemath.train.reward.start import base_checker
+
+        base_checker(run.place(base), making.out)
+        return {}
+
+    return Training(BASE_CHECK, {"base": run.recipe.base_of(base)}, (), work=work, summary=lambda facts: f"{base} as a judge")
+
+
+def groups(run: Run) -> MapStage:
+    """Score-sorted groups of six (section 4.1)."""
+    settings, seed = run.recipe.reward.groups, run.recipe.seed
+
+    def work(part: Part) -> None:
+        responses = _candidates(run, part)
+        mine = [p for p in part.rows(problem_stage(run), Problem) if p.id in responses]
+        scored = by_problem(part.rows("ranks", Response)) if _ranked(run) else {}
+        ranks = {key: {r.text: float(r.reward or 0.0) for r in rows} for key, rows in scored.items()}
+        made, counts = make_groups(mine, responses, ranks, settings, seed)
+        facts = asdict(counts)
+        for side in ("offered", "chosen"):
+            facts[side] = {name: _totals(looks) for name, looks in getattr(counts, side).items()}
+        part.write(made, Group, facts=facts)
+
+    def summary(facts: Facts) -> str:
+        return (
+            f"{facts['groups']:,} groups; {facts['all_right']:,} problems all right, {facts['all_wrong']:,} all wrong, "
+            f"{facts['few']:,} with too few different responses{unlabelled_words(facts['unlabelled'])}"
+        )
+
+    inputs = (problem_stage(run), *_candidate_stages(run), *(("ranks",) if _ranked(run) else ()))
+    keyed = {"groups": settings.model_dump(exclude={"held_out"}), "seed": seed}
+    return MapStage("groups", keyed, inputs, work=work, summary=summary, spread=True)
+
+
+def _totals(looks: Looks) -> dict[str, Any]:
+    """Means as sums, which add up over partitions."""
+    sums = {name: round(getattr(looks, name) * looks.responses) for name in ("words", "lines", "boxed")}
+    return {"responses": looks.responses, **sums, "models": dict(looks.models)}
+
+
+def held_out(run: Run) -> Reduction:
+    """The groups that are kept aside for pair accuracy. Groups of one problem stay together, in whatever spelling."""
+    share = run.recipe.reward.groups.held_out
+
+    def work(all: Everything) -> None:
+        rows = [
+            (content_key(row["problem_id"]), row["problem_id"], content_key(same_problem(row["prompt"])))
+            for batch in all.batches("groups", ("problem_id", "prompt"))
+            for row in batch.to_pylist()
+        ]
+        together: dict[str, list[str]] = {}
+        for _, name, problem in sorted(rows):
+            together.setdefault(problem, []).append(name)
+        aside: set[str] = set()
+        for names in together.values():
+            if len(aside) < round(share * len(rows)):
+                aside.update(names)
+        for part in all.parts():
+            mine = [group for group in part.rows("groups", Group) if group.problem_id in aside]
+            part.write(mine, Group, facts={"groups": len(mine)})
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['groups']:,} groups kept aside"
+
+    return Reduction("held-out", {"share": share}, ("groups",), work=work, summary=summary)
+
+
+def reward_model(run: Run) -> Training:
+    """The listwise reward model, from the policy that the recipe names (section 4.2)."""
+    reward, seed = run.recipe.reward, run.recipe.seed
+
+    def work(making: Making) -> Facts:
+        from acemath.train.provenance import origin, stated_licences
+        from acemath.train.reward.card import write_card
+        from acemath.train.reward.train import train_reward
+
+        aside = list(making.store("held-out").all_rows(Group))
+        names = {group.problem_id for group in aside}
+        train = [g for g in making.store("groups").all_rows(Group) if g.problem_id not in names]
+        asked = _all_candidates(run, making, aside) if reward.train.rm_k is not None else []
+        base = run.place(reward.base)
+        result = train_reward(
+            base, train, aside, making.out, making.work, reward.train, reward.chat, seed, making.progress, asked
+        )
+        licences = stated_licences(base)
+        write_card(
+            making.out, reward.base, licences, train, reward.train, reward.chat, result, first=origin(base)
+        )
+        gc.collect()
+        return {**asdict(result), **result.record(), "measured": result.measured}
+
+    def summary(facts: Facts) -> str:
+        words = f"{facts['groups']:,} groups, {facts['measured']} at step {facts['best_step']}"
+        return "; warning: ".join([words, *facts["warnings"]])
+
+    settings = {
+        "train": reward.train.model_dump(exclude={"save_every", "report_to"}),
+        "chat": reward.chat.model_dump(),
+        "base": run.recipe.base_of(reward.base),
+        "seed": seed,
+    }
+    candidates = _candidate_stages(run) if reward.train.rm_k is not None else ()
+    inputs = ("groups", "held-out", *candidates, *run.made_by(reward.base))
+    return Training("reward", settings, inputs, work=work, summary=summary)
+
+
+def _all_candidates(run: Run, making: Making, aside: list[Group]) -> list[Group]:
+    """The held-out groups' problems with all their labelled candidates: what rm@k is measured over."""
+    wanted = {group.problem_id for group in aside}
+    rows = (
+        row for name in _candidate_stages(run) for row in making.store(name).all_rows(Response) if row.problem_id in wanted
+    )
+    responses: Mapping[str, list[Response]] = by_problem(rows)
+    cut = run.recipe.reward.groups.cut
+    return [candidates_of(g.problem_id, g.prompt, responses[g.problem_id], cut) for g in aside]

@@ -1,0 +1,307 @@
+"""One stage's folder in a run: its part files or its model, and the manifest that says what they were made from.
+
+A part or a model carries the key of its settings and inputs, and is made again only when that key changes. The manifest
+sums up a finished stage. It also remembers what the footers say, by each file's size, time and inode, so that a run with
+nothing to do opens one file a stage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from acemath.errors import UserError
+from acemath.files.atomic import (
+    disk_full_explained,
+    explained,
+    flush_folder,
+    flush_tree,
+    opened_table,
+    read_json,
+    read_table,
+    write_json,
+)
+from acemath.files.versions import versions
+from acemath.records import Dropped, R, content_key, from_table
+from acemath.run.parts import Footer, dropped_path, read_footer
+from acemath.run.reasons import Record, reason
+
+MANIFEST = "manifest.json"
+MADE = "acemath.json"  # in a model's folder: what a part file has in its footer
+CARD = "README.md"  # of a model
+WORK = "work"  # the folder of checkpoints, under the key of what they were made from
+BATCH = 1024  # rows of a batch that is read
+
+
+class StageStore:
+    """A stage's folder: `count` part files or, where `artifact` is a name, one folder of that name (a model)."""
+
+    def __init__(self, folder: Path, count: int, artifact: str = "") -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.count = count
+        self.artifact = artifact
+        self._known: dict[str, tuple[list[int], Footer]] | None = (
+            None  # by file name, with size, time and inode
+        )
+
+    # What is there
+
+    def part(self, number: int) -> Path:
+        """The path of a part file."""
+        return self.folder / f"part-{number:05}.parquet"
+
+    @property
+    def model(self) -> Path:
+        """The folder that a training made."""
+        return self.folder / self.artifact
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of a finished stage. UserError if the stage is not finished."""
+        found = self._record()
+        if "output" not in found:
+            raise UserError(f"{self.folder} holds no finished stage; run the recipe first")
+        return found
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage has a manifest of all that it makes."""
+        return "output" in self._record()
+
+    def _record(self) -> dict[str, Any]:
+        path = self.folder / MANIFEST
+        return read_json(path, "it") if path.exists() else {}
+
+    def footers(self) -> list[Footer | None]:
+        """The footer of each part; None where the part or its dropped rows are missing or damaged."""
+        if self.artifact:
+            return [self._made()]
+        self._look()
+        found: list[Footer | None] = []
+        for number in range(self.count):
+            footer, dropped = (
+                self._known_footer(f"part-{number:05}"),
+                self._known_footer(f"dropped-{number:05}"),
+            )
+            whole = footer is not None and footer.dropped == (dropped.content if dropped else "")
+            found.append(footer if whole else None)
+        return found
+
+    def _look(self) -> None:
+        """Read the footers of the files that are not as they were when they were last read, or at the last manifest."""
+        if self._known is None:
+            files = self._record().get("files", {})
+            self._known = {name: (stamp, Footer(*said)) for name, (stamp, *said) in files.items()}
+        found = {}
+        for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
+            if entry.name.endswith(".parquet") and not entry.name.startswith("."):
+                stat = entry.stat()
+                stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+                before = self._known.get(entry.name)
+                same = before is not None and before[0] == stamp
+                footer = before[1] if before is not None and same else read_footer(Path(entry.path))
+                if footer is not None:
+                    found[entry.name] = stamp, footer
+        self._known = found
+
+    def _known_footer(self, stem: str) -> Footer | None:
+        found = (self._known or {}).get(f"{stem}.parquet")
+        return found[1] if found is not None else None
+
+    def _files(self) -> dict[str, list[Any]]:
+        """What the manifest remembers of the part files and files of dropped rows."""
+        known = sorted((self._known or {}).items())
+        return {name: [stamp, f.key, f.content, f.dropped, dict(f.facts)] for name, (stamp, f) in known}
+
+    def _made(self) -> Footer | None:
+        path = self.model / MADE
+        if not path.exists():
+            return None
+        value = read_json(path)
+        whole = all(
+            (file := self.model / name).is_file() and file.stat().st_size == size
+            for name, size in value["sizes"].items()
+        )
+        return Footer(value["key"], value["content"], "", value["facts"]) if whole else None
+
+    # Reading
+
+    def rows(self, kind: type[R], number: int) -> list[R]:
+        """The rows of one part. UserError where it is missing or damaged."""
+        return from_table(read_table(self.part(number)), kind)
+
+    def batches(
+        self, columns: Sequence[str] | None = None, numbers: Sequence[int] | None = None, size: int = BATCH
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of all parts (or of those of these numbers) in order, as Arrow batches of these columns."""
+        for number in range(self.count) if numbers is None else numbers:
+            with opened_table(self.part(number)) as file:
+                yield from file.iter_batches(size, columns=None if columns is None else list(columns))
+
+    def all_rows(self, kind: type[R]) -> Iterator[R]:
+        """The rows of all parts in order, of which one part is in memory at a time."""
+        for number in range(self.count):
+            yield from self.rows(kind, number)
+
+    def dropped(self, numbers: Sequence[int] | None = None) -> Iterator[Dropped]:
+        """The rows that the stage left out."""
+        for number in range(self.count) if numbers is None else numbers:
+            if (path := dropped_path(self.part(number))).exists():
+                yield from (Dropped(**record) for record in read_table(path).to_pylist())
+
+    # Making
+
+    def stale(self, keys: Sequence[str]) -> list[int]:
+        """The numbers of the parts that do not have these keys."""
+        found = zip(keys, self.footers(), strict=True)
+        return [number for number, (key, footer) in enumerate(found) if footer is None or footer.key != key]
+
+    def why(self, now: Record, stale: Sequence[int], key: str) -> str:
+        """Why the stage runs, in one line: a changed setting or input, a missing file, or a stop before its end."""
+        checkpoints = bool(self.artifact) and (self.folder / WORK / key).is_dir()
+        absent = [
+            self.part(n).name if not self.artifact else self.artifact for n in stale if not self._there(n)
+        ]
+        return reason(self._record(), now, stale, self.count, absent, checkpoints)
+
+    def _there(self, number: int) -> bool:
+        return (self.model if self.artifact else self.part(number)).exists()
+
+    def begin(self, now: Record, key: str) -> None:
+        """Remember what the stage is about to be made from; remove what a stop or other settings left over.
+
+        From here until `finish` the stage is not finished.
+        """
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / MANIFEST, dict(now))
+        expected = {self.part(n).name for n in range(self.count)} if not self.artifact else set()
+        with explained(self.folder):
+            for path in self.folder.iterdir():
+                surplus = (
+                    path.suffix == ".parquet" and path.name.replace("dropped-", "part-", 1) not in expected
+                )
+                if path.name.startswith(".") or surplus:
+                    _remove(path)
+            for path in (self.folder / WORK).glob("*"):
+                if path.name != key:
+                    _remove(path)
+
+    def work(self, key: str) -> Path:
+        """A folder for checkpoints, which lasts until the stage is finished or its key changes."""
+        path = self.folder / WORK / key
+        with explained(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def filling(self) -> Path:
+        """The folder that becomes the model when it is complete."""
+        return self.folder / f".{self.artifact}.tmp"
+
+    @contextmanager
+    def making(self, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
+        """A folder to fill, which becomes the stage's model when the block ends without an error, and else is removed.
+
+        `facts` are read at the end. UserError where the disk is full; every other error passes as it is.
+        """
+        temporary = self.filling
+        with explained(temporary):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        try:
+            with disk_full_explained(self.folder):
+                yield temporary
+            with explained(self.model):
+                write_json(temporary / MADE, _made_of(temporary, key, facts))
+                flush_tree(temporary)
+                if self.model.exists():
+                    _remove(self.model)
+                temporary.rename(self.model)
+                flush_folder(self.folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def finish(self, now: Record, started: float, more: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the manifest: the stage is finished. `more` is added to the sum of the parts' facts."""
+        facts: dict[str, Any] = {}
+        contents = []
+        for footer in self.footers():
+            if footer is None:
+                raise UserError(
+                    f"a part of {self.folder} vanished while the stage ran; run the same command again"
+                )
+            facts = added(facts, footer.facts)
+            contents.append(footer.content)
+        manifest = {
+            **now,
+            "facts": added(facts, more),
+            "output": content_key(*contents),
+            "files": self._files(),
+            "versions": versions(),
+            "seconds": round(time.time() - started, 2),
+        }
+        write_json(self.folder / MANIFEST, manifest)
+        shutil.rmtree(self.folder / WORK, ignore_errors=True)
+        return manifest
+
+    def remember(self) -> None:
+        """Write what the footers say into the manifest of a finished stage whose files were touched or copied."""
+        manifest, files = self.manifest, self._files()
+        if not self.artifact and manifest["files"] != files:
+            write_json(self.folder / MANIFEST, {**manifest, "files": files})
+
+
+def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of two parts together: numbers add up, mappings by their keys; anything else must be the same in both.
+
+    ValueError for other values that differ.
+    """
+    total = dict(one)
+    for name, value in other.items():
+        before = total.get(name)
+        if name not in total:
+            total[name] = value
+        elif isinstance(before, Mapping) and isinstance(value, Mapping):
+            total[name] = added(before, value)
+        elif _number(before) and _number(value):
+            total[name] = before + value
+        elif before != value:
+            raise ValueError(f"fact {name!r} is {before!r} in one part and {value!r} in another")
+    return total
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _made_of(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What `MADE` holds of a model's folder: like a part's footer, with the sizes of the files.
+
+    The card does not count: people read it, no stage does, and evaluation adds its numbers to it.
+    """
+    parts, sizes = [], {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD):
+        name = path.relative_to(folder).as_posix()
+        with path.open("rb") as file:
+            parts += [name, hashlib.file_digest(file, "sha256").hexdigest()]
+        sizes[name] = path.stat().st_size
+    plain = json.loads(json.dumps(dict(facts)))
+    return {"key": key, "content": content_key(*parts), "facts": plain, "sizes": sizes}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,144 @@
+"""The stages of responses to learn from: the teachers' responses, the filters, the checkers' answers, the cross-check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from acemath.curate.crosscheck import agreement_counts, cross_checked
+from acemath.curate.filters import filter_responses
+from acemath.demo.worksheets.sheets import SOURCE
+from acemath.errors import UserError
+from acemath.records import Dropped, Problem, Response, by_problem
+from acemath.run.asking import Asked, graded, responses_of
+from acemath.run.context import Run
+from acemath.run.funnel import response_facts
+from acemath.run.stage import Facts, MapStage, Part
+
+
+def teachers(run: Run, prompts: str) -> list[MapStage]:
+    """One response of its subject's teacher to each prompt (paper, section 3.2.1)."""
+    return [
+        responses_of(
+            Asked(run, f"teacher-{subject}", role),
+            (prompts,),
+            _prompts_of(run, prompts, subject),
+        )
+        for subject, role in run.recipe.roles.teachers.items()
+    ]
+
+
+def _prompts_of(run: Run, prompts: str, subject: str) -> Callable[[Part], list[Problem]]:
+    """The prompts that a subject's teacher responds to. UserError where a prompt has no teacher."""
+
+    def chosen(part: Part) -> list[Problem]:
+        rows = part.rows(prompts, Problem)
+        if lacking := {p.group for p in rows} - set(run.recipe.roles.teachers):
+            raise UserError(
+                f"nobody answers the {min(lacking)} prompts; name a model as roles.teachers.{min(lacking)}, or leave "
+                "them out"
+            )
+        return [p for p in rows if p.group == subject]
+
+    return chosen
+
+
+def responses(run: Run, prompts: str) -> MapStage:
+    """The teachers' responses that the filters and the exact reference answers leave (sections 3.2.1 and 3.2.2)."""
+    settings, exact = run.recipe.curate.filters, _exact_sources(run)
+    stages = [f"teacher-{subject}" for subject in run.recipe.roles.teachers]
+
+    def work(part: Part) -> None:
+        rows = part.rows(prompts, Problem)
+        given = [row for name in stages for row in part.rows(name, Response)]
+        groups = {p.id: p.group for p in rows}
+        kept, dropped = filter_responses(given, settings, lambda r: groups[r.problem_id] == "math")
+        known = [p for p in rows if p.group == "math" and p.answer and p.source in exact]
+        kept, wrong, reference = against_references(kept, known)
+        dropped += wrong
+        facts = {"rows": len(kept), "of": len(given), "reference": reference}
+        part.write(kept, Response, dropped, facts | response_facts("filter responses", rows, kept, dropped))
+
+    def summary(facts: Facts) -> str:
+        wrong = facts["reference"]["wrong"]
+        words = f"{facts['rows']:,} of {facts['of']:,} responses kept"
+        return f"{words}; {wrong:,} were wrong by reference" if wrong else words
+
+    keyed = {"filters": settings.model_dump(), "exact": sorted(exact)}
+    return MapStage("responses", keyed, (prompts, *stages), work=work, summary=summary, spread=True)
+
+
+def _exact_sources(run: Run) -> set[str]:
+    """The sources whose references are exact, as the `source` column names them."""
+    return {
+        SOURCE if source.worksheets is not None else name
+        for name, source in run.recipe.problems.seeds.items()
+        if (source.worksheets is not None if source.exact is None else source.exact)
+    }
+
+
+def against_references(
+    responses: Sequence[Response], problems: Sequence[Problem]
+) -> tuple[list[Response], list[Dropped], dict[str, int]]:
+    """Drop the responses that are wrong by the reference of one of these problems; and how many are right, wrong, unknown.
+
+    Only a comparison that found another answer drops a response: what cannot be compared stays, as do the responses to
+    other problems.
+    """
+    prompts = {p.id: p for p in problems}
+    judged = {
+        (r.problem_id, r.sample): r
+        for r in graded([r for r in responses if r.problem_id in prompts], problems)
+    }
+    kept, dropped = [], []
+    for row in responses:
+        verdict = judged.get((row.problem_id, row.sample))
+        if verdict is None or verdict.status != "wrong" or verdict.label is None:
+            kept.append(row)
+            continue
+        detail = f"{verdict.extracted!r} against the reference {prompts[row.problem_id].answer!r}"
+        dropped.append(
+            Dropped(row.problem_id, "filter-responses", "wrong by reference", row.text, row.model, detail)
+        )
+    right = sum(r.correct for r in judged.values())
+    counts = {"right": right, "wrong": len(dropped), "unknown": len(judged) - right - len(dropped)}
+    return kept, dropped, counts
+
+
+def checkers(run: Run, prompts: str) -> list[MapStage]:
+    """The checkers' answers to the math prompts whose response is still there (paper, section 3.2.2)."""
+
+    def math(part: Part) -> list[Problem]:
+        good = {r.problem_id for r in part.rows("responses", Response)}
+        return [p for p in part.rows(prompts, Problem) if p.group == "math" and p.id in good]
+
+    return [
+        responses_of(
+            Asked(run, f"checker-{name}", role, role.answers), (prompts, "responses"), math
+        )
+        for name, role in run.recipe.roles.checkers.items()
+    ]
+
+
+def cross_check(run: Run, prompts: str) -> MapStage:
+    """The math responses that the checkers confirm (paper, section 3.2.2)."""
+    settings, roles = run.recipe.curate.cross_check, run.recipe.roles.checkers
+    stages = [f"checker-{name}" for name in roles]
+    need = sum(role.answers for role in roles.values())
+
+    def work(part: Part) -> None:
+        rows = part.rows(prompts, Problem)
+        math = {p.id for p in rows if p.group == "math"}
+        check = by_problem(row for name in stages for row in part.rows(name, Response))
+        # Also those to which the checkers refused every answer: they are "unchecked", not forgotten.
+        main = [r for r in part.rows("responses", Response) if r.problem_id in math]
+        kept, dropped = cross_checked(main, check, need, settings.share)
+        facts = {"rows": len(kept), "of": len(main), "checkers": agreement_counts(main, check)}
+        part.write(kept, Response, dropped, facts | response_facts("cross-check", rows, kept, dropped))
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} of {facts['of']:,} math responses cross-checked"
+
+    keyed = {"cross_check": settings.model_dump(), "answers": need}
+    return MapStage(
+        "cross-check", keyed, (prompts, "responses", *stages), work=work, summary=summary, spread=True
+    )
