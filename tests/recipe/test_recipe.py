@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from acemath.run.training import sft_settings
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
@@ -21,7 +22,6 @@ from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.evaluation import benchmark_problems
 from acemath.run.run import check_benchmarks, run_recipe
-from acemath.run.training import sft_settings
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from acemath.run.sampling import graded
 
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
@@ -15,7 +16,6 @@ from acemath.records import Chat, Problem, Response
 from acemath.run import data
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.sampling import graded
 
 CHANGES = {
     "problems.seeds.worksheets.count": 240,

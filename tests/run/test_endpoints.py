@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from acemath.run.sampling import sample
 
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
@@ -19,7 +20,6 @@ from acemath.records import Problem, Response
 from acemath.run import data
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.sampling import sample
 
 FAULTY = Path(__file__).resolve().parents[2] / "perf" / "faulty_server.py"
 

@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from acemath.run.shards import Stage, shards
 
 from acemath.errors import UserError
 from acemath.files.atomic import explained, write_json
 from acemath.files.lock import locked
 from acemath.files.rows import read_rows, write_rows
 from acemath.records import Chat, Dropped, Group, Problem, Response
-from acemath.run.shards import Stage, shards
 
 ROWS = [
     Problem(f"p{i}", f"What is {i}+1?", str(i + 1), meta={"level": i % 3, "é": [1, 2]}) for i in range(40)

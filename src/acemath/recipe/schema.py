@@ -15,6 +15,7 @@ from acemath.curate.blend import POOLS
 from acemath.curate.settings import CurateSettings, PoolSettings
 from acemath.models.engine import ChatFormat
 from acemath.models.spec import Model, TransformersModel, VllmModel
+from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
 from acemath.recipe.roles import Policies, Role, Roles
 from acemath.recipe.sources import Problems
@@ -43,6 +44,7 @@ class Sft(Part):
     base: str
     chat: ChatFormat = ChatFormat()
     settings: SftSettings = SftSettings()
+    launch: str | None = None  # a configuration of `accelerate launch`, a file or one that ships; None: this process
     pools: dict[str, PoolSettings] = Field(
         default_factory=dict
     )  # of the recipe's own, beside the built-in ones
@@ -80,6 +82,7 @@ class Reward(Part):
     candidates: Policies
     groups: GroupSettings = GroupSettings()
     train: RewardSettings = RewardSettings()
+    launch: str | None = None  # a configuration of `accelerate launch`, a file or one that ships; None: this process
 
 
 class Bench(Policies):
@@ -135,6 +138,8 @@ class Recipe(Part):
     """The most US dollars that all endpoints together may cost."""
     partitions: int | None = Field(None, ge=1, le=4096)
     """The number of partitions of a new run; by default it follows from the number of seed prompts."""
+    launch: LaunchSettings = LaunchSettings()
+    """Where the stages that ask no model are made; `sft.launch` and `reward.launch` are for the trainings."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""
     problems: Problems
