@@ -93,6 +93,7 @@ def test_no_process_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> 
     Runner(folder, stages_of(folder)).make("problems")
     parent = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL)
     children = _wait(lambda: _running(folder, 2))
+    assert isinstance(children, list) and len(children) == 2
     parent.send_signal(how)
     parent.wait(30)
     assert _wait(lambda: not any(Path(f"/proc/{child}").exists() for child in children))

@@ -54,7 +54,7 @@ def _chats() -> list[Chat]:
                 {"role": "assistant", "content": f"{i}+1={i + 1} " + "so it is " * (10 * (i % 2) * (i % 3))},
             ),
         )
-        for i in range(16)
+        for i in range(15)  # the last step has fewer rows, which no process may learn twice
     ]
 
 

@@ -86,7 +86,10 @@ def pack(lengths: Sequence[int] | np.ndarray, room: int, seed: int = 0) -> Bins:
 
 
 class PackedRows(Dataset[dict[str, list[int]]]):
-    """Packed rows, laid out when they are asked for: input_ids, labels and position_ids of each."""
+    """Packed rows, laid out when they are asked for: input_ids, labels and position_ids of each.
+
+    Numbers past the last row are blank rows: a token of which nothing is learned.
+    """
 
     def __init__(self, rows: Sequence[Tokens], bins: Bins, room: int) -> None:
         self.rows, self.bins, self.room = rows, bins, room
@@ -98,6 +101,8 @@ class PackedRows(Dataset[dict[str, list[int]]]):
         return len(self.bins)
 
     def __getitem__(self, number: int) -> dict[str, list[int]]:
+        if number >= len(self):
+            return {"input_ids": [0], "labels": [IGNORE], "position_ids": [0]}
         return as_example([self.rows[i].cut(self.room) for i in self.bins[number]])
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import SeedableRandomSampler
 from datasets import Dataset
+from torch.utils.data import Sampler
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -168,6 +170,10 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
     def log(self, logs: dict[str, float], *rest: Any) -> None:
         super().log({**logs, **self.meter.read_out()} if "loss" in logs else logs, *rest)
 
+    def _get_train_sampler(self, *_: Any) -> Any:
+        share = self.args.world_size
+        return _Filled(self.train_dataset, 1 if share == 1 else share * self.args.train_batch_size)
+
     def _clip_grad_norm(self, model: Any) -> float:
         return clip(model.parameters(), self.args.max_grad_norm)
 
@@ -211,6 +217,28 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         if checkpoint is not None:
             load_shards(Path(checkpoint), self.model, self.optimizer.optimizer)
             self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULE, weights_only=True))
+
+
+class _Filled(Sampler[int]):
+    """The trainer's own order of the rows, then blank ones up to a multiple of `size`.
+
+    Accelerate would repeat rows, so that the last step of several processes had another loss than that of one.
+    """
+
+    def __init__(self, rows: PackedRows, size: int) -> None:
+        self.order = SeedableRandomSampler(rows)
+        self.numbers = range(len(rows), len(rows) + -len(rows) % size)
+
+    def __len__(self) -> int:
+        return len(self.order) + len(self.numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.order
+        yield from self.numbers
+
+    def set_epoch(self, epoch: int) -> None:
+        """Each epoch has an order of its own."""
+        self.order.set_epoch(epoch)
 
 
 def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
