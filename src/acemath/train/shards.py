@@ -32,7 +32,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from acemath.files.atomic import explained, flush_folder, flush_tree
 from acemath.models.hardware import in_group, is_first_process, meet
-from acemath.train.lora import layer_of, merged
+from acemath.train.lora import BASE, layer_of, merged
 from acemath.train.settings import LoraSettings
 
 PIECE = 4 << 30  # bytes of float32 weights that are held at a time when a model's folder is made
@@ -102,7 +102,7 @@ def save_model(shards: Path, model: Any, out: Path, dtype: torch.dtype, lora: Lo
     several pieces, those before lie in files beside the shards, which are mapped.
     """
     kept = shards.with_name(shards.name + ".pieces")
-    parts = _pieces(shards)
+    parts = _pieces(shards, _tied(model))
     with explained(out):
         shutil.rmtree(kept, ignore_errors=True)
         weights: dict[str, Tensor] = {}
@@ -117,7 +117,14 @@ def save_model(shards: Path, model: Any, out: Path, dtype: torch.dtype, lora: Lo
         shutil.rmtree(kept, ignore_errors=True)
 
 
-def _pieces(shards: Path) -> list[dict[str, torch.Size]]:
+def _tied(model: Any) -> set[str]:
+    """Names of weights that are other weights of the model as well."""
+    seen: dict[int, str] = {}
+    every = model.state_dict(keep_vars=True).items()
+    return {name for name, value in every if seen.setdefault(id(value), name) != name}
+
+
+def _pieces(shards: Path, left_out: set[str]) -> list[dict[str, torch.Size]]:
     """The weights' names and shapes in pieces; adapters stay with the weights beside which they stand."""
     stored = FileSystemReader(shards).read_metadata().state_dict_metadata
     shapes = {
@@ -125,6 +132,7 @@ def _pieces(shards: Path) -> list[dict[str, torch.Size]]:
         for name, entry in stored.items()
         if name.startswith(MODEL) and isinstance(entry, TensorStorageMetadata)
     }
+    shapes = {name: shape for name, shape in shapes.items() if name.replace(BASE, ".") not in left_out}
     pieces: list[dict[str, torch.Size]] = []
     held = PIECE
     for _, names in groupby(sorted(shapes, key=lambda name: (layer_of(name), name)), key=layer_of):

@@ -174,8 +174,10 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         share = self.args.world_size
         return _Filled(self.train_dataset, 1 if share == 1 else share * self.args.train_batch_size)
 
-    def _clip_grad_norm(self, model: Any) -> float:
-        return clip(model.parameters(), self.args.max_grad_norm)
+    def _clip_grad_norm(self, model: Any) -> Any:
+        if is_sharded(self.model):  # accelerate would clip by the norm of this process's shards
+            return clip(model.parameters(), self.args.max_grad_norm)
+        return super()._clip_grad_norm(model)
 
     @torch.no_grad()
     def validation_loss(self) -> float:
