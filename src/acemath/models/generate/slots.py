@@ -70,9 +70,9 @@ class SlotCache(Cache):  # type: ignore[misc]
     `lengths[i]` is how many tokens slot i holds; the next one is written there.
     """
 
-    def __init__(self, slots: int, room: int) -> None:
-        self.rows = torch.arange(slots)
-        self.lengths = torch.zeros(slots, dtype=torch.long)
+    def __init__(self, slots: int, room: int, device: torch.device) -> None:
+        self.rows = torch.arange(slots, device=device)
+        self.lengths = torch.zeros_like(self.rows)
         self.reach = 0
         self.room = room
         super().__init__(layers=[])
@@ -98,12 +98,12 @@ class SlotCache(Cache):  # type: ignore[misc]
         for layer in self.layers:
             layer.keys, layer.values = layer.keys[keep], layer.values[keep]
         self.lengths = self.lengths[keep]
-        self.rows = torch.arange(len(keep))
+        self.rows = torch.arange(len(keep), device=keep.device)
 
     def mask(self, window: int | None = None) -> Tensor:
         """Which keys the next token of each slot may see, of `window` tokens at most: [B, 1, 1, reach]; sets `reach`."""
         self.reach = int(self.lengths.max()) + 1
-        keys, last = torch.arange(self.reach), self.lengths[:, None]
+        keys, last = torch.arange(self.reach, device=self.rows.device), self.lengths[:, None]
         seen = keys <= last
         if window is not None:
             seen &= keys > last - window

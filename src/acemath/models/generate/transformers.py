@@ -18,9 +18,11 @@ from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat, Sampling, refused, too_long
 from acemath.models.generate.slots import ATTENTION, SlotCache
+from acemath.models.hardware import device
 from acemath.models.hub import at_revision
 from acemath.models.layers import active_window, other_layers
 from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.score.attention import varied_shapes
 from acemath.models.spec import TransformersModel
 from acemath.records import Problem, Response, content_key
 
@@ -69,7 +71,7 @@ class TransformersEngine:
                 trust_remote_code=spec.trust_remote_code,
             )
         check_whole(spec.id, report["missing_keys"])
-        self.model.eval()
+        self.model.to(device()).eval()
         config = self.model.config.get_text_config()
         if other := other_layers(config) + [k for k in layer_kinds(config) if "chunked" in k]:
             raise UserError(
@@ -77,7 +79,7 @@ class TransformersEngine:
             )
         self.window = active_window(config)
         ends = {*chat_template(self.tokenizer).stop_ids(self.model.generation_config), *spec.stop_ids}
-        self.ends = torch.tensor(sorted(ends), dtype=torch.long)
+        self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=self.model.device)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """A problem through the chat template, once, with no special tokens added."""
@@ -99,7 +101,8 @@ class TransformersEngine:
 
         hook = self.model.base_model.register_forward_hook(narrowed)
         try:
-            found: Tensor = self.model(**inputs, use_cache=True).logits[:, 0]
+            with varied_shapes():
+                found: Tensor = self.model(**inputs, use_cache=True).logits[:, 0]
         finally:
             hook.remove()
         if not seen:
@@ -138,7 +141,8 @@ class TransformersEngine:
             return
         room = max(len(prompts[r.problem]) + r.limit for r in waiting) + 1
         template = chat_template(self.tokenizer)
-        run = _Run(self, prompts, waiting, sampling, SlotCache(min(self.slots, len(waiting)), room))
+        cache = SlotCache(min(self.slots, len(waiting)), room, self.model.device)
+        run = _Run(self, prompts, waiting, sampling, cache)
         for request, reason in run:
             tokens = request.tokens[:-1] if reason == "stop" else request.tokens
             yield Response(
@@ -170,7 +174,7 @@ class _Run:
             cache,
         )
         self.seats: list[_Request | None] = [None] * len(cache.rows)
-        self.last = torch.zeros(len(cache.rows), dtype=torch.long)  # the newest token of each slot [B]
+        self.last = torch.zeros_like(cache.rows)  # the newest token of each slot [B]
 
     def __iter__(self) -> Iterator[tuple[_Request, str]]:
         free = list(range(len(self.seats)))
@@ -192,18 +196,22 @@ class _Run:
     def _admit(self, free: list[int]) -> Iterator[tuple[_Request, str]]:
         """Read the next prompts and seat their requests; the first token comes from the reading."""
         taken = [self.waiting.popleft() for _ in range(min(len(free), len(self.waiting)))]
-        slots = torch.tensor(free[: len(taken)])
+        where = self.cache.rows.device
+        slots = torch.tensor(free[: len(taken)], device=where)
         unique = sorted({r.problem for r in taken})
-        lengths = torch.tensor([len(self.prompts[i]) for i in unique])
+        lengths = torch.tensor([len(self.prompts[i]) for i in unique], device=where)
         ids = torch.full((len(unique), int(lengths.max())), int(self.engine.tokenizer.pad_token_id or 0))
         for row, i in enumerate(unique):
             ids[row, : lengths[row]] = torch.tensor(self.prompts[i])
         prefilled = DynamicCache()
         # Padding is on the right and attention causal: no real token sees a pad.
         logits = self.engine.logits(
-            torch.arange(len(unique)), lengths - 1, input_ids=ids, past_key_values=prefilled
+            torch.arange(len(unique), device=where),
+            lengths - 1,
+            input_ids=ids.to(where),
+            past_key_values=prefilled,
         )  # [prompts, V]
-        sources = torch.tensor([unique.index(r.problem) for r in taken])
+        sources = torch.tensor([unique.index(r.problem) for r in taken], device=where)
         self.cache.admit(prefilled, sources, slots, lengths[sources])
         for slot, request in zip(slots.tolist(), taken, strict=True):
             self.seats[slot] = request
@@ -212,7 +220,8 @@ class _Run:
     def _step(self) -> Iterator[tuple[_Request, str]]:
         """One token for every slot; empty slots compute along and are ignored."""
         masks, positions = self.engine.masks(self.cache), self.cache.lengths[:, None].clone()
-        busy = torch.tensor([i for i, seat in enumerate(self.seats) if seat is not None])
+        seated = [i for i, seat in enumerate(self.seats) if seat is not None]
+        busy = torch.tensor(seated, device=self.last.device)
         logits = self.engine.logits(
             busy,
             torch.zeros_like(busy),
@@ -240,7 +249,7 @@ class _Run:
                 yield request, "stop" if stop else "length"
 
     def _shrink(self, busy: list[int]) -> None:
-        keep = torch.tensor(busy)
+        keep = torch.tensor(busy, device=self.last.device)
         self.cache.shrink(keep)
         self.last = self.last[keep]
         self.seats = [self.seats[i] for i in busy]

@@ -9,16 +9,20 @@ beside one another; where their tokens lie is planned once a row, and every laye
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.flex_attention import flex_attention_forward
 
 NAME = "acemath_texts"
+FLEX = "flex_attention"  # transformers' FlexAttention
 BLOCK = 128  # queries of a part: none looks at keys behind its block
 WASTE = 1.25  # parts beside one another, padded, hold at most so many times their own scores
 # And so many more, for a call for a few scores costs as much as these: without them 3 million parameters took 1.4 times as
@@ -225,13 +229,14 @@ def _plain(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, scaling: float, soft
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, scaling: float) -> Tensor:
     """The same through torch's fused kernel, which a GPU does best: no scores in memory."""
-    (n, heads, length, _), size = q.shape, k.shape[3]
-    q = q.unflatten(3, (-1, size)).transpose(2, 3).flatten(1, 2)  # [n, H, T, D]
+    n, heads, length, _ = q.shape
+    q = q.reshape(n, heads, -1, k.shape[3])  # [n, K, T · G, D]: under a mask no kernel shares keys among heads
     hidden = functional.pad(hidden, (k.shape[2] - hidden.shape[2], 0))
+    hidden = hidden.repeat_interleave(q.shape[2] // length, 1)[:, None]
     found = functional.scaled_dot_product_attention(
-        q, k.to(q.dtype), v.to(q.dtype), attn_mask=hidden[:, None], scale=scaling, enable_gqa=True
+        q, k.to(q.dtype), v.to(q.dtype), attn_mask=hidden, scale=scaling
     )
-    return found.transpose(1, 2).reshape(n, length, heads, -1)
+    return found.reshape(n, heads, length, -1).transpose(1, 2)
 
 
 def _by_head(rows: Tensor, places: Tensor, heads: int) -> Tensor:
@@ -245,9 +250,26 @@ def _rows(rows: Tensor, places: Tensor) -> Tensor:
     return functional.embedding(places.to(rows.device), rows)
 
 
+@contextmanager
+def varied_shapes() -> Iterator[None]:
+    """Within: torch's fused attention through kernels that take any shape; cuDNN's makes a plan for each new one."""
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+        yield
+
+
 def _no_mask(*_: Any, **__: Any) -> None:
     """What a token sees follows from its text."""
 
 
+def flex_in_one_type(module: Any, query: Tensor, key: Tensor, *given: Any, **options: Any) -> Any:
+    """transformers' FlexAttention with queries and keys in the values' type.
+
+    Under autocast rotation leaves these two in float32, and the kernel's matrix products would be in float32 too.
+    """
+    value = given[0] if given else options["value"]
+    return flex_attention_forward(module, query.to(value.dtype), key.to(value.dtype), *given, **options)
+
+
+AttentionInterface.register(FLEX, flex_in_one_type)
 AttentionInterface.register(NAME, attention_of_texts)
 AttentionMaskInterface.register(NAME, _no_mask)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from acemath.models.score.attention import NAME, Kept, Span, plan_row
+from acemath.models.score.attention import NAME, Kept, Span, plan_row, varied_shapes
 from acemath.models.score.layout import Row
 from acemath.models.score.model import attending, body, head_scores
 from acemath.models.score.openings import branches
@@ -130,7 +130,7 @@ def _pass(model: Any, batch: Sequence[Text], first: int, kept: Kept) -> tuple[li
         device=where,
     )
     last = body(model).config.num_hidden_layers - 1
-    with _ends_alone(model, ends):
+    with _ends_alone(model, ends), varied_shapes():
         hidden = body(model)(
             input_ids=ids[None],
             position_ids=positions[None].to(where),

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acemath.models.score.attention import FLEX
 from acemath.models.score.layout import Row, padded
 from acemath.models.score.model import body, head_scores
 
-NAME = "flex_attention"  # in transformers
 WIDTH_STEP = 1024  # few widths, so that the kernel is compiled few times
 
 
@@ -85,8 +85,8 @@ def block_mask(row: PackedRow) -> Any:
 def rewards_of_packed(model: Any, rows: Sequence[Row], pad: int) -> Tensor:
     """The rewards [N] of all responses of the groups, in their order, in float32; equal to `rewards_of`."""
     row = packed_row(rows, pad).to(model.device)
-    if model.config._attn_implementation != NAME:
-        model.set_attn_implementation(NAME)
+    if model.config._attn_implementation != FLEX:
+        model.set_attn_implementation(FLEX)
     hidden = body(model)(
         input_ids=row.ids, attention_mask=block_mask(row), position_ids=row.positions, use_cache=False
     ).last_hidden_state

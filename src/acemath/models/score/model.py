@@ -23,6 +23,7 @@ from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import attention
 from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.score.attention import varied_shapes
 from acemath.models.score.layout import SharedBatch
 
 
@@ -73,17 +74,15 @@ def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
     """
     batch = batch.to(model.device)
     if batch.mask.dim() == 2:  # plain rows, in the model's own attention and positions
-        hidden = body(model)(
-            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
-        ).last_hidden_state
+        given: dict[str, Any] = {"attention_mask": batch.mask}
     else:
         # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
         name = attention(model.device, batch.ids.shape[1])
         attend(model, name)
         mask = batch.mask if name == "sdpa" else additive(batch.mask, model.dtype)
-        hidden = body(model)(
-            input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
-        ).last_hidden_state
+        given = {"attention_mask": mask, "position_ids": batch.positions}
+    with varied_shapes():
+        hidden = body(model)(input_ids=batch.ids, use_cache=False, **given).last_hidden_state
     return head_scores(model, hidden[batch.ends[:, 0], batch.ends[:, 1]])
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+import acemath.models.score.attention  # noqa: F401  (FlexAttention in one type)
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.encoding import IGNORE
