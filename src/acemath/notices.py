@@ -9,9 +9,17 @@ from functools import cache
 log = logging.getLogger(__name__)
 
 
+def is_first_process() -> bool:
+    """Whether this is the only process of the work or the first, which alone prints and writes results.
+
+    Launchers of several processes number them so (torchrun, accelerate).
+    """
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """A notice, from the first process of several."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_process():
         log.warning(text)
 
 

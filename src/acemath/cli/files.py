@@ -28,6 +28,7 @@ from acemath.cli.rewards import rm_app
 from acemath.cli.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
+from acemath.notices import is_first_process, say
 from acemath.run.display import Display
 
 app = typer.Typer()
@@ -74,7 +75,6 @@ def sft(
     }
     with Display().during("sft"):
         from acemath.cli import training
-        from acemath.models.hardware import is_first_process
 
         found = training.fine_tune(chats, base, given, change or (), seed, out, overwrite, columns)
     if is_first_process():
@@ -179,7 +179,6 @@ def rewardbench(
     """
     with Display().during("rewardbench"):
         from acemath.cli import judging
-        from acemath.notices import say
 
         result = judging.rewardbench(files, k, columns_of(columns))
     for note in result["notes"]:

@@ -9,6 +9,7 @@ import typer
 
 from acemath.cli.output import Json, Out, folder, show
 from acemath.cli.settings import Change, Columns, Epochs, LearningRate, Seed, columns_of
+from acemath.notices import is_first_process
 from acemath.run.display import Display
 
 rm_app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
@@ -79,7 +80,6 @@ def train(
     given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
     with Display().during("rm train"):
         from acemath.cli import training
-        from acemath.models.hardware import is_first_process
 
         asked = training.candidates(candidates, problems)
         found = training.train(groups, base, given, change or (), system, asked, seed, out, overwrite)

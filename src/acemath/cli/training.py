@@ -15,8 +15,7 @@ from acemath.errors import UserError
 from acemath.files.columns import CHAT_COLUMNS, parse_columns
 from acemath.files.conversations import read_chats
 from acemath.files.rows import write_rows
-from acemath.models.hardware import is_first_process
-from acemath.notices import say
+from acemath.notices import is_first_process, say
 from acemath.records import Group, Problem, Response, by_problem
 from acemath.run.display import Display
 from acemath.run.run import quiet_transformers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 from functools import cache
 
 import torch
@@ -26,11 +25,6 @@ def processes() -> PartialState:
     Without being told of processors accelerate sees a single process on a machine that has no GPU.
     """
     return PartialState(cpu=device().type == "cpu")
-
-
-def is_first_process() -> bool:
-    """Whether this is the only process of the work or the first, which alone prints and writes results."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def has_bf16() -> bool:

@@ -52,7 +52,7 @@ class Told(Silent):
     def progress(self, done: int, total: int, note: str = "") -> None:
         """A line on standard output, of the first process alone where several train together."""
         now = time.monotonic()
-        if CHILD in os.environ and os.environ.get("RANK", "0") == "0" and now > self._said + EVERY:
+        if CHILD in os.environ and notices.is_first_process() and now > self._said + EVERY:
             self._said = now
             print(PROGRESS + json.dumps([done, total, note]), flush=True)
 

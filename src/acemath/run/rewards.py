@@ -210,7 +210,8 @@ def reward_model(run: Run) -> Training:
     reward, seed = run.recipe.reward, run.recipe.seed
 
     def work(making: Making) -> Facts:
-        from acemath.models.hardware import is_first_process, meet
+        from acemath.models.hardware import meet
+        from acemath.notices import is_first_process
         from acemath.train.provenance import origin, stated_licences
         from acemath.train.reward.card import write_card
         from acemath.train.reward.train import train_reward

@@ -17,7 +17,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from acemath.errors import UserError
-from acemath.models.hardware import is_first_process
+from acemath.notices import is_first_process
 
 LAUNCHER = "ACCELERATE_USE_FSDP"  # accelerate launch sets it
 OURS = "ACEMATH_USE_FSDP"

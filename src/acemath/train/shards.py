@@ -31,7 +31,8 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from acemath.files.atomic import explained, flush_folder, flush_tree
-from acemath.models.hardware import in_group, is_first_process, meet
+from acemath.models.hardware import in_group, meet
+from acemath.notices import is_first_process
 from acemath.train.lora import BASE, layer_of, merged
 from acemath.train.settings import LoraSettings
 

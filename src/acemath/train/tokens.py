@@ -20,7 +20,7 @@ from acemath.errors import UserError
 from acemath.files.atomic import explained, flush_tree, read_json, write_json
 from acemath.models.chat import chat_template
 from acemath.models.encoding import Tokens, encode_all
-from acemath.models.hardware import is_first_process
+from acemath.notices import is_first_process
 from acemath.records import Chat, content_key
 
 FACTS = "facts.json"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from acemath.files.atomic import read_json, write_json
-from acemath.models.hardware import is_first_process
+from acemath.notices import is_first_process
 from acemath.train.checkpoints import STATE, checkpoint, last_checkpoint, remove_older
 from acemath.train.shards import load_shards, save_shards, written
 

@@ -18,12 +18,12 @@ from accelerate.state import AcceleratorState
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import has_bf16, is_first_process, leave_group_at_exit, meet
+from acemath.models.hardware import has_bf16, leave_group_at_exit, meet
 from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.layout import Row, encode_row
 from acemath.models.score.model import body, tokenizer_of
 from acemath.models.score.probe import check_sharing
-from acemath.notices import say
+from acemath.notices import is_first_process, say
 from acemath.records import Group, content_key
 from acemath.train.checkpoints import claim, weights_key
 from acemath.train.kernels import add_liger, check_liger
@@ -68,7 +68,7 @@ def train_reward(
     check_tracker(settings.report_to)
     check_base(policy)
     candidates = _check_data(groups, held_out, candidates, settings)
-    tokenizer = tokenizer_of(policy)
+    tokenizer = tokenizer_of(policy, choose_pad=True)
     if settings.page == "check":
         tokenizer.chat_template = CHECK_TEMPLATE
     sharded = sharded_launch()

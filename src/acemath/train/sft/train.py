@@ -17,9 +17,9 @@ from acemath.errors import UserError
 from acemath.files.atomic import write_json
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
-from acemath.models.hardware import is_first_process, meet, processes
+from acemath.models.hardware import meet, processes
 from acemath.models.loading import chat_tokenizer
-from acemath.notices import say
+from acemath.notices import is_first_process, say
 from acemath.records import Chat, key_of_all
 from acemath.train.checkpoints import claim, last_checkpoint, read, step_of, weights_key
 from acemath.train.packing import Bins, PackedRows, pack

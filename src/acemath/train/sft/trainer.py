@@ -23,12 +23,12 @@ from acemath.models.hardware import (
     attention,
     device,
     has_bf16,
-    is_first_process,
     leave_group_at_exit,
     processes,
     rows_a_pass,
 )
 from acemath.models.loading import check_whole, loading
+from acemath.notices import is_first_process
 from acemath.train.checkpoints import STATE, checkpoint, remove_older
 from acemath.train.kernels import check_liger
 from acemath.train.lora import add_lora
