@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from acemath.cli.data import read_benchmarks, read_problems
+from acemath.cli.reading import read_benchmarks, read_problems
 from acemath.curate.changes import changed_numbers, paraphrase, re_wrapped
 from acemath.curate.decontaminate import KINDS, Decontaminator, scan
 from acemath.curate.dedup import dedup

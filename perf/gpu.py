@@ -29,7 +29,7 @@ JOBS = {  # what it measures, and after how many seconds it is given up
     "sft_flex": ("SFT, packed rows of 4,096, FlexAttention", 300),
     "score": ("scoring, 64 responses a problem", 300),
     "generate": ("responses of 256 tokens, 512 at a time", 240),
-    "reward_rows": ("listwise reward training, a dense mask a group", 240),
+    "reward_packed": ("listwise reward training, several groups a row, attention text by text", 240),
     "memory_lora": ("7B shape, listwise, LoRA of rank 16, gradient checkpointing", 300),
     "reward_default": ("listwise reward training, 16,384 tokens a pass, as is the default", 240),
     "memory_whole": ("7B shape, listwise, all weights, gradient checkpointing", 300),

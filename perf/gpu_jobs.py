@@ -205,27 +205,33 @@ def trl() -> Found:
 @torch.inference_mode()
 def scoring() -> Iterator[Found]:
     """Ways to score the same responses in bfloat16: the prompt read once in two layouts, and padded batches."""
-    from acemath.models.hardware import part_tokens
+    from acemath.models.hardware import pass_tokens
     from acemath.models.score.attention import varied_shapes
-    from acemath.models.score.cached import score_rows
-    from acemath.models.score.flex import rewards_of_packed
+    from acemath.models.score.flex import flex_states
+    from acemath.models.score.model import head_scores
+    from acemath.models.score.packed import packed_states, passes
 
     model = reward_model("1.5B", torch.bfloat16).eval()
     rows = groups(8, 64)
-    budget = part_tokens(torch.device(DEVICE))
+    budget = pass_tokens(torch.device(DEVICE))
 
-    def cached(some: Sequence[Row]) -> list[float]:
-        found = {(row, which): reward for row, which, reward in score_rows(model, some, budget)}
+    def packed(some: Sequence[Row]) -> list[float]:
+        found: dict[tuple[int, int], float] = {}
+        for batch in passes((Row(r.prompt, r.responses, n) for n, r in enumerate(some)), budget):
+            keys = [(part.key[0], which) for part in batch for which in part.key[1]]
+            found.update(zip(keys, head_scores(model, packed_states(model, batch)).tolist(), strict=True))
         return [found[key] for key in sorted(found)]
 
     def flex(some: Sequence[Row]) -> list[float]:
         parts = [part for row in some for part in split_rows(row, budget)]
-        return [reward for part in parts for reward in rewards_of_packed(model, [part], 0).tolist()]
+        return [
+            reward for part in parts for reward in head_scores(model, flex_states(model, [part], 0)).tolist()
+        ]
 
     def by(size: int) -> Callable[[Sequence[Row]], list[float]]:
         return lambda some: padded_scores(model, some, size)
 
-    ways = {"acemath": cached, "FlexAttention": flex} | {
+    ways = {"acemath": packed, "FlexAttention": flex} | {
         f"transformers, {n} a padded batch": by(n) for n in (8, 32)
     }
     expected: list[float] = []
@@ -285,10 +291,10 @@ def generation() -> Found:
 
 def exactness() -> Iterator[Found]:
     """Each layout in float32 and in bfloat16 autocast against separate calls in float32 with plain attention."""
-    from acemath.models.score.cached import rewards_of_rows
-    from acemath.models.score.flex import rewards_of_packed
-    from acemath.models.score.layout import batch_of
-    from acemath.models.score.model import rewards_of
+    from acemath.models.score.flex import flex_states
+    from acemath.models.score.layout import plain_batch
+    from acemath.models.score.model import head_scores, plain_states
+    from acemath.models.score.packed import packed_states
     from acemath.train.reward.losses import batch_loss
 
     model, rows = reward_model("small", torch.float32), groups(4)
@@ -303,10 +309,9 @@ def exactness() -> Iterator[Found]:
 
     ways = {
         "separate calls": alone,
-        "cached": lambda: rewards_of_rows(model, rows, PASS),
-        "rows": lambda: rewards_of(model, batch_of(rows, 0, True)),
-        "plain": lambda: rewards_of(model, batch_of(rows, 0, False)),
-        "flex": lambda: rewards_of_packed(model, rows, 0),
+        "packed": lambda: head_scores(model, packed_states(model, rows)),
+        "plain": lambda: head_scores(model, plain_states(model, plain_batch(rows, 0))),
+        "flex": lambda: head_scores(model, flex_states(model, rows, 0)),
     }
 
     def run(way: Callable[[], torch.Tensor], half: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -352,7 +357,7 @@ def job(name: str) -> Iterator[Found]:
         "sft": lambda: fine_tuning("auto"),
         "sft_flex": lambda: fine_tuning("flex_attention"),
         "generate": generation,
-        "reward_rows": lambda: listwise("1.5B", GROUPS, layout="rows", micro_tokens=PASS),
+        "reward_packed": lambda: listwise("1.5B", GROUPS, layout="packed", micro_tokens=PASS),
         "memory_lora": lambda: listwise("7B", 8, lora=LoraSettings(), **seven),
         "reward_default": lambda: listwise("1.5B", GROUPS),
         "memory_whole": lambda: listwise("7B", 8, **seven),

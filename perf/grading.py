@@ -50,9 +50,9 @@ def accuracy(shared: Path) -> None:
     for case in published_cases(shared):
         bare = case.form == "answer"
         verdict = (
-            equal(case.prediction, case.gold, case.policy)
+            equal(case.prediction, case.gold, case.conventions)
             if bare
-            else grade(case.prediction, case.gold, case.policy)
+            else grade(case.prediction, case.gold, case.conventions)
         )
         ours[case.source].append(verdict.correct == case.expected)
         gold = marked(case.gold) if bare else case.gold
@@ -127,8 +127,8 @@ def speed(shared: Path, sample: int) -> None:
 
 def our_whole(response: str, reference: str) -> bool:
     """Extraction and comparison of one response, without the cache."""
-    from acemath.grade.core import extract_for
-    from acemath.grade.policy import STRICT
+    from acemath.grade.conventions import STRICT
+    from acemath.grade.extract.choices import extract_for
 
     found = extract_for(response, reference, STRICT)
     return grade_answer(found.answer, reference, cache=False).correct
@@ -136,7 +136,7 @@ def our_whole(response: str, reference: str) -> bool:
 
 def our_pair(answer: str, reference: str) -> bool:
     """One comparison without the caches."""
-    from acemath.grade.reader import read
+    from acemath.grade.read.reader import read
 
     read.cache_clear()
     return grade_answer(answer, reference, cache=False).correct

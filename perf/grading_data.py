@@ -8,35 +8,35 @@ import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from acemath.grade import STRICT, Policy
+from acemath.grade import STRICT, Conventions
 from acemath.grade.records import rows_of
 
 
 class Case(NamedTuple):
-    """One published case and the policy that its source assumes."""
+    """One published case and the conventions that its source assumes."""
 
     source: str
     form: str
     gold: str
     prediction: str
     expected: bool
-    policy: Policy
+    conventions: Conventions
 
 
 def published_cases(shared: Path) -> list[Case]:
-    """The published cases without the corrupted and wrong ones, each with the policy that its flag names."""
+    """The published cases without the corrupted and wrong ones, each with the conventions that its flag names."""
     cases = []
     for row in _lines(shared / "grading" / "cases.jsonl"):
         flag, options = str(row["flag"]), row["options"] or {}
         if "corrupt" in flag or flag.startswith("WRONG"):
             continue
-        policy = STRICT
+        conventions = STRICT
         if options.get("precision") == 2:
-            policy = STRICT.but(digits=2)
+            conventions = STRICT.but(digits=2)
         if "order matters" in flag:
-            policy = STRICT.but(ordered_lists=True)
+            conventions = STRICT.but(ordered_lists=True)
         cases.append(
-            Case(row["source"], row["form"], row["gold"], row["prediction"], row["expected"], policy)
+            Case(row["source"], row["form"], row["gold"], row["prediction"], row["expected"], conventions)
         )
     return cases
 

@@ -48,7 +48,7 @@ def mutate(source: random.Random, seeds: Sequence[str]) -> str:
 def fuzz(seeds: Sequence[str], n: int, seed: int = 0, timeout: float = 1.0) -> dict[str, object]:
     """Grade n fuzzed inputs and report crashes, time, memory and processes. Symmetry is checked on the way."""
     source = random.Random(seed)
-    policy = STRICT.but(name="fuzz", timeout=timeout)
+    conventions = STRICT.but(name="fuzz", timeout=timeout)
     statuses: Counter[str] = Counter()
     crashes: list[str] = []
     asymmetric, slowest, late, memory = 0, 0.0, 0, [_memory_mb()]
@@ -59,11 +59,11 @@ def fuzz(seeds: Sequence[str], n: int, seed: int = 0, timeout: float = 1.0) -> d
         )
         start = time.perf_counter()
         try:
-            verdict = grade(answer, reference, policy) if index % 2 else equal(answer, reference, policy)
+            verdict = grade(answer, reference, conventions) if index % 2 else equal(answer, reference, conventions)
             statuses[verdict.status] += 1
             spent = time.perf_counter() - start
             if index % 20 == 0 and index % 2 == 0:
-                back = equal(reference, answer, policy)
+                back = equal(reference, answer, conventions)
                 asymmetric += verdict.correct != back.correct
         except Exception as error:  # noqa: BLE001  the point of the run is to see every kind of failure
             crashes.append(f"{type(error).__name__}: {error}: {answer[:80]!r} / {reference[:80]!r}")
@@ -88,4 +88,4 @@ def _memory_mb() -> float:
 
 def _children() -> int:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return sum("acemath.grade.symbolic" in line for line in listed.splitlines())
+    return sum("acemath.grade.symbolic.process" in line for line in listed.splitlines())

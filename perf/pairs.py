@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from acemath.run.shards import Stage
+
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import has_bf16
 from acemath.models.score.layout import encode_row
@@ -23,7 +25,6 @@ from acemath.models.score.model import tokenizer_of
 from acemath.models.score.score import RewardModel
 from acemath.records import Group
 from acemath.run.run import recipe_of
-from acemath.run.shards import Stage
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import CHECK_TEMPLATE, new_reward_model
 from acemath.train.reward.train import train_reward

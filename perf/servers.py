@@ -19,14 +19,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
 from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
-from acemath.run import data
+from acemath.run.asking import Asked, graded, responses_of
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.run import quiet_transformers
-from acemath.run.sampling import graded, sample
+from acemath.run.partitions import open_run
+from acemath.run.problems import row_counts
+from acemath.run.runner import Runner
+from acemath.run.stage import Part
+from acemath.run.stages import data_stages
 
 EACH = 4
 
@@ -42,20 +46,32 @@ def run_of(folder: Path, count: int, engine: dict[str, Any]) -> Run:
     return Run(load_recipe("laptop", changes), folder, Display(quiet=True))
 
 
-def stages(run: Run) -> tuple[list[Response], list[Response], float]:
-    """The greedy responses of the teacher, the samples of the policy, and the seconds of both."""
-    data.problems(run)
-    data.evolution(run)
-    data.curate(run)
-    problems = [p for p in run.rows("curate", Problem) if p.group == "math"]
-    started = time.monotonic()
-    data.synthesize(run)
+STAGES = ("teacher-math", "candidates-nano")
+
+
+def math_prompts(part: Part) -> list[Problem]:
+    """The math prompts of a partition."""
+    return [p for p in part.rows("prompts", Problem) if p.group == "math"]
+
+
+def stages(run: Run) -> tuple[list[Response], list[Response], float, list[dict[str, Any]]]:
+    """The greedy responses of the teacher, the samples of the policy, the seconds of both, and what they cost."""
     policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
-    sample(run, "candidates-nano", "nano", policy, problems, ["curate"])
+    asked = Asked(run, STAGES[1], policy, EACH, "nano")
+    open_run(run.folder, lambda: row_counts(run))
+    runner = Runner(
+        run.folder, [*data_stages(run), responses_of(asked, ("prompts",), math_prompts, judged=True)]
+    )
+    stores = runner.stores
+    for name in runner.by_name:
+        if name == STAGES[0]:
+            started = time.monotonic()
+        runner.make(name)
     seconds = time.monotonic() - started
-    known = {p.id for p in problems}
-    greedy = graded([r for r in run.rows("teacher-math", Response) if r.problem_id in known], problems)
-    return greedy, run.rows("candidates-nano", Response), seconds
+    problems = [p for p in stores["prompts"].all_rows(Problem) if p.group == "math"]
+    greedy = graded(list(stores[STAGES[0]].all_rows(Response)), problems)
+    costs = [stores[name].manifest["facts"].get("cost", {}) for name in STAGES]
+    return greedy, list(stores[STAGES[1]].all_rows(Response)), seconds, costs
 
 
 def report(name: str, greedy: list[Response], sampled: list[Response], seconds: float) -> None:
@@ -79,19 +95,18 @@ def against(name: str, url: str, model: str, folder: Path, count: int, texts: di
         "in_flight": 64,
     }
     run = run_of(folder, count, engine)
-    greedy, sampled, seconds = stages(run)
+    greedy, sampled, seconds, costs = stages(run)
     report(name, greedy, sampled, seconds)
     same = sum(texts[r.problem_id] == r.text for r in greedy)
-    costs = [run.manifest(stage)["cost"] for stage in ("teacher-math", "candidates-nano")]
     print(f"  greedy texts equal to the in-process run's: {same} of {len(greedy)}")
     for stage, cost in zip(("teacher", "policy"), costs, strict=True):
         print(f"  {stage}: {cost}")
-    for stage in ("teacher-math", "candidates-nano"):
+    for stage in STAGES:
         shutil.rmtree(folder / stage)
     again = stages(run)
-    requests = [run.manifest(stage)["cost"]["requests"] for stage in ("teacher-math", "candidates-nano")]
     run.close()
-    kept = requests == [cost["requests"] for cost in costs] and again[:2] == (greedy, sampled)
+    kept = [cost["requests"] for cost in again[3]] == [cost["requests"] for cost in costs]
+    kept &= again[:2] == (greedy, sampled)
     print(
         f"  the stages again, from what is kept: {again[2]:.1f} s, {'nothing' if kept else 'SOMETHING'} asked"
     )
@@ -110,8 +125,8 @@ def main() -> None:
     chosen = parser.parse_args()
     quiet_transformers()
     with tempfile.TemporaryDirectory() as work:
-        engine = {"engine": chosen.in_process, "model": chosen.model}
-        greedy, sampled, seconds = stages(run_of(Path(work) / "local", chosen.count, engine), engine)
+        engine = {"engine": chosen.in_process, "id": chosen.model}
+        greedy, sampled, seconds, _ = stages(run_of(Path(work) / "local", chosen.count, engine))
         report(f"in process, {chosen.in_process}", greedy, sampled, seconds)
         texts = {r.problem_id: r.text for r in greedy}
         right = []

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-CHATS, GROUPS = 95, 42
+CHATS, GROUPS = 47, 30
 RESULT = "result.json"
 
 
@@ -115,7 +115,7 @@ def train(kind: str, folder: Path) -> None:
             learning_rate=1e-4, batch_groups=4, epochs=2, bf16=False, save_every=3, evaluations=2, micro_tokens=1024
         )
         curve = train_reward(
-            folder.parent / "base", rows[:36], rows[36:], out, work, chosen, ChatFormat(), progress=tell
+            folder.parent / "base", rows[:24], rows[24:], out, work, chosen, ChatFormat(), progress=tell
         ).curve
     (folder / f"held-{rank}.json").write_text(json.dumps(seen))
     if rank == "0":
@@ -176,8 +176,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=["sft", "reward"], help="one process of a training (used by this program)")
     parser.add_argument("--folder", type=Path, help="where it trains")
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
     given = parser.parse_args()
     if given.kind:
         train(given.kind, given.folder)

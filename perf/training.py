@@ -2,6 +2,7 @@
 
     python perf/training.py            # about 45 million parameters
     python perf/training.py --small    # a model of 1 million
+    python perf/training.py --base ../models/qwen2.5-coder-0.5b --only reward,score --groups 8 --problems 1
     python perf/training.py --only reward,score,sft
 
 Needs the folder of development data beside the repository (`../shared`). Prints Markdown tables;
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from training_data import DATA, SMALL, Shape, make_models
+from training_data import DATA, SMALL, Shape, borrow_models, make_models
 
 from acemath.models.hardware import has_bf16
 
@@ -110,6 +111,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--small", action="store_true", help="a model of 1 million parameters")
+    parser.add_argument("--base", type=Path, help="a pretrained model's folder in place of random weights")
     parser.add_argument("--only", default=",".join(SECTIONS))
     parser.add_argument("--groups", type=int, default=16, help="for reward training")
     parser.add_argument("--problems", type=int, default=3, help="for scoring")
@@ -126,9 +128,15 @@ def main() -> None:
         )
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        size = make_models(Path(name), SMALL if args.small else Shape())
+        if args.base:
+            size, what = borrow_models(Path(name), args.base), f"{args.base.name},"
+        else:
+            size, what = (
+                make_models(Path(name), SMALL if args.small else Shape()),
+                "Qwen2 with random weights,",
+            )
         print(
-            f"Qwen2 of {size / 1e6:.1f} million parameters, random weights; {platform.machine()}, {args.threads} threads, "
+            f"{what} {size / 1e6:.1f} million parameters; {platform.machine()}, {args.threads} threads, "
             f"torch {torch.__version__}, {'bfloat16' if has_bf16() else 'float32'}, {args.clock} time; GSM8K test problems, real responses."
         )
         for section in args.only.split(","):

@@ -20,7 +20,9 @@ from transformers import (
     Qwen2ForSequenceClassification,
 )
 
+from acemath.models.score.model import tokenizer_of as tokenizer_of_model
 from acemath.records import Group
+from acemath.train.reward.start import new_reward_model
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MAX_LENGTH = 1024  # tokens of a prompt with its response; longer ones are left out for everybody
@@ -102,6 +104,16 @@ def make_models(folder: Path, shape: Shape) -> int:
         model = kind(config)
         model.save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
+    return sum(p.numel() for p in model.parameters())
+
+
+def borrow_models(folder: Path, base: Path) -> int:
+    """A pretrained policy and a reward model that starts from it, in `folder`; returns the parameters."""
+    (folder / "policy").symlink_to(base.resolve())
+    tokenizer = tokenizer_of_model(base)
+    model = new_reward_model(base, tokenizer, None, seed=0)
+    model.save_pretrained(folder / "reward")
+    tokenizer.save_pretrained(folder / "reward")
     return sum(p.numel() for p in model.parameters())
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from training_data import MAX_LENGTH, candidates, conversations, groups
 
+from acemath.models.engine import PAPER_CHAT
 from acemath.models.hardware import has_bf16
-from acemath.models.score.score import PAPER_CHAT
 
 LEARNING_RATE = 1e-5
 BATCH_GROUPS = 8  # groups a step, nine pairs each; the paper's 256 would be one step here

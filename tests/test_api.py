@@ -34,7 +34,7 @@ def test_grade_shows_its_arguments() -> None:
     assert list(inspect.signature(acemath.grade).parameters) == [
         "response_text",
         "reference",
-        "policy",
+        "conventions",
         "finish_reason",
     ]
 

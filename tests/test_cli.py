@@ -17,12 +17,15 @@ from typing import Any
 import psutil
 import pytest
 
-from acemath.cli.app import GROUPS
-from acemath.cli.app import command as command_tree
+from acemath.cli import app
+from acemath.cli.app import GROUPS, command_tree
 from acemath.cli.output import show
+from acemath.errors import EXTRAS
 from acemath.grade import PRESETS
 
 Command = Callable[..., Any]
+SHARED = {"--init--", "app", "engines", "options", "output", "reading", "training"}  # modules that are no commands
+HEAVY = {*EXTRAS, "pyarrow", "pydantic", "numpy"}
 
 
 def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tuple[int, str]:
@@ -40,6 +43,7 @@ def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tup
     deadline = time.monotonic() + 60
     while ready is not None and not ready.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert ready is None or ready.exists()
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=20)
@@ -65,7 +69,7 @@ def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
         "--set",
         "problems.benchmarks.worksheets.count=42",
     ]
-    code, said = interrupted(arguments, tmp_path / "run" / "problems" / "manifest.json", 0.1)
+    code, said = interrupted(arguments, tmp_path / "run" / "seeds" / "manifest.json", 0.1)
     assert (code, said) == (130, "acemath: stopped; the same command continues from what is on disk")
     done = subprocess.run(
         [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=True
@@ -88,11 +92,26 @@ def test_ctrl_c_stops_grading_with_its_workers(tmp_path: Path) -> None:
 def test_every_command_is_in_one_group_of_the_help(command: Command) -> None:
     """And the help names the version, the completion and each command, none of them cut."""
     listed = [name for names in GROUPS.values() for name in names]
-    assert sorted(listed) == sorted(command_tree().commands)
+    modules = {path.stem.replace("_", "-") for path in Path(app.__file__).parent.glob("*.py")}
+    assert sorted(listed) == sorted(modules - SHARED) and set(listed) == set(command_tree().commands)
     said = command("--help")
     assert said.code == 0 and all(f"\n  {name} " in said.out for name in listed)
     assert "--install-completion" in said.out and "..." not in said.out.replace("[ARGS]...", "")
     assert command("--version").out == "acemath 0.1.0\n"
+
+
+def test_the_overview_is_quick_and_says_what_the_commands_say() -> None:
+    """`acemath --help` imports no command, as it has their first sentences; no command imports torch to show its help."""
+    for name, one in command_tree().commands.items():
+        summary = next(group[name] for group in GROUPS.values() if name in group)
+        assert one.get_short_help_str(limit=200) == summary
+    code = "import sys, time; sys.argv = ['acemath', {}]\nfrom acemath.cli.app import main\ntry: main()\n"
+    code += "except SystemExit: print(time.process_time(), *sys.modules, file=sys.stderr)"
+    for arguments, absent in (("'--help'", HEAVY), *((f"{name!r}, '--help'", set(EXTRAS) - {"pyarrow"}) for name in ("rm", "sft"))):
+        done = subprocess.run([sys.executable, "-c", code.format(arguments)], capture_output=True, text=True)
+        seconds, *modules = done.stderr.split()
+        assert done.stdout.startswith("Usage: acemath") and not absent & set(modules), arguments
+        assert absent != HEAVY or float(seconds) < 0.5
 
 
 def test_every_argument_and_option_says_what_it_is() -> None:
@@ -106,14 +125,14 @@ def test_every_argument_and_option_says_what_it_is() -> None:
 
 
 def test_choices_are_types(command: Command) -> None:
-    """What is fixed is told by the help and refused by name; the grader's policies are all there."""
+    """What is fixed is told by the help and refused by name; all of the grader's conventions are there."""
     assert "[strict|lenient|qwen2.5-math]" in command("grade", "--help").out.replace("<", "[").replace(
         ">", "]"
     )
     assert list(PRESETS) == ["strict", "lenient", "qwen2.5-math"]
     for arguments in (
         ["run", "--until", "nosuch"],
-        ["grade", "--policy", "nosuch"],
+        ["grade", "--conventions", "nosuch"],
         ["synthesize", "p.jsonl", "--engine", "nosuch"],
         ["run", "--budget", "-1"],
     ):
@@ -207,6 +226,9 @@ MISTAKES = {
     "shares": (["vote", "a", "--responses", "b", "--at-least", "0.9", "--at-most", "0.5"], "--at-least 0.9 is above"),
     "k above n": (["eval", "p.jsonl", "--model", "nosuch", "-n", "4", "-k", "8"], "k is 8, but each problem gets n = 4"),
     "nothing to rank": (["eval", "p.jsonl", "--model", "nosuch", "--reward", "r"], "has one greedy response"),
+    "an engine's key": (["sample", "p.jsonl", "--model", "m", "--set", "in_flight=2"], "'in_flight' is no key of engine transformers (it belongs to endpoint)"),
+    "a model for worksheets": (["synthesize", "p.jsonl", "--model", "m"], "engine 'worksheets' has no model 'm'"),
+    "an old recipe": (["run", "--set", "teachers.main.skill=1"], "is of an older acemath; describe models under models:"),
     "no command": (["grad"], "Did you mean 'grade'?"),
 }  # fmt: skip
 
@@ -242,14 +264,14 @@ def nonsense(folder: Path) -> list[Path]:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with good files: problems, and a teacher's responses to them."""
-    from acemath.cli.data import read_problems
-    from acemath.cli.datasets import fetch
-    from acemath.cli.engines import sample
+    from acemath.cli.fetch import fetch
+    from acemath.cli.reading import read_problems
+    from acemath.cli.sample import sample
     from acemath.demo.teacher import WorksheetTeacher
     from acemath.models.engine import Sampling
 
     folder = tmp_path_factory.mktemp("rows")
-    fetch("worksheets", {"count": 20}, ["levels=[1]"], 0, folder / "problems.jsonl")
+    fetch("worksheets", {"count": 20}, {"levels": [1]}, 0, folder / "problems.jsonl")
     problems = read_problems(folder / "problems.jsonl")
     sample("sample", problems, WorksheetTeacher("teacher", 0.9), Sampling(n=2), folder / "responses.jsonl")
     return folder

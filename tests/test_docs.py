@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from acemath.cli.app import command as command_tree
+from acemath.cli.app import command_tree
+from acemath.recipe.load import load_recipe
 from acemath.recipe.sources import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,9 +108,9 @@ def examples() -> list[str]:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Small files of the names that the docs use."""
-    from acemath.cli.data import read_problems
-    from acemath.cli.datasets import fetch
-    from acemath.cli.engines import sample
+    from acemath.cli.fetch import fetch
+    from acemath.cli.reading import read_problems
+    from acemath.cli.sample import sample
     from acemath.demo.teacher import WorksheetTeacher
     from acemath.models.engine import Sampling
 
@@ -120,7 +121,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         ("math500_test", 20, "test"),
     ):
         given = {"count": count, "split": split}
-        fetch("worksheets", given, ["levels=[1, 2]"], len(name), folder / f"{name}.jsonl")
+        fetch("worksheets", given, {"levels": [1, 2]}, len(name), folder / f"{name}.jsonl")
     for name in ("clean", "problems"):
         (folder / f"{name}.jsonl").write_bytes((folder / "prompts.jsonl").read_bytes())
     teacher = WorksheetTeacher("teacher", 0.5, malformed=0.1)
@@ -215,9 +216,13 @@ def test_python_blocks(block: Block, beside: Path, request: pytest.FixtureReques
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda b: b.place)
-def test_recipe_blocks(block: Block) -> None:
-    """Parts of recipes are valid."""
+def test_recipe_blocks(block: Block, tmp_path: Path) -> None:
+    """Recipes and parts of them are valid."""
     found = yaml.safe_load(block.text)
+    if "extends" in found:
+        (tmp_path / "mine.yaml").write_text(block.text)
+        assert load_recipe(tmp_path / "mine.yaml").name == "mine"
+        return
     assert list(found) == ["seeds"], f"{block.place}: no known part of a recipe; add its check here"
     assert [Source.model_validate(source) for source in found["seeds"].values()]
 

@@ -16,6 +16,11 @@ ORDER = (
     "__main__", "cli", "run", "recipe", "report", "benchmarks", "train", "curate", "demo", "models", "grade", "files",
     "metrics", "records", "notices", "errors",
 )  # fmt: skip
+# The grader's own order, from the bottom up: each room or module imports only from those before it.
+GRADE = (
+    "base", "conventions", "extract", "read", "values", "compare", "symbolic", "workers", "cache", "references", "core",
+    "batch", "records", "reward", "stored",
+)  # fmt: skip
 LINES, FUNCTION_LINES = 400, 50
 
 
@@ -60,6 +65,20 @@ def test_imports_point_downward() -> None:
         if "acemath" not in (module, other) and rank[package(other)] < rank[package(module)]
     ]
     assert wrong == []
+
+
+def test_the_rooms_of_the_grader_are_in_order() -> None:
+    """extract → read → values → compare → symbolic → workers: no room imports from a later one."""
+    trees = {name: tree for name, tree in sources().items() if name.startswith("acemath.grade.")}
+    rank = {name: number for number, name in enumerate(GRADE)}
+    assert {name.split(".")[2] for name in trees} == set(GRADE)
+    wrong = [
+        f"{module} imports {other}"
+        for module, tree in trees.items()
+        for other in imports(tree, set(trees), deep=True)
+        if rank[other.split(".")[2]] > rank[module.split(".")[2]]
+    ]
+    assert not wrong
 
 
 def test_the_order_is_the_documented_one() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from acemath.cli.app import command as command_tree
+from acemath.cli.app import command_tree
 from acemath.models.builtin import WEIGHTS
 
 pytestmark = pytest.mark.skipif(

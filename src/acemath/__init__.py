@@ -29,7 +29,10 @@ def __getattr__(name: str) -> Any:
         return import_module("acemath.grade")
     if name not in _HOMES:
         raise AttributeError(f"module 'acemath' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    from acemath.errors import needing
+
+    with needing(f"acemath.{name}"):
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

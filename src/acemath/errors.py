@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+_TRAIN = (
+    "accelerate", "datasets", "huggingface_hub", "jinja2", "safetensors", "tokenizers", "torch", "transformers", "trl",
+)  # fmt: skip
+# The extra of pyproject.toml that installs a package, by the name that is imported.
+EXTRAS = {
+    **dict.fromkeys(_TRAIN, "train"),
+    "pyarrow": "parquet",
+    "peft": "lora",
+    "liger_kernel": "liger",
+    "vllm": "vllm",
+}
+
 
 class UserError(Exception):
     """A user's mistake: one line with the value, the rule and the fix. The commands exit with code 2."""
@@ -9,8 +25,28 @@ class UserError(Exception):
     exit_code = 2
 
 
-class MissingExtra(UserError):
-    """A part of acemath that needs packages which are not installed; says the command that installs them."""
+class MissingExtra(UserError, ImportError):
+    """A package that only an extra installs is not there; says the command that installs it."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra {extra!r}: pip install 'acemath[{extra}]'")
+    def __init__(self, what: str, module: str) -> None:
+        extra = EXTRAS[module]
+        super().__init__(f"{what} needs {module}, which is not installed: pip install 'acemath[{extra}]'")
+
+
+@contextmanager
+def needing(what: str) -> Iterator[None]:
+    """Turn the failed import of a package that an extra installs into MissingExtra. `what` needs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        raise MissingExtra(what, module) from error
+
+
+def require(what: str, *modules: str) -> None:
+    """MissingExtra where one of these packages is not installed. None of them is imported."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtra(what, module)

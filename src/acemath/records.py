@@ -11,15 +11,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Status = Literal["correct", "wrong", "no_answer", "timeout", "unparsable"]
 STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unparsable")
 
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
-_JSON = pa.field("meta", pa.string())
 ROOT = "root"  # in an evolved problem's meta: the id of the problem that it was first evolved from
 # The finish reasons of a response. Only a "stop" is complete. "length": cut at the limit of tokens. "refused": the engine
 # gave nothing that may be graded or learned; the text is empty, and `meta` says why under this name.
@@ -40,6 +40,51 @@ def group_of(subject: str) -> str:
     return subject if subject in ("code", "general") else "math"
 
 
+# The type of a row's column, by the annotation of its field.
+_TYPES = {
+    "str": "string",
+    "str | None": "string",
+    "int": "int32",
+    "float | None": "float64",
+    "tuple[str, ...]": "list<string>",
+    "tuple[int, ...]": "list<int8>",
+    "tuple[Mapping[str, str], ...]": "list<message>",
+    "Mapping[str, Any]": "string",  # as JSON
+}
+
+
+def column_types(kind: type[Row] | type[Dropped]) -> dict[str, str]:
+    """The types of a row's columns by their names: string, int32, float64, or a list of string, int8 or message."""
+    return {field.name: _TYPES[str(field.type)] for field in fields(kind)}
+
+
+def _schema(kind: type[Row] | type[Dropped]) -> pa.Schema:
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "int32": pa.int32(),
+        "float64": pa.float64(),
+        "list<string>": pa.list_(pa.string()),
+        "list<int8>": pa.list_(pa.int8()),
+        "list<message>": pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
+    }
+    return pa.schema([(name, types[type_]) for name, type_ in column_types(kind).items()])
+
+
+class ArrowSchema:
+    """The Arrow schema of a row, made when it is first asked for: rows in JSON need no pyarrow."""
+
+    def __init__(self) -> None:
+        self._made: pa.Schema | None = None
+
+    def __get__(self, row: object, kind: type[Row] | type[Dropped]) -> pa.Schema:
+        """The schema of the class that has this attribute."""
+        if self._made is None:
+            self._made = _schema(kind)
+        return self._made
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One prompt with its reference answer.
@@ -57,18 +102,7 @@ class Problem:
     level: int = 0
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    SCHEMA = pa.schema(
-        [
-            ("id", pa.string()),
-            ("prompt", pa.string()),
-            ("answer", pa.string()),
-            ("source", pa.string()),
-            ("license", pa.string()),
-            ("subject", pa.string()),
-            ("level", pa.int32()),
-            _JSON,
-        ]
-    )
+    SCHEMA = ArrowSchema()
 
     @property
     def group(self) -> str:
@@ -97,21 +131,7 @@ class Response:
     reward: float | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    SCHEMA = pa.schema(
-        [
-            ("problem_id", pa.string()),
-            ("sample", pa.int32()),
-            ("text", pa.string()),
-            ("model", pa.string()),
-            ("finish_reason", pa.string()),
-            ("tokens", pa.int32()),
-            ("status", pa.string()),
-            ("extracted", pa.string()),
-            ("reason", pa.string()),
-            ("reward", pa.float64()),
-            _JSON,
-        ]
-    )
+    SCHEMA = ArrowSchema()
 
     @property
     def complete(self) -> bool:
@@ -167,16 +187,7 @@ class Group:
     models: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    SCHEMA = pa.schema(
-        [
-            ("problem_id", pa.string()),
-            ("prompt", pa.string()),
-            ("responses", pa.list_(pa.string())),
-            ("labels", pa.list_(pa.int8())),
-            ("models", pa.list_(pa.string())),
-            _JSON,
-        ]
-    )
+    SCHEMA = ArrowSchema()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +200,7 @@ class Chat:
     license: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    SCHEMA = pa.schema(
-        [
-            ("problem_id", pa.string()),
-            ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-            ("source", pa.string()),
-            ("license", pa.string()),
-            _JSON,
-        ]
-    )
+    SCHEMA = ArrowSchema()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,7 @@ class Dropped:
     source: str = ""
     detail: str = ""
 
-    SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "step", "reason", "text", "source", "detail")])
+    SCHEMA = ArrowSchema()
 
 
 Row = Problem | Response | Group | Chat
@@ -257,6 +260,8 @@ def whole_text(value: Any) -> Any:
 
 def to_table(rows: Sequence[Row], kind: type[Row]) -> pa.Table:
     """Rows of one kind as an Arrow table with that kind's schema."""
+    import pyarrow as pa
+
     columns: dict[str, list[Any]] = {f.name: [] for f in fields(kind)}
     for row in rows:
         for name, column in columns.items():

@@ -6,15 +6,16 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from acemath.cli import data
 from acemath.curate.columns import problems_of
 from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate, scan
 from acemath.curate.hits import marked, page_of, record_of
-from acemath.curate.settings import CurateSettings, DecontaminateSettings
+from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import common_length, mask, tokens_of, words_of
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
@@ -238,25 +239,28 @@ def test_the_page_shows_both_texts_escaped_with_the_overlap_marked() -> None:
     assert record_of(row, hit, tests)["benchmark_prompt"] == tests[0].prompt
 
 
-def test_the_commands_write_hits_pages_and_dropped_rows(tmp_path: Path) -> None:
+def test_the_commands_write_hits_pages_and_dropped_rows(tmp_path: Path, command: Callable[..., Any]) -> None:
     """Benchmarks go by their file's name; the counts fit the files."""
+
+    def run(name: str, *options: str) -> Any:
+        return json.loads(command(name, prompts, "--against", bench, *options, "--json").out)
+
     prompts, bench = tmp_path / "prompts.jsonl", tmp_path / "my_bench.jsonl"
     texts = [TRAIN, TRAIN.lower(), TRAIN.replace("coast", "shore"), SHORT, "Why?"]
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
     bench.write_text(json.dumps({"question": SHORT}))
-    found = data.decontaminate(prompts, [bench], tmp_path / "hits.jsonl", tmp_path / "hits.html")
+    found = run("decontaminate", "--hits", "hits.jsonl", "--report", "hits.html")
     assert (found["n"], found["hits"], found["by_benchmark"]) == (5, 1, {"my_bench: leak": 1})
     lines = [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()]
     assert [(line["kind"], line["benchmark"], line["prompt"]) for line in lines] == [
         ("leak", "my_bench", SHORT)
     ]
     assert "my_bench" in (tmp_path / "hits.html").read_text()
-    settings = data.curation_settings(0.8, ["near-copy"])
-    result = data.curate(prompts, [bench], tmp_path / "out.jsonl", settings, tmp_path / "dropped.jsonl")
+    result = run("curate", "--near", "0.8", "--drop", "near-copy", "--dropped", "dropped.jsonl")
     assert result["kept"] == 2 and result["near"]["dropped"] == 1
     reasons = [json.loads(line)["reason"] for line in (tmp_path / "dropped.jsonl").read_text().splitlines()]
     assert reasons == ["duplicate", "near-duplicate", "leak"]
-    plain = data.curate(prompts, [bench], tmp_path / "out.jsonl", CurateSettings())
+    plain = run("curate")
     assert plain["kept"] == 3 and "near" not in plain
 
 

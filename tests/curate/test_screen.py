@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acemath.cli.data import read_benchmarks, read_problems
+from acemath.cli.reading import read_benchmarks, read_problems
 from acemath.curate.bulk import BATCH_BYTES, Prefix, Table, Vocabulary, ascii_of, codes_of, hashes_of
 from acemath.curate.changes import CHANGES
 from acemath.curate.decontaminate import Decontaminator, scan

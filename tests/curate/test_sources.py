@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from acemath.cli.data import read_groups, read_problems
-from acemath.cli.datasets import fetch
+from acemath.cli.fetch import fetch
+from acemath.cli.reading import read_groups, read_problems
 from acemath.curate.columns import groups_of, prompt_text
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN
@@ -168,7 +168,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=why):
             list(groups_of([LABELLED[0], {**LABELLED[1], "message": turns}], "here"))
-    found = fetch("acemath-rm", {"file": path, "count": 6}, [], 0, tmp_path / "groups.parquet")
+    found = fetch("acemath-rm", {"file": path, "count": 6}, {}, 0, tmp_path / "groups.parquet")
     assert found["rows"] == 2 and found["sizes"] == {3: 2} and found["non_commercial"] == ["CC-BY-NC-4.0"]
     assert read_rows(tmp_path / "groups.parquet", Group) == groups
 
@@ -180,13 +180,13 @@ def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
     chat = read_chats(path)[0]
     assert [turn["role"] for turn in chat.messages] == ["user", "assistant"]
     assert [(p.prompt, p.answer) for p in read_problems(path)] == [("1+2?", "3")]
-    assert fetch("acemath-math", {"file": path}, [], 0, tmp_path / "c.parquet")["kind"] == "chat"
+    assert fetch("acemath-math", {"file": path}, {}, 0, tmp_path / "c.parquet")["kind"] == "chat"
     stored = read_chats(tmp_path / "c.parquet")
     assert stored == read_rows(tmp_path / "c.parquet", Chat) and stored[0].license == "CC-BY-NC-4.0"
     with pytest.raises(UserError, match="no conversation that ends with a response"):
         read_chats(write(tmp_path / "bad.jsonl", [{"messages": row["messages"]}]))
     prompts = write(tmp_path / "n.jsonl", [{"problem": "?", "solution": "1"}])
-    found = fetch("numinamath-cot", {"file": prompts}, [], 0, tmp_path / "p.jsonl")
+    found = fetch("numinamath-cot", {"file": prompts}, {}, 0, tmp_path / "p.jsonl")
     assert (
         found["kind"] == "problem" and read_rows(tmp_path / "p.jsonl", Problem)[0].source == "numinamath-cot"
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from acemath.cli import data
 from acemath.curate.decontaminate import Decontaminator, scan
-from acemath.curate.settings import CurateSettings, DecontaminateSettings
+from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import words_of
 from acemath.curate.wrappers import bare, is_instruction, shared_edges
-from acemath.errors import UserError
 from acemath.records import Problem
 
 # Written for this test: of 3, 8, 12, and 31 words.
@@ -116,24 +117,20 @@ def test_what_all_texts_begin_and_end_with() -> None:
     assert shared_edges(problems) == ("", "") == shared_edges([head + text for text in problems[:3]])
 
 
-def test_a_benchmark_without_problems_is_an_error(tmp_path: Path) -> None:
+def test_a_benchmark_without_problems_is_an_error(tmp_path: Path, command: Callable[..., Any]) -> None:
     """An empty file would find nothing and say that all is well."""
     (tmp_path / "prompts.jsonl").write_text(json.dumps({"prompt": PROBLEMS[3]}) + "\n")
     for name, text in (("empty.jsonl", ""), ("blank.jsonl", json.dumps({"prompt": "  "}) + "\n")):
         (tmp_path / name).write_text(text)
-        for command in (
-            lambda bench: data.decontaminate(tmp_path / "prompts.jsonl", [bench], None),
-            lambda bench: data.curate(
-                tmp_path / "prompts.jsonl", [bench], tmp_path / "out.jsonl", CurateSettings()
-            ),
-        ):
-            with pytest.raises(UserError, match=f"{name}(: 0 problems| holds no problem)"):
-                command(tmp_path / name)
+        for given in (["decontaminate", "prompts.jsonl"], ["curate", "prompts.jsonl", "--out", "out.jsonl"]):
+            done = command(*given, "--against", name)
+            assert done.code == 2 and re.search(f"{name}(: 0 problems| holds no problem)", done.err)
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_the_shared_cases(shared: Path) -> None:
+def test_the_shared_cases(shared: Path, command: Callable[..., Any]) -> None:
     """Twelve benchmark problems in three usual instructions, each a leak."""
     folder = shared / "cases" / "decontaminate"
-    found = data.decontaminate(folder / "wrapped.jsonl", [folder / "bench2.jsonl"], None)
+    done = command("decontaminate", folder / "wrapped.jsonl", "--against", folder / "bench2.jsonl", "--json")
+    found = json.loads(done.out)
     assert (found["n"], found["hits"]) == (12, 12)

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from acemath.cli.data import read_benchmarks, read_problems
 from acemath.cli.output import show_notices
+from acemath.cli.reading import read_benchmarks, read_problems
 from acemath.curate.columns import level_of, problems_of
 from acemath.errors import UserError
 from acemath.files.columns import KNOWN_COLUMNS, parse_columns

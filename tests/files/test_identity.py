@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from acemath.cli.data import read_answered, read_problems
-from acemath.cli.judging import grade_file
-from acemath.cli.parity import problems_with_responses
+from acemath.cli.reading import read_answered, read_names, read_problems, read_prompts_with_responses
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.files.identity import joined, own_id, qualified, with_prompt_keys
 from acemath.files.rows import write_rows
+from acemath.grade.stored import grade_file
 from acemath.records import Problem, Response
 
 
@@ -99,8 +98,8 @@ def test_ids_of_responses_are_read_as_those_of_problems(tmp_path: Path) -> None:
     assert [(r.problem_id, r.finish_reason, r.label) for r in found] == [
         ("s:0", "stop", True), ("7", "length", None), ("s:0", "stop", True),
     ]  # fmt: skip
-    assert grade_file(path, "strict", problems)["by_status"] == {"correct": 2, "no_answer": 1}
-    assert [len(texts) for _, texts in problems_with_responses(path, problems, 9)] == [2, 1]
+    assert grade_file(path, "strict", read_names(problems))["by_status"] == {"correct": 2, "no_answer": 1}
+    assert [len(texts) for _, texts in read_prompts_with_responses(path, read_names(problems), 9)] == [2, 1]
 
 
 def test_a_row_lends_its_problem_no_reference(tmp_path: Path) -> None:
@@ -109,7 +108,7 @@ def test_a_row_lends_its_problem_no_reference(tmp_path: Path) -> None:
     problems.write_text('{"id": 0, "problem": "2+2?", "answer": 4}\n{"id": 1, "problem": "Prove it."}\n')
     rows = [{"problem_id": n, "response": "4", "answer": "4", "choices": [{"index": 0}]} for n in (0, 1)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert grade_file(path, "strict", problems) == {"n": 1, "correct": 1, "by_status": {"correct": 1}, "no_reference": 1}
+    assert grade_file(path, "strict", read_names(problems)) == {"n": 1, "correct": 1, "by_status": {"correct": 1}, "no_reference": 1}
 
 
 def test_a_response_to_another_prompt_is_refused(tmp_path: Path) -> None:
@@ -122,6 +121,10 @@ def test_a_response_to_another_prompt_is_refused(tmp_path: Path) -> None:
     paths = tmp_path / "r.jsonl", tmp_path / "p.jsonl"
     write_rows(paths[0], written, Response)
     write_rows(paths[1], other, Problem)
-    for join in (lambda: grade_file(paths[0], "strict", paths[1]), lambda: problems_with_responses(*paths, 9)):
+    names = read_names(paths[1])
+    for join in (
+        lambda: grade_file(paths[0], "strict", names),
+        lambda: read_prompts_with_responses(paths[0], names, 9),
+    ):
         with pytest.raises(UserError, match="was written for another prompt"):
             join()

@@ -28,7 +28,7 @@ def test_own_cases_both_ways(kind: str) -> None:
     wrong = []
     for row in (r for r in ROWS if r["kind"] == kind):
         for a, b in ((row["answer"], row["reference"]), (row["reference"], row["answer"])):
-            verdict = equal(a, b, row["policy"])
+            verdict = equal(a, b, row["conventions"])
             if verdict.correct != row["expected"]:
                 wrong.append((row["id"], a, b, verdict))
     assert not wrong
@@ -43,10 +43,30 @@ def test_own_cases_both_ways(kind: str) -> None:
         (r"1,2,\ldots,n", r"1,3,5,\ldots,2n-1"),
         ("4", r"4\sqrt2"),
         ("1-1/e", "1+1/e"),
+        ("2RC + R + C + 1", "2RC + R + C"),
+        ("RC + C + 1", "RC + C"),
+        ("5 m/s", "5 ms"),
+        (r"5 \text{ m s}^{-2}", r"5 \text{ m s}^2"),
     ],
 )
 def test_known_false_equalities_stay_false(a: str, b: str) -> None:
     assert equal(a, b).status == equal(b, a).status == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (r"5 \text{ m s}^{-2}", r"5 \text{ m/s}^2"),
+        ("5 liters", "5 dm^3"),
+        ("101_{twelve}", "101_{12}"),
+        ("f(x) = 1/x for x != 0", "1/x"),
+        (r"1/3 \approx 0.333 \approx 0.33", r"2/6 \approx 0.333"),
+        (r"\{|x|, 2\}", r"\{2, |x|\}"),
+        ("2RC + R + C", "R + C + 2CR"),
+    ],
+)
+def test_other_spellings_are_equal(a: str, b: str) -> None:
+    assert equal(a, b).status == equal(b, a).status == "correct"
 
 
 RESPONSES = [

@@ -64,7 +64,7 @@ def test_only_what_follows_a_closed_reasoning_block_counts() -> None:
     assert grade(r"<think>\boxed{1}</think> It is \boxed{42}.", "42").correct
 
 
-def test_the_qwen_policy_takes_the_last_box_only() -> None:
+def test_qwen_conventions_take_the_last_box_only() -> None:
     assert extract(r"\boxed{1} and \boxed{2}", QWEN).answer == "2"
 
 

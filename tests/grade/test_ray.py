@@ -19,8 +19,8 @@ ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driv
 def grade_pairs(pairs):
     import os
     from acemath.grade import STRICT, equal
-    policy = STRICT.but(name="ray", timeout=20.0)
-    return os.getpid(), [equal(a, b, policy).status for a, b in pairs]
+    conventions = STRICT.but(name="ray", timeout=20.0)
+    return os.getpid(), [equal(a, b, conventions).status for a, b in pairs]
 
 pairs = [(r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}"), (r"\int_0^1 x^2 dx", r"\frac13"), ("0.5", "1/2"), ("1/3", "1/2")]
 found = ray.get([grade_pairs.remote(pairs) for _ in range(4)], timeout=90)

@@ -32,7 +32,7 @@ def test_published_cases() -> None:
     right: dict[str, list[bool]] = defaultdict(list)
     for case in published_cases(SHARED):
         judge = equal if case.form == "answer" else grade
-        right[case.source].append(judge(case.prediction, case.gold, case.policy).correct == case.expected)
+        right[case.source].append(judge(case.prediction, case.gold, case.conventions).correct == case.expected)
     for source, values in right.items():
         assert sum(values) / len(values) >= PEER[source], source
     everything = [v for values in right.values() for v in values]

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from acemath.cli.judging import grade_file
 from acemath.errors import UserError
 from acemath.grade.records import rows_of
+from acemath.grade.stored import grade_file
 
 FORMS: list[tuple[dict[str, Any], list[tuple[str, str, bool | None]]]] = [
     (

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from acemath.cli.judging import grade_file
 from acemath.errors import UserError
 from acemath.grade import equal, grade, grade_many
 from acemath.grade.references import reference_of, solution_answer
 from acemath.grade.reward import accuracy_reward, compute_score
+from acemath.grade.stored import grade_file
 
 SAME: list[tuple[Any, str]] = [
     ("Tom has 3 + 4 = <<3+4=7>>7 pens.\n#### 7", "7"),

@@ -53,18 +53,18 @@ PAYLOADS = {
 def test_payloads_are_inert(name: str, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     payload = PAYLOADS[name].replace("{mark}", str(mark))
-    policy = STRICT.but(name="payload", timeout=1.0)
+    conventions = STRICT.but(name="payload", timeout=1.0)
     for run in (
-        lambda: grade(payload, "7", policy),
-        lambda: equal(payload, "7", policy),
-        lambda: equal("x^2+1", payload, policy),
-        lambda: extract(payload, policy),
-        lambda: classes([payload, "7", payload], policy),
+        lambda: grade(payload, "7", conventions),
+        lambda: equal(payload, "7", conventions),
+        lambda: equal("x^2+1", payload, conventions),
+        lambda: extract(payload, conventions),
+        lambda: classes([payload, "7", payload], conventions),
     ):
         start = time.monotonic()
         run()
         assert time.monotonic() - start < 3.0
-    assert not equal(payload, "7", policy).correct
+    assert not equal(payload, "7", conventions).correct
     assert not mark.exists()
 
 
@@ -115,8 +115,8 @@ _PIECES = st.sampled_from(_TOKENS.split(" "))
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_PIECES, max_size=14).map("".join), st.lists(_PIECES, max_size=8).map("".join))
 def test_any_two_texts_get_the_same_verdict_both_ways(a: str, b: str) -> None:
-    policy = STRICT.but(name="no-workers", symbolic=False)
-    assert equal(a, b, policy).correct == equal(b, a, policy).correct
+    conventions = STRICT.but(name="no-workers", symbolic=False)
+    assert equal(a, b, conventions).correct == equal(b, a, conventions).correct
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

@@ -50,17 +50,17 @@ def test_a_dead_worker_is_a_timeout_and_is_replaced(pool: WorkerPool) -> None:
 
 
 def test_threads_and_asyncio() -> None:
-    policy = STRICT.but(name="threads", timeout=20.0)
+    conventions = STRICT.but(name="threads", timeout=20.0)
     pair = (r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}")
     found: list[bool] = []
-    threads = [threading.Thread(target=lambda: found.append(equal(*pair, policy).correct)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(equal(*pair, conventions).correct)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     async def in_loop() -> bool:
-        return equal(*reversed(pair), policy).correct
+        return equal(*reversed(pair), conventions).correct
 
     assert found == [True] * 3 and asyncio.run(in_loop())
     close_workers()
@@ -70,8 +70,8 @@ def test_threads_and_asyncio() -> None:
 def test_in_daemonic_children(method: str) -> None:
     equal(r"\int_0^1 x^3 dx", r"\frac14")  # the parent has a pool of its own
     context = multiprocessing.get_context(method)
-    policy = STRICT.but(name="child", timeout=20.0)
-    pairs = [(r"\int_0^1 x^2 dx", value, policy) for value in ("1/3", "1/4")]
+    conventions = STRICT.but(name="child", timeout=20.0)
+    pairs = [(r"\int_0^1 x^2 dx", value, conventions) for value in ("1/3", "1/4")]
     with context.Pool(2) as children:
         # The target is the package's own: a spawned child cannot import a test module that is on no path.
         found = children.starmap_async(equal, pairs).get(timeout=60)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from acemath.cli.engines import sample
+from acemath.cli.sample import sample
 from acemath.errors import UserError
 from acemath.models.engine import Sampling
 from acemath.models.generate.endpoint import asker

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.generate.vllm import VllmEngine
+from acemath.models.spec import VllmModel
 from acemath.records import REFUSED, Chat, Problem
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
@@ -89,7 +90,7 @@ def test_vllm_gets_the_ends_and_its_faults_are_refused(
     asked: list[Any] = []
 
     class LLM:
-        def __init__(self, model: str) -> None:
+        def __init__(self, model: str, **_: Any) -> None:
             self.model = model
 
         def get_tokenizer(self) -> Any:
@@ -106,7 +107,8 @@ def test_vllm_gets_the_ends_and_its_faults_are_refused(
     module = ModuleType("vllm")
     module.LLM, module.SamplingParams = LLM, lambda **options: options  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", module)
-    found = list(VllmEngine(str(qwen_base)).generate([PROBLEM], Sampling(n=5, temperature=1.0)))
+    engine = VllmEngine(VllmModel(engine="vllm", id=str(qwen_base)))
+    found = list(engine.generate([PROBLEM], Sampling(n=5, temperature=1.0)))
     assert asked[0]["stop_token_ids"] == [0, 2]
     assert [(r.finish_reason, r.text) for r in found] == [
         ("stop", "x=7"), ("length", "x=7"), (REFUSED, ""), (REFUSED, ""), (REFUSED, ""),

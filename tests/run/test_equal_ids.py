@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from acemath.benchmarks.tables import reward_bench
-from acemath.cli.judging import evaluate
+from acemath.cli.eval import evaluate
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.generate.endpoint.engine import EndpointEngine

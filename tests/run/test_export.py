@@ -15,7 +15,7 @@ import pytest
 import yaml
 from datasets import load_dataset
 
-from acemath.cli.datasets import export
+from acemath.cli.export import export
 from acemath.curate.card import CardFacts, card
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe

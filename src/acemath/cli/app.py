@@ -1,4 +1,4 @@
-"""The `acemath` command: parse, call, print. A user's mistake is one line on standard error and exit code 2."""
+"""The `acemath` command: which commands there are, and how it ends. A user's mistake is one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -7,46 +7,99 @@ import os
 import re
 import sys
 from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from acemath import __version__
-from acemath.cli import checking, curation, files
-from acemath.cli.output import Json, folder, show, show_notices
-from acemath.cli.settings import Change, changes
-from acemath.errors import UserError
-from acemath.files.atomic import is_disk_full
+from acemath.cli.output import show_notices
+from acemath.errors import UserError, needing
 
-UsageError: Any = typer.BadParameter.__base__  # whichever click typer brings along
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
-RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that go on where they were
+UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
+INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
+RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that continue after a stop
+# The commands in the groups of the help, with the first sentence of their help: the overview imports none of them.
+# A command is the function `command` of the module of its name, or that module's Typer `app` if it has subcommands.
 GROUPS = {
-    "Data": (
-        "sources", "fetch", "curate", "decontaminate", "vote", "synthesize", "filter", "cross-check", "blend", "export",
-    ),
-    "Training": ("sft", "rm", "pretrain-nano"),
-    "Judging": ("grade", "score", "rewardbench", "eval", "parity"),
-    "Answering": ("sample", "solve"),
-    "Runs": ("run", "report", "doctor"),
-}  # fmt: skip
+    "Data": {
+        "sources": "List the data sets that acemath fetch knows, with sizes and licences.",
+        "fetch": "Fetch a data set into a file: prompts, conversations, or groups of labelled responses.",
+        "curate": "Filter, deduplicate and decontaminate prompts.",
+        "decontaminate": "Find prompts that leak a benchmark, or test how well that works.",
+        "vote": "Keep the math prompts on which enough of a teacher's responses agree.",
+        "synthesize": "Ask a teacher for one greedy response to each problem (paper, section 3.2.1).",
+        "filter": "Drop responses that are too long, cut off, without a boxed answer or in a loop (paper, section 3.2.1).",
+        "cross-check": "Keep the math responses whose answer another teacher confirms (paper, section 3.2.2).",
+        "blend": "Make training conversations from problems and responses, one for each prompt (paper, section 3.3).",
+        "export": "Write a run's training sets as a data set for the hub: Parquet files with messages, and a card.",
+    },
+    "Training": {
+        "sft": "Fine-tune a model on conversations, with the loss on responses alone.",
+        "rm": "The reward model: choose groups, train, write its card.",
+        "pretrain-nano": "Pre-train nano-base on worksheet pages.",
+    },
+    "Judging": {
+        "grade": "Grade responses against references.",
+        "score": "Score responses with a reward model and write the rewards beside them.",
+        "rewardbench": "Measure rm@k on stored responses, with its controls: random, shortest, longest, majority, oracle.",
+        "eval": "Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.",
+        "parity": "Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is "
+        "installed.",
+    },
+    "Answering": {
+        "sample": "Ask a policy for several responses to each problem, and grade them.",
+        "solve": "Answer a question with policy and reward model together.",
+    },
+    "Runs": {
+        "run": "Run a whole recipe.",
+        "recipe": "Show the keys of a recipe, or a recipe in full.",
+        "report": "Write the report of a finished run again.",
+        "doctor": "Show what this machine has and which optional parts are missing.",
+    },
+}
 _EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
 
 
-class _Grouped(TyperGroup):
-    """The commands in the help by the work that they do."""
+class _Commands(TyperGroup):
+    """The commands of GROUPS; each is imported when it is used."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands: dict[str, Any] = dict.fromkeys(name for group in GROUPS.values() for name in group)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name, None where there is none."""
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            self.commands[cmd_name] = _load(cmd_name)
+        return self.commands.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section for each group of commands."""
-        for title, names in GROUPS.items():
+        for title, summaries in GROUPS.items():
             with formatter.section(title):
-                formatter.write_dl([(n, self.commands[n].get_short_help_str(limit=200)) for n in names])
+                formatter.write_dl(list(summaries.items()))
+
+
+def _load(name: str) -> Any:
+    """A command as click has it. Line breaks in its help do not cut its examples in two."""
+    module = import_module(f"acemath.cli.{name.replace('-', '_')}")
+    holder = typer.Typer(rich_markup_mode=None)
+    if hasattr(module, "app"):
+        holder.add_typer(module.app, name=name)
+    else:
+        holder.command(name)(module.command)
+    found = typer.main.get_group(holder).commands[name]
+    for one in (found, *getattr(found, "commands", {}).values()):
+        one.help = _EXAMPLE.sub(
+            "\n\n\b\n", one.help or ""
+        )  # click does not fill a paragraph that starts with \b
+    return found
 
 
 app = typer.Typer(
-    cls=_Grouped,
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -72,142 +125,12 @@ def _top(
     """
 
 
-@app.command()
-def run(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or one of laptop, acemath-1.5b, acemath-7b, acemath-72b.")
-    ] = "laptop",
-    out: Annotated[
-        Path | None, typer.Option(callback=folder, help="The run's folder. [default: runs/NAME]")
-    ] = None,
-    change: Change = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
-    ] = False,
-    until: Annotated[
-        Literal["data", "sft", "reward", "report"],
-        typer.Option(help="The last part to run; data makes the training sets and trains nothing."),
-    ] = "report",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="US$ that all endpoints together may cost; the run stops before it spends more."
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run a whole recipe. Stages that are already done are not run again.
-
-    Example: acemath run laptop --set seed=1 --out runs/second
-    """
-    from acemath.recipe.load import load_recipe
-    from acemath.run.display import Display
-
-    spend = {} if budget is None else {"budget_usd": budget}
-    loaded = load_recipe(recipe, changes(change or []) | spend)
-    if dry_run:
-        _show_plan(loaded, as_json)
-        return
-    from acemath.run.run import run_recipe, run_until
-
-    place = out or Path("runs") / loaded.name
-    if until != "report":
-        with Display().during(loaded.name):
-            done = run_until(loaded, place, Display(), until)
-        show(done, as_json)
-        return
-    with Display().during(loaded.name):
-        outcome = run_recipe(loaded, place, Display())
-    if as_json:
-        show(outcome.as_json(), True)
-        return
-    show({}, False, ("measure", "percent"), sorted(outcome.headline.items(), key=lambda row: row[1]))
-    typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
-
-
-def _show_plan(recipe: Any, as_json: bool) -> None:
-    """The stages of a recipe as a table, with what the estimates rest on."""
-    from acemath.recipe.plan import plan
-
-    result = plan(recipe)
-    rows = [tuple(row.values()) for row in result["stages"]]
-    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$"), rows)
-    if not as_json:
-        typer.echo(result["note"])
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(metavar="FOLDER", help="A finished run's folder.")],
-    recipe: Annotated[
-        str, typer.Option(help="The recipe, for a folder that does not keep its own.")
-    ] = "laptop",
-    as_json: Json = False,
-) -> None:
-    """Write the report of a finished run again.
-
-    Example: acemath report runs/laptop
-    """
-    from acemath.run.display import Display
-    from acemath.run.run import write_report
-
-    with Display().during("report"):
-        made = write_report(run)
-    show({"report": str(made)}, as_json)
-
-
-@app.command("pretrain-nano")
-def pretrain_nano(
-    out: Annotated[
-        Path, typer.Argument(callback=folder, help="The model's folder. A stopped run continues there.")
-    ],
-    share: Annotated[float, typer.Option(min=0.0001, help="Share of the usual number of tokens.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Another seed draws other pages.")] = 0,
-    base: Annotated[
-        str | None,
-        typer.Option(help="Start from the weights in this folder, at half the learning rates."),
-    ] = None,
-) -> None:
-    """Pre-train nano-base on worksheet pages. This takes hours on two cores.
-
-    Example: acemath pretrain-nano nano --share 0.01
-    """
-    import logging
-
-    from acemath.demo.nano.pretrain import PretrainSettings, pretrain
-    from acemath.run.display import Display
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    settings = PretrainSettings(seed=seed)
-    with Display(every=10).during("pretrain-nano"):
-        pretrain(out, (settings.going_on(base) if base else settings).scaled(share))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Show what this machine has and which optional parts are missing.
-
-    Example: acemath doctor
-    """
-    from acemath.cli.doctor import examine
-
-    show(examine(), as_json)
-
-
-app.add_typer(curation.app)
-app.add_typer(checking.app)
-app.add_typer(files.app)
-
-
 @cache
-def command() -> Any:
-    """The whole command line as a click group, with examples in its help that no line break cuts in two."""
-    top = typer.main.get_command(app)
-    waiting = [top]
-    while waiting:
-        one = waiting.pop()
-        waiting += getattr(one, "commands", {}).values()
-        one.help = _EXAMPLE.sub("\n\n\b\n", one.help or "")  # click's sign for a paragraph that is not filled
+def command_tree() -> Any:
+    """The whole command line as a click group with every command loaded, for documentation and tests."""
+    top: Any = typer.main.get_command(app)
+    for name in top.commands:
+        top.get_command(None, name)
     return top
 
 
@@ -219,39 +142,43 @@ def main() -> None:
             errors="backslashreplace"
         )  # half a surrogate pair in a text is no reason to fail
     try:
-        code = command().main(
-            prog_name="acemath", standalone_mode=False
-        )  # None, or the code of an early exit
-    except UserError as error:
-        code = _fail(str(error))
-    except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.format_message())
-            sys.exit(2)
-        where = error.ctx.command_path if error.ctx is not None else "acemath"
-        code = _fail(
-            f"{error.format_message().replace('Value error, ', '')} ({where} --help shows how it is used)"
-        )
+        with needing(" ".join(["acemath", *sys.argv[1:2]])):
+            code = typer.main.get_command(app).main(prog_name="acemath", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except OSError as error:
-        if error.filename is None and not is_disk_full(error):
-            raise
-        if error.filename is None:  # what is left to print must not fail again when Python ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        where = error.filename or "cannot write standard output"
-        code = _fail(f"{where}: {error.strerror}; check the path, its permissions and the free space")
-    if code == INTERRUPTED:
+    except (UserError, UsageError, OSError) as error:
+        typer.echo(f"acemath: {' '.join(_message(error).splitlines())}", err=True)
+        code = UserError.exit_code
+    if code == INTERRUPTED:  # typer returns it too
         resumed = any(word in RESUMED for word in sys.argv[1:])
         again = "; the same command continues from what is on disk" if resumed else ""
         typer.echo(f"acemath: stopped{again}", err=True)
     sys.exit(code or 0)
 
 
-def _fail(text: str) -> int:
-    """Print an error as one line; gives the exit code."""
-    typer.echo(f"acemath: {' '.join(text.splitlines())}", err=True)
-    return UserError.exit_code
+def _message(error: Exception) -> str:
+    """What to tell the user. An error that is not a user's mistake is raised again."""
+    if isinstance(error, UsageError):
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())
+            sys.exit(UserError.exit_code)
+        where = error.ctx.command_path if error.ctx is not None else "acemath"
+        return f"{error.format_message().replace('Value error, ', '')} ({where} --help shows how it is used)"
+    if isinstance(error, OSError):
+        return _disk_message(error)
+    return str(error)
+
+
+def _disk_message(error: OSError) -> str:
+    """What to do about a file, or standard output, that cannot be written; another error is raised again."""
+    from acemath.files.atomic import is_disk_full
+
+    if error.filename is None and not is_disk_full(error):
+        raise error
+    if error.filename is None:  # what is left to print must not fail again when Python exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    where = error.filename or "cannot write standard output"
+    return f"{where}: {error.strerror}; check the path, its permissions and the free space"
 
 
 if __name__ == "__main__":

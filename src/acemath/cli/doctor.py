@@ -1,31 +1,53 @@
-"""What this machine has."""
+"""`acemath doctor`: what this machine has."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+from acemath.cli.options import Json
+from acemath.cli.output import show
+from acemath.errors import EXTRAS
 from acemath.models.builtin import WEIGHTS
 
-EXTRAS = {"vllm": "vllm", "fastapi": "serve", "ray": "ray"}
+PACKAGES = (
+    "acemath", "numpy", "sympy", "pyarrow", "torch", "transformers", "trl", "accelerate", "datasets", "peft",
+    "liger_kernel", "vllm",
+)  # fmt: skip
 
 
-def examine() -> dict[str, Any]:
-    """Versions, cores, memory, accelerators, nano's weights, and the command for each missing extra."""
-    found: dict[str, Any] = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
-    found["free disk (GB)"] = round(shutil.disk_usage(Path.cwd()).free / 1e9, 1)
-    for name in ("acemath", "torch", "transformers", "trl", "accelerate", "datasets", "math-verify"):
-        found[name] = metadata.version(name)
-    import torch
+def command(as_json: Json = False) -> None:
+    """Show what this machine has and which optional parts are missing.
 
-    found["gpus"] = torch.cuda.device_count()
-    found["nano"] = (
-        str(WEIGHTS) if (WEIGHTS / "model.safetensors").exists() else "missing: acemath pretrain-nano"
-    )
-    for module, extra in EXTRAS.items():
-        found[module] = "installed" if util.find_spec(module) else f"missing: pip install 'acemath[{extra}]'"
-    return found
+    Example: acemath doctor
+    """
+    nano = str(WEIGHTS) if (WEIGHTS / "model.safetensors").exists() else "missing: acemath pretrain-nano"
+    found = {
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)),
+        "free disk (GB)": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "gpus": _gpus(),
+        "nano": nano,
+        **{name: _version(name) for name in PACKAGES},
+    }
+    show(found, as_json)
+
+
+def _gpus() -> int | str:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return "unknown without torch"
+    return torch.cuda.device_count()
+
+
+def _version(package: str) -> str:
+    """The version of a package, or the command that installs it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        extra = EXTRAS.get(package)
+        return "missing" if extra is None else f"missing: pip install 'acemath[{extra}]'"

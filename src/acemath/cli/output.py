@@ -1,116 +1,65 @@
-"""How commands speak: a table for people, or one JSON object on standard output with --json."""
+"""What commands print: a table or `key: value` lines for people, or one JSON object with --json."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
-from acemath.errors import UserError
 from acemath.notices import say
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-SharePrefix = Annotated[
-    bool,
-    typer.Option(help="Read a problem's prompt once for all of its responses; some models cannot do that."),
-]
-UNWRAPPED = 100_000  # columns of a table that does not go to a terminal
-ROWS = (".parquet", ".jsonl", ".jsonl.gz")
+if TYPE_CHECKING:
+    from acemath.records import Dropped, Problem, Response
 
-
-def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
-    """The file of an option, if it can be written: known before the work, not after it. UserError otherwise."""
-    if path is None:
-        return None
-    if not path.name.endswith(tuple(endings)):
-        raise UserError(f"cannot write {str(path)!r}: the name must end in {' or '.join(endings)}; rename it")
-    if path.is_dir():
-        raise UserError(f"cannot write {str(path)!r}: it is a folder; name a file")
-    if not path.parent.is_dir():
-        raise UserError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"cannot write {str(path)!r}: no permission to write in {str(path.parent)!r}; name a file in another folder")
-    return path
-
-
-def _rows_file(path: Path | None) -> Path | None:
-    return _writable(path, ROWS)
-
-
-def html_file(path: Path | None) -> Path | None:
-    """The HTML file of an option, if it can be written; UserError otherwise."""
-    return _writable(path, [".html"])
-
-
-def folder(path: Path | None) -> Path | None:
-    """The folder of an option, which may exist; UserError where it is a file."""
-    if path is not None and path.exists() and not path.is_dir():
-        raise UserError(f"cannot write the folder {str(path)!r}: it is a file; name another folder")
-    return path
-
-
-def json_lines(path: Path | None) -> Path | None:
-    """The JSONL file of an option, if it can be written; UserError otherwise."""
-    return _writable(path, [".jsonl"])
-
-
-Out = Annotated[
-    Path,
-    typer.Option("--out", callback=_rows_file, help="The file to write (.parquet, .jsonl or .jsonl.gz)."),
-]
+UNWRAPPED = 100_000  # width of a table that does not go to a terminal
+MEASURES = ("measure", "benchmark", "percent", "95 % interval", "problems")  # the columns of `measure_rows`
 
 
 def show(
-    result: dict[str, Any], as_json: bool, columns: Sequence[str] = (), rows: Sequence[Sequence[Any]] = ()
+    result: Mapping[str, Any], as_json: bool, columns: Sequence[str] = (), rows: Sequence[Sequence[Any]] = ()
 ) -> None:
-    """Print a result: as one JSON object, or as a table of `rows`, or as `key: value` lines.
+    """Print a result: as one JSON object, as a table of `rows` under `columns`, or as `key: value` lines.
 
-    A notice where a step kept nothing: the next step would have nothing to work on.
+    A notice is given where a step kept nothing, because the next step would have nothing to work on.
     """
     if result.get("kept") == 0:
         say(f"nothing was kept, so {result['out']} is empty; dropped: {_cell(result['dropped'])}")
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False).encode("utf-8", "backslashreplace"))
-        return
-    if columns:
-        # Folded, not cut: a name that is cut cannot be typed. Only a terminal has a width to fold at.
-        table = Table(*(Column(name, overflow="fold") for name in columns), header_style="bold")
-        for row in rows:
-            table.add_row(*(Text(_cell(value)) for value in row))  # as text: `[b]` in an answer is no markup
-        Console(width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
-        return
-    for key, value in result.items():
-        if isinstance(value, dict) and any(isinstance(part, dict) for part in value.values()):
-            for name, part in value.items():
-                typer.echo(f"{key} {name}: {_cell(part)}")
-        else:
-            typer.echo(f"{key}: {_cell(value)}")
+    elif columns:
+        _print_table(columns, rows)
+    else:
+        for key, value in result.items():
+            nested = isinstance(value, dict) and any(isinstance(part, dict) for part in value.values())
+            parts = {f"{key} {name}": part for name, part in value.items()} if nested else {key: value}
+            for name, part in parts.items():
+                typer.echo(f"{name}: {_cell(part)}")
 
 
-class _Notices(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(f"acemath: {record.getMessage()}", err=True)
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
 
-
-def show_notices() -> None:
-    """Print each notice (`acemath.models.chat.say`) on standard error, under the name that errors have too."""
-    log = logging.getLogger("acemath")
-    if not any(isinstance(handler, _Notices) for handler in log.handlers):
-        log.addHandler(_Notices(logging.WARNING))
+    # Long cells are folded, not cut: a name that is cut cannot be typed. Only a terminal has a width to fold at.
+    table = Table(*(Column(name, overflow="fold") for name in columns), header_style="bold")
+    for row in rows:
+        table.add_row(
+            *(Text(_cell(value)) for value in row)
+        )  # Text, so that `[b]` in an answer is not markup
+    Console(width=None if sys.stdout.isatty() else UNWRAPPED).print(table)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "undefined" if value != value else f"{value:.2f}"  # noqa: PLR0124 (nan is not itself)
+        return "undefined" if value != value else f"{value:.2f}"  # noqa: PLR0124 (only nan differs from itself)
     if isinstance(value, dict | list | tuple) and not value:
         return "none"
     if isinstance(value, dict):
@@ -120,3 +69,47 @@ def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
     return str(value)
+
+
+def measure_rows(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float, str, str]]:
+    """Rows of AceMath-RewardBench's table (`acemath.benchmarks.tables.BenchRow`) under the columns MEASURES."""
+    return [
+        (
+            r["measure"],
+            r["benchmark"],
+            r["value"],
+            f"{r['low']:.2f} … {r['high']:.2f}",
+            f"{r['problems']}" + (f" ({r['undefined']} have fewer responses)" if r["undefined"] else ""),
+        )
+        for r in rows
+    ]
+
+
+def write_kept(
+    kept: Sequence[Problem] | Sequence[Response],
+    dropped: Sequence[Dropped],
+    kind: type[Problem] | type[Response],
+    out: Path,
+    dropped_to: Path | None,
+) -> dict[str, Any]:
+    """Write the rows that a step kept and, with `dropped_to`, those that it dropped; returns their numbers."""
+    from acemath.files.atomic import write_json_lines
+    from acemath.files.rows import write_rows
+
+    write_rows(out, kept, kind)
+    if dropped_to is not None:
+        write_json_lines(dropped_to, [asdict(row) for row in dropped])
+    reasons = dict(Counter(row.reason for row in dropped))
+    return {"n": len(kept) + len(dropped), "kept": len(kept), "dropped": reasons, "out": str(out)}
+
+
+class _Notices(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(f"acemath: {record.getMessage()}", err=True)
+
+
+def show_notices() -> None:
+    """Print each notice (`acemath.notices.say`) on standard error, prefixed like an error."""
+    log = logging.getLogger("acemath")
+    if not any(isinstance(handler, _Notices) for handler in log.handlers):
+        log.addHandler(_Notices(logging.WARNING))

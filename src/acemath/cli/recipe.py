@@ -1,4 +1,4 @@
-"""The commands about recipes: their keys, and a recipe in full."""
+"""`acemath recipe`: the keys of a recipe, and a recipe in full."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+import yaml
 
-from acemath.cli.output import Json, show
-from acemath.cli.settings import Change, changes
+from acemath.cli.options import Changes, Json
+from acemath.cli.output import show
+from acemath.recipe.keys import reference, sections
+from acemath.recipe.load import load_recipe
 
-app = typer.Typer(no_args_is_help=True, help="Show what a recipe may say, and what one says.")
+app = typer.Typer(no_args_is_help=True, help="Show the keys of a recipe, or a recipe in full.")
 
 
 @app.command()
@@ -19,8 +22,6 @@ def keys(as_json: Json = False) -> None:
 
     Example: acemath recipe keys
     """
-    from acemath.recipe.keys import reference, sections
-
     if as_json:
         found = [{"places": s.places, "keys": [asdict(key) for key in s.keys]} for s in sections()]
         show({"sections": found}, True)
@@ -33,18 +34,14 @@ def show_recipe(
     recipe: Annotated[
         str, typer.Argument(help="A recipe file, or one of laptop, acemath-1.5b, acemath-7b, acemath-72b.")
     ] = "laptop",
-    change: Change = None,
+    changes: Changes = None,
     as_json: Json = False,
 ) -> None:
     """Print a recipe in full: what it extends, every default, and every short form in its long form.
 
     Example: acemath recipe show acemath-1.5b --set seed=1
     """
-    import yaml
-
-    from acemath.recipe.load import load_recipe
-
-    found = load_recipe(recipe, changes(change or [])).model_dump(mode="json")
+    found = load_recipe(recipe, dict(changes or ())).model_dump(mode="json")
     if as_json:
         show(found, True)
         return

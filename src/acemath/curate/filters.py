@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
 from acemath.curate.settings import FilterSettings, Form
@@ -89,21 +92,33 @@ def no_box(text: str) -> Reason:
 def has_loop(text: str, times: int = 6) -> Reason:
     """A line or two, or a stretch of 4 to 40 words, that comes `times` in a row; or a run inside a word."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    words = text.split()
-    for units, spans in ((lines, (1, 2)), (words, range(4, 41))):
-        for span in spans:
-            if len(units) < span * times:
-                break
-            run = 0
-            for at in range(span, len(units)):
-                run = run + 1 if units[at] == units[at - span] else 0
-                if run >= span * (times - 1):
-                    return "loop"
+    if _repeats(lines, (1, 2), times) or _repeats(text.split(), range(4, 41), times):
+        return "loop"
     for word in _LONG_WORD.findall(text):
         for found in _RUN.finditer(word):
             if len(found[0]) >= _RUN_CHARACTERS and any(map(str.isalnum, found[1])):
                 return "loop"
     return None
+
+
+def _repeats(units: Sequence[str], spans: Iterable[int], times: int) -> bool:
+    """Whether a stretch of one of these lengths comes `times` in a row."""
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(unit, len(numbers)) for unit in units], np.int64)
+    # Most texts end here: each unit of such a stretch comes that often in all.
+    frequent = _longest_run(np.bincount(codes)[codes] >= times)
+    for span in spans:
+        if frequent < span * times:
+            return False
+        if _longest_run(codes[span:] == codes[:-span]) >= span * (times - 1):
+            return True
+    return False
+
+
+def _longest_run(marks: NDArray[np.bool_]) -> int:
+    """The most marks in a row that are True."""
+    ends = np.concatenate(([-1], np.flatnonzero(~marks), [len(marks)]))
+    return int(np.diff(ends).max()) - 1
 
 
 def cut_off(response: Response) -> Reason:

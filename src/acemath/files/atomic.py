@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 from acemath.errors import UserError
 
@@ -137,6 +138,9 @@ def read_json(path: Path, what: str = "its folder") -> dict[str, Any]:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file, whole or not at all, with a checksum on every page."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_bytes(path, bytes(sink.getvalue()))
@@ -148,6 +152,9 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
 
     UserError naming the file where it is missing or damaged.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         # pyarrow's own name for a file that is not there would read as damage.
         if not path.is_file():

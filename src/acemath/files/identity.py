@@ -70,25 +70,26 @@ def joined(
 
     See `Names.find` for how a response may name its problem. `responses_in` and `problems_in` are files, for messages.
     """
-    names = Names(problems)
+    names = Names(problems, problems_in)
     rows = []
     for response in responses:
-        problem = names.find(response.problem_id, response.meta, responses_in, problems_in)
+        problem = names.find(response.problem_id, response.meta, responses_in)
         rows.append(response if response.problem_id == problem.id else replace(response, problem_id=problem.id))
     return rows
 
 
 class Names:
-    """Problems by every name that a response may call them by."""
+    """The problems of `file` by every name that a response may call them by."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], file: object) -> None:
+        self.file = file
         self._named: dict[str, dict[str, Problem]] = {}  # by name, then by id
         for problem in problems:
             row = [str(problem.meta[FILE_ROW])] if FILE_ROW in problem.meta else []
             for name in (problem.id, own_id(problem), *row):
                 self._named.setdefault(name, {})[problem.id] = problem
 
-    def find(self, name: str, meta: Mapping[str, Any], responses_in: object, problems_in: object) -> Problem:
+    def find(self, name: str, meta: Mapping[str, Any], responses_in: object) -> Problem:
         """The problem that a response of this meta answers.
 
         A response may name it by the full id or by the user's own, where only one problem has it; a problem that came
@@ -99,19 +100,19 @@ class Names:
         if not found:
             some = ", ".join(repr(row.id) for row in islice(self._problems(), 3)) or "none"
             raise UserError(
-                f"{responses_in} answers problem {name!r}, which is not in {problems_in} (its ids: {some} …); "
+                f"{responses_in} answers problem {name!r}, which is not in {self.file} (its ids: {some} …); "
                 "give the file of its problems"
             )
         key = meta.get(PROMPT_KEY)
         mine = [row for row in found if key in (None, content_key(row.prompt))]
         if not mine:
             raise UserError(
-                f"{responses_in}: the response to {name!r} was written for another prompt than the one in {problems_in} "
+                f"{responses_in}: the response to {name!r} was written for another prompt than the one in {self.file} "
                 f"({shown(found[0].prompt)}); give the file of problems that it answers"
             )
         if len(mine) > 1:
             raise UserError(
-                f"{responses_in}: problem {name!r} is {len(mine)} problems of {problems_in} "
+                f"{responses_in}: problem {name!r} is {len(mine)} problems of {self.file} "
                 f"({', '.join(p.id for p in mine[:3])}); name it with its source before it"
             )
         return mine[0]

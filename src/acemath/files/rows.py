@@ -14,9 +14,10 @@ from datetime import date, time
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 from acemath.errors import UserError
 from acemath.files.atomic import read_table, write_bytes, write_table
@@ -27,6 +28,7 @@ from acemath.records import (
     Problem,
     Response,
     Row,
+    column_types,
     finish_reason,
     from_record,
     to_records,
@@ -184,6 +186,8 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _with_short_floats(table: pa.Table) -> pa.Table:
     """A table whose 32-bit numbers are what people wrote: 0.1, which is 0.10000000149011612 with 64 bits."""
+    import pyarrow as pa
+
     for at, field in enumerate(table.schema):
         if pa.types.is_float32(field.type):
             table = table.set_column(at, field.name, table[at].cast(pa.string()).cast(pa.float64()))
@@ -192,6 +196,8 @@ def _with_short_floats(table: pa.Table) -> pa.Table:
 
 def _is_plain(kind: pa.DataType) -> bool:
     """Whether a column's values are text, numbers and truth values, or lists and records of them."""
+    import pyarrow as pa
+
     if pa.types.is_nested(kind):
         return all(_is_plain(kind.field(at).type) for at in range(kind.num_fields))
     return (
@@ -282,7 +288,7 @@ def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]
     Arrow itself would cut 3.7 to 3 and a string to a list of letters.
     """
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
-    types = {field.name: field.type for field in kind.SCHEMA}
+    types = column_types(kind)
 
     def check(place: str, record: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: record[name] for name in types if record.get(name) is not None}
@@ -303,18 +309,19 @@ def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]
     return check
 
 
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    if pa.types.is_string(kind):
+def _fits(value: Any, kind: str) -> bool:
+    """Whether a value is of a type of `column_types`."""
+    if kind == "string":
         return isinstance(value, str)
-    if pa.types.is_integer(kind):
-        limit = 2 ** (kind.bit_width - 1)
+    if kind.startswith("int"):
+        limit = 2 ** (int(kind.removeprefix("int")) - 1)
         return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
-    if pa.types.is_floating(kind):
+    if kind == "float64":
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if pa.types.is_list(kind):
-        return isinstance(value, list) and all(_fits(item, kind.value_type) for item in value)
-    fields_of = {field.name: field.type for field in kind}
-    return isinstance(value, Mapping) and all(_fits(value.get(n), t) for n, t in fields_of.items())
+    if kind == "message":
+        return isinstance(value, Mapping) and all(_fits(value.get(n), "string") for n in ("role", "content"))
+    item_kind = kind.removeprefix("list<").removesuffix(">")
+    return isinstance(value, list) and all(_fits(item, item_kind) for item in value)
 
 
 def _short(value: Any) -> str:

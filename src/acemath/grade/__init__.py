@@ -16,13 +16,15 @@ from types import ModuleType
 from typing import Any
 
 from acemath.grade.batch import classes, grade_many
-from acemath.grade.core import CACHE, equal, grade, grade_answer
-from acemath.grade.extract import Extraction, extract
-from acemath.grade.policy import LENIENT, PRESETS, QWEN, STRICT, Policy
+from acemath.grade.cache import CACHE
+from acemath.grade.conventions import LENIENT, PRESETS, QWEN, STRICT, Conventions
+from acemath.grade.core import equal, grade, grade_answer
+from acemath.grade.extract.responses import extract
+from acemath.grade.extract.sentences import Extraction
 from acemath.records import Verdict
 
 __all__ = [
-    "CACHE", "LENIENT", "PRESETS", "QWEN", "STRICT", "Extraction", "Policy", "Verdict",
+    "CACHE", "LENIENT", "PRESETS", "QWEN", "STRICT", "Conventions", "Extraction", "Verdict",
     "classes", "equal", "extract", "grade", "grade_answer", "grade_many",
 ]  # fmt: skip
 

@@ -8,23 +8,24 @@ from multiprocessing import get_context
 from typing import Any
 
 from acemath.errors import UserError
-from acemath.grade.core import equal, extract_for, fast_number, grade_answer, is_complete, unfinished
-from acemath.grade.extract import Extraction
-from acemath.grade.guards import MAX_ANSWER
-from acemath.grade.policy import STRICT, Policy, as_policy
+from acemath.grade.base.guards import MAX_ANSWER
+from acemath.grade.base.text import clean_latex
+from acemath.grade.conventions import STRICT, Conventions, as_conventions
+from acemath.grade.core import equal, grade_answer, is_complete, unfinished
+from acemath.grade.extract.choices import extract_for
+from acemath.grade.extract.sentences import Extraction
+from acemath.grade.read.plain_numbers import plain_number
 from acemath.grade.references import needed_reference
-from acemath.grade.text import clean_latex
 from acemath.records import Verdict
 
-_CHUNK = 2000
-
-
-Gradable = tuple[str | None, Any] | tuple[str | None, Any, str]  # response, reference, and where it is known the finish reason
+_CHUNK = 2000  # rows that a process grades at a time
+# A response, its reference, and its finish reason where that is known.
+Gradable = tuple[str | None, Any] | tuple[str | None, Any, str]
 
 
 def grade_many(
     rows: Sequence[Gradable],
-    policy: str | Policy = STRICT,
+    conventions: str | Conventions = STRICT,
     workers: int | None = None,
     cache: bool = True,
 ) -> list[Verdict]:
@@ -35,7 +36,7 @@ def grade_many(
     workers: the number of processes; None and 1 use only this one. A pair of (final answer, reference) that occurs
     many times is compared once.
     """
-    chosen = as_policy(policy)
+    chosen = as_conventions(conventions)
     if workers is not None and workers < 1:
         raise UserError(f"workers={workers} is below 1; give 1 or more, or None to use only this process")
     rows = _with_references(rows)
@@ -61,63 +62,59 @@ def _with_references(rows: Sequence[Gradable]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _grade_chunk(rows: Sequence[tuple[str, str, str]], policy: Policy, cache: bool) -> list[Verdict]:
+def _grade_chunk(rows: Sequence[tuple[str, str, str]], conventions: Conventions, cache: bool) -> list[Verdict]:
     seen: dict[tuple[Extraction, str], Verdict] = {}
     verdicts = []
     for text, reference, finish_reason in rows:
         if not is_complete(finish_reason):
             verdicts.append(unfinished(finish_reason))
             continue
-        found = extract_for(text, reference, policy)
+        found = extract_for(text, reference, conventions)
         key = (found, reference)
         verdict = seen.get(key)
         if verdict is None:
-            verdict = seen[key] = grade_answer(found.answer, reference, policy, found.rule, cache)
+            verdict = seen[key] = grade_answer(found.answer, reference, conventions, found.rule, cache)
         verdicts.append(verdict)
     return verdicts
 
 
-def classes(answers: Sequence[str | None], policy: str | Policy = STRICT) -> list[int]:
+def classes(answers: Sequence[str | None], conventions: str | Conventions = STRICT) -> list[int]:
     """The equivalence class of each answer, numbered from 0 by first occurrence; -1 for None.
 
     Two answers share a class where `equal` says correct. Equality with tolerances is not transitive, so each
     answer joins the first class whose first member it equals. Plain numbers and equal texts take no
     comparison at all.
     """
-    chosen = as_policy(policy)
-    exact_numbers = not (chosen.rel_tol or chosen.abs_tol or chosen.percent == "any")
+    chosen = as_conventions(conventions)
     by_key: dict[object, int] = {}
-    firsts: list[tuple[str, bool]] = []
+    firsts: list[tuple[str, bool]] = []  # the first answer of each class, and whether it is an exact number
     result = []
     for answer in answers:
         if answer is None or not answer.strip():
             result.append(-1)
             continue
-        key, integral = _class_key(answer)
-        index = by_key.get(key)
-        if index is None:
-            index = _find_class(answer, integral and exact_numbers, firsts, chosen)
-            if index == len(firsts):
-                firsts.append((answer, integral and exact_numbers))
-            by_key[key] = index
-        result.append(index)
+        key, exact = _class_key(answer)
+        exact = exact and chosen.exact_numbers
+        if key not in by_key:
+            # two exact numbers with different keys are different
+            found = (
+                index
+                for index, (other, other_exact) in enumerate(firsts)
+                if not (exact and other_exact) and equal(answer, other, chosen).correct
+            )
+            by_key[key] = next(found, len(firsts))
+            if by_key[key] == len(firsts):
+                firsts.append((answer, exact))
+        result.append(by_key[key])
     return result
 
 
 def _class_key(answer: str) -> tuple[object, bool]:
+    """A key that only equal answers share, and whether the answer is an exact number."""
     text = answer.strip()
     if len(text) > MAX_ANSWER:
         return text, False
-    value = fast_number(text)
-    if value is not None and not value[1]:
-        return value[0], not value[2]
+    number = plain_number(text)
+    if number is not None and not number.percent:
+        return number.value, not number.decimal
     return clean_latex(text).replace(" ", ""), False
-
-
-def _find_class(answer: str, integral: bool, firsts: list[tuple[str, bool]], policy: Policy) -> int:
-    for index, (other, other_integral) in enumerate(firsts):
-        if integral and other_integral:
-            continue  # two exact numbers with different keys are different
-        if equal(answer, other, policy).correct:
-            return index
-    return len(firsts)

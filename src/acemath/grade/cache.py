@@ -1,7 +1,8 @@
-"""Verdicts that were reached before, by answer, reference and policy: in memory, and in SQLite if asked."""
+"""Earlier verdicts by answer, reference and conventions: in memory, and in an SQLite file if one is opened."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections import OrderedDict
@@ -9,12 +10,12 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import cast
 
-from acemath.grade.policy import Policy
+from acemath.grade.conventions import Conventions
 from acemath.records import Status, content_key
 
-Key = tuple[str, str, Policy]
+Key = tuple[str, str, Conventions]
 Decision = tuple[Status, str, str]
-VERSION = "1"  # raised whenever a rule changes, so that an old file is not believed
+VERSION = "2"  # raised whenever a rule changes, so that an old file is not believed
 
 
 class VerdictCache:
@@ -27,7 +28,7 @@ class VerdictCache:
         self._file: sqlite3.Connection | None = None
 
     def after_fork(self) -> None:
-        """In a forked child: a lock that no thread holds, and no share in the parent's file."""
+        """In a forked child: make a lock that no thread holds, and leave the file to the parent."""
         self._lock = threading.Lock()
         self._file = None
 
@@ -44,7 +45,7 @@ class VerdictCache:
         self._file = file
 
     def close(self) -> None:
-        """Write what is pending and let the file go; the memory stays."""
+        """Write what is pending and close the file; the verdicts in memory stay."""
         with self._lock:
             if self._file is not None:
                 self._file.commit()
@@ -84,3 +85,8 @@ class VerdictCache:
 
 def _text_key(key: Key) -> str:
     return content_key(VERSION, key[0], key[1], repr(astuple(key[2])))
+
+
+CACHE = VerdictCache()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CACHE.after_fork)

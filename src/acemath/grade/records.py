@@ -15,22 +15,14 @@ from acemath.files.columns import first_value, lowered, truth_of, value_at
 from acemath.grade.references import reference_in
 from acemath.records import finish_reason
 
-_RESPONSES = (
-    "response",
-    "prediction",
-    "completion",
-    "output",
-    "generation",
-    "generated_solution",
-    "model_output",
-    "text",
-    "answer_text",
+_RESPONSES = tuple(
+    "response prediction completion output generation generated_solution model_output text answer_text".split()
 )
 _LABELS = ("expected", "label", "correct", "is_correct", "exact_match", "acc", "score")
 
 
 class Row(NamedTuple):
-    """One thing to grade: the response, the reference, what another grader said (None where unknown)."""
+    """One response to grade: its text, the reference, and another grader's verdict (None where unknown)."""
 
     response: str
     reference: str
@@ -40,7 +32,7 @@ class Row(NamedTuple):
 
 
 def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Iterator[Row]:
-    """The rows that one record of a known form holds; nothing for an unknown form, or where there is no reference.
+    """The rows that one record of a known form holds; none for an unknown form or without a reference.
 
     A record of several responses may have a finish reason for each; UserError where their numbers differ.
     `columns` says which column holds the response, the answer or the label where it has another name.
@@ -94,7 +86,7 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
 
 
 def _each(value: Any, label: bool | None) -> Iterator[tuple[str, bool | None]]:
-    """The response with its label, or each of several responses without one: a single label cannot hold for all."""
+    """The response with its label; each of several responses without one, because one label cannot hold for all."""
     if value is None:
         return
     several = isinstance(value, list) and value and all(isinstance(text, str) for text in value)

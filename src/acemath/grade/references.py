@@ -1,4 +1,4 @@
-r"""Reading reference answers: one reader for every function, command and recipe.
+r"""Reference answers, read in one way for every function, command and recipe.
 
 A reference may be a number, a text, a list, a list that became text (`['70']`), GSM8K's worked solution with its
 `#### 24`, or a worked solution with a `\boxed{…}`. None and blank text are no reference.
@@ -23,14 +23,14 @@ from acemath.files.columns import (
     names_of,
     unpacked,
 )
-from acemath.grade.boxes import last_boxes
-from acemath.grade.choices import as_choice
-from acemath.grade.extract import extract
-from acemath.grade.policy import STRICT
+from acemath.grade.conventions import STRICT
+from acemath.grade.extract.boxes import last_boxes
+from acemath.grade.extract.choices import as_choice
+from acemath.grade.extract.responses import extract
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
 _EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out
-_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # what NuminaMath 1.5, or a table, writes for none
+_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # how NuminaMath 1.5 and tables say that there is none
 _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 _REFERENCE = STRICT.but(name="reference", think_tags=True)
@@ -66,7 +66,7 @@ def reference_of(value: Any) -> str | None:
 
 
 def needed_reference(value: Any, where: str = "") -> str:
-    """As `reference_of`, for callers that cannot do without. UserError where there is no reference."""
+    """The reference as text, as `reference_of` reads it. UserError, with `where`, if there is none."""
     found = reference_of(value)
     if found is None:
         place = f"{where}: " if where else ""
@@ -76,28 +76,21 @@ def needed_reference(value: Any, where: str = "") -> str:
 
 def reference_answer(reference: str) -> str:
     """The answer inside a reference: a box's content, or the final statement of a worked solution."""
-    if ("boxed" in reference or "fbox" in reference) and last_boxes(reference):
-        return extract(reference, _REFERENCE).answer or reference
-    if (
-        len(reference) > 60
-        and _PROSE.search(reference)
-        or "\nThe answer is" in reference
-        or "answer is\n" in reference
-    ):
+    boxed = ("boxed" in reference or "fbox" in reference) and last_boxes(reference)
+    stated = "\nThe answer is" in reference or "answer is\n" in reference
+    if boxed or stated or len(reference) > 60 and _PROSE.search(reference):
         return extract(reference, _REFERENCE).answer or reference
     return reference.strip()
 
 
 def _from_text(text: str) -> str | None:
     text = text.strip()
-    if text.lower() in _NOTHING or _EMPTY.search(text):
+    if text.lower() in _NOTHING or ("box" in text or "####" in text) and _EMPTY.search(text):
         return None
     if "####" in text:
-        found = None
-        for found in _HASHES.finditer(text):  # noqa: B007 (the last one counts)
-            pass
-        if found is not None and "boxed" not in text[found.end() :]:
-            return str(found[1] or found[2])
+        marks = list(_HASHES.finditer(text))
+        if marks and "boxed" not in text[marks[-1].end() :]:
+            return str(marks[-1][1] or marks[-1][2])
     return (reference_answer(text) if "box" in text else text) or None
 
 
@@ -105,7 +98,7 @@ def solution_answer(value: Any) -> str:
     r"""The final answer of a worked solution: its last `\boxed{…}`, what follows `####`, or what it states.
 
     "" where the solution states none (a proof, a program): the last number of a text is no reference. A text that is
-    nothing but an answer counts: some data sets keep that in a column called `solution`.
+    nothing but an answer counts, because some data sets keep answers in a column called `solution`.
     """
     items = items_of(value)
     if items is not None:

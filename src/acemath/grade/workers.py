@@ -1,8 +1,8 @@
-"""Worker processes for symbolic comparison: a hard deadline, a memory limit, and a fresh one after every failure.
+"""Worker processes for symbolic comparison, with a hard deadline and a memory limit; one that fails is replaced.
 
-A worker is a plain child process that reads and writes one JSON line at a time. No signal handlers and no
-multiprocessing machinery are used, so that it works from threads, from asyncio, after a fork, in daemonic
-processes and in Ray tasks alike. A worker ends by itself when its parent is gone.
+A worker is a plain child process that reads and writes one JSON line at a time. Without signal handlers and
+multiprocessing it works from threads, from asyncio, after a fork, in daemonic processes and in Ray tasks. It ends by
+itself when its parent is gone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Worker:
         paths = os.environ.get("PYTHONPATH")
         environment = {**os.environ, "PYTHONPATH": root if not paths else root + os.pathsep + paths}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "acemath.grade.symbolic", str(MEMORY_LIMIT_MB)],
+            [sys.executable, "-m", "acemath.grade.symbolic.process", str(MEMORY_LIMIT_MB)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -51,7 +51,7 @@ class Worker:
         self._lines.put(b"")
 
     def same(self, left: str, right: str, seconds: float) -> Outcome:
-        """Compare two answers. After "timeout" the worker is of no more use, unless it is still `starting`."""
+        """Compare two answers. After "timeout" the worker cannot be used again, unless it is still `starting`."""
         end = time.monotonic() + seconds
         try:
             if not self._ready:
@@ -67,12 +67,12 @@ class Worker:
         return _OUTCOMES.get(line.decode().strip(), "timeout")
 
     def starting(self) -> bool:
-        """Whether the process still loads sympy: an overrun then is the machine's, and the start goes on."""
+        """Whether the process still loads sympy: a slow start says nothing about the answers, and the worker is kept."""
         young = time.monotonic() - self._born < START_LIMIT
         return not self._ready and young and self._process.poll() is None
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -84,7 +84,7 @@ class Worker:
 
 
 class WorkerPool:
-    """A few workers for all threads of this process; started when first needed."""
+    """A few workers for all threads of this process. They start when they are first needed."""
 
     def __init__(self, size: int | None = None) -> None:
         self._size = size or max(1, min(4, (os.cpu_count() or 2) // 2))
@@ -95,7 +95,7 @@ class WorkerPool:
         self.restarts = 0
 
     def same(self, left: str, right: str, seconds: float) -> Outcome:
-        """Compare two answers within so many seconds; "timeout" where the worker overran or died."""
+        """Compare two answers; "timeout" where the worker took longer than `seconds` or died."""
         with self._slots:
             worker = self._take()
             outcome: Outcome = "timeout"
@@ -140,7 +140,7 @@ _SHARED_LOCK = threading.Lock()
 
 
 def _after_fork() -> None:
-    """In a forked child: a lock that no thread holds; the parent's workers are left to the parent."""
+    """In a forked child: make a lock that no thread holds, and leave the workers to the parent."""
     global _SHARED_LOCK
     _SHARED_LOCK = threading.Lock()
     _SHARED.clear()

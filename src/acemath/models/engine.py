@@ -32,7 +32,9 @@ class ChatFormat(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     system: str = ""
+    """The system prompt; none by default."""
     instruction: str = ""
+    """The text after the problem; none by default."""
 
     def messages(self, prompt: str, response: str | None = None) -> list[dict[str, str]]:
         """The conversation that asks `prompt`, with `response` as its answer where one is given."""
@@ -42,6 +44,10 @@ class ChatFormat(BaseModel):
         if response is not None:
             rows.append({"role": "assistant", "content": response})
         return rows
+
+
+# The paper's reward models were trained with this chat (their cards).
+PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 
 
 def too_long(prompt: Sequence[int], max_length: int | None) -> bool:

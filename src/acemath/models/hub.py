@@ -8,9 +8,6 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants, snapshot_download
-from transformers.utils.hub import cached_file
-
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.notices import say
@@ -34,6 +31,8 @@ def ask_hub(model: str | Path) -> None:
 
     Otherwise the hub's client tries again for half a minute at each file, and says so at each try.
     """
+    from huggingface_hub import constants
+
     if not Path(resolve(model)).exists() and not constants.HF_HUB_OFFLINE and not _answers():
         say(f"the hub ({constants.ENDPOINT}) cannot be reached; only models on this machine can be used")
         constants.HF_HUB_OFFLINE = True
@@ -50,6 +49,8 @@ def at_revision(model: str, revision: str | None) -> str:
         raise UserError(
             f"model {model!r} is a folder, which has no revision {revision!r}; leave revision out"
         )
+    from huggingface_hub import snapshot_download
+
     ask_hub(model)
     try:
         return str(snapshot_download(model, revision=revision, allow_patterns=FILES))
@@ -62,6 +63,8 @@ def at_revision(model: str, revision: str | None) -> str:
 
 @cache
 def _answers() -> bool:
+    from huggingface_hub import constants
+
     if any(os.environ.get(name) for name in PROXIES):
         return True  # the way leads through another machine
     place = urlsplit(constants.ENDPOINT)
@@ -82,6 +85,8 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
         return file if file.is_file() else None
     if fetch:
         ask_hub(path)
+    from transformers.utils.hub import cached_file
+
     for local in (True, False) if fetch else (True,):  # the network is asked only where the file is not here
         try:
             found = cached_file(

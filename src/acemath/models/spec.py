@@ -51,6 +51,7 @@ class WorksheetsModel(_Model):
     """The offline teacher, which answers worksheet problems without a model."""
 
     engine: Literal["worksheets"]
+    """The built-in teacher."""
     skill: float = Field(0.97, gt=0, le=1)
     """The share of level 3 problems that it answers correctly."""
 
@@ -103,12 +104,14 @@ class TransformersModel(_Weights):
     """A model in this process, run by transformers."""
 
     engine: Literal["transformers"] = "transformers"
+    """The library transformers, which is the default."""
 
 
 class VllmModel(_Weights):
     """A model in this process, run by vLLM on GPUs."""
 
     engine: Literal["vllm"]
+    """The library vLLM."""
     tensor_parallel: int = Field(1, ge=1)
     """The number of GPUs that the weights are split over."""
     memory_share: float = Field(0.9, gt=0, le=1)
@@ -127,6 +130,7 @@ class EndpointModel(_Model):
     """
 
     engine: Literal["endpoint"] = "endpoint"
+    """A server."""
     id: str
     """What the server calls the model; by default the name under `models`."""
     url: str

@@ -136,7 +136,11 @@ def _type(annotation: Any, metadata: Any = ()) -> str:
         return f"{text}{_bounds(metadata)}" + (" or null" if NoneType in arguments else "")
     if origin is tuple:
         kinds = [one for one in arguments if one is not Ellipsis]
-        return f"list of {_type(kinds[0])}" if Ellipsis in arguments else f"list of {len(kinds)}: {_type(kinds[0])}"
+        return (
+            f"list of {_type(kinds[0])}"
+            if Ellipsis in arguments
+            else f"list of {len(kinds)}: {_type(kinds[0])}"
+        )
     if origin is dict:
         return f"group of {_type(arguments[1])}"
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):

@@ -21,5 +21,7 @@ def expanded(value: Any) -> Any:
     if isinstance(value, str):
         return {"model": value}
     if isinstance(value, list | tuple) and all(isinstance(one, str | dict) for one in value):
-        return {name: own for one in value for name, own in ({one: {}} if isinstance(one, str) else one).items()}
+        return {
+            name: own for one in value for name, own in ({one: {}} if isinstance(one, str) else one).items()
+        }
     return value

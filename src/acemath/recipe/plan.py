@@ -113,6 +113,7 @@ def plan(recipe: Recipe) -> dict[str, Any]:
             for n, c in roles.checkers.items()
         ),
         *_training_rows(recipe, pools),
+        *([] if roles.labeller is None else [_written(recipe, "labels", asked, MATH_TOKENS, roles.labeller)]),
         *_policy_rows(recipe, "candidates", recipe.reward.candidates.policies, asked),
         _row(
             "reward", asked, judged, 6 * parameters(recipe.model(recipe.sft.base).name) * judged, TRAIN_FLOPS

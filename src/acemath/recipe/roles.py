@@ -130,7 +130,7 @@ class Roles(Part):
     writer: Writer | None = None
     """Who writes new questions; worksheets need none."""
     labeller: Role | None = None
-    """Whose answers label the prompts of reward data that have no reference (paper, section 4.1: GPT-4o-mini)."""
+    """Whose answers are the references of reward data (paper, section 4.1: GPT-4o-mini); by default each prompt's own."""
     ranker: Ranker | None = None
     """Who sorts candidates; by default nobody, and groups are drawn at random."""
 

@@ -32,23 +32,32 @@ class SftStage(Part):
     """One stage: the pools it trains on, what it starts from, and what it changes of the common settings."""
 
     blend: tuple[str, ...]
-    base: str | None = None  # another stage's name or a model; None: the stage before, the base for the first
-    counts: dict[str, int] = Field(default_factory=dict)  # at most so many of a pool
-    shares: dict[str, float] = Field(default_factory=dict)  # at most such a share of a pool
+    """The pools that the stage trains on: built-in ones (`code`, `general`, `math`, `math.checked` …) and those of `sft.pools`."""
+    base: str | None = None
+    """What the stage starts from: another stage or a model; by default the stage before, and `sft.base` for the first."""
+    counts: dict[str, int] = Field(default_factory=dict)
+    """The most prompts of a pool, by the pool's name."""
+    shares: dict[str, float] = Field(default_factory=dict)
+    """The largest share of a pool, by the pool's name."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of this stage that differ from `sft.settings`."""
 
 
 class Sft(Part):
     """Supervised fine-tuning in stages (paper, section 3.1)."""
 
     base: str
+    """The model that the first stage starts from: a hub name, a folder, `nano`, or a name under `models`."""
     chat: ChatFormat = ChatFormat()
+    """The solver's chat: what policies are trained with and asked with, and the teachers and checkers of math problems too."""
     settings: SftSettings = SftSettings()
-    launch: str | None = None  # a configuration of `accelerate launch`, a file or one that ships; None: this process
-    pools: dict[str, PoolSettings] = Field(
-        default_factory=dict
-    )  # of the recipe's own, beside the built-in ones
+    """The settings that all stages share."""
+    launch: str | None = None
+    """A configuration of `accelerate launch`, a file or the name of one that ships, for training in several processes."""
+    pools: dict[str, PoolSettings] = Field(default_factory=dict)
+    """Pools of the recipe's own, by name."""
     stages: dict[str, SftStage]
+    """The stages by name, in the order in which they run."""
 
     @model_validator(mode="after")
     def _pools_exist(self) -> Sft:
@@ -74,27 +83,35 @@ class Sft(Part):
 class Reward(Part):
     """The reward model: whose responses it learns from, how they are grouped, how it is trained."""
 
-    base: str  # the stage or model that it starts from
+    base: str
+    """What training starts from: a stage, a hub name, a folder, or a name under `models`."""
     chat: ChatFormat = ChatFormat(
         system="Please reason step by step, and check your final answer within \\boxed{}."
     )
-    problems: int | None = Field(None, ge=1)  # how many problems get candidates; None: all
+    """The chat that the reward model is trained on and reads."""
+    problems: int | None = Field(None, ge=1)
+    """The most problems that get candidates; by default all."""
     candidates: Policies
+    """Whose responses the reward model learns from."""
     groups: GroupSettings = GroupSettings()
     train: RewardSettings = RewardSettings()
-    launch: str | None = None  # a configuration of `accelerate launch`, a file or one that ships; None: this process
+    launch: str | None = None
+    """A configuration of `accelerate launch`, a file or the name of one that ships, for training in several processes."""
 
 
 class Bench(Policies):
     """Evaluation: who answers the benchmarks, and which k the tables show."""
 
-    headline: str  # the policy of the headline
-    k: int = Field(
-        8, ge=1
-    )  # where it is not given: 8, or all responses of the headline policy if it gives fewer
-    curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # None: 1, 2, 4 … up to the most responses
-    before_training: bool = False  # also rank with the reward model as it is before its training
-    browse: int = Field(35, ge=0)  # problems shown whole in the report
+    headline: str
+    """The policy whose numbers are the headline."""
+    k: int = Field(8, ge=1)
+    """The number of responses to choose from in maj@k, rm@k and pass@k; at most what the headline policy gives."""
+    curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """The k of the curves; by default 1, 2, 4 … up to the most responses of a policy."""
+    before_training: bool = False
+    """Whether the reward model also ranks as it is before its training."""
+    browse: int = Field(35, ge=0)
+    """The number of problems that the report shows in full."""
 
     @model_validator(mode="after")
     def _enough_responses(self) -> Bench:
@@ -180,6 +197,15 @@ class Recipe(Part):
                 self._only(where, base, ("transformers",), BASE_KEYS)
         if (ranker := self.roles.ranker) is not None and ranker.model != BASE_CHECK:
             self._only("roles.ranker", ranker.model, ("transformers", "vllm"), RANKER_KEYS)
+        for name, spec in self.models.items():
+            if (
+                isinstance(spec, TransformersModel | VllmModel)
+                and spec.id in stages
+                and spec.revision is not None
+            ):
+                raise ValueError(
+                    f"models.{name} is the stage {spec.id!r}, which has no revision; leave revision out"
+                )
         if (vote := self.curate.solvability) is not None and vote.by not in self.roles.named():
             raise ValueError(
                 f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"

@@ -22,24 +22,32 @@ class Source(Part):
     """
 
     known: str | None = None
+    """A data set of the registry (`acemath sources`), whose place, columns, subject and licence hold unless the recipe states others."""
     worksheets: Split | None = None
-    file: Path | None = None  # JSONL, JSONL.gz, Parquet (or a folder of it) or CSV
-    hub: str | None = None  # "owner/name", or a folder that holds a data set
+    """The split of the built-in worksheets: seeds draw from `train`, benchmarks from `test` or `validation`."""
+    file: Path | None = None
+    """A file: JSONL, JSONL.gz, CSV, Parquet, or a folder of Parquet files."""
+    hub: str | None = None
+    """A data set of the hub as `owner/name`, or a folder that holds one."""
     config: str | None = None
+    """The configuration of the hub's data set."""
     revision: str | None = None
+    """The branch, tag or commit of the hub's data set."""
     split: str = "train"
-    columns: dict[str, str] = Field(
-        default_factory=dict
-    )  # ours: theirs, e.g. {prompt: problem}; a.0.b goes deep
-    count: int | None = Field(None, ge=1)  # at most so many; None takes all
-    # Of worksheets, drawn evenly; named twice, drawn twice as often.
+    """The split of the hub's data set."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Our names of columns with theirs, such as `{prompt: problem}`; `a.0.b` leads into nested values."""
+    count: int | None = Field(None, ge=1)
+    """The most rows that are taken; by default all."""
     levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field((1, 2, 3, 4, 5), min_length=1)
-    finding: Finding | None = None  # of worksheets; None: as the families' weights have it
-    subject: str = ""  # of all rows; "": each row's own, "math" where it has none
-    license: str = ""  # of rows that have none of their own
-    # Whether its reference answers are exact: a teacher's response that they show to be wrong is then dropped. Our
-    # addition. None: those of worksheets are, of others it is not known.
+    """The levels of worksheets, drawn evenly; a level named twice is drawn twice as often."""
+    finding: Finding | None = None
+    subject: str = ""
+    """The subject of all rows; by default each row's own, and math for rows that state none."""
+    license: str = ""
+    """The licence of rows that state none."""
     exact: bool | None = None
+    """Whether reference answers are exact, so that a teacher's response which they contradict is dropped; by default only those of worksheets are. Our addition."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,7 +84,9 @@ class Problems(Part):
     """The prompts that training starts from, and the benchmarks that nothing may leak from."""
 
     seeds: dict[str, Source]
+    """The sources of training prompts, by name."""
     benchmarks: dict[str, Source]
+    """The benchmarks, by name: policies are measured on them, and no training prompt may repeat them."""
 
     @model_validator(mode="after")
     def _splits_are_apart(self) -> Problems:

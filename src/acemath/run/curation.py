@@ -12,7 +12,7 @@ from acemath.curate.solvability import solvable
 from acemath.demo.worksheets.sheets import SOURCE
 from acemath.errors import UserError
 from acemath.models.engine import Engine
-from acemath.records import Dropped, Problem, Response, by_problem, content_key
+from acemath.records import Dropped, Problem, Response, by_problem, content_key, group_of
 from acemath.run.asking import Asked, responses_of
 from acemath.run.context import Run
 from acemath.run.funnel import step_facts
@@ -25,7 +25,13 @@ def evolution(run: Run) -> MapStage:
     """New math prompts from the seeds: worksheets without a model, all others by the question writer (section 3.2.2)."""
     recipe, settings = run.recipe, run.recipe.curate.evolve
     writer = recipe.roles.writer
-    others = [name for name, source in recipe.problems.seeds.items() if source.worksheets is None]
+    others = [
+        name
+        for name, source in recipe.problems.seeds.items()
+        if source.worksheets is None
+        and group_of(source.subject) == "math"
+        and (not settings.sources or name in settings.sources)
+    ]
 
     def work(part: Part) -> None:
         math = [p for p in part.rows(SEEDS, Problem) if p.group == "math"]

@@ -63,11 +63,11 @@ class Display:
         self._show()
 
     @contextmanager
-    def during(self, name: str) -> Iterator[None]:
-        """Show that a command is alive while the block runs."""
-        self.start(name)
+    def during(self, name: str, why: str = "") -> Iterator[Display]:
+        """Show that a step is alive while the block runs, which may report its progress to the display."""
+        self.start(name, why)
         try:
-            yield
+            yield self
         finally:
             self.stop()
 

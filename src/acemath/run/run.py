@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from acemath.errors import UserError
 from acemath.files.atomic import write_bytes
 from acemath.files.lock import locked
 from acemath.models.spec import TransformersModel, VllmModel
+from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import BASE_CHECK, Recipe
 from acemath.run.context import Run
@@ -189,14 +188,3 @@ def _check_answering(recipe: Recipe) -> None:
                 f"{where}.model is {role.model!r}, which is neither one of models nor a stage of this recipe ({stages}), "
                 "nor a model's folder; correct it, or name a hub model as owner/name"
             )
-
-
-def quiet_transformers() -> None:
-    """Keep transformers' bars and notes out of our own progress, without importing it."""
-    if "transformers" not in sys.modules:
-        os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
-        return
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import torch
 
-from acemath.errors import MissingExtra, UserError
+from acemath.errors import UserError, require
 
 NOT_IN_BODIES = {"cross_entropy": False, "fused_linear_cross_entropy": False}
 
 
 def check_liger() -> None:
     """MissingExtra or UserError where Liger kernels cannot run: they need a GPU."""
-    if importlib.util.find_spec("liger_kernel") is None:
-        raise MissingExtra("liger: true", "liger")
+    require("liger: true", "liger_kernel")
     if not torch.cuda.is_available():
         raise UserError("liger: true needs a GPU, its kernels are not for processors; set liger: false")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acemath.errors import MissingExtra, UserError
+from acemath.errors import UserError, needing
 from acemath.train.settings import LoraSettings
 
 PART = ".lora_A.default.weight"
@@ -24,10 +24,8 @@ def add_lora(body: Any, settings: LoraSettings, seed: int = 0) -> None:
 
     MissingExtra without peft; UserError where the model has no layer of the names in `targets`.
     """
-    try:
+    with needing("LoRA"):
         from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise MissingExtra("LoRA", "lora") from error
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from acemath.models.hub import model_file
 from acemath.train.checkpoints import FACTS, read
 
 UNKNOWN = "not stated"
+_SNAPSHOT = re.compile(r"/models--([^/]+)--([^/]+)/snapshots/[^/]+$")
 
 
 def _facts(model: str | Path) -> dict[str, Any] | None:
@@ -27,9 +29,15 @@ def _facts(model: str | Path) -> dict[str, Any] | None:
 
 
 def origin(model: str | Path) -> str:
-    """The model that a chain of trainings began with; the model itself where acemath did not train it."""
+    """The model that a chain of trainings began with; the model itself where acemath did not train it.
+
+    A snapshot in the hub's cache is known by the name of its repository.
+    """
     facts = _facts(model)
-    return str(model) if facts is None else str(facts.get("origin") or origin(str(facts.get("base"))))
+    if facts is not None:
+        return str(facts.get("origin") or origin(str(facts.get("base"))))
+    snapshot = _SNAPSHOT.search(Path(model).as_posix())
+    return str(model) if snapshot is None else f"{snapshot[1]}/{snapshot[2]}"
 
 
 def stated_licences(model: str | Path) -> list[str]:

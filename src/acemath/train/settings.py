@@ -11,5 +11,8 @@ class LoraSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)  # updates are scaled by alpha / rank
-    targets: tuple[str, ...] = ()  # names of linear layers, such as q_proj; none: all of the body
+    """The rank of the added matrices."""
+    alpha: float = Field(32.0, gt=0)
+    """Updates are scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """The linear layers that get one, such as `q_proj`; by default all of the body."""

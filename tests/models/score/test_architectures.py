@@ -9,11 +9,9 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from acemath.errors import UserError
-from acemath.models.score import cached
-from acemath.models.score.attention import Kept, Plan, plan_row
-from acemath.models.score.cached import rewards_of_rows, score_rows
-from acemath.models.score.layout import Row, batch_of, plain_batch, split_rows, token_batches
-from acemath.models.score.model import rewards_of
+from acemath.models.score.layout import Row, plain_batch, split_rows, token_batches
+from acemath.models.score.model import head_scores, plain_states
+from acemath.models.score.packed import packed_states, passes
 from acemath.models.score.probe import active_window, check_sharing
 from acemath.train.reward.losses import batch_loss
 
@@ -63,20 +61,24 @@ def _gradients(model: Any, rewards: torch.Tensor) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("share", [True, False], ids=["shared", "plain"])
-@pytest.mark.parametrize("width", [80, 10_000], ids=["split", "whole"])
+def _packed(model: Any, rows: list[Row]) -> torch.Tensor:
+    return head_scores(model, packed_states(model, rows))
+
+
+def _plain(model: Any, rows: list[Row]) -> torch.Tensor:
+    return head_scores(model, plain_states(model, plain_batch(rows, 0)))
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_scores_equal_separate_calls(name: str, width: int, share: bool) -> None:
-    """However responses are laid out in rows and batches, in float32 to 1e-5."""
+def test_plain_rows_equal_separate_calls(name: str) -> None:
+    """However responses are laid out in padded batches, in float32 to 1e-5."""
     model, rows = _model(name), _rows()
     expected = _separate(model, rows).reshape(3, 6)
-    parts = [
-        part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), width)
-    ]
+    parts = [part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 80)]
     found = torch.full((3, 6), torch.nan)
     with torch.no_grad():
-        for batch in token_batches(parts, 700, share):
-            rewards = rewards_of(model, batch_of(batch, 0, share)).tolist()
+        for batch in token_batches(parts, 700):
+            rewards = _plain(model, batch).tolist()
             for part in batch:
                 number, first = part.key
                 for offset in range(len(part.responses)):
@@ -95,34 +97,37 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_gradients_equal_separate_calls(name: str, attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row a group, with plain attention and the fused kernel."""
-    monkeypatch.setattr("acemath.models.score.model.attention", lambda *_: attention)
-    model, rows = _model(name), _rows()
-    expected = _gradients(model, _separate(model, rows))
-    found = _gradients(model, rewards_of(model, batch_of(rows, 0, True)))
-    assert model.config._attn_implementation == attention
-    _assert_same(found, expected)
-
-
-@pytest.mark.parametrize("budget", [1, 60, 10_000])
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "gemma2", "phi3"])
-def test_kept_prompts_equal_separate_calls(name: str, budget: int) -> None:
-    """Responses after their prompts' keys and values: scores to 1e-5, gradients to 1e-4; a text a pass, some, or all."""
+def test_packed_groups_equal_separate_calls(
+    name: str, attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores to 1e-5, gradients to 1e-4, with plain attention and the fused kernel, which cannot bound scores (Gemma 2)."""
+    monkeypatch.setattr("acemath.models.score.attention.attention", lambda *_: attention)
     model, rows = _model(name), _rows()
     if name == "gemma2":
-        model.set_attn_implementation("eager")  # the fused kernel forgets its bound on scores
-    before = model.config._attn_implementation
+        model.set_attn_implementation("eager")  # the fused kernel of the reference forgets the bound
     separate = _separate(model, rows)
     expected = _gradients(model, separate)
-    together = rewards_of_rows(model, rows, budget)
+    together = _packed(model, rows)
     assert torch.allclose(together, separate, atol=1e-5)
     _assert_same(_gradients(model, together), expected)
-    with torch.inference_mode():
-        scored = {(row, which): reward for row, which, reward in score_rows(model, rows, budget)}
-    assert torch.allclose(torch.tensor([scored[key] for key in sorted(scored)]), separate, atol=1e-5)
-    assert model.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("budget", [1, 80, 10_000])
+def test_problems_are_cut_where_a_pass_is_full(budget: int) -> None:
+    """Every response is in one pass and scored alike, a pass holds its budget or one response."""
+    model, rows = _model("qwen2"), _rows()
+    numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
+    found = torch.full((3, 6), torch.nan)
+    with torch.no_grad():
+        expected = _separate(model, rows).reshape(3, 6)
+        for batch in passes(numbered, budget):
+            assert sum(part.length for part in batch) <= budget or len(batch[0].responses) == len(batch) == 1
+            keys = [(part.key[0], which) for part in batch for which in part.key[1]]
+            for key, reward in zip(keys, _packed(model, batch), strict=True):
+                assert found[key].isnan()
+                found[key] = reward
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -140,38 +145,20 @@ def test_common_openings_are_read_once(name: str) -> None:
     embeddings.register_forward_pre_hook(lambda _, given: read.append(given[0].numel()))
     separate = _separate(model, shared)
     whole, read[:] = sum(read), []
-    together = rewards_of_rows(model, shared, 100)
+    together = _packed(model, shared)
     distinct = sum(len(r.prompt) + len(opening) + len(deeper) + sum(map(len, r.responses)) for r in rows)
     assert sum(read) < distinct < whole / 2
     assert torch.allclose(together, separate, atol=1e-5)
     _assert_same(_gradients(model, together), _gradients(model, separate))
 
 
-def test_keys_and_values_are_held_no_longer_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of one prompt at a time, when a pass holds one text; none after the last."""
-    model, rows = _model("qwen2"), _rows()
-    held: list[set[int]] = []
-    stores: list[Kept] = []
-
-    def watched(spans: Any, kept: Kept, *given: Any) -> Plan:
-        held.append(set(kept))
-        stores.append(kept)
-        return plan_row(spans, kept, *given)
-
-    monkeypatch.setattr(cached, "plan_row", watched)
-    with torch.no_grad():
-        assert len(list(score_rows(model, rows, 1))) == 18
-    assert max(map(len, held)) == 1 and len(set().union(*held)) == 3 and not stores[-1]
-
-
-@pytest.mark.parametrize("layout", ["cached", "rows"])
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "gemma2", "olmo2", "phi3", "mixtral"])
-def test_probe_passes_what_is_exact(name: str, layout: str) -> None:
+def test_probe_passes_what_is_exact(name: str) -> None:
     """The check at the start lets them through, and leaves mode, attention and gradients as they were."""
     model = _model(name, num_local_experts=4) if name == "mixtral" else _model(name)
     model.train()
     before = model.config._attn_implementation
-    check_sharing(model, 64, layout)
+    check_sharing(model, 64)
     assert model.training and model.config._attn_implementation == before
     assert all(p.grad is None for p in model.parameters())
 
@@ -188,19 +175,29 @@ def test_probe_refuses_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="layers of the kind linear_attention.*share_prefix: false"):
         check_sharing(jamba, 64)
     monkeypatch.setattr("acemath.models.score.probe.other_layers", lambda _: [])
-    with pytest.raises(UserError, match="scores differ by .*share_prefix: false"):
+    with pytest.raises(UserError, match="states differ by .*share_prefix: false"):
         check_sharing(jamba, 64)
     with pytest.raises(UserError, match="does not take responses that share a prompt"):
-        check_sharing(jamba, 64, "cached")
-    with pytest.raises(UserError, match="does not take responses that share a prompt"):
         check_sharing(_model("bloom", n_layer=2, n_head=4), 64)
+
+
+def test_rounding_in_bfloat16_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the head leaves nothing of the states but their rounding; a state that is carried on is refused."""
+    model = _model("qwen2").to(torch.bfloat16)
+    with torch.no_grad():
+        states = plain_states(model, plain_batch(_rows(), 0)).float()
+        model.score.weight.copy_(torch.linalg.svd(states)[2][-1:])
+    check_sharing(model, 64)
+    monkeypatch.setattr("acemath.models.score.probe.other_layers", lambda _: [])
+    with pytest.raises(UserError, match="states differ by"):
+        check_sharing(_model("jamba", **JAMBA).to(torch.bfloat16), 64)
 
 
 def test_what_is_refused_is_read_in_plain_rows() -> None:
     """share_prefix: false gives a state space model the scores of separate calls."""
     model, rows = _model("jamba", **JAMBA), _rows()
     with torch.no_grad():
-        found, expected = rewards_of(model, plain_batch(rows, 0)), _separate(model, rows)
+        found, expected = _plain(model, rows), _separate(model, rows)
     assert torch.allclose(found, expected, atol=1e-5)
 
 

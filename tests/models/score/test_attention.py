@@ -9,11 +9,10 @@ import torch
 
 from acemath.models.hardware import PLAIN_ATTENTION_TOKENS, attention
 from acemath.models.score import attention as module_under_test
-from acemath.models.score.attention import BLOCK, Kept, Span, attention_of_texts, plan_row
+from acemath.models.score.attention import Span, attention_of_texts, plan_row
 
 # By number: tokens, and the text it goes on from. 0 and 3 begin anew, 2 goes on from 1, which goes on from 0.
-TEXTS = [(5, None), (BLOCK + 3, 0), (2 * BLOCK, 1), (1, None), (7, 3), (BLOCK - 1, 0), (1, 3)]
-PASSES = [[0, 1, 2, 3, 4, 5, 6], [0], [1, 2, 3], [4, 5, 6]]  # all in one row, and in three
+TEXTS = [(5, None), (131, 0), (256, 1), (1, None), (7, 3), (127, 0), (1, 3)]
 
 
 def chain(number: int) -> list[int]:
@@ -50,30 +49,21 @@ def grouped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("grouped")
-@pytest.mark.parametrize("passes", [PASSES[:1], PASSES[1:]], ids=["one row", "three rows"])
 @pytest.mark.parametrize("cap", [None, 30.0])
-def test_texts_equal_the_definition_with_gradients(passes: list[list[int]], cap: float | None) -> None:
-    """Four heads on two groups of keys; a text's past in the same row or in one that was read before."""
+def test_texts_equal_the_definition_with_gradients(cap: float | None) -> None:
+    """Four heads on two groups of keys."""
     torch.manual_seed(0)
     q = [torch.randn(4, length, 16, requires_grad=True) for length, _ in TEXTS]
     k, v = ([torch.randn(2, length, 16, requires_grad=True) for length, _ in TEXTS] for _ in range(2))
     expected = [plain(q, k, v, number, cap) for number in range(len(TEXTS))]
-    found: list[torch.Tensor] = []
-    kept: Kept = {}
-    for numbers in passes:
-        spans: list[Span] = []
-        for number in numbers:
-            start = spans[-1].end if spans else 0
-            length, after = TEXTS[number]
-            followers = sum(other == number for _, other in TEXTS)
-            spans.append(Span(start, start + length, number, after, followers))
-        row = (torch.cat([part[number] for number in numbers], 1)[None] for part in (q, k, v))
-        texts = plan_row(spans, kept, 1, torch.float32, CPU)
-        given, _ = attention_of_texts(
-            SimpleNamespace(layer_idx=0), *row, None, 0.25, softcap=cap, texts=texts
-        )
-        found += [given[0, span.start : span.end] for span in spans]
-    assert set(kept) == (set() if len(passes) == 1 else {0, 3})  # 1 is followed in its own row alone
+    spans: list[Span] = []
+    for length, after in TEXTS:
+        start = spans[-1].end if spans else 0
+        spans.append(Span(start, start + length, after))
+    row = (torch.cat(part, 1)[None] for part in (q, k, v))
+    texts = plan_row(spans, torch.float32, CPU)
+    given, _ = attention_of_texts(SimpleNamespace(), *row, None, 0.25, softcap=cap, texts=texts)
+    found = [given[0, span.start : span.end] for span in spans]
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape and torch.allclose(one.double(), other, atol=1e-5)
     ours = torch.autograd.grad(sum(part.square().sum() for part in found), [*q, *k, *v])
@@ -82,44 +72,28 @@ def test_texts_equal_the_definition_with_gradients(passes: list[list[int]], cap:
         assert torch.allclose(one, other.to(one.dtype), rtol=1e-3, atol=1e-4)
 
 
-def test_the_last_layer_attends_for_the_last_tokens_of_texts_that_none_follows() -> None:
-    """Zeros elsewhere."""
-    torch.manual_seed(0)
-    q, k, v = torch.randn(1, 4, 9, 16), torch.randn(1, 2, 9, 16), torch.randn(1, 2, 9, 16)
-    spans = [Span(0, 4, 0, None, 2), Span(4, 7, 1, 0, 0), Span(7, 9, 2, 0, 0)]
-    module = SimpleNamespace(layer_idx=0)
-    whole, ends = (
-        attention_of_texts(module, q, k, v, None, 0.25, texts=plan_row(spans, {}, last, torch.float32, CPU))[
-            0
-        ]
-        for last in (1, 0)
-    )
-    assert torch.allclose(ends[0, [6, 8]], whole[0, [6, 8]], atol=1e-6)
-    assert not ends[0, [0, 1, 2, 3, 4, 5, 7]].any() and whole.all()
-
-
 def test_the_fused_kernel_gives_the_same() -> None:
-    """Three parts, four heads on two groups of keys: the way that a GPU takes."""
+    """Three texts, four heads on two groups of keys: the way of a GPU, and of long texts."""
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 5, 32), torch.randn(3, 2, 9, 16), torch.randn(3, 2, 9, 16)
-    hidden = torch.zeros(3, 5, 6).masked_fill(torch.ones(3, 5, 6, dtype=torch.bool).triu(), -torch.inf)
+    bias = torch.zeros(3, 5, 9).masked_fill(torch.ones(3, 5, 9, dtype=torch.bool).triu(5), -torch.inf)
     plain, fused = (
-        module_under_test._plain(q, k, v, hidden, 0.25, None),
-        module_under_test._fused(q, k, v, hidden, 0.25),
+        module_under_test._plain(q, k, v, bias, 0.25, None),
+        module_under_test._fused(q, k, v, bias, 0.25),
     )
     assert plain.shape == (3, 5, 2, 32) and torch.allclose(plain, fused, atol=1e-6)
 
 
 def test_groups_waste_little_and_stay_small() -> None:
-    """Padding beyond what is spared is a share of a group's own scores; no part is lost."""
+    """Padding beyond what is spared is a share of a group's own scores; no text is lost."""
     sizes = torch.randint(1, 400, (300, 2), generator=torch.Generator().manual_seed(0)).tolist()
-    parts = [module_under_test.Part(torch.arange(t), torch.arange(t + past)) for t, past in sizes]
-    groups = list(module_under_test._alike(parts, 1 << 18))
-    assert sorted(id(part) for group in groups for part in group) == sorted(map(id, parts))
+    texts = [module_under_test.Text(torch.arange(t), torch.arange(t + past)) for t, past in sizes]
+    groups = list(module_under_test._alike(texts, 1 << 18))
+    assert sorted(id(text) for group in groups for text in group) == sorted(map(id, texts))
     assert 10 < len(groups) < 200
     for group in groups:
-        padded = len(group) * max(len(p.queries) for p in group) * max(len(p.keys) for p in group)
-        own = sum(part.size for part in group)
+        padded = len(group) * max(len(t.queries) for t in group) * max(len(t.keys) for t in group)
+        own = sum(len(text.queries) * len(text.keys) for text in group)
         assert padded <= module_under_test.SPARE + module_under_test.WASTE * own
         assert padded <= 1 << 18 or len(group) == 1
 

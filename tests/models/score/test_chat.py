@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from acemath.cli.app import app
 from acemath.errors import UserError
-from acemath.models.engine import ChatFormat
+from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.models.score.best_of_n import BestOfN
 from acemath.models.score.heads import config_with, remembered_chat
 from acemath.models.score.model import tokenizer_of
 from acemath.models.score.parity import check_parity
-from acemath.models.score.score import PAPER_CHAT, RewardModel
+from acemath.models.score.score import RewardModel
 from acemath.train.reward.start import base_checker, new_reward_model
 
 OWN = ChatFormat(system="Mind the units.", instruction="Show each step.")

@@ -10,8 +10,9 @@ from torch.nn.attention.flex_attention import BlockMask, create_mask, flex_atten
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from acemath.models.score import flex
-from acemath.models.score.flex import packed_row, rewards_of_packed
+from acemath.models.score.flex import flex_states, packed_row
 from acemath.models.score.layout import Row
+from acemath.models.score.model import head_scores
 from acemath.models.score.probe import check_sharing
 from acemath.train.reward.losses import batch_loss
 from acemath.train.reward.passes import layout_of
@@ -75,7 +76,7 @@ def test_scores_equal_separate_calls(name: str, monkeypatch: pytest.MonkeyPatch)
     with torch.no_grad():
         expected = _separate(model, rows)
         model.requires_grad_(False)
-        found = rewards_of_packed(model, rows, 0)
+        found = head_scores(model, flex_states(model, rows, 0))
         check_sharing(model, 64, "flex")
     assert expected.std() > 0.01
     assert torch.allclose(found, expected, atol=1e-5)
@@ -92,7 +93,7 @@ def test_gradients_equal_separate_calls(monkeypatch: pytest.MonkeyPatch) -> None
         return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
     expected = gradients(_separate(model, rows))
-    found = gradients(rewards_of_packed(model, rows, 0))
+    found = gradients(head_scores(model, flex_states(model, rows, 0)))
     for weights, gradient in expected.items():
         error = (found[weights] - gradient).norm() / gradient.norm().clamp_min(1e-3)
         assert error < 1e-4, (weights, float(error))
@@ -109,11 +110,9 @@ def test_rows_hold_groups_one_after_the_other() -> None:
 
 
 def test_the_layout_follows_the_device() -> None:
-    """A GPU gets FlexAttention; a processor what costs it least; a setting outweighs both."""
+    """A GPU gets FlexAttention, a processor attention text by text; a setting outweighs both."""
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    assert layout_of(RewardSettings(), gpu, sharded=True) == "flex"
-    assert layout_of(RewardSettings(), cpu, sharded=False) == "cached"
-    assert layout_of(RewardSettings(), cpu, sharded=True) == "rows"
-    assert layout_of(RewardSettings(gradient_checkpointing=True), cpu, sharded=False) == "rows"
-    assert layout_of(RewardSettings(layout="rows"), gpu, sharded=False) == "rows"
-    assert layout_of(RewardSettings(share_prefix=False), gpu, sharded=False) == "plain"
+    assert layout_of(RewardSettings(), gpu) == "flex"
+    assert layout_of(RewardSettings(), cpu) == "packed"
+    assert layout_of(RewardSettings(layout="packed"), gpu) == "packed"
+    assert layout_of(RewardSettings(share_prefix=False), gpu) == "plain"

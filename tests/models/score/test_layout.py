@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from acemath.models.engine import ChatFormat
-from acemath.models.score.layout import encode_row, padded, shared_batch, token_batches
-from acemath.models.score.model import rewards_of, tokenizer_of
+from acemath.models.score.layout import encode_row, padded, token_batches
+from acemath.models.score.model import head_scores, tokenizer_of
+from acemath.models.score.packed import packed_states
 from acemath.train.reward.losses import LOSSES, batch_loss
 from acemath.train.reward.start import new_reward_model
 
@@ -27,18 +28,18 @@ def test_shared_prefix_equals_separate_rows(tiny_policy: Path) -> None:
         encode_row(p, TEXTS, tokenizer, chat, 512)[0]
         for p in (PROMPT, "Tom has 12 apples and eats 5 of them. How many?")
     ]
-    shared = rewards_of(model, shared_batch(rows, tokenizer.pad_token_id))
-    shared.square().sum().backward()
-    gradient = model.model.layers[0].self_attn.k_proj.weight.grad.clone()
-    model.zero_grad()
     plain = []
     for row in rows:
         for response in row.responses:
             ids = torch.tensor([row.prompt + response])
             plain.append(model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, 0])
     torch.stack(plain).square().sum().backward()
+    gradient = model.model.layers[0].self_attn.k_proj.weight.grad.clone()
+    model.zero_grad()
+    shared = head_scores(model, packed_states(model, rows))
+    shared.square().sum().backward()
     assert torch.allclose(shared, torch.stack(plain), atol=1e-5)
-    assert torch.allclose(gradient, model.model.layers[0].self_attn.k_proj.weight.grad, atol=1e-5, rtol=1e-4)
+    assert torch.allclose(model.model.layers[0].self_attn.k_proj.weight.grad, gradient, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -72,4 +73,6 @@ def test_batches_keep_to_the_budget(tiny_policy: Path) -> None:
     rows = [encode_row("x " * (i % 30), TEXTS, tokenizer, ChatFormat(), 512, i)[0] for i in range(50)]
     batches = list(token_batches(rows, 600))
     assert sorted(r.key for b in batches for r in b) == list(range(50))
-    assert all(len(b) == 1 or len(b) * padded(max(r.length for r in b)) <= 600 for b in batches)
+    for batch in batches:
+        longest = max(len(r.prompt) + max(map(len, r.responses)) for r in batch)
+        assert len(batch) == 1 or sum(len(r.responses) for r in batch) * padded(longest) <= 600

@@ -12,9 +12,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from acemath.errors import UserError
-from acemath.models.engine import ChatFormat
+from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.models.score.layout import Row, split_rows
-from acemath.models.score.score import PAPER_CHAT, RewardModel
+from acemath.models.score.score import RewardModel
 from acemath.train.reward.start import base_checker, new_reward_model
 
 PROMPT = "Tom has 12 apples and eats 5. How many are left?"

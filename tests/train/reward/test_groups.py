@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from acemath.errors import UserError
-from acemath.models.engine import ChatFormat
-from acemath.models.score.heads import PAPER_CHAT
+from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.records import Group, Problem, Response
 from acemath.train.reward.groups import chat_of_groups, choose, make_groups
 from acemath.train.reward.looks import looks_by_label

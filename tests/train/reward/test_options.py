@@ -13,8 +13,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from acemath.errors import MissingExtra, UserError
 from acemath.models.engine import ChatFormat
-from acemath.models.score.layout import Row, shared_batch
-from acemath.models.score.model import rewards_of, tokenizer_of
+from acemath.models.score.layout import Row
+from acemath.models.score.model import tokenizer_of
+from acemath.models.score.packed import packed_states
 from acemath.models.score.score import RewardModel
 from acemath.records import Group
 from acemath.train.lora import add_lora, merged
@@ -56,8 +57,8 @@ def plain(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Reward
     return _train(tiny_policy, tmp_path_factory.mktemp("plain"), SETTINGS)
 
 
-@pytest.mark.parametrize("change", [{"gradient_checkpointing": True}, {"layout": "rows"}], ids=str)
-def test_curves_do_not_depend_on_layout_or_checkpointing(
+@pytest.mark.parametrize("change", [{"gradient_checkpointing": True}, {"share_prefix": False}], ids=str)
+def test_curves_do_not_depend_on_sharing_or_checkpointing(
     change: dict[str, object], tiny_policy: Path, tmp_path: Path, plain: RewardResult
 ) -> None:
     """Each figure of the curve within 1e-4 of the default's."""
@@ -74,19 +75,17 @@ def test_checkpointing_computes_layers_again(tiny_policy: Path) -> None:
     checkpoint_gradients(model)
     calls: list[int] = []
     model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
-    batch = shared_batch([Row([1, 2, 3], [[4, 5], [6]])], 0)
-    rewards_of(model, batch).sum().backward()
+    rows = [Row([1, 2, 3], [[4, 5], [6]])]
+    packed_states(model, rows).sum().backward()
     assert len(calls) == 2 and not model.model.layers[0].mlp.training
     with torch.no_grad():
-        rewards_of(model, batch)
+        packed_states(model, rows)
     assert len(calls) == 3
 
 
 def test_rm_at_k_is_measured_and_kept(tiny_policy: Path, tmp_path: Path) -> None:
     """rm@4 over problems with six candidates, before and while training; the best weights are best at it."""
-    settings = _told(
-        rm_k=4, keep="rm", micro_tokens=128, layout="rows"
-    )  # narrow: candidates are split over rows
+    settings = _told(rm_k=4, keep="rm", micro_tokens=128)  # narrow: candidates are split over rows
     result = _train(tiny_policy, tmp_path, settings, candidates=[*_groups(4), *_groups(1, wide=1)])
     judged = [row for row in result.curve if "rm" in row]
     assert [row["step"] for row in judged] == [0, 5, 10]
@@ -134,11 +133,10 @@ def test_merged_weights_have_the_adapted_outputs(tiny_policy: Path) -> None:
 
 
 def test_what_does_not_fit_together_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
-    """Margins without pairs, rm without k, keys and values that checkpointing drops, kernels without a GPU."""
+    """Margins without pairs, rm without k, kernels without a GPU."""
     for wrong, said in (
         ({"margin": 1.0, "loss": "mse"}, "compares no pairs"),
         ({"keep": "rm"}, "needs rm_k"),
-        ({"layout": "cached", "gradient_checkpointing": True}, "drops the keys and values"),
     ):
         with pytest.raises(ValidationError, match=said):
             _told(**wrong)

@@ -18,8 +18,9 @@ from transformers import (
     pipeline,
 )
 
+from acemath.models.engine import PAPER_CHAT
 from acemath.models.score.parity import check_parity
-from acemath.models.score.score import PAPER_CHAT, RewardModel
+from acemath.models.score.score import RewardModel
 
 QUESTION = "Find x with 2x + 3 = 11."
 TEXTS = ["2x = 8, so x = 4.\nThe answer is \\boxed{4}.", "x = 7 \\boxed{7}", "I do not know.", "\\boxed{4}"]

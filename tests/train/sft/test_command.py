@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from acemath.cli import training
+from acemath.cli.options import settings_of
+from acemath.cli.sft import fine_tune
 from acemath.errors import UserError
 from acemath.train.checkpoints import last_checkpoint
 from acemath.train.sft import train as training_loop
@@ -17,8 +18,9 @@ from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.trainer import training_arguments
 from acemath.train.trackers import PACKAGES, check_tracker
 
-GIVEN = {"learning_rate": 1e-3, "global_batch": 2, "max_length": 64}
-SET = ["bf16=false", "validation=0", "packing=false"]
+GIVEN = {
+    "learning_rate": 1e-3, "global_batch": 2, "max_length": 64, "bf16": False, "validation": 0, "packing": False,
+}  # fmt: skip
 
 
 def _rows(path: Path, prompts: list[str]) -> Path:
@@ -29,10 +31,8 @@ def _rows(path: Path, prompts: list[str]) -> Path:
     return path
 
 
-def _tune(file: Path, base: Path, out: Path, **more: Any) -> dict[str, Any]:
-    return training.fine_tune(
-        file, str(base), {**GIVEN, **more.pop("given", {})}, [*SET, *more.pop("changes", [])], 0, out, **more
-    )
+def _tune(file: Path, base: Path, out: Path, given: Any = None, **more: Any) -> dict[str, Any]:
+    return fine_tune(file, str(base), settings_of(SftSettings, GIVEN, given or {}), 0, out, **more)
 
 
 def test_nothing_to_learn_is_an_error(tiny_policy: Path, tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_going_on_is_said_only_when_it_is_so(
     with caplog.at_level(logging.WARNING), monkeypatch.context() as patched:
         patched.setattr("acemath.run.display.Display.progress", lambda _, *rest: stop(*rest))
         with pytest.raises(Stop):
-            _tune(file, tiny_policy, out, changes=["save_every=1"])
+            _tune(file, tiny_policy, out, given={"save_every": 1})
         assert "goes on where it was stopped" not in said() and not out.exists()
     with caplog.at_level(logging.WARNING):
-        _tune(file, tiny_policy, out, changes=["save_every=1"])
+        _tune(file, tiny_policy, out, given={"save_every": 1})
     assert "goes on where it was stopped: from " in said()
     assert out.is_dir() and not work.exists()
 
@@ -130,7 +130,7 @@ def test_phases_are_reported(tiny_policy: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(
         "acemath.run.display.Display.progress", lambda _, done, total, note: notes.append(note)
     )
-    _tune(_rows(tmp_path / "c.jsonl", ["1?", "2?"]), tiny_policy, tmp_path / "p", changes=["micro_batch=1"])
+    _tune(_rows(tmp_path / "c.jsonl", ["1?", "2?"]), tiny_policy, tmp_path / "p", given={"micro_batch": 1})
     order = ["reading", "tokenised", "loading", "pass 1 of 2", "tokens/s", "saving"]
     places = [next(at for at, note in enumerate(notes) if word in note) for word in order]
     assert places == sorted(places)
@@ -144,9 +144,9 @@ def test_trackers_are_checked_first(
     monkeypatch.setattr(training_loop, "make_trainer", lambda *_: pytest.fail("loaded"))
     file = _rows(tmp_path / "c.jsonl", ["1?"])
     with pytest.raises(UserError, match="report_to: wandb needs .*: pip install wandb"):
-        _tune(file, tiny_policy, tmp_path / "p", changes=["report_to=wandb"])
+        _tune(file, tiny_policy, tmp_path / "p", given={"report_to": "wandb"})
     with pytest.raises(UserError, match="report_to 'wand' is not a tracker"):
-        _tune(file, tiny_policy, tmp_path / "p", changes=["report_to=wand"])
+        _tune(file, tiny_policy, tmp_path / "p", given={"report_to": "wand"})
     check_tracker("none")
     check_tracker("tensorboard")
 
@@ -156,11 +156,7 @@ def test_a_diverging_loss_is_an_error(tiny_policy: Path, tmp_path: Path) -> None
     file = _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)])
     with pytest.raises(UserError, match="training diverged; lower learning_rate"):
         _tune(
-            file,
-            tiny_policy,
-            tmp_path / "p",
-            given={"learning_rate": 1e30},
-            changes=["max_grad_norm=1e30", "epochs=3"],
+            file, tiny_policy, tmp_path / "p", {"learning_rate": 1e30, "max_grad_norm": 1e30, "epochs": 3}
         )
     assert not (tmp_path / "p").exists()
 

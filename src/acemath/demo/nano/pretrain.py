@@ -25,7 +25,6 @@ from acemath.demo.nano.folder import Window, check_run, keep_base, load_state, s
 from acemath.demo.nano.pages import IGNORE, Encoded, draw_page, encode_pages
 from acemath.demo.nano.tokenizer import END_OF_TEXT, IM_END, PAD, train_tokenizer
 from acemath.models.loading import loading
-from acemath.models.segments import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +173,21 @@ def collate(rows: list[Encoded], width: int, pad: int) -> Batch:
         targets=torch.from_numpy(targets),
         is_mark=torch.from_numpy(is_mark),
         positions=torch.from_numpy(positions),
-        mask=visible(torch.from_numpy(segments)),
+        mask=_visible(torch.from_numpy(segments)),
     )
+
+
+def _visible(segment: Tensor) -> Tensor:
+    """What each token sees, [B, 1, T, T], from segments [B, T]: 0 the common beginning, i text i, -1 padding.
+
+    A token sees the beginning and its own text up to itself. Padding sees itself alone, so that no row of the
+    mask is empty.
+    """
+    width = segment.shape[1]
+    same = segment[:, :, None] == segment[:, None, :]  # [B, T, T]
+    seen = (same | (segment[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool).tril()
+    seen &= (segment[:, :, None] >= 0) | torch.eye(width, dtype=torch.bool)
+    return seen[:, None]
 
 
 class Losses:

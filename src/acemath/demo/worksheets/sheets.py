@@ -89,7 +89,9 @@ class Finding(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float = Field(ge=0, le=1)
-    levels: tuple[int, ...] = ()  # empty: those of the other problems
+    """The share of such problems."""
+    levels: tuple[int, ...] = ()
+    """Their levels; by default those of the other problems."""
 
 
 def draw_problems(

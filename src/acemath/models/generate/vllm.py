@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from acemath.errors import MissingExtra
+from acemath.errors import needing
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat, Sampling, refused, too_long
 from acemath.models.hub import at_revision
@@ -20,10 +20,8 @@ class VllmEngine:
     """
 
     def __init__(self, model: VllmModel, chat: ChatFormat | None = None, name: str = "") -> None:
-        try:
+        with needing("the vLLM engine"):
             from vllm import LLM
-        except ImportError as error:
-            raise MissingExtra("the vLLM engine", "vllm") from error
         self.name = name or model.name
         self.chat = chat or ChatFormat()
         self.model = model

@@ -1,7 +1,7 @@
 """Several groups in one row for FlexAttention: the mask is a rule, and memory holds no square of the row.
 
 Row: group 1's prompt, its responses, group 2's prompt, … Tokens see their own group's prompt and their own
-response up to themselves, as in layout.py; blocks of 128 x 128 tokens in which nobody sees anybody are skipped.
+response up to themselves, as in packed.py; blocks of 128 x 128 tokens in which nobody sees anybody are skipped.
 The kernel and the mask of blocks are compiled, on a GPU by Triton.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from acemath.models.score.attention import FLEX
 from acemath.models.score.layout import Row, padded
-from acemath.models.score.model import body, head_scores
+from acemath.models.score.model import attend, body
 
 WIDTH_STEP = 1024  # few widths, so that the kernel is compiled few times
 
@@ -82,12 +82,11 @@ def block_mask(row: PackedRow) -> Any:
     return create_block_mask(sees, None, None, width, width, device=device, _compile=device.type == "cuda")
 
 
-def rewards_of_packed(model: Any, rows: Sequence[Row], pad: int) -> Tensor:
-    """The rewards [N] of all responses of the groups, in their order, in float32; equal to `rewards_of`."""
+def flex_states(model: Any, rows: Sequence[Row], pad: int) -> Tensor:
+    """The states [N, H] of all responses' last tokens, in order. The model attends in this way from then on."""
     row = packed_row(rows, pad).to(model.device)
-    if model.config._attn_implementation != FLEX:
-        model.set_attn_implementation(FLEX)
+    attend(model, FLEX)
     hidden = body(model)(
         input_ids=row.ids, attention_mask=block_mask(row), position_ids=row.positions, use_cache=False
     ).last_hidden_state
-    return head_scores(model, hidden[0, row.ends])
+    return hidden[0, row.ends]

@@ -18,10 +18,9 @@ from safetensors import SafetensorError, safe_open
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
-from acemath.models.engine import ChatFormat
+from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.models.hub import model_file
 
-PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 CHAT = "acemath_chat"  # the key of config.json: it outlives a copy, an upload, and saving by transformers
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 # The usual names of heads. A policy's "lm_head" does not match.

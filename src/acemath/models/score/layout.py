@@ -1,9 +1,7 @@
-"""A problem's responses in one row: the prompt once, then each response as if it alone followed.
+"""A problem with its responses as token ids, and the plain way to read them: one padded row a response.
 
-Row: prompt tokens, response 1, response 2, … A token sees the prompt and its own response up to itself;
-positions of every response go on from the prompt's end. The hidden states equal those of separate rows, and
-the prompt is read once in place of once a response. Training and scoring share this module. Architectures that
-do not take such rows (acemath.models.score.probe) are read in plain rows, one a response.
+packed.py and flex.py read a prompt once for all of its responses. Architectures that cannot share a prompt (probe.py)
+are read in plain rows.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.encoding import texts_of
 from acemath.models.engine import ChatFormat
-from acemath.models.segments import visible
 
 WIDTH_STEP = 32
 
@@ -48,22 +45,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedBatch:
-    """Rows padded to one width T: ids and positions [B, T], and where responses end.
+class PlainBatch:
+    """Responses in rows of their own, each after a copy of its prompt, padded to one width T.
 
-    `mask` is [B, 1, T, T], what each token sees, for rows that share a prompt; [B, T], which tokens are no
-    padding, for plain rows. `ends` [N, 2] holds (row, index of the last token) of every response, in order; its
-    indices come from lengths, never from pad ids.
+    `ids` [N, T]; `mask` [N, T] is 1 where there is no padding; `ends` [N] are the places of the last tokens, from lengths,
+    never from pad ids.
     """
 
     ids: Tensor
-    positions: Tensor
     mask: Tensor
     ends: Tensor
 
-    def to(self, device: torch.device) -> SharedBatch:
+    def to(self, device: torch.device) -> PlainBatch:
         """The batch on another device."""
-        return SharedBatch(*(part.to(device) for part in (self.ids, self.positions, self.mask, self.ends)))
+        return PlainBatch(*(part.to(device) for part in (self.ids, self.mask, self.ends)))
 
 
 def encode_row(
@@ -91,30 +86,8 @@ def _without_middle(ids: list[int], room: int) -> list[int]:
     return ids if len(ids) <= room else ids[: room // 2] + ids[len(ids) - (room - room // 2) :]
 
 
-def shared_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
-    """Rows as one batch."""
-    width = padded(max(row.length for row in rows))
-    ids = torch.full((len(rows), width), pad)
-    positions = torch.zeros(len(rows), width, dtype=torch.long)
-    segment = torch.full((len(rows), width), -1)
-    ends = []
-    for b, row in enumerate(rows):
-        at = len(row.prompt)
-        ids[b, :at] = torch.tensor(row.prompt)
-        positions[b, :at] = torch.arange(at)
-        segment[b, :at] = 0
-        for number, response in enumerate(row.responses, 1):
-            stop = at + len(response)
-            ids[b, at:stop] = torch.tensor(response)
-            positions[b, at:stop] = len(row.prompt) + torch.arange(len(response))
-            segment[b, at:stop] = number
-            ends.append((b, stop - 1))
-            at = stop
-    return SharedBatch(ids, positions, visible(segment), torch.tensor(ends))
-
-
-def plain_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
-    """Rows as one batch in which every response has a row of its own, after a copy of its prompt."""
+def plain_batch(rows: Sequence[Row], pad: int) -> PlainBatch:
+    """All responses of the rows as one batch."""
     texts = [[*row.prompt, *response] for row in rows for response in row.responses]
     width = padded(max(map(len, texts)))
     ids = torch.full((len(texts), width), pad)
@@ -122,20 +95,13 @@ def plain_batch(rows: Sequence[Row], pad: int) -> SharedBatch:
     for b, text in enumerate(texts):
         ids[b, : len(text)] = torch.tensor(text)
         mask[b, : len(text)] = 1
-    ends = torch.tensor([(b, len(text) - 1) for b, text in enumerate(texts)])
-    return SharedBatch(ids, torch.arange(width).expand(len(texts), width), mask, ends)
-
-
-def batch_of(rows: Sequence[Row], pad: int, share: bool) -> SharedBatch:
-    """Rows as one batch: with `share` one row a problem, else one row a response."""
-    return shared_batch(rows, pad) if share else plain_batch(rows, pad)
+    return PlainBatch(ids, mask, torch.tensor([len(text) - 1 for text in texts]))
 
 
 def split_rows(row: Row, width: int) -> list[Row]:
     """A row cut into rows of at most `width` tokens, each with the prompt and at least one response.
 
-    The mask grows with the square of a row, so many responses are better spread. Keys become
-    (key, number of the first response).
+    Keys become (key, number of the first response).
     """
     parts: list[Row] = []
     for number, response in enumerate(row.responses):
@@ -146,23 +112,22 @@ def split_rows(row: Row, width: int) -> list[Row]:
     return parts
 
 
-def token_batches(rows: Iterable[Row], budget: int, share: bool = True) -> Iterator[list[Row]]:
-    """Rows of like length together, each batch at most `budget` tokens with its padding.
+def token_batches(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
+    """Rows of similar length together for `plain_batch`, at most `budget` tokens a batch with its padding.
 
-    A row is never cut, so one that is over the budget alone makes a batch of its own. `share` as in `batch_of`.
+    A row is never cut: one that is over the budget makes a batch of its own.
     """
 
     def width(row: Row) -> int:
-        return row.length if share else len(row.prompt) + max(map(len, row.responses))
+        return len(row.prompt) + max(map(len, row.responses))
 
     batch: list[Row] = []
-    count = 0  # rows of the model's input
+    count = 0  # responses
     for row in sorted(rows, key=width):
-        more = 1 if share else len(row.responses)
-        if batch and padded(width(row)) * (count + more) > budget:
+        if batch and padded(width(row)) * (count + len(row.responses)) > budget:
             yield batch
             batch, count = [], 0
         batch.append(row)
-        count += more
+        count += len(row.responses)
     if batch:
         yield batch

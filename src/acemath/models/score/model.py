@@ -6,25 +6,21 @@ state (paper, section 4.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoModelForSequenceClassification,
-)
+from transformers import AutoModelForSequenceClassification
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import attention
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.attention import varied_shapes
-from acemath.models.score.layout import SharedBatch
+from acemath.models.score.layout import PlainBatch
 from acemath.notices import say
 
 
@@ -87,24 +83,14 @@ def with_head(model: Any, path: str | Path) -> Any:
     return model
 
 
-def rewards_of(model: Any, batch: SharedBatch) -> Tensor:
-    """The rewards [N] of a batch's responses, in the order of `batch.ends`, in float32.
-
-    The head is computed in float32 whatever the body is: bfloat16 would round rewards to three digits and
-    make ties of neighbours.
-    """
+def plain_states(model: Any, batch: PlainBatch) -> Tensor:
+    """The states [N, H] of a batch's last tokens, in the order of the responses, in the model's own attention."""
     batch = batch.to(model.device)
-    if batch.mask.dim() == 2:  # plain rows, in the model's own attention and positions
-        given: dict[str, Any] = {"attention_mask": batch.mask}
-    else:
-        # Plain attention adds its mask to the scores, the fused kernel takes a yes or no.
-        name = attention(model.device, batch.ids.shape[1])
-        attend(model, name)
-        mask = batch.mask if name == "sdpa" else additive(batch.mask, model.dtype)
-        given = {"attention_mask": mask, "position_ids": batch.positions}
     with varied_shapes():
-        hidden = body(model)(input_ids=batch.ids, use_cache=False, **given).last_hidden_state
-    return head_scores(model, hidden[batch.ends[:, 0], batch.ends[:, 1]])
+        hidden = body(model)(
+            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
+        ).last_hidden_state
+    return hidden[torch.arange(len(batch.ends), device=hidden.device), batch.ends]
 
 
 def body(model: Any) -> Any:
@@ -113,29 +99,16 @@ def body(model: Any) -> Any:
 
 
 def attend(model: Any, name: str) -> None:
-    """Attend in the way of this name from now on."""
+    """Use the attention of this name (transformers' registry) from now on."""
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
 
 
-@contextmanager
-def attending(model: Any, name: str) -> Iterator[None]:
-    """Within: the model attends in the way of this name. Not for layers that are computed again in the backward pass."""
-    before = model.config._attn_implementation
-    attend(model, name)
-    try:
-        yield
-    finally:
-        attend(model, before)
-
-
 def head_scores(model: Any, last: Tensor) -> Tensor:
-    """The head on last tokens' states [N, H]: rewards [N] in float32, whatever the body computes in."""
+    """The head on last tokens' states [N, H]: rewards [N] in float32 whatever the body computes in.
+
+    bfloat16 would round rewards to three digits and make ties of neighbours.
+    """
     with torch.autocast(last.device.type, enabled=False):
         bias = model.score.bias.float() if model.score.bias is not None else None
         return torch.nn.functional.linear(last.float(), model.score.weight.float(), bias)[:, 0]
-
-
-def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask of yes and no as numbers to add to attention scores: 0 where a token is seen."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)

@@ -20,9 +20,7 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
-from acemath.models.score.layout import Row, plain_batch, shared_batch
-from acemath.models.score.model import rewards_of
-from acemath.models.score.probe import check_sharing
+from acemath.models.score.layout import Row, plain_batch
 from acemath.models.score.score import RewardModel
 from acemath.models.score.vllm import VllmScorer
 
@@ -90,12 +88,6 @@ def check_parity(
     alarms = [*scorer.alarms(rows, reference, cut), *_template_alarms(scorer, items[0])]
     kind = "shared prompts" if share_prefix else "padded rows"
     ways: dict[str, Callable[[], Scores]] = {f"transformers, {kind}": lambda: scorer.score_rows(rows)}
-    if share_prefix:
-        try:
-            check_sharing(scorer.model, max_length)
-            ways["transformers, one row a problem"] = lambda: _together(scorer, rows)
-        except UserError as error:
-            alarms.append(f"not for training on shards: {error}")
     if importlib.util.find_spec("vllm") is not None:
         ways["vLLM"] = lambda: VllmScorer(resolve(model), max_length, bf16).score_rows(rows)
     engines = [_agreement(name, reference, score()) for name, score in ways.items()]
@@ -124,13 +116,6 @@ def _reference(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
             mine.append(float(logits[0, 0]))
         found.append(mine)
     return found
-
-
-@torch.inference_mode()
-def _together(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
-    """A problem's responses in one row, as sharded training reads them."""
-    pad = scorer.tokenizer.pad_token_id
-    return [rewards_of(scorer.model, shared_batch([row], pad)).tolist() for row in rows]
 
 
 def _agreement(engine: str, reference: Scores, found: Scores) -> Agreement:
@@ -176,6 +161,6 @@ def _template_alarms(scorer: RewardModel, item: Item) -> list[str]:
 def _seen(tokenizer: Any, row: Row) -> Seen:
     ids = [*row.prompt, *row.responses[0]]
     batch = plain_batch([Row(row.prompt, row.responses[:1])], tokenizer.pad_token_id)
-    last = int(batch.ids[0, batch.ends[0, 1]])
+    last = int(batch.ids[0, batch.ends[0]])
     tokens = [tokenizer.decode([i]) for i in ids]
     return Seen(tokens, ids, len(row.prompt), tokenizer.decode([last]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,17 @@ import torch
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import device, has_bf16, part_tokens
-from acemath.models.score.cached import score_rows
-from acemath.models.score.heads import PAPER_CHAT, chat_for, check_head
-from acemath.models.score.layout import Row, encode_row, plain_batch, split_rows, token_batches
-from acemath.models.score.linear import packed_linears
-from acemath.models.score.model import load_reward_model, rewards_of, tokenizer_of
+from acemath.models.hardware import device, has_bf16, pass_tokens
+from acemath.models.score.heads import chat_for, check_head
+from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches
+from acemath.models.score.model import head_scores, load_reward_model, plain_states, tokenizer_of
+from acemath.models.score.packed import packed_states, passes
 from acemath.models.score.probe import check_sharing
 from acemath.models.score.vllm import VllmScorer
 from acemath.notices import say
 from acemath.records import Response, by_problem
 
-MANY_PASSES = 4  # from so many on it pays to pack the weights
 SEVERAL = 4  # problems; in fewer, ties may be chance
-__all__ = ["PAPER_CHAT", "RewardModel"]
 
 
 class RewardModel:
@@ -67,10 +63,10 @@ class RewardModel:
             return
         self.vllm = None
         self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()
-        self.budget = budget or part_tokens(device())
+        self.budget = budget or pass_tokens(device())
         self.share = share_prefix
         if share_prefix:
-            check_sharing(self.model, max_length, "cached")
+            check_sharing(self.model, max_length)
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
         """The rewards of one problem's responses, in their order."""
@@ -150,18 +146,23 @@ class RewardModel:
     def _rewards(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
         """(number of the row, number of the response, reward) of every response, as they come."""
         pad = self.tokenizer.pad_token_id
+        numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
         if self.share:
-            many = sum(row.length for row in rows) >= MANY_PASSES * self.budget
-            with packed_linears(self.model, self.budget) if many else nullcontext():
-                yield from score_rows(self.model, rows, self.budget)
-            return
-        alone = [
-            part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 0)
-        ]
-        for batch in token_batches(alone, self.budget, share=False):
-            rewards = rewards_of(self.model, plain_batch(batch, pad)).tolist()
-            for part, reward in zip(batch, rewards, strict=True):
-                yield *part.key, reward
+            batches = passes(numbered, self.budget)
+        else:
+            alone = [
+                Row(row.prompt, [r], (row.key, [i])) for row in numbered for i, r in enumerate(row.responses)
+            ]
+            batches = token_batches(alone, self.budget)
+        for batch in batches:
+            states = (
+                packed_states(self.model, batch)
+                if self.share
+                else plain_states(self.model, plain_batch(batch, pad))
+            )
+            keys = [(part.key[0], which) for part in batch for which in part.key[1]]
+            for key, reward in zip(keys, head_scores(self.model, states).tolist(), strict=True):
+                yield *key, reward
 
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
         """Signs that something is wrong although no error was raised, a line each.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.errors import MissingExtra
+from acemath.errors import needing
 from acemath.models.score.layout import Row
 
 
@@ -18,10 +18,8 @@ class VllmScorer:
     ) -> None:
         """Load the model of this folder or hub name, with more `options` of `LLM`; MissingExtra without vLLM."""
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output belongs to results
-        try:
+        with needing("scoring in vLLM"):
             from vllm import LLM
-        except ImportError as error:
-            raise MissingExtra("scoring in vLLM", "vllm") from error
         self.engine: Any = LLM(
             model=path,
             runner="pooling",

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from acemath.errors import UserError
-from acemath.models.engine import ChatFormat
-from acemath.models.score.heads import PAPER_CHAT
+from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.notices import say
 from acemath.records import REFUSED, Group, Problem, Response, content_key
 from acemath.train.reward.looks import Looks, looks_by_label

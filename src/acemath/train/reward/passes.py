@@ -1,8 +1,7 @@
 """Groups through the model: one optimiser step, and the measures of held-out groups and candidates.
 
-A group's prompt is read once in one of three layouts: responses after their prompt's keys and values (cached.py:
-cheapest on a processor), a row a group under a mask of its own (layout.py: one call of the model, which shards and
-gradient checkpointing need), several groups a row under FlexAttention (flex.py: on a GPU).
+Groups lie packed in rows, each prompt read once, with attention text by text (packed.py) or, on a GPU, under
+FlexAttention (flex.py).
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from acemath.metrics import rm_at_k
-from acemath.models.hardware import part_tokens, pass_tokens
-from acemath.models.score.cached import rewards_of_rows
-from acemath.models.score.flex import rewards_of_packed
-from acemath.models.score.layout import Row, batch_of, split_rows, token_batches
-from acemath.models.score.model import rewards_of
+from acemath.models.hardware import pass_tokens
+from acemath.models.score.flex import flex_states
+from acemath.models.score.layout import Row, plain_batch, split_rows, token_batches
+from acemath.models.score.model import head_scores, plain_states
+from acemath.models.score.packed import packed_states
 from acemath.train.packing import pack
 from acemath.train.reward.losses import batch_loss, listwise, pair_margins
 from acemath.train.reward.settings import RewardSettings
@@ -44,15 +43,13 @@ class Judgement:
     rm: float | None = None
 
 
-def layout_of(settings: RewardSettings, device: torch.device, sharded: bool) -> str:
-    """How groups are read: "plain" (nothing shared), "cached", "rows" or "flex"."""
+def layout_of(settings: RewardSettings, device: torch.device) -> str:
+    """How groups are read: "plain" (nothing shared), "packed" or "flex"."""
     if not settings.share_prefix:
         return "plain"
     if settings.layout != "auto":
         return settings.layout
-    if device.type == "cuda":
-        return "flex"
-    return "rows" if sharded or settings.gradient_checkpointing else "cached"
+    return "flex" if device.type == "cuda" else "packed"
 
 
 def step(
@@ -69,7 +66,7 @@ def step(
     up, so their number changes nothing but the time. Returns the loss, a mean over groups.
     """
     total = torch.zeros((), device=accelerator.device)
-    layout = layout_of(settings, accelerator.device, is_sharded(model))
+    layout = layout_of(settings, accelerator.device)
     plan = _plan(accelerator, rows, settings, layout)
     for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
         batch = [rows[number] for number in numbers]
@@ -98,10 +95,10 @@ def _plan(
 ) -> list[list[int]]:
     """Numbers of rows in forward passes of a bounded number of tokens."""
     budget = settings.micro_tokens or pass_tokens(accelerator.device)
-    if layout == "flex":
+    if layout != "plain":
         return list(pack([row.length for row in rows], budget))
     numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
-    return [[row.key for row in batch] for batch in token_batches(numbered, budget, settings.share_prefix)]
+    return [[row.key for row in batch] for batch in token_batches(numbered, budget)]
 
 
 def _share(
@@ -154,7 +151,7 @@ def _all_rewards(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
 ) -> list[Tensor]:
     """Each row's rewards [R] on the processor. Processes share the passes; all of them get all rewards."""
-    layout = layout_of(settings, accelerator.device, is_sharded(model))
+    layout = layout_of(settings, accelerator.device)
     starts = [0]
     for row in rows:
         starts.append(starts[-1] + len(row.responses))
@@ -174,11 +171,13 @@ def _all_rewards(
 
 def _rewards(model: Any, batch: Sequence[Row], pad: int, layout: str) -> Tensor:
     """The rewards [N] of a pass's responses in one of the layouts."""
-    if layout == "flex":
-        return rewards_of_packed(model, batch, pad)
-    if layout == "cached":
-        return rewards_of_rows(model, batch, part_tokens(model.device))
-    return rewards_of(model, batch_of(batch, pad, layout == "rows"))
+    if layout == "packed":
+        states = packed_states(model, batch)
+    elif layout == "flex":
+        states = flex_states(model, batch, pad)
+    else:
+        states = plain_states(model, plain_batch(batch, pad))
+    return head_scores(model, states)
 
 
 def _by_group(rewards: Tensor, batch: Sequence[Row]) -> list[Tensor]:

@@ -146,7 +146,7 @@ def _model(
         add_liger(model)
     # The head of one row stays whole in each process: it is read outside the model's own forward pass.
     model = shard(model, body(model), where, settings.bf16 and has_bf16()) if sharded else model.to(where)
-    check_sharing(model, settings.max_length, layout_of(settings, where, sharded))
+    check_sharing(model, settings.max_length, layout_of(settings, where))
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)
     return model
@@ -301,7 +301,9 @@ def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings:
         encoded.rows.append(Row(array("i", row.prompt), compact, torch.tensor(group.labels)))
         encoded.cut += cut
     if encoded.cut:
-        say(f"{encoded.cut:,} responses are longer than {settings.max_length} tokens: they are read without their middle")
+        say(
+            f"{encoded.cut:,} responses are longer than {settings.max_length} tokens: they are read without their middle"
+        )
     return encoded
 
 

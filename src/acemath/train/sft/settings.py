@@ -14,21 +14,39 @@ class SftSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    learning_rate: float = Field(5e-6, gt=0)  # paper: 5e-6 general, 3e-6 math
-    global_batch: int = Field(128, ge=1)  # rows a step; paper: 128, 256 for 72B
-    micro_batch: int = Field(8, ge=1)  # rows a forward pass on each device; our choice
-    epochs: float = Field(1.0, gt=0)  # paper: 1
-    max_length: int = Field(4096, ge=16)  # tokens; paper: 4096
-    packing: bool = True  # our choice: several conversations a row, none sees another
-    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"  # our choice
-    warmup: float = Field(0.03, ge=0, lt=1)  # share of the steps; our choice
-    weight_decay: float = Field(0.0, ge=0)  # our choice
-    max_grad_norm: float = Field(1.0, gt=0)  # our choice
-    bf16: bool = True  # our choice: autocast, where the processor has it
+    learning_rate: float = Field(5e-6, gt=0)
+    """The highest learning rate (paper: 5e-6 in general stages, 3e-6 in the math stage)."""
+    global_batch: int = Field(128, ge=1)
+    """Rows of a step (paper: 128, and 256 for 72B)."""
+    micro_batch: int = Field(8, ge=1)
+    """Rows of a forward pass on each device. Our choice."""
+    epochs: float = Field(1.0, gt=0)
+    """How often each conversation is trained on (paper: 1)."""
+    max_length: int = Field(4096, ge=16)
+    """The most tokens of a row (paper: 4096)."""
+    packing: bool = True
+    """Whether a row holds several conversations, none of which sees another. Our choice."""
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    """How the learning rate falls after the warm-up. Our choice."""
+    warmup: float = Field(0.03, ge=0, lt=1)
+    """The share of the steps in which the learning rate rises. Our choice."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's weight decay. Our choice."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """The largest norm of the gradient; a larger gradient is scaled down. Our choice."""
+    bf16: bool = True
+    """Whether forward passes use bfloat16 where the processor has it. Our choice."""
     gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass, which takes time and saves memory."""
     attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = "auto"
-    liger: bool = False  # Liger's kernels, the loss over the vocabulary among them, on a GPU
-    lora: LoraSettings | None = None  # None, as in the paper: the whole model is trained
-    validation: int = Field(64, ge=0)  # conversations kept aside for validation loss
-    save_every: int = Field(200, ge=1)  # steps between checkpoints
-    report_to: str = "none"  # trackio, tensorboard, wandb …: the trainer's own names
+    """The implementation of attention; `auto` takes the fastest that this machine has."""
+    liger: bool = False
+    """Whether Liger's kernels are used on a GPU, the loss over the vocabulary among them."""
+    lora: LoraSettings | None = None
+    """Train low-rank additions alone; by default the whole model is trained, as in the paper."""
+    validation: int = Field(64, ge=0)
+    """The number of conversations kept aside for the validation loss."""
+    save_every: int = Field(200, ge=1)
+    """Steps between checkpoints."""
+    report_to: str = "none"
+    """Where the trainer reports to: trackio, tensorboard, wandb …"""

@@ -1,0 +1,140 @@
+"""Readers of the files that commands are given: problems, benchmarks, responses and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from acemath.curate.columns import groups_of, problems_of, prompt_text
+from acemath.curate.decontaminate import some_problems
+from acemath.errors import UserError
+from acemath.files.columns import first_value, id_text, meta_of, names_of
+from acemath.files.identity import Names, joined
+from acemath.files.rows import columns_of, placed_records, read_records, read_rows
+from acemath.notices import say
+from acemath.records import Group, Problem, Response, by_problem
+
+Columns = (
+    Mapping[str, str] | None
+)  # {ours: theirs}, columns of a file that have other names than the usual ones
+
+
+def read_problems(path: Path, columns: Columns = None, name: str = "") -> list[Problem]:
+    """The problems of a file, in any known form (`acemath.files.columns`).
+
+    Ids are qualified by `name`, for commands that read several files, or without it by each row's own `source`. A
+    notice says where references are missing. UserError for a file without problems.
+    """
+    rows = list(problems_of(placed_records(path), columns or {}, name))
+    if not rows:
+        raise UserError(f"{path} holds no problem; give a file with at least one row")
+    lacking = sum(not row.answer for row in rows if row.group == "math")
+    if lacking:
+        say(
+            f"{path}: no reference answer was found for {lacking:,} of {len(rows):,} problems; if the file has them, name "
+            f"their column with --columns answer=… (its columns: {', '.join(columns_of(path))})"
+        )
+    return rows
+
+
+def read_names(path: Path | None, columns: Columns = None) -> Names | None:
+    """The problems of a file by every name that a response may call them by; None without a file."""
+    return None if path is None else Names(read_problems(path, columns), path)
+
+
+def read_benchmarks(paths: Sequence[Path], columns: Columns = None) -> list[Problem]:
+    """The problems of benchmark files, with the file's name as source and subject: hits name the benchmark by it.
+
+    UserError for a file without problems, and for two files of one name: their problems could not be told apart.
+    """
+    names = [path.name.split(".")[0] for path in paths]
+    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    if twice is not None:
+        raise UserError(
+            f"two benchmark files are called {twice!r}; rename one: results name a benchmark by its file"
+        )
+    return [
+        replace(row, subject=name)
+        for path, name in zip(paths, names, strict=True)
+        for row in some_problems(str(path), read_problems(path, columns, name))
+    ]
+
+
+def read_answered(
+    responses: Path, problems: Path, columns: Columns = None
+) -> tuple[list[Problem], list[Response]]:
+    """The problems of one file, and the responses to them in another under the problems' full ids.
+
+    `columns` may name columns of both files. UserError for a response that answers none of the problems, and for a
+    file without responses.
+    """
+    asked = read_problems(problems, columns)
+    rows = read_rows(responses, Response, columns)
+    if not rows:
+        raise UserError(f"{responses} holds no response; acemath sample writes some")
+    return asked, joined(rows, asked, responses, problems)
+
+
+def read_graded(
+    responses: Path, problems: Path, columns: Columns = None
+) -> tuple[list[Problem], dict[str, list[Response]]]:
+    """The problems that the graded responses of a file answer, and the responses by problem id.
+
+    UserError where no response was graded, and as in `read_answered`.
+    """
+    asked, rows = read_answered(responses, problems, columns)
+    if all(r.status is None for r in rows):
+        raise UserError(
+            f"{responses}: none of its {len(rows):,} responses has a status; grade them first (acemath sample grades)"
+        )
+    mine = by_problem(rows)
+    return [p for p in asked if p.id in mine], mine
+
+
+def read_groups(path: Path) -> list[Group]:
+    """Groups of a file: our rows, or AceMath's reward-model data (`qid`, `message`, `label`, six rows a question)."""
+    first = next(iter(read_records(path)), {})
+    if "qid" in first and "message" in first:
+        return list(groups_of(read_records(path), str(path)))
+    return read_rows(path, Group)
+
+
+def read_prompts_with_responses(
+    path: Path, names: Names | None, limit: int, columns: Columns = None
+) -> list[tuple[str, list[str]]]:
+    """The first `limit` prompts of a file of any known form, each with all of its responses.
+
+    A row holds one response or several, and either its prompt (prompt, problem, question) or the name of a problem of
+    `names`. UserError for a row that lacks either.
+    """
+    found: dict[str, list[str]] = {}
+    for number, record in enumerate(read_records(path), 1):
+        name = first_value(record, ("problem_id", "qid", "idx"))
+        if names is not None and name is not None:
+            prompt: str | None = names.find(id_text(name), meta_of(record.get("meta")), path).prompt
+        else:
+            prompt = prompt_text(first_value(record, names_of("prompt", columns or {})))
+        texts = _texts(record)
+        if prompt is None or not texts:
+            lacks = (
+                "response; it is expected in the column response, responses, text or code"
+                if prompt
+                else "problem; name its file with --problems, or its column with --columns prompt=…"
+            )
+            raise UserError(f"{path}, record {number}: no {lacks}")
+        if prompt in found or len(found) < limit:
+            found.setdefault(prompt, []).extend(texts)
+    return list(found.items())
+
+
+def _texts(record: Mapping[str, Any]) -> list[str]:
+    """A record's responses, under any usual name, one or many."""
+    for name in ("responses", "response", "text", "code"):
+        value = record.get(name)
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+            return value
+    return []

@@ -1,0 +1,246 @@
+"""`acemath rm`: groups of responses, a reward model from them, and its card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from acemath.cli.options import Changes, Columns, Json, Out, Pick, Seed, settings_of
+from acemath.cli.output import show
+from acemath.cli.reading import read_graded, read_groups
+from acemath.cli.rewardbench import rewardbench
+from acemath.cli.training import (
+    Epochs,
+    LearningRate,
+    ModelOut,
+    Overwrite,
+    checkpoints_of,
+    facts_of_made,
+)
+from acemath.errors import UserError
+from acemath.files.rows import write_rows
+from acemath.notices import is_first_process, quiet_transformers, say
+from acemath.records import Group
+from acemath.run.display import Display
+from acemath.train.checkpoints import put
+from acemath.train.reward.groups import (
+    candidates_of,
+    chat_of_groups,
+    make_groups,
+    same_problem,
+    split_groups,
+    unlabelled_words,
+)
+from acemath.train.reward.settings import GroupSettings, RewardSettings
+
+app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, train, write its card.")
+
+
+@app.command("groups")
+def groups(
+    responses: Annotated[Path, typer.Argument(help="Graded responses.")],
+    problems: Annotated[Path, typer.Option(help="The problems they answer.")],
+    size: Annotated[int, typer.Option(help="Responses in a group.")] = 6,
+    pool: Annotated[
+        int,
+        typer.Option(
+            help="How many of the best right, and of the worst wrong responses a group is drawn from."
+        ),
+    ] = 14,
+    seed: Seed = 0,
+    changes: Changes = None,
+    out: Out = Path("groups.parquet"),
+    columns: Columns = None,
+    as_json: Json = False,
+) -> None:
+    """Choose groups of right and wrong responses to train on.
+
+    Responses of which nothing is known (cut, refused, ungraded, timed out) are left out and counted. Shows how right
+    and wrong responses look before and after the choice: a reward model learns length and style where they differ.
+
+    Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
+    """
+    with Display().during("rm groups"):
+        found = _choose(
+            responses, problems, {"size": size, "pool": pool, **dict(changes or ())}, seed, out, columns
+        )
+    show(found, as_json)
+
+
+def _choose(
+    responses: Path,
+    problems: Path,
+    changes: Mapping[str, Any],
+    seed: int,
+    out: Path,
+    columns: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """Write the groups of graded responses, chosen by rewards where there are some and at random otherwise.
+
+    UserError where only some have a reward, and where no problem makes a group.
+    """
+    asked, mine = read_graded(responses, problems, columns)
+    rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
+    settings = settings_of(GroupSettings, {"by": "rank" if rewards else "random"}, changes)
+    ranks: dict[str, dict[str, float]] = {}
+    if settings.by == "rank":
+        total = sum(map(len, mine.values()))
+        if faulty := total - sum(map(math.isfinite, rewards)):
+            raise UserError(
+                f"{responses}: {faulty:,} of {total:,} responses have no reward, or nan, to rank by; score all of them "
+                "(acemath score), or choose without ranks: --set by=random"
+            )
+        ranks = {k: {r.text: float(r.reward or 0.0) for r in rows} for k, rows in mine.items()}
+    made, counts = make_groups(asked, mine, ranks, settings, seed)
+    if not made:
+        numbers = {
+            name.replace("_", " "): n for name, n in asdict(counts).items() if isinstance(n, int) and n
+        }
+        said = ", ".join(f"{n} {name}" for name, n in numbers.items())
+        raise UserError(
+            f"{responses} makes no group of {settings.size} ({said}{unlabelled_words(counts.unlabelled)}); give more "
+            "responses a problem, or a smaller --size"
+        )
+    write_rows(out, made, Group)
+    return {**asdict(counts), "by": settings.by, "out": str(out)}
+
+
+@app.command("train")
+def train(
+    groups: Annotated[Path, typer.Argument(help="Groups, as acemath rm groups writes them.")],
+    base: Annotated[str, typer.Option(help="The policy to start from.")],
+    learning_rate: LearningRate = 5e-6,
+    batch_groups: Annotated[int, typer.Option(help="Groups per training step, over all devices.")] = 256,
+    epochs: Epochs = 2.0,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="System prompt of the conversation.",
+            show_default="the groups' own, or else the paper's: Please reason step by step, and check your final answer "
+            "within \\boxed{}.",
+        ),
+    ] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(help="Graded responses to held-out problems, for rm@k (--set rm_k=8).")
+    ] = None,
+    problems: Annotated[Path | None, typer.Option(help="The problems that --candidates answer.")] = None,
+    seed: Seed = 0,
+    changes: Changes = None,
+    out: ModelOut = Path("reward-model"),
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Train a reward model with the listwise Bradley-Terry loss.
+
+    If it is stopped, the same command continues. The model remembers the system prompt and is scored with it later. A twentieth of the groups is kept aside for pair
+    accuracy.
+
+    Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
+    """
+    given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
+    with Display().during("rm train"):
+        asked = _candidates(candidates, problems)
+        settings = settings_of(RewardSettings, given, dict(changes or ()))
+        if asked and settings.rm_k is None:
+            raise UserError("--candidates are for rm@k, which is not measured; set its k, say --set rm_k=8")
+        found = _train(groups, base, settings, system, asked, seed, out, overwrite)
+    if is_first_process():
+        show(found, as_json)
+
+
+def _candidates(responses: Path | None, problems: Path | None) -> list[Group]:
+    """Problems with all their labelled responses, for rm@k; none without a file."""
+    if responses is None:
+        return []
+    if problems is None:
+        raise UserError(f"{responses} names its problems; give their file with --problems")
+    asked, mine = read_graded(responses, problems)
+    made = [candidates_of(p.id, p.prompt, mine[p.id]) for p in asked]
+    left_out = sum(map(len, mine.values())) - sum(len(g.responses) for g in made)
+    if left_out:
+        say(f"{responses}: {left_out:,} responses without a label are left out of rm@k")
+    return made
+
+
+def _train(
+    groups_file: Path,
+    base: str,
+    settings: RewardSettings,
+    system: str | None,
+    asked: Sequence[Group],
+    seed: int,
+    out: Path,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """A reward model from groups, a twentieth of them kept aside for pair accuracy.
+
+    Checkpoints lie in a folder beside `out` until the model is finished. A model that was made with the same arguments
+    is not made again; another one is replaced only with `overwrite`. Without `system` the groups' own system prompt is
+    used, or the paper's where they name none. `asked` are problems with candidates for rm@k.
+    """
+    rows = read_groups(groups_file)
+    learned, held_out = _split(rows, asked, groups_file)
+    quiet_transformers()
+    from acemath.train.provenance import stated_licences
+    from acemath.train.reward.card import write_card
+    from acemath.train.reward.train import identity_of, train_reward
+
+    chat = chat_of_groups(rows, system)
+    identity = identity_of(base, (learned, held_out, asked), settings, chat, seed)
+    facts = facts_of_made(out, identity, overwrite)
+    if facts is not None:
+        return {"out": str(out), **facts["result"], "seconds": 0.0}
+    work = checkpoints_of(out)
+    made = work / "model"
+    with Display().during(f"reward model on {base}", f"{len(learned):,} groups") as display:
+        result = train_reward(
+            base, learned, held_out, made, work, settings, chat, seed, display.progress, asked
+        )
+    if is_first_process():
+        write_card(made, base, stated_licences(base), learned, settings, chat, result, identity)
+        put(made, out, work)
+    return {"out": str(out), **result.record(), "seconds": result.seconds}
+
+
+def _split(rows: Sequence[Group], asked: Sequence[Group], file: Path) -> tuple[list[Group], list[Group]]:
+    """The groups to train on, and a twentieth to keep aside.
+
+    UserError where nothing is left to train on, and where a problem of the candidates is trained on.
+    """
+    learned, held_out = split_groups(rows, max(1, len(rows) // 20))
+    if rows and not learned:
+        raise UserError(
+            f"{file} holds groups of one problem alone, which is kept aside; give groups of more problems"
+        )
+    seen = {same_problem(group.prompt) for group in learned}
+    shared = next((g.problem_id for g in asked if same_problem(g.prompt) in seen), None)
+    if shared is not None:
+        raise UserError(
+            f"problem {shared!r} of --candidates is trained on too: rm@k of it says nothing; leave it out"
+        )
+    return learned, held_out
+
+
+@app.command("card")
+def card(
+    model: Annotated[Path, typer.Argument(help="A reward model's folder, as acemath rm train writes it.")],
+    scored: Annotated[
+        list[Path],
+        typer.Argument(help="Responses with labels and the model's rewards; each file is one benchmark."),
+    ],
+    k: Pick = 8,
+    as_json: Json = False,
+) -> None:
+    """Put the table of rm@k on benchmarks into a reward model's card.
+
+    Example: acemath rm card reward-model gsm8k-scored.jsonl math500-scored.jsonl
+    """
+    from acemath.train.reward.card import add_bench
+
+    add_bench(model, rewardbench(scored, k)["rows"], k)
+    show({"card": str(model / "README.md")}, as_json)

@@ -1,0 +1,76 @@
+"""`acemath run`: a whole recipe, or its plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from acemath.cli.options import Changes, Json, folder
+from acemath.cli.output import show
+from acemath.errors import require
+from acemath.recipe.load import load_recipe
+from acemath.recipe.plan import plan
+from acemath.recipe.schema import Recipe
+from acemath.run.display import Display
+
+
+def command(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or one of laptop, acemath-1.5b, acemath-7b, acemath-72b.")
+    ] = "laptop",
+    out: Annotated[
+        Path | None, typer.Option(callback=folder, help="The run's folder. [default: runs/NAME]")
+    ] = None,
+    changes: Changes = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
+    ] = False,
+    until: Annotated[
+        Literal["data", "sft", "reward", "report"],
+        typer.Option(help="The last part to run; data makes the training sets and trains nothing."),
+    ] = "report",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="US$ that all endpoints together may cost; the run stops before it spends more."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a whole recipe. Stages that are already done are not run again.
+
+    Example: acemath run laptop --set seed=1 --out runs/second
+    """
+    spend = {} if budget is None else {"budget_usd": budget}
+    loaded = load_recipe(recipe, dict(changes or ()) | spend)
+    if dry_run:
+        _show_plan(loaded, as_json)
+        return
+    if until != "data":
+        require("acemath run", "torch", "transformers", "trl")  # before the data is made
+    from acemath.run.run import run_recipe, run_until  # which needs pyarrow, as a plan does not
+
+    place, display = out or Path("runs") / loaded.name, Display()
+    if until != "report":
+        with Display().during(loaded.name):
+            done = run_until(loaded, place, display, until)
+        show(done, as_json)
+        return
+    with Display().during(loaded.name):
+        outcome = run_recipe(loaded, place, display)
+    if as_json:
+        show(outcome.as_json(), True)
+        return
+    show({}, False, ("measure", "percent"), sorted(outcome.headline.items(), key=lambda row: row[1]))
+    typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
+
+
+def _show_plan(recipe: Recipe, as_json: bool) -> None:
+    """The stages of a recipe as a table, with what the estimates rest on."""
+    result = plan(recipe)
+    rows = [tuple(row.values()) for row in result["stages"]]
+    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$"), rows)
+    if not as_json:
+        typer.echo(result["note"])

@@ -1,0 +1,157 @@
+"""Answers in one spelling: Unicode mathematics, LaTeX layout, dollar and full-width signs.
+
+Nothing here interprets an answer; the meaning of every text stays what it was.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from acemath.grade.base.dialects import replaced, rules, standard_commands, standard_words, turned_brackets
+
+_SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
+_SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()")
+_SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
+_SUB_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+")
+
+_SIGNS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "‒": "-",
+    "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "⁎": "*",
+    "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
+    "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "φ": r"\phi ",
+    "ω": r"\omega ", "ε": r"\epsilon ", "ρ": r"\rho ", "τ": r"\tau ", "Δ": r"\Delta ", "ϕ": r"\phi ",
+    "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "≡": r"\equiv ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
+    "ø": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "‘": "'",
+    "“": '"', "”": '"', "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "…": r"\ldots ",
+    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∑": r"\sum ", "∏": r"\prod ",
+    "∫": r"\int ", "→": r"\to ", "⇒": r"\Rightarrow ", "∨": r"\text{ or }", "∧": r"\text{ and }", "，": ",",
+    "。": ".", "；": ";", "：": ":", "（": "(", "）": ")", "、": ",", "．": ".", "％": "%", "\u200b": "",
+    "\ufeff": "", "\u2061": "", "\u2062": "", "\u00ad": "", "\u20d7": "", "∥": r"\parallel ", "⊥": r"\perp ",
+    "￥": "¥", "∣": "|", "∶": ":", "𝑥": "x", "𝑦": "y", "𝑛": "n", "Ø": r"\emptyset ",
+}  # fmt: skip
+_SIGN = re.compile("[" + re.escape("".join(_SIGNS)) + "]")
+_ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
+_ROOT = re.compile(r"([√∛∜])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
+_VULGAR = re.compile("[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    top, bottom = unicodedata.normalize("NFKC", match.group()).split("⁄")
+    return rf"\frac{{{top}}}{{{bottom}}}"
+
+
+def _root(match: re.Match[str]) -> str:
+    radicand = match.group(2)
+    return _ROOTS[match.group(1)] + (f"{{{radicand}}}" if radicand else "")
+
+
+def from_unicode(text: str) -> str:
+    """Unicode mathematics as LaTeX and ASCII; ASCII text comes back as it is."""
+    if text.isascii():
+        return text
+    text = _VULGAR.sub(_vulgar, text)
+    text = _ROOT.sub(_root, text)
+    text = _SUPER_RUN.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)
+    text = _SUB_RUN.sub(lambda m: "_{" + m.group().translate(_SUB) + "}", text)
+    text = _SIGN.sub(lambda m: _SIGNS[m.group()], text)
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+_GROUPED = re.compile(
+    r"(?<=\d)\s?(?:\{\s*,\s*\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))"
+)
+_SPACES = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
+_LATEX = rules(
+    # a command with two backslashes
+    (
+        "\\\\",
+        r"(?<!\\)\\\\(?=(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|le|leq|ge|"
+        r"geq|in|infty|cup|cap|sin|cos|tan|log|ln|circ|quad|begin|end|alpha|beta|theta|ldots|dots|binom|neq|ne)"
+        r"(?![A-Za-z]))",
+        r"\\",
+    ),
+    ("", _GROUPED.pattern, ""),
+    # beside a number a currency, elsewhere a broken math mark
+    ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
+    ("", r"\\([%#&])", r"\1"),
+    # layout
+    (
+        "",
+        r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|"
+        r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|"
+        r"tag\*?\{[^{}]*\}|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|mkern\d*mu|hskip[\d.]*[a-z]*|"
+        r"nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])",
+        " ",
+    ),
+    ("\\\\", r"\\\\", r"\\\\ "),
+    ("", r"\\[()\[\]]|(?<!\\)\$+", " "),
+)
+_NAMES = rules(
+    ("frac", r"\\[dtcs]frac(?![A-Za-z])|\\nicefrac(?![A-Za-z])", r"\\frac"),
+    (
+        "\\",
+        r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*",
+        r"\\text",
+    ),
+)
+# Binomial coefficients as calculators and school books write them: `{}_{10}C_3`, `^{10}C_3`; P is for arrangements.
+_BEFORE, _AFTER = r"(?:\{\s*\})?[_^]\s*\{?\s*(\w{1,6})\s*\}?\s*", r"\s*_\s*\{?\s*(\w{1,6})\s*\}?"
+_SELECTED = rf"(?<![\w}}]){_BEFORE}(?:\\(?:mathrm|text)\s*\{{\s*)?%s\s*\}}?{_AFTER}"
+
+
+def _repeating(match: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` as the fraction 15/90."""
+    whole, fixed, period = match.groups()
+    scale, nines = 10 ** len(fixed), 10 ** len(period) - 1
+    return rf"\frac{{{int(whole + fixed) * nines + int(period)}}}{{{scale * nines}}}"
+
+
+_NOTATION = rules(
+    ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
+    ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
+    # 1.234,56
+    (
+        ",",
+        r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])",
+        lambda m: m.group().replace(".", "").replace(",", "."),
+    ),
+    (".", r"\b([apAP])\.\s?[mM]\b\.?", r"\1m"),
+    ("{", r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}", r"\\text{ \1}"),
+    # ordinals
+    (
+        "",
+        r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?)",
+        "",
+    ),
+    # degrees Celsius and Fahrenheit
+    ("circ", r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1"),
+    ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
+    ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
+    ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
+)
+_STARS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)|__(?=\S)(.+?)(?<=\S)__")
+_END = re.compile(r"[\s.,;:\\]+$")
+
+
+def clean_latex(text: str) -> str:
+    r"""An answer without layout: no dollars, no `\left`, no thin spaces, one name for each command."""
+    text = from_unicode(text).strip()
+    if "{" in text or "\\" in text:
+        text = standard_commands(text)
+    text = standard_words(text)
+    if "\\" in text:
+        text = replaced(text, _LATEX)
+        # Thin spaces go; in a matrix the `\\` that ends a row stays.
+        rows = text.split(r"\\ ") if "\\begin" in text else [text]
+        text = replaced(r"\\ ".join(_SPACES.sub(" ", row) for row in rows), _NAMES)
+    else:
+        text = _GROUPED.sub("", text) if "," in text or "~" in text else text
+        if "$" in text:  # math marks come in pairs; an odd one stands before an amount of money
+            text = text.replace("$", " " if text.count("$") % 2 == 0 else " \\USD ")
+        if "**" in text:
+            text = _STARS.sub(lambda m: m[1] or m[2], text)
+    text = _END.sub("", replaced(text, _NOTATION).strip())
+    return turned_brackets(text) if "[" in text or "]" in text else text

@@ -1,0 +1,278 @@
+"""Equality of two answer trees: numbers, expressions, tuples, sets, intervals, matrices, equations, words.
+
+Every comparison answers yes, no, or None for "cannot tell", and is symmetric: `same(a, b)` and `same(b, a)`
+take the same steps.
+"""
+
+from __future__ import annotations
+
+import re
+
+from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
+from acemath.grade.compare.expressions import same_expression
+from acemath.grade.compare.families import congruence, is_angular, progression, same_congruence
+from acemath.grade.compare.forms import standard_form
+from acemath.grade.compare.lists import all_same, collections, matched
+from acemath.grade.compare.matrices import arithmetic
+from acemath.grade.compare.names import (
+    exact_side,
+    head_and_value,
+    is_equation,
+    is_name,
+    rename_arguments,
+    same_name,
+)
+from acemath.grade.compare.regions import region, same_region
+from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality, solves
+from acemath.grade.compare.wording import essence, quadrant_sign, same_wording
+from acemath.grade.conventions import Conventions
+from acemath.grade.read.units import parse_unit
+from acemath.grade.values.evaluate import exact
+from acemath.grade.values.probe import same_value
+
+Result = bool | None
+_CLOCK = frozenset(("am", "pm", "noon", "midnight"))
+_INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
+_DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
+_ANGLES = (*_DEGREES, (("rad", 1),))
+_STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.lower())
+
+
+def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
+    """Both trees, the one of this kind first."""
+    return (a, b) if a.kind == kind else (b, a)
+
+
+class Comparison:
+    """Equality under some conventions. Each rule takes two trees and answers, or returns SKIP where it does not apply."""
+
+    def __init__(self, conventions: Conventions) -> None:
+        self.conventions = conventions
+
+    def same(self, a: Node, b: Node) -> Result:
+        """Whether two answers are equal; None where this process cannot tell."""
+        if a == b or canonical(a) == canonical(b):
+            return True
+        a, b = arithmetic(standard_form(a), standard_form(b))
+        if a == b:
+            return True
+        for rule in (
+            self._texts, self._symbols, self._quantities, self._marked, self._based, self._congruences, self._equations,
+            self._regions, self._collections, self._matrices, self._ratios,
+        ):  # fmt: skip
+            result = rule(a, b)
+            if result is not SKIP:
+                return result  # type: ignore[return-value]
+        return same_expression(a, b, self.conventions)
+
+    def _texts(self, a: Node, b: Node) -> object:
+        if "text" not in (a.kind, b.kind):
+            return SKIP
+        if a.kind == b.kind:
+            return _plain(a.value) == _plain(b.value) != "" or same_wording(a.value, b.value)
+        words, other = _first("text", a, b)
+        parts = other.args if other.kind == "list" else ()
+        if other.kind == "list" and all(part.kind == "text" for part in parts):
+            return same_wording(words.value, ", ".join(part.value for part in parts))
+        if parts and all(part.kind == "sym" and len(part.value) == 1 for part in parts):
+            return sorted(words.value.upper()) == sorted(p.value for p in parts)  # ADFGH and A, D, F, G, H
+        if other.kind == "quantity":
+            return self.same(words, other.args[0])
+        if is_equation(other):
+            return self.same(words, other.args[-1])
+        if other.kind not in ("sym", "const"):
+            return False
+        name = str(other.value).lower()
+        if _INITIALS.get(name) == words.value:
+            return True
+        return name == _plain(words.value) and len(name) > 1 or quadrant_sign(name) == essence(words.value)
+
+    def _symbols(self, a: Node, b: Node) -> object:
+        """Two single letters: choices, points, variables."""
+        names = [str(n.value) for n in (a, b) if n.kind in ("sym", "const")]
+        if len(names) != 2:
+            return SKIP
+        return names[0] == names[1] or self.conventions.ignore_case and names[0].lower() == names[1].lower()
+
+    def _quantities(self, a: Node, b: Node) -> object:
+        if "quantity" not in (a.kind, b.kind):
+            return SKIP
+        if a.kind == b.kind:
+            return self._two_amounts(a, b)
+        amount, bare = _first("quantity", a, b)
+        unit = parse_unit(amount.value)
+        if self.conventions.units == "required" and unit is not None:
+            return False
+        if _plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
+            moment = _moment(amount)
+            return moment is not None and moment == _moment(bare) or self.same(amount.args[0], bare)
+        other_mark = (
+            bare.kind == "pct" or bare.kind == "deg" and unit is not None and unit.dims not in _ANGLES
+        )
+        if unit is not None and other_mark and self.conventions.units != "ignored":
+            return False
+        if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
+            bare = bare.args[0]
+        return self.same(amount.args[0], bare)
+
+    def _two_amounts(self, a: Node, b: Node) -> Result:
+        names = {_plain(a.value), _plain(b.value)}
+        if names <= {"am", "pm"} and _moment(a) is not None:
+            return _moment(a) == _moment(b)
+        left, right = a.args[0], b.args[0]
+        if self.conventions.units != "ignored":
+            one, other = parse_unit(a.value), parse_unit(b.value)
+            if one is None or other is None:
+                if len(names) > 1 and names <= _CLOCK:
+                    return False  # noon is not midnight
+            elif one.dims != other.dims:
+                return False
+            elif one.size != other.size:
+                left, right = Node("mul", (number(one.size), left)), Node("mul", (number(other.size), right))
+        return self.same(left, right)
+
+    def _marked(self, a: Node, b: Node) -> object:
+        """Percent and degree signs on one side only."""
+        for kind in ("pct", "deg"):
+            if (a.kind == kind) == (b.kind == kind):
+                continue
+            marked, bare = _first(kind, a, b)
+            if bare.kind in ("pct", "deg", "based"):
+                return False  # 40 % is no angle of 40°
+            if bare.kind in STRUCTURES:
+                continue
+            may_miss = not is_angular(bare) if kind == "deg" else self.conventions.percent != "exact"
+            if may_miss and self.same(marked.args[0], bare) is True:
+                return True
+        return SKIP
+
+    def _based(self, a: Node, b: Node) -> object:
+        """Numbers with a base: digits and base must be the same; the base may be left out on one side."""
+        if "based" not in (a.kind, b.kind):
+            return SKIP
+        if a.kind == b.kind:
+            return a.value == b.value
+        based, bare = _first("based", a, b)
+        return bare.kind == "num" and bare.value[2] == based.value[1] and self.conventions.units != "required"
+
+    def _congruences(self, a: Node, b: Node) -> object:
+        one, other = congruence(a), congruence(b)
+        if one is not None and other is None:
+            other = progression(b, one.modulus)
+        elif other is not None and one is None:
+            one = progression(a, other.modulus)
+        return SKIP if one is None or other is None else same_congruence(one, other)
+
+    def _equations(self, a: Node, b: Node) -> object:
+        if not (is_equation(a) or is_equation(b)):
+            return SKIP
+        if is_equation(a) and is_equation(b):
+            return self._two_equations(a, b)
+        equation, other = (a, b) if is_equation(a) else (b, a)
+        if other.kind == "rel":
+            return equal_sides(a, b)
+        named, sides = head_and_value(equation), equation.args
+        tried = [] if named is None else [named[1]]
+        if equation.value[-1] == "~":
+            tried += [sides[-1], *(sides[:1] if len(sides) == 2 else ())]
+        elif named is None:
+            calculated = len(set(sides)) > 1 and not symbols(equation)
+            if calculated or len(sides) > 2 and not symbols(sides[-1]):
+                tried.append(sides[-1])
+        return any(self.same(value, other) is True for value in tried)
+
+    def _two_equations(self, a: Node, b: Node) -> Result:
+        one, other = head_and_value(a), head_and_value(b)
+        if one is not None and other is not None:
+            left, right = one[1], other[1]
+            if one[0].kind == other[0].kind:
+                left, right = rename_arguments(*one), rename_arguments(*other)
+            contrary = one[0].kind == other[0].kind and one[0].kind in ("sym", "func", "abs", "text")
+            if (same_name(one[0], other[0]) or not contrary) and self.same(left, right) is True:
+                return True
+        if one is None and other is None and not symbols(a) and not symbols(b):
+            return self.same(exact_side(a), exact_side(b))
+        if len(a.args) == len(b.args) == 2 and not (kinds(a) | kinds(b)) & _STRUCTURED:
+            return same_equation(a, b)
+        return equal_sides(a, b)
+
+    def _regions(self, a: Node, b: Node) -> object:
+        """Intervals, inequalities, set-builders and unions as sets of real numbers."""
+        if not (_is_region(a) or _is_region(b)) or is_equation(a) or is_equation(b):
+            return SKIP
+        left, right = region(a), region(b)
+        if left is not None and right is not None:
+            return not (a.kind == b.kind == "rel" and _heads_differ(a, b)) and same_region(left, right)
+        for known, relation in ((left, b), (right, a)):
+            if known is not None and relation.kind == "rel" and solves(relation, known):
+                return True
+        if a.kind == b.kind == "rel":
+            return same_inequality(a, b) or equal_sides(a, b)
+        if a.kind == b.kind and a.kind in ("union", "inter", "minus", "builder"):
+            return all_same(a.args, b.args, self.same) or matched(a.args, b.args, self.same)
+        for relation, other in ((a, b), (b, a)):
+            if relation.kind == "rel" and relation.value == ("in",) and is_name(relation.args[0]):
+                return self.same(relation.args[1], other)
+        return SKIP
+
+    def _collections(self, a: Node, b: Node) -> object:
+        if a.kind == b.kind == "list" and len(a.args) == len(b.args) and _verdicts(a) and _verdicts(b):
+            return all_same(a.args, b.args, self.same)  # answers to several questions, in their order
+        return collections(a, b, self.conventions, self.same)
+
+    def _matrices(self, a: Node, b: Node) -> object:
+        if a.kind == b.kind == "matrix":
+            return a.value == b.value and all_same(a.args, b.args, self.same)
+        return SKIP
+
+    def _ratios(self, a: Node, b: Node) -> object:
+        if "ratio" not in (a.kind, b.kind):
+            return SKIP
+        if a.kind != b.kind or len(a.args) != len(b.args):
+            return SKIP if len(a.args) == len(b.args) == 2 or min(len(a.args), len(b.args)) < 2 else False
+        if _is_time(a) and _is_time(b):
+            return all_same(a.args, b.args, self.same)
+        scale = Node("div", (a.args[0], b.args[0]))
+        return all(
+            same_value(x, Node("mul", (scale, y))) is True for x, y in zip(a.args, b.args, strict=True)
+        )
+
+
+def _moment(node: Node) -> tuple[int, int] | None:
+    """A time of day as hour and minute, from `5:30 PM`, `5 PM` or `17:30`."""
+    half = _plain(node.value) if node.kind == "quantity" else ""
+    time = node.args[0] if node.kind == "quantity" else node
+    parts = [exact(part) for part in (time.args if time.kind == "ratio" else (time,))]
+    whole = [int(part) for part in parts if part is not None and part.denominator == 1]
+    if len(whole) != len(parts) or not 1 <= len(whole) <= 2:
+        return None
+    hour, minute = (*whole, 0)[:2]
+    if half and hour <= 12:
+        hour = hour % 12 + (12 if half == "pm" else 0)
+    return (hour, minute) if hour < 24 and minute < 60 else None
+
+
+def _is_region(node: Node) -> bool:
+    if node.kind == "list":
+        return node.value in ("or", "and", ",") and any(
+            a.kind in ("rel", "union") and not is_equation(a) or a.kind == "tuple" and a.value != "()"
+            for a in node.args
+        )
+    return node.kind in ("rel", "union", "inter", "minus", "builder", "named")
+
+
+def _heads_differ(a: Node, b: Node) -> bool:
+    one, other = symbols(a), symbols(b)
+    return bool(one and other and one != other and "?" not in one | other)
+
+
+def _verdicts(node: Node) -> bool:
+    return all(part.kind == "text" and part.value in ("yes", "no") for part in node.args)
+
+
+def _is_time(node: Node) -> bool:
+    return all(p.kind == "num" and p.value[1] < 0 for p in node.args) and len(node.args[-1].value[2]) == 2

@@ -1,0 +1,95 @@
+r"""Answers that can be written in several ways, in one form: systems, chains, unions of points, lists with dots.
+
+Each rule looks at the top of a tree only and leaves the meaning as it was.
+"""
+
+from __future__ import annotations
+
+from acemath.grade.base.nodes import Node, number, symbol
+from acemath.grade.compare.spread import spread
+from acemath.grade.values.evaluate import exact
+
+_LONGEST = 200  # items that a list with dots is written out to
+_DOTS = symbol("...")
+
+
+def standard_form(node: Node) -> Node:
+    """The tree without what does not change the answer: a list around one item, braces around a system."""
+    while node.kind == "list" and len(node.args) == 1:
+        node = node.args[0]
+    node = spread(node)
+    if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
+        marked = node.args[0]
+        return Node(marked.kind, (Node("neg", marked.args),), marked.value)
+    rule = _RULES.get(node.kind)
+    return node if rule is None else rule(node)
+
+
+def _matrix(node: Node) -> Node:
+    if node.value == 1 and all(a.kind == "rel" for a in node.args):
+        return Node("list", node.args, ",")  # a system in braces
+    return node
+
+
+def _sum(node: Node) -> Node:
+    if len(node.args) == 2 and node.args[1].kind == "neg" and node.args[1].args[0].kind == "set":
+        return Node("minus", (node.args[0], node.args[1].args[0]))
+    return node
+
+
+def _tuple(node: Node) -> Node:
+    rows = node.args if node.value == "[]" else ()
+    if rows and all(r.kind == "tuple" and r.value == "[]" and len(r.args) == len(rows[0].args) for r in rows):
+        return Node("matrix", tuple(c for row in rows for c in row.args), len(rows[0].args))
+    return _written_out(node)
+
+
+def _relation(node: Node) -> Node:
+    """`x = y = z = 1` as three equations; an equation of two columns as one of tuples."""
+    sides, last = node.args[:-1], node.args[-1]
+    named = len(sides) > 1 and set(node.value) == {"="} and all(s.kind == "sym" for s in sides)
+    if named and last.kind not in ("sym", "rel") and len(set(sides)) == len(sides):
+        return Node("list", tuple(Node("rel", (s, last), ("=",)) for s in sides), ",")
+    if node.value == ("=",) and _column(node.args[0]) and _column(last):
+        names, values = node.args[0].args, last.args
+        if len(names) == len(values) and all(n.kind == "sym" for n in names):
+            return Node("rel", (Node("tuple", names, "()"), Node("tuple", values, "()")), ("=",))
+    return node
+
+
+def _column(node: Node) -> bool:
+    return node.kind == "matrix" and 1 in (node.value, len(node.args) // node.value)
+
+
+def _list(node: Node) -> Node:
+    r"""`x \ne 0, 1` as two relations; dots written out."""
+    if not node.args:
+        return node
+    first, *others = node.args
+    if first.kind == "rel" and first.value == ("!=",) and all(exact(o) is not None for o in others):
+        rest = (Node("rel", (first.args[0], other), ("!=",)) for other in others)
+        return Node("list", (first, *rest), "and")
+    return _written_out(node)
+
+
+def _written_out(node: Node) -> Node:
+    """`1, 2, …, 10` with all its items, where its numbers before the dots rise or fall by equal steps."""
+    if node.args.count(_DOTS) != 1:
+        return node
+    values = [v for a in node.args if a != _DOTS and (v := exact(a)) is not None]
+    at = node.args.index(_DOTS)
+    if at < 2 or not at + 1 == len(values) == len(node.args) - 1:
+        return node
+    *known, last = values
+    step = known[1] - known[0]
+    if not step or any(b - a != step for a, b in zip(known, known[1:], strict=False)):
+        return node
+    count = (last - known[0]) / step
+    if count.denominator != 1 or not len(known) <= count < _LONGEST:
+        return node
+    return Node(node.kind, tuple(number(known[0] + k * step) for k in range(int(count) + 1)), node.value)
+
+
+_RULES = {
+    "matrix": _matrix, "add": _sum, "tuple": _tuple, "rel": _relation, "list": _list, "set": _written_out,
+}  # fmt: skip

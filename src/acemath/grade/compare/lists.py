@@ -1,0 +1,212 @@
+"""Lists, sets and tuples against each other: order, repeated items, ±, and lists of `name = value`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from acemath.grade.base.nodes import SKIP, Node, canonical, symbol, symbols
+from acemath.grade.compare.names import head_and_value
+from acemath.grade.compare.spread import signed, spread
+from acemath.grade.conventions import Conventions
+
+Same = Callable[[Node, Node], bool | None]
+_MOST_ITEMS = 200
+
+
+def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> object:
+    """Lists, sets and tuples against each other."""
+    left, right = _items(a), _items(b)
+    if left is None and right is None:
+        return SKIP
+    if left is None or right is None:
+        many, one, items = (b, a, right or ()) if left is None else (a, b, left)
+        return _one_collection(many, items, one, conventions, same)
+    if len(left) > _MOST_ITEMS or len(right) > _MOST_ITEMS:
+        return None
+    kinds = {a.kind, b.kind}
+    if kinds == {"tuple"}:
+        return _brackets_fit(a, b) and all_same(left, right, same)
+    if "tuple" in kinds:
+        if any(n.kind == "tuple" and n.value not in ("()", "[]") for n in (a, b)):
+            return False  # a half-open interval is no list
+        if "set" in kinds:
+            return conventions.tuple_as_set and matched(left, right, same)
+        return all_same(left, right, same) or _same_assignments(a, b, same)
+    one_count, other_count = _counted(a), _counted(b)
+    if one_count is not None and other_count is not None and one_count.keys() == other_count.keys():
+        return all(same(one_count[name], value) is True for name, value in other_count.items())
+    if conventions.ordered_lists and kinds == {"list"}:
+        return all_same(left, right, same)
+    return matched(left, right, same) or _same_assignments(a, b, same)
+
+
+def _counted(node: Node) -> dict[str, Node] | None:
+    """`5 apples and 3 oranges` by the names of the things; None where some have no name or two have the same."""
+    if node.kind != "list" or any(i.kind != "quantity" for i in node.args):
+        return None
+    found = {str(i.value): i for i in node.args}
+    return found if len(found) == len(node.args) else None
+
+
+def _brackets_fit(a: Node, b: Node) -> bool:
+    if a.value == b.value or len(a.args) > 2:
+        return True
+    return bool(symbols(a) | symbols(b)) and {a.value, b.value} <= {"()", "[]"}
+
+
+def _items(node: Node) -> tuple[Node, ...] | None:
+    """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
+    if node.kind in ("list", "set"):
+        return tuple(
+            i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,)
+        )
+    if node.kind == "tuple":
+        return node.args
+    values = signed(node)
+    return values if len(values) > 1 else None
+
+
+def _one_collection(
+    many: Node, items: tuple[Node, ...], one: Node, conventions: Conventions, same: Same
+) -> bool | None:
+    """A collection with its items against a single value: equal only where it holds that one value."""
+    if not items and one == symbol("phi"):
+        return many.kind == "set"
+    if one.kind == "sym" and len(one.value) == len(items) > 1 and one.value.isupper():
+        return sorted(one.value) == sorted(str(i.value) for i in items)  # the choices AC and A, C
+    if one.kind == "matrix" and many.kind == "tuple":
+        return 1 in (one.value, len(one.args) // one.value) and all_same(one.args, items, same)
+    if many.kind == "list" and conventions.decimal_comma and _decimal_comma(many, one, same):
+        return True
+    if many.kind == "list" and conventions.multiple == "any":
+        return any(same(item, one) is True for item in items)
+    if one.kind == "rel":
+        named = head_and_value(one)
+        return named is not None and same(many, named[1])
+    if many.kind == "tuple" or not items:
+        return False
+    return all(_repeats(items[0], item, same) for item in items[1:]) and same(items[0], one)
+
+
+def _repeats(first: Node, item: Node, same: Same) -> bool:
+    """Whether an item says the first one again in another form; 12 apples and 12 pears are two items."""
+    if first.kind != item.kind and "quantity" in (first.kind, item.kind):
+        return False
+    if first.kind == "quantity" and first.value != item.value:
+        return False
+    return same(first, item) is True
+
+
+def _decimal_comma(many: Node, one: Node, same: Same) -> bool:
+    if len(many.args) != 2 or many.value != ",":
+        return False
+    whole, part = many.args
+    if part.kind == "quantity":
+        part = part.args[0]
+    sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
+    if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
+        return False
+    if not part.value[2].strip("0"):
+        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma
+    text = f"{plain.value[2]}.{part.value[2]}"
+    value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
+    return one.kind in ("num", "neg", "div", "quantity") and same(value, one) is True
+
+
+def all_same(left: Sequence[Node], right: Sequence[Node], same: Same) -> bool:
+    """Whether two sequences have equal items in the same places."""
+    return len(left) == len(right) and all(same(x, y) is True for x, y in zip(left, right, strict=True))
+
+
+def matched(left: Sequence[Node], right: Sequence[Node], same: Same) -> bool:
+    """Whether the items can be paired off in any order; a list with repetitions may say each item once."""
+    if len(left) != len(right):
+        left, right = _distinct(left), _distinct(right)
+    rest = list(right)
+    if len(left) != len(rest):
+        return False
+    for item in left:
+        at = next((i for i, other in enumerate(rest) if same(item, other) is True), None)
+        if at is None:
+            return False
+        del rest[at]
+    return True
+
+
+def _distinct(items: Sequence[Node]) -> list[Node]:
+    found: dict[str, Node] = {}
+    for item in items:
+        found.setdefault(repr(canonical(item)), item)
+    return list(found.values())
+
+
+def _same_assignments(a: Node, b: Node, same: Same) -> bool:
+    """`p = 5, q = 2; p = 7, q = 2` against `(5, 2), (7, 2)`; `x = 1, y = 2` against `(1, 2)` or `1, 2`."""
+    left, right = _assigned(a), _assigned(b)
+    if left is None and right is None:
+        return False
+    if left is not None and right is not None:
+        return _same_groups(left, right, same) or _same_roots(left, right, same)
+    one = _tuples(left) if left is not None else _items(a) or (a,)
+    other = _tuples(right) if right is not None else _items(b) or (b,)
+    if matched(one, other, same):
+        return True
+    readings = ((_only_tuple(one), other), (one, _only_tuple(other)))
+    return any(x is not None and y is not None and all_same(x, y, same) for x, y in readings)
+
+
+def _only_tuple(items: tuple[Node, ...]) -> tuple[Node, ...] | None:
+    return items[0].args if len(items) == 1 and items[0].kind == "tuple" else None
+
+
+Groups = list[dict[str, Node]]
+_COORDINATES = frozenset(repr(symbol(name)) for name in "xyz")
+
+
+def _same_groups(left: Groups, right: Groups, same: Same) -> bool:
+    """Whether two lists of assignments give the same names the same values, group by group in any order."""
+    names = sorted(left[0])
+    if names != sorted(right[0]):
+        return False
+    one, other = (
+        [Node("tuple", tuple(g[n] for n in names), "()") for g in groups] for groups in (left, right)
+    )
+    return matched(one, other, same)
+
+
+def _same_roots(left: Groups, right: Groups, same: Same) -> bool:
+    """`x_1 = 2, x_2 = -5` against `x = 2 or x = -5`: numbered names of one unknown beside the unknown itself."""
+    for numbered, plain in ((left, right), (right, left)):
+        names = [n for group in plain for n in group]
+        if len(numbered) == 1 and len(set(names)) == 1 and len(names) == len(numbered[0]):
+            stem = names[0].removesuffix("')")
+            if all(re.fullmatch(re.escape(stem) + r"_\w'\)", n) for n in numbered[0]):
+                return matched(tuple(numbered[0].values()), [v for g in plain for v in g.values()], same)
+    return False
+
+
+def _tuples(groups: Groups) -> tuple[Node, ...]:
+    """Each group's values as a tuple, x before y before z, other names as written; single values as they are."""
+    if len(groups[0]) == 1:
+        return tuple(value for group in groups for value in group.values())
+    if groups[0].keys() <= _COORDINATES:
+        groups = [dict(sorted(group.items())) for group in groups]
+    return tuple(Node("tuple", tuple(group.values()), "()") for group in groups)
+
+
+def _assigned(node: Node) -> Groups | None:
+    """A list of `name = value` in groups, a new one each time the names begin again."""
+    if node.kind != "list":
+        return None
+    groups: Groups = []
+    for item in (i for a in node.args for i in (a.args if a.kind == "list" else (a,))):
+        named = head_and_value(item)
+        if named is None:
+            return None
+        key = repr(named[0])
+        if not groups or key in groups[-1]:
+            groups.append({})
+        groups[-1][key] = named[1]
+    return None if any(g.keys() != groups[0].keys() for g in groups) else groups

@@ -1,0 +1,102 @@
+"""What an equation gives a name to: `x = 5`, `f(x) = … = 5`, `AB = 3`."""
+
+from __future__ import annotations
+
+import re
+
+from acemath.grade.base.nodes import Node, substitute, symbol, symbols
+
+_PARTS = frozenset("sin cos tan cot sec csc arg re im det dim".split())
+_DIFFERENTIALS = (symbol("d"), symbol("partial"))
+_EXTREME = re.compile(r"_(?:max|min|text|mathrm)+$")
+
+
+def is_equation(node: Node) -> bool:
+    """Whether a tree is a chain of = and ≈ only."""
+    return node.kind == "rel" and set(node.value) <= {"=", "~"}
+
+
+def head_and_value(node: Node) -> tuple[Node, Node] | None:
+    """`x = 5` or `f(x) = … = 5` as its name and its last exact side; None for other equations.
+
+    A name is a symbol, a function value, a ratio or product of segments, words, or a tuple of names; an
+    equation such as `2x + z = 1` has none.
+    """
+    if not is_equation(node):
+        return None
+    head, value = node.args[0], exact_side(node)
+    if value is head:
+        value = node.args[-1]
+    if is_name(head):
+        return None if head.kind == "sym" and head.value in symbols(value) else (head, value)
+    if value.kind == "sym" and value.value not in symbols(head) and len(node.args) == 2:
+        return value, head
+    return None
+
+
+def exact_side(node: Node) -> Node:
+    """The last side of a chain, before any ≈ at its end."""
+    count = len(node.value)
+    while count and node.value[count - 1] == "~":
+        count -= 1
+    return node.args[count]
+
+
+def is_name(node: Node) -> bool:
+    """Whether a side of an equation only names a quantity."""
+    kind, args = node.kind, node.args
+    if kind in ("sym", "text", "apply"):
+        return True
+    if kind == "big" and node.value == "lim" or kind == "func" and node.value in ("gcd", "lcm", "max", "min"):
+        return bool(symbols(args[0]))
+    if kind == "tuple":
+        return all(is_name(a) for a in args)
+    if kind == "abs":  # |z| = 5 gives |z| for a vector or complex number, where |x| = 5 gives x
+        if args[0].kind == "sym":
+            return args[0].value in ("u", "v", "w", "z") or len(args[0].value) > 1 or _segment(args[0])
+        return is_name(args[0]) or _segment(args[0])
+    if kind == "func" and node.value in _PARTS:
+        return len(args) == 1 and args[0].kind == "sym"  # cos A = 1/2 gives cos A
+    if kind in ("div", "ratio"):
+        derivative = all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in args)  # dy/dx
+        return derivative or all(_segment(a) for a in args)
+    if kind == "mul":
+        return _segment(node) or args[0] == symbol("nabla") or _applied(*args)
+    return False
+
+
+def _applied(head: Node, argument: Node) -> bool:
+    """`W(n)`, `P(A)` or `m ∠A`, read as a product of a letter and what follows it."""
+    if head.kind != "sym" or argument.kind not in ("tuple", "sym"):
+        return False
+    if argument.kind == "sym" and argument.value.startswith("angle"):
+        return True
+    return head.value[:1].isupper() and (argument.kind == "tuple" or len(argument.value) == 1)
+
+
+def _segment(node: Node) -> bool:
+    """`AB`, `S_1`: capital letters that name a segment, an area, a volume."""
+    if node.kind == "sym":
+        return node.value[:1].isupper() or node.value.startswith(("angle", "triangle"))
+    return node.kind in ("mul", "abs") and all(_segment(a) for a in node.args)
+
+
+def same_name(a: Node, b: Node) -> bool:
+    """Whether two names may stand for the same thing: only plain letters can contradict each other."""
+    if a.kind == "sym" and b.kind == "sym":
+        return bool(_EXTREME.sub("", a.value) == _EXTREME.sub("", b.value))  # `k_{max} = 5` states k = 5
+    if a.kind == "tuple" and b.kind == "tuple":
+        return len(a.args) == len(b.args)
+    if a.kind == b.kind == "text":
+        return bool(set(a.value.split()) & set(b.value.split()))
+    if "text" in (a.kind, b.kind):
+        return True
+    if a.kind == "func" or b.kind == "func":
+        return a == b  # cos A is neither sin A nor cos B
+    return a.kind == b.kind and (a.kind != "apply" or a.value == b.value)
+
+
+def rename_arguments(head: Node, value: Node) -> Node:
+    """`f(t) = t^2` with a standard name for t, so that `f(x) = x^2` says the same."""
+    arguments = head.args if head.kind == "apply" else head.args[1:] if head.kind == "mul" else ()
+    return substitute(value, {a: symbol(f"#{i}") for i, a in enumerate(arguments) if a.kind == "sym"})

@@ -1,0 +1,119 @@
+r"""Boxed answers: `\boxed{…}` and `\fbox{…}` with nested braces, alone or several side by side."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_START = re.compile(r"\\?(?:boxed|fbox|framebox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
+_BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
+_GAP_LAYOUT = re.compile(
+    r"\\(?:quad|qquad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*&]|\\[a-z]+|\b[a-zA-Z]\w?_?\{?\d*\}?\s*="
+)
+_GAP_WORD = re.compile(r"[^\W\d_]{2,}")
+_GAP_STOP = re.compile(r"[.!?](?:\s|$|\*)|\n\s*\n|[0-9=<>]")
+_CONNECT = re.compile(r"\b(?:and|or|und|et|oder|ou)\b|[,;&+]|和|或|及", re.IGNORECASE)
+_MAX_GAP = 80
+_MAX_JOINED = 24
+
+
+class Box(NamedTuple):
+    """One box: its content, and where it starts and ends in the text."""
+
+    content: str
+    start: int
+    end: int
+
+
+def matching_brace(text: str, start: int) -> int:
+    r"""Index of the `}` that closes the `{` at `start`, or -1. `\{` and `\}` do not count."""
+    depth = 0
+    i = start
+    while True:
+        opening, closing = text.find("{", i), text.find("}", i)
+        if closing < 0:
+            return -1
+        i = opening if 0 <= opening < closing else closing
+        if not _escaped(text, i):
+            depth += 1 if i == opening else -1
+            if depth == 0:
+                return i
+        i += 1
+
+
+def _escaped(text: str, index: int) -> bool:
+    before = text[max(0, index - 65) : index]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
+
+
+def last_boxes(text: str, join: bool = True) -> list[Box]:
+    """The last box of a text, preceded by its neighbours if `join`; empty where there is none."""
+    found: list[Box] = []
+    limit, misses = len(text), 0
+    while len(found) < _MAX_JOINED and misses < 50:
+        box = _last_box(text, limit)
+        if box is None:
+            break
+        limit = box.start
+        if not box.content.strip():
+            misses += 1
+            continue
+        if found and not (join and _joined(text[box.end : found[0].start])):
+            if box.end <= found[0].start:
+                break
+            found.clear()  # this box holds the one found before: the outer one is the answer
+        found.insert(0, box)
+        if not join and misses == 0 and not _nested_candidate(text, box):
+            break
+    return found
+
+
+def _nested_candidate(text: str, box: Box) -> bool:
+    before = text.rfind("boxed", max(0, box.start - 200), box.start)
+    return before >= 0 and matching_brace(text, text.find("{", before)) > box.end
+
+
+def _last_box(text: str, limit: int) -> Box | None:
+    while True:
+        at = max(text.rfind("boxed", 0, limit), text.rfind("fbox", 0, limit))
+        if at < 0:
+            return None
+        start = at - 1 if at and text[at - 1] == "\\" else at
+        match = _START.match(text, start)
+        if match is None:
+            limit = at
+            continue
+        return _read_box(text, start, match.end())
+
+
+def _read_box(text: str, start: int, opening: int) -> Box:
+    if text[opening] != "{":
+        match = _BARE.match(text, opening)
+        end = match.end() if match else opening
+        return Box(text[opening:end], start, end)
+    close = matching_brace(text, opening)
+    if close < 0:  # the text stops, or a brace is missing: the box holds the rest of its line
+        rest = re.split(r"[\n$]", text[opening + 1 :], maxsplit=1)[0]
+        return Box(rest, start, opening + 1 + len(rest))
+    return Box(text[opening + 1 : close], start, close + 1)
+
+
+def _joined(gap: str) -> bool:
+    """Whether two boxes with this text between them state one list of answers."""
+    if len(gap) > _MAX_GAP:
+        return False
+    plain = _GAP_LAYOUT.sub(" ", gap)
+    if _GAP_STOP.search(plain):
+        return False
+    words = _GAP_WORD.findall(plain)
+    return not words or len(words) <= 4 and _CONNECT.search(plain) is not None
+
+
+def unboxed(content: str) -> str:
+    """The content without boxes inside it."""
+    for _ in range(4):
+        inner = _last_box(content, len(content))
+        if inner is None:
+            break
+        content = content[: inner.start] + inner.content + content[inner.end :]
+    return content

@@ -1,0 +1,132 @@
+"""From the text of an answer to a tree: words, units, currencies and lists around the expressions.
+
+The parser knows mathematics; people write "about 5 cm", "two and a half hours", "x = 2 or x = 3". This module
+splits an answer into its items, takes the words off each, and hands the rest to the parser. What is not
+mathematics becomes a `text` node.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from acemath.grade.base.nodes import Node
+from acemath.grade.base.text import clean_latex
+from acemath.grade.read import phrases
+from acemath.grade.read.amounts import amount, compound, expression, spaced_unit
+from acemath.grade.read.phrases import meaning, phrase
+from acemath.grade.read.remarks import (
+    conclusion,
+    turn,
+    without_conditions,
+    without_quantifier,
+    without_remarks,
+)
+from acemath.grade.read.tokens import Token, tokenize
+
+_SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,]|\.\d{4})")
+_EXPLAINING = frozenset("because since it they the this that there as".split())
+_VERDICTS = frozenset(["yes", "no", "true", "false"])
+
+
+@lru_cache(maxsize=4096)
+def read(answer: str, thousands: bool = True) -> Node:
+    """The tree of an answer. Never fails on odd text: what cannot be read is a `text` node.
+
+    Raises `TooHard` where a limit is exceeded.
+    """
+    text = conclusion(clean_latex(answer))
+    if thousands:
+        text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
+    tokens = _strip_group(without_remarks(tokenize(text, thousands)))
+    groups = _split(tokens, (";",), ())
+    if len(groups) > 1:
+        return Node("list", tuple(_commas(g) for g in groups if g), ";")
+    return _commas(tokens)
+
+
+def _strip_group(tokens: list[Token]) -> list[Token]:
+    """`{1, 2}` in plain braces prints as `1, 2`."""
+    while len(tokens) > 2 and tokens[0].kind == "op" and tokens[0].text == "{" and _closed_by_last(tokens):
+        tokens = tokens[1:-1]
+    return tokens
+
+
+def _closed_by_last(tokens: list[Token]) -> bool:
+    depth = 0
+    for index, token in enumerate(tokens):
+        depth += turn(token)
+        if depth == 0:
+            return index == len(tokens) - 1
+    return False
+
+
+def _commas(tokens: list[Token]) -> Node:
+    fixed = meaning(phrase(tokens)) or _verdict(tokens)
+    if fixed is not None:
+        return fixed
+    said = {t.text.lower() for t in tokens if t.kind == "word"}
+    spelled = phrases.whole(tokens) if said else None
+    if spelled is not None:
+        return spelled
+    if len(tokens) > 3 and tokens[0].text.lower() == "both":
+        tokens = tokens[1:]
+    items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
+    if len(items) < 2:
+        return _item(items[0]) if items else Node("text", (), "")
+    nodes = [_item(item) for item in without_conditions(items)]
+    if all(n.kind == "text" for n in nodes) and not any(t.text == "," for t in tokens):
+        return Node("text", (), phrase(tokens))
+    if len(nodes) == 1:
+        return nodes[0]
+    joined = "or" if "or" in said else "and" if "and" in said else ","
+    return compound(nodes) or Node("list", tuple(nodes), joined)
+
+
+def _verdict(tokens: list[Token]) -> Node | None:
+    """`Yes, it is continuous` as its yes: what follows the comma explains."""
+    first = phrase(tokens[:1])
+    if first not in _VERDICTS or len(tokens) < 4 or tokens[1].text != ",":
+        return None
+    explains = tokens[2].text.lower() in _EXPLAINING
+    plain = all(t.kind in ("word", "letter", "op", "text") for t in tokens)
+    if not (explains or plain) or _VERDICTS & {t.text.lower() for t in tokens[2:]}:
+        return None  # answers to several questions: `yes, no, yes`
+    return meaning(first)
+
+
+def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) -> list[list[Token]]:
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += turn(token)
+        separates = (
+            token.kind == "op" and token.text in signs or token.kind == "word" and token.text.lower() in words
+        )
+        if depth <= 0 and separates:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
+def _item(tokens: list[Token]) -> Node:
+    """One item: an expression, an amount with a unit, or words."""
+    if len(tokens) > 2 and tokens[0].text in ("max", "min") and tokens[1].text == "=":
+        tokens = tokens[2:]
+    words = phrase(tokens)
+    fixed = meaning(words)
+    if fixed is not None:
+        return fixed
+    if any(t.kind in ("word", "text") or t.text == "forall" for t in tokens):
+        tokens = without_quantifier(tokens)
+        for rule in _READINGS:
+            found = rule(tokens)
+            if found is not None:
+                return found
+    return expression(tokens) or spaced_unit(tokens) or Node("text", (), words)
+
+
+_READINGS = (
+    phrases.ratio, phrases.excepted, phrases.money, phrases.date, phrases.number_words, phrases.bounded, amount,
+)  # fmt: skip

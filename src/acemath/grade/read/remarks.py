@@ -1,0 +1,149 @@
+r"""Remarks beside an answer, which are removed: where it holds, why, what its letters mean.
+
+`f(x) = 1/x \text{ for all } x > 0` states `f(x) = 1/x`; `y = Ae^x, where A is a constant` states `y = Ae^x`.
+A remark goes only behind a value, and a condition only where the answer has a single one: `x for x > 0, -x for
+x < 0` is a function given by cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from acemath.grade.read.tokens import Token
+from acemath.grade.read.vocabulary import COMPARED, UNEQUAL
+
+_OPEN = frozenset(("(", "[", "{", "\\{", "langle", "lfloor", "lceil"))
+_CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
+_QUANTIFIERS = frozenset("all any every each some arbitrary".split())
+_REASONS = frozenset(("since", "because"))
+_IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
+_SO = re.compile(
+    r"(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b"
+    r"(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
+)
+
+
+def conclusion(text: str) -> str:
+    """What stands behind the last implication sign or "so"; a lone `=>` may mean ≥ and stays."""
+    if "=>" in text and text.count("=") >= 3 or "Rightarrow" in text or "implies" in text:
+        text = _IMPLIES.split(text)[-1].strip() or text
+    if "=" in text and _SO.search(text):
+        return _SO.split(text)[-1].strip() or text
+    return text
+
+
+def turn(token: Token) -> int:
+    """1 for an opening bracket, -1 for a closing one, 0 for anything else."""
+    if token.kind not in ("op", "cmd", "begin", "end"):
+        return 0
+    if token.kind == "begin" or token.text in _OPEN:
+        return 1
+    return -1 if token.kind == "end" or token.text in _CLOSE else 0
+
+
+def _outside(tokens: list[Token]) -> Iterator[int]:
+    """The places outside brackets behind the first value."""
+    depth, valued = 0, False
+    for index, token in enumerate(tokens):
+        if depth == 0 and valued:
+            yield index
+        depth += turn(token)
+        valued = valued or token.kind in ("num", "letter", "cmd")
+
+
+def without_remarks(tokens: list[Token]) -> list[Token]:
+    """An answer up to its explanation, its single condition, or what its letters mean."""
+    tokens = _without_leading_quantifier(tokens)
+    if not any(t.kind == "word" for t in tokens):
+        return tokens
+    conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
+    at = next((i for i in _outside(tokens) if _begins_remark(tokens, i, conditions)), len(tokens))
+    kept = tokens[:at]
+    while at < len(tokens) and kept and kept[-1].text in (",", ";", "quad", "."):
+        kept.pop()
+    return kept
+
+
+def without_quantifier(tokens: list[Token]) -> list[Token]:
+    r"""One item of a list without its `for all x > 0` or `\forall x`."""
+    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens, i)), len(tokens))]
+
+
+def _without_leading_quantifier(tokens: list[Token]) -> list[Token]:
+    r"""`\forall x > 0, f(x) = 1/x` and `for all x, f(x) = 1/x` without their first part."""
+    if not tokens or not _quantified(tokens, 0):
+        return tokens
+    depth = 0
+    for index, token in enumerate(tokens):
+        depth += turn(token)
+        if depth == 0 and token.text in (",", ":") and index + 2 < len(tokens):
+            return tokens[index + 1 :]
+    return tokens
+
+
+def _quantified(tokens: list[Token], index: int) -> bool:
+    token = tokens[index]
+    if token.kind == "cmd" and token.text == "forall":
+        return True
+    said = token.kind == "word" and token.text.lower() == "for" and index + 2 < len(tokens)
+    return said and tokens[index + 1].text.lower() in _QUANTIFIERS
+
+
+def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
+    token = tokens[index]
+    following = tokens[index + 1 :]
+    if token.kind == "op" and token.text == "(":
+        reason = bool(following) and following[0].text.lower() in _REASONS
+        return reason or token.spaced and _explanation(following)
+    if token.kind != "word":
+        return False
+    word = token.text.lower()
+    if word in _REASONS or word == "where":
+        return True
+    if word not in ("for", "with") or conditions > 1 or len(following) < 2:
+        return False
+    first, second = following[0], following[1]
+    if word == "with" and first.text.lower() in ("multiplicity", "equality"):
+        return True
+    meant = ("integer", "constant", "real", "positive", "arbitrary")
+    return first.kind == "letter" and (
+        second.text in COMPARED
+        or second.text in ("=", ",")
+        or second.kind == "word"
+        and second.text.lower() in meant
+    )
+
+
+def _explanation(inside: list[Token]) -> bool:
+    """Whether these tokens are the rest of one bracket with several words in it."""
+    if not inside or inside[-1].text != ")" or any(t.text == "(" for t in inside):
+        return False
+    return sum(t.kind == "word" for t in inside) >= 2
+
+
+def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
+    r"""The items of an answer without those that limit others: `x = k\pi, k \in \mathbb{Z}` states `x = k\pi`."""
+    kept: list[list[Token]] = []
+    for item in items:
+        if not kept or not _limits(item, kept):
+            kept.append(item)
+    return kept
+
+
+def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
+    texts = [t.text for t in item]
+    compared = any(t.text in COMPARED for k in kept for t in k)
+    if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
+        return True
+    if texts and texts[0].lower() in ("where", "for", "with"):
+        several = len(texts) > 1 and texts[1].lower() in ("all", "any", "every")
+        if "in" in texts or "integer" in texts[-1] or several:
+            return True
+    if compared:
+        return False
+    if UNEQUAL.intersection(texts):
+        return True  # `(x+1)/(x-1), x ≠ 1`: where it is defined
+    # `n = 2^k, k >= 0`: the k that are meant
+    relation = len(item) > 2 and item[0].kind == "letter" and texts[1] in COMPARED
+    return relation and any(t.text == texts[0] for k in kept for t in k[1:])

@@ -1,0 +1,163 @@
+"""From cleaned answer text to tokens."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from acemath.grade.base.guards import MAX_TOKENS, TooHard
+from acemath.grade.read.units import TABLE, UNIT_WORDS, parse_unit
+from acemath.grade.read.vocabulary import FUNCTIONS, GREEK, MONTHS, NUMBER_WORDS, SCALE_WORDS
+
+
+class Token(NamedTuple):
+    """One token: kind (num, word, letter, cmd, op, text, begin, end), its text, and whether a space stands before it."""
+
+    kind: str
+    text: str
+    spaced: bool = False
+
+
+_TOKEN = re.compile(
+    r"\s*(?:"
+    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z.])|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
+    r"|(?P<cmd>\\[A-Za-z]+|\\[{}|\\])"
+    r"|(?P<letters>[^\W\d_]+)"
+    r"|(?P<op><=|>=|!=|==|=<|=>|:=|\*\*|[-+*/^_=<>(){}\[\]|,;:!'&%?\"@#$`.\\])"
+    r")"
+)
+_ARGUMENT = re.compile(r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_VECTORS = frozenset("mathbf hat vec widehat bm boldsymbol".split())
+_TEXTS = frozenset("text mathrm operatorname textrm mathsf textbf mathbf textit".split())
+_OPENING, _CLOSING = frozenset(("(", "[", "\\{", "\\langle")), frozenset((")", "]", "\\}", "\\rangle"))
+_CONNECTIVES = frozenset(("and", "or", "und", "oder"))
+# Short runs of letters that are words, not products of symbols.
+_SHORT_WORDS = _CONNECTIVES.union(
+    UNIT_WORDS,
+    NUMBER_WORDS,
+    SCALE_WORDS,
+    MONTHS,
+    "pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
+    "via by".split(),
+)
+# Nothing but words, one of them long: `an` and `be` are words there, not products.
+_PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
+_PROSE_WORDS = frozenset("an it be as so if we he she red its was has had can but who".split())
+_CONSTANT_TIMES = frozenset("Ax Bx Cx Dx Kx Bt Ct Kt".split())  # `A + Bx`: products, no words
+
+
+def tokenize(text: str, thousands: bool = True) -> list[Token]:
+    """The tokens of a cleaned answer. Raises `TooHard` beyond the limit; unknown characters become text tokens.
+
+    With `thousands`, `1,234` outside brackets is one number; inside brackets it is always two.
+    """
+    tokens: list[Token] = []
+    at, end, depth = 0, len(text), 0
+    prose = _PROSE.fullmatch(text) is not None
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if match is None:
+            if not text[at].isspace():
+                tokens.append(Token("text", text[at]))
+            at += 1
+            continue
+        spaced = text[at].isspace()
+        at = match.end()
+        kind = match.lastgroup or "op"
+        value = match.group(kind)
+        if value in _OPENING or value in _CLOSING:
+            depth += 1 if value in _OPENING else -1
+        if kind == "num" and "," in value and (depth > 0 or not thousands):
+            value = value.split(",", 1)[0]
+            at = match.start(kind) + len(value)
+        if kind == "letters":
+            tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num", prose))
+        elif kind == "cmd":
+            at = _command(value[1:], text, at, tokens, spaced)
+        else:
+            tokens.append(Token(kind, value.replace(",", "") if kind == "num" else value, spaced))
+        if len(tokens) > MAX_TOKENS:
+            raise TooHard(f"more than {MAX_TOKENS} tokens")
+    return tokens
+
+
+def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -> int:
+    """Add the tokens of a command, with its argument where that is text; the position behind them."""
+    match = _ARGUMENT.match(text, at)
+    content = match[1].strip() if match is not None else ""
+    if match is not None and name in ("begin", "end"):
+        tokens.append(Token(name, content.rstrip("*")))
+        columns = _ARGUMENT.match(text, match.end()) if (name, content) == ("begin", "array") else None
+        return (columns or match).end()
+    axis = content.strip(" \\").removesuffix("math")
+    if name in _VECTORS and axis in ("i", "j", "k"):
+        tokens.append(Token("letter", axis + "hat", spaced))
+    elif match is not None and name in _TEXTS:
+        _text_tokens(name, content, tokens)
+    else:
+        tokens.append(Token("word" if name == "USD" else "cmd", name, spaced))
+        return at
+    return at if match is None else match.end()
+
+
+def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
+    lower = content.lower().strip(" .,:")
+    after_number = bool(tokens) and tokens[-1].kind == "num"
+    if not content:
+        return
+    if "^" in content and after_number and parse_unit(content) is not None:
+        tokens.append(Token("word", content, True))
+    elif lower in FUNCTIONS and not (lower in TABLE and after_number):
+        tokens.append(Token("cmd", lower))
+    elif len(content) == 1 and content.isalpha():
+        after_value = after_number or bool(tokens) and tokens[-1].text in (")", "}")
+        tokens.append(Token("word" if after_value and lower in TABLE else "letter", content, True))
+    elif re.search(r"[0-9$\\^]", content) or lower in _CONNECTIVES or command in ("mathbf", "textbf"):
+        tokens.extend(tokenize(content.replace("$", " ")))
+    else:
+        for part in re.split(r"(\band\b|\bor\b|,|;|\(|\))", content):
+            tokens.extend(_phrase(part.strip()))
+
+
+def _phrase(part: str) -> list[Token]:
+    if part in (",", ";", "(", ")"):
+        return [Token("op", part)]
+    if len(part) == 1 and part.isupper():
+        return [Token("letter", part, True)]
+    words = [w.strip(".,!") or w for w in part.split()]
+    spelled = [w for word in words for w in word.split("-")]
+    if all(w.lower() in NUMBER_WORDS for w in spelled):
+        words = spelled
+    both = bool(words) and words[0].lower() == "both"  # `both A`: the letter is a letter
+    return [Token("letter" if both and len(w) == 1 and w.isupper() else "word", w, True) for w in words]
+
+
+def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) -> list[Token]:
+    """A run of letters: a function, a word, or a product of one-letter symbols."""
+    lower = run.lower()
+    if prose and (lower in _PROSE_WORDS or lower in TABLE):
+        return [Token("word", run, True)]
+    if len(run) == 1:
+        return [Token("letter", run, spaced)]
+    if after_number and lower in TABLE:
+        return [Token("word", run, True)]
+    if lower in FUNCTIONS and (run.islower() or run.istitle()):
+        return [Token("cmd", lower, spaced)]
+    if run in GREEK or run in ("pi", "Pi", "infty", "inf"):
+        return [Token("cmd", run, spaced)]
+    if lower == "equals":
+        return [Token("op", "=")]
+    if run == "USD":
+        return [Token("word", run, spaced)]
+    if lower in _SHORT_WORDS or not run.isascii():
+        return [Token("word", run, True)]
+    if run.isupper() and len(run) <= 4:
+        return [Token("letter", run, spaced)]
+    if run in _CONSTANT_TIMES:
+        return [Token("letter", run[0], spaced), Token("letter", run[1])]
+    for name in ("sin", "cos", "tan", "log", "ln", "or", "and"):  # `sinx`, `1orx` without a space
+        if run.startswith(name) and len(run) == len(name) + 1:
+            return [*_letters(name, spaced, False), Token("letter", run[-1])]
+    if len(run) <= 3 and (run.startswith("or") or not run.istitle() and not run.isupper()):
+        return [Token("letter", c, spaced and i == 0) for i, c in enumerate(run)]
+    return [Token("word", run, True)]

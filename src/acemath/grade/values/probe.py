@@ -1,0 +1,124 @@
+"""Equality of expressions by their values: exact where rational, else at random points, then with many digits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from fractions import Fraction
+
+from acemath.grade.base.nodes import Node, symbols
+from acemath.grade.values.evaluate import Undefined, approximate, exact
+from acemath.grade.values.precise import differs
+
+_CLOSE = 1e-7
+_INTEGER_NAMES = frozenset("nkmijlN")
+_COMPARISONS = 5
+_STEPS = 60
+_WHOLE_ONLY = frozenset("floor ceil binom sin cos".split())  # functions with special values at whole numbers
+_random = random.Random(20241219)
+_RANGES = ((0.15, 0.95), (1.05, 2.9), (-0.95, -0.15), (-2.9, -1.05), (3.1, 9.5), (0.2, 2.5))
+_POINTS = [Fraction(round(_random.uniform(low, high) * 8191), 8191) for low, high in _RANGES * 40]
+_INTEGERS = [Fraction(n) for n in (2, 5, 3, 7, 4, 9, 6, 11, 8, 13, 10, 12)]
+
+
+def same_value(a: Node, b: Node) -> bool | None:
+    """Whether two expressions are equal wherever both are real; None where that cannot be seen."""
+    left, right = exact(a), exact(b)
+    if left is not None and right is not None:
+        return left == right
+    names = sorted(symbols(a) | symbols(b))
+    if not names:
+        return _constants(a, b)
+    if len(names) > 12:
+        return None
+    if _stepped(a) or _stepped(b):
+        return _at_steps(a, b, names)
+    verdict = _at_points(a, b, names, frozenset())
+    whole = _INTEGER_NAMES.intersection(names)
+    if verdict is not True and whole and (_integral(a) or _integral(b)):
+        return _at_points(a, b, names, whole)
+    return verdict
+
+
+def random_point(names: Iterable[str], seed: int, high: float) -> dict[str, complex]:
+    """A value between 0.3 and `high` for each name, the same for a seed."""
+    source = random.Random(seed)
+    return {name: source.uniform(0.3, high) for name in names}
+
+
+def _stepped(node: Node) -> bool:
+    """Whether a floor or a ceiling stands in a tree: such values agree at many points without being equal."""
+    return any(n.kind == "func" and n.value in ("floor", "ceil") for n in node.walk())
+
+
+def _at_steps(a: Node, b: Node, names: list[str]) -> bool | None:
+    """Compare at many whole numbers for names of integers, at many points of a wide range for others."""
+    agreed = 0
+    source = random.Random(7)
+    for trial in range(_STEPS):
+        env = {
+            name: float(trial * (2 * at + 1) % _STEPS + 2)
+            if name in _INTEGER_NAMES
+            else source.uniform(0.1, 3.0 if trial % 2 else 40.0)
+            for at, name in enumerate(names)
+        }
+        try:
+            x, y = approximate(a, env), approximate(b, env)
+        except Undefined:
+            continue
+        if abs(x - y) > _CLOSE * max(abs(x), abs(y), 1e-3):
+            return False
+        agreed += 1
+    return True if agreed >= _STEPS // 3 else None
+
+
+def _integral(tree: Node) -> bool:
+    """Whether something in an expression makes sense for whole numbers only."""
+    return any(
+        node.kind in ("fact", "big")
+        or node.kind == "func" and node.value in _WHOLE_ONLY
+        or node.kind == "pow" and (value := exact(node.args[0])) is not None and value < 0
+        for node in tree.walk()
+    )  # fmt: skip
+
+
+def _constants(a: Node, b: Node) -> bool | None:
+    try:
+        x, y = approximate(a, {}), approximate(b, {})
+        if abs(x - y) > _CLOSE * max(abs(x), abs(y)) and max(abs(x), abs(y)) > 1e-9:
+            return False
+    except Undefined:
+        pass  # too large or too small for a float
+    different = differs(a, b, {})
+    return None if different is None else not different
+
+
+def _at_points(a: Node, b: Node, names: list[str], whole: frozenset[str]) -> bool | None:
+    """Compare at up to 60 points, whole numbers for the names in `whole`.
+
+    Complex values count only where real ones are too rare.
+    """
+    complex_agreed, complex_differed = 0, 0
+    confirmed: list[dict[str, Fraction]] = []
+    for trial in range(60):
+        env = {}
+        for index, name in enumerate(names):
+            values = _INTEGERS if name in whole else _POINTS
+            env[name] = values[(trial * (2 * index + 1) + 5 * index * index) % len(values)]
+        floats = {n: float(v) for n, v in env.items()}
+        try:
+            x, y = approximate(a, floats), approximate(b, floats)
+        except Undefined:
+            continue
+        close = abs(x - y) <= _CLOSE * max(abs(x), abs(y)) or max(abs(x), abs(y)) < 1e-9
+        if isinstance(x, complex) or isinstance(y, complex):
+            complex_agreed, complex_differed = complex_agreed + close, complex_differed + (not close)
+            continue
+        if not close:
+            return False
+        confirmed.append(env)
+        if len(confirmed) >= (10 if whole else _COMPARISONS):
+            break
+    if not confirmed:
+        return False if complex_differed else True if complex_agreed >= 3 else None
+    return all(differs(a, b, env) is not True for env in confirmed[:: max(1, len(confirmed) // 2)][:2])
