@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from dataclasses import asdict
 
-from acemath.curate.blend import shuffled
 from acemath.recipe.schema import Recipe, SftStage
 from acemath.records import Chat
 from acemath.run.context import Run
@@ -40,8 +39,7 @@ def _policy(run: Run, name: str, base: str) -> Training:
     def work(making: Making) -> Facts:
         from acemath.train.sft.train import train_sft
 
-        # In an order that does not depend on the partitions.
-        chats = shuffled(list(making.store(f"blend-{name}").all_rows(Chat)), run.recipe.seed)
+        chats = making.store(f"blend-{name}").stream(Chat)
         result = train_sft(
             run.place(base), chats, making.out, making.work, told, run.recipe.seed, making.progress
         )
