@@ -28,7 +28,7 @@ from pathlib import Path
 from acemath.records import Chat
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
-from acemath.run.shards import read_rows
+from acemath.files.rows import read_rows
 policy, folder = Path(sys.argv[1]), Path(sys.argv[2])
 settings = SftSettings.model_validate_json(sys.argv[3])
 result = train_sft(policy, read_rows(folder / "chats.jsonl", Chat), folder / "model", folder / "work", settings)

@@ -120,7 +120,7 @@ from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward import train
 from acemath.train.sharding import is_sharded
 from acemath.train.reward.train import train_reward
-from acemath.run.shards import read_rows
+from acemath.files.rows import read_rows
 policy, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), RewardSettings.model_validate_json(sys.argv[3])
 rows = read_rows(folder / "groups.jsonl", Group)
 seen = []
