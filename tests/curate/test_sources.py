@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from acemath.cli.fetch import fetch
-from acemath.cli.reading import read_groups, read_problems
+from acemath.cli.data import read_groups, read_problems
+from acemath.cli.datasets import fetch
 from acemath.curate.columns import groups_of, prompt_text
 from acemath.curate.licences import non_commercial
 from acemath.curate.sources import KNOWN
@@ -81,18 +81,18 @@ def test_hub_data_sets_are_streamed_by_config_split_and_columns(tmp_path: Path) 
         count=3,
         license="MIT",
     )
-    rows = read_source("mine", source, 0)
+    rows = list(read_source("mine", source, 0))
     assert [(p.id, p.prompt, p.answer) for p in rows][1:] == [
         ("mine:1", "What is 2+2?", "two"),
         ("mine:2", "What is 2+2?", "two"),
     ]
     assert {(p.source, p.license, p.subject) for p in rows} == {("mine", "MIT", "math")}
     deep = source.model_copy(update={"columns": {"prompt": "chat.2.value"}})
-    assert read_source("mine", deep, 0)[0].prompt == "4"
+    assert next(read_source("mine", deep, 0)).prompt == "4"
     with pytest.raises(UserError, match="check its name, config, revision and split"):
-        read_source("mine", source.model_copy(update={"split": "nowhere"}), 0)
+        next(read_source("mine", source.model_copy(update={"split": "nowhere"}), 0))
     with pytest.raises(UserError, match="record 1: no text in column 'q' "):
-        read_source("mine", source.model_copy(update={"columns": {"prompt": "q"}}), 0)
+        next(read_source("mine", source.model_copy(update={"columns": {"prompt": "q"}}), 0))
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
@@ -106,7 +106,7 @@ def test_files_of_every_form_give_the_same_prompts(form: str, tmp_path: Path) ->
     )
     path = tmp_path / f"rows.{form}"
     {"jsonl": data.to_json, "parquet": data.to_parquet, "csv": data.to_csv}[form](path)
-    rows = read_source("f", Source(file=path, columns={"prompt": "instruction", "input": "input"}), 0)
+    rows = list(read_source("f", Source(file=path, columns={"prompt": "instruction", "input": "input"}), 0))
     assert [(p.prompt, p.answer) for p in rows] == [("Add,\n\nplease.\n2, 3", "5"), ("Why?", "")]
 
 
@@ -124,7 +124,7 @@ def test_the_registry_gives_what_a_recipe_does_not_say(tmp_path: Path) -> None:
     assert Source.model_validate(source.model_dump()) == source
     copy = write(tmp_path / "n.jsonl", [{"problem": "1+1?", "solution": "So \\boxed{2}."}])
     own = Source.model_validate({"known": "numinamath-cot", "file": copy, "license": "mine"})
-    assert own.hub is None and own.license == "mine" and read_source("n", own, 0)[0].answer == "2"
+    assert own.hub is None and own.license == "mine" and next(read_source("n", own, 0)).answer == "2"
     for wrong in ({"known": "numina"}, {"hub": "a/b", "columns": {"promt": "x"}}, {"known": None}):
         with pytest.raises(ValueError):
             Source.model_validate(wrong)
@@ -168,7 +168,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=why):
             list(groups_of([LABELLED[0], {**LABELLED[1], "message": turns}], "here"))
-    found = fetch("acemath-rm", {"file": path, "count": 6}, {}, 0, tmp_path / "groups.parquet")
+    found = fetch("acemath-rm", {"file": path, "count": 6}, [], 0, tmp_path / "groups.parquet")
     assert found["rows"] == 2 and found["sizes"] == {3: 2} and found["non_commercial"] == ["CC-BY-NC-4.0"]
     assert read_rows(tmp_path / "groups.parquet", Group) == groups
 
@@ -180,13 +180,13 @@ def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
     chat = read_chats(path)[0]
     assert [turn["role"] for turn in chat.messages] == ["user", "assistant"]
     assert [(p.prompt, p.answer) for p in read_problems(path)] == [("1+2?", "3")]
-    assert fetch("acemath-math", {"file": path}, {}, 0, tmp_path / "c.parquet")["kind"] == "chat"
+    assert fetch("acemath-math", {"file": path}, [], 0, tmp_path / "c.parquet")["kind"] == "chat"
     stored = read_chats(tmp_path / "c.parquet")
     assert stored == read_rows(tmp_path / "c.parquet", Chat) and stored[0].license == "CC-BY-NC-4.0"
     with pytest.raises(UserError, match="no conversation that ends with a response"):
         read_chats(write(tmp_path / "bad.jsonl", [{"messages": row["messages"]}]))
     prompts = write(tmp_path / "n.jsonl", [{"problem": "?", "solution": "1"}])
-    found = fetch("numinamath-cot", {"file": prompts}, {}, 0, tmp_path / "p.jsonl")
+    found = fetch("numinamath-cot", {"file": prompts}, [], 0, tmp_path / "p.jsonl")
     assert (
         found["kind"] == "problem" and read_rows(tmp_path / "p.jsonl", Problem)[0].source == "numinamath-cot"
     )
@@ -197,5 +197,5 @@ def test_answers_of_real_solutions() -> None:
     if not DATA.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
     source = Source(file=DATA / "math_train.jsonl", columns={"prompt": "problem", "solution": "solution"})
-    rows = read_source("math", source.model_copy(update={"count": 1500}), 0)
+    rows = list(read_source("math", source.model_copy(update={"count": 1500}), 0))
     assert sum(bool(p.answer) for p in rows) >= 1495 and all(1 <= p.level <= 5 for p in rows[:50])
