@@ -1,4 +1,4 @@
-"""Blends: caps, shares, one prompt once, the order of rows, and what a blend is made of."""
+"""Blends: counts, shares, each prompt once, and an order of rows that does not depend on the input's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESPONSES = [Response(p.id, n, f"So \\boxed{{{n}}}.", "t") for p in PROBLEMS for
 
 
 def blend(responses: list[Response] = RESPONSES, seed: int = 0, **caps: dict[str, float]) -> list[Chat]:
-    """The blend of code and math with some caps."""
+    """The blend of code and math with these counts."""
     counts = {pool: int(count) for pool, count in caps.get("counts", {}).items()}
     chat = ChatFormat(instruction="Box it.")
     return make_blend(
@@ -41,7 +41,7 @@ def test_rows_are_conversations_and_do_not_depend_on_the_order_of_the_input() ->
 
 
 def test_a_prompt_is_taken_once_though_two_rows_have_it() -> None:
-    """Dedup is by prompt, as in the paper, not by id."""
+    """Prompts are identified by text, as in the paper, not by id."""
     twins = by_id(
         [Problem("a", "What is 1+1?", subject="algebra"), Problem("b", "WHAT is 1+1? ", subject="x")]
     )
@@ -50,7 +50,7 @@ def test_a_prompt_is_taken_once_though_two_rows_have_it() -> None:
 
 
 def test_shares_and_counts_cap_a_pool() -> None:
-    """A share of a pool, a number of it; a cap that touches nothing is a mistake."""
+    """A share of a pool, a number of its responses; a limit on a pool that is not in the blend is an error."""
     single = [r for r in RESPONSES if r.sample == 0]
     facts = blend_facts(blend(single, shares={"code": 0.25}, counts={"math": 3}))
     assert facts["pools"] == {"code": 5, "math": 3} and facts["conversations"] == 8
@@ -62,7 +62,7 @@ def test_shares_and_counts_cap_a_pool() -> None:
 
 
 def test_declared_pools_narrow_and_add_an_exact_number() -> None:
-    """Some sources, what an earlier stage left, so many new prompts; too few are named, not padded."""
+    """By source, by what an earlier stage did not use, and by `take`; a pool that has too few is reported."""
     single = [r for r in RESPONSES if r.sample == 0]
     pools = {
         "half": PoolSettings(of="math", sources=("set-0",), take=6),

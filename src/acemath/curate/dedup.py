@@ -9,8 +9,8 @@ from acemath.records import Dropped, Problem
 
 
 def dedup(rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:
-    """One prompt of each text after lower-casing, the first in order of arrival, and those dropped."""
-    # Digests of 128 bits in place of the texts: a million prompts take 60 MB here, not 400.
+    """The first prompt of each lower-cased text, and the other prompts as dropped."""
+    # 128-bit digests instead of texts: 60 MB for a million prompts instead of 400.
     first: dict[bytes, str] = {}
     kept, dropped = [], []
     for row in rows:
