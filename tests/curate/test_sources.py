@@ -156,7 +156,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     assert read_groups(path) == read_groups(tmp_path / "rm.parquet") == groups
     with pytest.raises(UserError, match="record 2: not a labelled response"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "label": 2}], "here"))
-    with pytest.raises(UserError, match="record 3: qid .* stands apart"):
+    with pytest.raises(UserError, match="record 3: qid .* is not next to"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "qid": "between"}, LABELLED[0]], "here"))
     talk = LABELLED[0]["message"]
     assert isinstance(talk, list)
