@@ -100,7 +100,7 @@ def test_incomplete_and_refused_responses_are_dropped() -> None:
 def test_the_limit_of_words_is_only_for_evolved_prompts() -> None:
     """The paper limits synthetic prompts (section 3.2.2); seeds have a limit only if a setting gives one."""
     long = "Find the sum of the list. " * 60
-    rows = [Problem("seed", long), Problem("child", long, meta={"root": "seed"})]
+    rows = [Problem("seed", long, meta={"method": "a column of the source"}), Problem("child", long, meta={"root": "seed"})]
     kept, dropped = filter_problems(rows, FilterSettings())
     assert [row.id for row in kept] == ["seed"] and [row.reason for row in dropped] == ["too-long"]
     assert filter_problems(rows, FilterSettings(prompt_words=400))[0] == rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from acemath.curate.settings import SolvabilitySettings
 from acemath.curate.solvability import majority, solvable
 from acemath.records import Problem, Response
@@ -21,6 +23,12 @@ def test_the_majority_is_by_the_graders_equality() -> None:
     """Equal answers in different forms count together; a missing answer counts in the total; the first wins a tie."""
     assert majority(["1/2", "0.5", None, "3"]) == ("1/2", 0.5) and majority([None]) == (None, 0.0)
     assert majority(["3", "4"]) == ("3", 0.5)
+
+
+def test_limits_that_nothing_passes_are_refused() -> None:
+    """At least 0.9 and at most 0.5 would drop every prompt."""
+    with pytest.raises(ValueError, match="no prompt could be kept"):
+        SolvabilitySettings(at_least=0.9, at_most=0.5)
 
 
 def test_prompts_stay_by_agreement() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Method = Literal["in-breadth", "in-depth", "add-constraints"]
 Extra = Literal["near-copy", "contained", "reworded"]
@@ -109,6 +109,12 @@ class SolvabilitySettings(_Part):
     """The largest share of equal answers with which a prompt stays; below 1, it drops easy prompts."""
     reference: bool = True
     """Whether the majority must equal the prompt's reference answer, if it has one."""
+
+    @model_validator(mode="after")
+    def _some_share_passes(self) -> SolvabilitySettings:
+        if self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least:g} is above at_most {self.at_most:g}; no prompt could be kept")
+        return self
 
 
 class CrossCheckSettings(_Part):
