@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from acemath.curate.blend import Stock, make_blend
+from acemath.curate.blend import Picker, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
 from acemath.curate.decontaminate.index import BenchmarkIndex, Hit
-from acemath.curate.decontaminate.scan import decontaminate
+from acemath.curate.decontaminate.scan import Decontaminator, scan, sorted_out
 from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolution_prompt, evolve, evolve_one
 from acemath.curate.filters import filter_problems, filter_responses, has_loop, no_box
@@ -20,10 +20,15 @@ from acemath.demo.worksheets.registry import MATH_SUBJECTS, family_named
 from acemath.demo.worksheets.sheets import draw_problems, question_of, split_of
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
-from acemath.records import Problem, Response, by_id
+from acemath.records import Dropped, Problem, Response, by_id
 from acemath.run.asking import graded
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
+
+
+def decontaminate(rows: list[Problem], tests: list[Problem], settings: DecontaminateSettings) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that stay and those dropped."""
+    return sorted_out(rows, scan(rows, Decontaminator(tests, settings)), settings)
 
 
 def leak(index: BenchmarkIndex, problem: Problem, math: bool) -> Hit | None:
@@ -183,16 +188,11 @@ def test_blends_take_what_they_name() -> None:
         for i in range(10)
     ]
     responses = [Response(p.id, 0, "So \\boxed{1}.", "t") for p in problems]
-    checked = {f"algebra{i}" for i in range(4)}
+    checked = [r for r in responses if r.problem_id in {f"algebra{i}" for i in range(4)}]
 
     def blend(pools: list[str], **counts: int) -> list[str]:
-        chats = make_blend(
-            pools,
-            {k.replace("_", "."): v for k, v in counts.items()},
-            Stock(by_id(problems), responses, checked),
-            ChatFormat(),
-            0,
-        )
+        picker = Picker(pools, {k.replace("_", "."): v for k, v in counts.items()}, {}, {}, 0)
+        chats = make_blend(picker, by_id(problems), responses, checked, ChatFormat())
         assert all(c.messages[-1]["role"] == "assistant" for c in chats)
         return sorted(c.problem_id for c in chats)
 

@@ -15,15 +15,20 @@ import pytest
 from acemath.curate.columns import problems_of
 from acemath.curate.decontaminate.index import BenchmarkIndex, Hit
 from acemath.curate.decontaminate.page import marked, page_of, record_of
-from acemath.curate.decontaminate.scan import Decontaminator, decontaminate, scan
+from acemath.curate.decontaminate.scan import Decontaminator, scan, sorted_out
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import common_length, mask, tokens_of, words_of
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
-from acemath.records import Problem
+from acemath.records import Dropped, Problem
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SHORT = "Find the remainder when 17 is divided by 5."
+
+
+def decontaminate(rows: list[Problem], tests: list[Problem], settings: DecontaminateSettings) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that stay and those dropped."""
+    return sorted_out(rows, scan(rows, Decontaminator(tests, settings)), settings)
 
 
 def leak(index: BenchmarkIndex, problem: Problem, math: bool) -> Hit | None:

@@ -7,10 +7,10 @@ import pytest
 from acemath.curate.decontaminate.features import feature_of, read, stem
 from acemath.curate.decontaminate.index import BenchmarkIndex
 from acemath.curate.decontaminate.reworded import Shared, alike
-from acemath.curate.decontaminate.scan import decontaminate
+from acemath.curate.decontaminate.scan import Decontaminator, scan, sorted_out
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import tokens_of
-from acemath.records import Problem
+from acemath.records import Dropped, Problem
 
 # Written for this test, each with a rewording of it.
 PAIRS = [
@@ -40,6 +40,11 @@ OTHERS = [
     "Let $h(t) = t^3 - 5t + 3$. Find $h(7)$.",
     "Why does a candle go out under a glass?",
 ]
+
+
+def decontaminate(rows: list[Problem], tests: list[Problem], settings: DecontaminateSettings) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that stay and those dropped."""
+    return sorted_out(rows, scan(rows, Decontaminator(tests, settings)), settings)
 
 
 def index(**settings: object) -> BenchmarkIndex:

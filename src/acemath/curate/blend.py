@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -127,41 +126,23 @@ def shuffled(chats: Sequence[Chat], seed: int) -> list[Chat]:
     return sorted(chats, key=lambda chat: content_key(str(seed), "order", chat.problem_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """What a blend is made from: problems by id, responses, the ids of cross-checked problems, and declared pools.
-
-    `used` maps each earlier stage to the ids of the problems that it took.
-    """
-
-    problems: Mapping[str, Problem]
-    responses: Sequence[Response]
-    checked: Container[str]
-    declared: Mapping[str, PoolSettings] = field(default_factory=dict)
-    used: Mapping[str, Container[str]] = field(default_factory=dict)
-
-
 def make_blend(
-    pools: Sequence[str],
-    counts: Mapping[str, int],
-    stock: Stock,
-    chat: ChatFormat,
-    seed: int,
-    shares: Mapping[str, float] | None = None,
+    picker: Picker, problems: Mapping[str, Problem], responses: Sequence[Response], checked: Sequence[Response], chat: ChatFormat
 ) -> list[Chat]:
-    """The conversations of one stage, in a seeded order, from rows in memory. See `Picker`."""
-    picker = Picker(pools, counts, shares or {}, stock.declared, seed)
-    rows = [(stock.problems[r.problem_id], r) for r in stock.responses]
-    for problem, response in rows:
-        used = [name for name, ids in stock.used.items() if problem.id in ids]
-        named = f"{response.sample} {response.model}"
-        picker.offer(problem, named, problem.prompt.strip().lower(), problem.id in stock.checked, used)
+    """The conversations of one stage, in a seeded order, from rows in memory: the responses that `picker` takes.
+
+    `problems` is by id. `checked` are the cross-checked ones among the responses.
+    """
+    confirmed = {(row.problem_id, row.sample, row.model) for row in checked}
+    for row in responses:
+        problem, key = problems[row.problem_id], (row.problem_id, row.sample, row.model)
+        picker.offer(problem, f"{row.sample} {row.model}", problem.prompt.strip().lower(), key in confirmed)
     chats = [
-        conversation(problem, response, chat, pools[place])
-        for (problem, response), place in zip(rows, picker.picked().tolist(), strict=True)
+        conversation(problems[row.problem_id], row, chat, picker.pools[place])
+        for row, place in zip(responses, picker.picked().tolist(), strict=True)
         if place >= 0
     ]
-    return shuffled(chats, seed)
+    return shuffled(chats, picker.seed)
 
 
 def shortfalls(

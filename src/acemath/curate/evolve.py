@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
@@ -97,13 +98,7 @@ def evolve_with(
             detail = f"{method}: {response.meta.get(REFUSED, response.text[:200])}"
             unfinished.append(Dropped(row.id, "evolve", why, row.prompt, row.source, detail))
             continue
-        meta = {
-            "parent": row.id,
-            ROOT: root_of(row),
-            "method": method,
-            "round": row.meta.get("round", 0) + 1,
-            "written_by": engine.name,
-        }
+        meta = {**_lineage(row, method), "written_by": engine.name}
         text = response.text.strip()
         born.append(
             Problem(f"{row.id}-{method}", text, "", row.source, row.license, row.subject, row.level, meta)
@@ -135,9 +130,14 @@ def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | No
         return None
     child = problem_of(family, level, seed, question)
     prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
-    meta = {**child.meta, "parent": row.id, ROOT: root_of(row), "method": method}
-    meta["round"] = row.meta.get("round", 0) + 1
+    meta = {**child.meta, **_lineage(row, method)}
     return Problem(child.id, prompt, child.answer, child.source, child.license, child.subject, level, meta)
+
+
+def _lineage(parent: Problem, method: Method) -> dict[str, Any]:
+    """Where an evolved problem comes from, for its `meta`."""
+    round = parent.meta.get("round", 0) + 1
+    return {"parent": parent.id, ROOT: root_of(parent), "method": method, "round": round}
 
 
 def _constrained(question: Question, rng: random.Random) -> str:

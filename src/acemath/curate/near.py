@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Cluster:
 
     kept: str
     dropped: int
-    samples: tuple[str, ...]
+    samples: list[str]
 
 
 @dataclass(slots=True)
@@ -72,9 +72,7 @@ class NearFacts:
 
     def record(self) -> dict[str, Any]:
         """The facts as plain values."""
-        names = ("dropped", "clusters", "largest", "compared", "untried", "bands", "rows_a_band")
-        alarms = [{"kept": c.kept, "dropped": c.dropped, "samples": list(c.samples)} for c in self.alarms]
-        return {**{name: getattr(self, name) for name in names}, "alarms": alarms}
+        return asdict(self)
 
 
 def amounts(text: str, tokens: Sequence[str]) -> tuple[tuple[str, int], ...]:
@@ -309,5 +307,5 @@ def _count_clusters(
     facts.largest = 1 + max(map(len, members.values()), default=0)
     alarming = [(kept, found) for kept, found in members.items() if len(found) + 1 > settings.alarm]
     for kept, found in sorted(alarming, key=lambda item: (-len(item[1]), item[0])):
-        samples = tuple(texts[at] for at in [kept, *found[: SAMPLES - 1]])
+        samples = [texts[at] for at in [kept, *found[: SAMPLES - 1]]]
         facts.alarms.append(Cluster(ids[kept], len(found), samples))

@@ -77,16 +77,6 @@ def _hits_in_worker(prompts: Sequence[Prompt]) -> list[tuple[int, Hit]]:
     return _of_worker[0].hits(prompts)
 
 
-def decontaminate(
-    rows: Sequence[Problem],
-    benchmarks: Sequence[Problem],
-    settings: DecontaminateSettings,
-    processes: int | None = 1,
-) -> tuple[list[Problem], list[Dropped]]:
-    """The prompts that stay and those dropped: leaks, and the kinds of hit that `settings.drop` names."""
-    return sorted_out(rows, scan(rows, Decontaminator(benchmarks, settings), processes), settings)
-
-
 def sorted_out(
     rows: Sequence[Problem], hits: Sequence[Hit | None], settings: DecontaminateSettings
 ) -> tuple[list[Problem], list[Dropped]]:
