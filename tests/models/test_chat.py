@@ -104,7 +104,7 @@ def test_a_system_text_is_folded_where_there_is_no_role(
     assert prompt.endswith("user\nBe brief.\n\nOne and one?<|im_end|>\n<|im_start|>model\n")
     assert row.text.startswith(prompt) and _learned(row) == ["Two.<|im_end|>\n", "Four.<|im_end|>\n"]
     assert [r.getMessage() for r in caplog.records if "gemma-like" in r.getMessage()] == [
-        "the chat template of gemma-like has no system role; system prompts are put before the user's text"
+        "the chat template of gemma-like has no system role; system prompts are put in front of the user's text"
     ]
 
 
@@ -122,7 +122,7 @@ def test_what_a_template_refuses_is_one_line(template: Any) -> None:
     ) as found:
         made.conversation(twice)
     assert "\n" not in str(found.value)
-    with pytest.raises(UserError, match="no user's turn after it"):
+    with pytest.raises(UserError, match="no user turn after it"):
         made.prompt([{"role": "system", "content": "a"}])
     for wrong in (_talk("a"), [{"role": "assistant", "content": "a"}]):
         with pytest.raises(UserError, match="must hold a question and end"):

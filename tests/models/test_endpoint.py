@@ -158,7 +158,7 @@ def test_a_final_refusal_is_one_line(serve: Serve, tmp_path: Path) -> None:
         list(engine.generate(problems(30), GREEDY))
     with pytest.raises(ValueError, match="is no address"):
         EndpointModel(url="localhost", id="teacher")
-    with pytest.raises(ValueError, match="an address holds no key"):
+    with pytest.raises(ValueError, match="the address holds a key"):
         EndpointModel(url="http://127.0.0.1/v1?api_key=abc", id="teacher")
     with pytest.raises(ValueError, match="budget_usd needs prices"):
         EndpointModel(url="http://127.0.0.1/v1", id="teacher", budget_usd=1.0)
