@@ -26,6 +26,8 @@ from pydantic import (
 from acemath.errors import UserError
 
 KEY = "OPENAI_API_KEY"
+# Fields of a request that no recipe may set: with another value, replies would be paid for and not understood.
+_FIXED = ("model", "messages", "prompt", "n", "stream")
 _SECRET = ("key", "token", "secret", "password")  # in the names of query parameters
 
 
@@ -186,6 +188,16 @@ class EndpointModel(_Model):
                 "its name into api_key_env"
             )
         return url.rstrip("/")
+
+    @field_validator("body")
+    @classmethod
+    def _own_fields(cls, body: dict[str, Any]) -> dict[str, Any]:
+        fixed = [name for name in _FIXED if body.get(name) is not None]
+        if fixed:
+            raise ValueError(
+                f"body sets {', '.join(fixed)}, which acemath sets itself; leave it out (samples of one request: per_request)"
+            )
+        return body
 
     @model_validator(mode="after")
     def _priced(self) -> EndpointModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acemath.models.score import packed
@@ -18,6 +18,7 @@ def read_back(tree: list[Node], at: int | None) -> list[int]:
     return [] if at is None else [*read_back(tree, tree[at].parent), *tree[at].ids]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(RESPONSE, max_size=12))
 def test_the_tree_holds_every_response(responses: list[list[int]]) -> None:
     """A response ends in a leaf. An opening is long enough and has several children."""
