@@ -74,7 +74,7 @@ def meet() -> None:
     Gloo runs its usual barrier in a thread of its own. That thread still holds the tensors gathered last and frees them
     after the barrier; if the interpreter ends by then, the process aborts. The monitored barrier runs in this thread.
     """
-    if not _in_group():
+    if not in_group():
         return
     if torch.distributed.get_backend() == "gloo":
         torch.distributed.monitored_barrier()
@@ -83,9 +83,10 @@ def meet() -> None:
 
 
 def _leave_group() -> None:
-    if _in_group():
+    if in_group():
         torch.distributed.destroy_process_group()
 
 
-def _in_group() -> bool:
+def in_group() -> bool:
+    """Whether this process belongs to a process group: several processes share the work."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()

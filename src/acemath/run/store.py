@@ -14,8 +14,9 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import pyarrow as pa
 
@@ -153,6 +154,10 @@ class StageStore:
         for number in range(self.count):
             yield from self.rows(kind, number)
 
+    def stream(self, kind: type[R]) -> Rows[R]:
+        """The rows of all parts, to be read any number of times."""
+        return Rows(self, kind)
+
     def dropped(self, numbers: Sequence[int] | None = None) -> Iterator[Dropped]:
         """The rows that the stage left out."""
         for number in range(self.count) if numbers is None else numbers:
@@ -260,6 +265,17 @@ class StageStore:
         manifest, files = self.manifest, self._files()
         if not self.artifact and manifest["files"] != files:
             write_json(self.folder / MANIFEST, {**manifest, "files": files})
+
+
+@dataclass(frozen=True)
+class Rows(Generic[R]):
+    """The rows of a stage, read anew by each pass over them; one part is in memory at a time."""
+
+    store: StageStore
+    kind: type[R]
+
+    def __iter__(self) -> Iterator[R]:
+        return self.store.all_rows(self.kind)
 
 
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

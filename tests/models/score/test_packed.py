@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from acemath.models.score import packed
 from acemath.models.score.layout import Row
 from acemath.models.score.packed import MIN_OPENING, Node, prefix_tree
-
-RESPONSE = st.lists(st.integers(1, 2), min_size=1, max_size=6)
 
 
 def read_back(tree: list[Node], at: int | None) -> list[int]:
@@ -18,13 +16,13 @@ def read_back(tree: list[Node], at: int | None) -> list[int]:
     return [] if at is None else [*read_back(tree, tree[at].parent), *tree[at].ids]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(RESPONSE, max_size=12))
-def test_the_tree_holds_every_response(responses: list[list[int]]) -> None:
+@pytest.mark.parametrize("seed", range(50))
+def test_the_tree_holds_every_response(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A response ends in a leaf. An opening is long enough and has several children."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed, "MIN_OPENING", 2)
-        tree = prefix_tree(Row([7, 8], responses))
+    rng = random.Random(seed)
+    responses = [rng.choices([1, 2], k=rng.randint(1, 6)) for _ in range(rng.randint(0, 12))]
+    monkeypatch.setattr(packed, "MIN_OPENING", 2)
+    tree = prefix_tree(Row([7, 8], responses))
     assert tree[0] == Node([7, 8], None, None)
     assert sorted(node.response for node in tree if node.response is not None) == list(range(len(responses)))
     for at, node in enumerate(tree[1:], 1):

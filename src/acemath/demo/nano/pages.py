@@ -1,8 +1,8 @@
 """The pages that nano-base reads: plain text, half of it solving, half of it checking.
 
-A page is one problem and several branches, each of which reads as if it alone followed the problem
-(`acemath.models.segments`): the problem is computed once and learned from several times. A solving branch is a worked solution. A checking branch is a solution that may hold slips, with a mark in the
-margin of each line: right so far, or wrong by now. Marks are targets, never inputs: at the line break that
+A page is one problem and several branches, each of which reads as if it alone followed the problem: the problem
+is computed once and learned from several times. A solving branch is a worked solution. A checking branch is a
+solution that may hold slips, with a mark in the margin of each line: right so far, or wrong by now. Marks are targets, never inputs: at the line break that
 ends a line the model must say " right" or " wrong", and the next line follows as if it had said nothing. So
 what it knows about a solution sits in its state at the last token, which is what a reward model reads. A
 label on the last token alone does not teach it in the same time.

@@ -129,7 +129,8 @@ def segment_attention(
     """
     if plan is None:
         raise TypeError("the model does not pass the plan of a packed row on to its attention")
-    queries, keys, values = (side[0].transpose(0, 1) for side in (query, key, value))  # [N, heads, D]
+    # [N, heads, D]. Under autocast, rotary embedding leaves queries and keys in float32; multiply in the values' type.
+    queries, keys, values = (side[0].transpose(0, 1).to(value.dtype) for side in (query, key, value))
     found = [_attend(batch, queries, keys, values, scaling, softcap) for batch in plan.batches]
     return _take(torch.cat(found), plan.order).view(1, *queries.shape), None
 
@@ -168,9 +169,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scaling: float) -> Ten
     n, heads, length, _ = q.shape
     q = q.reshape(n, heads, -1, k.shape[3])  # [n, K, T · G, D]: no kernel takes both a mask and shared keys
     bias = bias.repeat_interleave(q.shape[2] // length, 1)[:, None]
-    found = functional.scaled_dot_product_attention(
-        q, k.to(q.dtype), v.to(q.dtype), attn_mask=bias, scale=scaling
-    )
+    found = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scaling)
     return found.reshape(n, heads, length, -1).transpose(1, 2)
 
 
