@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from acemath.files.rows import write_rows
 from acemath.records import Chat
+from acemath.train import shards
 from acemath.train.checkpoints import last_checkpoint
 from acemath.train.settings import LoraSettings
 from acemath.train.sft.settings import SftSettings
@@ -112,12 +113,12 @@ def test_shards_give_the_losses_of_one(
 ) -> None:
     """FSDP 2, stopped between checkpoints and started again: each process wrote its own part of the checkpoint."""
     settings = SETTINGS.model_copy(update={"save_every": 3})
-    shards = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
-    code, said = _launch(tiny_policy, tmp_path, settings, **shards, STOP_AT="5")
+    asked = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+    code, said = _launch(tiny_policy, tmp_path, settings, **asked, STOP_AT="5")
     assert code != 0 and "stopped by the test" in said
     last = last_checkpoint(tmp_path / "work")
     assert last is not None and last.name == "checkpoint-3" and len(list(last.glob("__*.distcp"))) == 2
-    code, said = _launch(tiny_policy, tmp_path, settings, **shards)
+    code, said = _launch(tiny_policy, tmp_path, settings, **asked)
     assert code == 0, said
     _check(tmp_path, whole)
 
@@ -156,3 +157,15 @@ def test_lora_is_merged_when_saved(tiny_policy: Path, tmp_path: Path) -> None:
     assert resumed.curve == whole.curve
     again = _weights(tmp_path / "h")
     assert all(torch.equal(found[name], again[name]) for name in found)
+
+
+def test_a_large_model_is_written_in_pieces(
+    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, list[dict[str, float]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces and files of 100 KB: the same weights, in several files with an index."""
+    monkeypatch.setattr(shards, "PIECE", 100_000)
+    train_sft(tiny_policy, _chats(), tmp_path / "model", tmp_path / "work", SETTINGS)
+    assert len(list((tmp_path / "model").glob("model-*-of-*.safetensors"))) > 2
+    assert not list((tmp_path / "work").glob("*.pieces"))
+    first, second = _weights(whole[0]), _weights(tmp_path / "model")
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

@@ -38,7 +38,7 @@ from acemath.run.reasons import Record, reason
 
 MANIFEST = "manifest.json"
 MADE = "acemath.json"  # in a model's folder: what a part file has in its footer
-CARD = "README.md"  # of a model
+SAID = ("README.md", "training.json")  # of a model: its card and the facts behind it, which are not the model
 WORK = "work"  # the folder of checkpoints, under the key of what they were made from
 BATCH = 1024  # rows of a batch that is read
 
@@ -304,10 +304,11 @@ def _number(value: Any) -> bool:
 def _made_of(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What `MADE` holds of a model's folder: like a part's footer, with the sizes of the files.
 
-    The card does not count: people read it, no stage does, and evaluation adds its numbers to it.
+    The card and its facts do not count: people read them, no stage does, they hold paths, and evaluation adds its
+    numbers to them.
     """
     parts, sizes = [], {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in SAID):
         name = path.relative_to(folder).as_posix()
         with path.open("rb") as file:
             parts += [name, hashlib.file_digest(file, "sha256").hexdigest()]

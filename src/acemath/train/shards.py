@@ -8,8 +8,9 @@ at a time, so no process ever holds a whole model with its optimiser. All proces
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -38,6 +39,7 @@ from acemath.train.settings import LoraSettings
 
 PIECE = 4 << 30  # bytes of float32 weights that are held at a time when a model's folder is made
 MODEL = "model."
+POLL = 0.1  # seconds
 
 
 @contextmanager
@@ -96,12 +98,27 @@ def _content(model: Any, optimizer: torch.optim.Optimizer | None) -> dict[str, A
     return content
 
 
-def save_model(shards: Path, model: Any, out: Path, dtype: torch.dtype, lora: LoraSettings | None) -> None:
-    """Make the folder `out` of safetensors from a folder of shards, without adapters; for one process to call.
+def save_model(
+    shards: Path, model: Callable[[], Any], out: Path, dtype: torch.dtype, lora: LoraSettings | None
+) -> None:
+    """Make the folder `out` of safetensors from a folder of shards, without adapters. All processes call it.
 
-    `model` has the configuration and no memory for weights. Whole weights are held a piece at a time; where there are
-    several pieces, those before lie in files beside the shards, which are mapped.
+    `model` gives one that has the configuration and no memory for weights. The first process does the work, and the
+    others wait for a file, for a barrier may give up before a large model is written.
     """
+    done = shards.with_name(shards.name + ".saved")
+    if is_first_process():
+        done.unlink(missing_ok=True)
+    meet()
+    if is_first_process():
+        _assemble(shards, model(), out, dtype, lora)
+        done.touch()
+    while not done.exists():
+        time.sleep(POLL)
+
+
+def _assemble(shards: Path, model: Any, out: Path, dtype: torch.dtype, lora: LoraSettings | None) -> None:
+    """Whole weights are held a piece at a time; of several, those before lie in files beside the shards, which are mapped."""
     kept = shards.with_name(shards.name + ".pieces")
     parts = _pieces(shards, _tied(model))
     with explained(out):

@@ -96,9 +96,7 @@ def train_reward(
     loop.run(work, progress)
     if state.best is None:
         loop.keep(work)
-    if is_first_process():
-        _save(policy, tokenizer, best_weights(work, state.best or 0), settings, chat, out)
-    meet()
+    _save(policy, tokenizer, best_weights(work, state.best or 0), settings, chat, out)
     accelerator.end_training()
     result.seconds = time.monotonic() - started
     for warning in result.warnings:
@@ -280,10 +278,16 @@ def _save(
 
     `weights` is a folder of shards. The model's configuration remembers the chat.
     """
-    model = empty_reward_model(policy, tokenizer)
-    config_with(model.config, chat)
-    save_model(weights, model, out, torch.bfloat16 if settings.bf16 else torch.float32, settings.lora)
-    tokenizer.save_pretrained(out)
+
+    def empty() -> Any:
+        model = empty_reward_model(policy, tokenizer)
+        config_with(model.config, chat)
+        return model
+
+    save_model(weights, empty, out, torch.bfloat16 if settings.bf16 else torch.float32, settings.lora)
+    if is_first_process():
+        tokenizer.save_pretrained(out)
+    meet()
 
 
 @dataclass(slots=True)

@@ -197,15 +197,18 @@ def _save(
     Its generation config names the tokens that end a response, so that every engine stops there.
     """
     model = _policy(trainer)
+
+    def plain() -> Any:
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(model.config)
+        empty.generation_config = model.generation_config
+        empty.generation_config.eos_token_id = list(stop_ids)
+        return empty
+
     with written(work / "final") as folder:
         save_shards(folder, model)
+    save_model(work / "final", plain, out, torch.bfloat16 if settings.bf16 else torch.float32, settings.lora)
     if is_first_process():
-        with torch.device("meta"):
-            plain = AutoModelForCausalLM.from_config(model.config)
-        plain.generation_config = model.generation_config
-        plain.generation_config.eos_token_id = list(stop_ids)
-        dtype = torch.bfloat16 if settings.bf16 else torch.float32
-        save_model(work / "final", plain, out, dtype, settings.lora)
         tokenizer.save_pretrained(out)
     meet()
 
