@@ -144,7 +144,7 @@ class EndpointModel(_Model):
     reports: str = ""
     """What the server calls the model in its replies: by default its `id`; `*` accepts any name."""
     per_request: int = Field(1, ge=1, le=128)
-    """The number of samples that one request asks for, where the server can give several."""
+    """The number of samples in one request, if the server can give several."""
     in_flight: int = Field(256, ge=1, le=4096)
     """The most requests at once."""
     timeout: float = Field(600.0, gt=0)
@@ -156,7 +156,7 @@ class EndpointModel(_Model):
     logprobs: bool = False
     """Whether the log-probabilities of the tokens are kept in `meta`."""
     body: dict[str, Any] = Field(default_factory=dict)
-    """More fields of the request; `null` leaves one out."""
+    """More fields of the request, except `model`, `messages`, `prompt`, `n` and `stream`; `null` leaves one out."""
     price_in: float = Field(0.0, ge=0)
     """US dollars for a million prompt tokens."""
     price_out: float = Field(0.0, ge=0)
