@@ -58,6 +58,8 @@ def value_at(record: Mapping[str, Any], path: str) -> Any:
     """The value under a key, or under a path through nested records and lists; None where there is none."""
     if path in record:
         return record[path]
+    if "." not in path:
+        return None
     value: Any = record
     for part in path.split("."):
         value = unpacked(value)
@@ -90,6 +92,8 @@ def may_hold_reference(name: str) -> bool:
 
 def is_missing(value: Any) -> bool:
     """Whether a value is none: None, NaN and its kin, blank text, an empty list or record."""
+    if value is None:
+        return True
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, Mapping | Sequence):
@@ -104,7 +108,11 @@ def renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, 
 
 def first_value(record: Mapping[str, Any], names: Iterable[str]) -> Any:
     """The first value that is not missing under any of these columns; None where there is none."""
-    return next((value for name in names if not is_missing(value := value_at(record, name))), None)
+    for name in names:
+        value = value_at(record, name)
+        if not is_missing(value):
+            return value
+    return None
 
 
 def id_text(value: Any) -> str:
