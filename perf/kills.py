@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 SMALL = [
+    "partitions=16",
     "problems.seeds.worksheets.count=240",
     "problems.benchmarks.worksheets.count=42",
     "sft.stages={math: {blend: [math, general, code]}}",
@@ -61,7 +62,7 @@ def kill_after(folder: Path, settings: list[str], seconds: float) -> bool:
 
 def tables(folder: Path) -> dict[str, Any]:
     """A finished run's tables."""
-    return dict(json.loads((folder / "tables" / "tables.json").read_text()))
+    return dict(json.loads((folder / "tables" / "numbers" / "tables.json").read_text()))
 
 
 def trials(work: Path, count: int, settings: list[str], rng: random.Random) -> list[bool]:

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from acemath.run.shards import Stage
-
+from acemath.files.rows import read_rows
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import has_bf16
 from acemath.models.score.layout import encode_row
@@ -98,7 +97,7 @@ def main() -> None:
     reward = recipe_of(chosen.run).reward
     settings, chat = reward.train.model_copy(update={"evaluations": 1}), reward.chat
     policy = chosen.run / f"sft-{reward.base}" / "model"
-    groups = Stage.read(chosen.run / "groups").rows(Group)
+    groups = read_rows(chosen.run / "groups", Group)
     random.Random(chosen.seed).shuffle(groups)
     held_out, train = groups[: len(groups) // HELD_OUT], groups[len(groups) // HELD_OUT :]
     with tempfile.TemporaryDirectory() as name:

@@ -1,12 +1,14 @@
 """Memory and time of a run's data stages at the paper's size, and of making groups.
 
     python perf/scale.py --out /tmp/scale --rows 2300000           # the data stages: 2.3 M prompts, 800 tokens a response
+    python perf/scale.py --out /tmp/reductions --rows 2300000 --reductions    # the reductions alone
     python perf/scale.py --out /tmp/groups --groups 20000 --each 56
     python perf/scale.py --out /tmp/scale --rows 2300000 --report  # the table again, from what was measured
 
 Prompts and responses are made of random words of docs/, so that files compress as text does. The teachers and the
-checker are replaced by one that writes such texts at once; all else is the code of every run. Each stage is a process
-of its own: its peak memory and processor time are the operating system's. A stopped call goes on.
+checker are replaced by one that writes such texts at once; all else is the code of every run. With `--reductions`
+the maps are replaced too, by ones that write rows at once: what a map needs does not depend on the number of rows.
+Each stage is a process of its own: its peak memory and processor time are the operating system's. A stopped call goes on.
 """
 
 from __future__ import annotations
@@ -111,6 +113,31 @@ def data_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
     return run, stages_until(run, "data")
 
 
+def reductions_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
+    """The reductions of `data_run`; each map between them only copies rows or writes texts."""
+    run, stages = data_run(folder, rows)
+    texts = [text_of(f"response {n}", 4 * TOKENS) for n in range(1000)]
+
+    def copy(part: Part) -> None:
+        part.write(part.rows("deduplicate", Problem), Problem)
+
+    def respond(part: Part) -> None:
+        problems = part.rows("prompts", Problem)
+        found = (Response(p.id, 0, texts[int(content_key(p.id), 16) % 1000], "teacher", "stop", TOKENS) for p in problems)
+        part.write(found, Response)
+
+    def check(part: Part) -> None:
+        part.write(part.rows("responses", Response)[::2], Response)
+
+    quick = {
+        "prompts": MapStage("prompts", {}, ("deduplicate",), work=copy),
+        "responses": MapStage("responses", {}, ("prompts",), work=respond),
+        "cross-check": MapStage("cross-check", {}, ("responses",), work=check),
+    }
+    left_out = ("teacher-", "checker-")
+    return run, [quick.get(s.name, s) for s in stages if not s.name.startswith(left_out)]
+
+
 def groups_run(folder: Path, problems: int, each: int) -> tuple[Run, list[Stage]]:
     """Group-making on this many problems with `each` candidates, which are right or wrong by chance."""
     names = [f"policy-{n}" for n in range(-(-each // 4))]
@@ -150,7 +177,7 @@ def made(folder: Path) -> tuple[Run, list[Stage]]:
     told = json.loads((folder / SETTINGS).read_text())
     if told["groups"]:
         return groups_run(folder, told["groups"], told["each"])
-    return data_run(folder, told["rows"])
+    return (reductions_run if told["reductions"] else data_run)(folder, told["rows"])
 
 
 def stages_of(folder: Path) -> list[Stage]:
@@ -217,11 +244,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--groups", type=int, default=0)
     parser.add_argument("--each", type=int, default=56)
+    parser.add_argument("--reductions", action="store_true")
     parser.add_argument("--report", action="store_true")
     args = parser.parse_args()
     if not args.report:
         args.out.mkdir(parents=True, exist_ok=True)
-        told = {"rows": args.rows, "groups": args.groups, "each": args.each}
+        told = {"rows": args.rows, "groups": args.groups, "each": args.each, "reductions": args.reductions}
         (args.out / SETTINGS).write_text(json.dumps(told))
         measure(args.out)
     report(args.out)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from training_data import MAX_LENGTH, candidates, conversations, groups
 
@@ -180,13 +181,13 @@ def _scored(seconds: float, rewards: list[list[float]]) -> dict[str, Any]:
 def _sft(args: argparse.Namespace, tokenizer: Any, packing: bool) -> dict[str, Any]:
     from acemath.models.encoding import encode_all
     from acemath.models.engine import ChatFormat
-    from acemath.train.packing import PackedRows, pack
+    from acemath.train.packing import Bins, PackedRows, pack
     from acemath.train.sft.settings import SftSettings
     from acemath.train.sft.trainer import make_trainer, quiet
 
     pairs = conversations(args.conversations, SFT_ROOM, tokenizer)
     coded = list(encode_all([ChatFormat().messages(q, a) for q, a in pairs], tokenizer))
-    bins = pack([len(c.ids) for c in coded], SFT_ROOM) if packing else [[i] for i in range(len(coded))]
+    bins = pack([len(c.ids) for c in coded], SFT_ROOM) if packing else Bins.single(np.arange(len(coded)))
     # Steps of like size for both: 4 packed rows hold about as many conversations as 8 padded ones.
     settings = SftSettings(
         learning_rate=LEARNING_RATE, global_batch=4 if packing else 8, micro_batch=4 if packing else 8,

@@ -228,6 +228,11 @@ def finish_reason(said: Any) -> str:
 
 def content_key(*parts: str) -> str:
     """A short stable key of some texts: 16 hex digits of SHA-256, the same on every machine."""
+    return key_of_all(parts)
+
+
+def key_of_all(parts: Iterable[str]) -> str:
+    """The `content_key` of texts that need not be in memory together."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from acemath.run.sampling import graded
 
 from acemath.curate.blend import Stock, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
@@ -21,6 +20,7 @@ from acemath.demo.worksheets.sheets import draw_problems, question_of, split_of
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.records import Problem, Response, by_id
+from acemath.run.asking import graded
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
 

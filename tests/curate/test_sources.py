@@ -81,18 +81,18 @@ def test_hub_data_sets_are_streamed_by_config_split_and_columns(tmp_path: Path) 
         count=3,
         license="MIT",
     )
-    rows = read_source("mine", source, 0)
+    rows = list(read_source("mine", source, 0))
     assert [(p.id, p.prompt, p.answer) for p in rows][1:] == [
         ("mine:1", "What is 2+2?", "two"),
         ("mine:2", "What is 2+2?", "two"),
     ]
     assert {(p.source, p.license, p.subject) for p in rows} == {("mine", "MIT", "math")}
     deep = source.model_copy(update={"columns": {"prompt": "chat.2.value"}})
-    assert read_source("mine", deep, 0)[0].prompt == "4"
+    assert next(read_source("mine", deep, 0)).prompt == "4"
     with pytest.raises(UserError, match="check its name, config, revision and split"):
-        read_source("mine", source.model_copy(update={"split": "nowhere"}), 0)
+        next(read_source("mine", source.model_copy(update={"split": "nowhere"}), 0))
     with pytest.raises(UserError, match="record 1: no text in column 'q' "):
-        read_source("mine", source.model_copy(update={"columns": {"prompt": "q"}}), 0)
+        next(read_source("mine", source.model_copy(update={"columns": {"prompt": "q"}}), 0))
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
@@ -106,7 +106,7 @@ def test_files_of_every_form_give_the_same_prompts(form: str, tmp_path: Path) ->
     )
     path = tmp_path / f"rows.{form}"
     {"jsonl": data.to_json, "parquet": data.to_parquet, "csv": data.to_csv}[form](path)
-    rows = read_source("f", Source(file=path, columns={"prompt": "instruction", "input": "input"}), 0)
+    rows = list(read_source("f", Source(file=path, columns={"prompt": "instruction", "input": "input"}), 0))
     assert [(p.prompt, p.answer) for p in rows] == [("Add,\n\nplease.\n2, 3", "5"), ("Why?", "")]
 
 
@@ -124,7 +124,7 @@ def test_the_registry_gives_what_a_recipe_does_not_say(tmp_path: Path) -> None:
     assert Source.model_validate(source.model_dump()) == source
     copy = write(tmp_path / "n.jsonl", [{"problem": "1+1?", "solution": "So \\boxed{2}."}])
     own = Source.model_validate({"known": "numinamath-cot", "file": copy, "license": "mine"})
-    assert own.hub is None and own.license == "mine" and read_source("n", own, 0)[0].answer == "2"
+    assert own.hub is None and own.license == "mine" and next(read_source("n", own, 0)).answer == "2"
     for wrong in ({"known": "numina"}, {"hub": "a/b", "columns": {"promt": "x"}}, {"known": None}):
         with pytest.raises(ValueError):
             Source.model_validate(wrong)
@@ -197,5 +197,5 @@ def test_answers_of_real_solutions() -> None:
     if not DATA.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
     source = Source(file=DATA / "math_train.jsonl", columns={"prompt": "problem", "solution": "solution"})
-    rows = read_source("math", source.model_copy(update={"count": 1500}), 0)
+    rows = list(read_source("math", source.model_copy(update={"count": 1500}), 0))
     assert sum(bool(p.answer) for p in rows) >= 1495 and all(1 <= p.level <= 5 for p in rows[:50])

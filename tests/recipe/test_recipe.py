@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from acemath.run.training import sft_settings
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
@@ -17,11 +16,14 @@ from acemath.recipe.load import BUILT_IN, load_recipe
 from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
 from acemath.records import Problem
-from acemath.run import data
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.evaluation import benchmark_problems
-from acemath.run.run import check_benchmarks, run_recipe
+from acemath.run.partitions import open_run
+from acemath.run.policies import sft_settings
+from acemath.run.problems import check_benchmarks, row_counts
+from acemath.run.run import run_recipe
+from acemath.run.runner import Runner
+from acemath.run.stages import stages_until
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -60,8 +62,7 @@ METHODS = {  # 3.2.2: two ways to evolve, the third is left out
 def test_fine_tuning_is_the_papers(name: str) -> None:
     """What each stage really trains with, after its own settings are laid over the common ones (section 3.3)."""
     recipe = load_recipe(name)
-    run = Run(recipe, Path("nowhere"), Display(quiet=True))
-    stages = {stage: sft_settings(run, part) for stage, part in recipe.sft.stages.items()}
+    stages = {stage: sft_settings(recipe, part) for stage, part in recipe.sft.stages.items()}
     assert recipe.sft.base == BASES[name]
     assert {stage: s.learning_rate for stage, s in stages.items()} == {
         "general-1": 5e-6, "general-2": 5e-6, "math": 3e-6,
@@ -174,7 +175,7 @@ def _acemath(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("grade",), "nothing to grade"),
         (("rewardbench", "none.jsonl"), "does not exist"),
         (("sample", "none.jsonl", "--model", "nano"), "does not exist"),
-        (("report", "nowhere"), "no finished run"),
+        (("report", "nowhere"), "is not a run's folder"),
         (("solve", "1+1"), "does not exist"),
         (("curate",), "Missing argument"),
     ],
@@ -224,11 +225,14 @@ def test_benchmark_problems_without_a_reference_are_left_out_and_said(
     path.write_text('{"prompt": "1+1?", "answer": "2"}\n{"prompt": "2+2?", "answer": ""}\n')
     changes = {"problems.benchmarks": {"mine": {"file": str(path)}}, "problems.seeds.worksheets.count": 20}
     run = Run(load_recipe("laptop", changes), tmp_path / "run", Display())
-    data.problems(run)
-    check_benchmarks(run)
+    open_run(run.folder, lambda: row_counts(run))
+    runner = Runner(run.folder, stages_until(run, "tables"))
+    for stage in ("benchmarks", "bench-problems"):
+        runner.make(stage)
+    check_benchmarks(run, runner.stores["benchmarks"].manifest["facts"])
     assert "1 of 2 problems of mine have no reference answer" in capsys.readouterr().err
-    assert [p.prompt for p in benchmark_problems(run, None)] == ["1+1?"]
-    assert len(run.rows("problems", Problem, "benchmarks")) == 2
+    assert [p.prompt for p in runner.stores["bench-problems"].all_rows(Problem)] == ["1+1?"]
+    assert len(list(runner.stores["benchmarks"].all_rows(Problem))) == 2
 
 
 def test_models_that_cannot_serve_are_refused(
@@ -263,4 +267,4 @@ def test_a_policy_that_is_no_stage_stops_the_run_at_once(key: str, tmp_path: Pat
     """It was taken for a hub model, and failed after everything was trained."""
     with pytest.raises(UserError, match=f"{key}.model is 'mth', which is neither one of models nor a stage of this recipe .general-1"):
         run_recipe(load_recipe("laptop", {f"{key}.model": "mth"}), tmp_path, Display(quiet=True))
-    assert not (tmp_path / "problems").exists()
+    assert not list(tmp_path.glob("*/"))

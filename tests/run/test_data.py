@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from acemath.run.sampling import graded
 
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import Recipe
-from acemath.records import Chat, Problem, Response
-from acemath.run import data
-from acemath.run.context import Run
-from acemath.run.display import Display
+from acemath.records import Chat, Problem, Response, by_problem
+from acemath.run import synthesis
+from acemath.run.asking import graded
+from acemath.run.runner import Runner
 
 CHANGES = {
     "problems.seeds.worksheets.count": 240,
@@ -42,51 +42,55 @@ CHANGES = {
 }
 
 
-def run_data(recipe: Recipe, folder: Path) -> Run:
-    """All stages up to the blends."""
-    run = Run(recipe, folder, Display(quiet=True))
-    for stage in (data.problems, data.evolution, data.curate, data.solvability, data.synthesize, data.blends):
-        stage(run)
-    return run
+Make = Callable[..., Runner]
 
 
-def test_the_stages_do_what_the_recipe_says(tmp_path: Path) -> None:
+def blends(recipe: Recipe) -> list[str]:
+    """The last stages of the data."""
+    return [f"blend-{name}" for name in recipe.sft.stages]
+
+
+def facts_of(runner: Runner, stage: str) -> dict[str, Any]:
+    """The facts in a stage's manifest."""
+    return dict(runner.stores[stage].manifest["facts"])
+
+
+def test_the_stages_do_what_the_recipe_says(make: Make, tmp_path: Path) -> None:
     """Every stage leaves its facts; a second run does nothing; without the vote nothing of it is there."""
     recipe = load_recipe("laptop", CHANGES)
-    run = run_data(recipe, tmp_path / "run")
-    evolved = run.rows("evolve", Problem)
-    assert {p.meta["round"] for p in evolved} == {1, 2} and run.manifest("evolve")["funnel"]
-    prompts, passed = run.rows("curate", Problem), run.rows("solvability", Problem)
-    reasons = run.manifest("solvability")["funnel"][0]["drops"]
+    runner = make(recipe, tmp_path / "run", *blends(recipe))
+    stores = runner.stores
+    evolved = list(stores["evolve"].all_rows(Problem))
+    assert {p.meta["round"] for p in evolved} == {1, 2} and facts_of(runner, "evolve")["funnel"]
+    prompts, passed = (list(stores[name].all_rows(Problem)) for name in ("prompts", "solvable"))
+    reasons = facts_of(runner, "solvable")["funnel"]["solvability vote"]["drops"]
     assert len(passed) == len(prompts) - sum(reasons.values()) < len(prompts) and set(reasons) <= {"unsolved", "other-answer", "too-easy"}  # fmt: skip
-    teachers = run.manifest("cross-check")["teachers"]
-    assert len(teachers) == 2 and all(t["answers"] > 0 and 0 < t["agree"] < 1 for t in teachers.values())
-    blends = run.manifest("blends")["counts"]
-    assert blends["first"]["pools"]["new"] == 40
-    first, more = (run.peek("blends").shard(Chat, name) for name in ("first", "first-more"))
-    assert len(first) == blends["first"]["conversations"] and more
+    checkers = facts_of(runner, "cross-check")["checkers"]
+    assert len(checkers) == 2 and all(0 < c["agree"] < c["answers"] for c in checkers.values())
+    assert facts_of(runner, "blend-first")["pools"]["new"] == 40
+    first, more = (list(stores[f"blend-{name}"].all_rows(Chat)) for name in ("first", "first-more"))
+    assert len(first) == facts_of(runner, "blend-first")["conversations"] and more
     assert not {c.problem_id for c in first} & {c.problem_id for c in more}
-    assert run_data(recipe, tmp_path / "run").ran == []
-    plain = run_data(load_recipe("laptop", {**CHANGES, "curate.solvability": None}), tmp_path / "plain")
-    assert plain.prompts == "curate" and not (tmp_path / "plain" / "solvability").exists()
+    assert make(recipe, tmp_path / "run", *blends(recipe)).ran == []
+    plain = load_recipe("laptop", {**CHANGES, "curate.solvability": None})
+    assert "solvable" not in make(plain, tmp_path / "plain", "teacher-math").stores
 
 
 def test_a_response_without_any_check_is_dropped_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a server refuses every answer to one problem: "unchecked", and counted in the funnel."""
     changes = {"problems.seeds.worksheets.count": 60, "problems.benchmarks.worksheets.count": 14}
-    run = run_data(load_recipe("laptop", changes), tmp_path)
-    lost = run.rows("cross-check", Response)[0].problem_id
-    grouped = data.by_problem
+    recipe = load_recipe("laptop", changes)
+    store = make(recipe, tmp_path, "cross-check").stores["cross-check"]
+    lost = store.rows(Response, 0)[0].problem_id
     monkeypatch.setattr(
-        data, "by_problem", lambda rows: {key: some for key, some in grouped(rows).items() if key != lost}
+        synthesis, "by_problem", lambda rows: {k: some for k, some in by_problem(rows).items() if k != lost}
     )
-    shutil.rmtree(tmp_path / "cross-check")
-    data.synthesize(run)
-    dropped = [row for row in run.peek("cross-check").dropped() if row.id == lost]
-    assert [row.reason for row in dropped] == ["unchecked"]
-    assert run.manifest("cross-check")["funnel"][0]["drops"]["unchecked"] == 1
+    store.part(0).unlink()
+    store = make(recipe, tmp_path, "cross-check").stores["cross-check"]
+    assert [row.reason for row in store.dropped() if row.id == lost] == ["unchecked"]
+    assert store.manifest["facts"]["funnel"]["cross-check"]["drops"]["unchecked"] == 1
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,9 @@ def test_wrong_names_are_found_before_anything_runs(changes: dict[str, object], 
 
 
 @pytest.mark.parametrize("exact", [None, False])
-def test_exact_references_drop_what_they_show_to_be_wrong(exact: bool | None, tmp_path: Path) -> None:
+def test_exact_references_drop_what_they_show_to_be_wrong(
+    exact: bool | None, make: Make, tmp_path: Path
+) -> None:
     """On for worksheets, whose references are computed; a source may say otherwise. The funnel counts it."""
     changes = {
         "problems.seeds.worksheets.count": 120,
@@ -115,44 +121,40 @@ def test_exact_references_drop_what_they_show_to_be_wrong(exact: bool | None, tm
         "problems.benchmarks.worksheets.count": 14,
         "models.teacher.skill": 0.7,
     }
-    run = run_data(load_recipe("laptop", changes), tmp_path)
-    prompts = {p.id: p for p in run.rows("curate", Problem) if p.group == "math" and p.answer}
-    kept = [r for r in run.rows("filter-responses", Response) if r.problem_id in prompts]
+    runner = make(load_recipe("laptop", changes), tmp_path, "responses")
+    prompts = {p.id: p for p in runner.stores["prompts"].all_rows(Problem) if p.group == "math" and p.answer}
+    kept = [r for r in runner.stores["responses"].all_rows(Response) if r.problem_id in prompts]
     wrong = [r for r in graded(kept, list(prompts.values())) if r.status == "wrong"]
-    manifest = run.manifest("filter-responses")
-    dropped = manifest["funnel"][0]["drops"].get("wrong by reference", 0)
-    assert manifest["reference"]["wrong"] == dropped
+    facts = facts_of(runner, "responses")
+    dropped = facts["funnel"]["filter responses"]["drops"].get("wrong by reference", 0)
+    assert facts["reference"]["wrong"] == dropped
     if exact is None:
-        assert not wrong and dropped > 5 and f"{dropped} were wrong by reference" in manifest["summary"]
+        summary = runner.by_name["responses"].summary(facts)
+        assert not wrong and dropped > 5 and f"{dropped} were wrong by reference" in summary
     else:
         assert len(wrong) > 5 and dropped == 0
 
 
-def test_decontamination_says_what_it_reports_and_refuses_an_empty_benchmark(tmp_path: Path) -> None:
+def test_decontamination_says_what_it_reports_and_refuses_an_empty_benchmark(
+    make: Make, tmp_path: Path
+) -> None:
     """A rewording stays, and stands in the stage's summary, its facts and the funnel; a benchmark of nothing is an error."""
     told = "A tram with 52 seats makes 9 trips a day. On 4 days a week half of the seats stay empty. How many riders is that?"
     again = "How many riders does a tram of 52 seats have over 4 days, making 9 trips a day, when half of its seats are empty?"
     for name, text in (("seeds", again), ("bench", told), ("nothing", " ")):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"prompt": text, "answer": ""}) + "\n")
 
-    def run_with(bench: str) -> Run:
+    def run_with(bench: str) -> Runner:
         problems = {
             "seeds": {"mine": {"file": str(tmp_path / "seeds.jsonl")}},
             "benchmarks": {bench: {"file": str(tmp_path / f"{bench}.jsonl")}},
         }
-        recipe = load_recipe("laptop", {"problems": problems, "curate.evolve.sources": ["none"]})
-        run = Run(recipe, tmp_path / bench, Display(quiet=True))
-        data.problems(run)
-        data.evolution(run)
-        data.curate(run)
-        return run
+        recipe = load_recipe("laptop", {"problems": problems, "curate.evolve.methods": []})
+        return make(recipe, tmp_path / bench, "prompts")
 
-    facts = run_with("bench").manifest("curate")
-    assert (
-        facts["reported"]
-        == facts["funnel"][-1]["reported"]
-        == {"contained": 0, "near-copy": 0, "reworded": 1}
-    )
-    assert facts["summary"].endswith("kept though near a benchmark: 1 reworded")
+    runner = run_with("bench")
+    facts = facts_of(runner, "prompts")
+    assert facts["funnel"]["decontaminate"]["reported"] == {"contained": 0, "near-copy": 0, "reworded": 1}
+    assert runner.by_name["prompts"].summary(facts).endswith("kept though near a benchmark: 1 reworded")
     with pytest.raises(UserError, match="benchmark nothing: 0 problems"):
         run_with("nothing")

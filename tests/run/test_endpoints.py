@@ -5,21 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from acemath.run.sampling import sample
 
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
-from acemath.recipe.roles import Policy
-from acemath.records import Problem, Response
-from acemath.run import data
-from acemath.run.context import Run
-from acemath.run.display import Display
+from acemath.recipe.schema import Recipe
+from acemath.records import REFUSED, Problem, Response
+from acemath.run.runner import Runner
 
 FAULTY = Path(__file__).resolve().parents[2] / "perf" / "faulty_server.py"
 
@@ -37,62 +35,93 @@ def url() -> Iterator[str]:
 
 
 STAGES = ("teacher-math", "teacher-code", "teacher-general")
+Make = Callable[..., Runner]
 
 
-def responses(run: Run) -> list[Response]:
+def responses(runner: Runner) -> list[Response]:
     """The responses of all teachers."""
-    return [row for stage in STAGES for row in run.rows(stage, Response)]
+    return [row for stage in STAGES for row in runner.stores[stage].all_rows(Response)]
 
 
-def run_of(folder: Path, url: str, **teacher: object) -> Run:
-    """The laptop recipe on a few problems, with an endpoint as teacher."""
+def recipe_of(url: str, budget: float | None = None, **teacher: object) -> Recipe:
+    """The laptop recipe on a few problems in four partitions, with an endpoint as teacher and as policy."""
     model = {"engine": "endpoint", "url": url, "price_in": 1.0, "price_out": 2.0, **teacher}
-    changes = {"problems.seeds.worksheets.count": 40, "models.teacher": model}
-    return Run(load_recipe("laptop", changes), folder, Display(quiet=True))
+    changes = {
+        "partitions": 4,
+        "problems.seeds.worksheets.count": 40,
+        "models.teacher": model,
+        "roles.ranker": None,
+        "reward.problems": 20,
+        "reward.candidates": {"policies": {"x": {"model": "teacher", "each": 2}}},
+        "budget_usd": budget,
+    }
+    return load_recipe("laptop", changes)
+
+
+def asked(url: str) -> int:
+    """How many requests the server has answered in any way."""
+    return sum(httpx.get(f"{url}/count").json()["outcomes"].values())
 
 
 def test_a_teacher_and_a_policy_behind_an_endpoint(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both book in one place; a stage that is run anew asks for nothing; settings of operation re-run no stage."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-0123456789")
-    with closing(run_of(tmp_path, url)) as run:
-        data.problems(run)
-        data.evolution(run)
-        data.curate(run)
-        data.synthesize(run)
-        prompts = run.rows("curate", Problem)
-        first = responses(run)
-        assert len(first) == len(prompts) > 40
-        costs = [run.manifest(stage)["cost"] for stage in STAGES]
-        assert sum(cost["requests"] for cost in costs) == len(prompts) and all(c["usd"] > 0 for c in costs)
-        policy = Policy(model="teacher", each=2)
-        sample(run, "candidates-x", "x", policy, prompts[:20], ["curate"])
-        assert run.manifest("candidates-x")["counts"]["responses"] == 40
-    asked = sum(httpx.get(f"{url}/count").json()["outcomes"].values())
+    runner = make(recipe_of(url), tmp_path, *STAGES, "candidates-x")
+    first = responses(runner)
+    assert len(first) == sum(1 for _ in runner.stores["prompts"].all_rows(Problem)) > 40
+    costs = [runner.stores[stage].manifest["facts"]["cost"] for stage in STAGES]
+    assert sum(cost["requests"] for cost in costs) == len(first) and all(c["usd"] > 0 for c in costs)
+    assert all(cost["most_in_flight"] > 0 for cost in costs) and sum(sum(c["faults"].values()) for c in costs) > 0
+    facts = runner.stores["candidates-x"].manifest["facts"]
+    assert facts["responses"] == facts["cost"]["requests"] == 40
+    count = asked(url)
     for stage in STAGES:
         shutil.rmtree(tmp_path / stage)
-    with closing(run_of(tmp_path, url, in_flight=4, tries=3)) as run:
-        data.synthesize(run)
-        assert responses(run) == first and run.ran == list(STAGES)
-    assert sum(httpx.get(f"{url}/count").json()["outcomes"].values()) == asked
+    again = make(recipe_of(url, in_flight=4, tries=3), tmp_path, *STAGES, "candidates-x")
+    assert again.ran == list(STAGES) and responses(again) == first and asked(url) == count
+    assert costs[0]["usd"] == again.stores["teacher-math"].manifest["facts"]["cost"]["usd"]
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert len(files) > 8 and all(b"sk-planted" not in p.read_bytes() for p in files)
 
 
-def test_the_budget_of_the_whole_run(url: str, tmp_path: Path) -> None:
-    """`budget_usd` of the recipe holds for all endpoints; a higher one goes on from there."""
-    with closing(run_of(tmp_path, url)) as run:
-        data.problems(run)
-        data.evolution(run)
-        data.curate(run)
+def test_the_budget_of_the_whole_run(url: str, make: Make, tmp_path: Path) -> None:
+    """`budget_usd` of the recipe holds for all endpoints; a higher one goes on from there and asks for nothing twice."""
     for budget in (0.0, 0.005):
-        small = run_of(tmp_path, url)
-        small.recipe = small.recipe.model_copy(update={"budget_usd": budget})
-        with closing(small), pytest.raises(UserError, match="the budget of the whole run"):
-            data.synthesize(small)
+        with pytest.raises(UserError, match="the budget of the whole run"):
+            make(recipe_of(url, budget), tmp_path, *STAGES)
     count = httpx.get(f"{url}/count").json()
     assert sum(count["tokens"].values()) * 1.0 / 1e6 <= 0.005  # a token costs 1 or 2 US$ a million
-    with closing(run_of(tmp_path, url)) as run:
-        data.synthesize(run)
-        assert responses(run)
+    done = list(tmp_path.glob("teacher-math/part-*"))
+    whole = responses(make(recipe_of(url), tmp_path, *STAGES))
+    assert whole and all(path.exists() for path in done)
+    twice = Counter(httpx.get(f"{url}/count").json()["delivered"])
+    assert max(twice.values()) == 1
+
+
+def test_what_a_server_refuses_is_dropped_with_its_reason(serve: Any, make: Make, tmp_path: Path) -> None:
+    """A teacher's refused responses are dropped rows of its stage; a benchmark's stay, for its numbers are over all."""
+
+    def some(question: str) -> str | None:
+        return None if len(question) % 5 == 0 else "So \\boxed{1}."
+
+    changes = {
+        "partitions": 4,
+        "problems.seeds.worksheets.count": 40,
+        "problems.benchmarks.worksheets.count": 28,
+        "curate.evolve.methods": [],
+        "models.teacher": {"engine": "endpoint", "url": serve({"teacher": some})},
+        "bench": {"headline": "p", "policies": {"p": {"model": "teacher"}}, "each": 1},
+    }
+    runner = make(load_recipe("laptop", changes), tmp_path, "teacher-math", "greedy-p")
+    store = runner.stores["teacher-math"]
+    prompts = {p.id: p for p in runner.stores["prompts"].all_rows(Problem) if p.group == "math"}
+    kept, dropped = list(store.all_rows(Response)), list(store.dropped())
+    assert {r.problem_id for r in kept} | {d.id for d in dropped} == set(prompts) and kept and dropped
+    assert {(d.step, d.reason) for d in dropped} == {("teacher-math", REFUSED)}
+    assert all("this question is refused" in d.detail and d.text == prompts[d.id].prompt for d in dropped)
+    facts = store.manifest["facts"]
+    assert (facts["responses"], facts["refused"]) == (len(kept), len(dropped))
+    greedy = list(runner.stores["greedy-p"].all_rows(Response))
+    assert len(greedy) == 28 and {r.status for r in greedy if r.finish_reason == REFUSED} == {"no_answer"}

@@ -18,9 +18,6 @@ from acemath.models.generate.endpoint.engine import EndpointEngine
 from acemath.models.spec import EndpointModel
 from acemath.recipe.load import load_recipe
 from acemath.records import Problem, Response, by_id
-from acemath.run import data, evaluation
-from acemath.run.context import Run
-from acemath.run.display import Display
 from acemath.run.evaluation import records_of
 
 SUMS = {f"How much is {n} plus {n + 3}?": str(2 * n + 3) for n in range(6)}
@@ -60,18 +57,19 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(("model", "percent"), [("right", 100.0), ("off-by-one", 0.0)])
-def test_in_a_run(model: str, percent: float, files: list[Path], url: str, tmp_path: Path) -> None:
+def test_in_a_run(
+    model: str, percent: float, files: list[Path], url: str, make: Any, tmp_path: Path
+) -> None:
     """All of 12 problems right by the reference, none one beside it: greedy, sampled, and on each benchmark."""
     changes = {
         "problems.benchmarks": {path.stem: {"file": str(path)} for path in files},
         f"models.{model}": {"engine": "endpoint", "url": url},
         "bench": {"headline": model, "k": 2, "policies": [model], "each": 4, "temperature": 0.7},
     }
-    with closing(Run(load_recipe("laptop", changes), tmp_path / "run", Display(quiet=True))) as run:
-        data.problems(run)
-        evaluation.samples(run)
-        problems = by_id(run.rows("problems", Problem, "benchmarks"))
-        greedy, samples = (run.rows(f"{kind}-{model}", Response) for kind in ("greedy", "samples"))
+    names = [f"{kind}-{model}" for kind in ("greedy", "samples")]
+    stores = make(load_recipe("laptop", changes), tmp_path / "run", *names).stores
+    problems = by_id(stores["benchmarks"].all_rows(Problem))
+    greedy, samples = (list(stores[name].all_rows(Response)) for name in names)
     assert len(problems) == len(greedy) == 12 and len(samples) == 48
     assert all(100.0 * r.correct == percent for r in (*greedy, *samples))
     rows = reward_bench(records_of(problems, samples), 2)

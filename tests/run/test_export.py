@@ -191,4 +191,6 @@ def test_it_is_pushed_when_asked_and_the_token_stays_out(
             assert path.relative_to(tmp_path / "data").as_posix().encode() in sent
     assert token not in done.stdout + done.stderr
     offline = call("1", "--push", "me/mine")
-    assert offline.returncode == 2 and offline.stderr.count("\n") == 1 and "offline" in offline.stderr
+    # A slow machine also shows how far it is.
+    assert offline.returncode == 2 and "offline" in offline.stderr.splitlines()[-1]
+    assert "Traceback" not in offline.stderr

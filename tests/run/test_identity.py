@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,9 +11,9 @@ import pyarrow.parquet as pq
 
 from acemath.recipe.load import load_recipe
 from acemath.records import Problem
-from acemath.run import data
-from acemath.run.context import Run
-from acemath.run.display import Display
+from acemath.run.runner import Runner
+
+Make = Callable[..., Runner]
 
 
 def write(path: Path, *prompts: str) -> Path:
@@ -22,42 +23,39 @@ def write(path: Path, *prompts: str) -> Path:
     return path
 
 
-def run_of(folder: Path, seeds: dict[str, Path], benchmarks: dict[str, Path]) -> Run:
-    """The first stage of the laptop recipe on these files."""
+def run_of(make: Make, folder: Path, seeds: dict[str, Path], benchmarks: dict[str, Path]) -> Runner:
+    """The first stages of the laptop recipe on these files."""
     changes = {
         "problems.seeds": {name: {"file": str(path)} for name, path in seeds.items()},
         "problems.benchmarks": {name: {"file": str(path)} for name, path in benchmarks.items()},
+        "curate.evolve.methods": [],
     }
-    run = Run(load_recipe("laptop", changes), folder, Display(quiet=True))
-    data.problems(run)
-    return run
+    return make(load_recipe("laptop", changes), folder, "seeds", "benchmarks")
 
 
-def test_rows_of_every_source_keep_their_own_problem(tmp_path: Path) -> None:
+def test_rows_of_every_source_keep_their_own_problem(make: Make, tmp_path: Path) -> None:
     """Two seeds and two benchmarks that all have a row 0: eight ids, each with its own prompt and answer."""
     files = {name: write(tmp_path / f"{name}.jsonl", f"{name} zero?", f"{name} the one?") for name in "abcd"}
-    run = run_of(tmp_path / "run", {k: files[k] for k in "ab"}, {k: files[k] for k in "cd"})
-    rows = run.rows("problems", Problem)
-    by_id = {row.id: row for row in rows}
-    assert sorted(by_id) == [f"{name}:{n}" for name in "abcd" for n in (0, 1)]
+    runner = run_of(make, tmp_path / "run", {k: files[k] for k in "ab"}, {k: files[k] for k in "cd"})
+    rows = [row for name in ("seeds", "benchmarks") for row in runner.stores[name].all_rows(Problem)]
+    assert [row.id for row in rows] == [f"{name}:{n}" for name in "abcd" for n in (0, 1)]
     assert all(row.prompt.startswith(row.source) and row.answer == str(len(row.prompt)) for row in rows)
 
 
-def test_a_changed_file_is_read_again_whatever_shares_its_name(tmp_path: Path) -> None:
-    """A seed and a benchmark of one name, and a folder of Parquet: each change makes the stage run again."""
+def test_a_changed_file_is_read_again_whatever_shares_its_name(make: Make, tmp_path: Path) -> None:
+    """A seed and a benchmark of one name, and a folder of Parquet: each change makes its stage run again."""
     folder = tmp_path / "shards"
     folder.mkdir()
     pq.write_table(pa.table({"question": ["shard?"], "answer": ["1"]}), folder / "part-0.parquet")
     seed, bench = write(tmp_path / "seed.jsonl", "train?"), write(tmp_path / "bench.jsonl", "test?")
 
-    def again() -> bool:
-        found = run_of(tmp_path / "run", {"set": seed, "folder": folder}, {"set": bench})
-        return found.ran == ["problems"]
+    def again() -> list[str]:
+        return run_of(make, tmp_path / "run", {"set": seed, "folder": folder}, {"set": bench}).ran
 
-    assert again() and not again()
+    assert again() == ["seeds", "benchmarks"] and again() == []
     write(seed, "another train?")
-    assert again() and not again()
+    assert again() == ["seeds"] and again() == []
     write(bench, "another test?")
-    assert again() and not again()
+    assert again() == ["benchmarks"] and again() == []
     pq.write_table(pa.table({"question": ["another shard?"], "answer": ["1"]}), folder / "part-0.parquet")
-    assert again() and not again()
+    assert again() == ["seeds"] and again() == []

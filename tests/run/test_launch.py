@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
-from acemath.run.sampling import after_shots
 
 from acemath.records import Problem
+from acemath.run.asking import after_shots
 
 
 @pytest.mark.parametrize(("name", "machines", "processes"), [("8-gpus", 1, 8), ("32-nodes", 32, 256)])
 def test_accelerate_reads_it(name: str, machines: int, processes: int) -> None:
-    """The numbers of machines and processes, FSDP 2 whole on the GPUs, full weights when saved."""
+    """The numbers of machines and processes, FSDP 2 whole on the GPUs, shards in checkpoints."""
     path = Path(str(resources.files("acemath") / "recipes" / "launch" / f"{name}.yaml"))
     config = load_config_from_file(str(path))
     assert (config.num_machines, config.num_processes) == (machines, processes)
     assert config.mixed_precision == "bf16" and config.distributed_type == "FSDP"
     assert (
         config.fsdp_config["fsdp_version"] == 2
-        and config.fsdp_config["fsdp_state_dict_type"] == "FULL_STATE_DICT"
+        and config.fsdp_config["fsdp_state_dict_type"] == "SHARDED_STATE_DICT"
     )
     assert not config.fsdp_config["fsdp_offload_params"]  # reward training refuses it
 

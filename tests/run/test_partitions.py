@@ -8,8 +8,8 @@ import pytest
 
 from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_json
-from acemath.records import Problem
-from acemath.run.partitions import Partitions, count_for, open_run, partitions_of, root_of
+from acemath.records import Problem, root_of
+from acemath.run.partitions import Partitions, count_for, open_run, partitions_of
 
 
 def test_a_child_stays_with_its_root() -> None:

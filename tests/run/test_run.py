@@ -1,17 +1,18 @@
 """A whole small run with nano, and two policies behind an endpoint whose results are known beforehand.
 
-Its numbers are what its rows say; a second run does nothing, a change re-runs what it touches, kills do no harm.
+It has 16 partitions. Its numbers are what its rows say; a second run does nothing, a change re-runs what it touches,
+kills do no harm, other programs read its files.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -37,6 +38,7 @@ pytestmark = [
 ]
 
 SMALL = [
+    "partitions=16",
     "problems.seeds.worksheets.count=240",
     "problems.benchmarks.worksheets.count=45",
     "sft.stages={math: {blend: [math, general, code]}}",
@@ -118,7 +120,7 @@ def _value(text: str | None) -> object:
 
 def _stored(folder: Path, name: str) -> tuple[dict[str, Problem], dict[str, list[dict[str, Any]]]]:
     """The benchmarks' problems, and a policy's scored responses to each, as they lie on disk."""
-    problems = {p.id: p for p in read_rows(folder / "problems" / "part-benchmarks.parquet", Problem)}
+    problems = {p.id: p for p in read_rows(folder / "benchmarks", Problem)}
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for path in sorted((folder / f"scores-{name}").glob("part-*.parquet")):
         for row in pq.read_table(path).to_pylist():
@@ -227,8 +229,8 @@ def test_rewardbench_gives_the_runs_numbers(finished: Path) -> None:
 
 def test_nothing_that_was_trained_on_is_measured(finished: Path) -> None:
     """No prompt of a training stage is a question of the test split, and every benchmark problem is."""
-    tests = read_rows(finished / "problems" / "part-benchmarks.parquet", Problem)
-    trained = read_rows(finished / "curate", Problem)
+    tests = read_rows(finished / "benchmarks", Problem)
+    trained = read_rows(finished / "prompts", Problem)
     keys = {(p.meta["family"], repr(question_of(p).key)) for p in tests}
     assert all(split_of(p.meta["family"], question_of(p).key) == "test" for p in tests)
     assert len(trained) > 300
@@ -250,7 +252,7 @@ def test_change_runs_what_it_touches(finished: Path) -> None:
     result = _run(finished, "reward.groups.pool=4")
     assert "groups" in result["ran"] and "tables" in result["ran"]
     assert not any(
-        name.startswith(("sft", "candidates", "samples", "curate", "teacher")) for name in result["ran"]
+        name.startswith(("sft", "candidates", "samples", "prompts", "teacher")) for name in result["ran"]
     )
 
 
@@ -269,20 +271,72 @@ def test_a_run_that_ends_early_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def _tables(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "tables" / "tables.json").read_text()))
+    return dict(json.loads((folder / "tables" / "numbers" / "tables.json").read_text()))
 
 
-def test_killed_run_ends_with_the_same_tables(finished: Path, tmp_path: Path) -> None:
-    """kill -9 at random moments, then the same command: the tables of a run that was never stopped."""
+def _made(folder: Path) -> dict[str, bytes]:
+    """The bytes of every part file, file of dropped rows and table."""
+    files = [*folder.glob("*/*.parquet"), *folder.glob("tables/numbers/*.json")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_killed_run_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    """kill -9 when these files are there, then the same command: the rows and tables of a run that was never stopped."""
     _run(finished)  # the change of the test before is taken back
-    rng = random.Random(11)
     folder = tmp_path / "killed"
-    for _ in range(4):
+    for pattern, count in (
+        ("evolve/part-*", 3),
+        ("checker-first/part-*", 9),
+        ("sft-math/work/*/*", 1),
+        ("candidates-math/part-*", 5),
+        ("reward/work/*/*", 1),
+    ):
         worker = subprocess.Popen(_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            worker.wait(timeout=6 + rng.random() * 12)
-        except subprocess.TimeoutExpired:
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
+        while len(list(folder.glob(pattern))) < count:
+            assert worker.poll() is None, f"the run ended before {pattern} was there"
+            time.sleep(0.01)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
     _run(folder)
-    assert _tables(folder) == _tables(finished)
+    assert _made(folder) == _made(finished)
+
+
+def test_other_programs_read_every_stage(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pandas reads every part file, and `datasets` all parts of each stage, without acemath."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    import pandas as pd
+    from datasets import load_dataset
+
+    stages = sorted({path.parent.name for path in finished.glob("*/part-*.parquet")})
+    assert len(stages) > 20
+    by_columns: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    counts = {}
+    for stage in stages:
+        frames = [pd.read_parquet(path) for path in sorted((finished / stage).glob("part-*.parquet"))]
+        assert len(frames) in (1, 16)
+        counts[stage.replace("-", "_")] = sum(map(len, frames))
+        by_columns[tuple(frames[0].columns)][stage.replace("-", "_")] = str(finished / stage / "part-*.parquet")
+    for files in by_columns.values():
+        loaded = load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
+        assert {name: len(rows) for name, rows in loaded.items()} == {name: counts[name] for name in files}
+
+
+def test_what_an_older_acemath_made_is_told_in_one_line(tmp_path: Path) -> None:
+    """A run's folder and a recipe of before partitions, models and roles: what they are and what to do; exit code 2."""
+    (tmp_path / "run" / "problems").mkdir(parents=True)
+    (tmp_path / "run" / "problems" / "manifest.json").write_text("{}")
+    recipe = tmp_path / "old.yaml"
+    recipe.write_text("name: old\nteachers: {main: {engine: worksheets}}\n")
+    (tmp_path / "run" / "recipe.yaml").write_bytes(recipe.read_bytes())
+    older_run = "was made by an older acemath; use another --out, or remove it"
+    for arguments, message in (
+        (["run", "laptop", "--out", str(tmp_path / "run")], older_run),
+        (["report", str(tmp_path / "run")], older_run),
+        (["run", str(recipe), "--out", str(tmp_path / "new")], "'teachers' is of an older acemath; describe models"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1

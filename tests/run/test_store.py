@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -196,10 +199,6 @@ def test_other_programs_read_the_parts(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     """No traceback, no half file under any name."""
-    import resource
-    import subprocess
-    import sys
-
     code = (
         "import random, sys\nfrom pathlib import Path\nfrom acemath.errors import UserError\n"
         "from acemath.records import Problem\nfrom acemath.run.parts import write_part\n"
@@ -230,6 +229,54 @@ def test_a_model_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     (store.model / "deep" / "w.bin").write_bytes(b"cut")
     assert store.stale(["a"]) == [0]
+
+
+def test_a_models_key_is_of_its_files(tmp_path: Path) -> None:
+    """Other bytes are another model; settings, the card and its facts are not among them."""
+
+    def content(key: str, weight: bytes, card: str) -> str:
+        store = StageStore(tmp_path / "a", 1, "model")
+        with store.making(key, {}) as out:
+            (out / "w.bin").write_bytes(weight)
+            (out / "README.md").write_text(card)
+            (out / "training.json").write_text(card)
+        (store.model / "training.json").write_text("evaluation adds to it")
+        (footer,) = store.footers()
+        assert footer is not None and footer.key == key
+        return footer.content
+
+    first = content("a", b"w", "x")
+    assert content("b", b"w", "y") == first != content("b", b"v", "y")
+
+
+@pytest.mark.parametrize("writer", ["safetensors", "torch", "python"])
+def test_full_disk_while_weights_are_written(tmp_path: Path, writer: str) -> None:
+    """Libraries that write from native code hide the disk's error; it is one line all the same."""
+    saves = {
+        "safetensors": "from safetensors.numpy import save_file; import numpy; save_file({'x': numpy.zeros(90000)}, out / 'w')",
+        "torch": "import torch; torch.save({'x': torch.zeros(90000)}, out / 'w')",
+        "python": "(out / 'w').write_bytes(bytes(90000))",
+    }
+    code = (
+        "import sys, resource, signal; from pathlib import Path; from acemath.run.store import StageStore\n"
+        "from acemath.errors import UserError\n"
+        f"store = StageStore(Path({str(tmp_path / 'a')!r}), 1, 'model')\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        f"try:\n    with store.making('k', {{}}) as out:\n        {saves[writer]}\n"
+        "except UserError as error:\n    print(error); sys.exit(2)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stdout and "free some space" in done.stdout and done.stdout.count("\n") == 1
+    assert not list((tmp_path / "a").iterdir())
+
+
+def test_damaged_manifests(tmp_path: Path) -> None:
+    """A manifest that is no JSON, no UTF-8 or no object is one line with the file in it, and says what to delete."""
+    for content in (b"{", b"\xff\xfe{", b"[1]"):
+        (tmp_path / "manifest.json").write_bytes(content)
+        with pytest.raises(UserError, match=r"manifest\.json .*delete it and run the same command"):
+            _ = StageStore(tmp_path, 1).finished
 
 
 def test_facts_add_up() -> None:

@@ -67,11 +67,16 @@ def evolve(
 def winnow(born: Sequence[Problem], filters: FilterSettings) -> tuple[list[Problem], list[Dropped]]:
     """A round's new prompts without those that the filters drop, which would only have children like them.
 
-    Copies go too: a teacher that repeats itself gives one parent, not many.
+    Copies with one root go too: a teacher that repeats itself gives one parent, not many. Copies with other roots stay,
+    so that the result does not depend on which problems are evolved together.
     """
     kept, dropped = filter_problems(born, filters)
-    kept, copies = dedup(kept)
-    return kept, [replace(row, step="evolve") for row in (*dropped, *copies)]
+    families: dict[str, list[Problem]] = {}
+    for row in kept:
+        families.setdefault(root_of(row), []).append(row)
+    found = [dedup(family) for family in families.values()]
+    dropped += [row for _, copies in found for row in copies]
+    return [row for rows, _ in found for row in rows], [replace(row, step="evolve") for row in dropped]
 
 
 def evolve_with(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 from acemath.errors import UserError
-from acemath.files.atomic import read_table, write_bytes, write_table
+from acemath.files.atomic import opened_table, write_bytes, write_table
 from acemath.files.columns import id_text, renamed
 from acemath.records import (
     Chat,
@@ -122,14 +122,16 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.exists():
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
+        import pyarrow as pa
+
         for part in _parts(path) if path.is_dir() else [path]:
-            table = _with_short_floats(read_table(part))
-            batches = table.to_batches(max_chunksize=AT_ONCE)
-            records: Iterator[Any] = chain.from_iterable(batch.to_pylist() for batch in batches)
-            if not all(map(_is_plain, table.schema.types)):
-                records = map(plain, records)
-            for number, record in enumerate(records, 1):
-                yield f"{part}, row {number}", record
+            with opened_table(part) as file:
+                batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(AT_ONCE))
+                records: Iterator[Any] = chain.from_iterable(_with_short_floats(b).to_pylist() for b in batches)
+                if not all(map(_is_plain, file.schema_arrow.types)):
+                    records = map(plain, records)
+                for number, record in enumerate(records, 1):
+                    yield f"{part}, row {number}", record
         return
     if path.suffix == ".csv":
         yield from _csv_records(path)
@@ -301,7 +303,7 @@ def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]
         for name, value in known.items():
             if name != "meta" and not _fits(value, types[name]):
                 raise UserError(
-                    f"{place}: {name} is {_short(value)}, which is no {types[name]}; a {kind.__name__} needs one"
+                    f"{place}: {name} is {_short(value)}, not of the type {types[name]}; correct or remove it"
                 )
             if name == "meta" and not isinstance(value, str | Mapping):
                 raise UserError(f"{place}: meta is {_short(value)}; it is an object, or one as JSON text")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from acemath.errors import UserError
@@ -19,7 +19,7 @@ IGNORE = -100
 class Tokens:
     """One conversation's ids [T]. The `spans` (first, end) of them are its responses, which alone are learned.
 
-    Four bytes a token: the paper's two million conversations fit into the memory of one machine.
+    Four bytes a token.
     """
 
     ids: array[int]
@@ -55,25 +55,23 @@ def texts_of(conversations: Sequence[Messages], tokenizer: Any) -> list[tuple[st
     return [(row.text[: row.spans[-1][0]], row.text[row.spans[-1][0] :]) for row in rendered]
 
 
-def encode_all(conversations: Sequence[Messages], tokenizer: Any, at_once: int = 1024) -> Iterator[Tokens]:
-    """Conversations as tokens, in their order, tokenised `at_once` of them at a time.
+def encode_all(conversations: Iterable[Messages], tokenizer: Any, at_once: int = 1024) -> Iterator[Tokens]:
+    """Conversations as tokens, in their order, read and tokenised `at_once` of them at a time.
 
     All responses are learned, except earlier ones that the template rewrites once they are part of the history. One
     notice at the end counts these, another the conversations whose last prompt or response the template would change.
     UserError naming the conversation (from 1 on) that cannot be encoded.
     """
-    unlearned = shortened = rebuilt = 0
-    for at in range(0, len(conversations), at_once):
-        rows = [
-            _rendered(messages, number, tokenizer)
-            for number, messages in enumerate(conversations[at : at + at_once], at + 1)
-        ]
+    count = unlearned = shortened = rebuilt = 0
+    numbered = enumerate(conversations, 1)
+    while rows := [_rendered(messages, number, tokenizer) for number, messages in islice(numbered, at_once)]:
         for pieces in chat_template(tokenizer).encode([_pieces(row) for row in rows]):
             yield _joined(pieces, tokenizer)
+        count += len(rows)
         unlearned += sum(row.unlearned for row in rows)
         shortened += sum(row.unlearned > 0 for row in rows)
         rebuilt += sum(row.rebuilt for row in rows)
-    _say(tokenizer, len(conversations), unlearned, shortened, rebuilt)
+    _say(tokenizer, count, unlearned, shortened, rebuilt)
 
 
 def _rendered(messages: Messages, number: int, tokenizer: Any) -> Rendered:

@@ -73,7 +73,7 @@ def meet() -> None:
     Gloo's usual barrier runs in a thread of gloo, which keeps the tensors gathered last and lets them go after the
     barrier: if the interpreter is ending by then, the process is aborted. Its monitored barrier runs in this thread.
     """
-    if not _in_group():
+    if not in_group():
         return
     if torch.distributed.get_backend() == "gloo":
         torch.distributed.monitored_barrier()
@@ -82,9 +82,10 @@ def meet() -> None:
 
 
 def _leave_group() -> None:
-    if _in_group():
+    if in_group():
         torch.distributed.destroy_process_group()
 
 
-def _in_group() -> bool:
+def in_group() -> bool:
+    """Whether a process group is there: several processes share this work."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()

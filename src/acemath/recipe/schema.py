@@ -15,6 +15,7 @@ from acemath.curate.blend import POOLS
 from acemath.curate.settings import CurateSettings, PoolSettings
 from acemath.models.engine import ChatFormat
 from acemath.models.spec import Model, TransformersModel, VllmModel
+from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
 from acemath.recipe.roles import Policies, Role, Roles
 from acemath.recipe.sources import Problems
@@ -51,6 +52,8 @@ class Sft(Part):
     """The solver's chat: what policies are trained with and asked with, and the teachers and checkers of math problems too."""
     settings: SftSettings = SftSettings()
     """The settings that all stages share."""
+    launch: str | None = None
+    """A configuration of `accelerate launch`, a file or the name of one that ships, for training in several processes."""
     pools: dict[str, PoolSettings] = Field(default_factory=dict)
     """Pools of the recipe's own, by name."""
     stages: dict[str, SftStage]
@@ -92,6 +95,8 @@ class Reward(Part):
     """Whose responses the reward model learns from."""
     groups: GroupSettings = GroupSettings()
     train: RewardSettings = RewardSettings()
+    launch: str | None = None
+    """A configuration of `accelerate launch`, a file or the name of one that ships, for training in several processes."""
 
 
 class Bench(Policies):
@@ -150,6 +155,8 @@ class Recipe(Part):
     """The most US dollars that all endpoints together may cost."""
     partitions: int | None = Field(None, ge=1, le=4096)
     """The number of partitions of a new run; by default it follows from the number of seed prompts."""
+    launch: LaunchSettings = LaunchSettings()
+    """Where the stages that ask no model are made; `sft.launch` and `reward.launch` are for the trainings."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""
     problems: Problems

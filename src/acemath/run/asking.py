@@ -6,7 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ class Asked:
     name: str = ""
     temperature: float | None = None  # None: the role's own
     shots: Sequence[tuple[str, str]] = ()
+    _paid: list[Engine] = field(default_factory=list)  # the endpoint that was asked last, which knows its own faults
 
     @property
     def sampling(self) -> Sampling:
@@ -52,7 +53,10 @@ class Asked:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """The engine, whose memory is free again afterwards."""
-        yield self._engine()
+        engine = self._engine()
+        if isinstance(engine, Paid):
+            self._paid[:] = [engine]
+        yield engine
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -60,7 +64,7 @@ class Asked:
     def cost(self) -> Facts:
         """{"cost": …} of the stage so far, for an engine that costs money; nothing for others."""
         paid = isinstance(self.run.recipe.model(self.role.model), EndpointModel)
-        return cost_of(self._engine()) if paid else {}
+        return cost_of(self._paid[0] if self._paid else self._engine()) if paid else {}
 
     @property
     def writer(self) -> str:

@@ -5,7 +5,6 @@ A thread prints the lines, so that a step that reports nothing for minutes is st
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -24,6 +23,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from acemath.notices import is_first_process
+
 EVERY = 5.0  # seconds between plain lines
 _started: list[Display] = []  # displays between start and stop; only the last one shows progress
 
@@ -36,7 +37,7 @@ class Display:
     """
 
     def __init__(self, quiet: bool = False, every: float = EVERY) -> None:
-        quiet = quiet or os.environ.get("RANK", "0") != "0"
+        quiet = quiet or not is_first_process()
         self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.bars = sys.stderr.isatty() and not quiet
         self.name = ""

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
+import logging
+import os
 import sys
+import time
 from pathlib import Path
 
+from acemath import notices
 from acemath.errors import UserError
-from acemath.run.runner import DECLARED, Job, Runner, run_job
+from acemath.run.launch import CHILD, MISTAKE, NOTICE, PROGRESS, follow_parent
+from acemath.run.runner import DECLARED, Job, Runner, Silent, run_job
+
+EVERY = 0.5  # seconds between lines of progress
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,13 +29,32 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     module, _, function = given.stages.partition(":")
     numbers = tuple(int(number) for number in given.partitions.split(",") if number)
+    if CHILD in os.environ:
+        follow_parent()
+        shown = logging.StreamHandler(sys.stdout)
+        shown.setFormatter(logging.Formatter(f"{NOTICE}%(message)s"))
+        logging.getLogger(notices.__name__).addHandler(shown)
     try:
         stages = getattr(importlib.import_module(module), function)(given.folder)
-        run_job(Runner(given.folder, stages), Job(given.folder, given.stage, numbers))
+        run_job(Runner(given.folder, stages, Told()), Job(given.folder, given.stage, numbers))
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"{MISTAKE if CHILD in os.environ else ''}{error}", file=sys.stderr)
         return 2
     return 0
+
+
+class Told(Silent):
+    """Gives progress to the process that started this one, now and then, and the notices that users should see."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """A line on standard output, of the first process alone where several train together."""
+        now = time.monotonic()
+        if CHILD in os.environ and notices.is_first_process() and now > self._said + EVERY:
+            self._said = now
+            print(PROGRESS + json.dumps([done, total, note]), flush=True)
 
 
 if __name__ == "__main__":

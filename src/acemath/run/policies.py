@@ -39,7 +39,7 @@ def _policy(run: Run, name: str, base: str) -> Training:
     def work(making: Making) -> Facts:
         from acemath.train.sft.train import train_sft
 
-        chats = list(making.store(f"blend-{name}").all_rows(Chat))
+        chats = making.store(f"blend-{name}").stream(Chat)
         result = train_sft(
             run.place(base), chats, making.out, making.work, told, run.recipe.seed, making.progress
         )

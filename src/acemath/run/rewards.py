@@ -210,6 +210,8 @@ def reward_model(run: Run) -> Training:
     reward, seed = run.recipe.reward, run.recipe.seed
 
     def work(making: Making) -> Facts:
+        from acemath.models.hardware import meet
+        from acemath.notices import is_first_process
         from acemath.train.provenance import origin, stated_licences
         from acemath.train.reward.card import write_card
         from acemath.train.reward.train import train_reward
@@ -222,10 +224,10 @@ def reward_model(run: Run) -> Training:
         result = train_reward(
             base, train, aside, making.out, making.work, reward.train, reward.chat, seed, making.progress, asked
         )
-        licences = stated_licences(base)
-        write_card(
-            making.out, reward.base, licences, train, reward.train, reward.chat, result, first=origin(base)
-        )
+        if is_first_process():
+            licences = stated_licences(base)
+            write_card(making.out, reward.base, licences, train, reward.train, reward.chat, result, first=origin(base))
+        meet()
         gc.collect()
         return {**asdict(result), **result.record(), "measured": result.measured}
 

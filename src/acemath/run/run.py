@@ -20,7 +20,8 @@ from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import BASE_CHECK, Recipe
 from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.partitions import Space, open_run
+from acemath.run.launch import set_launch
+from acemath.run.partitions import Space, open_run, partitions_of
 from acemath.run.problems import BENCHMARKS, check_benchmarks, row_counts
 from acemath.run.reporting import PAGE_KEY, make_report
 from acemath.run.runner import Runner
@@ -96,7 +97,9 @@ def _begun(run: Run, last: str, measured: bool = False) -> Runner:
     open_run(run.folder, lambda: row_counts(run), asked)
     plain = run.recipe.model_dump(mode="json")
     write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
-    return Runner(run.folder, stages_until(run, last), run.display)
+    runner = Runner(run.folder, stages_until(run, last), run.display)
+    set_launch(runner, run.recipe, run.display.progress)
+    return runner
 
 
 def _make(run: Run, runner: Runner) -> None:
@@ -116,6 +119,8 @@ def _trained(recipe: Recipe, last: str) -> list[str]:
 
 def opened(folder: Path, display: Display) -> tuple[Run, Runner]:
     """A run's folder, for reading. UserError for a folder that is not a run's."""
+    if folder.is_dir():
+        partitions_of(folder)  # an older folder's recipe would be told of first
     run = Run(recipe_of(folder), folder, display)
     return run, Runner(folder, stages_until(run, "tables"), display)
 

@@ -111,6 +111,8 @@ class Runner:
         if not stale and store.finished:
             store.remember()
             return False
+        if stale and not isinstance(stage, MapStage):
+            stale = list(range(store.count))  # all of it is made
         self.display.start(name, store.why(now, stale, keys[0]))
         started = time.time()
         try:

@@ -6,7 +6,6 @@ makes all of its own. A training makes a folder. The runner knows which of them 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from acemath.notices import is_first_process
 from acemath.records import Dropped, R, Row
 from acemath.run.partitions import Space
 from acemath.run.parts import PartWriter, dropped_path, write_dropped, write_part
@@ -236,8 +236,7 @@ def make_parts(
     elif isinstance(stage, Training):
         store, facts = stores[stage.name], dict[str, Any]()
         # Of several processes that train together the first one makes the folder and gives it its name.
-        first = os.environ.get("RANK", "0") == "0"
-        with store.making(keys[0], facts) if first else nullcontext(store.filling) as out:
+        with store.making(keys[0], facts) if is_first_process() else nullcontext(store.filling) as out:
             facts |= stage.work(Making(stage, stores, progress, out, store.work(keys[0])))
 
 

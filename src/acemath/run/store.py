@@ -14,8 +14,9 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import pyarrow as pa
 
@@ -37,7 +38,7 @@ from acemath.run.reasons import Record, reason
 
 MANIFEST = "manifest.json"
 MADE = "acemath.json"  # in a model's folder: what a part file has in its footer
-CARD = "README.md"  # of a model
+SAID = ("README.md", "training.json")  # of a model: its card and the facts behind it, which are not the model
 WORK = "work"  # the folder of checkpoints, under the key of what they were made from
 BATCH = 1024  # rows of a batch that is read
 
@@ -153,6 +154,10 @@ class StageStore:
         for number in range(self.count):
             yield from self.rows(kind, number)
 
+    def stream(self, kind: type[R]) -> Rows[R]:
+        """The rows of all parts, to be read any number of times."""
+        return Rows(self, kind)
+
     def dropped(self, numbers: Sequence[int] | None = None) -> Iterator[Dropped]:
         """The rows that the stage left out."""
         for number in range(self.count) if numbers is None else numbers:
@@ -262,6 +267,17 @@ class StageStore:
             write_json(self.folder / MANIFEST, {**manifest, "files": files})
 
 
+@dataclass(frozen=True)
+class Rows(Generic[R]):
+    """The rows of a stage, read anew by each pass over them; one part is in memory at a time."""
+
+    store: StageStore
+    kind: type[R]
+
+    def __iter__(self) -> Iterator[R]:
+        return self.store.all_rows(self.kind)
+
+
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of two parts together: numbers add up, mappings by their keys; anything else must be the same in both.
 
@@ -288,10 +304,11 @@ def _number(value: Any) -> bool:
 def _made_of(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What `MADE` holds of a model's folder: like a part's footer, with the sizes of the files.
 
-    The card does not count: people read it, no stage does, and evaluation adds its numbers to it.
+    The card and its facts do not count: people read them, no stage does, they hold paths, and evaluation adds its
+    numbers to them.
     """
     parts, sizes = [], {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in SAID):
         name = path.relative_to(folder).as_posix()
         with path.open("rb") as file:
             parts += [name, hashlib.file_digest(file, "sha256").hexdigest()]

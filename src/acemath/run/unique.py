@@ -64,9 +64,11 @@ def ranks_of(ids: pa.Array, sources: pa.Array, metas: pa.Array, order: dict[str,
     found = np.empty(len(ids), np.uint64)
     rows = zip(ids.to_pylist(), sources.to_pylist(), metas.to_pylist(), strict=True)
     for at, (name, source, meta) in enumerate(rows):
-        evolved = bool(meta) and ROOT in json.loads(meta)
+        root = json.loads(meta).get(ROOT) if meta else None
         place = min(order.get(source, 2**15 - 1), 2**15 - 1)
-        found[at] = evolved << 63 | place << 48 | int(content_key(name), 16) >> 16
+        # The same worksheet may be evolved from two seeds: its root tells them apart, wherever the copies lie.
+        own = content_key(name) if root is None else content_key(name, root)
+        found[at] = (root is not None) << 63 | place << 48 | int(own, 16) >> 16
     return found
 
 

@@ -13,8 +13,7 @@ from acemath.notices import say
 from acemath.records import fingerprint
 
 OWNER = "work.json"
-STATE = "trainer_state.json"  # the trainer writes it last
-REWARD_STATE = "state.pt"  # a reward model's checkpoint
+STATE = "trainer_state.json"  # what a checkpoint holds beside the shards: steps done, figures
 FACTS = "training.json"  # what a model was trained on and how, beside its weights
 
 
@@ -29,7 +28,7 @@ def claim(work: Path, identity: Any) -> None:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
             write_json(work / OWNER, {"identity": key})
-    found = work / REWARD_STATE if (work / REWARD_STATE).exists() else last_checkpoint(work)
+    found = last_checkpoint(work)
     if found is not None:
         say(f"goes on where it was stopped: from {found}")
 
@@ -70,14 +69,27 @@ def read(path: Path) -> Any:
         return None
 
 
+def checkpoint(work: Path, step: int) -> Path:
+    """The folder of the checkpoint after so many steps."""
+    return work / f"checkpoint-{step}"
+
+
+def step_of(folder: Path) -> int:
+    """The steps that were done before a checkpoint."""
+    return int(folder.name.rsplit("-", 1)[1])
+
+
 def last_checkpoint(work: Path) -> Path | None:
-    """The trainer's latest whole checkpoint. One that a kill left unfinished is removed."""
-    found = sorted(work.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    while found:
-        if read(found[-1] / STATE) is not None:
-            return found[-1]
-        shutil.rmtree(found.pop())
-    return None
+    """The latest checkpoint. It is whole: until it is, its folder has another name."""
+    found = [path for path in work.glob("checkpoint-*") if not path.suffix]
+    return max(found, key=step_of, default=None)
+
+
+def remove_older(work: Path, step: int) -> None:
+    """Delete all checkpoints but the one after so many steps."""
+    for path in work.glob("checkpoint-*"):
+        if path != checkpoint(work, step):
+            shutil.rmtree(path)
 
 
 def weights_key(model: str) -> list[list[str | int]]:

@@ -16,6 +16,7 @@ from acemath.train.settings import LoraSettings
 
 PART = ".lora_A.default.weight"
 BASE = ".base_layer."
+ADAPTER = ".lora_"
 
 
 def add_lora(body: Any, settings: LoraSettings, seed: int = 0) -> None:
@@ -43,7 +44,7 @@ def add_lora(body: Any, settings: LoraSettings, seed: int = 0) -> None:
 
 def merged(weights: dict[str, Tensor], settings: LoraSettings) -> dict[str, Tensor]:
     """The weights of the model that has the same outputs without adapters, from weights with adapters."""
-    found = {name.replace(BASE, "."): value for name, value in weights.items() if ".lora_" not in name}
+    found = {name.replace(BASE, "."): value for name, value in weights.items() if ADAPTER not in name}
     for name, down in weights.items():  # down [rank, in], up [out, rank]
         if name.endswith(PART):
             layer = name.removesuffix(PART)
@@ -53,3 +54,8 @@ def merged(weights: dict[str, Tensor], settings: LoraSettings) -> dict[str, Tens
                 settings.alpha / settings.rank * (up.float() @ down.float())
             ).to(base)
     return found
+
+
+def layer_of(name: str) -> str:
+    """The layer that a weight belongs to: the same for a layer's own weight and its adapters'."""
+    return name.split(BASE)[0].split(ADAPTER)[0]

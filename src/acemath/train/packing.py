@@ -9,74 +9,111 @@ positions, or carry a state on; `check_packing` refuses them.
 from __future__ import annotations
 
 import random
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from acemath.errors import UserError
 from acemath.models.encoding import IGNORE, Tokens
+from acemath.train.tokens import TokenFiles
 
-ROUNDING = 1e-3  # the largest difference in float32 that is rounding, as a share of the logits' size
+# The largest difference that is rounding, as a share of the logits' size.
+ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
 
 
-def pack(lengths: Sequence[int], room: int, seed: int = 0) -> list[list[int]]:
+class Bins(Sequence[list[int]]):
+    """Numbers in bins, as two arrays: `members` [numbers] bin by bin, and where each bin begins in it [bins + 1]."""
+
+    def __init__(self, members: np.ndarray, starts: np.ndarray) -> None:
+        self.members, self.starts = members, starts
+
+    @classmethod
+    def single(cls, numbers: np.ndarray) -> Bins:
+        """Each number in a bin of its own."""
+        return cls(numbers, np.arange(len(numbers) + 1))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.members[self.starts[number] : self.starts[number + 1]].tolist()
+
+    def of(self, numbers: np.ndarray) -> Bins:
+        """The same bins with `numbers[i]` in place of i."""
+        return Bins(numbers[self.members], self.starts)
+
+
+def pack(lengths: Sequence[int] | np.ndarray, room: int, seed: int = 0) -> Bins:
     """Rows of at most `room` tokens: the indices of the conversations in each, best fit, longest first.
 
     What is longer than the room counts as a full row (the caller cuts it). Among equals the order is drawn,
     so that rows mix sources.
     """
-    order = list(range(len(lengths)))
-    random.Random(f"pack:{seed}").shuffle(order)
-    order.sort(key=lambda i: -lengths[i])
-    bins: list[list[int]] = []
-    free: list[tuple[int, int]] = []  # (tokens left, bin), sorted: the tightest fit is found by bisection
-    for index in order:
-        length = min(lengths[index], room)
-        at = bisect_left(free, (length, -1))
-        if at < len(free):
-            left, number = free.pop(at)
+    shuffled = array("q", range(len(lengths)))
+    random.Random(f"pack:{seed}").shuffle(shuffled)
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.frombuffer(shuffled, dtype=np.int64) if len(shuffled) else np.zeros(0, np.int64)
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    bins = np.empty(len(order), np.int64)  # the bin of each, in this order
+    count = 0
+    waiting: dict[int, list[int]] = {}  # tokens left -> a heap of the bins that have so many left
+    left_over: list[int] = []  # the keys of `waiting`, sorted: the tightest fit is found by bisection
+    for place, length in enumerate(np.minimum(sizes[order], room)):
+        at = bisect_left(left_over, length)
+        if at < len(left_over):
+            left = left_over[at]
+            number = heappop(waiting[left])
+            if not waiting[left]:
+                del waiting[left_over.pop(at)]
         else:
-            left, number = room, len(bins)
-            bins.append([])
-        bins[number].append(index)
-        if left > length:
-            insort(free, (left - length, number))
-    return bins
+            left, number = room, count
+            count += 1
+        bins[place] = number
+        if rest := left - int(length):
+            if rest not in waiting:
+                insort(left_over, rest)
+            heappush(waiting.setdefault(rest, []), number)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(bins, minlength=count))])
+    return Bins(order[np.argsort(bins, kind="stable")], starts)
 
 
 class PackedRows(Dataset[dict[str, list[int]]]):
-    """Packed rows, laid out when they are asked for: input_ids, labels and position_ids of each."""
+    """Packed rows, laid out when they are asked for: input_ids, labels and position_ids of each.
 
-    def __init__(self, rows: Sequence[Tokens], bins: Sequence[Sequence[int]], room: int) -> None:
-        self.rows = rows
-        self.bins = bins
-        self.room = room
+    Numbers past the last row are blank rows: a token of which nothing is learned.
+    """
+
+    def __init__(self, rows: Sequence[Tokens], bins: Bins, room: int) -> None:
+        self.rows, self.bins, self.room = rows, bins, room
+        sizes = rows.lengths if isinstance(rows, TokenFiles) else np.array([len(row.ids) for row in rows])
+        self.lengths = np.minimum(sizes[bins.members], room)
+        """Tokens of each conversation, cut to the room, bin by bin."""
 
     def __len__(self) -> int:
         return len(self.bins)
 
     def __getitem__(self, number: int) -> dict[str, list[int]]:
+        if number >= len(self):
+            return {"input_ids": [0], "labels": [IGNORE], "position_ids": [0]}
         return as_example([self.rows[i].cut(self.room) for i in self.bins[number]])
 
     @property
     def packed(self) -> bool:
         """Whether any row holds several conversations."""
-        return any(len(members) > 1 for members in self.bins)
+        return len(self.bins.members) > len(self.bins)
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens of each conversation, cut to the room."""
-        return [min(self.room, len(self.rows[i].ids)) for members in self.bins for i in members]
-
-    @property
-    def widths(self) -> list[int]:
-        """Tokens of each row."""
-        return [sum(min(self.room, len(self.rows[i].ids)) for i in members) for members in self.bins]
+    def widths(self) -> np.ndarray:
+        """Tokens of each row [rows]."""
+        return np.add.reduceat(self.lengths, self.bins.starts[:-1])
 
 
 def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
@@ -118,27 +155,25 @@ class Collator:
 
 @torch.no_grad()
 def check_packing(model: Any) -> None:
-    """UserError where a model in float32 sees other conversations in a packed row. It is left in the mode it was in.
+    """UserError where a model sees other conversations in a packed row. It is left in the mode it was in.
 
-    Two conversations of a few tokens through the model show it. Nothing is asked where the weights lie elsewhere.
+    Two conversations of a few tokens through the model show it. Processes that share a model call it together.
     """
-    if any(weight.is_meta or not weight.numel() for weight in model.parameters()):
-        return
     size = int(model.get_input_embeddings().num_embeddings)
-    first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0))
+    first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0)).to(model.device)
     way, training = model.config._attn_implementation, model.training
     if way not in ("eager", "sdpa"):  # kernels for GPUs; the model is not there yet
         model.set_attn_implementation("sdpa")
     model.eval()
     try:
-        places = torch.arange(12).repeat(2)[None]
+        places = torch.arange(12, device=model.device).repeat(2)[None]
         alone = model(input_ids=second[None], use_cache=False).logits[0]
         packed = model(input_ids=torch.cat([first, second])[None], position_ids=places, use_cache=False)
     finally:
         model.train(training)
         if model.config._attn_implementation != way:
             model.set_attn_implementation(way)
-    if not (packed.logits[0, 12:] - alone).abs().max() <= ROUNDING * alone.abs().max():
+    if not (packed.logits[0, 12:] - alone).abs().max() <= ROUNDING[alone.dtype] * alone.abs().max():
         raise UserError(
             f"{type(model).__name__} sees other conversations in a packed row, so it cannot be trained on packed rows; set "
             "packing: false"

@@ -1,7 +1,8 @@
-"""Weights, gradients and optimiser state spread over processes (FSDP2), for models that fill a device.
+"""Weights, gradients and optimiser state spread over processes (FSDP 2), for models that fill a device.
 
-The body alone is sharded, a layer at a time; the head of one row stays whole in each process, for it is read
-outside the model's own forward pass. Gradients of sharded weights come out as means over the processes.
+Both kinds of training share this. It needs no GPU, so that it is tested over gloo; accelerate's own shards need one.
+A layer is a unit: it is gathered when it is used and let go afterwards. Gradients of sharded weights come out as means
+over the processes.
 """
 
 from __future__ import annotations
@@ -11,103 +12,108 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import (
-    DistributedType,
-    FullyShardedDataParallelPlugin,
-    disable_fsdp_ram_efficient_loading,
-)
 from torch import Tensor
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from acemath.errors import UserError
+from acemath.notices import is_first_process
 
-FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
-
-
-def check_strategy(accelerator: Accelerator) -> None:
-    """UserError where the launcher asks for a way of sharing out the model that is not known here."""
-    kind = accelerator.distributed_type
-    if kind in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
-        raise UserError(
-            f"reward training runs on whole copies of the model or on FSDP 2, not on {kind.value}; start it with plain "
-            "torchrun, accelerate launch --multi_gpu, or accelerate launch --use_fsdp --fsdp_version 2"
-        )
-    plugin = _plugin(accelerator)
-    if plugin is None:
-        return
-    if plugin.fsdp_version != 2:
-        raise UserError(
-            f"reward training shards with FSDP 2, not with FSDP {plugin.fsdp_version}; set fsdp_version: 2"
-        )
-    if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
-        raise UserError(
-            "reward training does not move shards to the processor; set fsdp_offload_params: false"
-        )
-    disable_fsdp_ram_efficient_loading()  # shard() hands the weights out itself, the fresh head among them
+LAUNCHER = "ACCELERATE_USE_FSDP"  # accelerate launch sets it
+OURS = "ACEMATH_USE_FSDP"
 
 
-def _plugin(accelerator: Accelerator) -> Any:
-    """The launcher's wishes for FSDP, None where it has none.
+def sharded_launch() -> bool:
+    """Whether the launcher asks for shards. UserError where it asks for a way of sharing that is not known here.
 
-    Accelerate drops them where there is no GPU, though FSDP 2 works over gloo too: there they are read anew
-    from the environment that its launcher sets.
+    Called before accelerate starts: it is told of plain processes, for it would shard models a second time.
     """
-    if accelerator.distributed_type == DistributedType.FSDP:
-        return accelerator.state.fsdp_plugin
-    wanted = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    return FullyShardedDataParallelPlugin() if wanted and accelerator.num_processes > 1 else None
+    for name, kind in (
+        ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
+        ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM"),
+    ):
+        if _is_set(name):
+            raise UserError(
+                f"training runs on whole copies of the model or on FSDP 2, not on {kind}; start it with plain torchrun, "
+                "accelerate launch --multi_gpu, or accelerate launch --use_fsdp --fsdp_version 2"
+            )
+    if _is_set(LAUNCHER):
+        os.environ[OURS], os.environ[LAUNCHER] = "true", "false"
+    if not _is_set(OURS) or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return False
+    version = os.environ.get("FSDP_VERSION", "1")
+    if version != "2":
+        raise UserError(f"training shards with FSDP 2, not with FSDP {version}; set fsdp_version: 2")
+    if _is_set("FSDP_OFFLOAD_PARAMS"):
+        raise UserError("training does not move shards to the processor; set fsdp_offload_params: false")
+    if _is_set("FSDP_ACTIVATION_CHECKPOINTING"):
+        raise UserError(
+            "fsdp_activation_checkpointing is not known here; set it to false, and gradient_checkpointing: true in the "
+            "settings of the training"
+        )
+    return True
 
 
-def wanted(accelerator: Accelerator) -> bool:
-    """Whether the launcher asks for shards."""
-    return _plugin(accelerator) is not None
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "false").lower() in ("true", "1")
 
 
-def shard(model: Any, accelerator: Accelerator) -> Any:
-    """The model with its body's weights spread over the processes.
+def shard(model: Any, root: Any, where: torch.device, bf16: bool) -> Any:
+    """The model in float32 with the weights of `root`, itself or its body, spread over the processes; in place.
 
-    The first process brings the weights, the others a model without memory for any (`torch.device("meta")`);
-    no device ever holds more than its shards and one layer.
+    The first process brings the weights, in any precision and best mapped from files; the others a model without memory
+    for any (`torch.device("meta")`). They are handed out one after the other, so that no process holds more than its
+    shards and one whole weight. `bf16`: layers compute in bfloat16, and gradients are added up in float32.
     """
-    plugin = _plugin(accelerator)
+    values = {**dict(model.named_parameters()), **dict(model.named_buffers())} if is_first_process() else {}
+    model = model.to(device="meta", dtype=torch.float32)
+    model.tie_weights()
     options: dict[str, Any] = {
-        "reshard_after_forward": plugin.reshard_after_forward,
-        "mp_policy": plugin.mixed_precision_policy or MixedPrecisionPolicy(),
+        "reshard_after_forward": os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() == "true",
+        "mp_policy": MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy(),
     }
-    weights = model.state_dict() if accelerator.is_main_process else {}
-    buffers = {name: value for name, value in model.named_buffers() if value is not None}
-    model = model.to("meta")
-    body = getattr(model, model.base_model_prefix)
-    for layer in next(m for m in body.children() if isinstance(m, torch.nn.ModuleList)):
+    for layer in next(m for m in model.base_model.children() if isinstance(m, torch.nn.ModuleList)):
         fully_shard(layer, **options)
-    fully_shard(body, **options)
-    model.to_empty(device=accelerator.device)
-    _fill_buffers(model, buffers, accelerator)
-    from_first = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-    set_model_state_dict(model, weights, options=from_first)
+    fully_shard(root, **options)
+    model.to_empty(device=where)
+    model.tie_weights()
+    for name, target in (*model.named_parameters(), *model.named_buffers()):
+        _hand_out(values.pop(name, None), target)
     return model
 
 
-def _fill_buffers(model: Any, buffers: dict[str, Tensor], accelerator: Accelerator) -> None:
-    """Buffers (such as the rotary frequencies) as the first process has them: no checkpoint holds these."""
-    for name, value in model.named_buffers():
-        if accelerator.is_main_process:
-            value.copy_(buffers[name])
-        torch.distributed.broadcast(value, 0)
+@torch.no_grad()
+def _hand_out(value: Tensor | None, target: Tensor) -> None:
+    """Fill one weight or buffer of every process from the first one's `value`."""
+    whole = torch.empty(target.shape, dtype=target.dtype, device=target.device)
+    if value is not None:
+        whole.copy_(value)
+    if isinstance(target, DTensor):
+        part = distribute_tensor(whole, target.device_mesh, target.placements)
+        target.to_local().copy_(part.to_local())
+    else:
+        torch.distributed.broadcast(whole, 0)
+        target.copy_(whole)
 
 
 def is_sharded(model: Any) -> bool:
     """Whether `shard` spread the model."""
-    return isinstance(getattr(model, model.base_model_prefix), FSDPModule)
+    return isinstance(model, FSDPModule) or isinstance(model.base_model, FSDPModule)
+
+
+def held_bytes(*parts: Any) -> int:
+    """Bytes that this process holds of models' weights and of optimisers' states."""
+    tensors = [
+        tensor
+        for part in parts
+        for tensor in (
+            (t for state in part.state.values() for t in state.values() if isinstance(t, Tensor))
+            if isinstance(part, torch.optim.Optimizer)
+            else part.parameters()
+        )
+    ]
+    local = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
+    return sum(t.numel() * t.element_size() for t in local)
 
 
 def parameter_groups(model: Any) -> list[dict[str, Any]]:
@@ -118,8 +124,11 @@ def parameter_groups(model: Any) -> list[dict[str, Any]]:
     return [{"params": part} for part in parts.values()]
 
 
-def clip(parameters: Iterable[Tensor], limit: float) -> None:
-    """Scale all gradients down to a common norm of at most `limit`, sharded and whole ones together."""
+def clip(parameters: Iterable[Tensor], limit: float) -> float:
+    """Scale all gradients down to a common norm of at most `limit`, sharded and whole ones together.
+
+    Returns the norm before.
+    """
     gradients = [weights.grad for weights in parameters if weights.grad is not None]
     sharded = [g for g in gradients if isinstance(g, DTensor)]
     whole = [g for g in gradients if not isinstance(g, DTensor)]
@@ -129,31 +138,4 @@ def clip(parameters: Iterable[Tensor], limit: float) -> None:
     if factor < 1:
         for gradient in gradients:
             gradient.mul_(factor)
-
-
-def weights_of(model: Any) -> dict[str, Tensor]:
-    """The whole weights on the processor. All processes call it; of a sharded model the first one gets them."""
-    if is_sharded(model):
-        found: dict[str, Any] = get_model_state_dict(model, options=FULL)
-        return found
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def optimizer_of(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimiser's whole state, as `weights_of` gives the weights."""
-    if is_sharded(model):
-        return dict(get_optimizer_state_dict(model, optimizer, options=FULL))
-    return optimizer.state_dict()
-
-
-def put_back(
-    model: Any, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]
-) -> None:
-    """Undo `weights_of` and `optimizer_of`; every process brings the whole of both."""
-    if is_sharded(model):
-        options = StateDictOptions(full_state_dict=True)
-        set_model_state_dict(model, dict[str, Any](weights), options=options)
-        set_optimizer_state_dict(model, optimizer, state, options=options)
-    else:
-        model.load_state_dict(weights)
-        optimizer.load_state_dict(state)
+    return total

@@ -31,7 +31,7 @@ def training_flops(model: Any, tokens: int, seen: float) -> float:
 
 def seen_alone(lengths: Iterable[int]) -> float:
     """How many tokens are looked at where each text sees itself up to each token: half of its square."""
-    return sum(length * (length + 1) / 2 for length in lengths)
+    return float(sum(length * (length + 1) / 2 for length in lengths))
 
 
 def _matrix_weights(model: Any) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from acemath.models.score import packed
 from acemath.models.score.layout import Row
 from acemath.models.score.packed import LEAST, Text, texts_of
-
-RESPONSE = st.lists(st.integers(1, 2), min_size=1, max_size=6)
 
 
 def read_back(tree: list[Text], at: int | None) -> list[int]:
@@ -18,12 +16,13 @@ def read_back(tree: list[Text], at: int | None) -> list[int]:
     return [] if at is None else [*read_back(tree, tree[at].after), *tree[at].ids]
 
 
-@given(st.lists(RESPONSE, max_size=12))
-def test_the_tree_holds_every_response(responses: list[list[int]]) -> None:
+@pytest.mark.parametrize("seed", range(50))
+def test_the_tree_holds_every_response(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A response ends in a text that nothing follows; an opening is long enough, and several texts follow it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed, "LEAST", 2)
-        tree = texts_of(Row([7, 8], responses))
+    rng = random.Random(seed)
+    responses = [rng.choices([1, 2], k=rng.randint(1, 6)) for _ in range(rng.randint(0, 12))]
+    monkeypatch.setattr(packed, "LEAST", 2)
+    tree = texts_of(Row([7, 8], responses))
     assert tree[0] == Text([7, 8], None, None)
     assert sorted(text.which for text in tree if text.which is not None) == list(range(len(responses)))
     for at, text in enumerate(tree[1:], 1):

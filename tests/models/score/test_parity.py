@@ -26,11 +26,11 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize("share,engines", [(True, 2), (False, 1)])
-def test_engines_agree(random_reward_model: Path, share: bool, engines: int) -> None:
+@pytest.mark.parametrize("share", [True, False])
+def test_engines_agree(random_reward_model: Path, share: bool) -> None:
     """Equal to 1e-5 in float32, the same order; repeated texts count once; the tokens spell what was sent."""
     found = check_parity(random_reward_model, ITEMS, ChatFormat(), share_prefix=share)
-    assert (found.n, found.problems, len(found.engines)) == (6, 2, engines)
+    assert (found.n, found.problems, len(found.engines)) == (6, 2, 1)
     assert found.max_abs_diff < 1e-5 and found.rank_agreement == 1.0 and found.alarms == []
     tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
     assert tokenizer.decode(found.seen.ids) == tokenizer.apply_chat_template(
@@ -51,7 +51,7 @@ def test_a_difference_is_seen(random_reward_model: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(RewardModel, "score_rows", wrong)
     found = check_parity(random_reward_model, ITEMS, ChatFormat())
     assert found.max_abs_diff > 1e-3 and found.rank_agreement == pytest.approx(6 / 7)
-    assert found.engines[0].max_abs_diff == found.max_abs_diff and found.engines[1].max_abs_diff < 1e-5
+    assert found.engines[0].max_abs_diff == found.max_abs_diff
 
 
 def test_rank_agreement_counts_pairs() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from acemath.errors import MissingExtra, UserError
 from acemath.models.engine import ChatFormat
 from acemath.models.score.layout import Row
+from acemath.models.score.model import tokenizer_of
 from acemath.models.score.packed import packed_states
 from acemath.models.score.score import RewardModel
 from acemath.records import Group
@@ -149,3 +151,20 @@ def test_trackers_are_told(tiny_policy: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     _train(tiny_policy, tmp_path, _told(report_to="tensorboard", epochs=1))
     assert list((tmp_path / "work-logs").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("pad", [None, "<|im_end|>"])
+def test_a_base_without_a_pad_token_gets_one(
+    pad: str | None, tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A special token that no conversation holds; the trained model has it, so that it scores."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_policy, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    spare, tokenizer.pad_token = tokenizer.pad_token, pad
+    tokenizer.save_pretrained(base)
+    with pytest.raises(UserError, match="pad"):
+        tokenizer_of(base)
+    _train(base, tmp_path / "out", _told(epochs=0.5))
+    assert f"{spare} is used" in caplog.text
+    assert tokenizer_of(tmp_path / "out" / "model").pad_token == spare

@@ -10,21 +10,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from accelerate.utils import DistributedType
 from transformers import AutoModelForSequenceClassification
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
 from acemath.models.score.score import RewardModel
 from acemath.records import Group
+from acemath.train.checkpoints import last_checkpoint
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.state import RewardResult
 from acemath.train.reward.train import rate, train_reward
-from acemath.train.sharding import check_strategy
+from acemath.train.sharding import sharded_launch
 
 SETTINGS = RewardSettings(
     learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=3, evaluations=2, micro_tokens=512
@@ -120,7 +119,7 @@ from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward import train
 from acemath.train.sharding import is_sharded
 from acemath.train.reward.train import train_reward
-from acemath.run.shards import read_rows
+from acemath.files.rows import read_rows
 policy, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), RewardSettings.model_validate_json(sys.argv[3])
 rows = read_rows(folder / "groups.jsonl", Group)
 seen = []
@@ -214,7 +213,9 @@ def test_shards_do_the_work_of_one(
     """FSDP 2 over two processes, stopped between checkpoints and started again: curve and weights of one process."""
     with pytest.raises(AssertionError, match="stopped by the test"):
         _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED, STOP_AT="8")
-    assert (tmp_path / "work" / "state.pt").exists() and not (tmp_path / "model").exists()
+    assert last_checkpoint(tmp_path / "work") == tmp_path / "work" / "checkpoint-6"
+    assert len(list((tmp_path / "work" / "checkpoint-6").glob("__*.distcp"))) == 2  # each process its own part
+    assert not (tmp_path / "model").exists()
     result = _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED)
     assert (tmp_path / "sharded").read_text() == "True"
     _same_curve(result, whole[1])
@@ -224,22 +225,22 @@ def test_shards_do_the_work_of_one(
 
 
 def test_other_strategies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line that names what to set."""
-    deepspeed = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, num_processes=2)
-    with pytest.raises(UserError, match="not on DEEPSPEED"):
-        check_strategy(deepspeed)
-    two = SimpleNamespace(distributed_type=DistributedType.MULTI_CPU, num_processes=2)
-    check_strategy(two)
+    """One line that names what to set. Accelerate is told of plain processes where acemath shards."""
+    monkeypatch.setenv("ACEMATH_USE_FSDP", "false")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not sharded_launch()
     for name, value in SHARDED.items():
         monkeypatch.setenv(name, value)
-    check_strategy(two)
-    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "False"
-    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
-    with pytest.raises(UserError, match="fsdp_offload_params: false"):
-        check_strategy(two)
-    monkeypatch.setenv("FSDP_VERSION", "1")
-    with pytest.raises(UserError, match="FSDP 2, not with FSDP 1"):
-        check_strategy(two)
+    assert sharded_launch() and sharded_launch() and os.environ["ACCELERATE_USE_FSDP"] == "false"
+    for name, value, line in (
+        ("FSDP_ACTIVATION_CHECKPOINTING", "true", "gradient_checkpointing: true"),
+        ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params: false"),
+        ("FSDP_VERSION", "1", "FSDP 2, not with FSDP 1"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "not on DeepSpeed"),
+    ):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(UserError, match=line):
+            sharded_launch()
 
 
 def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
 from acemath.models.engine import ChatFormat
-from acemath.records import Chat, Group
+from acemath.records import Group
 from acemath.train.provenance import origin, stated_licences
 from acemath.train.reward.card import write_card as write_reward_card
 from acemath.train.reward.settings import RewardSettings
@@ -23,9 +24,7 @@ RESULT = SftResult([], None, None, 2, 0, 0, 9, 4, 0.0, [2], 1.0, 9.0, 0.1)
 
 def _policy(folder: Path, base: str, *licences: str) -> Path:
     folder.mkdir()
-    turns = ({"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"})
-    chats = [Chat(str(n), turns, "worksheet", name) for n, name in enumerate(licences)]
-    write_card(folder, base, chats, SftSettings(), 0, {}, RESULT)
+    write_card(folder, base, {"worksheet": len(licences)}, Counter(licences), SftSettings(), 0, {}, RESULT)
     return folder
 
 

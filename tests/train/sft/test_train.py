@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -14,7 +15,7 @@ from acemath.models.encoding import encode_all, texts_of
 from acemath.models.hardware import rows_a_pass
 from acemath.records import Chat
 from acemath.train.checkpoints import last_checkpoint
-from acemath.train.packing import PackedRows, pack
+from acemath.train.packing import Bins, PackedRows, pack
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
 from acemath.train.sft.trainer import make_trainer, quiet, training_arguments
@@ -45,7 +46,7 @@ def test_trainer_losses_do_not_depend_on_packing(tiny_policy: Path, tmp_path: Pa
     """The trainer's own loss over packed rows is that over single ones: nothing leaks in what really runs."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     rows = list(encode_all([c.messages for c in _chats(23)], tokenizer))
-    single = PackedRows(rows, [[i] for i in range(len(rows))], 128)
+    single = PackedRows(rows, Bins.single(np.arange(len(rows))), 128)
     packed = PackedRows(rows, pack([len(r.ids) for r in rows], 128), 128)
     assert len(packed) < len(single)
     total, count = {}, {}
@@ -103,11 +104,11 @@ def test_stopped_run_ends_with_the_same_weights(tiny_policy: Path, tmp_path: Pat
         train_sft(tiny_policy, _chats(60), tmp_path / "half", tmp_path / "w2", settings, progress=stop)
     good = last_checkpoint(tmp_path / "w2")
     assert good is not None
-    broken = tmp_path / "w2" / "checkpoint-999"
+    broken = tmp_path / "w2" / "checkpoint-999.tmp"
     shutil.copytree(good, broken)
     (broken / "trainer_state.json").write_text('{"half')
+    assert last_checkpoint(tmp_path / "w2") == good
     resumed = train_sft(tiny_policy, _chats(60), tmp_path / "half", tmp_path / "w2", settings)
-    assert not broken.exists()
     assert resumed.validation_before == whole.validation_before
     assert resumed.validation_after == whole.validation_after and resumed.curve == whole.curve
     first, second = _weights(tmp_path / "whole"), _weights(tmp_path / "half")
@@ -164,7 +165,7 @@ def test_passes_of_packed_rows_fit_the_cache(tiny_policy: Path, tmp_path: Path) 
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     rows = list(encode_all([c.messages for c in _chats(120)], tokenizer))
     settings = SETTINGS.model_copy(update={"max_length": 1024, "global_batch": 8, "micro_batch": 8})
-    single = PackedRows(rows, [[i] for i in range(len(rows))], 1024)
+    single = PackedRows(rows, Bins.single(np.arange(len(rows))), 1024)
     packed = PackedRows(rows, pack([len(r.ids) for r in rows], 1024), 1024)
     assert packed.packed and not single.packed
     found = {

@@ -127,7 +127,8 @@ def attention_of_texts(
     """
     if texts is None:
         raise TypeError("the model does not tell its attention which texts a row holds")
-    queries, keys, values = (side[0].transpose(0, 1) for side in (query, key, value))  # [N, heads, D]
+    # [N, heads, D]. Under autocast rotation leaves queries and keys in float32; the products are in the values' type.
+    queries, keys, values = (side[0].transpose(0, 1).to(value.dtype) for side in (query, key, value))
     found = [_attend(group, queries, keys, values, scaling, softcap) for group in texts.groups]
     return _rows(torch.cat(found), texts.order).view(1, *queries.shape), None
 
@@ -168,9 +169,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scaling: float) -> Ten
         n, heads, -1, k.shape[3]
     )  # [n, K, T · G, D]: under a mask no kernel shares keys among heads
     bias = bias.repeat_interleave(q.shape[2] // length, 1)[:, None]
-    found = functional.scaled_dot_product_attention(
-        q, k.to(q.dtype), v.to(q.dtype), attn_mask=bias, scale=scaling
-    )
+    found = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scaling)
     return found.reshape(n, heads, length, -1).transpose(1, 2)
 
 

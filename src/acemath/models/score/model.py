@@ -6,6 +6,7 @@ state (paper, section 4.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +21,46 @@ from acemath.models.engine import ChatFormat
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.attention import varied_shapes
 from acemath.models.score.layout import PlainBatch
+from acemath.notices import say
 
 
-def tokenizer_of(path: str | Path) -> Any:
+def tokenizer_of(path: str | Path, choose_pad: bool = False) -> Any:
     """A reward model's tokenizer. UserError without a chat template, and for a pad token that occurs in conversations.
 
+    With `choose_pad`, for a model to start training from, another special token becomes the pad token if one is needed.
     transformers and TRL find the last token by the pad id. If the pad token also ends each turn, they score the wrong
     one. An end token that no conversation holds does no harm as pad token: Qwen's base models and AceMath's have one.
     """
     tokenizer = chat_tokenizer(path)
+    text = chat_template(tokenizer).conversation(ChatFormat().messages("1+1?", "2")).text
+    used = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if choose_pad and (tokenizer.pad_token_id is None or tokenizer.pad_token_id in used):
+        _choose_pad(tokenizer, used, path)
     if tokenizer.pad_token_id is None:
         raise UserError(f"reward model {str(path)!r} has no pad token; set pad_token in its tokenizer")
-    text = chat_template(tokenizer).conversation(ChatFormat().messages("1+1?", "2")).text
-    if tokenizer.pad_token_id in tokenizer(text, add_special_tokens=False)["input_ids"]:
+    if tokenizer.pad_token_id in used:
         what = "its end token" if tokenizer.pad_token_id == tokenizer.eos_token_id else "a token"
         raise UserError(
             f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, {what} that its conversations hold: scores would "
             "be read at the wrong place; set another pad_token in its tokenizer"
         )
     return tokenizer
+
+
+def _choose_pad(tokenizer: Any, used: Sequence[int], path: str | Path) -> None:
+    """Make a special token that no conversation holds the pad token: one kept for padding, else a spare one."""
+    special = [
+        (number, token.content)
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.special and number not in used and number != tokenizer.bos_token_id
+    ]
+    spare = sorted(
+        special,
+        key=lambda entry: (entry[0] == tokenizer.unk_token_id, "pad" not in entry[1], "reserved" not in entry[1], entry[0]),
+    )
+    if spare:
+        tokenizer.pad_token = spare[0][1]
+        say(f"{str(path)!r} has no pad token that its conversations do not hold; {spare[0][1]} is used")
 
 
 def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:

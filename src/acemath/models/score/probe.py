@@ -16,7 +16,7 @@ from acemath.errors import UserError
 from acemath.models.layers import active_window, other_layers
 from acemath.models.score.flex import flex_states
 from acemath.models.score.layout import Row, plain_batch
-from acemath.models.score.model import plain_states
+from acemath.models.score.model import head_scores, plain_states
 from acemath.models.score.packed import packed_states
 
 FIX = "read each response in a row of its own: share_prefix: false"
@@ -77,9 +77,9 @@ def _difference(model: Any, layout: str) -> float:
         model.train(training)
         if model.config._attn_implementation != before:
             model.set_attn_implementation(before)
-    if not plain.isfinite().all():
+    if not head_scores(model, plain).isfinite().all():
         raise UserError(
-            f"{type(model).__name__} gives no number (nan or inf) for a response; its weights are damaged, or too large for "
+            f"{type(model).__name__} gives no number (nan or inf) for a reward; its weights are damaged, or too large for "
             f"{str(model.dtype).removeprefix('torch.')}"
         )
     return float((plain - shared).float().norm() / plain.float().norm().clamp_min(1e-6))

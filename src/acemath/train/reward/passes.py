@@ -96,7 +96,7 @@ def _plan(
     """Numbers of rows in forward passes of a bounded number of tokens."""
     budget = settings.micro_tokens or pass_tokens(accelerator.device)
     if layout != "plain":
-        return pack([row.length for row in rows], budget)
+        return list(pack([row.length for row in rows], budget))
     numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
     return [[row.key for row in batch] for batch in token_batches(numbered, budget)]
 

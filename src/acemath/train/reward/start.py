@@ -38,19 +38,24 @@ def empty_reward_model(policy: str | Path, tokenizer: Any) -> Any:
 
 
 def new_reward_model(
-    policy: str | Path, tokenizer: Any, head_words: tuple[str, str] | None, seed: int
+    policy: str | Path,
+    tokenizer: Any,
+    head_words: tuple[str, str] | None,
+    seed: int,
+    dtype: torch.dtype | str = torch.float32,
 ) -> Any:
-    """A reward model on a policy's weights, in float32.
+    """A reward model on a policy's weights, in float32; with dtype "auto" as they are stored, mapped and not loaded.
 
-    Its head is the policy's own where that is a reward model; else fresh and small, or with `head_words` the difference of two rows of the policy's output
-    matrix: its score then starts as how much rather the policy would say the first word than the second.
+    Its head is the policy's own where that is a reward model; else fresh and small, or with `head_words` the difference
+    of two rows of the policy's output matrix: its score then starts as how much rather the policy would say the first
+    word than the second.
     """
     check_base(policy)
     torch.manual_seed(seed)
     source = resolve(policy)
     with loading(policy):
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            source, num_labels=1, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            source, num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
     missing = set(report["missing_keys"])
@@ -58,17 +63,14 @@ def new_reward_model(
     if "score.weight" not in missing:
         say(f"{str(policy)!r} is a reward model: training goes on from its head")
         return model
+    model.score.float()
     with torch.no_grad():
         if head_words is None:
             model.score.weight.normal_(std=0.02)
         else:
-            rows = (
-                AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-                .get_output_embeddings()
-                .weight
-            )
-            first, second = (_single_token(tokenizer, word) for word in head_words)
-            model.score.weight.copy_((rows[first] - rows[second])[None])
+            output = AutoModelForCausalLM.from_pretrained(source, dtype="auto").get_output_embeddings()
+            first, second = (output.weight[_single_token(tokenizer, word)].float() for word in head_words)
+            model.score.weight.copy_((first - second)[None])
     return model
 
 

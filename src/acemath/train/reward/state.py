@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from acemath.files.atomic import explained
-from acemath.train.sharding import optimizer_of, put_back, weights_of
+from acemath.files.atomic import read_json, write_json
+from acemath.notices import is_first_process
+from acemath.train.checkpoints import STATE, checkpoint, last_checkpoint, remove_older
+from acemath.train.shards import load_shards, save_shards, written
 
-Weights = dict[str, Tensor]
 FEW = 20  # held-out groups; with fewer, pair accuracy says little
 
 
@@ -95,36 +96,39 @@ def _over(result: RewardResult) -> str:
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint holds beside the model and the optimiser. `best` are the weights kept so far."""
+    """What a checkpoint holds beside the model and the optimiser. `best` is the step of the weights kept so far.
+
+    These lie in a folder of shards of their own (`best_weights`), which is there as long as a checkpoint names it.
+    """
 
     step: int = 0
     result: RewardResult = field(default_factory=RewardResult)
-    best: Weights | None = None
+    best: int | None = None
 
 
-def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Optimizer, write: bool) -> None:
-    """Write a checkpoint, whole or not at all. All processes call it, one of them with `write`."""
-    content = {
-        "step": state.step,
-        "result": asdict(state.result),
-        "best": state.best,
-        "model": weights_of(model),
-        "optimizer": optimizer_of(model, optimizer),
-    }
-    if not write:
-        return
-    temporary = work / "state.tmp"
-    with explained(work):
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-        temporary.replace(work / "state.pt")
+def best_weights(work: Path, step: int) -> Path:
+    """The folder of the weights that were the best after so many steps."""
+    return work / f"best-{step}"
+
+
+def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Optimizer) -> None:
+    """Write a checkpoint, whole or not at all, and remove what it replaces. All processes call it."""
+    with written(checkpoint(work, state.step)) as folder:
+        save_shards(folder, model, optimizer)
+        if is_first_process():
+            write_json(folder / STATE, asdict(state))
+    if is_first_process():
+        remove_older(work, state.step)
+        for old in work.glob("best-*"):
+            if state.best is None or old != best_weights(work, state.best):
+                shutil.rmtree(old)
 
 
 def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> State:
-    """The state in `work`, its weights put into the model and the optimiser; a fresh one where none stands."""
-    path = work / "state.pt"
-    if not path.exists():
+    """The last checkpoint's state, its weights put into the model and the optimiser; a fresh one where none stands."""
+    folder = last_checkpoint(work)
+    if folder is None:
         return State()
-    saved = torch.load(path, weights_only=True, map_location="cpu")
-    put_back(model, optimizer, saved["model"], saved["optimizer"])
+    load_shards(folder, model, optimizer)
+    saved = read_json(folder / STATE)
     return State(saved["step"], RewardResult(**saved["result"]), saved["best"])

@@ -23,11 +23,11 @@ from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.layout import Row, encode_row
 from acemath.models.score.model import body, tokenizer_of
 from acemath.models.score.probe import check_sharing
-from acemath.notices import say
+from acemath.notices import is_first_process, say
 from acemath.records import Group, content_key
 from acemath.train.checkpoints import claim, weights_key
 from acemath.train.kernels import add_liger, check_liger
-from acemath.train.lora import add_lora, merged
+from acemath.train.lora import add_lora
 from acemath.train.reward.groups import check_group, same_problem
 from acemath.train.reward.passes import best_of_candidates, evaluate, layout_of, step
 from acemath.train.reward.settings import RewardSettings
@@ -37,8 +37,9 @@ from acemath.train.reward.start import (
     empty_reward_model,
     new_reward_model,
 )
-from acemath.train.reward.state import RewardResult, State, Weights, load_state, save_state
-from acemath.train.sharding import check_strategy, parameter_groups, shard, wanted, weights_of
+from acemath.train.reward.state import RewardResult, State, best_weights, load_state, save_state
+from acemath.train.sharding import parameter_groups, shard, sharded_launch
+from acemath.train.shards import save_model, save_shards, written
 from acemath.train.trackers import check_tracker
 
 Progress = Callable[[int, int, str], None]
@@ -67,14 +68,15 @@ def train_reward(
     check_tracker(settings.report_to)
     check_base(policy)
     candidates = _check_data(groups, held_out, candidates, settings)
-    tokenizer = tokenizer_of(policy)
+    tokenizer = tokenizer_of(policy, choose_pad=True)
     if settings.page == "check":
         tokenizer.chat_template = CHECK_TEMPLATE
+    sharded = sharded_launch()
     accelerator = _accelerator(settings, work)
-    if accelerator.is_main_process:
+    if is_first_process():
         claim(work, identity_of(policy, (groups, held_out, candidates), settings, chat, seed))
     meet()
-    model = _model(policy, tokenizer, settings, seed, accelerator)
+    model = _model(policy, tokenizer, settings, seed, accelerator.device, sharded)
     optimizer = torch.optim.AdamW(
         parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -92,10 +94,9 @@ def train_reward(
     )  # fmt: skip
     started = time.monotonic()
     loop.run(work, progress)
-    weights = weights_of(model) if state.best is None else state.best
-    if accelerator.is_main_process:
-        _save(policy, tokenizer, weights, settings, chat, out)
-    meet()
+    if state.best is None:
+        loop.keep(work)
+    _save(policy, tokenizer, best_weights(work, state.best or 0), settings, chat, out)
     accelerator.end_training()
     result.seconds = time.monotonic() - started
     for warning in result.warnings:
@@ -128,22 +129,22 @@ def _check_data(
 
 
 def _model(
-    policy: str | Path, tokenizer: Any, settings: RewardSettings, seed: int, accelerator: Accelerator
+    policy: str | Path, tokenizer: Any, settings: RewardSettings, seed: int, where: torch.device, sharded: bool
 ) -> Any:
     """The model to train on this process's device, with all that the settings add to it."""
-    sharded = wanted(accelerator)
     if settings.liger:
         check_liger()
-    if sharded and not accelerator.is_main_process:
+    if sharded and not is_first_process():
         model = empty_reward_model(policy, tokenizer)  # its weights come from the first process
     else:
-        model = new_reward_model(policy, tokenizer, settings.head_words, seed)
+        model = new_reward_model(policy, tokenizer, settings.head_words, seed, "auto" if sharded else torch.float32)
     if settings.lora is not None:
         add_lora(body(model), settings.lora, seed)
     if settings.liger:
         add_liger(model)
-    model = shard(model, accelerator) if sharded else model.to(accelerator.device)
-    check_sharing(model, settings.max_length, layout_of(settings, accelerator.device))
+    # The head of one row stays whole in each process: it is read outside the model's own forward pass.
+    model = shard(model, body(model), where, settings.bf16 and has_bf16()) if sharded else model.to(where)
+    check_sharing(model, settings.max_length, layout_of(settings, where))
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)
     return model
@@ -171,7 +172,7 @@ class _Loop:
         total = max(1, round(per_epoch * settings.epochs))
         marks = {round(total * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
         if state.step == 0:
-            self.judge()
+            self.judge(work)
         while state.step < total:
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * rate(state.step, total, settings.warmup)
@@ -185,9 +186,9 @@ class _Loop:
                 )
             self.note({"step": state.step, "loss": loss})
             if state.step in marks:
-                self.judge()
+                self.judge(work)
             if state.step % settings.save_every == 0:
-                save_state(work, state, self.model, self.optimizer, self.accelerator.is_main_process)
+                save_state(work, state, self.model, self.optimizer)
             progress(state.step, total, f"loss {loss:.3f}, {state.result.measured}")
 
     def batch(self, epoch: int, place: int) -> list[Row]:
@@ -197,7 +198,7 @@ class _Loop:
         size = self.settings.batch_groups
         return [self.rows[i] for i in order[place * size : (place + 1) * size]]
 
-    def judge(self) -> None:
+    def judge(self, work: Path) -> None:
         """Measure the held-out groups and candidates, and keep the weights where they are the best yet."""
         result, settings = self.state.result, self.settings
         if not self.tests:
@@ -225,7 +226,13 @@ class _Loop:
                 found.loss,
             )
             result.best_rm = rm
-            self.state.best = weights_of(self.model)
+            self.keep(work)
+
+    def keep(self, work: Path) -> None:
+        """Keep the weights of now, on disk, as the best. Former ones go when no checkpoint names them any more."""
+        self.state.best = self.state.step
+        with written(best_weights(work, self.state.step)) as folder:
+            save_shards(folder, self.model)
 
     def note(self, row: dict[str, float]) -> None:
         """Add a row to the curve, and to the tracker that `report_to` names."""
@@ -258,7 +265,6 @@ def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
         raise UserError(
             f"report_to {settings.report_to!r} is not installed; pip install {settings.report_to}, or set report_to: none"
         )
-    check_strategy(accelerator)
     leave_group_at_exit()
     if reported:
         accelerator.init_trackers("acemath-reward")
@@ -266,25 +272,22 @@ def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
 
 
 def _save(
-    policy: str | Path,
-    tokenizer: Any,
-    weights: Weights,
-    settings: RewardSettings,
-    chat: ChatFormat,
-    out: Path,
+    policy: str | Path, tokenizer: Any, weights: Path, settings: RewardSettings, chat: ChatFormat, out: Path
 ) -> None:
     """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off); the tokenizer last.
 
-    Its configuration remembers the chat.
+    `weights` is a folder of shards. The model's configuration remembers the chat.
     """
-    model = empty_reward_model(policy, tokenizer)  # what was trained may be sharded or have adapters
-    dtype = torch.bfloat16 if settings.bf16 else torch.float32
-    if settings.lora is not None:
-        weights = merged(weights, settings.lora)
-    model.config.dtype = dtype
-    config_with(model.config, chat)
-    model.save_pretrained(out, state_dict={name: value.to(dtype) for name, value in weights.items()})
-    tokenizer.save_pretrained(out)
+
+    def empty() -> Any:
+        model = empty_reward_model(policy, tokenizer)
+        config_with(model.config, chat)
+        return model
+
+    save_model(weights, empty, out, torch.bfloat16 if settings.bf16 else torch.float32, settings.lora)
+    if is_first_process():
+        tokenizer.save_pretrained(out)
+    meet()
 
 
 @dataclass(slots=True)

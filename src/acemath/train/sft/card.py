@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from acemath.files.atomic import write_bytes, write_json
-from acemath.records import Chat, fingerprint
+from acemath.records import fingerprint
 from acemath.train.checkpoints import FACTS
 from acemath.train.provenance import UNKNOWN, base_words, front, licence_section, origin, stated_licences
 from acemath.train.sft.result import SftResult
@@ -21,27 +21,35 @@ OF_A_CALL = ("seconds", "tokens_per_second", "mfu")  # the same training on anot
 def write_card(
     folder: Path,
     base: str,
-    chats: Sequence[Chat],
+    sources: Mapping[str, int],
+    licences: Mapping[str, int],
     settings: SftSettings,
     seed: int,
     identity: Mapping[str, Any],
     result: SftResult,
 ) -> None:
-    """Write `training.json` and the card, README.md, into a policy's folder."""
+    """Write `training.json` and the card, README.md, into a policy's folder.
+
+    `sources` and `licences` count conversations.
+    """
     facts = {
         "kind": "sft",
         "identity": fingerprint(identity),
         "base": base,
         "origin": origin(base),
         "base_licences": stated_licences(base),
-        "sources": dict(Counter(chat.source or UNKNOWN for chat in chats).most_common()),
-        "licences": dict(Counter(chat.license or UNKNOWN for chat in chats).most_common()),
+        "sources": _tallied(sources),
+        "licences": _tallied(licences),
         "settings": settings.model_dump(),
         "seed": seed,
         **{name: value for name, value in asdict(result).items() if name not in OF_A_CALL},
     }
     write_json(folder / FACTS, facts)
     write_bytes(folder / "README.md", _card(facts, result).encode())
+
+
+def _tallied(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(Counter({name or UNKNOWN: count for name, count in counts.items()}).most_common())
 
 
 def _card(facts: Mapping[str, Any], result: SftResult) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -15,19 +17,18 @@ from acemath.errors import UserError
 from acemath.files.atomic import write_json
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
-from acemath.models.encoding import Tokens, encode_all
-from acemath.models.hardware import processes
+from acemath.models.hardware import meet, processes
 from acemath.models.loading import chat_tokenizer
-from acemath.notices import say
-from acemath.records import Chat, content_key
-from acemath.train.checkpoints import claim, last_checkpoint, read, weights_key
-from acemath.train.lora import merged
-from acemath.train.ondisk import remove
-from acemath.train.packing import PackedRows, pack
+from acemath.notices import is_first_process, say
+from acemath.records import Chat, key_of_all
+from acemath.train.checkpoints import claim, last_checkpoint, read, step_of, weights_key
+from acemath.train.packing import Bins, PackedRows, pack
 from acemath.train.sft.card import write_card
 from acemath.train.sft.result import SftResult
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.trainer import Progress, make_trainer, quiet
+from acemath.train.shards import save_model, save_shards, written
+from acemath.train.tokens import TokenFiles, tokenised
 from acemath.train.trackers import check_tracker
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 def train_sft(
     base: str | Path,
-    chats: Sequence[Chat],
+    chats: Iterable[Chat],
     out: Path,
     work: Path,
     settings: SftSettings,
@@ -44,95 +45,113 @@ def train_sft(
 ) -> SftResult:
     """Train `base` on conversations; the model, its tokenizer, `training.json` and a card go into `out`.
 
-    The first `settings.validation` conversations that can be learned, at most a tenth, are kept aside for validation
-    loss. `work` keeps the checkpoints: a stopped call with the same arguments goes on from the last of them and
-    ends with the same weights; other arguments start anew. UserError on a base without a chat template, without
+    `chats` is read several times and need not be in memory; of several processes the first alone reads it. The first
+    `settings.validation` conversations that can be learned, at most a tenth, are kept aside for validation loss. `work`
+    keeps the tokens and the checkpoints: a stopped call with the same arguments goes on from the last of them and ends
+    with the same weights; other arguments start anew. UserError on a base without a chat template, without
     conversations, where no response has room in max_length, where the loss is no number, and for a tracker that is
     not installed.
     """
     check_tracker(settings.report_to)
     source = resolve(base)
     tokenizer = chat_tokenizer(base)
-    encoded = _encode(chats, tokenizer, progress)
-    learned = _learnable(encoded, settings.max_length)
+    identity: dict[str, Any] = {}
+    processes()
+    if is_first_process():
+        identity = identity_of(base, chats, settings, seed)
+        claim(work, identity)
+    meet()
+    try:
+        tokens = tokenised(chats, tokenizer, work / "tokens", progress)
+        learned = _learnable(tokens, settings.max_length)
+    except UserError:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
     kept = min(settings.validation, len(learned) // 10)
-    rows = _rows(learned[kept:], settings, seed)
-    aside = _rows(learned[:kept], settings.model_copy(update={"packing": False}), seed) if kept else None
-    identity = identity_of(base, chats, settings, seed)
-    _claim(work, identity)
+    rows = _rows(tokens, learned[kept:], settings, seed)
+    aside = PackedRows(tokens, Bins.single(learned[:kept]), settings.max_length) if kept else None
     progress(0, 0, f"loading {base}")
     trainer = make_trainer(source, tokenizer, rows, aside, work, settings, seed, progress)
     before = _loss_before(trainer, work) if aside else None
     done, seconds = _train(trainer, work)
-    after = float(trainer.evaluate()["eval_loss"]) if aside else None
-    tokens = sum(rows.widths)
-    share = 1 - done / max(1, trainer.state.max_steps)  # of the work that this call did
-    speed = tokens * settings.epochs * share / max(1e-9, seconds)
-    log.info("%d steps, %d tokens an epoch, %.0f tokens/s", trainer.state.max_steps, tokens, speed)
-    result = SftResult(
+    after = trainer.validation_loss() if aside else None
+    result = _result(trainer, tokens, learned[kept:], rows, settings, before, after, done, seconds)
+    progress(trainer.state.max_steps, trainer.state.max_steps, "saving the model")
+    _save(trainer, tokenizer, work, out, settings, result.stop_ids)
+    if is_first_process():
+        counts = tokens.facts
+        write_card(out, str(base), counts["sources"], counts["licences"], settings, seed, identity, result)
+    meet()
+    return result
+
+
+def _result(
+    trainer: Any,
+    tokens: TokenFiles,
+    learned: np.ndarray,
+    rows: PackedRows,
+    settings: SftSettings,
+    before: float | None,
+    after: float | None,
+    done: int,
+    seconds: float,
+) -> SftResult:
+    """The figures of a training of which this call did the steps after `done`."""
+    steps, room, total = trainer.state.max_steps, settings.max_length, int(rows.widths.sum())
+    speed = total * settings.epochs * (1 - done / max(1, steps)) / max(1e-9, seconds)
+    log.info("%d steps, %d tokens an epoch, %.0f tokens/s", steps, total, speed)
+    counts = tokens.learned(room)
+    return SftResult(
         curve=_curve(trainer.state.log_history, before),
         validation_before=before,
         validation_after=after,
-        conversations=len(chats),
-        cut=sum(len(row.ids) > settings.max_length for row in encoded),
-        unlearned=len(encoded) - len(learned),
-        tokens=tokens,
-        learned_tokens=sum(row.cut(settings.max_length).learned for row in rows.rows),
-        padding=1 - tokens / (len(rows) * max(rows.widths)),
-        stop_ids=chat_template(tokenizer).stop_ids(_policy(trainer).generation_config),
+        conversations=len(tokens),
+        cut=int((tokens.lengths > room).sum()),
+        unlearned=int((counts == 0).sum()),
+        tokens=total,
+        learned_tokens=int(counts[learned].sum()),
+        padding=float(1 - total / (len(rows) * rows.widths.max())),
+        stop_ids=chat_template(trainer.processing_class).stop_ids(_policy(trainer).generation_config),
         seconds=seconds,
         tokens_per_second=speed,
         mfu=speed * trainer.meter.flops / trainer.meter.rate / trainer.args.world_size,
     )
-    progress(trainer.state.max_steps, trainer.state.max_steps, "saving the model")
-    _save(trainer, tokenizer, out, settings, result.stop_ids)
-    if trainer.is_world_process_zero():
-        write_card(out, str(base), chats, settings, seed, identity, result)
-        remove(work)
-    return result
 
 
-def identity_of(base: str | Path, chats: Sequence[Chat], settings: SftSettings, seed: int) -> dict[str, Any]:
+def identity_of(base: str | Path, chats: Iterable[Chat], settings: SftSettings, seed: int) -> dict[str, Any]:
     """What a policy's weights depend on, as a JSON value: the same arguments give the same weights.
 
     The licences of the data are part of it: a card that was written under others may not stay.
     """
     source = resolve(base)
+    licences: set[str] = set()
+
+    def texts() -> Iterator[str]:
+        for chat in chats:
+            licences.add(chat.license)
+            for message in chat.messages:
+                yield message["role"]
+                yield message["content"]
+
     return {
         "base": [source, weights_key(source)],
-        "conversations": content_key(
-            *(part for c in chats for m in c.messages for part in (m["role"], m["content"]))
-        ),
-        "licences": sorted({chat.license for chat in chats}),
+        "conversations": key_of_all(texts()),
+        "licences": sorted(licences),
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "seed": seed,
     }
 
 
-def _encode(chats: Sequence[Chat], tokenizer: Any, progress: Progress) -> list[Tokens]:
-    if not chats:
+def _learnable(tokens: TokenFiles, room: int) -> np.ndarray:
+    """Numbers of the conversations with a response token in their first `room` tokens. UserError where none has."""
+    found = np.flatnonzero(tokens.learned(room))
+    lost = len(tokens) - len(found)
+    what = f"{lost:,} of {len(tokens):,} conversations are longer than max_length {room} before their response begins"
+    if not len(found):
         raise UserError(
-            "there are no conversations to learn; check the file, or the blend's pools and counts"
+            f"no response has room: {what} (the first begins after {tokens.prompts.min():,} tokens); raise max_length"
         )
-    encoded: list[Tokens] = []
-    for row in encode_all([chat.messages for chat in chats], tokenizer):
-        if len(encoded) % 256 == 0:
-            progress(len(encoded), len(chats), "conversations tokenised")
-        encoded.append(row)
-    return encoded
-
-
-def _learnable(encoded: Sequence[Tokens], room: int) -> list[Tokens]:
-    """Conversations that have a response token in their first `room` tokens. UserError where none has."""
-    found = [row for row in encoded if row.cut(room).learned]
-    lost = len(encoded) - len(found)
-    what = f"{lost:,} of {len(encoded):,} conversations are longer than max_length {room} before their response begins"
-    if not found:
-        shortest = min(row.spans[0][0] for row in encoded)
-        raise UserError(
-            f"no response has room: {what} (the first begins after {shortest:,} tokens); raise max_length"
-        )
-    if lost:
+    if lost and is_first_process():
         say(f"{what}; they are left out: raise max_length to learn them")
     return found
 
@@ -142,20 +161,15 @@ def _train(trainer: Any, work: Path) -> tuple[int, float]:
     checkpoint = last_checkpoint(work)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
-    return done, time.monotonic() - started
+    return step_of(checkpoint) if checkpoint else 0, time.monotonic() - started
 
 
-def _rows(encoded: Sequence[Tokens], settings: SftSettings, seed: int) -> PackedRows:
+def _rows(tokens: TokenFiles, numbers: np.ndarray, settings: SftSettings, seed: int) -> PackedRows:
+    """The conversations of these numbers in rows."""
     room = settings.max_length
     if not settings.packing:
-        return PackedRows(encoded, [[number] for number in range(len(encoded))], room)
-    return PackedRows(encoded, pack([len(row.ids) for row in encoded], room, seed), room)
-
-
-def _claim(work: Path, identity: dict[str, Any]) -> None:
-    with processes().main_process_first():  # the others find it claimed
-        claim(work, identity)
+        return PackedRows(tokens, Bins.single(numbers), room)
+    return PackedRows(tokens, pack(tokens.lengths[numbers], room, seed).of(numbers), room)
 
 
 def _loss_before(trainer: Any, work: Path) -> float:
@@ -163,7 +177,7 @@ def _loss_before(trainer: Any, work: Path) -> float:
     path = work / "before.json"
     found = read(path)
     if found is None:
-        found = {"eval_loss": float(trainer.evaluate()["eval_loss"])}
+        found = {"eval_loss": trainer.validation_loss()}
         write_json(path, found)
     return float(found["eval_loss"])
 
@@ -175,28 +189,29 @@ def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict
     return start + [{k: float(v) for k, v in e.items() if k in wanted} for e in rows]
 
 
-def _policy(trainer: Any) -> Any:
-    return trainer.accelerator.unwrap_model(trainer.model)
-
-
-def _save(trainer: Any, tokenizer: Any, out: Path, settings: SftSettings, stop_ids: Sequence[int]) -> None:
+def _save(
+    trainer: Any, tokenizer: Any, work: Path, out: Path, settings: SftSettings, stop_ids: Sequence[int]
+) -> None:
     """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer.
 
     Its generation config names the tokens that end a response, so that every engine stops there.
     """
-    dtype = torch.bfloat16 if settings.bf16 else torch.float32
     model = _policy(trainer)
-    model.generation_config.eos_token_id = list(stop_ids)
-    if settings.lora is not None:
-        weights = trainer.accelerator.get_state_dict(trainer.model)  # whole, in the first process
-        if trainer.is_world_process_zero():
-            plain = AutoModelForCausalLM.from_config(model.config)
-            plain.generation_config = model.generation_config
-            plain.load_state_dict(merged(weights, settings.lora))
-            plain.to(dtype).save_pretrained(out)
-    elif trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(out))  # gathers the shards; every process takes part
-    elif trainer.is_world_process_zero():
-        model.to(dtype).save_pretrained(out)
-    if trainer.is_world_process_zero():
+
+    def plain() -> Any:
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(model.config)
+        empty.generation_config = model.generation_config
+        empty.generation_config.eos_token_id = list(stop_ids)
+        return empty
+
+    with written(work / "final") as folder:
+        save_shards(folder, model)
+    save_model(work / "final", plain, out, torch.bfloat16 if settings.bf16 else torch.float32, settings.lora)
+    if is_first_process():
         tokenizer.save_pretrained(out)
+    meet()
+
+
+def _policy(trainer: Any) -> Any:
+    return trainer.accelerator.unwrap_model(trainer.model)

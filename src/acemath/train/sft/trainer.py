@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
+from accelerate.data_loader import SeedableRandomSampler
+from datasets import Dataset
+from torch.utils.data import Sampler
+from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 import acemath.models.score.attention  # noqa: F401  (FlexAttention in one type)
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
-from acemath.models.hardware import attention, device, has_bf16, leave_group_at_exit, processes, rows_a_pass
+from acemath.models.encoding import IGNORE
+from acemath.models.hardware import (
+    attention,
+    device,
+    has_bf16,
+    leave_group_at_exit,
+    processes,
+    rows_a_pass,
+)
 from acemath.models.loading import check_whole, loading
+from acemath.notices import is_first_process
+from acemath.train.checkpoints import STATE, checkpoint, remove_older
 from acemath.train.kernels import check_liger
 from acemath.train.lora import add_lora
-from acemath.train.ondisk import on_disk
 from acemath.train.packing import Collator, PackedRows, check_packing
 from acemath.train.sft.settings import SftSettings
+from acemath.train.sharding import clip, is_sharded, shard, sharded_launch
+from acemath.train.shards import load_shards, save_shards, written
 from acemath.train.speed import Meter, matmul_rate, seen_alone, training_flops
 
+SCHEDULE = "scheduler.pt"
 Progress = Callable[[int, int, str], None]
 
 
@@ -42,9 +57,10 @@ def make_trainer(
     progress: Progress,
 ) -> SFTTrainer:
     """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
-    width = max(rows.widths)
-    model = _model(source, width, settings, seed)
-    if rows.packed and processes().is_main_process:
+    width = int(rows.widths.max())
+    sharded = sharded_launch()
+    model = _model(source, width, settings, seed, sharded)
+    if rows.packed and (sharded or is_first_process()):
         check_packing(model)
     if rows.packed:  # full rows: fewer of them a pass waste nothing
         heads = model.config.get_text_config().num_attention_heads
@@ -55,45 +71,57 @@ def make_trainer(
     if model.config.pad_token_id is None:
         model.config.pad_token_id = pad
     meter = _meter(model, rows, settings)
-    trainer = _MeteredTrainer(
+    trainer = _Trainer(
         meter,
         model=model,
         args=training_arguments(len(rows), work, settings, seed),
-        train_dataset=on_disk(rows, work / "rows-train.arrow"),
-        eval_dataset=on_disk(validation, work / "rows-validation.arrow") if validation is not None else None,
+        rows=rows,
+        validation=validation,
         data_collator=Collator(pad, meter.count),
         processing_class=tokenizer,
-        callbacks=[_Watch(progress, sum(rows.widths) / len(rows))],
+        callbacks=[_Watch(progress, float(rows.widths.mean()))],
     )
     leave_group_at_exit()
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
     return trainer
 
 
-def _model(source: str, width: int, settings: SftSettings, seed: int) -> Any:
+def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: bool) -> Any:
     """The policy in float32, attending as suits rows of `width` tokens here, with what the settings add."""
     if settings.liger:
         check_liger()  # the trainer puts the kernels in
     way = attention(device(), width) if settings.attention == "auto" else settings.attention
     try:
         with loading(source):
-            model, report = AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=torch.float32,
-                attn_implementation=way,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+            if sharded and not is_first_process():
+                model = empty_policy(source, way)  # its weights come from the first process
+            else:
+                model = _stored(source, way, "auto" if sharded else torch.float32)
     except ImportError as error:
         raise UserError(
             f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
         ) from error
-    if processes().is_main_process:  # under FSDP the weights of others come from there
-        check_whole(source, report["missing_keys"])
     _make_saveable(model.generation_config, source)
     if settings.lora is not None:
         add_lora(model.base_model, settings.lora, seed)
+    return shard(model, model, device(), settings.bf16 and has_bf16()) if sharded else model
+
+
+def _stored(source: str, way: str, dtype: torch.dtype | str) -> Any:
+    """The policy with its weights; with dtype "auto" as they are stored, mapped and not loaded."""
+    model, report = AutoModelForCausalLM.from_pretrained(
+        source, dtype=dtype, attn_implementation=way, use_safetensors=True, output_loading_info=True
+    )
+    check_whole(source, report["missing_keys"])
     return model
+
+
+def empty_policy(source: str, way: str) -> Any:
+    """A policy of this shape without memory for its weights."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(source), dtype=torch.float32, attn_implementation=way
+        )
 
 
 def _make_saveable(config: Any, source: str) -> None:
@@ -113,17 +141,28 @@ def _make_saveable(config: Any, source: str) -> None:
 
 def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
     lengths = rows.lengths
-    flops = training_flops(model, sum(lengths), seen_alone(lengths))
+    flops = training_flops(model, int(lengths.sum()), seen_alone(lengths))
     dtype = torch.bfloat16 if settings.bf16 and has_bf16() else torch.float32
-    return Meter(flops / sum(lengths), matmul_rate(device(), dtype))
+    return Meter(flops / int(lengths.sum()), matmul_rate(device(), dtype))
 
 
-class _MeteredTrainer(SFTTrainer):  # type: ignore[misc]
-    """Logs tokens a second, padding and MFU beside the loss: each process's own."""
+class _Trainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with sharded checkpoints, a validation loss over tokens, and its speed beside the loss.
 
-    def __init__(self, meter: Meter, **arguments: Any) -> None:
-        self.meter = meter
-        super().__init__(**arguments)
+    Tokens a second, padding and MFU are each process's own.
+    """
+
+    def __init__(
+        self, meter: Meter, rows: PackedRows, validation: PackedRows | None, **arguments: Any
+    ) -> None:
+        self.meter, self.validation = meter, validation
+        super().__init__(train_dataset=Dataset.from_list([rows[0]]), **arguments)
+        self.train_dataset = rows  # TRL takes its own kind of data set alone, which would be a copy on disk
+        if is_sharded(self.model):  # it takes its gradients' means itself: nothing may be wrapped around it
+            prepare = self.accelerator.prepare_model
+            self.accelerator.prepare_model = lambda model, **_: prepare(
+                model, device_placement=False, evaluation_mode=True
+            )
 
     def train(self, *arguments: Any, **options: Any) -> Any:
         self.meter.read_out()  # what was evaluated before is not training
@@ -131,6 +170,78 @@ class _MeteredTrainer(SFTTrainer):  # type: ignore[misc]
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:
         super().log({**logs, **self.meter.read_out()} if "loss" in logs else logs, *rest)
+
+    def _get_train_sampler(self, *_: Any) -> Any:
+        share = self.args.world_size
+        return _Filled(self.train_dataset, 1 if share == 1 else share * self.args.train_batch_size)
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        if is_sharded(self.model):  # accelerate would clip by the norm of this process's shards
+            return clip(model.parameters(), self.args.max_grad_norm)
+        return super()._clip_grad_norm(model)
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """The mean loss over all learned tokens of the validation rows, whatever the passes and processes are."""
+        size, rows = self.args.per_device_eval_batch_size, self.validation
+        assert rows is not None
+        found = torch.zeros(2, dtype=torch.float64, device=self.args.device)  # sum of losses, tokens
+        self.model.eval()
+        mine = range(self.args.process_index, math.ceil(len(rows) / size), self.args.world_size)
+        for number in range(math.ceil(len(rows) / size / self.args.world_size)):
+            counts = number < len(mine)  # processes that hold shards need each other in every pass
+            at = size * mine[number] if counts else 0
+            batch = self.data_collator([rows[i] for i in range(at, min(at + size, len(rows)))])
+            batch = {name: value.to(self.args.device) for name, value in batch.items()}
+            with self.accelerator.autocast():
+                loss = self.model(**batch, use_cache=False).loss
+            tokens = int((batch["labels"][:, 1:] != IGNORE).sum())
+            found += counts * torch.tensor([float(loss) * tokens, tokens], device=found.device)
+        self.model.train()
+        total, tokens = self.accelerator.reduce(found, "sum").tolist()
+        self.log({"eval_loss": total / tokens})
+        return float(total / tokens)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        work, step = Path(self.args.output_dir), self.state.global_step
+        with written(checkpoint(work, step)) as folder:
+            save_shards(folder, self.model, self.optimizer.optimizer)
+            self._save_rng_state(str(folder))
+            if is_first_process():
+                torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULE)
+                self.state.save_to_json(str(folder / STATE))
+        if is_first_process():
+            remove_older(work, step)
+
+    def _load_from_checkpoint(self, *_: Any, **__: Any) -> None:
+        """Nothing yet: the weights come with the optimiser's state, once that is there."""
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            load_shards(Path(checkpoint), self.model, self.optimizer.optimizer)
+            self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULE, weights_only=True))
+
+
+class _Filled(Sampler[int]):
+    """The trainer's own order of the rows, then blank ones up to a multiple of `size`.
+
+    Accelerate would repeat rows, so that the last step of several processes had another loss than that of one.
+    """
+
+    def __init__(self, rows: PackedRows, size: int) -> None:
+        self.order = SeedableRandomSampler(rows)
+        self.numbers = range(len(rows), len(rows) + -len(rows) % size)
+
+    def __len__(self) -> int:
+        return len(self.order) + len(self.numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.order
+        yield from self.numbers
+
+    def set_epoch(self, epoch: int) -> None:
+        """Each epoch has an order of its own."""
+        self.order.set_epoch(epoch)
 
 
 def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
@@ -160,7 +271,6 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
         gradient_checkpointing=settings.gradient_checkpointing,
         use_liger_kernel=settings.liger,
         save_steps=settings.save_every,
-        save_total_limit=1,
         logging_steps=max(1, steps // 20),
         logging_nan_inf_filter=False,  # a loss that is no number is an error, not a zero
         report_to=settings.report_to,
@@ -199,9 +309,6 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self.passes += 1
         note = f"{self.loss}pass {self.passes} of {args.gradient_accumulation_steps}"
         self.progress(state.global_step, state.max_steps, note)
-
-    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.progress(state.global_step, state.max_steps, "validation")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.passes = 0

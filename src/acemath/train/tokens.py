@@ -1,0 +1,123 @@
+"""Conversations as token ids in files that are mapped: memory holds none of their tokens, whatever their number.
+
+The first process reads and tokenises the conversations; the others wait and map what it wrote, and so does a training
+that goes on. All processes must see the same folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acemath.errors import UserError
+from acemath.files.atomic import explained, flush_tree, read_json, write_json
+from acemath.models.chat import chat_template
+from acemath.models.encoding import Tokens, encode_all
+from acemath.notices import is_first_process
+from acemath.records import Chat, content_key
+
+FACTS = "facts.json"
+POLL = 0.2  # seconds between looks for the files: no barrier waits for as long as tokenising takes
+
+
+class TokenFiles(Sequence[Tokens]):
+    """The conversations of a folder that `tokenised` made. Memory holds where each begins, some 32 bytes a conversation."""
+
+    def __init__(self, folder: Path) -> None:
+        self.facts = read_json(folder / FACTS)
+        self._ids = np.memmap(folder / "ids.bin", dtype=np.int32, mode="r")
+        self._starts: np.ndarray = np.load(folder / "starts.npy")  # [conversations + 1]
+        self._spans: np.ndarray = np.load(folder / "spans.npy")  # [spans, 2], within their conversation
+        self._of: np.ndarray = np.load(folder / "spans-of.npy")  # [spans], the conversation of each
+        self._firsts = np.searchsorted(self._of, np.arange(len(self) + 1))  # the first span of each
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        ids = array("i")
+        ids.frombytes(self._ids[self._starts[number] : self._starts[number + 1]].tobytes())
+        spans = self._spans[self._firsts[number] : self._firsts[number + 1]]
+        return Tokens(ids, tuple((first, end) for first, end in spans.tolist()))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each conversation [conversations]."""
+        return np.diff(self._starts)
+
+    @property
+    def prompts(self) -> np.ndarray:
+        """Tokens before the first response of each conversation [conversations]."""
+        return self._spans[self._firsts[:-1], 0]
+
+    def learned(self, room: int) -> np.ndarray:
+        """Tokens of responses among the first `room` of each conversation [conversations]."""
+        first, end = np.minimum(self._spans, room).T
+        return np.bincount(self._of, weights=end - first, minlength=len(self)).astype(np.int64)
+
+
+def tokenised(
+    chats: Iterable[Chat], tokenizer: Any, folder: Path, progress: Callable[[int, int, str], None]
+) -> TokenFiles:
+    """The conversations as files in `folder`, made by the first process unless they are there.
+
+    UserError where there are no conversations, and where the disk is full.
+    """
+    key = content_key(tokenizer.backend_tokenizer.to_str(), str(tokenizer.chat_template))
+    if is_first_process():
+        if (folder / FACTS).exists() and read_json(folder / FACTS)["tokenizer"] != key:
+            shutil.rmtree(folder)
+        if not folder.exists():
+            _write(chats, tokenizer, key, folder, progress)
+    while not folder.exists():
+        time.sleep(POLL)
+    return TokenFiles(folder)
+
+
+def _write(
+    chats: Iterable[Chat], tokenizer: Any, key: str, folder: Path, progress: Callable[[int, int, str], None]
+) -> None:
+    """Write the files under a temporary name, which the folder loses when they are whole."""
+    chat_template(tokenizer)
+    temporary = folder.with_name(folder.name + ".tmp")
+    sources: Counter[str] = Counter()
+    licences: Counter[str] = Counter()
+
+    def messages() -> Iterator[Any]:
+        for chat in chats:
+            sources[chat.source] += 1
+            licences[chat.license] += 1
+            yield chat.messages
+
+    starts, spans, of = array("q", [0]), array("i"), array("q")
+    with explained(folder):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        with (temporary / "ids.bin").open("wb") as file:
+            for number, row in enumerate(encode_all(messages(), tokenizer)):
+                row.ids.tofile(file)
+                starts.append(starts[-1] + len(row.ids))
+                for span in row.spans:
+                    spans.extend(span)
+                    of.append(number)
+                if number % 256 == 0:
+                    progress(number, 0, "conversations tokenised")
+        if len(starts) == 1:
+            raise UserError(
+                "there are no conversations to learn; check the file, or the blend's pools and counts"
+            )
+        np.save(temporary / "starts.npy", np.frombuffer(starts, np.int64))
+        np.save(temporary / "spans.npy", np.frombuffer(spans, np.int32).reshape(-1, 2))
+        np.save(temporary / "spans-of.npy", np.frombuffer(of, np.int64))
+        write_json(
+            temporary / FACTS, {"tokenizer": key, "sources": dict(sources), "licences": dict(licences)}
+        )
+        flush_tree(temporary)
+        temporary.rename(folder)

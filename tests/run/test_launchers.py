@@ -1,0 +1,180 @@
+"""Launchers: several processes make what one makes, failures and stops end all of them, trainings share the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from acemath.errors import UserError
+from acemath.recipe.load import load_recipe
+from acemath.run.display import Display
+from acemath.run.launch import launch_file, local_processes
+from acemath.run.partitions import open_run
+from acemath.run.run import run_until
+from acemath.run.runner import Job, Runner
+from acemath.run.stage import MapStage
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from small_run import PARTS, begin, make, stages_of  # noqa: E402
+
+IDS = [f"p{n}" for n in range(60)]
+PROGRAM = """
+import sys
+from pathlib import Path
+from acemath.run.launch import local_processes
+from acemath.run.runner import Job
+folder = Path(sys.argv[1])
+local_processes(2, lambda *_: None, "small_run:stages_of")([Job(folder, "answer", (n,)) for n in range(2)])
+"""
+
+
+@pytest.fixture(autouse=True)
+def _small_run_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
+
+
+def test_two_processes_make_what_one_makes(tmp_path: Path) -> None:
+    """The same bytes, and the progress of both added up."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = begin(tmp_path / "one", IDS)
+    make(one)
+    two = begin(tmp_path / "two", IDS, slow=0.05)
+    open_run(two, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
+    seen: list[tuple[int, int, str]] = []
+    runner = Runner(two, stages_of(two), width=lambda stage: 2 if isinstance(stage, MapStage) else 1)
+    runner.launch = local_processes(2, lambda *state: seen.append(state), "small_run:stages_of")
+    runner.make_all()
+    assert _contents(one) == _contents(two)
+    assert max(total for _, total, _ in seen) == 100 * PARTS and all(done <= total for done, total, _ in seen)
+
+
+def test_a_failed_process_ends_the_others(tmp_path: Path) -> None:
+    """Its last lines are what is raised; the one that would have gone on for minutes is gone at once."""
+    folder = begin(tmp_path, IDS, slow=60.0)
+    open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
+    jobs = [Job(folder, "answer", (0,)), Job(folder, "nothing")]
+    make_problems = Runner(folder, stages_of(folder))
+    make_problems.make("problems")
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"(?s)exit code 1: .*nothing.*KeyError: 'nothing'"):
+        local_processes(2, lambda *_: None, "small_run:stages_of")(jobs)
+    assert time.monotonic() - started < 50
+
+
+def test_a_mistake_of_the_user_is_one_line(tmp_path: Path) -> None:
+    """As it would be in this process: the input is not finished."""
+    folder = begin(tmp_path, IDS)
+    open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
+    with pytest.raises(UserError, match="^[^\n]*holds no finished stage; run the recipe first$"):
+        local_processes(1, lambda *_: None, "small_run:stages_of")([Job(folder, "answer", (0,))])
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_no_process_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> None:
+    """After kill -9 and after Ctrl-C of the parent alone."""
+    folder = begin(tmp_path, IDS, slow=60.0)
+    open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
+    Runner(folder, stages_of(folder)).make("problems")
+    parent = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL)
+    children = _wait(lambda: _running(folder, 2))
+    assert isinstance(children, list) and len(children) == 2
+    parent.send_signal(how)
+    parent.wait(30)
+    assert _wait(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+def _running(folder: Path, count: int) -> list[str]:
+    """The ids of the jobs in this folder, once there are so many and all of them are at work."""
+    found = [
+        path.parent.name
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if f"acemath.run.job\0{folder}\0".encode() in _read(path)
+    ]
+    log = folder.parent / "log.txt"
+    at_work = log.exists() and log.read_text().count("answer") >= count
+    return found if len(found) >= count and at_work else []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _wait(check: object, seconds: float = 60.0) -> object:
+    assert callable(check)
+    until = time.monotonic() + seconds
+    while not (found := check()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
+
+
+def test_configurations_are_found() -> None:
+    """Those that ship by name and as DESIGN writes them; others by path; a wrong name lists them."""
+    assert (
+        launch_file("8-gpus") == launch_file("recipes/launch/8-gpus.yaml") or launch_file("8-gpus").is_file()
+    )
+    with pytest.raises(UserError, match="'9-gpus' is no file.*32-nodes, 8-gpus"):
+        launch_file("9-gpus")
+
+
+@pytest.mark.parametrize("name", ["ray", "slurm"])
+def test_launchers_to_come_say_so(name: str, tmp_path: Path) -> None:
+    """In one line, before anything is made."""
+    recipe = load_recipe("laptop", {"launch.by": name})
+    with pytest.raises(UserError, match=f"launch.by: {name} does not exist yet; "):
+        run_until(recipe, tmp_path / "run", Display(quiet=True), "data")
+
+
+SMALL = {
+    "problems.seeds.worksheets.count": 60, "problems.benchmarks.worksheets.count": 20, "partitions": 2,
+    "sft.settings.bf16": False, "sft.settings.validation": 2, "sft.settings.save_every": 4,
+    "sft.stages": {"only": {"blend": ["code", "math"]}}, "reward.base": "only",
+    "reward.candidates.policies": ["only"], "bench.policies": ["only"], "bench.headline": "only",
+}  # fmt: skip
+TWO = {
+    "compute_environment": "LOCAL_MACHINE", "distributed_type": "FSDP", "num_machines": 1, "num_processes": 2,
+    "mixed_precision": "no", "use_cpu": True, "fsdp_config": {"fsdp_version": 2},
+}  # fmt: skip
+
+
+def test_a_training_in_two_processes_gives_the_losses_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose recipe names a configuration of accelerate, in shards over gloo: every loss within 1e-4."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run_until(load_recipe("laptop", SMALL), tmp_path / "one", Display(quiet=True), "sft")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "sft-only")
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(TWO))
+    told = {**SMALL, "sft.launch": str(tmp_path / "two.yaml"), "launch.processes": 2}
+    shown = Display(quiet=True)
+    notes: list[str] = []
+    monkeypatch.setattr(shown, "progress", lambda done, total, note="": notes.append(note))
+    found = run_until(load_recipe("laptop", told), tmp_path / "two", shown, "sft")
+    assert found["ran"] == ["sft-only"]
+    one, two = (
+        json.loads((tmp_path / name / "sft-only" / "manifest.json").read_text())["facts"]
+        for name in ("one", "two")
+    )
+    assert len(one["curve"]) == len(two["curve"]) > 5 and any(re.search(r"loss \d", note) for note in notes)
+    for first, second in zip(one["curve"], two["curve"], strict=True):
+        assert first == pytest.approx(second, abs=1e-4)
+    assert one["validation_after"] == pytest.approx(two["validation_after"], abs=1e-4)
