@@ -130,8 +130,14 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 records: Iterator[Any] = chain.from_iterable(_with_short_floats(b).to_pylist() for b in batches)
                 if not all(map(_is_plain, file.schema_arrow.types)):
                     records = map(plain, records)
+                number = 0
                 for number, record in enumerate(records, 1):
                     yield f"{part}, row {number}", record
+                # The footer has no checksum: a damaged one may hide row groups.
+                if number != file.metadata.num_rows:
+                    raise UserError(
+                        f"{part} holds {number:,} of {file.metadata.num_rows:,} rows; delete it and run the same command again"
+                    )
         return
     if path.suffix == ".csv":
         yield from _csv_records(path)
