@@ -36,6 +36,8 @@ _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
 def prompt_text(value: Any) -> str | None:
     """A prompt's text: the value itself, or the first user turn of a conversation; None for any other value."""
+    if value is None:
+        return None
     turns = turns_of(unpacked(value))
     if turns is None:
         return value if isinstance(value, str) else None
@@ -141,7 +143,7 @@ def _answer_in(
 def _lists(prompt: str, choices: Mapping[str, str]) -> bool:
     """Whether a prompt already lists its choices, each after its label."""
     return all(
-        re.search(rf"\b{re.escape(label)}\W{{1,4}}{re.escape(text.strip())}", prompt)
+        text.strip() in prompt and re.search(rf"\b{re.escape(label)}\W{{1,4}}{re.escape(text.strip())}", prompt)
         for label, text in choices.items()
     )
 
