@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +168,25 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
+def table_batches(path: Path, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file in batches of at most `size`. UserError naming the file if it is missing or damaged."""
+    with opened_table(path) as file:
+        found = 0
+        for batch in file.iter_batches(size, columns=None if columns is None else list(columns)):
+            found += batch.num_rows
+            yield batch
+        check_rows(path, found, file.metadata.num_rows)
+
+
+def check_rows(path: Path, found: int, stated: int) -> None:
+    """UserError if a file gave fewer rows than its footer states. A footer has no checksum and may hide row groups."""
+    if found != stated:
+        raise UserError(f"{path} holds {found:,} of {stated:,} rows; delete it and run the same command again")
+
+
 def read_table(path: Path) -> pa.Table:
     """Read a whole Parquet file. UserError naming the file if it is missing or damaged."""
     with opened_table(path) as file:
-        return file.read()
+        table = file.read()
+        check_rows(path, table.num_rows, file.metadata.num_rows)
+    return table

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 from acemath.errors import UserError
-from acemath.files.atomic import opened_table, write_bytes, write_table
+from acemath.files.atomic import check_rows, opened_table, write_bytes, write_table
 from acemath.files.columns import id_text, renamed
 from acemath.records import (
     Chat,
@@ -133,11 +133,7 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 number = 0
                 for number, record in enumerate(records, 1):
                     yield f"{part}, row {number}", record
-                # The footer has no checksum: a damaged one may hide row groups.
-                if number != file.metadata.num_rows:
-                    raise UserError(
-                        f"{part} holds {number:,} of {file.metadata.num_rows:,} rows; delete it and run the same command again"
-                    )
+                check_rows(part, number, file.metadata.num_rows)
         return
     if path.suffix == ".csv":
         yield from _csv_records(path)

@@ -26,9 +26,9 @@ from acemath.files.atomic import (
     explained,
     flush_folder,
     flush_tree,
-    opened_table,
     read_json,
     read_table,
+    table_batches,
     write_json,
 )
 from acemath.files.versions import versions
@@ -146,8 +146,7 @@ class StageStore:
     ) -> Iterator[pa.RecordBatch]:
         """The rows of all parts (or of those of these numbers) in order, as Arrow batches of these columns."""
         for number in range(self.count) if numbers is None else numbers:
-            with opened_table(self.part(number)) as file:
-                yield from file.iter_batches(size, columns=None if columns is None else list(columns))
+            yield from table_batches(self.part(number), size, columns)
 
     def all_rows(self, kind: type[R]) -> Iterator[R]:
         """The rows of all parts in order, of which one part is in memory at a time."""
