@@ -18,8 +18,8 @@ from acemath.recipe.schema import Recipe
 from acemath.records import Problem
 from acemath.run.context import Run
 from acemath.run.display import Display
+from acemath.run.finetuning import sft_settings
 from acemath.run.partitions import open_run
-from acemath.run.policies import sft_settings
 from acemath.run.problems import check_benchmarks, row_counts
 from acemath.run.run import run_recipe
 from acemath.run.runner import Runner

@@ -14,7 +14,7 @@ from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import Recipe
 from acemath.records import Chat, Problem, Response, by_problem
 from acemath.run import synthesis
-from acemath.run.asking import graded
+from acemath.run.responses import graded
 from acemath.run.runner import Runner
 
 CHANGES = {

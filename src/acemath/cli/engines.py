@@ -20,9 +20,9 @@ from acemath.notices import quiet_transformers
 from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
 from acemath.records import REFUSED, Problem, Response
-from acemath.run.asking import collect
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
+from acemath.run.responses import collect
 
 BYTES_A_TOKEN = 4  # of English prompts, for estimates alone: a budget reserves one token a byte
 _MODEL: TypeAdapter[Model] = TypeAdapter(Model)

@@ -20,8 +20,8 @@ from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.notices import say
 from acemath.records import Response
-from acemath.run.asking import cost_of, graded
 from acemath.run.display import Display
+from acemath.run.responses import cost_of, graded
 
 
 def command(

@@ -19,8 +19,8 @@ from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.models.spec import Model
 from acemath.records import REFUSED, Problem, Response
-from acemath.run.asking import cost_of, graded, without_refused
 from acemath.run.display import Display
+from acemath.run.responses import cost_of, graded, without_refused
 
 
 def command(

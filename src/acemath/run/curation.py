@@ -13,10 +13,10 @@ from acemath.demo.worksheets.sheets import SOURCE
 from acemath.errors import UserError
 from acemath.models.engine import Engine
 from acemath.records import Dropped, Problem, Response, by_problem, content_key, group_of
-from acemath.run.asking import Asked, responses_of
 from acemath.run.context import Run
 from acemath.run.funnel import step_facts
 from acemath.run.problems import BENCHMARKS, SEEDS
+from acemath.run.responses import Responder, responses_of
 from acemath.run.stage import Facts, MapStage, Part, whole
 from acemath.run.store import StageStore
 
@@ -55,10 +55,10 @@ def evolution(run: Run) -> MapStage:
             f"nobody writes new questions from the seeds {', '.join(others)}, which are no worksheets: name a model as "
             "roles.writer, or set curate.evolve.methods to [] for no new questions"
         )
-    asked = Asked(run, "evolve", writer)
-    keyed |= asked.settings()
+    responder = Responder(run, "evolve", writer)
+    keyed |= responder.settings()
     return MapStage(
-        "evolve", keyed, (SEEDS,), work=work, summary=summary, tool=asked.engine, more=asked.cost
+        "evolve", keyed, (SEEDS,), work=work, summary=summary, tool=responder.engine, more=responder.cost
     )
 
 
@@ -131,7 +131,7 @@ def vote(run: Run) -> list[MapStage]:
     if settings is None:
         return []
     role = run.recipe.roles.named()[settings.by]
-    asked = Asked(run, "votes", role, settings.answers, temperature=settings.temperature)
+    responder = Responder(run, "votes", role, settings.answers, temperature=settings.temperature)
 
     def math(part: Part) -> list[Problem]:
         return [p for p in part.rows("prompts", Problem) if p.group == "math"]
@@ -150,7 +150,7 @@ def vote(run: Run) -> list[MapStage]:
         summary=_kept,
         spread=True,
     )
-    return [responses_of(asked, ("prompts",), math), passed]
+    return [responses_of(responder, ("prompts",), math), passed]
 
 
 def _kept(facts: Facts) -> str:

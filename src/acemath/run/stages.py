@@ -10,14 +10,14 @@ from acemath.recipe.schema import Recipe
 from acemath.run.blending import blends
 from acemath.run.context import Run
 from acemath.run.curation import decontaminated, evolution, filtered, vote
+from acemath.run.deduplication import deduplicated, without_near_copies
 from acemath.run.display import Display
 from acemath.run.evaluation import reward_start, samples, scores, tables
-from acemath.run.policies import policies
+from acemath.run.finetuning import policies
 from acemath.run.problems import benchmarks, seeds
-from acemath.run.rewards import candidates, groups, held_out, problems, ranks, reward_model
+from acemath.run.reward import candidates, groups, held_out, problems, ranks, reward_model
 from acemath.run.stage import Stage
 from acemath.run.synthesis import checkers, cross_check, responses, teachers
-from acemath.run.unique import deduplicated, without_near_copies
 
 RECIPE = "recipe.yaml"  # in a run's folder: the recipe that it is made by
 

@@ -9,9 +9,9 @@ from acemath.curate.filters import filter_responses
 from acemath.demo.worksheets.sheets import SOURCE
 from acemath.errors import UserError
 from acemath.records import Dropped, Problem, Response, by_problem
-from acemath.run.asking import Asked, graded, responses_of
 from acemath.run.context import Run
 from acemath.run.funnel import response_facts
+from acemath.run.responses import Responder, graded, responses_of
 from acemath.run.stage import Facts, MapStage, Part
 
 
@@ -19,7 +19,7 @@ def teachers(run: Run, prompts: str) -> list[MapStage]:
     """One response of its subject's teacher to each prompt (paper, section 3.2.1)."""
     return [
         responses_of(
-            Asked(run, f"teacher-{subject}", role),
+            Responder(run, f"teacher-{subject}", role),
             (prompts,),
             _prompts_of(run, prompts, subject),
         )
@@ -113,7 +113,7 @@ def checkers(run: Run, prompts: str) -> list[MapStage]:
 
     return [
         responses_of(
-            Asked(run, f"checker-{name}", role, role.answers), (prompts, "responses"), math
+            Responder(run, f"checker-{name}", role, role.answers), (prompts, "responses"), math
         )
         for name, role in run.recipe.roles.checkers.items()
     ]
