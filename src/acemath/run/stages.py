@@ -19,7 +19,7 @@ from acemath.run.reward import candidates, groups, held_out, problems, ranks, re
 from acemath.run.stage import Stage
 from acemath.run.synthesis import checkers, cross_check, responses, teachers
 
-RECIPE = "recipe.yaml"  # in a run's folder: the recipe that it is made by
+RECIPE = "recipe.yaml"  # the recipe in a run's folder
 
 
 def data_stages(run: Run) -> list[Stage]:
@@ -57,7 +57,7 @@ def stages_until(run: Run, last: str) -> list[Stage]:
 
 
 def prompt_stage(recipe: Recipe) -> str:
-    """The stage whose prompts are answered: those that passed the vote, where there is one."""
+    """The stage whose prompts are answered: after the vote on solvability, if there is one."""
     return "prompts" if recipe.curate.solvability is None else "solvable"
 
 
