@@ -99,7 +99,7 @@ def test_a_response_without_any_check_is_dropped_with_its_reason(
     [
         ({"sft.stages.math.blend": ["math.best"]}, "names 'math.best'; the pools are code, general, math"),
         ({"sft.pools": {"math": {"of": "math"}}}, "a pool has a name of its own"),
-        ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "no stage before 'math'"),
+        ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "which is not a stage before 'math'"),
         ({"problems.seeds.worksheets": {"known": "numina"}}, "'numina' is not registered; the names are numinamath-cot"),
         ({"curate.filters.forms": ["essay"]}, "curate.filters.forms.0"),
     ],

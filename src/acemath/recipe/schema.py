@@ -222,7 +222,7 @@ class Recipe(Part):
         for name, source in self.problems.seeds.items():
             if source.subject and self.roles.teacher(group := group_of(source.subject)) is None:
                 raise ValueError(
-                    f"problems.seeds.{name} holds {source.subject} prompts, which nobody answers; "
+                    f"problems.seeds.{name} holds {source.subject} prompts, which no teacher answers; "
                     f"name roles.teachers.{group}, or leave the source out"
                 )
         return self
