@@ -33,7 +33,7 @@ from acemath.records import Problem, Response, content_key
 from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.partitions import open_run
-from acemath.run.rewards import groups, held_out
+from acemath.run.reward import groups, held_out
 from acemath.run.runner import Job, Runner
 from acemath.run.stage import Everything, MapStage, Part, Reduction, Stage
 from acemath.run.stages import stages_until

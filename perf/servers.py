@@ -23,11 +23,11 @@ from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
 from acemath.recipe.roles import Policy
 from acemath.records import Problem, Response
-from acemath.run.asking import Asked, graded, responses_of
 from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.partitions import open_run
 from acemath.run.problems import row_counts
+from acemath.run.responses import Responder, graded, responses_of
 from acemath.run.runner import Runner
 from acemath.run.stage import Part
 from acemath.run.stages import data_stages
@@ -57,10 +57,10 @@ def math_prompts(part: Part) -> list[Problem]:
 def stages(run: Run) -> tuple[list[Response], list[Response], float, list[dict[str, Any]]]:
     """The greedy responses of the teacher, the samples of the policy, the seconds of both, and what they cost."""
     policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
-    asked = Asked(run, STAGES[1], policy, EACH, "nano")
+    responder = Responder(run, STAGES[1], policy, EACH, "nano")
     open_run(run.folder, lambda: row_counts(run))
     runner = Runner(
-        run.folder, [*data_stages(run), responses_of(asked, ("prompts",), math_prompts, judged=True)]
+        run.folder, [*data_stages(run), responses_of(responder, ("prompts",), math_prompts, grade=True)]
     )
     stores = runner.stores
     for name in runner.by_name:

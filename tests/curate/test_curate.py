@@ -21,7 +21,7 @@ from acemath.demo.worksheets.sheets import draw_problems, question_of, split_of
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.records import Dropped, Problem, Response, by_id
-from acemath.run.asking import graded
+from acemath.run.responses import graded
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
 

@@ -18,8 +18,8 @@ from acemath.recipe.schema import Recipe
 from acemath.records import Problem
 from acemath.run.context import Run
 from acemath.run.display import Display
+from acemath.run.finetuning import sft_settings
 from acemath.run.partitions import open_run
-from acemath.run.policies import sft_settings
 from acemath.run.problems import check_benchmarks, row_counts
 from acemath.run.run import run_recipe
 from acemath.run.runner import Runner
@@ -28,10 +28,28 @@ from acemath.run.stages import stages_until
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_recipes_are_valid_and_planned(name: str) -> None:
-    """Every recipe that ships loads, and its plan has a row for each stage."""
+    """Every recipe that ships loads, and its plan names stages that its run has, in their order."""
     recipe = load_recipe(name)
-    stages = {row["stage"] for row in plan(recipe)["stages"]}
-    assert {f"sft-{s}" for s in recipe.sft.stages} | {"problems", "teacher-math", "checker-first", "reward"} <= stages
+    stages = [row["stage"] for row in plan(recipe)["stages"]]
+    assert {f"sft-{s}" for s in recipe.sft.stages} | {"seeds", "prompts", "teacher-math", "checker-first", "ranks", "reward"} <= set(stages)
+    made = [stage.name for stage in stages_until(Run(recipe, Path("run"), Display(quiet=True)), "tables")]
+    assert sorted(stages) == sorted(name for name in made if name in stages)
+
+
+def test_the_plan_counts_evolved_sources_and_pools() -> None:
+    """Only the sources that evolve have new prompts, in each round; a pool of the recipe's own has at most its take."""
+    changes = {
+        "problems.seeds": {n: {"file": f"{n}.jsonl", "count": 1000, "subject": "math"} for n in ("a", "b")},
+        "curate.evolve": {"methods": ["in-breadth", "in-depth"], "rounds": 2, "share": 0.5, "sources": ["b"]},
+        "sft.pools": {"few": {"of": "math.seeds", "take": 300}},
+        "sft.stages.math.blend": ["few"],
+        "sft.stages.math.counts": {},
+    }
+    rows = {row["stage"]: row["rows"] for row in plan(load_recipe("acemath-7b", changes))["stages"]}
+    assert (rows["seeds"], rows["evolve"], rows["teacher-math"], rows["sft-math"]) == (2000, 2000, 4000, 300)
+    for key in ("curate.evolve.sources", "sft.pools.few.sources"):
+        with pytest.raises(UserError, match=f"{key} names 'c'; the seeds are a, b"):
+            load_recipe("acemath-7b", changes | {key: ["c"]})
 
 
 # Arxiv 2412.15084; each number is copied from the section that is named.

@@ -39,7 +39,7 @@ def fault(changes: dict[str, Any], recipe: str | Path = "laptop") -> str:
         ({"roles.checker.answers": 1}, "checkers give 1 answers to a problem in all"),
         ({"roles.checkers": {"x": "teacher"}}, "checker is the short form of checkers"),
         ({"roles.writer.answers": 2, "roles.writer.model": "teacher"}, "unknown key 'roles.writer.answers'"),
-        ({"roles.teachers": {"math": "teacher"}, "problems.seeds.c": {"known": "glaive-code"}}, "seeds.c holds code prompts, which nobody answers; name roles.teachers.code"),
+        ({"roles.teachers": {"math": "teacher"}, "problems.seeds.c": {"known": "glaive-code"}}, "seeds.c holds code prompts, which no teacher answers; name roles.teachers.code"),
         ({"curate.solvability": {"by": "main"}}, "curate.solvability.by is 'main'; the roles are teachers.math, teachers.code"),
         ({"sft.base": "teacher"}, "sft.base is 'teacher', a model of engine worksheets; name one of engine transformers"),
         ({"models.x": {"dtype": "float32"}, "reward.base": "x"}, "'dtype' of this model would do nothing there; name a model with only engine, id, revision"),

@@ -14,7 +14,8 @@ from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import Recipe
 from acemath.records import Chat, Problem, Response, by_problem
 from acemath.run import synthesis
-from acemath.run.asking import graded
+from acemath.run.problems import _once
+from acemath.run.responses import graded
 from acemath.run.runner import Runner
 
 CHANGES = {
@@ -98,7 +99,7 @@ def test_a_response_without_any_check_is_dropped_with_its_reason(
     [
         ({"sft.stages.math.blend": ["math.best"]}, "names 'math.best'; the pools are code, general, math"),
         ({"sft.pools": {"math": {"of": "math"}}}, "a pool has a name of its own"),
-        ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "no stage before 'math'"),
+        ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "which is not a stage before 'math'"),
         ({"problems.seeds.worksheets": {"known": "numina"}}, "'numina' is not registered; the names are numinamath-cot"),
         ({"curate.filters.forms": ["essay"]}, "curate.filters.forms.0"),
     ],
@@ -158,3 +159,11 @@ def test_decontamination_says_what_it_reports_and_refuses_an_empty_benchmark(
     assert runner.by_name["prompts"].summary(facts).endswith("kept though near a benchmark: 1 reworded")
     with pytest.raises(UserError, match="benchmark nothing: 0 problems"):
         run_with("nothing")
+
+
+def test_a_problem_of_two_sources_is_read_once() -> None:
+    """Two sources of worksheets may draw the same sheet; two problems under one id are an error that names both."""
+    rows = [Problem("a", "1+1?", "2"), Problem("a", "1+1?", "2"), Problem("b", "1+2?", "3")]
+    assert _once(rows) == rows[1:]
+    with pytest.raises(UserError, match=r"two problems have the id 'a' \('1\+1\?' and '1\+3\?'\); rename a source"):
+        _once([*rows, Problem("a", "1+3?", "4")])

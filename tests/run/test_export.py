@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -80,6 +81,18 @@ def test_an_earlier_export_is_replaced_and_nothing_else(made: Path, tmp_path: Pa
         export(tmp_path, tmp_path / "new", None, False, 1)
     with pytest.raises(UserError, match="--push"):
         export(made, out, None, True, 1)
+
+
+def test_data_of_another_recipe_is_not_exported(made: Path, tmp_path: Path) -> None:
+    """A card would name the new recipe's rule and teachers for the old rows: the line says what to do."""
+    folder = tmp_path / "run"
+    shutil.copytree(made, folder)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe["curate"]["decontaminate"]["ngram"] = 8
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(UserError, match="prompts was not made by the folder's recipe; run it again"):
+        export(folder, tmp_path / "data", None, False, 1)
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_licence_that_forbids_commercial_use_is_loud() -> None:

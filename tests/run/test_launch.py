@@ -9,7 +9,7 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
 from acemath.records import Problem
-from acemath.run.asking import after_shots
+from acemath.run.responses import after_shots
 
 
 @pytest.mark.parametrize(("name", "machines", "processes"), [("8-gpus", 1, 8), ("32-nodes", 32, 256)])

@@ -131,7 +131,7 @@ def test_configurations_are_found() -> None:
     assert (
         launch_file("8-gpus") == launch_file("recipes/launch/8-gpus.yaml") or launch_file("8-gpus").is_file()
     )
-    with pytest.raises(UserError, match="'9-gpus' is no file.*32-nodes, 8-gpus"):
+    with pytest.raises(UserError, match="'9-gpus' is not a file.*32-nodes, 8-gpus"):
         launch_file("9-gpus")
 
 
@@ -139,7 +139,7 @@ def test_configurations_are_found() -> None:
 def test_launchers_to_come_say_so(name: str, tmp_path: Path) -> None:
     """In one line, before anything is made."""
     recipe = load_recipe("laptop", {"launch.by": name})
-    with pytest.raises(UserError, match=f"launch.by: {name} does not exist yet; "):
+    with pytest.raises(UserError, match=f"launch.by: {name} is not supported yet; "):
         run_until(recipe, tmp_path / "run", Display(quiet=True), "data")
 
 

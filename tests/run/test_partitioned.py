@@ -214,7 +214,9 @@ def test_the_labellers_answers_become_the_references(make: Make, serve: Any, tmp
 
     def label(question: str) -> str | None:
         number = box(question)
-        return None if number == 3 else "There are many.\n\nNobody can say how many." if number % 4 == 0 else f"So \\boxed{{{number + number % 2}}}."
+        if number % 4 == 0:
+            return "I do not know." if number % 8 else "There are many: 3 or 4.\n\nNobody can say how many."
+        return None if number == 3 else f"So \\boxed{{{number + number % 2}}}." if number > 2 else f"The answer is {number + number % 2}."
 
     url = serve({"labeller": label, **MODELS})
     changes = {
@@ -230,7 +232,7 @@ def test_the_labellers_answers_become_the_references(make: Make, serve: Any, tmp
     dropped = {box(d.text): (d.reason, d.detail) for d in store.dropped()}
     assert dropped == {
         3: ("unlabelled", "no response of the labeller"),
-        **dict.fromkeys(range(4, 25, 4), ("unlabelled", "the labeller's response has no answer")),
+        **dict.fromkeys(range(4, 25, 4), ("unlabelled", "the labeller's response states no answer")),
     }
     assert [d.reason for d in runner.stores["labels"].dropped()] == ["refused"]
     assert store.manifest["facts"] == {"rows": 17, "unlabelled": 7}

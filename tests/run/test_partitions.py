@@ -41,7 +41,7 @@ def test_the_first_call_fixes_the_counts(tmp_path: Path) -> None:
         raise AssertionError("counted again")
 
     assert open_run(tmp_path / "r", never) == found == partitions_of(tmp_path / "r")
-    with pytest.raises(UserError, match=r"partitions is 4 .* begun with 16; set it back"):
+    with pytest.raises(UserError, match=r"partitions is 4, but .* was started with 16; set it back"):
         open_run(tmp_path / "r", never, {"training": 4})
     asked = open_run(tmp_path / "s", lambda: {"training": 5, "benchmarks": 5}, {"training": 4})
     assert asked["training"].count == 4 and asked["benchmarks"].count == 1

@@ -112,7 +112,7 @@ def test_a_role_that_nobody_fills_is_one_line(changes: dict[str, Any], tmp_path:
     """New questions without a writer, prompts without a teacher, a model that is nowhere: before anything is asked."""
     changes["roles.writer"] = None
     with pytest.raises(
-        UserError, match="nobody writes new questions from the seeds math, which are no worksheets"
+        UserError, match="no role writes new questions from the seeds math, which are no worksheets"
     ):
         run_data(changes, tmp_path / "a")
     assert "evolve" in run_data({**changes, "curate.evolve.methods": []}, tmp_path / "a")
@@ -121,7 +121,7 @@ def test_a_role_that_nobody_fills_is_one_line(changes: dict[str, Any], tmp_path:
     changes |= {"problems.seeds": {"mixed": {"file": str(mixed)}}, "roles.teachers": {"math": "qwen"}}
     changes["curate.evolve.methods"] = []
     with pytest.raises(
-        UserError, match=r"nobody answers the general prompts; name a model as roles.teachers.general"
+        UserError, match=r"no teacher answers the general prompts; name a model as roles.teachers.general"
     ):
         run_data(changes, tmp_path / "b")
     recipe = load_recipe("laptop", {"roles.teachers.math": "techer"})

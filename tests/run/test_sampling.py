@@ -12,8 +12,8 @@ from acemath.errors import UserError
 from acemath.files.rows import read_rows
 from acemath.models.engine import Sampling
 from acemath.records import REFUSED, Problem, Response
-from acemath.run.asking import graded
 from acemath.run.evaluation import records_of, with_answers
+from acemath.run.responses import graded
 from acemath.run.synthesis import against_references
 
 PROBLEMS = [Problem("a", "3+4?", "7", subject="sums"), Problem("b", "Prove it."), Problem("c", "9-4?", "5")]

@@ -19,8 +19,8 @@ from acemath.errors import UserError, needing
 
 UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
 INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
-RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that continue after a stop
-# The commands in the groups of the help, with the first sentence of their help: the overview imports none of them.
+RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that a second call continues
+# The commands by group of the overview, with the first sentence of their help, so that the overview imports none.
 # A command is the function `command` of the module of its name, or that module's Typer `app` if it has subcommands.
 GROUPS = {
     "Data": {
@@ -63,14 +63,14 @@ _EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
 
 
 class _Commands(TyperGroup):
-    """The commands of GROUPS; each is imported when it is used."""
+    """The commands of GROUPS. Each is imported when it is used."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands: dict[str, Any] = dict.fromkeys(name for group in GROUPS.values() for name in group)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a name, None where there is none."""
+        """The command of this name; None if there is none."""
         if cmd_name in self.commands and self.commands[cmd_name] is None:
             self.commands[cmd_name] = _load(cmd_name)
         return self.commands.get(cmd_name)
@@ -83,7 +83,7 @@ class _Commands(TyperGroup):
 
 
 def _load(name: str) -> Any:
-    """A command as click has it. Line breaks in its help do not cut its examples in two."""
+    """A command as a click object, with a help in which click does not break the lines of examples."""
     module = import_module(f"acemath.cli.{name.replace('-', '_')}")
     holder = typer.Typer(rich_markup_mode=None)
     if hasattr(module, "app"):
@@ -140,7 +140,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
-        )  # half a surrogate pair in a text is no reason to fail
+        )  # a text with half a surrogate pair must not fail
     try:
         with needing(" ".join(["acemath", *sys.argv[1:2]])):
             code = typer.main.get_command(app).main(prog_name="acemath", standalone_mode=False)
@@ -157,7 +157,7 @@ def main() -> None:
 
 
 def _message(error: Exception) -> str:
-    """What to tell the user. An error that is not a user's mistake is raised again."""
+    """The message of an error for the user. An error that is not a user's mistake is raised again."""
     if isinstance(error, UsageError):
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message())
@@ -170,12 +170,12 @@ def _message(error: Exception) -> str:
 
 
 def _disk_message(error: OSError) -> str:
-    """What to do about a file, or standard output, that cannot be written; another error is raised again."""
+    """The message for a file, or standard output, that cannot be written. Any other error is raised again."""
     from acemath.files.atomic import is_disk_full
 
     if error.filename is None and not is_disk_full(error):
         raise error
-    if error.filename is None:  # what is left to print must not fail again when Python exits
+    if error.filename is None:  # Python flushes at its exit, which must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     where = error.filename or "cannot write standard output"
     return f"{where}: {error.strerror}; check the path, its permissions and the free space"

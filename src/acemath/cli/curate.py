@@ -70,9 +70,7 @@ def command(
         found = clean(rows, read_benchmarks(against), settings, processes)
         shown: dict[str, Any] = write_kept(found.rows, found.dropped, Problem, out, dropped)
         shown["dropped"] = dict(Counter(f"{d.step}: {d.reason}" for d in found.dropped))
-        shown["reported"] = (
-            found.reported
-        )  # prompts that are kept though near a benchmark problem, by kind of hit
+        shown["reported"] = found.reported  # prompts near a benchmark problem that are kept, by kind of hit
         if found.near is not None:
             shown["near"] = found.near
         shown["out"] = shown.pop("out")
@@ -80,7 +78,7 @@ def command(
 
 
 def curation_settings(near: float | None, drop: Sequence[str], without: Sequence[str] = ()) -> CurateSettings:
-    """The paper's settings, and what is to be dropped besides: near-duplicates, kinds of hit, forms of question.
+    """The paper's settings, and what else to drop: near-duplicates, kinds of hit, forms of question.
 
     UserError for a kind of hit or a form that does not exist.
     """

@@ -75,7 +75,7 @@ def decontaminate(
     report: Path | None = None,
     processes: int | None = None,
 ) -> dict[str, Any]:
-    """Find the prompts that leak a benchmark, and those near one; write them to a JSONL file and a page where asked.
+    """Find the prompts that leak a benchmark or are near one; write them to a JSONL file and a page if these are given.
 
     "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" are only reported.
     "us_per_prompt" is the time of one process, without building the index.

@@ -1,4 +1,4 @@
-"""The options of --engine, the engines that they make, and responses from an engine."""
+"""The options of an engine, the engine made from them, and its responses."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from acemath.notices import quiet_transformers
 from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
 from acemath.records import REFUSED, Problem, Response
-from acemath.run.asking import collect
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
+from acemath.run.responses import collect
 
-BYTES_A_TOKEN = 4  # of English prompts, for estimates alone: a budget reserves one token a byte
+BYTES_A_TOKEN = 4  # of English prompts, for estimates only: a budget reserves one token for each byte
 _MODEL: TypeAdapter[Model] = TypeAdapter(Model)
 
 EngineName = Annotated[
     Literal["worksheets", "transformers", "vllm", "endpoint"],
     typer.Option(
         "--engine",
-        help="What generates: the built-in teacher of worksheets, a model in this process, or a server.",
+        help="What generates responses: the built-in teacher of worksheets, a model in this process, or a server.",
     ),
 ]
 Url = Annotated[
@@ -58,14 +58,14 @@ ModelChanges = Annotated[
     set_option("Another setting of the model, for example in_flight=64 or tensor_parallel=4."),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be asked and what it would cost; ask nothing.")
+    bool, typer.Option("--dry-run", help="Print the number of requests and their cost; send none.")
 ]
 
 
 def model_of(engine: str, model: str, changes: Sequence[Setting] | None, **options: Any) -> Model:
-    """A model: its engine, its name, those of the options that are given, and those of --set over them.
+    """A model with the options that are given, and the settings of --set laid over them.
 
-    UserError names an option that is wrong or missing.
+    UserError for an option that is wrong or missing.
     """
     if engine != "worksheets" and not model:
         raise UserError(f"engine {engine!r} needs a model; name it with --model")
@@ -83,7 +83,7 @@ def model_of(engine: str, model: str, changes: Sequence[Setting] | None, **optio
 
 @contextmanager
 def engine_of(model: Model, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
-    """An engine for a command. An endpoint's responses are kept in the folder `journal` as they arrive."""
+    """An engine for a command. An endpoint keeps its responses in the folder `journal` as they arrive."""
     if isinstance(model, EndpointModel):
         with locked(journal), closing(Account(journal)) as account:
             yield make_engine(model, chat, account=account)
@@ -94,7 +94,7 @@ def engine_of(model: Model, chat: ChatFormat, journal: Path) -> Iterator[Engine]
 
 
 def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:
-    """Responses to problems, with progress on standard error. UserError where the engine refused every one."""
+    """Responses to problems, with progress on standard error. UserError if the engine refused all of them."""
     total = len(rows) * sampling.n
     with Display().during(name, f"asking {engine.name} for {total:,} responses") as display:
         found = collect(engine, rows, sampling, display.progress)
@@ -109,10 +109,10 @@ def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str
 def estimate(
     rows: Sequence[Problem], model: Model, chat: ChatFormat, sampling: Sampling, journal: Path
 ) -> dict[str, Any]:
-    """What a command would ask and pay, known before its first request: expected, and at most.
+    """The requests and the cost of a command before it sends any: expected, and at most.
 
-    Expected are four bytes a token in prompts, and the paper's mean of 800 tokens a response, or the limit if that is
-    lower. At most is what the budget would reserve.
+    The expected cost assumes four bytes for a token of a prompt, and the paper's mean of 800 tokens for a response or the
+    limit if that is lower. The cost at most is what the budget would reserve.
     """
     from acemath.models.generate.endpoint.requests import Asking
 

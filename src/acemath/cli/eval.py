@@ -20,8 +20,8 @@ from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.notices import say
 from acemath.records import Response
-from acemath.run.asking import cost_of, graded
 from acemath.run.display import Display
+from acemath.run.responses import cost_of, graded
 
 
 def command(
@@ -79,7 +79,7 @@ def command(
 
 
 def _check_numbers(n: int, k: int, reward: str | None) -> None:
-    """UserError for k above n > 1, and for a reward model without samples to rank."""
+    """UserError for k above n, and for a reward model without samples to rank."""
     if n > 1 and k > n:
         raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
     if reward and n == 1:
@@ -98,9 +98,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples.
 
-    A file is one benchmark, unless its problems say in their meta which benchmark they belong to. Problems without a
-    reference answer are left out and counted. UserError, before anything is asked of the policy, if no problem has an
-    answer.
+    A file is one benchmark, unless the meta of its problems names one. Problems without a reference answer are left out
+    and counted. UserError, before the policy is loaded, if no problem has one.
     """
     from acemath.run.evaluation import records_of, with_answers
 

@@ -40,9 +40,9 @@ def command(
 
 
 def export(run: Path, out: Path, push: str | None, public: bool, processes: int | None) -> dict[str, Any]:
-    """Write a run's blends as a folder of the hub, and upload it where `push` names a data set."""
+    """Write a run's blends as a data set for the hub, and upload it if `push` names one."""
     if public and push is None:
-        raise UserError("--public is about a data set that is pushed; name it with --push owner/name")
+        raise UserError("--public needs a data set to push; name it with --push owner/name")
     record = export_run(run, out, processes)
     licences = sorted({name for blend in record["blends"].values() for name in blend["licences"]})
     found = {

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that they make."""
+"""Options that several commands share, and settings made from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ S = TypeVar("S", bound="BaseModel")
 
 
 def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
-    """The file of an option. UserError where it cannot be written: before the work, not after it."""
+    """The file of an option. UserError if it cannot be written, so that the command fails before its work."""
     if path is None:
         return None
     why = ""
@@ -40,24 +40,24 @@ def _writable(path: Path | None, endings: Sequence[str]) -> Path | None:
 
 
 def _rows_file(path: Path | None) -> Path | None:
-    """The file of rows of --out. UserError where it cannot be written, or where what writes it is not installed."""
+    """The file of rows of --out. UserError if it cannot be written, or if a package that writes it is missing."""
     if path is not None and path.suffix == ".parquet":
         require(f"writing {str(path)!r}", "pyarrow")
     return _writable(path, (".parquet", ".jsonl", ".jsonl.gz"))
 
 
 def html_file(path: Path | None) -> Path | None:
-    """The HTML file of an option. UserError where it cannot be written."""
+    """The HTML file of an option. UserError if it cannot be written."""
     return _writable(path, [".html"])
 
 
 def json_lines(path: Path | None) -> Path | None:
-    """The JSONL file of an option. UserError where it cannot be written."""
+    """The JSONL file of an option. UserError if it cannot be written."""
     return _writable(path, [".jsonl"])
 
 
 def folder(path: Path | None) -> Path | None:
-    """The folder of an option, which may exist already. UserError where it is a file."""
+    """The folder of an option, which may exist. UserError if it is a file."""
     if path is not None and path.exists() and not path.is_dir():
         raise UserError(f"cannot write the folder {str(path)!r}: it is a file; name another folder")
     return path
@@ -71,7 +71,7 @@ class Setting(NamedTuple):
 
 
 def _setting(text: str) -> Setting:
-    """The setting key=value. UserError where the key or the equals sign is missing, or the value is not YAML."""
+    """The setting key=value. UserError if the key or the equals sign is missing, or the value is not YAML."""
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise UserError(f"--set {text!r} is not a setting; write it as key.of.setting=value")
@@ -82,9 +82,9 @@ def _setting(text: str) -> Setting:
 
 
 def settings_of(kind: type[S], given: Mapping[str, Any], changes: Mapping[str, Any]) -> S:
-    """Settings of this kind: `given` by a command's options, with those of --set laid over them.
+    """Settings of this kind: those `given` by options, with those of --set laid over them.
 
-    UserError where a key or a value is wrong.
+    UserError if a key or a value is wrong.
     """
     from pydantic import ValidationError
 
@@ -111,7 +111,7 @@ def set_option(help: str) -> Any:
 
 
 def _columns_option(known: Sequence[str]) -> Any:
-    """--columns, which a command gets as {ours: theirs}; `known` are the names of ours."""
+    """--columns, which a command receives as {our name: the file's name}; `known` are our names."""
     return typer.Option(
         "--columns",
         metavar="OURS=THEIRS",
@@ -121,7 +121,7 @@ def _columns_option(known: Sequence[str]) -> Any:
 
 
 def dropped_option(what: str) -> Any:
-    """--dropped, the file of what a step drops."""
+    """--dropped, the file of dropped rows."""
     return typer.Option(
         "--dropped",
         callback=json_lines,
@@ -130,12 +130,12 @@ def dropped_option(what: str) -> Any:
 
 
 def reward_chat_option(name: str) -> Any:
-    """The system prompt of a reward model, which a command gets as a chat."""
+    """The system prompt of a reward model, which a command receives as a chat."""
     return typer.Option(
         name,
         metavar="TEXT",
         parser=_system_chat,
-        help="System prompt that the reward model reads. [default: the one that it was trained with, or the paper's]",
+        help="System prompt of the reward model. [default: that of its training, or the paper's]",
     )
 
 
@@ -176,5 +176,5 @@ MaxLength = Annotated[
 ]
 SharePrefix = Annotated[
     bool,
-    typer.Option(help="Read a problem's prompt once for all of its responses; some models cannot do that."),
+    typer.Option(help="Read each prompt once for all of its responses; some models do not support it."),
 ]

@@ -27,7 +27,7 @@ def show(
 ) -> None:
     """Print a result: as one JSON object, as a table of `rows` under `columns`, or as `key: value` lines.
 
-    A notice is given where a step kept nothing, because the next step would have nothing to work on.
+    A notice warns of a step that kept nothing: the next step would have no rows.
     """
     if result.get("kept") == 0:
         say(f"nothing was kept, so {result['out']} is empty; dropped: {_cell(result['dropped'])}")

@@ -1,4 +1,4 @@
-"""Readers of the files that commands are given: problems, benchmarks, responses and groups."""
+"""Readers of a command's files: problems, benchmarks, responses and groups."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Columns = (
 def read_problems(path: Path, columns: Columns = None, name: str = "") -> list[Problem]:
     """The problems of a file, in any known form (`acemath.files.columns`).
 
-    Ids are qualified by `name`, for commands that read several files, or without it by each row's own `source`. A
-    notice says where references are missing. UserError for a file without problems.
+    Ids are qualified by `name` (for commands that read several files), else by each row's own `source`. A notice reports
+    missing reference answers. UserError for a file without problems.
     """
     rows = list(problems_of(placed_records(path), columns or {}, name))
     if not rows:
@@ -45,7 +45,7 @@ def read_names(path: Path | None, columns: Columns = None) -> Names | None:
 
 
 def read_benchmarks(paths: Sequence[Path], columns: Columns = None) -> list[Problem]:
-    """The problems of benchmark files, with the file's name as source and subject: hits name the benchmark by it.
+    """The problems of benchmark files, with the file's name as source and subject.
 
     UserError for a file without problems, and for two files of one name: their problems could not be told apart.
     """

@@ -42,7 +42,7 @@ def command(
 def rewardbench(files: Sequence[Path], k: int, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The table of selectors on the responses of some files, with notes on rows that were left out.
 
-    UserError where no problem of a benchmark has k responses.
+    UserError if no problem of a benchmark has k responses.
     """
     records, notes = stored_records(files, columns)
     return {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)], "notes": notes}

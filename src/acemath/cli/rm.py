@@ -49,7 +49,7 @@ def groups(
     pool: Annotated[
         int,
         typer.Option(
-            help="How many of the best right, and of the worst wrong responses a group is drawn from."
+            help="Draw a group from this many of the best right and of the worst wrong responses."
         ),
     ] = 14,
     seed: Seed = 0,
@@ -60,8 +60,8 @@ def groups(
 ) -> None:
     """Choose groups of right and wrong responses to train on.
 
-    Responses of which nothing is known (cut, refused, ungraded, timed out) are left out and counted. Shows how right
-    and wrong responses look before and after the choice: a reward model learns length and style where they differ.
+    Responses without a label (cut, refused, ungraded, timed out) are left out and counted. The command shows length and
+    style of right and wrong responses before and after the choice: where they differ, a reward model learns them.
 
     Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
     """
@@ -80,9 +80,9 @@ def _choose(
     out: Path,
     columns: Mapping[str, str] | None,
 ) -> dict[str, Any]:
-    """Write the groups of graded responses, chosen by rewards where there are some and at random otherwise.
+    """Write groups of graded responses, chosen by their rewards, or at random if they have none.
 
-    UserError where only some have a reward, and where no problem makes a group.
+    UserError if only some have a reward, and if no problem makes a group.
     """
     asked, mine = read_graded(responses, problems, columns)
     rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
@@ -137,24 +137,24 @@ def train(
 ) -> None:
     """Train a reward model with the listwise Bradley-Terry loss.
 
-    If it is stopped, the same command continues. The model remembers the system prompt and is scored with it later. A twentieth of the groups is kept aside for pair
-    accuracy.
+    If it is stopped, the same command continues. The system prompt is stored with the model and used whenever it scores.
+    A twentieth of the groups is kept aside for pair accuracy.
 
     Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
     """
     given = {"learning_rate": learning_rate, "batch_groups": batch_groups, "epochs": epochs}
     with Display().during("rm train"):
-        asked = _candidates(candidates, problems)
+        measured = _candidates(candidates, problems)
         settings = settings_of(RewardSettings, given, dict(changes or ()))
-        if asked and settings.rm_k is None:
-            raise UserError("--candidates are for rm@k, which is not measured; set its k, say --set rm_k=8")
-        found = _train(groups, base, settings, system, asked, seed, out, overwrite)
+        if measured and settings.rm_k is None:
+            raise UserError("--candidates are for rm@k, which is off; set its k, for example --set rm_k=8")
+        found = _train(groups, base, settings, system, measured, seed, out, overwrite)
     if is_first_process():
         show(found, as_json)
 
 
 def _candidates(responses: Path | None, problems: Path | None) -> list[Group]:
-    """Problems with all their labelled responses, for rm@k; none without a file."""
+    """Problems with all their labelled responses, for rm@k; empty without a file."""
     if responses is None:
         return []
     if problems is None:
@@ -172,26 +172,26 @@ def _train(
     base: str,
     settings: RewardSettings,
     system: str | None,
-    asked: Sequence[Group],
+    measured: Sequence[Group],
     seed: int,
     out: Path,
     overwrite: bool,
 ) -> dict[str, Any]:
     """A reward model from groups, a twentieth of them kept aside for pair accuracy.
 
-    Checkpoints lie in a folder beside `out` until the model is finished. A model that was made with the same arguments
-    is not made again; another one is replaced only with `overwrite`. Without `system` the groups' own system prompt is
-    used, or the paper's where they name none. `asked` are problems with candidates for rm@k.
+    Checkpoints are kept in a folder beside `out` until the model is finished. A model with the same arguments is not
+    trained again; another one is replaced only with `overwrite`. Without `system` the groups' own system prompt is used,
+    or the paper's if they have none. `measured` are problems with candidates for rm@k.
     """
     rows = read_groups(groups_file)
-    learned, held_out = _split(rows, asked, groups_file)
+    learned, held_out = _split(rows, measured, groups_file)
     quiet_transformers()
     from acemath.train.provenance import stated_licences
     from acemath.train.reward.card import write_card
     from acemath.train.reward.train import identity_of, train_reward
 
     chat = chat_of_groups(rows, system)
-    identity = identity_of(base, (learned, held_out, asked), settings, chat, seed)
+    identity = identity_of(base, (learned, held_out, measured), settings, chat, seed)
     facts = facts_of_made(out, identity, overwrite)
     if facts is not None:
         return {"out": str(out), **facts["result"], "seconds": 0.0}
@@ -199,7 +199,7 @@ def _train(
     made = work / "model"
     with Display().during(f"reward model on {base}", f"{len(learned):,} groups") as display:
         result = train_reward(
-            base, learned, held_out, made, work, settings, chat, seed, display.progress, asked
+            base, learned, held_out, made, work, settings, chat, seed, display.progress, measured
         )
     if is_first_process():
         write_card(made, base, stated_licences(base), learned, settings, chat, result, identity)
@@ -207,21 +207,21 @@ def _train(
     return {"out": str(out), **result.record(), "seconds": result.seconds}
 
 
-def _split(rows: Sequence[Group], asked: Sequence[Group], file: Path) -> tuple[list[Group], list[Group]]:
+def _split(rows: Sequence[Group], measured: Sequence[Group], file: Path) -> tuple[list[Group], list[Group]]:
     """The groups to train on, and a twentieth to keep aside.
 
-    UserError where nothing is left to train on, and where a problem of the candidates is trained on.
+    UserError if nothing is left to train on, and if one of the problems for rm@k would be trained on.
     """
     learned, held_out = split_groups(rows, max(1, len(rows) // 20))
     if rows and not learned:
         raise UserError(
-            f"{file} holds groups of one problem alone, which is kept aside; give groups of more problems"
+            f"{file} holds groups of one problem only, which is kept aside; give groups of more problems"
         )
     seen = {same_problem(group.prompt) for group in learned}
-    shared = next((g.problem_id for g in asked if same_problem(g.prompt) in seen), None)
+    shared = next((g.problem_id for g in measured if same_problem(g.prompt) in seen), None)
     if shared is not None:
         raise UserError(
-            f"problem {shared!r} of --candidates is trained on too: rm@k of it says nothing; leave it out"
+            f"problem {shared!r} of --candidates is among the training groups too, so rm@k would not be held out; leave it out"
         )
     return learned, held_out
 

@@ -29,7 +29,7 @@ def command(
     ] = False,
     until: Annotated[
         Literal["data", "sft", "reward", "report"],
-        typer.Option(help="The last part to run; data makes the training sets and trains nothing."),
+        typer.Option(help="The last part to run; `data` ends with the training sets and trains nothing."),
     ] = "report",
     budget: Annotated[
         float | None,
@@ -68,7 +68,7 @@ def command(
 
 
 def _show_plan(recipe: Recipe, as_json: bool) -> None:
-    """The stages of a recipe as a table, with what the estimates rest on."""
+    """Print the plan of a recipe as a table, with the assumptions of its estimates."""
     result = plan(recipe)
     rows = [tuple(row.values()) for row in result["stages"]]
     show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$"), rows)

@@ -19,8 +19,8 @@ from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.models.spec import Model
 from acemath.records import REFUSED, Problem, Response
-from acemath.run.asking import cost_of, graded, without_refused
 from acemath.run.display import Display
+from acemath.run.responses import cost_of, graded, without_refused
 
 
 def command(
@@ -69,9 +69,9 @@ def generate(
     dry_run: bool,
     columns: Mapping[str, str] | None,
 ) -> dict[str, Any]:
-    """Responses to the problems of a file, written to another; with `dry_run` only what they would cost.
+    """Write responses to the problems of a file; with `dry_run` only estimate their cost.
 
-    An endpoint's responses are kept in a folder beside `out` as they arrive.
+    An endpoint keeps its responses in a folder beside `out` as they arrive.
     """
     with Display().during(name):
         rows = read_problems(problems, columns)
@@ -85,9 +85,9 @@ def generate(
 def sample(
     name: str, rows: Sequence[Problem], engine: Engine, sampling: Sampling, out: Path
 ) -> dict[str, Any]:
-    """Responses to problems in a file, graded where the problem has an answer; what was refused in a file beside it.
+    """Write responses, graded if the problem has a reference answer, and refused ones to a file beside them.
 
-    "accuracy" is over the graded responses; "note" says what it leaves out.
+    "accuracy" is over the graded responses; "note" says which responses are not.
     """
     responses, dropped = without_refused(engines.write(engine, rows, sampling, name), rows, name)
     responses = graded(responses, rows)
@@ -106,7 +106,7 @@ def sample(
 
 
 def _accuracy(rows: Sequence[Problem], responses: Sequence[Response]) -> dict[str, Any]:
-    """How many of the graded responses are right, and a note where not all problems and responses count."""
+    """The accuracy of the graded responses, and a note if some problems have no reference answer."""
     answered = sum(bool(p.answer) for p in rows)
     graded_ones = [r for r in responses if r.status is not None]
     cut = sum(r.finish_reason == "length" for r in responses)

@@ -59,7 +59,7 @@ def command(
 
 
 def reward_model(model: str, chat: ChatFormat | None, **options: Any) -> RewardModel:
-    """A reward model with these options of its class, loaded without transformers' own bars and notes."""
+    """A reward model with these options, loaded without the progress bars and notes of transformers."""
     quiet_transformers()
     from acemath.models.score.score import RewardModel
 

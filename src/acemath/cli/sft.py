@@ -77,8 +77,8 @@ def fine_tune(
 ) -> dict[str, Any]:
     """A policy from the conversations of a file. Several processes (torchrun, accelerate launch) share the work.
 
-    Checkpoints lie in a folder beside `out` until the model is finished. A model that was made with the same arguments
-    is not made again; another one is replaced only with `overwrite`.
+    Checkpoints are kept in a folder beside `out` until the model is finished. A model with the same arguments is not
+    trained again; another one is replaced only with `overwrite`.
     """
     with Display().during(f"fine-tuning {base}", f"on the conversations of {chats}") as display:
         display.progress(0, 0, f"reading {chats}")

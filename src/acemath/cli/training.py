@@ -23,9 +23,9 @@ def checkpoints_of(out: Path) -> Path:
 
 
 def facts_of_made(out: Path, identity: Any, overwrite: bool) -> Any:
-    """The facts of the model in `out` where it was made with these very arguments, and a notice; None otherwise.
+    """The facts of the model in `out` if it was made with the same arguments (a notice says so); None otherwise.
 
-    UserError where `out` holds something else, unless that is a model and `overwrite` replaces it.
+    UserError if `out` holds something else, unless that is a model and `overwrite` is set.
     """
     if not is_made(out, identity, overwrite):
         return None

@@ -6,6 +6,7 @@ the colon comes the user's own id, or a key of the prompt if the file has no ids
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -36,10 +37,13 @@ def shown(text: str) -> str:
 
 
 class Places:
-    """Where each id was first seen. Refuses a second problem under an id that is taken."""
+    """Where each id was first seen. Refuses a second problem under an id that is taken.
+
+    Millions of rows pass through here, so of each problem only a digest and the beginning of its prompt are kept.
+    """
 
     def __init__(self) -> None:
-        self._first: dict[str, tuple[str, Problem]] = {}
+        self._first: dict[str, tuple[str, str, bytes]] = {}  # place, beginning of the prompt, digest
         self._copies: dict[str, int] = {}
 
     def admit(self, problem: Problem, place: str, has_id: bool) -> Problem | None:
@@ -49,18 +53,24 @@ class Places:
         different problems have one id.
         """
         if problem.id not in self._first:
-            self._first[problem.id] = place, problem
+            self._first[problem.id] = place, shown(problem.prompt), _digest(problem)
             return problem
-        before, first = self._first[problem.id]
+        before, prompt, digest = self._first[problem.id]
         if not has_id:
             copies = self._copies[problem.id] = self._copies.get(problem.id, 1) + 1
             return self.admit(replace(problem, id=f"{problem.id}#{copies}"), place, True)
-        if (first.prompt, first.answer) == (problem.prompt, problem.answer):
+        if digest == _digest(problem):
             return None
         raise UserError(
-            f"{place}: id {own_id(problem)!r} is taken by another problem ({before}: {shown(first.prompt)}, here "
+            f"{place}: id {own_id(problem)!r} is taken by another problem ({before}: {prompt}, here "
             f"{shown(problem.prompt)}); give each problem an id of its own, or a `source` column to tell the data sets apart"
         )
+
+
+def _digest(problem: Problem) -> bytes:
+    """16 bytes that stand for a problem's prompt and answer."""
+    text = f"{len(problem.prompt)}:{problem.prompt}{problem.answer}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def joined(

@@ -26,7 +26,7 @@ _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its name, what it may hold, its default as text, and what it says."""
+    """One key: its name, its type, its default, and its sentence."""
 
     name: str
     type: str
@@ -36,7 +36,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The keys of one class, and the places in a recipe where they stand ("" for its top)."""
+    """The keys of one class, and the places of the class in a recipe ("" for the top)."""
 
     kind: type[BaseModel]
     places: tuple[str, ...]
@@ -44,7 +44,7 @@ class Section:
 
 
 def sections(whole: type[BaseModel] = Recipe) -> list[Section]:
-    """The keys of a recipe, class by class, in the order in which a recipe has them."""
+    """The keys of a recipe, class by class, in the order of the schema."""
     places: dict[type[BaseModel], list[str]] = {}
     _visit(whole, "", places)
     return [Section(kind, tuple(where), tuple(_keys(kind))) for kind, where in places.items()]
@@ -79,7 +79,7 @@ def _visit(kind: type[BaseModel], place: str, places: dict[type[BaseModel], list
 
 
 def _parts(annotation: Any, below: str = "") -> Iterator[tuple[type[BaseModel], str]]:
-    """The settings that a field holds, each with the way to it: "" or ".NAME"."""
+    """The classes of settings in a field, each with the path to it: "" or ".NAME"."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation, below
         return
@@ -109,7 +109,7 @@ def _about(kind: type[BaseModel]) -> str:
 
 @cache
 def sentences(kind: type[BaseModel]) -> dict[str, str]:
-    """What stands under each field in the source of a class and of those that it comes from."""
+    """The docstring under each field, in the source of a class and its base classes."""
     found: dict[str, str] = {}
     for one in reversed(kind.__mro__):
         if not issubclass(one, BaseModel) or one is BaseModel:

@@ -1,4 +1,4 @@
-"""What a recipe says of where its jobs run."""
+"""Settings of where the jobs of a run are done."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from acemath.recipe.part import Part
 
 
 class LaunchSettings(Part):
-    """Where the stages that make partition by partition, and ask no model, are made."""
+    """How the jobs of stages that need no model are started."""
 
     by: Literal["processes", "ray", "slurm"] = "processes"
-    """Who starts the jobs: processes of this machine. Ray and Slurm do not exist yet."""
+    """How jobs are started: in processes of this machine. Ray and Slurm are not supported yet."""
     processes: int = Field(1, ge=1)
     """The number of processes that make partitions at the same time."""

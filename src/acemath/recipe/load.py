@@ -1,8 +1,9 @@
-"""Reading a recipe: from its file, with what it builds on and the changes of a command laid over it."""
+"""Reading a recipe: its file, the recipes that it extends, and the changes of --set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from acemath.recipe.schema import Recipe
 
 BUILT_IN = ("laptop", "acemath-1.5b", "acemath-7b", "acemath-72b")
 EXTENDS = "extends"
-DEPTH = 8  # recipes that build on one another
+DEPTH = 8  # recipes that extend one another at most
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -37,7 +38,7 @@ def find_recipe(name: str | Path) -> Path:
 
 
 def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe from its file, with `changes` (dotted key: value) laid over it. UserError where it is wrong."""
+    """A recipe with `changes` (dotted key: value) laid over its file. UserError if it is not valid."""
     path = find_recipe(name)
     data = _whole(path)
     lay_over(data, changes or {}, str(path))
@@ -53,7 +54,7 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
 
 
 def _whole(path: Path, depth: int = 0) -> dict[str, Any]:
-    """A recipe's data over those of the recipe that it extends, if any."""
+    """A recipe's data, laid over that of the recipe that it extends."""
     data = _read(path)
     above = data.pop(EXTENDS, None)
     if above is None:
@@ -69,7 +70,7 @@ def _whole(path: Path, depth: int = 0) -> dict[str, Any]:
 
 
 def _over(below: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings laid over others. A null takes away what the others have."""
+    """Nested settings laid over others. A null removes the key."""
     found = dict(below)
     for key, value in data.items():
         before = expanded(found.get(key)) if isinstance(value, Mapping) else None
@@ -107,7 +108,7 @@ def _old_key(data: Mapping[str, Any]) -> str | None:
 
 
 def lay_over(data: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
-    """Put changes (dotted key: value) into nested settings. UserError where a key leads through no group of them."""
+    """Put changes (dotted key: value) into nested settings. UserError if a key leads through a value that is no group."""
     for key, value in changes.items():
         at = data
         *parents, last = key.split(".")
@@ -116,11 +117,11 @@ def lay_over(data: dict[str, Any], changes: Mapping[str, Any], where: str) -> No
             at = at[parent]
             if not isinstance(at, dict):
                 raise UserError(f"{key}: {parent!r} is not a group of settings in {where}; correct the key")
-        at[last] = value
+        at[last] = deepcopy(value)  # a later change may go into it
 
 
 def first_fault(error: ValidationError, whole: str = "recipe") -> str:
-    """The first fault of a validation, as one line: where, what, and which keys exist if one is unknown."""
+    """The first fault of a validation in one line."""
     fault = error.errors()[0]
     place = fault["loc"]
     if place[:1] == ("models",):

@@ -1,4 +1,4 @@
-"""What the parts of a recipe have in common."""
+"""The base class of a recipe's parts, and the short forms of its values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Part(BaseModel):
 
 
 def expanded(value: Any) -> Any:
-    """The long form of a short one: a model's name becomes a role with this model, a list of names a group of them.
+    """The long form of a value: a model's name becomes a role with this model, a list of names becomes a group.
 
-    Beside names, a list may hold `name: {settings}`.
+    A list may also hold `name: {settings}`.
     """
     if isinstance(value, str):
         return {"model": value}

@@ -1,8 +1,7 @@
-"""What a recipe would do, before it does it: stages, rows, tokens, GPU hours and cost, as estimates.
+"""The plan of a recipe: for each stage the rows, tokens, GPU hours and cost, as estimates.
 
-Rows come from the recipe's counts (a source without a count is taken at its public size where that is known).
-Training costs 6 FLOPs a parameter and token, generation 2; the recipe's hardware says how many it gets an
-hour. Everything here is an estimate and says so; nothing is downloaded.
+Rows come from the recipe's counts. A source without a count has its public size if that is known. Training costs 6
+FLOPs for each parameter and token, generation 2. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -14,19 +13,20 @@ from typing import Any
 
 from acemath.curate.sources import public_rows
 from acemath.models.spec import EndpointModel, WorksheetsModel
-from acemath.recipe.roles import Policy, Role
-from acemath.recipe.schema import Recipe
+from acemath.recipe.roles import SUBJECTS, Policy, Role
+from acemath.recipe.schema import BASE_CHECK, Recipe
+from acemath.records import group_of
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
 MATH_TOKENS, OTHER_TOKENS = 800, 650  # of a response, mean (paper, section 3.2: derived from its counts)
 EVOLVED_TOKENS = 100  # of a new question, mean; our assumption
 CHECKED = 0.35  # share of math responses that pass the cross-check (paper, section 3.2: 800 K of 2.3 M)
-TRAIN_FLOPS = 4.0e14  # a second and GPU in bfloat16 training: 40 % of an H100's peak; our assumption
-WRITE_FLOPS = 1.0e14  # a second and GPU in batched generation; our assumption
+TRAIN_FLOPS = 4.0e14  # FLOP/s of a GPU in bfloat16 training: 40 % of an H100's peak; our assumption
+WRITE_FLOPS = 1.0e14  # FLOP/s of a GPU in batched generation; our assumption
 
 
 def parameters(model: str) -> float:
-    """Parameters of a model from its name (7B, 1.5b, 0.5B …); nano's where it is nano, 0 where unknown."""
+    """The number of parameters in a model's name (7B, 1.5b, 0.5B …); nano's own; 0 if unknown."""
     if model == "nano":
         return 3.9e6
     found = re.search(r"(\d+(?:\.\d+)?)\s*[bB](?![a-z])", Path(model).name)
@@ -47,7 +47,7 @@ def _row(
 
 
 def _written(recipe: Recipe, stage: str, rows: float, tokens: float, role: Role | None) -> dict[str, Any]:
-    """A row for responses to be written, by a local model or at an endpoint's price."""
+    """A row for responses of a role: GPU hours of a local model, or the price of an endpoint."""
     model = None if role is None else recipe.model(role.model)
     total, size, usd = rows * tokens, 0.0, 0.0
     if isinstance(model, EndpointModel):
@@ -59,17 +59,18 @@ def _written(recipe: Recipe, stage: str, rows: float, tokens: float, role: Role 
 
 
 def _pools(recipe: Recipe) -> dict[str, float]:
-    """Estimated rows of every pool that a blend can name; "seeds" and "all" beside them."""
+    """Estimated rows of every pool that a blend can name, and of "seeds" and "all" (the filtered prompts)."""
     counts = {n: s.count or public_rows(s.hub or "", s.split) for n, s in recipe.problems.seeds.items()}
-    by_subject = dict.fromkeys(("code", "general", "math"), 0.0)
-    for name, count in counts.items():
-        subject = recipe.problems.seeds[name].subject
-        by_subject[subject if subject in by_subject else "math"] += count
-    seeds = by_subject["math"]
-    evolve = recipe.curate.evolve
-    math = seeds * (1 + evolve.share * len(evolve.methods))
+    groups = {name: group_of(source.subject) for name, source in recipe.problems.seeds.items()}
+    by_subject: dict[str, float] = {g: sum(n for name, n in counts.items() if groups[name] == g) for g in SUBJECTS}
+    evolve, seeds = recipe.curate.evolve, by_subject["math"]
+    parents = sum(n for name, n in counts.items() if groups[name] == "math" and name in (evolve.sources or counts))
+    each = evolve.share * len(evolve.methods)  # new prompts of a prompt in a round
+    math = seeds + parents * sum(each**turn for turn in range(1, evolve.rounds + 1))
     pools = {**by_subject, "math": math, "math.seeds": seeds, "math.checked": CHECKED * math}
     pools["math.unchecked"] = math - pools["math.checked"]
+    for name, own in recipe.sft.pools.items():
+        pools[name] = min(pools[own.of], own.take or pools[own.of])
     return pools | {"seeds": sum(counts.values()), "all": math + by_subject["code"] + by_subject["general"]}
 
 
@@ -86,44 +87,77 @@ def _training_rows(recipe: Recipe, pools: dict[str, float]) -> list[dict[str, An
 def _policy_rows(
     recipe: Recipe, kind: str, policies: Mapping[str, Policy], problems: float
 ) -> list[dict[str, Any]]:
-    """Responses of policies: candidates of the reward model, or samples on the benchmarks (and a greedy one)."""
-    found = []
-    for name, policy in policies.items():
-        rows = min(policy.problems or problems, problems) * (policy.each + (kind == "samples"))
-        found.append(_written(recipe, f"{kind}-{name}", rows, MATH_TOKENS, policy))
-    return found
+    """Responses of policies: "candidates" of the reward model, "samples" or "greedy" ones on the benchmarks."""
+    return [
+        _written(
+            recipe,
+            f"{kind}-{name}",
+            min(policy.problems or problems, problems) * (1 if kind == "greedy" else policy.each),
+            MATH_TOKENS,
+            policy,
+        )
+        for name, policy in policies.items()
+    ]
+
+
+def _scored(stage: str, rows: float, size: float) -> dict[str, Any]:
+    """A row for responses that a reward model of this size reads."""
+    return _row(stage, rows, rows * MATH_TOKENS, 2 * size * rows * MATH_TOKENS, TRAIN_FLOPS)
+
+
+def _ranks(recipe: Recipe, candidates: list[dict[str, Any]], base: float) -> list[dict[str, Any]]:
+    """The ranker's rewards, if groups are drawn by them: of all candidates, though only mixed problems get some."""
+    ranker = recipe.roles.ranker
+    if ranker is None or recipe.reward.groups.by != "rank":
+        return []
+    size = base if ranker.model == BASE_CHECK else parameters(recipe.model(ranker.model).name)
+    return [_scored("ranks", sum(row["rows"] for row in candidates), size)]
+
+
+def _votes(recipe: Recipe, problems: float) -> list[dict[str, Any]]:
+    """The responses of the vote on solvability, if the recipe has one."""
+    vote = recipe.curate.solvability
+    if vote is None:
+        return []
+    return [_written(recipe, "votes", problems * vote.answers, MATH_TOKENS, recipe.roles.named()[vote.by])]
 
 
 def plan(recipe: Recipe) -> dict[str, Any]:
     """The stages of a recipe with their estimated size and cost."""
     pools = _pools(recipe)
     roles = recipe.roles
-    asked = min(recipe.reward.problems or pools["math"], pools["math"])
-    judged = asked * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
+    problems = min(recipe.reward.problems or pools["math"], pools["math"])
+    learned = problems * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
     tests = sum(s.count or 0 for s in recipe.problems.benchmarks.values())
-    evolved = 0.0 if roles.writer is None else pools["math"] - pools["math.seeds"]
+    evolved = pools["math"] - pools["math.seeds"]
     subjects = {name: MATH_TOKENS if name == "math" else OTHER_TOKENS for name in roles.teachers}
+    size = parameters(recipe.model(recipe.sft.base).name)
+    candidates = _policy_rows(recipe, "candidates", recipe.reward.candidates.policies, problems)
+    samples = _policy_rows(recipe, "samples", recipe.bench.policies, tests)
     stages = [
-        _row("problems", pools["seeds"], 0, 0, TRAIN_FLOPS),
+        _row("seeds", pools["seeds"], 0, 0, TRAIN_FLOPS),
+        _row("benchmarks", tests, 0, 0, TRAIN_FLOPS),
         _written(recipe, "evolve", evolved, EVOLVED_TOKENS, roles.writer),
-        _row("curate", pools["all"], 0, 0, TRAIN_FLOPS),
+        _row("prompts", pools["all"], 0, 0, TRAIN_FLOPS),
+        *_votes(recipe, pools["math"]),
         *(_written(recipe, f"teacher-{n}", pools[n], t, roles.teacher(n)) for n, t in subjects.items()),
         *(
             _written(recipe, f"checker-{n}", pools["math"] * c.answers, MATH_TOKENS, c)
             for n, c in roles.checkers.items()
         ),
         *_training_rows(recipe, pools),
-        *([] if roles.labeller is None else [_written(recipe, "labels", asked, MATH_TOKENS, roles.labeller)]),
-        *_policy_rows(recipe, "candidates", recipe.reward.candidates.policies, asked),
-        _row(
-            "reward", asked, judged, 6 * parameters(recipe.model(recipe.sft.base).name) * judged, TRAIN_FLOPS
-        ),
-        *_policy_rows(recipe, "samples", recipe.bench.policies, tests),
+        *([] if roles.labeller is None else [_written(recipe, "labels", problems, MATH_TOKENS, roles.labeller)]),
+        *candidates,
+        *_ranks(recipe, candidates, size),
+        _row("reward", problems, learned, 6 * size * learned, TRAIN_FLOPS),
+        *samples,
+        *_policy_rows(recipe, "greedy", recipe.bench.policies, tests),
+        *(_scored(row["stage"].replace("samples", "scores", 1), row["rows"], size) for row in samples),
     ]
     note = (
         f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {MATH_TOKENS} tokens a response; "
-        "rows of a source without a count and of unknown size are 0. Endpoint prices are the recipe's; "
-        "a run stops before a budget is exceeded (budget_usd of a model, --budget of the whole run)."
+        "a source without a count and of unknown size has 0 rows. Prices of endpoints are the recipe's. "
+        "A run stops before it exceeds a budget (budget_usd of a model, --budget of the whole run)."
     )
     totals: dict[str, Any] = {key: round(sum(s[key] for s in stages), 1) for key in ("gpu_hours", "usd")}
     totals["budget_usd"] = recipe.budget_usd

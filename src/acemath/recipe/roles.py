@@ -1,4 +1,4 @@
-"""Who does what in a run: roles name a model of the recipe and say how it is asked."""
+"""Roles: each names a model of the recipe, and says in which chat and how it responds."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from acemath.recipe.part import Part, expanded
 
 Subject = Literal["math", "code", "general"]
 SUBJECTS: tuple[Subject, ...] = ("math", "code", "general")
-ALL = "all"  # the teacher of every subject that names none of its own
-ONE = "first"  # the name of the checker where a recipe has one
-SAMPLING = ("each", "temperature", "top_p", "max_new_tokens")  # what policies may share
+ALL = "all"  # the teacher of every subject without one of its own
+ONE = "first"  # the name of the one checker that the short form `checker` gives
+SAMPLING = ("each", "temperature", "top_p", "max_new_tokens")  # keys that a group of policies may share
 
 
 class Role(Part):
-    """A model that writes, the chat that it is asked in, and how its responses are drawn."""
+    """A model that responds, its chat, and its sampling."""
 
     model: str
     """A name under `models`, a fine-tuning stage, a hub name, a folder, or `nano`."""
     chat: ChatFormat | None = None
-    """The system prompt and the instruction that it gets; by default what suits the role."""
+    """The system prompt and the instruction that it gets; the default depends on the role."""
     temperature: float = Field(0.0, ge=0)
     """The temperature of sampling; 0 is greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
@@ -44,7 +44,7 @@ class Role(Part):
         return data
 
     def sampling(self, n: int, seed: int, temperature: float | None = None) -> Sampling:
-        """How `n` responses to each problem are drawn, at another temperature where one is given."""
+        """The sampling of `n` responses to each problem. `temperature` replaces the role's own."""
         heat = self.temperature if temperature is None else temperature
         return Sampling(
             n=n, temperature=heat, top_p=self.top_p, max_new_tokens=self.max_new_tokens, seed=seed
@@ -59,14 +59,14 @@ class Writer(Role):
 
 
 class Checker(Role):
-    """Who answers math problems again, to check the teacher (paper, section 3.2.2: GPT-4o-mini, two answers)."""
+    """Who answers math problems again to check the teacher (paper, section 3.2.2: GPT-4o-mini, two answers)."""
 
     answers: int = Field(2, ge=1)
     """The number of answers to each problem; the paper has two."""
 
 
 class Policy(Role):
-    """Who answers problems to be judged: a stage of this run or any model."""
+    """A model whose responses are graded and ranked: a stage of this run or any other model."""
 
     temperature: float = Field(1.0, ge=0)
     """The temperature of sampling; 0 is greedy."""
@@ -75,7 +75,7 @@ class Policy(Role):
     problems: int | None = Field(None, ge=1)
     """The most problems that it answers; by default all."""
     shots: tuple[tuple[str, str], ...] = ()
-    """Questions with short answers that it is asked after (paper, section 4.1: style)."""
+    """Questions with short answers that come before each problem (paper, section 4.1: style)."""
 
 
 class Policies(Part):
@@ -112,7 +112,7 @@ class Ranker(Part):
     model: str
     """A name under `models`, a hub name, a folder, or `base-check`: the built-in base's own judgement."""
     chat: ChatFormat | None = None
-    """The chat that it reads; by default the one that it was trained with."""
+    """The chat that it reads; by default that of its training."""
 
     @model_validator(mode="before")
     @classmethod
@@ -121,7 +121,7 @@ class Ranker(Part):
 
 
 class Roles(Part):
-    """The roles of a run. Policies stand where they are used, in `reward.candidates` and `bench`."""
+    """The roles of a run. Policies are named where they are used, in `reward.candidates` and `bench`."""
 
     teachers: dict[Subject, Role]
     """Who answers the prompts of each subject: `math`, `code`, `general`, and `all` for those not named."""
@@ -160,11 +160,11 @@ class Roles(Part):
         return checkers
 
     def teacher(self, subject: str) -> Role | None:
-        """Who answers prompts of this subject, "math", "code" or "general"."""
+        """The teacher of a subject ("math", "code" or "general")."""
         return self.teachers.get(subject)  # type: ignore[call-overload, no-any-return]
 
     def named(self) -> dict[str, Role]:
-        """Every role that writes, by its key under `roles`."""
+        """Every role that generates text, by its key under `roles`."""
         found: dict[str, Role] = {f"teachers.{name}": role for name, role in self.teachers.items()}
         found |= {f"checkers.{name}": role for name, role in self.checkers.items()}
         one = {"writer": self.writer, "labeller": self.labeller}

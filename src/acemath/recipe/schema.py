@@ -1,7 +1,7 @@
-"""What a run is: typed settings that are checked before any model is loaded.
+"""The schema of a recipe: typed settings that are checked before any model is loaded.
 
-The same shape describes the laptop demo and the 72B run. Every key is known: a wrong one is an error that names it.
-Each package defines its own settings; this module puts them together.
+The laptop demo and the 72B run have the same schema. An unknown key is an error. Each package defines its own settings;
+this module puts them together.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
 
-BASE_CHECK = "base-check"  # a ranker: the built-in base's own judgement of right and wrong
-BASE_KEYS = {"engine", "id", "revision"}  # of a model, what training starts from
+BASE_CHECK = "base-check"  # a ranker: the base model's own judgement of right and wrong
+BASE_KEYS = {"engine", "id", "revision"}  # the keys of a model that a training starts from
 RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
 
 
 class SftStage(Part):
-    """One stage: the pools it trains on, what it starts from, and what it changes of the common settings."""
+    """One stage: its pools, its base, and the settings that differ from the common ones."""
 
     blend: tuple[str, ...]
     """The pools that the stage trains on: built-in ones (`code`, `general`, `math`, `math.checked` …) and those of `sft.pools`."""
@@ -49,7 +49,7 @@ class Sft(Part):
     base: str
     """The model that the first stage starts from: a hub name, a folder, `nano`, or a name under `models`."""
     chat: ChatFormat = ChatFormat()
-    """The solver's chat: what policies are trained with and asked with, and the teachers and checkers of math problems too."""
+    """The solver's chat, for policies in training and use, and for teachers and checkers of math problems."""
     settings: SftSettings = SftSettings()
     """The settings that all stages share."""
     launch: str | None = None
@@ -75,13 +75,13 @@ class Sft(Part):
                     )
                 unused = self.pools[pool].unused_by if pool in self.pools else ()
                 if late := [other for other in unused if other not in before]:
-                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, no stage before {name!r}")
+                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r}")
             before.append(name)
         return self
 
 
 class Reward(Part):
-    """The reward model: whose responses it learns from, how they are grouped, how it is trained."""
+    """The reward model: its candidates, how they are grouped, how it is trained."""
 
     base: str
     """What training starts from: a stage, a hub name, a folder, or a name under `models`."""
@@ -100,7 +100,7 @@ class Reward(Part):
 
 
 class Bench(Policies):
-    """Evaluation: who answers the benchmarks, and which k the tables show."""
+    """Evaluation: the policies that answer the benchmarks, and the k of the tables."""
 
     headline: str
     """The policy whose numbers are the headline."""
@@ -109,7 +109,7 @@ class Bench(Policies):
     curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """The k of the curves; by default 1, 2, 4 … up to the most responses of a policy."""
     before_training: bool = False
-    """Whether the reward model also ranks as it is before its training."""
+    """Whether responses are also ranked by the reward model before its training."""
     browse: int = Field(35, ge=0)
     """The number of problems that the report shows in full."""
 
@@ -138,8 +138,8 @@ class Bench(Policies):
 
     def ks(self, policy: str) -> list[int]:
         """The k of a policy's curve: those that its number of responses allows."""
-        asked = self.curve or [2**power for power in range(self.most.bit_length())]
-        return [k for k in asked if k <= self.policies[policy].each]
+        wanted = self.curve or [2**power for power in range(self.most.bit_length())]
+        return [k for k in wanted if k <= self.policies[policy].each]
 
 
 class Recipe(Part):
@@ -150,13 +150,13 @@ class Recipe(Part):
     seed: int = 0
     """The seed of every random choice."""
     engine_slots: int = Field(512, ge=1)
-    """The most responses in the making at once of a transformers model."""
+    """The most responses that a transformers model generates at the same time."""
     budget_usd: float | None = Field(None, ge=0)
     """The most US dollars that all endpoints together may cost."""
     partitions: int | None = Field(None, ge=1, le=4096)
     """The number of partitions of a new run; by default it follows from the number of seed prompts."""
     launch: LaunchSettings = LaunchSettings()
-    """Where the stages that ask no model are made; `sft.launch` and `reward.launch` are for the trainings."""
+    """How the jobs of stages that need no model are started; `sft.launch` and `reward.launch` are for trainings."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""
     problems: Problems
@@ -206,6 +206,11 @@ class Recipe(Part):
                 raise ValueError(
                     f"models.{name} is the stage {spec.id!r}, which has no revision; leave revision out"
                 )
+        named = {"curate.evolve.sources": self.curate.evolve.sources}
+        named |= {f"sft.pools.{name}.sources": pool.sources for name, pool in self.sft.pools.items()}
+        for where, sources in named.items():
+            if wrong := [name for name in sources if name not in self.problems.seeds]:
+                raise ValueError(f"{where} names {wrong[0]!r}; the seeds are {', '.join(self.problems.seeds)}")
         if (vote := self.curate.solvability) is not None and vote.by not in self.roles.named():
             raise ValueError(
                 f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"
@@ -217,17 +222,14 @@ class Recipe(Part):
         for name, source in self.problems.seeds.items():
             if source.subject and self.roles.teacher(group := group_of(source.subject)) is None:
                 raise ValueError(
-                    f"problems.seeds.{name} holds {source.subject} prompts, which nobody answers; "
+                    f"problems.seeds.{name} holds {source.subject} prompts, which no teacher answers; "
                     f"name roles.teachers.{group}, or leave the source out"
                 )
         return self
 
     @model_validator(mode="after")
     def _chats(self) -> Recipe:
-        """Give every role that states no chat its own: solvers get the chat of `sft`, all others none.
-
-        A question writer and the teachers of code and general prompts are no solvers of math problems.
-        """
+        """Give every role without a chat its default: `sft.chat`, or none for roles that do not solve math problems."""
         plain = {"writer", "teachers.code", "teachers.general"}
         policies = (*self.reward.candidates.policies.values(), *self.bench.policies.values())
         roles = [(name in plain, role) for name, role in self.roles.named().items()]
@@ -237,7 +239,7 @@ class Recipe(Part):
         return self
 
     def _only(self, where: str, ref: str, engines: tuple[str, ...], keys: set[str]) -> None:
-        """ValueError where a name leads to a model that cannot be used here, or has settings that this use ignores."""
+        """ValueError if the model cannot be used here, or has settings that this use would ignore."""
         spec = self.model(ref)
         if spec.engine not in engines:
             raise ValueError(
@@ -255,18 +257,18 @@ class Recipe(Part):
         return self.models[ref] if ref in self.models else TransformersModel(id=ref)
 
     def base_of(self, ref: str) -> dict[str, Any]:
-        """What training that starts from `ref` depends on: a stage's name, or a model and its revision."""
+        """The identity of a training's base: a stage's name, or a model with its revision."""
         spec = TransformersModel(id=ref) if ref in self.sft.stages else self.model(ref)
         return spec.model_dump(include={"id", "revision"})
 
     def stage_of(self, ref: str) -> str | None:
-        """The fine-tuning stage whose model a role's `model` stands for, None where it is another model."""
+        """The fine-tuning stage that trains the model of this name; None for other models."""
         spec = self.model(ref)
         local = isinstance(spec, TransformersModel | VllmModel)
         return spec.name if local and spec.name in self.sft.stages else None
 
     def identity_of(self, role: Role) -> dict[str, Any]:
-        """What a role's responses depend on, beside the prompts, their number and the seed: a stage's settings."""
+        """What a role's responses depend on, besides the prompts, their number and the seed."""
         kept = role.model_dump(
             mode="json", include={"chat", "temperature", "top_p", "max_new_tokens", "shots"}
         )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from acemath.curate.sources import KNOWN
-from acemath.demo.worksheets.sheets import Finding, Split
+from acemath.demo.worksheets.sheets import SOURCE, Finding, Split
 from acemath.files.columns import OURS
 from acemath.recipe.part import Part
 
@@ -17,12 +17,12 @@ from acemath.recipe.part import Part
 class Source(Part):
     """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three.
 
-    `known` names a data set of the registry (`acemath sources`): its place, columns, subject and licence hold where
-    the recipe says nothing else; with a `file` it describes a copy of your own.
+    `known` names a data set of the registry (`acemath sources`). Its place, columns, subject and licence apply unless the
+    recipe states others. With a `file` it describes your own copy of the data set.
     """
 
     known: str | None = None
-    """A data set of the registry (`acemath sources`), whose place, columns, subject and licence hold unless the recipe states others."""
+    """A data set of the registry (`acemath sources`); its place, columns, subject and licence apply unless the recipe states others."""
     worksheets: Split | None = None
     """The split of the built-in worksheets: seeds draw from `train`, benchmarks from `test` or `validation`."""
     file: Path | None = None
@@ -36,7 +36,7 @@ class Source(Part):
     split: str = "train"
     """The split of the hub's data set."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Our names of columns with theirs, such as `{prompt: problem}`; `a.0.b` leads into nested values."""
+    """Our column names mapped to the data set's, such as `{prompt: problem}`; `a.0.b` reaches into nested values."""
     count: int | None = Field(None, ge=1)
     """The most rows that are taken; by default all."""
     levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field((1, 2, 3, 4, 5), min_length=1)
@@ -47,7 +47,7 @@ class Source(Part):
     license: str = ""
     """The licence of rows that state none."""
     exact: bool | None = None
-    """Whether reference answers are exact, so that a teacher's response which they contradict is dropped; by default only those of worksheets are. Our addition."""
+    """Whether reference answers are exact: a teacher's response that contradicts one is dropped. By default only those of worksheets are exact. Our addition."""
 
     @model_validator(mode="before")
     @classmethod
@@ -78,6 +78,11 @@ class Source(Part):
         if wrong := [name for name in self.columns if name not in OURS]:
             raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
         return self
+
+
+def column_value(name: str, source: Source) -> str:
+    """The `source` column of a source's problems: its name in the recipe, or "worksheets" for all worksheets."""
+    return name if source.worksheets is None else SOURCE
 
 
 class Problems(Part):

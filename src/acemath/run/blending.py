@@ -1,4 +1,4 @@
-"""The stages of training sets: the conversations of each stage of fine-tuning (paper, section 3.3)."""
+"""Stages that make the training sets of fine-tuning (paper, section 3.3)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acemath.curate.blend import Picker, blend_facts, conversation, shortfalls, shuffled
+from acemath.recipe.sources import column_value
 from acemath.records import Chat, Problem, Response, by_id
 from acemath.run.context import Run
 from acemath.run.stage import Everything, Facts, Part, Reduction
@@ -25,7 +26,12 @@ def blends(run: Run, prompts: str) -> list[Reduction]:
 def _blend(run: Run, prompts: str, name: str) -> Reduction:
     sft, seed = run.recipe.sft, run.recipe.seed
     mine = sft.stages[name]
-    declared = {pool: sft.pools[pool] for pool in mine.blend if pool in sft.pools}
+    seeds = run.recipe.problems.seeds
+    declared = {
+        pool: own.model_copy(update={"sources": tuple(column_value(name, seeds[name]) for name in own.sources)})
+        for pool in mine.blend
+        if (own := sft.pools.get(pool)) is not None
+    }
     earlier = tuple(dict.fromkeys(stage for pool in declared.values() for stage in pool.unused_by))
     chat = sft.chat
 
@@ -36,8 +42,8 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
             all.progress(part.number + 1, 2 * all.count, "choosing")
         picked, at = picker.picked(), 0
         added = {pool: int((picked == place).sum()) for place, pool in enumerate(mine.blend)}
-        for pool, (asked, had) in shortfalls(added, mine.blend, declared).items():
-            run.display.warn(f"blend {name}: pool {pool} was to add {asked:,} prompts and had {had:,}")
+        for pool, (wanted, found) in shortfalls(added, mine.blend, declared).items():
+            run.display.warn(f"blend {name}: pool {pool} was to add {wanted:,} prompts and had {found:,}")
         for part in all.parts():
             rows = part.rows("responses", Response)
             chats = list(_chats(part, prompts, rows, picked[at : at + len(rows)]))
@@ -67,7 +73,7 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
 
 
 def _offer(picker: Picker, part: Part, prompts: str, earlier: tuple[str, ...]) -> None:
-    """Offer the responses of one partition, whose texts are not read."""
+    """Offer the responses of one partition to the picker. It needs no texts, so none are read."""
     problems = {
         row["id"]: Problem(row["id"], "", "", row["source"], "", row["subject"], row["level"], json.loads(row["meta"]))
         for batch in part.batches(prompts, PROMPT_COLUMNS)

@@ -1,4 +1,4 @@
-"""What the stages of a run share: the recipe, the folder, the display, its models and the books of its endpoints."""
+"""What the stages of a run share: the recipe, the folder, the display, the models, the account of the endpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
 
-ENDPOINTS = "endpoints"  # the folder of what endpoints were asked, said and cost
+ENDPOINTS = "endpoints"  # the folder with the requests, responses and costs of endpoints
 
 
 @dataclass
@@ -28,22 +28,22 @@ class Run:
 
     @cached_property
     def account(self) -> Account:
-        """The books of every endpoint that the run asks, in a folder beside the stages'.
+        """The account of all endpoints of the run, in a folder beside those of the stages.
 
-        They outlive a stage that a changed setting clears: what it paid for and still needs is there.
+        It keeps the responses that were paid for when a changed setting makes a stage run again.
         """
         account = Account(self.folder / ENDPOINTS)
         account.whole.usd = self.recipe.budget_usd
         return account
 
     def close(self) -> None:
-        """Close what the run holds open."""
+        """Close the account."""
         if "account" in self.__dict__:
             self.account.close()
             del self.account
 
     def place(self, ref: str) -> str:
-        """What training starts from: the folder of a stage's model, else a model's folder or hub name."""
+        """The folder or hub name of the model that a training starts from; a stage's name leads to its folder."""
         if ref in self.recipe.sft.stages:
             return str(self.folder / f"sft-{ref}" / "model")
         model = self.recipe.model(ref)
@@ -51,12 +51,12 @@ class Run:
         return at_revision(model.id, model.revision)
 
     def made_by(self, ref: str) -> tuple[str, ...]:
-        """The stage that makes a model, as the inputs of a stage that uses it; none for a model from elsewhere."""
+        """The stage that trains a model, as an input of the stages that use it; empty for a model from elsewhere."""
         stage = self.recipe.stage_of(ref)
         return () if stage is None else (f"sft-{stage}",)
 
     def engine(self, role: Role, name: str, stage: str) -> Engine:
-        """The engine behind a role, for this stage; `name` is what its responses' `model` column says."""
+        """The engine of a role for this stage; `name` goes into the responses' `model` column."""
         model = self.recipe.model(role.model)
         trained = self.recipe.stage_of(role.model)
         if trained is not None:

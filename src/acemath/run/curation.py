@@ -1,4 +1,4 @@
-"""The stages that make prompts: evolution, filters, deduplication, decontamination, the vote on solvability."""
+"""Stages that make prompts: evolution, filters, decontamination, the vote on solvability."""
 
 from __future__ import annotations
 
@@ -12,32 +12,28 @@ from acemath.curate.solvability import solvable
 from acemath.demo.worksheets.sheets import SOURCE
 from acemath.errors import UserError
 from acemath.models.engine import Engine
+from acemath.recipe.sources import column_value
 from acemath.records import Dropped, Problem, Response, by_problem, content_key, group_of
-from acemath.run.asking import Asked, responses_of
 from acemath.run.context import Run
 from acemath.run.funnel import step_facts
 from acemath.run.problems import BENCHMARKS, SEEDS
+from acemath.run.responses import Responder, responses_of
 from acemath.run.stage import Facts, MapStage, Part, whole
 from acemath.run.store import StageStore
 
 
 def evolution(run: Run) -> MapStage:
-    """New math prompts from the seeds: worksheets without a model, all others by the question writer (section 3.2.2)."""
+    """New math prompts from the seeds (section 3.2.2). Worksheets evolve without a model, all others by the writer role."""
     recipe, settings = run.recipe, run.recipe.curate.evolve
     writer = recipe.roles.writer
-    others = [
-        name
-        for name, source in recipe.problems.seeds.items()
-        if source.worksheets is None
-        and group_of(source.subject) == "math"
-        and (not settings.sources or name in settings.sources)
-    ]
+    chosen = {n: s for n, s in recipe.problems.seeds.items() if not settings.sources or n in settings.sources}
+    named = {column_value(name, source) for name, source in chosen.items()}
+    others = [n for n, s in chosen.items() if s.worksheets is None and group_of(s.subject) == "math"]
 
     def work(part: Part) -> None:
-        math = [p for p in part.rows(SEEDS, Problem) if p.group == "math"]
-        wanted = [p for p in math if not settings.sources or p.source in settings.sources]
-        own = [p for p in wanted if p.source == SOURCE]
-        born, dropped = evolve(own, settings, recipe.seed, recipe.curate.filters)
+        wanted = [p for p in part.rows(SEEDS, Problem) if p.group == "math" and p.source in named]
+        sheets = [p for p in wanted if p.source == SOURCE]
+        born, dropped = evolve(sheets, settings, recipe.seed, recipe.curate.filters)
         if settings.methods and (rest := [p for p in wanted if p.source != SOURCE]):
             more, unfinished = _written(run, part.tool, rest)
             born, dropped = [*born, *more], [*dropped, *unfinished]
@@ -52,18 +48,18 @@ def evolution(run: Run) -> MapStage:
         return MapStage("evolve", keyed, (SEEDS,), work=work, summary=summary)
     if writer is None:
         raise UserError(
-            f"nobody writes new questions from the seeds {', '.join(others)}, which are no worksheets: name a model as "
+            f"no role writes new questions from the seeds {', '.join(others)}, which are no worksheets: name a model as "
             "roles.writer, or set curate.evolve.methods to [] for no new questions"
         )
-    asked = Asked(run, "evolve", writer)
-    keyed |= asked.settings()
+    responder = Responder(run, "evolve", writer)
+    keyed |= responder.settings()
     return MapStage(
-        "evolve", keyed, (SEEDS,), work=work, summary=summary, tool=asked.engine, more=asked.cost
+        "evolve", keyed, (SEEDS,), work=work, summary=summary, tool=responder.engine, more=responder.cost
     )
 
 
 def _written(run: Run, engine: Engine, rows: Sequence[Problem]) -> tuple[list[Problem], list[Dropped]]:
-    """Evolve with a model, round by round, each from what the filters left of the last."""
+    """New prompts by the writer, and those dropped. Each round starts from what the filters kept of the one before."""
     settings, writer = run.recipe.curate.evolve, run.recipe.roles.writer
     assert writer is not None  # the recipe is checked when it is loaded
     parents = [p for p in rows if int(content_key(p.id), 16) % 10_000 < 10_000 * settings.share]
@@ -79,7 +75,7 @@ def _written(run: Run, engine: Engine, rows: Sequence[Problem]) -> tuple[list[Pr
 
 
 def filtered(run: Run) -> MapStage:
-    """Seeds and evolved prompts without those that the filters drop (sections 3.2.1 and 3.2.2)."""
+    """Seeds and evolved prompts, filtered (sections 3.2.1 and 3.2.2)."""
     settings = run.recipe.curate.filters
 
     def work(part: Part) -> None:
@@ -95,16 +91,16 @@ def filtered(run: Run) -> MapStage:
 
 
 def decontaminated(run: Run) -> MapStage:
-    """The prompts that leak no benchmark problem (section 3.2.3), with those that came before left out."""
+    """The prompts that leak no benchmark problem (section 3.2.3)."""
     rule = run.recipe.curate.decontaminate
-    before = "drop-near-copies" if run.recipe.curate.near is not None else "deduplicate"
+    given = "drop-near-copies" if run.recipe.curate.near is not None else "deduplicate"
 
-    @cache  # a job builds the index once
+    @cache  # once in each job
     def index(store: StageStore) -> Decontaminator:
         return Decontaminator(list(store.all_rows(Problem)), rule)
 
     def work(part: Part) -> None:
-        rows = part.rows(before, Problem)
+        rows = part.rows(given, Problem)
         hits = scan(rows, index(part.store(BENCHMARKS)))
         kept, dropped = sorted_out(rows, hits, rule)
         found = step_facts("decontaminate", (p.source for p in kept), dropped, reported_of(hits, rule))
@@ -118,7 +114,7 @@ def decontaminated(run: Run) -> MapStage:
     return MapStage(
         "prompts",
         {"decontaminate": rule.model_dump()},
-        (before, whole(BENCHMARKS)),
+        (given, whole(BENCHMARKS)),
         work=work,
         summary=summary,
         spread=True,
@@ -126,12 +122,12 @@ def decontaminated(run: Run) -> MapStage:
 
 
 def vote(run: Run) -> list[MapStage]:
-    """The vote on which math prompts can be solved, where the recipe asks for one: its responses, and what passes."""
+    """The vote on which math prompts can be solved: its responses, and the prompts that pass. Empty without a vote."""
     settings = run.recipe.curate.solvability
     if settings is None:
         return []
     role = run.recipe.roles.named()[settings.by]
-    asked = Asked(run, "votes", role, settings.answers, temperature=settings.temperature)
+    responder = Responder(run, "votes", role, settings.answers, temperature=settings.temperature)
 
     def math(part: Part) -> list[Problem]:
         return [p for p in part.rows("prompts", Problem) if p.group == "math"]
@@ -150,7 +146,7 @@ def vote(run: Run) -> list[MapStage]:
         summary=_kept,
         spread=True,
     )
-    return [responses_of(asked, ("prompts",), math), passed]
+    return [responses_of(responder, ("prompts",), math), passed]
 
 
 def _kept(facts: Facts) -> str:

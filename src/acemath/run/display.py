@@ -1,6 +1,6 @@
-"""Progress of long work on standard error: a bar on a terminal, elsewhere a plain line every few seconds.
+"""Progress on standard error: a bar on a terminal, elsewhere a plain line every few seconds.
 
-A thread prints the lines, so that a step that reports nothing for minutes is still seen to be alive.
+A thread prints the lines, so that also a step that reports nothing for minutes is seen to be alive.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _started: list[Display] = []  # displays between start and stop; only the last o
 
 
 class Display:
-    """Shows which step runs and why, how far it is, and its result.
+    """Shows which step runs and why, its progress, and its result.
 
-    `every` is the number of seconds between plain lines. With `quiet` nothing is printed, nor in the other processes
-    of a training that several share.
+    `every` is the number of seconds between plain lines. Nothing is printed with `quiet`, and in all but the first of
+    several processes that train together.
     """
 
     def __init__(self, quiet: bool = False, every: float = EVERY) -> None:
@@ -50,7 +50,7 @@ class Display:
         self._beating: tuple[threading.Thread, threading.Event] | None = None
 
     def start(self, name: str, why: str = "") -> None:
-        """A step begins, for this reason. Without a reason nothing is printed until the first line is due."""
+        """A step starts, for the reason `why`. Without a reason nothing is printed until the first line is due."""
         self.stop()
         self.name, self._began, self._state = name, time.monotonic(), (0, 0, "")
         if why:
@@ -64,7 +64,7 @@ class Display:
 
     @contextmanager
     def during(self, name: str, why: str = "") -> Iterator[Display]:
-        """Show that a step is alive while the block runs, which may report its progress to the display."""
+        """Show a step while the block runs. The block may report progress to the display."""
         self.start(name, why)
         try:
             yield self
@@ -78,7 +78,7 @@ class Display:
             self._progress.update(self._task, completed=done, total=total, description=note)
 
     def warn(self, text: str) -> None:
-        """Something that the user should know before the work goes on."""
+        """Print a warning."""
         self._say(Text(f"  warning: {text}"))
 
     def end(self, summary: str) -> None:
@@ -99,7 +99,7 @@ class Display:
         outer = _started[-1] if _started and _started[-1] is not self and _started[-1].bars else None
         if outer is not None:
             outer._hide()
-        # A soft wrap leaves lines whole: a pipe gets all of them, a terminal breaks them at its own width.
+        # With a soft wrap a pipe gets whole lines, and a terminal breaks them at its own width.
         self.console.print(text, soft_wrap=True)
         if outer is not None:
             outer._show()
@@ -139,7 +139,7 @@ class Display:
             self._say(Text(f"  {self.name}: {self._how_far()}"))
 
     def _how_far(self) -> str:
-        """How much is done, the time so far, an estimate of the time left, and the note of the last report."""
+        """The progress, the time so far, an estimate of the time left, and the last note."""
         done, total, note = self._state
         spent = time.monotonic() - self._began
         words = [f"{done}/{total}"] if total else []

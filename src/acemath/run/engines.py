@@ -1,4 +1,4 @@
-"""From models and roles to engines that write, and to the reward model that ranks."""
+"""Makes the engine that runs a model, and the reward model that ranks candidates."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def make_engine(
     stage: str = "",
     slots: int = 512,
 ) -> Engine:
-    """The engine that runs a model. `name` is what its responses' `model` column says, by default the model's own.
+    """The engine that runs a model. `name` goes into the responses' `model` column, by default the model's own name.
 
-    An endpoint needs the `account` that keeps its replies and books its cost on this `stage`. `slots` is how many
-    responses a transformers model has in the making at once.
+    An endpoint needs the `account`, which keeps its responses and records its cost under `stage`. `slots` is the number
+    of responses that a transformers model generates at the same time.
     """
     if isinstance(model, WorksheetsModel):
         return WorksheetTeacher(model.name, model.skill)
     if isinstance(model, EndpointModel):
         from acemath.models.generate.endpoint.engine import EndpointEngine
 
-        assert account is not None, "an endpoint is asked on an account"
-        # The budget is the model's: what it is asked in all stages of a run counts together.
+        assert account is not None, "an endpoint needs an account"
+        # The payer is the model, so that its budget covers all stages of a run together.
         return EndpointEngine(model, account, chat, name, payer=model.id, stage=stage)
     if isinstance(model, VllmModel):
         from acemath.models.generate.vllm import VllmEngine
@@ -45,7 +45,7 @@ def make_engine(
 
 
 def make_ranker(model: Model, chat: ChatFormat | None) -> RewardModel:
-    """The reward model that sorts candidates. The recipe has checked that the model's settings fit."""
+    """The reward model that ranks candidates. The recipe has checked that the model's settings apply to it."""
     from acemath.models.score.score import RewardModel
 
     assert not isinstance(model, EndpointModel | WorksheetsModel)

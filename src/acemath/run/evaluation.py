@@ -28,17 +28,17 @@ from acemath.errors import UserError
 from acemath.files.atomic import write_json
 from acemath.metrics import Estimate
 from acemath.records import Problem, Response, by_id, by_problem
-from acemath.run.asking import Asked, responses_of, rows_of
-from acemath.run.choosing import chosen
 from acemath.run.context import Run
 from acemath.run.problems import BENCHMARKS
+from acemath.run.responses import Responder, responses_of, rows_of
+from acemath.run.selection import chosen
 from acemath.run.stage import Facts, Making, MapStage, Part, Stage, Training, whole
 from acemath.run.store import StageStore
 
 if TYPE_CHECKING:
     from acemath.models.score.score import RewardModel
 
-NUMBERS = "numbers"  # the folder of the tables in the stage's
+NUMBERS = "numbers"  # the folder that the stage `tables` makes
 TABLES = f"tables/{NUMBERS}/tables.json"
 START = "reward-start"  # the stage of the reward model before its training
 
@@ -55,24 +55,23 @@ def with_answers(problems: Sequence[Problem]) -> tuple[list[Problem], int]:
 
 
 def measured(limit: int | None) -> str:
-    """The stage of the benchmark problems that a policy is measured on: at most `limit`, the same for every policy."""
+    """The stage of the benchmark problems that a policy is measured on; policies with the same limit share it."""
     return "bench-problems" if limit is None else f"bench-problems-{limit}"
 
 
 def samples(run: Run) -> list[Stage]:
-    """Every policy's responses to the benchmarks, and its greedy ones for pass@1."""
+    """Every policy's sampled responses to the benchmarks, and one greedy response to each problem."""
     found: dict[str, Stage] = {}
     for name, policy in run.recipe.bench.policies.items():
         given = measured(policy.problems)
         found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
-        ways = (("samples", policy.each, None), ("greedy", 1, 0.0))
-        for kind, count, temperature in ways:
-            asked = Asked(run, f"{kind}-{name}", policy, count, name, temperature, policy.shots)
-            found[asked.stage] = responses_of(
-                asked,
+        for kind, count, temperature in (("samples", policy.each, None), ("greedy", 1, 0.0)):
+            responder = Responder(run, f"{kind}-{name}", policy, count, name, temperature)
+            found[responder.stage] = responses_of(
+                responder,
                 (given,),
                 rows_of(given),
-                judged=True,
+                grade=True,
                 keep_refused=True,
                 space="benchmarks",
             )
@@ -80,7 +79,7 @@ def samples(run: Run) -> list[Stage]:
 
 
 def reward_start(run: Run) -> list[Training]:
-    """The reward model as it is before its training, where the recipe asks to rank with it too."""
+    """The reward model before its training, if `bench.before_training` is set."""
     reward = run.recipe.reward
     if not run.recipe.bench.before_training:
         return []
@@ -98,12 +97,11 @@ def reward_start(run: Run) -> list[Training]:
         "chat": reward.chat.model_dump(),
         "seed": run.recipe.seed,
     }
-    words = "the reward model before its first step"
-    return [Training(START, settings, run.made_by(reward.base), work=work, summary=lambda facts: words)]
+    return [Training(START, settings, run.made_by(reward.base), work=work, summary=lambda facts: "the reward model before its first step")]
 
 
 def scores(run: Run) -> list[MapStage]:
-    """The reward model's rewards for all of the policies' responses, and those before its training where asked for."""
+    """The reward model's rewards of all sampled responses, and those before its training if the recipe wants them."""
     judges = ("reward", START) if run.recipe.bench.before_training else ("reward",)
     chat = run.recipe.reward.chat
 
@@ -156,9 +154,9 @@ def _reward_words(facts: Facts) -> str:
 
 
 def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -> list[Record]:
-    """Graded responses as the tables' records.
+    """Graded responses as records for the tables.
 
-    A problem's benchmark is the one that its meta names, as the problems of a run do, or else its subject.
+    A problem's benchmark stands in its meta if it comes from a run, and else is its subject.
     """
     return [
         record_of(
@@ -172,7 +170,7 @@ def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -
 
 
 def stored_records(problems: StageStore, responses: StageStore) -> list[Record]:
-    """The records of a stage's responses, of which one partition is in memory at a time."""
+    """The records of a stage's responses, read one partition at a time."""
     return [
         record
         for number in range(responses.count)
@@ -181,7 +179,7 @@ def stored_records(problems: StageStore, responses: StageStore) -> list[Record]:
 
 
 def tables(run: Run) -> Training:
-    """All numbers of the run, as one JSON file: headline, differences, curves, RewardBench, levels."""
+    """All numbers of the run in one JSON file: headline, differences, curves, RewardBench, levels."""
     bench = run.recipe.bench
 
     def work(making: Making) -> Facts:
@@ -218,7 +216,7 @@ def _percent(e: Estimate) -> dict[str, float]:
 
 
 def _headline(records: list[Record], k: int) -> dict[str, list[float]]:
-    """Each problem's value of the headline's measures: pass@1, maj@k, rm@k and pass@k, and rm@k before training."""
+    """The value of each problem for the headline's measures: pass@1, maj@k, rm@k, pass@k, and rm@k before training."""
     known = selectors(records)
     return {measure(s, k): per_problem(records, s, k) for s in HEADLINE if s in known}
 
@@ -226,7 +224,7 @@ def _headline(records: list[Record], k: int) -> dict[str, list[float]]:
 def _differences(records: list[Record], head: Mapping[str, list[float]], k: int) -> dict[str, Any]:
     """rm@k minus each other measure of the headline that picks a response, by that measure's name.
 
-    Paired over problems and averaged over benchmarks, so that it is the difference of the headline's numbers.
+    The differences are paired over problems and averaged over benchmarks, as the headline's numbers are.
     """
     mine = head[measure("reward model", k)]
     others = [
@@ -255,7 +253,7 @@ def _policy_numbers(run: Run, name: str, records: list[Record], greedy: list[Rec
 
 
 def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
-    """The table over the problems that all policies answered, their responses together."""
+    """The table for the responses of all policies together, over the problems that all of them answered."""
     policies, problems = run.recipe.bench.policies, making.store(BENCHMARKS)
     stores = [making.store(f"scores-{name}") for name in policies]
     records: list[Record] = []

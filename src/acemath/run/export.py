@@ -1,4 +1,4 @@
-"""A run's blends as a folder that is a data set of the hub: Parquet with `messages`, a card, and the facts."""
+"""Exports the blends of a run as a data set for the hub: Parquet with `messages`, a card, and facts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from acemath.run.stages import prompt_stage
 from acemath.run.store import StageStore
 
 FACTS = "acemath.json"
-ROWS = 200_000  # of a Parquet file
+ROWS = 200_000  # rows of a Parquet file
 SCHEMA = pa.schema(
     [
         Chat.SCHEMA.field("messages"),
@@ -41,14 +41,15 @@ SCHEMA = pa.schema(
 
 
 def export(folder: Path, out: Path, processes: int | None = None) -> dict[str, Any]:
-    """Write the blends of a run's folder into `out`, whole or not at all, and look once more that no benchmark leaked.
+    """Write the blends of a run's folder into `out`, whole or not at all, after another scan for benchmark problems.
 
-    `out` is new, empty, or an earlier export, which is replaced. UserError on any other folder, and where the run
-    has no blends yet.
+    `out` is new, empty, or an earlier export, which is replaced. UserError for any other folder, and for a run whose
+    blends are missing or were made by other settings than its recipe's.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir()) and not (out / FACTS).exists()):
-        raise UserError(f"{str(out)!r} holds something that is no export; name a new folder")
+        raise UserError(f"{str(out)!r} is not empty and no earlier export; name a new folder")
     run, runner = opened(folder, Display(quiet=True))
+    runner.check_current([f"blend-{name}" for name in run.recipe.sft.stages])
     counts = {
         name: runner.stores[f"blend-{name}"].manifest["facts"] for name in run.recipe.sft.stages
     }
@@ -111,7 +112,7 @@ def _facts(run: Run, runner: Runner, counts: dict[str, Any], processes: int | No
 
 
 def _write(folder: Path, blend: StageStore, conversations: int) -> None:
-    """One blend as Parquet files of at most `ROWS` rows, named as the hub names them."""
+    """Write one blend as Parquet files of at most `ROWS` rows, with names of the hub's form."""
     with explained(folder):
         folder.mkdir()
     files = max(1, -(-conversations // ROWS))
@@ -129,9 +130,9 @@ def _write(folder: Path, blend: StageStore, conversations: int) -> None:
 
 
 def push(folder: Path, repository: str, private: bool = True) -> str:
-    """Upload an exported folder to a data set of the hub, made where it is not there; its address.
+    """Upload an exported folder to a data set of the hub, which is created if needed; returns its address.
 
-    The token is the one of `hf auth login` or of HF_TOKEN. UserError where the hub refuses or cannot be reached.
+    The token is that of `hf auth login` or HF_TOKEN. UserError if the hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled

@@ -1,4 +1,4 @@
-"""The funnel of a run: every step from the seeds to the checked responses, by the source of the prompts."""
+"""The funnel of a run: what each step kept and dropped, from seeds to checked responses, by source of the prompts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acemath.curate.funnel import EXAMPLES, step_of
 from acemath.records import Dropped, Problem, Response
 from acemath.run.store import StageStore
 
-LOOKED_AT = 20_000  # dropped rows of a stage among which examples are looked for
+LOOKED_AT = 20_000  # dropped rows of a stage that are searched for examples
 
 
 def step_facts(
@@ -29,7 +29,7 @@ def step_facts(
 def response_facts(
     name: str, prompts: Iterable[Problem], kept: Sequence[Response], dropped: Sequence[Dropped]
 ) -> dict[str, Any]:
-    """`step_facts` of a step on responses, counted by the source of the prompt that each answers."""
+    """`step_facts` for a step on responses, counted by the source of their prompts."""
     sources = {p.id: p.source for p in prompts}
     return step_facts(
         name,
@@ -48,7 +48,7 @@ def funnel(stores: Iterable[StageStore]) -> list[dict[str, Any]]:
 
 
 def _examples(dropped: Iterator[Dropped]) -> dict[str, list[dict[str, Any]]]:
-    """The first rows of each reason, among the first rows."""
+    """The first rows of each reason, among the first `LOOKED_AT` dropped rows."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in islice(dropped, LOOKED_AT):
         mine = found.setdefault(row.reason, [])

@@ -1,4 +1,4 @@
-"""How the rows of a run are divided, and the file that fixes the division for the life of the run's folder."""
+"""How the rows of a run are divided into partitions, and the file `run.json` that fixes their number."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from acemath.files.versions import versions
 from acemath.records import content_key
 
 RUN_FILE = "run.json"
-FORMAT = 2  # of a run's folder; 1 had no run.json
-ROWS = 4096  # problems that a partition is meant to hold
-MOST = 4096  # partitions of a run
+FORMAT = 2  # of a run's folder; format 1 had no run.json
+ROWS = 4096  # problems of a partition, roughly
+MOST = 4096  # partitions of a run at most
 
-Space = Literal["training", "benchmarks", "one"]  # what is partitioned together; "one" has one partition
+Space = Literal["training", "benchmarks", "one"]  # each has its own number of partitions; "one" has 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +28,43 @@ class Partitions:
     count: int
 
     def partition_of(self, root_id: str) -> int:
-        """The partition, from 0, of a root problem and of everything that comes from it."""
+        """The partition (from 0) of a root problem, of the problems evolved from it, and of their responses."""
         return int(content_key(root_id), 16) % self.count
 
 
 def count_for(rows: int) -> int:
-    """The number of partitions for so many problems: the power of two nearest to rows/4096, from 1 to 4096."""
+    """The number of partitions for this number of problems: the power of two nearest to rows/4096, from 1 to 4096."""
     return min(MOST, 2 ** max(0, round(math.log2(max(1, rows) / ROWS))))
 
 
 def open_run(
-    folder: Path, rows: Callable[[], Mapping[Space, int]], asked: Mapping[Space, int] | None = None
+    folder: Path, rows: Callable[[], Mapping[Space, int]], fixed: Mapping[Space, int] | None = None
 ) -> dict[Space, Partitions]:
-    """The partitions of a run's folder; the first call on a folder fixes them.
+    """The partitions of a run's folder; the first call on a folder decides their number.
 
-    `rows` counts the problems of each space, and is called only then. `asked` are counts that the recipe sets.
-    UserError for a folder of another format, or for a count that the folder does not have.
+    `rows` counts the problems of each space; only the first call needs it. `fixed` are numbers of partitions that the
+    recipe sets. UserError for a folder of another format or with other numbers than `fixed`.
     """
-    asked = dict(asked or {})
+    fixed = dict(fixed or {})
     if not (folder / RUN_FILE).exists():
         _refuse_old(folder)
-        counts = {space: count_for(number) for space, number in rows().items()} | asked
+        counts = {space: count_for(number) for space, number in rows().items()} | fixed
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         value = {"format": FORMAT, "partitions": counts, "versions": versions()}
         write_json(folder / RUN_FILE, value)
     found = partitions_of(folder)
-    for space, count in asked.items():
+    for space, count in fixed.items():
         if count != found[space].count:
             raise UserError(
-                f"partitions is {count} for the {space} problems, and {folder} was begun with {found[space].count}; "
+                f"partitions is {count}, but {folder} was started with {found[space].count}; "
                 "set it back, or use another --out"
             )
     return found
 
 
 def partitions_of(folder: Path) -> dict[Space, Partitions]:
-    """The partitions of a run that was begun. UserError for a folder that is not a run's, or of another format."""
+    """The partitions of a run's folder. UserError for a folder that is not a run's, or of another format."""
     path = folder / RUN_FILE
     if not path.exists():
         _refuse_old(folder)

@@ -1,4 +1,4 @@
-"""Part files: Parquet that is whole or not there, whose footer says what it was made from and what it holds.
+"""Part files: Parquet files, written whole or not at all, whose footer says what they were made from and what they hold.
 
 Rows are written in row groups of a fixed size, so that neither the bytes of a file nor the hash of its rows depends
 on the batches in which the rows came.
@@ -30,10 +30,10 @@ CONVERTED = 512  # dataclass rows that are converted to Arrow at a time
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a part file says of itself.
+    """What the footer of a part file records.
 
-    `key` stands for the settings and inputs that it was made from, `content` for its rows, `dropped` for the rows of
-    the file of dropped rows that belongs to it ("" where nothing was dropped). `facts` are counts.
+    `key` is a hash of the settings and inputs that the part was made from, `content` of its rows, and `dropped` of the
+    rows in its file of dropped rows ("" if there are none). `facts` are counts.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Footer:
 
 
 def read_footer(path: Path) -> Footer | None:
-    """The footer of a part file; None where the file is missing, damaged, or not made by a stage."""
+    """The footer of a part file; None if the file is missing, damaged, or not made by a stage."""
     try:
         found = pq.read_metadata(path).metadata or {}
         texts = {
@@ -56,7 +56,7 @@ def read_footer(path: Path) -> Footer | None:
 
 
 class PartWriter:
-    """Write one part file from Arrow batches of any size. As a context manager it removes what was not committed."""
+    """Writes one part file from Arrow batches of any size. Without `commit`, leaving the block removes the file."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # What was not committed is thrown away, so that a full disk must not be told of a second time.
+        # An uncommitted file is thrown away. Closing it may fail on a full disk, which has been reported already.
         with suppress(OSError):
             self._writer.close()
         with suppress(OSError):
@@ -80,14 +80,14 @@ class PartWriter:
         self._temporary.unlink(missing_ok=True)
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Add rows. UserError where the disk is full."""
+        """Add rows. UserError if the disk is full."""
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
         self._held.append(table.select(self._schema.names).cast(self._schema))
         while sum(held.num_rows for held in self._held) >= GROUP:
             self._flush()
 
     def commit(self, key: str, facts: Mapping[str, Any] | None = None, dropped: str = "") -> Footer:
-        """End the file and give it its name. UserError where the disk is full."""
+        """Finish the file and give it its name. UserError if the disk is full."""
         if any(held.num_rows for held in self._held):
             self._flush()
         made = Footer(key, self._hash.hexdigest()[:16], dropped, dict(facts or {}))
@@ -119,7 +119,7 @@ class PartWriter:
 
 
 def _feed(digest: Any, array: pa.Array) -> None:
-    """Add an array's values to a hash: how many, which are null, lengths, bytes."""
+    """Add an array to a hash: its length, its nulls, the lengths and bytes of its values."""
     digest.update(len(array).to_bytes(8, "little") + array.null_count.to_bytes(8, "little"))
     if array.null_count:
         digest.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
@@ -157,15 +157,14 @@ def write_part(
     dropped: Iterable[Dropped] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Footer:
-    """Write rows as a part file, and before it the rows that were dropped.
+    """Write the file of dropped rows, then the part file.
 
-    `rows` may be a generator that fills `dropped` and `facts` as it goes: both are read after it. UserError where the
-    disk is full.
+    `rows` may be a generator that fills `dropped` and `facts`: both are read after its end. UserError if the disk is full.
     """
     with PartWriter(path, kind.SCHEMA) as writer:
         rows = iter(rows)
-        while some := list(islice(rows, CONVERTED)):
-            writer.write(to_table(some, kind))
+        while batch := list(islice(rows, CONVERTED)):
+            writer.write(to_table(batch, kind))
         return writer.commit(key, facts, write_dropped(dropped_path(path), dropped))
 
 
@@ -175,7 +174,7 @@ def dropped_path(part: Path) -> Path:
 
 
 def write_dropped(path: Path, dropped: Iterable[Dropped]) -> str:
-    """Write dropped rows and return the key of their content; where there are none, remove the file and return ""."""
+    """Write dropped rows and return the hash of their content. Without any, remove the file and return ""."""
     rows = list(dropped)
     if not rows:
         with explained(path):

@@ -1,14 +1,15 @@
-"""The first stages: the seed prompts and the benchmarks' problems, from where the recipe says."""
+"""The first stages: the seed prompts, and the problems of the benchmarks."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
+from acemath.files.identity import shown
 from acemath.recipe.sources import Source
 from acemath.records import Problem
 from acemath.run.context import Run
@@ -22,7 +23,7 @@ SEEDS, BENCHMARKS = "seeds", "benchmarks"
 
 
 def row_counts(run: Run) -> Mapping[Space, int]:
-    """How many problems a new run begins with, for the number of its partitions."""
+    """How many problems a new run starts with; its number of partitions follows from it."""
     problems = run.recipe.problems
     return {
         "training": sum(count_rows(name, source) for name, source in problems.seeds.items()),
@@ -46,7 +47,7 @@ def seeds(run: Run) -> Reduction:
         _write(all, rows())
         for name in non_commercial(licences):
             run.display.warn(
-                f"{licences[name]:,} prompts are under {name}: what is trained on them may not be used commercially"
+                f"{licences[name]:,} prompts have the licence {name}: models that are trained on them may not be used commercially"
             )
 
     def summary(facts: Facts) -> str:
@@ -56,7 +57,7 @@ def seeds(run: Run) -> Reduction:
 
 
 def benchmarks(run: Run) -> Reduction:
-    """The benchmarks' problems, which nothing may leak from and policies are measured on (paper, section 4.3.1)."""
+    """The benchmarks' problems: policies are measured on them, and no training prompt may repeat them (paper, section 4.3.1)."""
     sources = run.recipe.problems.benchmarks
 
     def rows() -> Iterator[Problem]:
@@ -75,7 +76,7 @@ def benchmarks(run: Run) -> Reduction:
 
 
 def _settings(run: Run, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """What the rows depend on. A changed file is another file, whatever its name and date."""
+    """The settings that the rows depend on. Files count by their content, not by name and date."""
     files = {
         name: files_key(path) for name, source in sources.items() if (path := local_path(source)) is not None
     }
@@ -87,9 +88,22 @@ def _settings(run: Run, sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def _write(all: Everything, rows: Iterable[Problem]) -> None:
-    for number, mine in scattered(rows, Partitions(all.count), all.folder):
+    for number, found in scattered(rows, Partitions(all.count), all.folder):
+        mine = _once(found)
         all.part(number).write(mine, Problem, facts=_facts(mine))
         all.progress(number + 1, all.count)
+
+
+def _once(rows: Sequence[Problem]) -> list[Problem]:
+    """Each problem once: several sources of worksheets may draw the same one. UserError for one id of two problems."""
+    found: dict[str, Problem] = {}
+    for row in rows:
+        first = found.setdefault(row.id, row)
+        if (first.prompt, first.answer) != (row.prompt, row.answer):
+            raise UserError(
+                f"two problems have the id {row.id!r} ({shown(first.prompt)} and {shown(row.prompt)}); rename a source"
+            )
+    return list(found.values())
 
 
 def _facts(rows: list[Problem]) -> dict[str, Any]:
@@ -104,15 +118,15 @@ def _facts(rows: list[Problem]) -> dict[str, Any]:
 
 
 def check_benchmarks(run: Run, facts: Mapping[str, Any]) -> None:
-    """Warn of benchmark problems without a reference answer, which are not measured.
+    """Warn of benchmark problems without a reference answer: policies are not measured on them.
 
-    UserError where a benchmark has no problem with one.
+    UserError for a benchmark in which no problem has a reference answer.
     """
     if not facts["rows"]:
         raise UserError("problems.benchmarks holds no problem to measure policies on; name a benchmark")
     for name, source in run.recipe.problems.benchmarks.items():
         if source.worksheets is not None:
-            continue  # each has an answer, under the names of its subjects
+            continue  # every worksheet has an answer, and each subject is a benchmark
         count, answered = facts["subjects"].get(name, 0), facts["answers"].get(name, 0)
         if not answered:
             raise UserError(

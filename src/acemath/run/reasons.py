@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Record = Mapping[str, Any]  # {"settings": …, "inputs": {stage: its output key}}: what a stage is made from
+Record = Mapping[str, Any]  # what a stage is made from: {"settings": …, "inputs": {stage: hash of its output}}
 SHOWN = 5  # partitions that a line names
 
 
@@ -17,9 +17,9 @@ def reason(
     absent: Sequence[str],
     checkpoints: bool = False,
 ) -> str:
-    """Why the parts `stale` of a stage's `count` are made, given the stage's manifest as it is and as it will be.
+    """Why a stage makes the parts `stale` of its `count`. `before` is its manifest, `now` what it is to be made from.
 
-    `absent` are the files among them that do not exist; with `checkpoints` a stopped training goes on.
+    `absent` are the stale parts' files that do not exist. With `checkpoints` a stopped training goes on.
     """
     kept = count - len(stale)
     if not before:
@@ -48,7 +48,7 @@ def reason(
 
 
 def changed_setting(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first setting that changed, from what to what; None where none did."""
+    """The first setting that changed, with its old and new value; None if none did."""
     old, new = flatten(before), flatten(now)
     for key in sorted({*old, *new}):
         if key not in new:
@@ -61,12 +61,12 @@ def changed_setting(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | 
 
 
 def changed_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The inputs whose rows changed, or that came or went."""
+    """The inputs whose rows changed, and those that were added or removed."""
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def in_partitions(numbers: Sequence[int], count: int) -> str:
-    """Which partitions, for the end of a sentence; empty where it is all of them."""
+    """The partitions, for the end of a sentence; empty if they are all."""
     if not numbers or len(numbers) == count:
         return ""
     some = ", ".join(map(str, numbers[:SHOWN])) + (" …" if len(numbers) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""From a run's folder to its report."""
+"""Collects the data of a run's report, and writes its page."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from acemath.run.runner import Runner
 from acemath.run.store import StageStore
 
 PAGE = "report.html"
-PAGE_KEY = ".report.key"  # beside the page: what it was made from
+PAGE_KEY = ".report.key"  # a hash of what the page was made from
 VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
 STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies", "prompts", "solvable", "responses", "cross-check")
 
 
 def make_report(run: Run, runner: Runner) -> Path:
-    """Write the page of a finished run where its tables or its own settings changed; returns its path."""
+    """Write the page of a finished run unless its tables and recipe are unchanged; returns its path."""
     path, known = run.folder / PAGE, run.folder / PAGE_KEY
     key = fingerprint([runner.output("tables"), run.recipe.model_dump(mode="json")])
     if not path.exists() or not known.exists() or known.read_text() != key:
@@ -47,7 +47,7 @@ def make_report(run: Run, runner: Runner) -> Path:
 
 
 def collect(run: Run, runner: Runner) -> ReportData:
-    """All that the page shows, from the stages' rows and manifests."""
+    """The data of the page, from the stages' rows and manifests."""
     recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
     facts = {name: store.manifest["facts"] for name, store in stores.items()}
     scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
@@ -92,7 +92,7 @@ def _rewards(scored: StageStore) -> dict[bool, list[float]]:
 
 
 def _held_out(reward: dict[str, Any]) -> str:
-    """What pair accuracy was measured over, with the training's warnings."""
+    """The size of the held-out set, with the training's warnings."""
     measured = f"{reward['held_out_groups']:,} groups, {reward['held_out_pairs']:,} pairs"
     return "; ".join([measured, *reward["warnings"]])
 
@@ -102,7 +102,7 @@ def _points(curve: Sequence[dict[str, float]], name: str) -> list[tuple[float, f
 
 
 def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
-    """Problems for the browser: a share of each outcome, the same for every run of a recipe."""
+    """Problems to browse: the same number of each outcome, chosen by the hashes of their ids."""
     outcomes: dict[str, list[tuple[str, str, int]]] = {}
     for number in range(scored.count):
         for key, rows in by_problem(scored.rows(Response, number)).items():
@@ -118,13 +118,13 @@ def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
 
 
 def _distinct(rows: Sequence[Response]) -> list[Response]:
-    """Each text once, best reward first."""
+    """Each text once, highest reward first."""
     once = {r.text: r for r in rows}
     return sorted(once.values(), key=lambda r: -(r.reward or 0.0))
 
 
 def _outcome(rows: Sequence[Response]) -> str:
-    """Who of reward model and majority picks a right response of all there are."""
+    """Whether the reward model and the majority pick a right response."""
     groups = classes([r.extracted for r in rows])
     top = Counter(g for g in groups if g >= 0).most_common(1)
     majority = bool(top) and rows[groups.index(top[0][0])].correct

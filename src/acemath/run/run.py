@@ -1,4 +1,4 @@
-"""Running a recipe: its stages in order, each done once."""
+"""Runs a recipe: makes its stages in order, and writes the report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from acemath.run.reporting import PAGE_KEY, make_report
 from acemath.run.runner import Runner
 from acemath.run.stages import RECIPE, stages_until
 
-PARTS = ("data", "sft", "reward")  # after which a run may end
+PARTS = ("data", "sft", "reward")  # the parts that --until may name, beside the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
-    """Run every stage that is not done, in `folder`. A second call with the same recipe does nothing."""
+    """Make every stage that is not up to date in `folder`. A second call with the same recipe does nothing."""
     started = time.monotonic()
     run = Run(recipe, folder, display)
     with locked(folder), closing(run):
@@ -69,7 +69,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
 def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict[str, Any]:
     """Run the stages up to the training sets ("data"), the policies ("sft") or the reward model ("reward").
 
-    Gives how many conversations each blend has, and the folders of the models. UserError for another name.
+    Returns the number of conversations of each blend, and the folders of the models. UserError for another name.
     """
     if last not in PARTS:
         raise UserError(
@@ -89,12 +89,12 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
 
 
 def _begun(run: Run, last: str, measured: bool = False) -> Runner:
-    """The runner of the stages up to a part. What can be checked before anything is made is checked here."""
+    """The runner of the stages up to a part, after all checks that need nothing to be made."""
     check_models(run.recipe)
     if measured:
         _check_answering(run.recipe)
-    asked: dict[Space, int] = {} if run.recipe.partitions is None else {"training": run.recipe.partitions}
-    open_run(run.folder, lambda: row_counts(run), asked)
+    fixed: dict[Space, int] = {} if run.recipe.partitions is None else {"training": run.recipe.partitions}
+    open_run(run.folder, lambda: row_counts(run), fixed)
     plain = run.recipe.model_dump(mode="json")
     write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
     runner = Runner(run.folder, stages_until(run, last), run.display)
@@ -103,7 +103,7 @@ def _begun(run: Run, last: str, measured: bool = False) -> Runner:
 
 
 def _make(run: Run, runner: Runner) -> None:
-    """Make the stages. Benchmarks that cannot be measured are found as soon as they are read."""
+    """Make the stages. Benchmarks without reference answers are reported as soon as they are read."""
     quiet_transformers()
     for stage in runner.stages:
         runner.make(stage.name)
@@ -112,28 +112,29 @@ def _make(run: Run, runner: Runner) -> None:
 
 
 def _trained(recipe: Recipe, last: str) -> list[str]:
-    """The stages up to a part that end in a model."""
+    """The stages up to a part that make a model."""
     policies = [f"sft-{name}" for name in recipe.sft.stages]
     return {"data": [], "sft": policies, "reward": [*policies, "reward"]}[last]
 
 
 def opened(folder: Path, display: Display) -> tuple[Run, Runner]:
-    """A run's folder, for reading. UserError for a folder that is not a run's."""
+    """A run's folder, to read from. UserError for a folder that is not a run's."""
     if folder.is_dir():
-        partitions_of(folder)  # an older folder's recipe would be told of first
+        partitions_of(folder)  # checks the format: the recipe of an older folder would fail first
     run = Run(recipe_of(folder), folder, display)
     return run, Runner(folder, stages_until(run, "tables"), display)
 
 
 def write_report(folder: Path) -> Path:
-    """Write the report of a finished run again. UserError where the run is not finished."""
+    """Write the report of a finished run again. UserError if it is not finished, or its recipe has changed since."""
     run, runner = opened(folder, Display(quiet=True))
+    runner.check_current(list(runner.by_name))
     (folder / PAGE_KEY).unlink(missing_ok=True)
     return make_report(run, runner)
 
 
 def recipe_of(folder: Path) -> Recipe:
-    """The recipe that a run's folder was made with. UserError for a folder that is not a run's."""
+    """The recipe in a run's folder. UserError for a folder that is not a run's."""
     kept = folder / RECIPE
     if not kept.exists():
         raise UserError(f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}")
@@ -141,10 +142,10 @@ def recipe_of(folder: Path) -> Recipe:
 
 
 def check_models(recipe: Recipe) -> None:
-    """UserError where a model that the recipe names cannot rank candidates, or be a reward model's base.
+    """UserError if the ranker cannot rank candidates, or if `reward.base` cannot become a reward model.
 
-    Checked first: the run would otherwise fail only after all candidates have been sampled. A model of the hub is
-    checked only if it is on this machine.
+    Without this check the run would fail only after all candidates are sampled. A model of the hub is checked only if it
+    is on this machine.
     """
     ranker = recipe.roles.ranker
     ranked = ranker is not None and ranker.model != BASE_CHECK
@@ -165,9 +166,9 @@ def _id(recipe: Recipe, ref: str) -> str:
 
 
 def _check_answering(recipe: Recipe) -> None:
-    """UserError where a role's model is neither a stage, nor a folder, nor a name of the hub, or lacks its chat template.
+    """UserError if a role's model is neither a stage, a folder nor a hub name, or if its chat template cannot be read.
 
-    Otherwise it would be found when everything is trained. A name with an owner is believed: the network is not asked.
+    Without this check the run would fail only after the trainings. A name with an owner passes without a look at the hub.
     """
     roles = {f"roles.{name}": role for name, role in recipe.roles.named().items()}
     for part, group in (("bench", recipe.bench), ("reward.candidates", recipe.reward.candidates)):

@@ -1,4 +1,4 @@
-"""Which stages of a run must be made, and making them: the plan, the jobs, and the manifests at the end."""
+"""The runner: decides which partitions of which stages must be made, starts the jobs, and writes the manifests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from acemath.errors import UserError
 from acemath.records import content_key, fingerprint
@@ -17,7 +17,7 @@ from acemath.run.reasons import Record
 from acemath.run.stage import MapStage, Stage, Whole, make_parts
 from acemath.run.store import StageStore
 
-DECLARED = "acemath.run.stages:stages_of"  # the function that gives a run folder's stages, for jobs
+DECLARED = "acemath.run.stages:stages_of"  # module:function that returns a run folder's stages, for jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Job:
     partitions: tuple[int, ...] = ()
 
     def command(self, declared: str = DECLARED) -> list[str]:
-        """The command that does the job in another process; it ends with 0 when the job is done."""
+        """The command that does the job in another process. Its exit code is 0 when the job is done."""
         numbers = ",".join(map(str, self.partitions))
         return [
             sys.executable,
@@ -47,7 +47,7 @@ Launcher = Callable[[Sequence[Job]], None]  # returns when all jobs are done, ra
 
 
 class Shown(Protocol):
-    """What a runner tells of its stages (a `Display`)."""
+    """Where a runner reports its stages: a `Display`."""
 
     def start(self, name: str, why: str = "") -> None: ...
     def progress(self, done: int, total: int, note: str = "") -> None: ...
@@ -56,7 +56,7 @@ class Shown(Protocol):
 
 
 class Silent:
-    """Shows nothing: for jobs in other processes."""
+    """A display that shows nothing, for jobs in other processes."""
 
     def start(self, name: str, why: str = "") -> None:
         """Nothing."""
@@ -73,11 +73,11 @@ class Silent:
 
 @dataclass
 class Runner:
-    """The stages of one run in its folder, which `open_run` must have begun.
+    """The stages of one run in its folder, which `open_run` has made.
 
-    `stages` come in an order in which each follows its inputs. `launch` does jobs; without it they are done in this
-    process. `width` says into how many jobs the partitions of a map are cut. Only one process may make stages in a
-    folder (`locked`), and the jobs that it launches.
+    In `stages` each stage comes after its inputs. `launch` does jobs; without it they run in this process. `width` is the
+    number of jobs that the partitions of a map are divided into. Only one runner at a time may make stages in a folder
+    (`locked`).
     """
 
     folder: Path
@@ -104,7 +104,7 @@ class Runner:
             self.make(stage.name)
 
     def make(self, name: str) -> bool:
-        """Make one stage, whose inputs are finished, where it is not up to date; whether it was not."""
+        """Make one stage unless it is up to date; returns whether it was made. Its inputs must be finished."""
         stage, store = self.by_name[name], self.stores[name]
         now, keys = self._record(stage), self.keys(stage)
         stale = store.stale(keys)
@@ -112,7 +112,7 @@ class Runner:
             store.remember()
             return False
         if stale and not isinstance(stage, MapStage):
-            stale = list(range(store.count))  # all of it is made
+            stale = list(range(store.count))  # only maps make single partitions
         self.display.start(name, store.why(now, stale, keys[0]))
         started = time.time()
         try:
@@ -142,7 +142,7 @@ class Runner:
             run_job(self, job)
 
     def keys(self, stage: Stage) -> list[str]:
-        """The key that each part of a stage has when it is up to date: of its settings and of what it reads."""
+        """The key of each part of a stage that is up to date: a hash of the settings and of the inputs that the part reads."""
         settings, count = fingerprint(stage.settings), self.stores[stage.name].count
         read = [
             self.contents(name) if _by_partitions(stage, entry) else [self.output(name)] * count
@@ -150,12 +150,26 @@ class Runner:
         ]
         return [content_key(settings, *stage.reads, *(texts[n] for texts in read)) for n in range(count)]
 
+    def check_current(self, names: Sequence[str]) -> None:
+        """UserError if one of these stages, or one that they come from, was made by another recipe than the folder's.
+
+        Settings of seeds and benchmarks are not compared, because their files need not be there any more.
+        """
+        wanted = set(names)
+        for stage in reversed(self.stages):
+            if stage.name in wanted and stage.inputs:
+                wanted |= set(stage.reads)
+                manifest = self.stores[stage.name].manifest
+                read = {name: self.stores[name].manifest["output"] for name in stage.reads}
+                if (manifest["settings"], manifest["inputs"]) != (self._settings(stage), read):
+                    raise UserError(f"{self.folder / stage.name} was not made by the folder's recipe; run it again")
+
     def output(self, name: str) -> str:
-        """The key of all that a finished stage made."""
+        """A hash of all rows of a finished stage."""
         return content_key(*self.contents(name))
 
     def contents(self, name: str) -> list[str]:
-        """The key of the rows of each part of a finished stage. UserError where it is not finished."""
+        """A hash of the rows of each part of a finished stage. UserError if it is not finished."""
         if name not in self._contents:
             store = self.stores[name]
             if not store.finished or None in (footers := store.footers()):
@@ -163,9 +177,12 @@ class Runner:
             self._contents[name] = [footer.content for footer in footers if footer is not None]
         return self._contents[name]
 
+    @staticmethod
+    def _settings(stage: Stage) -> Any:
+        return json.loads(json.dumps(stage.settings, default=str))
+
     def _record(self, stage: Stage) -> Record:
-        settings = json.loads(json.dumps(stage.settings, default=str))
-        return {"settings": settings, "inputs": {name: self.output(name) for name in stage.reads}}
+        return {"settings": self._settings(stage), "inputs": {name: self.output(name) for name in stage.reads}}
 
 
 def _by_partitions(stage: Stage, read: str | Whole) -> bool:
@@ -178,19 +195,19 @@ def _check_inputs(stage: Stage, before: Mapping[str, Stage]) -> None:
             raise ValueError(f"stage {stage.name} reads {name}, which does not come before it")
         if _by_partitions(stage, read) and (before[name].artifact or before[name].space != stage.space):
             raise ValueError(
-                f"stage {stage.name} reads partitions of {name}, which has others: read it whole"
+                f"stage {stage.name} reads {name} by partitions, but the two are partitioned differently; use whole()"
             )
 
 
 def cut(job: Job, count: int) -> list[Job]:
-    """A job cut into at most `count` jobs of about as many partitions each."""
+    """A job divided into at most `count` jobs with about the same number of partitions."""
     numbers = job.partitions
     count = max(1, min(count, len(numbers)))
     return [Job(job.folder, job.stage, numbers[n::count]) for n in range(count)]
 
 
 def run_job(runner: Runner, job: Job) -> None:
-    """Do a job in this process. It writes parts or a model, and never a manifest."""
+    """Do a job in this process. It writes parts or a model, never a manifest."""
     stage = runner.by_name[job.stage]
     keys = dict(enumerate(runner.keys(stage)))
     wanted = job.partitions if isinstance(stage, MapStage) else tuple(keys)

@@ -1,4 +1,4 @@
-"""Dividing rows into partitions without holding them all: sorted runs on disk, then one part after another."""
+"""Dividing rows into partitions on disk, so that not all rows are in memory together."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ HELD = 50_000  # rows in memory before they go to disk
 
 
 def scattered(rows: Iterable[Problem], partitions: Partitions, near: Path) -> Iterator[tuple[int, list[Problem]]]:
-    """The number and the rows of each partition, sorted by id whatever order they come in.
+    """The number and the rows of each partition, sorted by id.
 
-    Temporary files lie in the folder `near`. UserError where the disk is full.
+    Temporary files lie in a subfolder of `near`. UserError where the disk is full.
     """
     rows = iter(rows)
     with explained(near), tempfile.TemporaryDirectory(dir=near, prefix=".scatter-") as folder:
         files: list[pa.ipc.RecordBatchFileReader] = []
-        while some := list(islice(rows, HELD)):
-            files.append(_run(some, partitions, Path(folder) / f"{len(files)}.arrow"))
+        while batch := list(islice(rows, HELD)):
+            files.append(_written(batch, partitions, Path(folder) / f"{len(files)}.arrow"))
         for number in range(partitions.count):
             tables = [pa.Table.from_batches([file.get_batch(number)]) for file in files]
             mine = [row for table in tables for row in from_table(table, Problem)]
             yield number, sorted(mine, key=lambda row: row.id)
 
 
-def _run(rows: list[Problem], partitions: Partitions, path: Path) -> pa.ipc.RecordBatchFileReader:
-    """Write some rows as one batch for each partition, and open them again."""
+def _written(rows: list[Problem], partitions: Partitions, path: Path) -> pa.ipc.RecordBatchFileReader:
+    """Write rows to a file with one batch for each partition, and open it."""
     parts: list[list[Problem]] = [[] for _ in range(partitions.count)]
     for row in rows:
         parts[partitions.partition_of(root_of(row))].append(row)

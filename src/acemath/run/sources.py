@@ -21,7 +21,7 @@ from acemath.files.rows import placed_records
 from acemath.recipe.sources import Source
 from acemath.records import Problem, content_key
 
-WORKSHEETS = 1000  # problems that are drawn where the recipe gives no count
+WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
 
 
 def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
@@ -31,12 +31,12 @@ def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
         return
     records = islice(records_of(name, source), source.count)
     for problem in problems_of(records, source.columns, name, source.subject, source.license):
-        # Without the row's number: a row added before it must not change this one.
+        # The row number is left out: a row that is added before this one must not change it.
         yield replace(problem, meta={key: v for key, v in problem.meta.items() if key != FILE_ROW})
 
 
 def count_rows(name: str, source: Source) -> int:
-    """How many problems a source has, as well as can be told without reading a data set of the hub."""
+    """How many problems a source has. For a data set of the hub this is its public size, if that is known."""
     if source.worksheets is not None:
         return source.count or WORKSHEETS
     known = public_rows(source.hub or "", source.split) if local_path(source) is None else 0
@@ -45,7 +45,7 @@ def count_rows(name: str, source: Source) -> int:
 
 
 def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
-    """A benchmark's problems; worksheets make one benchmark of each math subject, a file its own name's."""
+    """A benchmark's problems. Of worksheets, each math subject is a benchmark of its own."""
     if source.worksheets is None:
         rows = [replace(p, subject=name) for p in read_source(name, source, seed)]
     else:
@@ -66,7 +66,7 @@ def local_path(source: Source) -> Path | None:
 
 
 def files_key(path: Path) -> str:
-    """A key of the content of a file, or of all files in a folder: a changed file makes the run read it again."""
+    """A hash of the content of a file, or of all files in a folder."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     parts: list[str] = []
     for file in files:
@@ -76,14 +76,14 @@ def files_key(path: Path) -> str:
 
 
 def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a file or a data set of the hub, one at a time, each with its place for messages."""
+    """The records of a file or a data set of the hub, one at a time, each with its place (for messages)."""
     if source.file is not None:
         return placed_records(source.file)
     return ((f"source {name!r}, record {n}", row) for n, row in enumerate(_from_hub(name, source), 1))
 
 
 def _from_hub(name: str, source: Source) -> Iterator[dict[str, Any]]:
-    """Streamed, and only the columns that are named or known; `hub` may be a folder that holds a data set."""
+    """Records of a data set, streamed; only the columns that are named or known. `hub` may be a folder."""
     from datasets import load_dataset
 
     try:

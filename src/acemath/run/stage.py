@@ -1,7 +1,7 @@
-"""What a stage is: its name, its settings, the stages that it reads, and its work.
+"""Stages: each has a name, settings, the stages that it reads, and its work.
 
 A map makes each partition from the same partition of its inputs. A reduction reads all partitions of its inputs and
-makes all of its own. A training makes a folder. The runner knows which of them must run; the work knows nothing of it.
+makes all of its own. A training makes a folder. The runner decides what must be made; the work does not know it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Facts = Mapping[str, Any]
 
 
 class Progress(Protocol):
-    """How far the work is: `done` of `total`, 0 where the total is unknown, and a note."""
+    """A report of progress: `done` of `total` (0 if unknown), and a note."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
@@ -38,22 +38,22 @@ def _plain(facts: Facts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An input of which a map reads all partitions, or the model: a change in any of it redoes every partition."""
+    """An input that a map reads as a whole: all partitions, or a model. Any change of it redoes every partition."""
 
     name: str
 
 
 def whole(name: str) -> Whole:
-    """All of a stage as the input of a map."""
+    """A stage as an input that a map reads as a whole."""
     return Whole(name)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What all stages have. `settings` are all that the work depends on, except for its inputs.
+    """What all stages have in common. `settings` hold everything that the work depends on besides its inputs.
 
-    `more` gives facts of the whole stage when it is finished (what an endpoint cost); `summary` makes the line that
-    is shown from all facts.
+    `more` gives facts of the stage as a whole when it is finished (the cost of an endpoint). `summary` turns all facts
+    into the line that is shown.
     """
 
     name: str
@@ -78,8 +78,8 @@ class Stage:
 class MapStage(Stage):
     """A stage that makes partition p from partition p of its inputs.
 
-    `tool` is entered once in each job and given to the work as `part.tool`: a model that is slow to load. `spread`
-    says that several processes may make partitions at once: not where a model or an endpoint is used.
+    `tool` is something that is slow to load, such as a model: each job enters it once, and the work gets it as
+    `part.tool`. With `spread` several processes may make partitions at the same time; stages with a model may not.
     """
 
     work: Callable[[Part], None]
@@ -108,7 +108,7 @@ class Training(Stage):
 
 
 class Reader:
-    """What every work may read: the finished stages that it declared as inputs, and no others."""
+    """What the work of a stage can read: the stages that it declares as inputs."""
 
     def __init__(self, stage: Stage, stores: Mapping[str, StageStore], progress: Progress) -> None:
         self._stage = stage
@@ -116,7 +116,7 @@ class Reader:
         self.progress = progress
 
     def store(self, name: str) -> StageStore:
-        """All of an input: its rows, batches and model. ValueError for a stage that is not an input as a whole."""
+        """An input as a whole: its rows, batches and model. ValueError for a stage that is not declared so."""
         if name not in self._whole():
             raise ValueError(f"stage {self._stage.name} reads all of {name}, which it does not declare")
         return self._stores[name]
@@ -126,7 +126,7 @@ class Reader:
 
 
 class Part(Reader):
-    """One partition that is being made: what it is made from, and where its rows go."""
+    """One partition that is being made: reads the same partition of the inputs, and writes its rows."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Part(Reader):
         return self._same(name).batches(columns, [self.number])
 
     def dropped(self, name: str) -> list[Dropped]:
-        """The rows that an input left out in this partition."""
+        """The rows that an input dropped in this partition."""
         return list(self._same(name).dropped([self.number]))
 
     def write(
@@ -175,7 +175,7 @@ class Part(Reader):
         dropped: Iterable[Dropped] = (),
         facts: Facts | None = None,
     ) -> None:
-        """Write the partition: its rows, what was dropped, its counts. `rows` may be a generator that fills the others."""
+        """Write the partition: rows, dropped rows, counts. `rows` may be a generator that fills the other two."""
         write_part(self._path, rows, kind, self._key, dropped, facts)
 
     def write_batches(
@@ -189,7 +189,7 @@ class Part(Reader):
 
 
 class Everything(Reader):
-    """What a reduction works on: all of its inputs, and all of its own parts, each of which it must write."""
+    """What a reduction works on: all of its inputs, and all of its own parts. It must write each of them."""
 
     def __init__(self, stage: Stage, stores: Mapping[str, StageStore], progress: Progress, key: str) -> None:
         super().__init__(stage, stores, progress)
@@ -211,7 +211,7 @@ class Everything(Reader):
 
 
 class Making(Reader):
-    """What a training works on: its inputs, the folder to fill, and a folder for checkpoints that a stop leaves."""
+    """What a training works on: its inputs, the folder to fill, and a folder of checkpoints that outlives a stop."""
 
     def __init__(
         self, stage: Stage, stores: Mapping[str, StageStore], progress: Progress, out: Path, work: Path
@@ -224,24 +224,24 @@ class Making(Reader):
 def make_parts(
     stage: Stage, stores: Mapping[str, StageStore], keys: Mapping[int, str], progress: Progress
 ) -> None:
-    """Do the work of a stage in this process: of a map for the partitions of `keys`, else the whole stage."""
+    """Do the work of a stage in this process: a map makes the partitions in `keys`, any other stage everything."""
     if isinstance(stage, MapStage):
         with stage.tool() as tool:
             for done, (number, key) in enumerate(keys.items()):
-                tell = partial(_within, progress, done, len(keys))
-                tell(0, 1)
-                stage.work(Part(stage, stores, tell, number, key, tool))
+                report = partial(_within, progress, done, len(keys))
+                report(0, 1)
+                stage.work(Part(stage, stores, report, number, key, tool))
     elif isinstance(stage, Reduction):
         stage.work(Everything(stage, stores, progress, keys[0]))
     elif isinstance(stage, Training):
         store, facts = stores[stage.name], dict[str, Any]()
-        # Of several processes that train together the first one makes the folder and gives it its name.
+        # If several processes train together, only the first one makes and renames the folder.
         with store.making(keys[0], facts) if is_first_process() else nullcontext(store.filling) as out:
             facts |= stage.work(Making(stage, stores, progress, out, store.work(keys[0])))
 
 
 def _within(progress: Progress, before: int, parts: int, done: int, total: int, note: str = "") -> None:
-    """Progress within one of several partitions: in hundredths of a partition, unless there is only one."""
+    """Report progress within one of several partitions, in hundredths of a partition."""
     if parts == 1:
         progress(done, total, note)
         return

@@ -10,16 +10,16 @@ from acemath.recipe.schema import Recipe
 from acemath.run.blending import blends
 from acemath.run.context import Run
 from acemath.run.curation import decontaminated, evolution, filtered, vote
+from acemath.run.deduplication import deduplicated, without_near_copies
 from acemath.run.display import Display
 from acemath.run.evaluation import reward_start, samples, scores, tables
-from acemath.run.policies import policies
+from acemath.run.finetuning import policies
 from acemath.run.problems import benchmarks, seeds
-from acemath.run.rewards import candidates, groups, held_out, problems, ranks, reward_model
+from acemath.run.reward import candidates, groups, held_out, problems, ranks, reward_model
 from acemath.run.stage import Stage
 from acemath.run.synthesis import checkers, cross_check, responses, teachers
-from acemath.run.unique import deduplicated, without_near_copies
 
-RECIPE = "recipe.yaml"  # in a run's folder: the recipe that it is made by
+RECIPE = "recipe.yaml"  # the recipe in a run's folder
 
 
 def data_stages(run: Run) -> list[Stage]:
@@ -57,7 +57,7 @@ def stages_until(run: Run, last: str) -> list[Stage]:
 
 
 def prompt_stage(recipe: Recipe) -> str:
-    """The stage whose prompts are answered: those that passed the vote, where there is one."""
+    """The stage whose prompts are answered: after the vote on solvability, if there is one."""
     return "prompts" if recipe.curate.solvability is None else "solvable"
 
 

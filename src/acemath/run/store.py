@@ -1,8 +1,8 @@
-"""One stage's folder in a run: its part files or its model, and the manifest that says what they were made from.
+"""The folder of a stage: its part files or its model, and the manifest that says what they were made from.
 
-A part or a model carries the key of its settings and inputs, and is made again only when that key changes. The manifest
-sums up a finished stage. It also remembers what the footers say, by each file's size, time and inode, so that a run with
-nothing to do opens one file a stage.
+Each part or model carries a key, a hash of its settings and inputs, and is made again only if that key changes. The
+manifest sums up a finished stage. It also holds a copy of each footer with the file's size, time and inode, so that a run
+with nothing to do opens one file in each stage.
 """
 
 from __future__ import annotations
@@ -37,25 +37,24 @@ from acemath.run.parts import Footer, dropped_path, read_footer
 from acemath.run.reasons import Record, reason
 
 MANIFEST = "manifest.json"
-MADE = "acemath.json"  # in a model's folder: what a part file has in its footer
-SAID = ("README.md", "training.json")  # of a model: its card and the facts behind it, which are not the model
-WORK = "work"  # the folder of checkpoints, under the key of what they were made from
-BATCH = 1024  # rows of a batch that is read
+MADE = "acemath.json"  # in a model's folder; it stands for the footer of a part file
+SAID = ("README.md", "training.json")  # the card of a model and its facts, which are not part of its content
+WORK = "work"  # the folder of checkpoints; each subfolder is named by the key of its training
+BATCH = 1024  # rows that are read at a time
 
 
 class StageStore:
-    """A stage's folder: `count` part files or, where `artifact` is a name, one folder of that name (a model)."""
+    """A stage's folder, with `count` part files or, if `artifact` is given, one folder of that name (a model)."""
 
     def __init__(self, folder: Path, count: int, artifact: str = "") -> None:
         self.folder = folder
         self.name = folder.name
         self.count = count
         self.artifact = artifact
-        self._known: dict[str, tuple[list[int], Footer]] | None = (
-            None  # by file name, with size, time and inode
-        )
+        # The footers that were read, by file name, with the file's size, time and inode.
+        self._known: dict[str, tuple[list[int], Footer]] | None = None
 
-    # What is there
+    # The state on disk
 
     def part(self, number: int) -> Path:
         """The path of a part file."""
@@ -76,7 +75,7 @@ class StageStore:
 
     @property
     def finished(self) -> bool:
-        """Whether the stage has a manifest of all that it makes."""
+        """Whether the stage was finished: `begin` clears its manifest, `finish` writes it."""
         return "output" in self._record()
 
     def _record(self) -> dict[str, Any]:
@@ -84,7 +83,7 @@ class StageStore:
         return read_json(path, "it") if path.exists() else {}
 
     def footers(self) -> list[Footer | None]:
-        """The footer of each part; None where the part or its dropped rows are missing or damaged."""
+        """The footer of each part; None if the part or its file of dropped rows is missing or damaged."""
         if self.artifact:
             return [self._made()]
         self._look()
@@ -99,7 +98,7 @@ class StageStore:
         return found
 
     def _look(self) -> None:
-        """Read the footers of the files that are not as they were when they were last read, or at the last manifest."""
+        """Read the footers of files that are new or changed since the last look or the manifest."""
         if self._known is None:
             files = self._record().get("files", {})
             self._known = {name: (stamp, Footer(*said)) for name, (stamp, *said) in files.items()}
@@ -120,7 +119,7 @@ class StageStore:
         return found[1] if found is not None else None
 
     def _files(self) -> dict[str, list[Any]]:
-        """What the manifest remembers of the part files and files of dropped rows."""
+        """The footers as the manifest stores them."""
         known = sorted((self._known or {}).items())
         return {name: [stamp, f.key, f.content, f.dropped, dict(f.facts)] for name, (stamp, f) in known}
 
@@ -138,27 +137,27 @@ class StageStore:
     # Reading
 
     def rows(self, kind: type[R], number: int) -> list[R]:
-        """The rows of one part. UserError where it is missing or damaged."""
+        """The rows of one part. UserError if it is missing or damaged."""
         return from_table(read_table(self.part(number)), kind)
 
     def batches(
         self, columns: Sequence[str] | None = None, numbers: Sequence[int] | None = None, size: int = BATCH
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of all parts (or of those of these numbers) in order, as Arrow batches of these columns."""
+        """The rows of all parts (or of the given `numbers`) in order, as Arrow batches of these columns."""
         for number in range(self.count) if numbers is None else numbers:
             yield from table_batches(self.part(number), size, columns)
 
     def all_rows(self, kind: type[R]) -> Iterator[R]:
-        """The rows of all parts in order, of which one part is in memory at a time."""
+        """The rows of all parts in order, one part in memory at a time."""
         for number in range(self.count):
             yield from self.rows(kind, number)
 
     def stream(self, kind: type[R]) -> Rows[R]:
-        """The rows of all parts, to be read any number of times."""
+        """The rows of all parts, which can be iterated over again."""
         return Rows(self, kind)
 
     def dropped(self, numbers: Sequence[int] | None = None) -> Iterator[Dropped]:
-        """The rows that the stage left out."""
+        """The rows that the stage dropped."""
         for number in range(self.count) if numbers is None else numbers:
             if (path := dropped_path(self.part(number))).exists():
                 yield from (Dropped(**record) for record in read_table(path).to_pylist())
@@ -166,12 +165,12 @@ class StageStore:
     # Making
 
     def stale(self, keys: Sequence[str]) -> list[int]:
-        """The numbers of the parts that do not have these keys."""
+        """The numbers of the parts that are missing or have another key."""
         found = zip(keys, self.footers(), strict=True)
         return [number for number, (key, footer) in enumerate(found) if footer is None or footer.key != key]
 
     def why(self, now: Record, stale: Sequence[int], key: str) -> str:
-        """Why the stage runs, in one line: a changed setting or input, a missing file, or a stop before its end."""
+        """Why the stage runs, in one line: a changed setting or input, a missing file, or an earlier stop."""
         checkpoints = bool(self.artifact) and (self.folder / WORK / key).is_dir()
         absent = [
             self.part(n).name if not self.artifact else self.artifact for n in stale if not self._there(n)
@@ -182,9 +181,9 @@ class StageStore:
         return (self.model if self.artifact else self.part(number)).exists()
 
     def begin(self, now: Record, key: str) -> None:
-        """Remember what the stage is about to be made from; remove what a stop or other settings left over.
+        """Record what the stage is about to be made from, and remove files that a stop or other settings left.
 
-        From here until `finish` the stage is not finished.
+        The stage counts as unfinished until `finish`.
         """
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +201,7 @@ class StageStore:
                     _remove(path)
 
     def work(self, key: str) -> Path:
-        """A folder for checkpoints, which lasts until the stage is finished or its key changes."""
+        """A folder for checkpoints. It is removed when the stage is finished or its key changes."""
         path = self.folder / WORK / key
         with explained(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -210,14 +209,14 @@ class StageStore:
 
     @property
     def filling(self) -> Path:
-        """The folder that becomes the model when it is complete."""
+        """The temporary folder of a model that is being made."""
         return self.folder / f".{self.artifact}.tmp"
 
     @contextmanager
     def making(self, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
-        """A folder to fill, which becomes the stage's model when the block ends without an error, and else is removed.
+        """A folder to fill. It becomes the stage's model if the block ends without an error, and else is removed.
 
-        `facts` are read at the end. UserError where the disk is full; every other error passes as it is.
+        `facts` are read at the end. UserError if the disk is full.
         """
         temporary = self.filling
         with explained(temporary):
@@ -237,7 +236,7 @@ class StageStore:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def finish(self, now: Record, started: float, more: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the manifest: the stage is finished. `more` is added to the sum of the parts' facts."""
+        """Write the manifest of the finished stage. `more` is added to the sum of the parts' facts."""
         facts: dict[str, Any] = {}
         contents = []
         for footer in self.footers():
@@ -260,7 +259,7 @@ class StageStore:
         return manifest
 
     def remember(self) -> None:
-        """Write what the footers say into the manifest of a finished stage whose files were touched or copied."""
+        """Update the footers in the manifest of a finished stage, if its files were touched or copied."""
         manifest, files = self.manifest, self._files()
         if not self.artifact and manifest["files"] != files:
             write_json(self.folder / MANIFEST, {**manifest, "files": files})
@@ -268,7 +267,7 @@ class StageStore:
 
 @dataclass(frozen=True)
 class Rows(Generic[R]):
-    """The rows of a stage, read anew by each pass over them; one part is in memory at a time."""
+    """The rows of a stage. Each pass reads them again, one part in memory at a time."""
 
     store: StageStore
     kind: type[R]
@@ -278,9 +277,9 @@ class Rows(Generic[R]):
 
 
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of two parts together: numbers add up, mappings by their keys; anything else must be the same in both.
+    """The facts of two parts together: numbers are added, mappings are joined key by key.
 
-    ValueError for other values that differ.
+    ValueError for any other value that differs.
     """
     total = dict(one)
     for name, value in other.items():
@@ -301,10 +300,9 @@ def _number(value: Any) -> bool:
 
 
 def _made_of(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What `MADE` holds of a model's folder: like a part's footer, with the sizes of the files.
+    """The content of `MADE` for a model's folder: like a part's footer, with the sizes of the files.
 
-    The card and its facts do not count: people read them, no stage does, they hold paths, and evaluation adds its
-    numbers to them.
+    The card and its facts are left out. They hold paths, evaluation adds numbers to them, and no stage reads them.
     """
     parts, sizes = [], {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in SAID):

@@ -1,4 +1,4 @@
-"""The stages of responses to learn from: the teachers' responses, the filters, the checkers' answers, the cross-check."""
+"""Stages of the responses for fine-tuning: the teachers, the filters, the checkers, the cross-check."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 
 from acemath.curate.crosscheck import agreement_counts, cross_checked
 from acemath.curate.filters import filter_responses
-from acemath.demo.worksheets.sheets import SOURCE
 from acemath.errors import UserError
+from acemath.recipe.sources import column_value
 from acemath.records import Dropped, Problem, Response, by_problem
-from acemath.run.asking import Asked, graded, responses_of
 from acemath.run.context import Run
 from acemath.run.funnel import response_facts
+from acemath.run.responses import Responder, graded, responses_of
 from acemath.run.stage import Facts, MapStage, Part
 
 
 def teachers(run: Run, prompts: str) -> list[MapStage]:
-    """One response of its subject's teacher to each prompt (paper, section 3.2.1)."""
+    """One response to each prompt, by the teacher of its subject (paper, section 3.2.1)."""
     return [
         responses_of(
-            Asked(run, f"teacher-{subject}", role),
+            Responder(run, f"teacher-{subject}", role),
             (prompts,),
             _prompts_of(run, prompts, subject),
         )
@@ -34,7 +34,7 @@ def _prompts_of(run: Run, prompts: str, subject: str) -> Callable[[Part], list[P
         rows = part.rows(prompts, Problem)
         if lacking := {p.group for p in rows} - set(run.recipe.roles.teachers):
             raise UserError(
-                f"nobody answers the {min(lacking)} prompts; name a model as roles.teachers.{min(lacking)}, or leave "
+                f"no teacher answers the {min(lacking)} prompts; name a model as roles.teachers.{min(lacking)}, or leave "
                 "them out"
             )
         return [p for p in rows if p.group == subject]
@@ -43,7 +43,7 @@ def _prompts_of(run: Run, prompts: str, subject: str) -> Callable[[Part], list[P
 
 
 def responses(run: Run, prompts: str) -> MapStage:
-    """The teachers' responses that the filters and the exact reference answers leave (sections 3.2.1 and 3.2.2)."""
+    """The teachers' responses, filtered and compared with exact reference answers (sections 3.2.1 and 3.2.2)."""
     settings, exact = run.recipe.curate.filters, _exact_sources(run)
     stages = [f"teacher-{subject}" for subject in run.recipe.roles.teachers]
 
@@ -68,9 +68,9 @@ def responses(run: Run, prompts: str) -> MapStage:
 
 
 def _exact_sources(run: Run) -> set[str]:
-    """The sources whose references are exact, as the `source` column names them."""
+    """The sources whose reference answers are exact, by their value in the `source` column."""
     return {
-        SOURCE if source.worksheets is not None else name
+        column_value(name, source)
         for name, source in run.recipe.problems.seeds.items()
         if (source.worksheets is not None if source.exact is None else source.exact)
     }
@@ -79,10 +79,10 @@ def _exact_sources(run: Run) -> set[str]:
 def against_references(
     responses: Sequence[Response], problems: Sequence[Problem]
 ) -> tuple[list[Response], list[Dropped], dict[str, int]]:
-    """Drop the responses that are wrong by the reference of one of these problems; and how many are right, wrong, unknown.
+    """Drop the responses that contradict the reference answer of one of `problems`.
 
-    Only a comparison that found another answer drops a response: what cannot be compared stays, as do the responses to
-    other problems.
+    Returns those kept, those dropped, and how many were right, wrong and unknown. A response is kept if it cannot be
+    compared, and if it answers another problem.
     """
     prompts = {p.id: p for p in problems}
     judged = {
@@ -105,15 +105,15 @@ def against_references(
 
 
 def checkers(run: Run, prompts: str) -> list[MapStage]:
-    """The checkers' answers to the math prompts whose response is still there (paper, section 3.2.2)."""
+    """The checkers' answers to the math prompts whose response was kept (paper, section 3.2.2)."""
 
     def math(part: Part) -> list[Problem]:
-        good = {r.problem_id for r in part.rows("responses", Response)}
-        return [p for p in part.rows(prompts, Problem) if p.group == "math" and p.id in good]
+        answered = {r.problem_id for r in part.rows("responses", Response)}
+        return [p for p in part.rows(prompts, Problem) if p.group == "math" and p.id in answered]
 
     return [
         responses_of(
-            Asked(run, f"checker-{name}", role, role.answers), (prompts, "responses"), math
+            Responder(run, f"checker-{name}", role, role.answers), (prompts, "responses"), math
         )
         for name, role in run.recipe.roles.checkers.items()
     ]
@@ -129,7 +129,7 @@ def cross_check(run: Run, prompts: str) -> MapStage:
         rows = part.rows(prompts, Problem)
         math = {p.id for p in rows if p.group == "math"}
         check = by_problem(row for name in stages for row in part.rows(name, Response))
-        # Also those to which the checkers refused every answer: they are "unchecked", not forgotten.
+        # Responses without any checker's answer are included: they are dropped as "unchecked".
         main = [r for r in part.rows("responses", Response) if r.problem_id in math]
         kept, dropped = cross_checked(main, check, need, settings.share)
         facts = {"rows": len(kept), "of": len(main), "checkers": agreement_counts(main, check)}

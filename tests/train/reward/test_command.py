@@ -90,7 +90,7 @@ def test_a_finished_model_is_not_replaced_unasked(
 def test_what_cannot_be_held_out_or_measured_is_an_error(tiny_policy: Path, tmp_path: Path) -> None:
     """Groups of one problem; candidates that nobody counts; a rate at which the loss is no number."""
     one = _train(_groups(tmp_path / "one.jsonl", 2), tiny_policy, tmp_path / "m")
-    assert isinstance(one.exception, UserError) and "of one problem alone" in str(one.exception)
+    assert isinstance(one.exception, UserError) and "of one problem only" in str(one.exception)
     groups = _groups(tmp_path / "groups.jsonl", 24)
     rows = [{"problem_id": "z", "sample": 0, "text": "1", "model": "m", "status": "correct"}]
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

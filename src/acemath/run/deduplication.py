@@ -1,7 +1,7 @@
-"""The reductions that leave one prompt of each text: exact copies (paper, section 3.2), and near copies where asked for.
+"""Stages that drop copies of prompts: exact copies (paper, section 3.2) and, if the recipe says so, near copies.
 
-Which copy stays does not depend on the order of a file: seeds come before evolved prompts, earlier sources of the recipe
-before later ones, and of one source the prompt with the smallest hash of its id.
+Which copy is kept does not depend on the order of a file. Seeds are kept before evolved prompts, prompts of earlier
+sources of the recipe before those of later ones, and within a source the prompt with the smallest hash of its id.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from acemath.curate.dedup import text_digest
 from acemath.curate.near import near_twins
+from acemath.recipe.sources import column_value
 from acemath.records import ROOT, Dropped, Problem, content_key
 from acemath.run.context import Run
 from acemath.run.funnel import step_facts
@@ -28,7 +29,7 @@ Marks = NDArray[np.bool_]
 
 @dataclass
 class _Copies:
-    """What is kept in memory of every prompt: 16 bytes of its text's hash, 8 of its rank, 4 of its partition, and its id."""
+    """What is held in memory of each prompt: a hash of its text (16 bytes), its rank (8 bytes), and its id."""
 
     sources: dict[str, int]
     digests: list[NDArray[np.uint64]] = field(default_factory=list)  # [rows of a batch, 2]
@@ -43,7 +44,7 @@ class _Copies:
         self.ids.append(ids)
 
     def kept(self) -> tuple[Marks, NDArray[np.int64]]:
-        """Which rows stay, and for each row the number of the row that stays in its place."""
+        """Whether each row is kept, and the number of the row that is kept among its copies."""
         digests = np.concatenate(self.digests) if self.digests else np.zeros((0, 2), np.uint64)
         ranks = np.concatenate(self.ranks) if self.ranks else np.zeros(0, np.uint64)
         order = np.lexsort((ranks, digests[:, 0], digests[:, 1]))
@@ -56,21 +57,27 @@ class _Copies:
 
 
 def ranks_of(ids: pa.Array, sources: pa.Array, metas: pa.Array, order: dict[str, int]) -> NDArray[np.uint64]:
-    """Each prompt's place among copies, lowest first: 1 bit for evolved ones, 15 for the source, 48 for the id's hash."""
+    """Each prompt's rank; of several copies the lowest is kept. 1 bit for evolved, 15 for the source, 48 for the id's hash."""
     found = np.empty(len(ids), np.uint64)
     rows = zip(ids.to_pylist(), sources.to_pylist(), metas.to_pylist(), strict=True)
     for at, (name, source, meta) in enumerate(rows):
         root = json.loads(meta).get(ROOT) if meta else None
         place = min(order.get(source, 2**15 - 1), 2**15 - 1)
-        # The same worksheet may be evolved from two seeds: its root tells them apart, wherever the copies lie.
+        # The same worksheet may be evolved from two seeds under one id; the root tells the two apart.
         own = content_key(name) if root is None else content_key(name, root)
         found[at] = (root is not None) << 63 | place << 48 | int(own, 16) >> 16
     return found
 
 
+def _places(run: Run) -> dict[str, int]:
+    """The place of each source among the recipe's seeds, by its value in the `source` column."""
+    seeds = run.recipe.problems.seeds
+    return {name: n for n, name in enumerate(dict.fromkeys(column_value(k, s) for k, s in seeds.items()))}
+
+
 def deduplicated(run: Run) -> Reduction:
     """One prompt of each text after lower-casing."""
-    sources = {name: place for place, name in enumerate(run.recipe.problems.seeds)}
+    sources = _places(run)
 
     def work(all: Everything) -> None:
         copies = _Copies(sources)
@@ -96,7 +103,7 @@ def deduplicated(run: Run) -> Reduction:
 
 
 class _Ordered(Sequence[str]):
-    """Texts of an Arrow column in another order, made into Python strings only as they are asked for."""
+    """Texts of an Arrow column in another order. A text becomes a Python string when it is read."""
 
     def __init__(self, texts: pa.ChunkedArray, order: NDArray[np.int64]) -> None:
         self._texts, self._order = texts, order
@@ -115,11 +122,11 @@ class _Ordered(Sequence[str]):
 
 
 def without_near_copies(run: Run) -> list[Reduction]:
-    """One prompt of those that nearly agree, where the recipe asks for it: our addition. Holds all prompts in memory."""
+    """One prompt of those that are nearly equal, if `curate.near` is set. Our addition. Holds all prompts in memory."""
     settings = run.recipe.curate.near
     if settings is None:
         return []
-    sources = {name: place for place, name in enumerate(run.recipe.problems.seeds)}
+    sources = _places(run)
 
     def work(all: Everything) -> None:
         ids, prompts, ranks = [], [], []
@@ -165,7 +172,7 @@ def _write(
     dropped: Callable[[Sequence[Problem], int], list[Dropped]],
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write each part of the stage `name` without the rows that are not marked. `marks` are of all rows in order."""
+    """Write the rows of the stage `name` that `marks` keeps, part by part. `marks` has a value for each row, in order."""
     at = 0
     for part in all.parts():
         rows = part.rows(name, Problem)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from acemath.curate.crosscheck import answer_of
+from acemath.grade import extract
 from acemath.recipe.schema import BASE_CHECK
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
-from acemath.run.asking import Asked, responses_of, rows_of
-from acemath.run.choosing import chosen
 from acemath.run.context import Run
 from acemath.run.engines import make_ranker
+from acemath.run.responses import Responder, responses_of, rows_of
+from acemath.run.selection import chosen
 from acemath.run.stage import Everything, Facts, Making, MapStage, Part, Reduction, Stage, Training, whole
 from acemath.train.reward.groups import (
     candidates_of,
@@ -29,23 +29,26 @@ if TYPE_CHECKING:
     from acemath.models.score.score import RewardModel
 
 PROBLEMS = "reward-problems"
+# The rules of `extract` that find an answer where the text says which it is. The others take a short text as a whole,
+# or the last number: "I do not know." must not become a reference.
+STATED = ("answer-tag", "final-answer", "boxed", "boxes", "hashes", "json", "answer-is")
 
 
 def problems(run: Run, prompts: str) -> list[Stage]:
-    """The math problems that get candidates, with the labeller's answers as references where there is a labeller."""
+    """The math problems that get candidates. If there is a labeller, its answers become their reference answers."""
     role = run.recipe.roles.labeller
     first = chosen(PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True)
     if role is None:
         return [first]
-    asked = Asked(run, "labels", role)
+    responder = Responder(run, "labels", role)
 
     def work(part: Part) -> None:
         found = by_problem(part.rows("labels", Response))
         kept, dropped = [], []
         for row in part.rows(PROBLEMS, Problem):
-            answer = next((a for r in found.get(row.id, ()) if (a := answer_of(r)) is not None), None)
+            answer = next((a for r in found.get(row.id, ()) if (a := stated_answer(r)) is not None), None)
             if answer is None:
-                why = "the labeller's response has no answer" if row.id in found else "no response of the labeller"
+                why = "the labeller's response states no answer" if row.id in found else "no response of the labeller"
                 dropped.append(Dropped(row.id, "labels", "unlabelled", row.prompt, row.source, why))
             else:
                 kept.append(replace(row, answer=answer, meta={**row.meta, "reference": row.answer}))
@@ -56,9 +59,15 @@ def problems(run: Run, prompts: str) -> list[Stage]:
 
     return [
         first,
-        responses_of(asked, (PROBLEMS,), rows_of(PROBLEMS)),
-        MapStage("labelled", {}, (PROBLEMS, "labels"), work=work, summary=summary),
+        responses_of(responder, (PROBLEMS,), rows_of(PROBLEMS)),
+        MapStage("labelled", {"rules": STATED}, (PROBLEMS, "labels"), work=work, summary=summary),
     ]
+
+
+def stated_answer(response: Response) -> str | None:
+    """The answer in a box or after words such as "the answer is"; None without one, or if the response was cut."""
+    found = extract(response.text)
+    return found.answer if response.complete and found.rule in STATED else None
 
 
 def problem_stage(run: Run) -> str:
@@ -74,8 +83,8 @@ def candidates(run: Run) -> list[Stage]:
         if policy.problems is not None:
             source = f"{given}-{policy.problems}"
             found[source] = chosen(source, given, policy.problems, answered=True)
-        asked = Asked(run, f"candidates-{name}", policy, policy.each, name, shots=policy.shots)
-        found[asked.stage] = responses_of(asked, (source,), rows_of(source), judged=True)
+        responder = Responder(run, f"candidates-{name}", policy, policy.each, name)
+        found[responder.stage] = responses_of(responder, (source,), rows_of(source), grade=True)
     return list(found.values())
 
 
@@ -90,7 +99,7 @@ def _ranked(run: Run) -> bool:
 
 
 def ranks(run: Run) -> list[Stage]:
-    """Scores of candidates by the ranking reward model (section 4.1), for problems with right and wrong ones."""
+    """Rewards of the candidates by the ranker (section 4.1), for problems with both right and wrong ones."""
     recipe, ranker = run.recipe, run.recipe.roles.ranker
     if ranker is None or not _ranked(run):
         return []
@@ -124,8 +133,8 @@ def ranks(run: Run) -> list[Stage]:
 
     stages: list[Stage] = [_base_check(run)] if own else []
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
-    of = recipe.base_of(recipe.sft.base) if own else recipe.model(ranker.model).identity()
-    settings = {"ranker": ranker.model_dump(), "of": of, "cut": cut}
+    identity = recipe.base_of(recipe.sft.base) if own else recipe.model(ranker.model).identity()
+    settings = {"ranker": ranker.model_dump(), "model": identity, "cut": cut}
     return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary)]
 
 
@@ -134,7 +143,7 @@ def _candidate_stages(run: Run) -> tuple[str, ...]:
 
 
 def _base_check(run: Run) -> Training:
-    """The base model's own judgement as a reward model, where the recipe names no other to rank with."""
+    """A reward model made from the base model's own judgement of right and wrong, for the ranker `base-check`."""
     base = run.recipe.sft.base
 
     def work(making: Making) -> Facts:
@@ -179,7 +188,7 @@ def _totals(looks: Looks) -> dict[str, Any]:
 
 
 def held_out(run: Run) -> Reduction:
-    """The groups that are kept aside for pair accuracy. Groups of one problem stay together, in whatever spelling."""
+    """The groups kept aside for pair accuracy. Problems that differ only in spelling are kept aside together."""
     share = run.recipe.reward.groups.held_out
 
     def work(all: Everything) -> None:
@@ -219,10 +228,10 @@ def reward_model(run: Run) -> Training:
         aside = list(making.store("held-out").all_rows(Group))
         names = {group.problem_id for group in aside}
         train = [g for g in making.store("groups").all_rows(Group) if g.problem_id not in names]
-        asked = _all_candidates(run, making, aside) if reward.train.rm_k is not None else []
+        measured = _all_candidates(run, making, aside) if reward.train.rm_k is not None else []
         base = run.place(reward.base)
         result = train_reward(
-            base, train, aside, making.out, making.work, reward.train, reward.chat, seed, making.progress, asked
+            base, train, aside, making.out, making.work, reward.train, reward.chat, seed, making.progress, measured
         )
         if is_first_process():
             licences = stated_licences(base)
@@ -247,7 +256,7 @@ def reward_model(run: Run) -> Training:
 
 
 def _all_candidates(run: Run, making: Making, aside: list[Group]) -> list[Group]:
-    """The held-out groups' problems with all their labelled candidates: what rm@k is measured over."""
+    """All labelled candidates of the held-out groups' problems, for rm@k."""
     wanted = {group.problem_id for group in aside}
     rows = (
         row for name in _candidate_stages(run) for row in making.store(name).all_rows(Response) if row.problem_id in wanted

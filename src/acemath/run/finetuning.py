@@ -1,4 +1,4 @@
-"""The stages of fine-tuning: one policy after another (paper, section 3.1)."""
+"""The trainings of fine-tuning, one for each stage of the recipe (paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from acemath.train.sft.settings import SftSettings
 
 
 def policies(run: Run) -> list[Training]:
-    """Fine-tune each stage from the one before, or from what it names."""
+    """One training for each stage: from the stage before, or from the base that it names."""
     return [_policy(run, name, base) for name, base in _bases(run.recipe).items()]
 
 
 def sft_settings(recipe: Recipe, stage: SftStage) -> SftSettings:
-    """The common settings with this stage's own laid over them."""
+    """The common settings, with the stage's own laid over them."""
     return SftSettings.model_validate({**recipe.sft.settings.model_dump(), **stage.settings})
 
 
 def _bases(recipe: Recipe) -> dict[str, str]:
-    """What each stage of fine-tuning starts from: the model or the stage that it names, or the stage before."""
+    """The base of each stage: the model or stage that it names, or else the stage before."""
     found: dict[str, str] = {}
     before = recipe.sft.base
     for name, part in recipe.sft.stages.items():
@@ -34,20 +34,20 @@ def _bases(recipe: Recipe) -> dict[str, str]:
 
 
 def _policy(run: Run, name: str, base: str) -> Training:
-    told = sft_settings(run.recipe, run.recipe.sft.stages[name])
+    own = sft_settings(run.recipe, run.recipe.sft.stages[name])
 
     def work(making: Making) -> Facts:
         from acemath.train.sft.train import train_sft
 
         chats = making.store(f"blend-{name}").stream(Chat)
         result = train_sft(
-            run.place(base), chats, making.out, making.work, told, run.recipe.seed, making.progress
+            run.place(base), chats, making.out, making.work, own, run.recipe.seed, making.progress
         )
         gc.collect()
         return {**asdict(result), "summary": _words(result)}
 
     settings = {
-        "sft": told.model_dump(exclude={"save_every", "report_to"}),
+        "sft": own.model_dump(exclude={"save_every", "report_to"}),
         "base": run.recipe.base_of(base),
         "seed": run.recipe.seed,
     }

@@ -1,4 +1,4 @@
-"""Reductions that choose some problems of a run by the hashes of their ids, whatever was added beside them."""
+"""A stage that chooses some problems by the hashes of their ids, so that the choice hardly changes when others are added."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from acemath.run.stage import Everything, Facts, Part, Reduction
 def chosen(
     name: str, given: str, count: int | None, *, answered: bool, space: Space = "training", math: bool = False
 ) -> Reduction:
-    """At most `count` problems of the stage `given`: of each benchmark an equal share, of training problems all alike.
+    """At most `count` problems of the stage `given`; of benchmarks an equal share each, and at least one of each.
 
-    With `answered` those that have a reference answer, with `math` math problems alone.
+    `answered` leaves out problems without a reference answer, `math` those of code and general subjects.
     """
 
-    def subjects(part: Part) -> Iterable[tuple[str, int, bool]]:
+    def candidates(part: Part) -> Iterable[tuple[str, int, bool]]:
+        """Each problem's benchmark ("" for training problems), its rank, and whether it may be chosen."""
         for batch in part.batches(given, ("id", "subject", "answer")):
             ids, names, answers = (batch.column(n) for n in ("id", "subject", "answer"))
             known = pc.greater(pc.binary_length(answers), 0).to_pylist()
-            for key, subject, has in zip(ids.to_pylist(), names.to_pylist(), known, strict=True):
-                fits = (has or not answered) and not (math and subject in ("code", "general"))
+            for key, subject, has_answer in zip(ids.to_pylist(), names.to_pylist(), known, strict=True):
+                fits = (has_answer or not answered) and not (math and subject in ("code", "general"))
                 yield (subject if space == "benchmarks" else ""), int(content_key(key), 16), fits
 
     def work(all: Everything) -> None:
-        rows = [row for part in all.parts() for row in subjects(part)] if count is not None else []
-        limits = _limits(rows, count)
+        limits = {} if count is None else _limits((row for part in all.parts() for row in candidates(part)), count)
         for part in all.parts():
             kept = [
                 row
-                for row, (subject, rank, fits) in zip(part.rows(given, Problem), subjects(part), strict=True)
+                for row, (subject, rank, fits) in zip(part.rows(given, Problem), candidates(part), strict=True)
                 if fits and (count is None or rank <= limits[subject])
             ]
             part.write(kept, Problem, facts={"rows": len(kept)})
@@ -47,14 +47,14 @@ def chosen(
     return Reduction(name, settings, (given,), work=work, summary=summary, space=space)
 
 
-def _limits(rows: list[tuple[str, int, bool]], count: int | None) -> dict[str, int]:
-    """The largest hash that is chosen, of each subject."""
+def _limits(rows: Iterable[tuple[str, int, bool]], count: int) -> dict[str, int]:
+    """The largest rank that is chosen, by subject."""
     ranks: dict[str, list[int]] = {}
     for subject, rank, fits in rows:
         ranks.setdefault(subject, [])
         if fits:
             ranks[subject].append(rank)
-    each = max(1, (count or 0) // max(1, len(ranks)))
+    each = max(1, count // max(1, len(ranks)))
     return {subject: _smallest(np.array(found, np.uint64), each) for subject, found in ranks.items()}
 
 

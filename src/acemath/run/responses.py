@@ -1,4 +1,4 @@
-"""Stages in which models respond to problems: teachers, checkers, the labeller, candidates, benchmark samples."""
+"""Stages in which a role responds to problems: teachers, checkers, the labeller, candidates, benchmark samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from acemath.grade import grade_many
 from acemath.models.engine import Engine, Paid, Sampling
 from acemath.models.spec import EndpointModel
-from acemath.recipe.roles import Role
+from acemath.recipe.roles import Policy, Role
 from acemath.records import LENGTH, REFUSED, Dropped, Problem, Response, Verdict
 from acemath.run.context import Run
 from acemath.run.partitions import Space
@@ -21,10 +21,10 @@ from acemath.run.stage import Facts, MapStage, Part, Progress, whole
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who is asked in a stage, and how: a role in its chat, `n` responses to each problem.
+class Responder:
+    """A role that gives `n` responses to each problem of a stage, in its own chat.
 
-    `name` is what the responses' `model` column says, by default the model's own name.
+    `name` goes into the responses' `model` column; by default it is the model's own name.
     """
 
     run: Run
@@ -33,26 +33,25 @@ class Asked:
     n: int = 1
     name: str = ""
     temperature: float | None = None  # None: the role's own
-    shots: Sequence[tuple[str, str]] = ()
-    _paid: list[Engine] = field(default_factory=list)  # the endpoint that was asked last, which knows its own faults
+    _paid: list[Engine] = field(default_factory=list)  # the endpoint's engine, once the stage has used it
 
     @property
     def sampling(self) -> Sampling:
-        """How responses are drawn."""
+        """The settings of sampling."""
         return self.role.sampling(self.n, self.run.recipe.seed, self.temperature)
 
     def settings(self) -> dict[str, Any]:
-        """What the responses depend on: the model, the chat, the sampling. What an endpoint costs is not among it."""
+        """What the responses depend on: the model, the chat, the sampling. Prices and budgets are left out."""
         return {"role": self.run.recipe.identity_of(self.role), "sampling": self.sampling.model_dump()}
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """The stage that makes the model, if it is one of this run."""
+    def trained_by(self) -> tuple[str, ...]:
+        """The stage of this run that trains the model; empty for a model from elsewhere."""
         return self.run.made_by(self.role.model)
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        """The engine, whose memory is free again afterwards."""
+        """The engine; its memory is freed when the block ends."""
         engine = self._engine()
         if isinstance(engine, Paid):
             self._paid[:] = [engine]
@@ -62,21 +61,22 @@ class Asked:
             torch.cuda.empty_cache()
 
     def cost(self) -> Facts:
-        """{"cost": …} of the stage so far, for an engine that costs money; nothing for others."""
+        """{"cost": …} of the stage so far for an endpoint; empty for other engines."""
         paid = isinstance(self.run.recipe.model(self.role.model), EndpointModel)
         return cost_of(self._paid[0] if self._paid else self._engine()) if paid else {}
 
     @property
-    def writer(self) -> str:
-        """What the responses' `model` column says."""
+    def model_name(self) -> str:
+        """The value of the responses' `model` column."""
         return self.name or self.run.recipe.model(self.role.model).name
 
     def _engine(self) -> Engine:
-        return self.run.engine(self.role, self.writer, self.stage)
+        return self.run.engine(self.role, self.model_name, self.stage)
 
     def responses(self, engine: Engine, problems: Sequence[Problem], part: Part) -> list[Response]:
         """All responses to some problems, in order of problem and sample."""
-        return collect(engine, after_shots(problems, self.shots), self.sampling, part.progress)
+        shots = self.role.shots if isinstance(self.role, Policy) else ()
+        return collect(engine, after_shots(problems, shots), self.sampling, part.progress)
 
 
 def collect(
@@ -84,8 +84,8 @@ def collect(
 ) -> list[Response]:
     """All responses to some problems, in order of problem and sample.
 
-    They stay in memory until the last one is there. An endpoint also writes each to disk as it arrives, so that a stop
-    loses none; a model in this process repeats them.
+    Responses are held in memory until the last one arrives. An endpoint also writes each one to disk as it arrives, so
+    that a stop loses none. After a stop, a model in this process generates them again.
     """
     found: list[Response] = []
     for response in engine.generate(problems, sampling):
@@ -96,46 +96,46 @@ def collect(
 
 
 def cost_of(engine: Engine) -> dict[str, Any]:
-    """What goes into a manifest: {"cost": …} for an engine that costs money, nothing for others."""
+    """{"cost": …} for an engine that costs money; empty for others."""
     return {"cost": engine.cost()} if isinstance(engine, Paid) else {}
 
 
 def responses_of(
-    asked: Asked,
+    responder: Responder,
     inputs: tuple[str, ...],
     problems: Callable[[Part], list[Problem]],
     *,
-    judged: bool = False,
+    grade: bool = False,
     keep_refused: bool = False,
     space: Space = "training",
 ) -> MapStage:
-    """A stage of a role's responses to the problems of each partition, with `judged` graded by the reference answers.
+    """A stage of a role's responses to the problems of each partition. `grade` compares them with the reference answers.
 
-    What the engine refused is dropped with the reason; with `keep_refused` it stays, as a response without an answer:
-    a benchmark's numbers are over all of its problems.
+    A refused response is dropped, with the engine's reason. With `keep_refused` it is kept as a response without an
+    answer, because a benchmark's numbers are over all of its problems.
     """
 
     def work(part: Part) -> None:
         mine = problems(part)
-        found = asked.responses(part.tool, mine, part)
-        kept, dropped = (found, []) if keep_refused else without_refused(found, mine, asked.stage)
-        rows = graded(kept, mine) if judged else kept
+        found = responder.responses(part.tool, mine, part)
+        kept, dropped = (found, []) if keep_refused else without_refused(found, mine, responder.stage)
+        rows = graded(kept, mine) if grade else kept
         part.write(rows, Response, dropped, counts_of(rows, dropped))
 
     return MapStage(
-        asked.stage,
-        asked.settings(),
-        (*inputs, *(whole(name) for name in asked.models)),
+        responder.stage,
+        responder.settings(),
+        (*inputs, *(whole(name) for name in responder.trained_by)),
         work=work,
-        tool=asked.engine,
-        more=asked.cost,
-        summary=partial(_summary, asked.writer, judged),
+        tool=responder.engine,
+        more=responder.cost,
+        summary=partial(_summary, responder.model_name, grade),
         space=space,
     )
 
 
 def rows_of(stage: str) -> Callable[[Part], list[Problem]]:
-    """The problems of a stage, for `responses_of`."""
+    """A reader of a stage's problems, for `responses_of`."""
 
     def rows(part: Part) -> list[Problem]:
         return part.rows(stage, Problem)
@@ -144,7 +144,7 @@ def rows_of(stage: str) -> Callable[[Part], list[Problem]]:
 
 
 def counts_of(rows: Sequence[Response], dropped: Sequence[Dropped]) -> dict[str, Any]:
-    """The counts of some responses."""
+    """The facts of a partition of responses."""
     return {
         "responses": len(rows),
         "correct": sum(r.correct for r in rows),
@@ -155,12 +155,12 @@ def counts_of(rows: Sequence[Response], dropped: Sequence[Dropped]) -> dict[str,
     }
 
 
-def _summary(name: str, judged: bool, facts: Facts) -> str:
+def _summary(name: str, grade: bool, facts: Facts) -> str:
     words = f"{facts['responses']:,} responses"
-    if judged:
+    if grade:
         known = facts["responses"] - facts["ungraded"]
         words += f", {100 * facts['correct'] / max(1, known):.1f} % right"
-        words += f" of those to problems with an answer; {facts['ungraded']:,} not graded" if facts["ungraded"] else ""
+        words += f" of those graded; {facts['ungraded']:,} not graded" if facts["ungraded"] else ""
     else:
         words += f" by {name}"
     words += f", {facts['cut']:,} cut at the token limit" if facts["cut"] else ""
@@ -169,21 +169,21 @@ def _summary(name: str, judged: bool, facts: Facts) -> str:
 
 
 def cost_words(facts: Mapping[str, Any]) -> str:
-    """The cost among a stage's facts in a few words; empty where nothing was paid for."""
+    """The cost in a stage's facts, for the end of its summary; empty if the stage cost nothing."""
     cost = facts.get("cost")
     if cost is None:
         return ""
     tokens = cost["prompt_tokens"] + cost["completion_tokens"]
     words = f"; {cost['requests']:,} requests, {tokens:,} tokens, {cost['usd']:.2f} US$"
     if cost["lost_requests"]:
-        words += f", and for {cost['lost_requests']:,} lost replies at most {cost['lost_usd_at_most']:.2f} US$ more"
+        words += f", and at most {cost['lost_usd_at_most']:.2f} US$ more for {cost['lost_requests']:,} lost replies"
     return words
 
 
 def without_refused(
     responses: Sequence[Response], problems: Sequence[Problem], step: str
 ) -> tuple[list[Response], list[Dropped]]:
-    """The responses that were not refused, and the refused ones as dropped rows with the engine's reason."""
+    """The responses without the refused ones, and those as dropped rows with the engine's reason."""
     prompts = {p.id: p for p in problems}
     kept, dropped = [], []
     for row in responses:
@@ -197,10 +197,10 @@ def without_refused(
 
 
 def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -> Sequence[Problem]:
-    """Problems as they are asked after worked examples, all in one turn: policies then answer as briefly.
+    """The problems with worked examples before each prompt, in the same turn; policies then answer as briefly.
 
-    The paper asks so for short forms (section 4.1), as the Qwen2.5-Math harness does: question and answer,
-    joined by blank lines.
+    The paper gets its short responses in this way (section 4.1). The form is that of the Qwen2.5-Math harness:
+    questions and answers, separated by blank lines.
     """
     if not shots:
         return problems
@@ -209,13 +209,13 @@ def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -
 
 
 def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:
-    """Responses with their verdicts, in order of problem and sample; those to problems without an answer have none."""
+    """Responses with their verdicts, in order of problem and sample. Without a reference answer there is no verdict."""
     answers = {p.id: p.answer for p in problems}
     ordered = sorted(responses, key=lambda r: (r.problem_id, r.sample))
-    asked = [(r.text, answers[r.problem_id], r.finish_reason) for r in ordered if answers[r.problem_id]]
-    verdicts = iter(grade_many(asked))
-    return [_judged(r, next(verdicts)) if answers[r.problem_id] else r for r in ordered]
+    pairs = [(r.text, answers[r.problem_id], r.finish_reason) for r in ordered if answers[r.problem_id]]
+    verdicts = iter(grade_many(pairs))
+    return [_with_verdict(r, next(verdicts)) if answers[r.problem_id] else r for r in ordered]
 
 
-def _judged(response: Response, verdict: Verdict) -> Response:
+def _with_verdict(response: Response, verdict: Verdict) -> Response:
     return replace(response, status=verdict.status, extracted=verdict.answer, reason=verdict.reason)
