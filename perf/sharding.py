@@ -69,6 +69,24 @@ def memory(name: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
+def held_bytes(*parts: Any) -> int:
+    """Bytes of models' weights and optimisers' states that this process holds."""
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    tensors = [
+        tensor
+        for part in parts
+        for tensor in (
+            (t for state in part.state.values() for t in state.values() if isinstance(t, torch.Tensor))
+            if isinstance(part, torch.optim.Optimizer)
+            else part.parameters()
+        )
+    ]
+    local = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
+    return sum(t.numel() * t.element_size() for t in local)
+
+
 def watch(seen: dict[str, float]) -> None:
     """Keep the peak of this process's own memory."""
     while True:
@@ -84,7 +102,6 @@ def train(kind: str, folder: Path) -> None:
     from acemath.train.reward.train import train_reward
     from acemath.train.sft.settings import SftSettings
     from acemath.train.sft.train import train_sft
-    from acemath.train.sharding import held_bytes
 
     rank = os.environ.get("RANK", "0")
     seen = {"weights": 0.0, "optimizer": 0.0, "start_mb": memory("RssAnon"), "peak_mb": 0.0}

@@ -43,7 +43,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_trainer_losses_do_not_depend_on_packing(tiny_policy: Path, tmp_path: Path) -> None:
-    """The trainer's own loss over packed rows is that over single ones: nothing leaks in what really runs."""
+    """The trainer's loss over packed rows equals that over single conversations, so there is no leak."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     rows = list(encode_all([c.messages for c in _chats(23)], tokenizer))
     single = PackedRows(rows, Bins.single(np.arange(len(rows))), 128)
@@ -116,7 +116,7 @@ def test_stopped_run_ends_with_the_same_weights(tiny_policy: Path, tmp_path: Pat
 
 
 def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
-    """Checkpoints of other conversations or settings are not gone on from."""
+    """Checkpoints of other conversations or settings are not resumed."""
     for count, rate in ((40, 5e-3), (44, 5e-3), (44, 1e-3)):
         settings = SETTINGS.model_copy(update={"learning_rate": rate})
         seen: list[int] = []
@@ -148,7 +148,7 @@ def test_what_cannot_be_trained_is_refused(tiny_policy: Path, tmp_path: Path) ->
 
 
 def test_batches_hold_what_the_settings_say(tmp_path: Path) -> None:
-    """The global batch is kept whatever fits into a pass."""
+    """The global batch does not depend on the size of a pass."""
     for batch, micro in ((128, 8), (6, 4), (7, 4), (4, 16)):
         settings = SftSettings(global_batch=batch, micro_batch=micro)
         made = training_arguments(1000, tmp_path, settings, 0)
