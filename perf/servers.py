@@ -1,4 +1,4 @@
-"""The same recipe stages against real servers, with only the engine's settings changed.
+"""The same recipe stages with real servers; only the engine's settings differ.
 
     python perf/servers.py --server transformers=http://127.0.0.1:8101/v1,MODEL --server vllm=http://127.0.0.1:8102/v1,nano
 
@@ -55,7 +55,7 @@ def math_prompts(part: Part) -> list[Problem]:
 
 
 def stages(run: Run) -> tuple[list[Response], list[Response], float, list[dict[str, Any]]]:
-    """The greedy responses of the teacher, the samples of the policy, the seconds of both, and what they cost."""
+    """The teacher's greedy responses, the policy's samples, the seconds and the cost of both."""
     policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
     asked = Asked(run, STAGES[1], policy, EACH, "nano")
     open_run(run.folder, lambda: row_counts(run))
@@ -85,7 +85,7 @@ def report(name: str, greedy: list[Response], sampled: list[Response], seconds: 
 
 
 def against(name: str, url: str, model: str, folder: Path, count: int, texts: dict[str, str]) -> bool:
-    """The stages against one server, and again after their folders were taken away; whether all went well."""
+    """Run the stages with one server, and again after removing their folders; returns whether all checks passed."""
     engine = {
         "engine": "endpoint",
         "url": url,
@@ -114,7 +114,7 @@ def against(name: str, url: str, model: str, folder: Path, count: int, texts: di
 
 
 def main() -> None:
-    """Run the stages in process and against every server."""
+    """Run the stages in process and with every server."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -81,10 +81,11 @@ def test_unknown_ones_do_not_make_a_problem_mixed() -> None:
     assert made == [] and (counts.all_right, counts.none) == (1, 1)
 
 
-def test_a_cut_response_is_wrong_where_the_recipe_says_so() -> None:
-    """Whatever its verdict was; no other unknown one becomes wrong by that."""
-    rows = [_response("It is 1", "correct"), *_mixed()[6:]]
+def test_a_cut_response_is_wrong_if_the_recipe_says_so() -> None:
+    """Whatever its verdict, unless it is empty; other unknown responses get no label."""
+    rows = [_response("It is 1", "correct"), *_mixed()[6:], _response(" ", "no_answer", "length")]
     known, left_out = labelled(rows, "wrong")
+    assert left_out["empty"] == 1
     assert [(r.text, r.correct) for r in known] == [
         ("It is 1", True),
         ("Unknown 3", False),

@@ -14,7 +14,7 @@ from acemath.errors import UserError
 from acemath.models.encoding import encode_all, texts_of
 from acemath.models.hardware import rows_a_pass
 from acemath.records import Chat
-from acemath.train.checkpoints import last_checkpoint
+from acemath.train.checkpoints import last_checkpoint, weights_key
 from acemath.train.packing import Bins, PackedRows, pack
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
@@ -129,6 +129,17 @@ def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
             progress=lambda done, total, note, seen=seen: seen.append(done) if "tokens/s" in note else None,
         )
         assert seen[0] == 1
+
+
+def test_another_chat_template_is_another_base(tiny_policy: Path, tmp_path: Path) -> None:
+    """The same weights with another tokenizer or template give another identity; a rewritten card does not."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_policy, base)
+    first = weights_key(str(base))
+    (base / "README.md").write_text("A card.")
+    assert weights_key(str(base)) == first
+    (base / "chat_template.jinja").write_text("{{ messages[0]['content'] }} other")
+    assert weights_key(str(base)) != first
 
 
 def test_what_cannot_be_trained_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
