@@ -5,7 +5,7 @@
     python perf/curation.py --only speed
     python perf/curation.py --only rewrites --rewrites mine.jsonl     # rewritten GSM8K test problems, one a row
 
-Needs the folder of development data beside the repository (`../shared`); the side-by-side also datatrove and spacy
+Needs the folder of development data beside the repository (`../shared`); the comparison also needs datatrove and spacy
 (pip install datatrove spacy). Prints Markdown tables; docs/curation.md holds a copy.
 """
 
@@ -193,8 +193,8 @@ def near() -> None:
 def many(count: int) -> Iterator[Problem]:
     """Prompts made in turn from the longest 40 % of the real ones (60 words on average).
 
-    As they are, copied, re-wrapped, reworded, and in the other six turns of ten with other numbers, which makes
-    templates with a hundred members.
+    Of ten prompts one is unchanged, one copied, one re-wrapped, one reworded, and six have other numbers, which gives
+    templates with a hundred prompts.
     """
     texts = sorted((row.prompt for name in TRAIN for row in train(name)), key=lambda text: -len(text.split()))
     texts = texts[: len(texts) * 2 // 5]

@@ -3,11 +3,11 @@
     python perf/faults.py                      # 5,000 prompts, the three parts below
     python perf/faults.py --part kills --prompts 1000
 
-whole   `acemath synthesize` on all prompts; the server's own count beside the ledger
-budget  the same with about half the money that it costs
-kills   the same, killed with `kill -9` at twenty random moments, and then to its end
+whole   `acemath synthesize` on all prompts; compares the ledger with the server's count
+budget  the same with about half the budget that it needs
+kills   the same, killed with `kill -9` at twenty random moments, then finished
 
-The server (faulty_server.py) runs in a process of its own. Exit code 1 where a check fails.
+The server (faulty_server.py) runs in its own process. Exit code 1 if a check fails.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """A local OpenAI-compatible server that fails like real ones and keeps its own count of billed tokens.
 
-    python perf/faulty_server.py --faults 0.3          # prints its address, serves until it is ended
+    python perf/faulty_server.py --faults 0.3          # prints its address, serves until it is stopped
 
-`GET /count` returns the count as JSON. Each answer depends on the request alone. Of the requests that it fails it bills
-those whose answer it had written: a cut connection, a stall, half a JSON, an empty choice, a text that was broken off, a
-wrong model name.
+`GET /count` returns the count as JSON. Each answer depends only on the request. A failed request is billed if its answer was
+written: a cut connection, a stall, half a JSON, an empty choice, a truncated text, a wrong model name.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ FAULTS = ("429", "429 in seconds", "429 by date", "500", "503", "429 in a 200", 
 class Count:
     """The server's own count: requests and billed tokens by outcome.
 
-    "good again" is a whole good answer to a request that had got one before: to a client that was gone, or too late.
+    "good again" is a complete good answer to a request that had one before, sent to a client that had exited or given up.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Accuracy, agreement, speed and robustness of the grader beside math-verify, in one run and one process each.
+"""Accuracy, agreement, speed and robustness of the grader compared with math-verify.
 
     python perf/grading.py                        # everything; a few minutes
     python perf/grading.py --only accuracy,speed

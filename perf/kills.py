@@ -3,7 +3,7 @@
     python perf/kills.py                       # ten trials of a small run, each killed once
     python perf/kills.py --recipe whole        # one laptop run, killed ten times
 
-Prints one line a trial and the count; exit code 1 where any table differs.
+Prints one line per trial and the count; exit code 1 if any table differs.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python perf/pairs.py runs/laptop    # after make demo; some minutes
 
-Both start from the run's policy with the same head, see the same groups in steps of as many, at the same learning rate, for
-one epoch; a quarter of the run's groups is held out from both. Prints a Markdown table; docs/performance.md holds a copy.
+Both start from the run's policy with the same head and use the same groups, step size and learning rate for one
+epoch; a quarter of the run's groups is held out from both. Prints a Markdown table; docs/performance.md holds a copy.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@
     python perf/scale.py --out /tmp/groups --groups 20000 --each 56
     python perf/scale.py --out /tmp/scale --rows 2300000 --report  # print the table again
 
-Prompts and responses are made of random words of docs/, so that files compress as text does. The teachers and the
-checker are replaced by one that writes such texts at once; all else is the code of every run. With `--reductions`
-the maps are replaced too, by ones that write rows at once: what a map needs does not depend on the number of rows.
-Each stage is a process of its own: its peak memory and processor time are the operating system's. A stopped call goes on.
+Prompts and responses are random words of docs/, so that files compress as text does. Teachers and checker are replaced
+by an engine that returns such texts instantly; everything else is the code of a run. With `--reductions` the map stages
+are replaced too, since their memory does not depend on the number of rows. Each stage runs in its own process; peak
+memory and CPU time come from the operating system. A stopped call continues.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python perf/servers.py --server transformers=http://127.0.0.1:8101/v1,MODEL --server vllm=http://127.0.0.1:8102/v1,nano
 
-The teacher stages (one greedy response a prompt, filters, cross-check) and a policy stage (four samples a math problem, all
-asked for with one request where the server can) run in process with nano first and then against each server, through the recipe's own
-code. Printed: responses, share right, share of greedy texts that equal those of the in-process run, requests, tokens,
-seconds; and that the same stages on emptied stage folders ask the server nothing. How to start the servers is in
-docs/teachers.md. Exit code 1 where a response is missing or a second run asks again.
+The teacher stages (one greedy response per prompt, filters, cross-check) and a policy stage (four samples per math problem,
+in one request if the server allows it) run in process with nano and then with each server, through the code of a run. It
+prints responses, share correct, share of greedy texts equal to those in process, requests, tokens and seconds. It checks
+that the stages send no request when they run again in emptied folders. docs/teachers.md tells how to start the servers.
+Exit code 1 if a response is missing or a second run sends requests.
 """
 
 from __future__ import annotations

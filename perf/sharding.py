@@ -140,7 +140,7 @@ def train(kind: str, folder: Path) -> None:
 
 
 def launch(kind: str, folder: Path, processes: int, stop: int | None) -> None:
-    """Train in `count` processes; with `stop`, kill -9 all of them after that step and start again."""
+    """Train in `processes` processes; with `stop`, kill -9 all of them after that step and start again."""
     folder.mkdir(exist_ok=True)
     start = [sys.executable]
     if processes > 1:

@@ -2,11 +2,11 @@
 
     python perf/wheels.py            (make bench-wheels)
 
-It takes those of python3.11, python3.12 and python3.13 that start here, or the interpreters after `--python`. For each
-Python: the light installation (no extra) grades, curates and names the extra that a training needs; its size without
-pip, with its five largest packages; and the time of an import and of the help, best of ten. With `--resolve` also which
-versions pip chooses for each extra. With `--tests` also the tests of the grader, metrics and curation, in that
-environment. Prints Markdown; docs/performance.md holds a copy.
+It uses python3.11, python3.12 and python3.13 if they start here, or the interpreters given with `--python`. For each
+Python it checks that the light installation (no extra) grades, curates and names the extra that training needs. It
+measures its size without pip, the five largest packages, and the time of an import and of the help (best of ten). With
+`--resolve` it also prints the versions that pip chooses for each extra; with `--tests` it also runs the tests of the
+grader, metrics and curation in that environment. Prints Markdown; docs/performance.md holds a copy.
 """
 
 from __future__ import annotations

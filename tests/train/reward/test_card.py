@@ -119,7 +119,7 @@ def test_a_doubtful_result_is_said_on_the_card(tmp_path: Path) -> None:
     assert "**Warning: training did not improve" in (tmp_path / "README.md").read_text()
     one = replace(RESULT, held_out_groups=1, held_out_pairs=9, best_accuracy=1.0)
     assert one.measured == "held-out pair accuracy 1.000 over 1 group (9 pairs)"
-    assert "over 1 group (9 pairs) alone: too few" in one.warnings[0]
+    assert "over only 1 group (9 pairs), too few" in one.warnings[0]
     none = replace(RESULT, curve=[], best_step=12, best_accuracy=0.0, best_loss=None, held_out_groups=0)
     assert none.improved is None and none.record()["pair_accuracy"] is None
     write_card(tmp_path, "base", ["mit"], _groups("MIT"), RewardSettings(), ChatFormat(), none)

@@ -53,7 +53,7 @@ def test_the_result_says_what_it_was_measured_over(trained: tuple[Path, Path, di
     """Pair accuracy with its numbers of groups and pairs; a warning in the result and the card if they are too few."""
     _, out, found = trained
     assert (found["groups"], found["held_out_groups"], found["held_out_pairs"]) == (22, 2, 8)
-    assert any("over 2 groups (8 pairs) alone" in warning for warning in found["warnings"])
+    assert any("over only 2 groups (8 pairs), too few" in warning for warning in found["warnings"])
     card = (out / "README.md").read_text()
     assert "over only 2 groups (8 pairs), too few" in card and "over 2 held-out groups (8 pairs)" in card
     assert "license: unknown" in card and "that of the base is not known" in card

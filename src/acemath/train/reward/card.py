@@ -139,7 +139,7 @@ def _what(facts: Mapping[str, Any]) -> str:
 def _data(facts: Mapping[str, Any]) -> str:
     lines = [
         "## Data",
-        f"{facts['groups']:,} problems with {facts['responses']:,} responses, {facts['right']:,} of them correct by the "
+        f"{facts['groups']:,} problems with {facts['responses']:,} responses, {facts['right']:,} of them right by the "
         f"grader. {facts['cut']:,} responses were longer than max_length and were read without their middle.",
         *(_tally(name, facts[name]) for name in ("sources", "licences", "styles")),
     ]
