@@ -27,11 +27,12 @@ import numpy as np
 import psutil
 
 from acemath.cli.reading import read_benchmarks, read_problems
-from acemath.curate.changes import changed_numbers, paraphrase, re_wrapped
-from acemath.curate.decontaminate import KINDS, Decontaminator, scan
+from acemath.curate.decontaminate.changes import changed_numbers, paraphrase, re_wrapped
+from acemath.curate.decontaminate.index import KINDS
+from acemath.curate.decontaminate.scan import Decontaminator, scan
+from acemath.curate.decontaminate.selftest import self_test
 from acemath.curate.dedup import dedup
 from acemath.curate.near import NearFacts, near_dedup
-from acemath.curate.selftest import self_test
 from acemath.curate.settings import DecontaminateSettings, NearSettings
 from acemath.records import Problem
 

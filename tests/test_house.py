@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import acemath
 
 HOME = Path(acemath.__file__).parent
@@ -16,11 +18,16 @@ ORDER = (
     "__main__", "cli", "run", "recipe", "report", "benchmarks", "train", "curate", "demo", "models", "grade", "files",
     "metrics", "records", "notices", "errors",
 )  # fmt: skip
-# The grader's own order, from the bottom up: each room or module imports only from those before it.
-GRADE = (
-    "base", "conventions", "extract", "read", "values", "compare", "symbolic", "workers", "cache", "references", "core",
-    "batch", "records", "reward", "stored",
-)  # fmt: skip
+# The order inside two packages, from the bottom up: each module or room imports only from those before it.
+INSIDE = {
+    "grade": (
+        "base", "conventions", "extract", "read", "values", "compare", "symbolic", "workers", "cache", "references", "core",
+        "batch", "records", "reward", "stored",
+    ),
+    "curate.decontaminate": (
+        "runs", "features", "instructions", "reworded", "index", "arrays", "screen", "scan", "page", "changes", "selftest",
+    ),
+}  # fmt: skip
 LINES, FUNCTION_LINES = 400, 50
 
 
@@ -34,19 +41,15 @@ def sources() -> dict[str, ast.Module]:
     return found
 
 
-def imports(tree: ast.AST, names: set[str], deep: bool) -> Iterator[str]:
-    """The modules of acemath that a tree imports; with `deep` inside functions too, never those for types alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
+def imports(tree: ast.AST, names: set[str]) -> Iterator[str]:
+    """The modules of acemath that a tree imports, also inside functions and for types alone."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in names)
         elif isinstance(node, ast.ImportFrom) and node.module in names:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in names else str(node.module)
-        elif deep or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from imports(node, names, deep)
 
 
 def package(module: str) -> str:
@@ -61,22 +64,25 @@ def test_imports_point_downward() -> None:
     wrong = [
         f"{module} imports {other}"
         for module, tree in trees.items()
-        for other in imports(tree, set(trees), deep=True)
+        for other in imports(tree, set(trees))
         if "acemath" not in (module, other) and rank[package(other)] < rank[package(module)]
     ]
     assert wrong == []
 
 
-def test_the_rooms_of_the_grader_are_in_order() -> None:
-    """extract → read → values → compare → symbolic → workers: no room imports from a later one."""
-    trees = {name: tree for name, tree in sources().items() if name.startswith("acemath.grade.")}
-    rank = {name: number for number, name in enumerate(GRADE)}
-    assert {name.split(".")[2] for name in trees} == set(GRADE)
+@pytest.mark.parametrize("name", INSIDE)
+def test_packages_are_in_order_inside(name: str) -> None:
+    """No module or room of the package imports from a later one, not even inside a function or for types alone."""
+    home = f"acemath.{name}."
+    trees = {module: tree for module, tree in sources().items() if module.startswith(home)}
+    rank = {room: number for number, room in enumerate(INSIDE[name])}
+    found = {module: module.removeprefix(home).split(".")[0] for module in trees}
+    assert set(found.values()) == set(rank)
     wrong = [
         f"{module} imports {other}"
         for module, tree in trees.items()
-        for other in imports(tree, set(trees), deep=True)
-        if rank[other.split(".")[2]] > rank[module.split(".")[2]]
+        for other in imports(tree, set(trees))
+        if rank[found[other]] > rank[found[module]]
     ]
     assert not wrong
 
@@ -89,9 +95,9 @@ def test_the_order_is_the_documented_one() -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    """Module-level imports have an order; `TopologicalSorter` raises CycleError where they have none."""
+    """Imports have an order; `TopologicalSorter` raises CycleError if they have none."""
     trees = sources()
-    graph = {name: set(imports(tree, set(trees), deep=False)) for name, tree in trees.items()}
+    graph = {name: set(imports(tree, set(trees))) for name, tree in trees.items()}
     order = list(TopologicalSorter(graph).static_order())
     assert order.index("acemath.errors") < order.index("acemath.cli.app") and len(order) == len(trees)
 

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Start the command line. Ctrl-C ends it quietly while its modules are still being loaded, too."""
+    """Start the command line. Ctrl-C also ends it quietly while modules are still loading."""
     try:
         from acemath.cli.app import main as run
     except KeyboardInterrupt:

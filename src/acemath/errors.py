@@ -1,4 +1,4 @@
-"""What a user did wrong, in one line."""
+"""Errors that a user can fix, each in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 _TRAIN = (
     "accelerate", "datasets", "huggingface_hub", "jinja2", "safetensors", "tokenizers", "torch", "transformers", "trl",
 )  # fmt: skip
-# The extra of pyproject.toml that installs a package, by the name that is imported.
+# By the name of an imported package: the extra of pyproject.toml that installs it.
 EXTRAS = {
     **dict.fromkeys(_TRAIN, "train"),
     "pyarrow": "parquet",
@@ -26,7 +26,7 @@ class UserError(Exception):
 
 
 class MissingExtra(UserError, ImportError):
-    """A package that only an extra installs is not there; says the command that installs it."""
+    """A package that an extra installs is missing. The message gives the pip command."""
 
     def __init__(self, what: str, module: str) -> None:
         extra = EXTRAS[module]
@@ -35,7 +35,7 @@ class MissingExtra(UserError, ImportError):
 
 @contextmanager
 def needing(what: str) -> Iterator[None]:
-    """Turn the failed import of a package that an extra installs into MissingExtra. `what` needs it."""
+    """Turn the failed import of an extra's package into MissingExtra. `what` is the thing that needs it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -46,7 +46,7 @@ def needing(what: str) -> Iterator[None]:
 
 
 def require(what: str, *modules: str) -> None:
-    """MissingExtra where one of these packages is not installed. None of them is imported."""
+    """Raise MissingExtra if one of these packages is not installed, without importing any."""
     for module in modules:
         if find_spec(module) is None:
             raise MissingExtra(what, module)

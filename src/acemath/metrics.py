@@ -1,11 +1,11 @@
 """The numbers: pass@k, rm@k and maj@k as exact expectations, their controls and their intervals.
 
-Each function takes one problem's n responses and gives the expectation over all subsets of k of them, drawn
-without replacement: what the paper's hundred random draws of 8 from 64 estimate (section 4.3.1), without the
-noise of drawing. Where k exceeds n one problem's value is undefined and comes back as nan, never as 0: `estimate`
-and `average` leave it out and count it, and the commands refuse a k that leaves a benchmark without a problem.
-Ties share: a pick among equal rewards, or among answers with equal votes, is a uniform one. UserError where k is
-below 1, and where there is not one label, class or reward for each response.
+Each function takes one problem's n responses and returns the expectation over all subsets of k of them. The paper
+estimates it by a hundred random draws of 8 from 64 (section 4.3.1); here it has no sampling noise. If k exceeds n,
+the problem's value is undefined: nan, never 0. `estimate` and `average` leave such problems out and count them, and
+the commands refuse a k that leaves a benchmark without a problem. Ties share: the pick among equal rewards, or among
+answers with equal votes, is uniform. UserError if k is below 1, or if there is not one label, class or reward for
+each response.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from acemath.errors import UserError
 
 Floats = NDArray[np.float64]
-SUBSETS = 20_000  # weighted majority goes through all subsets up to so many, and draws beyond
+SUBSETS = 20_000  # weighted majority enumerates at most this many subsets; beyond, it draws
 
 
 def _checked(n: int, k: int) -> bool:
-    """Whether k of n can be drawn; UserError where k is no size at all."""
+    """Whether k of n can be drawn. UserError if k is below 1."""
     if k < 1:
         raise UserError(f"k is {k}; it is a number of responses, at least 1")
     return k <= n
@@ -38,7 +38,7 @@ def _one_each(count: int, responses: int, what: str, name: str) -> None:
 
 
 def _numbers(rewards: Sequence[float], others: int, name: str) -> Floats:
-    """Rewards as an array; UserError where their number is not that of the responses, or one is nan."""
+    """Rewards as an array. UserError if there is not one for each response, or if one is nan."""
     values = np.asarray(rewards, float)
     _one_each(len(values), others, "rewards", name)
     if np.isnan(values).any():
@@ -52,14 +52,14 @@ def mean_accuracy(correct: Sequence[bool]) -> float:
 
 
 def pass_at_k(correct: Sequence[bool], k: int) -> float:
-    """The probability that at least one of k is right: 1 - C(n-c, k) / C(n, k). The oracle's score."""
+    """The probability that at least one of k is right, for c right ones: 1 - C(n-c, k) / C(n, k). The oracle's score."""
     n, right = len(correct), int(sum(map(bool, correct)))
     return 1.0 - comb(n - right, k) / comb(n, k) if _checked(n, k) else nan
 
 
 @lru_cache(maxsize=4096)
 def _last_pick(n: int, k: int) -> Floats:
-    """cumulative[r]: the probability that the best of a random k lies among the r first ranks, r = 0 … n."""
+    """cumulative[r]: the probability that the best of a random k is among the first r ranks, r = 0 … n."""
     total = comb(n, k)
     return np.array([1.0 - comb(n - r, k) / total for r in range(n + 1)])
 
@@ -67,9 +67,9 @@ def _last_pick(n: int, k: int) -> Floats:
 def rm_at_k(rewards: Sequence[float], correct: Sequence[bool], k: int) -> float:
     """The expected correctness of the highest reward among k: exact, tied rewards share.
 
-    Sorted by reward, best first, the pick has rank r with probability C(n-1-r, k-1) / C(n, k). A run of
-    equal rewards takes its ranks' probabilities together and spreads them evenly. UserError on nan rewards.
-    With lengths, or lengths below zero, for rewards it is the control that picks the longest or the shortest.
+    Sorted by reward, best first, the pick has rank r (from 0) with probability C(n-1-r, k-1) / C(n, k). A run of
+    equal rewards shares the sum of its ranks' probabilities evenly. UserError on nan rewards. With lengths or
+    negative lengths as rewards, it is the control that picks the longest or the shortest response.
     """
     values, right = _numbers(rewards, len(correct), "rm@k"), np.asarray(correct, float)
     if not _checked(len(values), k):
@@ -86,7 +86,7 @@ def rm_at_k(rewards: Sequence[float], correct: Sequence[bool], k: int) -> float:
 def rm_at_k_draws(
     rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 100, seed: int = 0
 ) -> float:
-    """The paper's protocol (section 4.3.1): the mean over random draws of k. For checking `rm_at_k`."""
+    """The paper's protocol (section 4.3.1): the mean over random draws of k. Tests compare `rm_at_k` with it."""
     values, right = _numbers(rewards, len(correct), "rm@k"), np.asarray(correct, float)
     if not _checked(len(values), k):
         return nan
@@ -102,12 +102,12 @@ def rm_at_k_draws(
 def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
     """The expected correctness of the majority answer among k; exact.
 
-    Drawn subsets have no order, so equal votes share. All n together (k = n) come in the order given, and of
+    Subsets have no order, so answers with equal votes share. Only if k = n, the order of the responses counts: of
     answers with equal votes the one that came first wins, as in the Qwen2.5-Math harness.
 
-    `classes` groups equal answers (`acemath.grade.classes`); -1 is "no answer", which never wins a vote. For
-    each class as the winner, and each number of votes v and of ties t, the ways to fill the other places with
-    fewer votes are counted by convolution over the classes.
+    `classes` gives equal answers one number (`acemath.grade.classes`); -1 is "no answer", which never wins a vote.
+    For each winning class, with v votes and t ties, a convolution over the other classes counts the ways to fill the
+    other places so that no class has more than v votes.
     """
     n = len(classes)
     _one_each(len(correct), n, "verdicts", "maj@k")
@@ -124,7 +124,7 @@ def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
         winner = max(sizes, key=lambda label: sizes[label], default=None)
         return right[winner] / sizes[winner] if winner is not None else 0.0
     shape = tuple(sorted(sizes.values()))
-    # A class without a right response adds nothing, so that mostly one class is counted and not twenty.
+    # Classes without a right response add nothing, so usually only one of some twenty is counted.
     return sum(
         _win_probability(shape, silent, k, size) * right[label] / size
         for label, size in sizes.items()
@@ -142,9 +142,9 @@ def _win_probability(sizes: tuple[int, ...], silent: int, k: int, size: int) -> 
 
 
 def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) -> float:
-    """Weighted number of k-subsets in which a class wins with exactly `votes`: each counts 1 / (1 + ties)."""
+    """The number of k-subsets in which a class wins with exactly `votes`, each weighted by 1 / (1 + ties)."""
     rest = k - votes
-    # ways[t][j]: ways to give j places to the classes seen so far, none above `votes`, t of them equal to it
+    # ways[t][j]: ways to give j places to the classes so far, none above `votes`, exactly t of them equal to `votes`
     ways = [[1] + [0] * rest]
     for other in others:
         grown = [[0] * (rest + 1) for _ in range(len(ways) + 1)]
@@ -165,13 +165,13 @@ def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) ->
 
 
 def weighted_is_exact(n: int, k: int) -> bool:
-    """Whether `weighted_at_k` goes through all k-subsets of n responses; beyond 20,000 of them it draws."""
+    """Whether `weighted_at_k` enumerates all k-subsets of n responses. Beyond `SUBSETS` of them it draws."""
     return comb(n, k) <= SUBSETS
 
 
 @lru_cache(maxsize=32)
 def _subsets(n: int, k: int) -> NDArray[np.int64]:
-    """All k-subsets of n responses, [subset, k]: the same for every problem with as many."""
+    """All k-subsets of n responses, [subset, k]; cached, because problems share n."""
     found = np.array(list(combinations(range(n), k)))
     found.flags.writeable = False
     return found
@@ -187,8 +187,8 @@ def weighted_at_k(
 ) -> float:
     """Reward-weighted majority among k: each response votes with sigmoid(reward - the problem's mean reward).
 
-    A sigmoid, because raw scores below zero would lower an answer's total. Exact where `weighted_is_exact`,
-    else the mean of `draws` seeded draws. UserError on rewards that are nan or infinite.
+    Raw rewards below zero would lower an answer's total; a sigmoid is positive. Exact if `weighted_is_exact`, else
+    the mean of `draws` seeded draws. UserError on rewards that are nan or infinite.
     """
     n = len(classes)
     values, right = _numbers(rewards, n, "weighted majority@k"), np.asarray(correct, float)
@@ -206,7 +206,7 @@ def weighted_at_k(
     else:
         rng = np.random.default_rng(seed)
         subsets = np.argsort(rng.random((draws, n)), axis=1)[:, :k]
-    # An answer that no one of the k gave is below one whose votes all weigh nothing.
+    # An answer that none of the k gave must rank below one whose votes all weigh 0, so it gets -1.
     votes = np.zeros((len(subsets), len(kinds)))  # [subset, class]
     given = np.zeros(votes.shape, bool)
     every = np.arange(len(subsets))
@@ -223,7 +223,7 @@ def weighted_at_k(
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over problems as a fraction of 1, with its bootstrap interval and what it was taken over."""
+    """A mean over problems as a fraction of 1, its bootstrap interval, and the number of problems."""
 
     value: float
     low: float
@@ -233,12 +233,12 @@ class Estimate:
 
     @property
     def defined(self) -> bool:
-        """False where no problem had enough responses."""
+        """False if no problem had enough responses."""
         return not isnan(self.value)
 
 
 def estimate(values: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
-    """The mean of per-problem values with a bootstrap interval over problems; nan values are left out, counted."""
+    """The mean of per-problem values with a bootstrap interval over problems; nan values are left out and counted."""
     array = np.asarray(values, float)
     kept = array[~np.isnan(array)]
     low, high = bootstrap([kept], lambda means: means[0], draws, seed, level) if len(kept) else (nan, nan)
@@ -253,7 +253,7 @@ def average(
     kept = [values[~np.isnan(values)] for values in every]
     problems = sum(map(len, kept))
     undefined = sum(map(len, every)) - problems
-    # A mean over the benchmarks that are left would be a mean of other benchmarks.
+    # The mean of the remaining benchmarks would not be comparable, so it is undefined.
     if not kept or any(len(values) == 0 for values in kept):
         return Estimate(nan, nan, nan, problems, undefined)
     low, high = bootstrap(kept, lambda means: np.mean(means, axis=0), draws, seed, level)
@@ -263,9 +263,9 @@ def average(
 def paired(
     a: Sequence[float], b: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95
 ) -> Estimate:
-    """The mean of a - b over the same problems, with its interval: a difference is real when it excludes 0.
+    """The mean of a - b over the same problems, with its interval. A difference is significant if the interval excludes 0.
 
-    UserError where a and b are not as long as each other: they are not of the same problems.
+    UserError if a and b differ in length: then they are not of the same problems.
     """
     if len(a) != len(b):
         raise UserError(f"{len(a)} values against {len(b)}; a paired difference needs both for every problem")
@@ -275,7 +275,7 @@ def paired(
 def bootstrap(
     samples: Sequence[Floats], combine: Callable[[list[Floats]], Floats], draws: int, seed: int, level: float
 ) -> tuple[float, float]:
-    """The interval of `combine` of the samples' resampled means: percentiles over `draws` resamplings."""
+    """The interval of `combine` applied to the samples' means: percentiles over `draws` resamplings."""
     rng = np.random.default_rng(seed)
     means = [sample[rng.integers(0, len(sample), (draws, len(sample)))].mean(axis=1) for sample in samples]
     low, high = np.quantile(combine(means), [(1 - level) / 2, (1 + level) / 2])

@@ -11,21 +11,21 @@ log = logging.getLogger(__name__)
 
 
 def is_first_process() -> bool:
-    """Whether this is the only process of the work or the first, which alone prints and writes results."""
+    """Whether this is the only process or the first of several. Only this one prints and writes results."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def say(text: str) -> None:
-    """A notice, from the first process of several."""
+    """Log a notice, in the first process only."""
     if is_first_process():
         log.warning(text)
 
 
-say_once = cache(say)  # the same notice is said once a process
+say_once = cache(say)  # each notice once a process
 
 
 def quiet_transformers() -> None:
-    """Keep transformers' bars and notes out of our own progress, without importing it."""
+    """Silence transformers' progress bars and log lines, without importing it."""
     if "transformers" not in sys.modules:
         os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
         return

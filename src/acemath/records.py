@@ -1,7 +1,7 @@
 """The rows that flow through acemath, and their Parquet schemas.
 
-Every stage reads and writes these rows and nothing else. A row is a frozen dataclass; on disk it is
-one Parquet record whose columns are its fields, so that pandas, DuckDB and `datasets` read it as it is.
+A row is a frozen dataclass. On disk it is one Parquet record whose columns are its fields, so that pandas,
+DuckDB and `datasets` can read it.
 `meta` is free-form and is stored as JSON text, because its keys differ from source to source.
 """
 
@@ -21,10 +21,10 @@ STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unp
 
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 ROOT = "root"  # in an evolved problem's meta: the id of the problem that it was first evolved from
-# The finish reasons of a response. Only a "stop" is complete. "length": cut at the limit of tokens. "refused": the engine
-# gave nothing that may be graded or learned; the text is empty, and `meta` says why under this name.
+# Finish reasons of a response. Only "stop" is complete. "length": cut at the token limit. "refused": the engine gave
+# nothing that may be graded or learned; the text is empty, and meta["refused"] says why.
 STOP, LENGTH, REFUSED = "stop", "length", "refused"
-# What engines call the end of a text, in small letters: it is complete, or was cut at a limit.
+# The finish reasons of other engines, in lower case, and ours.
 FINISHED = {
     word: meaning
     for meaning, words in {
@@ -36,11 +36,11 @@ FINISHED = {
 
 
 def group_of(subject: str) -> str:
-    """What prompts of a subject train: "code", "general", or "math", which every other subject is."""
+    """The part of training that a subject belongs to: "code", "general", or "math" for every other subject."""
     return subject if subject in ("code", "general") else "math"
 
 
-# The type of a row's column, by the annotation of its field.
+# A field's annotation: the type of its column.
 _TYPES = {
     "str": "string",
     "str | None": "string",
@@ -54,7 +54,7 @@ _TYPES = {
 
 
 def column_types(kind: type[Row] | type[Dropped]) -> dict[str, str]:
-    """The types of a row's columns by their names: string, int32, float64, or a list of string, int8 or message."""
+    """The type of each column of a row: string, int32, float64, or a list of string, int8 or message."""
     return {field.name: _TYPES[str(field.type)] for field in fields(kind)}
 
 
@@ -73,7 +73,7 @@ def _schema(kind: type[Row] | type[Dropped]) -> pa.Schema:
 
 
 class ArrowSchema:
-    """The Arrow schema of a row, made when it is first asked for: rows in JSON need no pyarrow."""
+    """The Arrow schema of a row, made on first use: rows in JSON need no pyarrow."""
 
     def __init__(self) -> None:
         self._made: pa.Schema | None = None
@@ -89,8 +89,8 @@ class ArrowSchema:
 class Problem:
     """One prompt with its reference answer.
 
-    `answer` is the empty string where no reference is known (a code or chat prompt). `level` is 1 (easy)
-    to 5 (hard), 0 where unknown. `meta` keeps whatever the source says beyond these columns.
+    `answer` is empty if no reference answer is known (a code or chat prompt). `level` is 1 (easy) to 5 (hard),
+    0 if unknown. `meta` keeps whatever else the source says.
     """
 
     id: str
@@ -106,17 +106,17 @@ class Problem:
 
     @property
     def group(self) -> str:
-        """What it trains, as `group_of` has it."""
+        """The `group_of` its subject."""
         return group_of(self.subject)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response to one problem: the `sample`-th that `model` wrote.
+    """One response to one problem: number `sample` (from 0) of those that `model` wrote.
 
     `tokens` counts generated tokens. `finish_reason` is "stop" (complete), "length" (cut at the token limit) or
-    "refused" (the engine gave nothing that may be used).
-    `status`, `extracted` and `reason` are filled by grading, `reward` by a reward model; None before.
+    "refused" (the engine gave nothing that may be used). Grading fills `status`, `extracted` and `reason`, a reward
+    model `reward`; they are None before.
     """
 
     problem_id: str
@@ -135,7 +135,7 @@ class Response:
 
     @property
     def complete(self) -> bool:
-        """Whether the model ended the text itself. What was cut or refused has no answer and no label."""
+        """Whether the model ended the text itself. A response that was cut or refused has no answer and no label."""
         return self.finish_reason == "stop"
 
     @property
@@ -145,20 +145,19 @@ class Response:
 
     @property
     def label(self) -> bool | None:
-        """What may be learned from the response: True is right, False is wrong, None is not known.
+        """The label to learn from: True for right, False for wrong, None for unknown.
 
-        Only a complete response that was graded has a label: not one that was cut or refused, and not one whose
-        grading gave no result (timeout, unparsable).
+        It is None unless the response is complete and grading gave a result (not timeout or unparsable).
         """
         return _LABELS.get(self.status) if self.complete else None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the grader says of one answer: the answer it found, the status, and why.
+    """The grader's result for one response: the answer that it found, the status, and why.
 
-    `tier` names the step that decided (exact, numeric, structure, symbolic …), `rule` how the answer was
-    found in the text (boxed, answer-is, last-number …).
+    `tier` is the step that decided (exact, numeric, structure, symbolic …), `rule` is how the answer was found
+    in the text (boxed, answer-is, last-number …).
     """
 
     answer: str | None
@@ -192,7 +191,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One training conversation: what TRL and the hub call `messages`, with where it came from."""
+    """One training conversation (`messages`, as in TRL and on the hub) and its origin."""
 
     problem_id: str
     messages: tuple[Mapping[str, str], ...]
@@ -205,7 +204,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A row that was left out, where, and why: `reason` is a short code, `text` the row's own text."""
+    """A row that a step left out. `reason` is a short code, `text` the row's own text."""
 
     id: str
     step: str
@@ -222,7 +221,7 @@ R = TypeVar("R", Problem, Response, Group, Chat)
 
 
 def finish_reason(said: Any) -> str:
-    """A finish reason in our words: "stop" (also where nobody said one), "length", or any other word as it was said."""
+    """An engine's finish reason in our words: "stop" (also if there is none), "length", or any other word unchanged."""
     word = str(said or "stop").strip()
     return FINISHED.get(word.lower(), word)
 
@@ -248,7 +247,7 @@ def fingerprint(value: Any) -> str:
 
 
 def whole_text(value: Any) -> Any:
-    """A value whose texts every file can hold: half of a surrogate pair becomes a replacement character."""
+    """A value whose texts can be written to any file: half of a surrogate pair becomes a replacement character."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
@@ -274,7 +273,7 @@ def to_table(rows: Sequence[Row], kind: type[Row]) -> pa.Table:
 
 
 def from_table(table: pa.Table, kind: type[R]) -> list[R]:
-    """The rows of an Arrow table. Columns that the kind does not have are ignored, missing ones default."""
+    """The rows of an Arrow table. Unknown columns are ignored; missing ones get their defaults."""
     known = {f.name for f in fields(kind)}
     rows: list[R] = []
     for record in table.to_pylist():
@@ -300,7 +299,7 @@ def to_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def root_of(problem: Problem) -> str:
-    """The id of the problem that this one was first evolved from; its own id where it was not evolved."""
+    """The id of the problem that this one was first evolved from; its own id if it was not evolved."""
     return str(problem.meta.get(ROOT, problem.id))
 
 
@@ -310,7 +309,7 @@ def by_id(rows: Iterable[Problem]) -> dict[str, Problem]:
 
 
 def by_problem(rows: Iterable[Response]) -> dict[str, list[Response]]:
-    """Responses by the problem that they answer, in the order in which they come."""
+    """Responses by the id of their problem, in the order of `rows`."""
     found: dict[str, list[Response]] = {}
     for row in rows:
         found.setdefault(row.problem_id, []).append(row)

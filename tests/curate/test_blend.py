@@ -1,10 +1,12 @@
-"""Blends: caps, shares, one prompt once, the order of rows, and what a blend is made of."""
+"""Blends: counts, shares, each prompt once, and an order of rows that does not depend on the input's."""
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import pytest
 
-from acemath.curate.blend import Stock, blend_facts, make_blend, shortfalls
+from acemath.curate.blend import Picker, blend_facts, conversation, make_blend, shortfalls
 from acemath.curate.settings import PoolSettings
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
@@ -19,12 +21,11 @@ RESPONSES = [Response(p.id, n, f"So \\boxed{{{n}}}.", "t") for p in PROBLEMS for
 
 
 def blend(responses: list[Response] = RESPONSES, seed: int = 0, **caps: dict[str, float]) -> list[Chat]:
-    """The blend of code and math with some caps."""
+    """The blend of code and math with these counts."""
     counts = {pool: int(count) for pool, count in caps.get("counts", {}).items()}
     chat = ChatFormat(instruction="Box it.")
-    return make_blend(
-        ["code", "math"], counts, Stock(by_id(PROBLEMS), responses, ()), chat, seed, caps.get("shares")
-    )
+    picker = Picker(["code", "math"], counts, caps.get("shares", {}), {}, seed)
+    return make_blend(picker, by_id(PROBLEMS), responses, (), chat)
 
 
 def test_rows_are_conversations_and_do_not_depend_on_the_order_of_the_input() -> None:
@@ -41,16 +42,25 @@ def test_rows_are_conversations_and_do_not_depend_on_the_order_of_the_input() ->
 
 
 def test_a_prompt_is_taken_once_though_two_rows_have_it() -> None:
-    """Dedup is by prompt, as in the paper, not by id."""
+    """Prompts are identified by text, as in the paper, not by id."""
     twins = by_id(
         [Problem("a", "What is 1+1?", subject="algebra"), Problem("b", "WHAT is 1+1? ", subject="x")]
     )
     rows = [Response("a", 0, "2", "t"), Response("b", 0, "2", "t")]
-    assert len(make_blend(["math"], {}, Stock(twins, rows, ()), ChatFormat(), 0)) == 1
+    assert len(make_blend(Picker(["math"], {}, {}, {}, 0), twins, rows, (), ChatFormat())) == 1
+
+
+def test_a_checked_pool_has_only_checked_responses() -> None:
+    """Of two responses to one problem, the one that passed the cross-check."""
+    for checked in [r for r in RESPONSES if r.problem_id == "algebra3"]:
+        chats = make_blend(
+            Picker(["math.checked"], {}, {}, {}, 0), by_id(PROBLEMS), RESPONSES, [checked], ChatFormat()
+        )
+        assert [c.messages[-1]["content"] for c in chats] == [checked.text]
 
 
 def test_shares_and_counts_cap_a_pool() -> None:
-    """A share of a pool, a number of it; a cap that touches nothing is a mistake."""
+    """A share of a pool, a number of its responses; a limit on a pool that is not in the blend is an error."""
     single = [r for r in RESPONSES if r.sample == 0]
     facts = blend_facts(blend(single, shares={"code": 0.25}, counts={"math": 3}))
     assert facts["pools"] == {"code": 5, "math": 3} and facts["conversations"] == 8
@@ -62,7 +72,7 @@ def test_shares_and_counts_cap_a_pool() -> None:
 
 
 def test_declared_pools_narrow_and_add_an_exact_number() -> None:
-    """Some sources, what an earlier stage left, so many new prompts; too few are named, not padded."""
+    """By source, by what an earlier stage did not use, and by `take`; a pool that has too few is reported."""
     single = [r for r in RESPONSES if r.sample == 0]
     pools = {
         "half": PoolSettings(of="math", sources=("set-0",), take=6),
@@ -70,15 +80,21 @@ def test_declared_pools_narrow_and_add_an_exact_number() -> None:
         "more": PoolSettings(of="math", take=30),
         "born": PoolSettings(of="math", born="evolved"),
     }
-    used: dict[str, set[str]] = {}
-    stock = Stock(by_id(PROBLEMS), single, (), pools, used)
-    first = make_blend(["half"], {}, stock, ChatFormat(), 0)
-    assert (
-        len(first) == 6 and {c.source for c in first} == {"set-0"} and not shortfalls(blend_facts(first)["pools"], ["half"], pools)
-    )
-    used["first"] = {c.problem_id for c in first}
-    assert not used["first"] & {c.problem_id for c in make_blend(["rest"], {}, stock, ChatFormat(), 0)}
-    chats = make_blend(["half", "more"], {}, stock, ChatFormat(), 0)
-    assert blend_facts(chats)["pools"] == {"half": 6, "more": 14}
-    assert shortfalls(blend_facts(chats)["pools"], ["half", "more"], pools) == {"more": (30, 14)}
-    assert make_blend(["born"], {}, stock, ChatFormat(), 0) == []
+    problems = by_id(PROBLEMS)
+
+    def taken(names: list[str], first: Container[str] = ()) -> list[Chat]:
+        picker = Picker(names, {}, {}, pools, 0)
+        for row in single:
+            picker.offer(problems[row.problem_id], "0", row.problem_id, False, ["first"] if row.problem_id in first else ())
+        pairs = zip(single, picker.picked().tolist(), strict=True)
+        return [conversation(problems[r.problem_id], r, ChatFormat(), names[at]) for r, at in pairs if at >= 0]
+
+    half = taken(["half"])
+    assert len(half) == 6 and {c.source for c in half} == {"set-0"}
+    assert not shortfalls(blend_facts(half)["pools"], ["half"], pools)
+    used = {c.problem_id for c in half}
+    rest = taken(["rest"], used)
+    assert len(rest) == 14 and not used & {c.problem_id for c in rest}
+    counts = blend_facts(taken(["half", "more"]))["pools"]
+    assert counts == {"half": 6, "more": 14} and shortfalls(counts, ["half", "more"], pools) == {"more": (30, 14)}
+    assert not taken(["born"])

@@ -1,4 +1,4 @@
-"""Cleaning: the steps in their order, each with its drops; near copies only where asked for."""
+"""Cleaning: the steps in order, each with its drops; near-duplicates only if asked for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_step_keeps_its_drops() -> None:
     assert found.steps[-1].by_source == {"a": 1, "b": 1}
 
 
-def test_near_copies_go_where_asked_for() -> None:
+def test_near_duplicates_go_if_asked_for() -> None:
     """The step stands between exact copies and leaks, and its facts come along."""
     found = clean(ROWS, [Problem("test", LEAK)], CurateSettings(near=NearSettings()))
     assert [row.id for row in found.rows] == ["first"]
@@ -50,7 +50,7 @@ def test_near_copies_go_where_asked_for() -> None:
 
 
 def test_what_is_only_reported_is_counted() -> None:
-    """A rewording stays, is counted by its kind in the step, and is no longer reported where it is dropped."""
+    """A rewording stays and is counted by its kind; if a setting drops it, it is not reported."""
     told = "17 sheep belong to a farmer. In winter all of them die but 9, while others go on. How many has he left?"
     rows = [*ROWS, Problem("told", told, source="a")]
     found = clean(rows, [Problem("test", LEAK)], CurateSettings())

@@ -17,7 +17,7 @@ def said(problem: str, *answers: str) -> list[Response]:
 
 
 def test_every_response_that_fails_has_its_reason() -> None:
-    """Agreement by the grader's equality, not by text; fewer answers than asked for are no agreement."""
+    """Answers agree by the grader's equality, not by text; fewer answers than needed are no agreement."""
     main = [Response(str(i), 0, "So \\boxed{\\frac{1}{2}}.", "main") for i in range(6)]
     main.append(Response("6", 0, "So \\boxed{}.", "main"))
     check = {
@@ -49,10 +49,12 @@ def test_a_share_of_votes_can_be_enough() -> None:
     kept, dropped = cross_checked(main, check, share=0.75)
     assert [row.problem_id for row in kept] == ["a"] and dropped[0].reason == "disagrees"
     assert not cross_checked(main, check)[0]
+    check = {"a": said("a", *["7"] * 11, *["8"] * 9)}  # 0.55 * 20 is above 11 in floating point
+    assert [row.problem_id for row in cross_checked(main, check, share=0.55)[0]] == ["a"]
 
 
-def test_agreement_is_told_of_each_teacher() -> None:
-    """Shares of answers that agree and of those that are missing, by the model that wrote them."""
+def test_agreement_is_counted_for_each_checker() -> None:
+    """The shares of answers that agree and of missing ones, by model."""
     main = [Response(i, 0, "So \\boxed{7}.", "main") for i in "ab"]
     other = [Response("a", 0, "So \\boxed{8}.", "other")]
     found = agreement_shares(agreement_counts(main, {"a": [*said("a", "7", "7.0"), *other], "b": said("b", "7", "")}))
@@ -63,7 +65,7 @@ def test_agreement_is_told_of_each_teacher() -> None:
 
 
 def test_a_cut_answer_confirms_nothing() -> None:
-    """The last number of half a text is no answer, though it happens to be the right one."""
+    """The last number of an incomplete response is no answer, even if it is the right one."""
     main = [Response("0", 0, "So \\boxed{12}.", "main")]
     whole, cut = Response("0", 0, "It is 12", "check"), Response("0", 1, "3 * 4 = 12", "check", "length")
     assert cross_checked(main, {"0": [whole, replace(cut, finish_reason="stop")]})[0] == main

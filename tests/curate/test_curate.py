@@ -6,9 +6,10 @@ import random
 
 import pytest
 
-from acemath.curate.blend import Stock, make_blend
+from acemath.curate.blend import Picker, make_blend
 from acemath.curate.crosscheck import agree, cross_checked
-from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate
+from acemath.curate.decontaminate.index import BenchmarkIndex, Hit
+from acemath.curate.decontaminate.scan import Decontaminator, scan, sorted_out
 from acemath.curate.dedup import dedup
 from acemath.curate.evolve import evolution_prompt, evolve, evolve_one
 from acemath.curate.filters import filter_problems, filter_responses, has_loop, no_box
@@ -19,13 +20,18 @@ from acemath.demo.worksheets.registry import MATH_SUBJECTS, family_named
 from acemath.demo.worksheets.sheets import draw_problems, question_of, split_of
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
-from acemath.records import Problem, Response, by_id
+from acemath.records import Dropped, Problem, Response, by_id
 from acemath.run.asking import graded
 
 LONG = "A farmer has 17 sheep and all but 9 of them die in the winter while the other farmers lose none. How many are left?"
 
 
-def leak(index: Decontaminator, problem: Problem, math: bool) -> Hit | None:
+def decontaminate(rows: list[Problem], tests: list[Problem], settings: DecontaminateSettings) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that stay and those dropped."""
+    return sorted_out(rows, scan(rows, Decontaminator(tests, settings)), settings)
+
+
+def leak(index: BenchmarkIndex, problem: Problem, math: bool) -> Hit | None:
     """The hit of a prompt by the paper's rule alone."""
     hit = index.find(problem, math)
     return hit if hit is not None and hit.kind == "leak" else None
@@ -33,7 +39,7 @@ def leak(index: Decontaminator, problem: Problem, math: bool) -> Hit | None:
 
 def test_filters_name_their_reasons() -> None:
     """Each kind of bad row is dropped with its own reason; good rows stay."""
-    evolved = {"method": "in-depth"}
+    evolved = {"root": "seed"}
     prompts = [
         Problem("a", "x " * 300, meta=evolved),
         Problem("b", "x " * 301, meta=evolved),
@@ -82,7 +88,7 @@ def test_longest_common_subsequence_against_the_plain_way() -> None:
 
 def test_decontamination_follows_the_papers_rule() -> None:
     """13 words in a row and 60 % in common for math; the 13 words alone otherwise; spacing and case fold."""
-    index = Decontaminator([Problem("t", LONG)], DecontaminateSettings())
+    index = BenchmarkIndex([Problem("t", LONG)], DecontaminateSettings())
     shouted = LONG.upper().replace(" ", "   ").replace("?", " ?!")
     assert leak(index, Problem("a", shouted), math=True) is not None
     changed = LONG.replace("sheep", "goats").replace("winter", "spring").replace("other", "rich")
@@ -90,13 +96,13 @@ def test_decontamination_follows_the_papers_rule() -> None:
     buried = "word " * 60 + LONG
     assert leak(index, Problem("c", buried), math=True) is None
     assert leak(index, Problem("d", buried), math=False) is not None
-    short = Decontaminator([Problem("s", "What is $7 \\cdot 8$?")], DecontaminateSettings())
+    short = BenchmarkIndex([Problem("s", "What is $7 \\cdot 8$?")], DecontaminateSettings())
     assert leak(short, Problem("e", "what is  7\\cdot 8"), math=True) is not None
     assert leak(short, Problem("f", "what is 7 \\cdot 9"), math=True) is None
 
 
 def test_worksheet_splits_survive_decontamination() -> None:
-    """Templates share words, yet few training prompts are taken for copies of test problems."""
+    """Templates share words, but few training prompts are taken for copies of test problems."""
     tests, train = draw_problems("test", 700, 0, MATH_SUBJECTS), draw_problems("train", 1500, 1)
     kept, dropped = decontaminate(train, tests, DecontaminateSettings())
     assert len(kept) + len(dropped) == 1500 and len(dropped) < 0.06 * 1500
@@ -120,8 +126,8 @@ def test_evolution_makes_new_training_problems() -> None:
     assert LONG in evolution_prompt(LONG, "in-depth")
 
 
-def test_evolution_keeps_off_what_is_held_out_and_what_is_not_its_own() -> None:
-    """A held-out family has no children in depth, none are born into one; other sources need a model."""
+def test_evolution_never_uses_held_out_families_or_other_sources() -> None:
+    """A held-out family gives no child in depth and receives none; other sources need a model."""
     held = draw_problems("test", 20, 0, MATH_SUBJECTS, held_out=True)
     assert held and evolve(held, EvolveSettings(methods=("in-depth",)), seed=0) == ([], [])
     born, _ = evolve(held, EvolveSettings(methods=("in-breadth",), rounds=2), seed=0)
@@ -162,7 +168,7 @@ def test_teacher_is_mostly_right_and_deterministic() -> None:
 
 
 def test_cross_check_keeps_what_is_nearly_always_right() -> None:
-    """Agreement of three answers is purer than the teacher alone, as the paper wants it."""
+    """Responses on which three answers agree are more often right than the teacher's alone."""
     problems = draw_problems("train", 700, 6, MATH_SUBJECTS)
     main = graded(list(WorksheetTeacher("main", 0.9).generate(problems, Sampling())), problems)
     check: dict[str, list[Response]] = {}
@@ -175,23 +181,18 @@ def test_cross_check_keeps_what_is_nearly_always_right() -> None:
 
 
 def test_blends_take_what_they_name() -> None:
-    """Pools by subject, checked and seed; a prompt once; counts cap; seeded."""
+    """Pools by subject, by cross-check and by seeds; each prompt once; counts; the seed."""
     problems = [
-        Problem(f"{s}{i}", f"{s} {i}", subject=s, meta={"parent": "x"} if i % 2 else {})
+        Problem(f"{s}{i}", f"{s} {i}", subject=s, meta={"root": "x"} if i % 2 else {})
         for s in ("code", "general", "algebra")
         for i in range(10)
     ]
     responses = [Response(p.id, 0, "So \\boxed{1}.", "t") for p in problems]
-    checked = {f"algebra{i}" for i in range(4)}
+    checked = [r for r in responses if r.problem_id in {f"algebra{i}" for i in range(4)}]
 
     def blend(pools: list[str], **counts: int) -> list[str]:
-        chats = make_blend(
-            pools,
-            {k.replace("_", "."): v for k, v in counts.items()},
-            Stock(by_id(problems), responses, checked),
-            ChatFormat(),
-            0,
-        )
+        picker = Picker(pools, {k.replace("_", "."): v for k, v in counts.items()}, {}, {}, 0)
+        chats = make_blend(picker, by_id(problems), responses, checked, ChatFormat())
         assert all(c.messages[-1]["role"] == "assistant" for c in chats)
         return sorted(c.problem_id for c in chats)
 

@@ -1,4 +1,4 @@
-"""Decontamination on typings, short problems, several benchmarks, and real data."""
+"""Decontamination: spellings, short problems, several benchmarks, and real data."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from typing import Any
 import pytest
 
 from acemath.curate.columns import problems_of
-from acemath.curate.decontaminate import Decontaminator, Hit, decontaminate, scan
-from acemath.curate.hits import marked, page_of, record_of
+from acemath.curate.decontaminate.index import BenchmarkIndex, Hit
+from acemath.curate.decontaminate.page import marked, page_of, record_of
+from acemath.curate.decontaminate.scan import Decontaminator, scan, sorted_out
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import common_length, mask, tokens_of, words_of
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
-from acemath.records import Problem
+from acemath.records import Dropped, Problem
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SHORT = "Find the remainder when 17 is divided by 5."
 
 
-def leak(index: Decontaminator, problem: Problem, math: bool) -> Hit | None:
+def decontaminate(rows: list[Problem], tests: list[Problem], settings: DecontaminateSettings) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that stay and those dropped."""
+    return sorted_out(rows, scan(rows, Decontaminator(tests, settings)), settings)
+
+
+def leak(index: BenchmarkIndex, problem: Problem, math: bool) -> Hit | None:
     """The hit of a prompt by the paper's rule alone."""
     hit = index.find(problem, math)
     return hit if hit is not None and hit.kind == "leak" else None
 
 
-def index(*prompts: str, subject: str = "bench") -> Decontaminator:
+def index(*prompts: str, subject: str = "bench") -> BenchmarkIndex:
     """An index of prompts, all with the same id, as benchmarks that number their problems give them."""
-    return Decontaminator([Problem("0", p, subject=subject) for p in prompts], DecontaminateSettings())
+    return BenchmarkIndex([Problem("0", p, subject=subject) for p in prompts], DecontaminateSettings())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def index(*prompts: str, subject: str = "bench") -> Decontaminator:
         (r"\begin{align*} a_1 &= 2 \end{align*}", "a₁ = 2"),
     ],
 )
-def test_typings_of_one_text_give_the_same_words(one: str, other: str) -> None:
+def test_spellings_of_one_text_give_the_same_words(one: str, other: str) -> None:
     """LaTeX or Unicode, spaced or not: the words are the same; numbers and signs count."""
     assert words_of(one) == words_of(other)
     assert words_of("3+4") != words_of("3-4") and words_of("12 eggs") != words_of("13 eggs")
@@ -62,7 +68,7 @@ def test_benchmarks_that_share_ids_do_not_hide_each_other() -> None:
     """Two benchmarks number from 0: a copy of either is found, and the hit names its benchmark."""
     texts = [" ".join(f"{word}{i}" for i in range(20)) for word in ("apple", "pear")]
     rows = [Problem("0", text, subject=name) for name, text in zip(("first", "second"), texts, strict=True)]
-    found = Decontaminator(rows, DecontaminateSettings())
+    found = BenchmarkIndex(rows, DecontaminateSettings())
     for row in rows:
         hit = leak(found, Problem("x", row.prompt), math=True)
         assert hit is not None and (hit.benchmark, hit.benchmark_id) == (row.subject, "0")
@@ -70,7 +76,7 @@ def test_benchmarks_that_share_ids_do_not_hide_each_other() -> None:
 
 
 def test_short_problems_are_found_whole() -> None:
-    """Alone always; inside a longer math prompt where they are most of it; a tiny one only alone."""
+    """Always as the whole prompt; inside a longer math prompt if they are most of it; a very short one only as the whole."""
     found = index(SHORT, "What is 7 + 8?")
     assert leak(found, Problem("a", SHORT.upper()), math=True)
     assert leak(found, Problem("b", f"{SHORT} Show your work, please."), math=True)
@@ -91,7 +97,7 @@ def test_no_prompt_and_no_benchmark_is_no_hit() -> None:
 
 
 def test_drop_rate_of_worksheets_family_by_family() -> None:
-    """In all a few percent; over 30 % only where a family has few questions and one long wording."""
+    """A few percent in total; over 30 % only for families with few questions and one long wording."""
     tests, train = draw_problems("test", 1000, 3, MATH_SUBJECTS), draw_problems("train", 6000, 4)
     started = time.perf_counter()
     _, dropped = decontaminate(train, tests, DecontaminateSettings())
@@ -116,7 +122,7 @@ def test_real_prompts_against_real_benchmarks() -> None:
         return [Problem(str(i), json.loads(line)[column], subject=name) for i, line in enumerate(lines)]
 
     tests = rows("gsm8k_test.jsonl", "question") + rows("math500_test.jsonl", "problem")
-    found = Decontaminator(tests, DecontaminateSettings())
+    found = BenchmarkIndex(tests, DecontaminateSettings())
     assert all(leak(found, row, math=True) for row in tests)
     grade_school = sum(bool(leak(found, r, True)) for r in rows("gsm8k_train.jsonl", "question", 2000))
     competition = sum(bool(leak(found, r, True)) for r in rows("math_train.jsonl", "problem", 2000))
@@ -130,14 +136,14 @@ TRAIN = (
 
 
 def test_numbers_and_variables_are_masked() -> None:
-    """One mark for every number, also for 3.5 and lists of them; one for letters, Greek ones, products and figures."""
+    """One mask for numbers, including 3.5 and lists of numbers; one for letters, Greek letters, products and figures."""
     assert mask(tokens_of("Find $x+3.5$")) == mask(tokens_of("Find $t + 1,200$")) == ["find", "v", "+", "0"]
     assert mask(tokens_of(r"$\alpha$, $ABCD$ and $xy$ in a cm")) == ["v", "v", "and", "v", "in", "v", "cm"]
     assert mask(tokens_of("1, 2, 3, 4")) == ["0"] and mask([]) == []
 
 
 def test_the_index_finds_what_a_plain_search_finds() -> None:
-    """13 words in a row at any place of prompt and problem, by comparing all of them with all."""
+    """13 words in a row anywhere in prompt and problem, against a comparison of all runs."""
     rng = random.Random(5)
     vocabulary = [f"w{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
 
@@ -146,7 +152,7 @@ def test_the_index_finds_what_a_plain_search_finds() -> None:
 
     texts = [words(rng.randint(13, 40)) for _ in range(40)]
     rows = [Problem(str(i), " ".join(text)) for i, text in enumerate(texts)]
-    found = Decontaminator(rows, DecontaminateSettings())
+    found = BenchmarkIndex(rows, DecontaminateSettings())
     hits = 0
     for _ in range(400):
         text = rng.choice(texts)
@@ -166,14 +172,14 @@ def test_the_index_finds_what_a_plain_search_finds() -> None:
 
 
 def test_the_problem_most_like_the_prompt_is_named() -> None:
-    """Of several that leak, the one with most words in common."""
+    """Of several leaked problems, the one with the most words in common."""
     found = index(TRAIN.replace("along the coast", "up a hill, by night"), TRAIN)
     hit = leak(found, Problem("p", TRAIN), math=True)
     assert hit is not None and hit.place == 1 and hit.lcs == 1.0
 
 
-def test_contained_problems_and_near_copies_are_reported_and_drop_when_told() -> None:
-    """By default the rule of the paper drops alone; the dropped row names its kind as reason."""
+def test_contained_problems_and_near_copies_are_reported_and_dropped_if_a_setting_says_so() -> None:
+    """By default only the paper's rule drops; the reason of a dropped row is its kind."""
     tests = [Problem("0", TRAIN, subject="bench"), Problem("1", SHORT, subject="bench")]
     more = " ".join(f"Then tell the story of day {i} of the journey in your own words." for i in range(9))
     near = TRAIN.replace("270", "31").replace("180", "4").replace("12 g", "7 g").replace("train", "plane")
@@ -184,8 +190,8 @@ def test_contained_problems_and_near_copies_are_reported_and_drop_when_told() ->
         Problem("leak", TRAIN),
         Problem("ok", more),
     ]
-    index = Decontaminator(tests, DecontaminateSettings())
-    kinds = {row.id: hit and hit.kind for row, hit in zip(rows, scan(rows, index), strict=True)}
+    decontaminator = Decontaminator(tests, DecontaminateSettings())
+    kinds = {row.id: hit and hit.kind for row, hit in zip(rows, scan(rows, decontaminator), strict=True)}
     assert kinds == {"in": "contained", "near": "near-copy", "leak": "leak", "ok": None}
     assert [row.id for row in decontaminate(rows, tests, DecontaminateSettings())[1]] == ["leak"]
     _, dropped = decontaminate(rows, tests, DecontaminateSettings(drop=("near-copy", "contained")))
@@ -193,14 +199,14 @@ def test_contained_problems_and_near_copies_are_reported_and_drop_when_told() ->
 
 
 def test_stock_phrases_of_textbooks_are_no_near_copies() -> None:
-    """Short ones of which little is left once numbers are masked."""
+    """Short problems of which masking leaves little."""
     found = index("Find the greatest common divisor of 3339 and 1491.", "What is 60% of 30?")
     for text in ("Find the greatest common divisor of 6 and 10.", "What is 5% of 340?"):
         assert found.find(Problem("p", text), math=True) is None
 
 
 def test_a_tiny_problem_with_one_sentence_more_is_contained() -> None:
-    """At the prompt's beginning or end, not amid a long one."""
+    """At the beginning or end of the prompt, not in the middle of a long one."""
     found = index("Why is the sky blue?")
     hit = found.find(Problem("p", "Why is the sky blue? Explain it in two sentences."), math=True)
     assert hit is not None and hit.kind == "contained"
@@ -220,7 +226,7 @@ def test_hits_are_the_same_with_two_processes() -> None:
 
 
 def test_the_page_shows_both_texts_escaped_with_the_overlap_marked() -> None:
-    """Neighbouring words share a mark; near-copies count masked words; markup in a text stays text."""
+    """Adjacent words share a mark; near-copies compare masked words; markup in a text is escaped."""
     one, other = marked("Find a<b in <script> now", "find a<b at once")
     assert (
         one == "<mark>Find a&lt;b</mark> in &lt;script&gt; now"
@@ -231,7 +237,7 @@ def test_the_page_shows_both_texts_escaped_with_the_overlap_marked() -> None:
     assert marked("take 7 eggs", "take 12 eggs", masked=True)[0] == "<mark>take 7 eggs</mark>"
     tests = [Problem("7", f"{TRAIN} <img src=x>", subject="ben<ch")]
     row = Problem("<p>", f"{TRAIN} <img src=x>")
-    hit = Decontaminator(tests, DecontaminateSettings()).find(row, math=True)
+    hit = BenchmarkIndex(tests, DecontaminateSettings()).find(row, math=True)
     assert hit is not None
     page = page_of([(row, hit)], tests, prompts=20)
     assert "1 of 20 prompts" in page and "<img" not in page and "ben<ch" not in page and "<p> ·" not in page
@@ -240,7 +246,7 @@ def test_the_page_shows_both_texts_escaped_with_the_overlap_marked() -> None:
 
 
 def test_the_commands_write_hits_pages_and_dropped_rows(tmp_path: Path, command: Callable[..., Any]) -> None:
-    """Benchmarks go by their file's name; the counts fit the files."""
+    """Benchmarks are named after their files; the counts match the files."""
 
     def run(name: str, *options: str) -> Any:
         return json.loads(command(name, prompts, "--against", bench, *options, "--json").out)
@@ -272,7 +278,7 @@ def test_a_multiple_choice_problem_leaks_with_and_without_its_choices() -> None:
         "answer": 0,
     }
     (asked,) = problems_of([("here", record)], {}, "quiz")
-    index = Decontaminator([Problem("other", "What is 3 + 4?"), asked], DecontaminateSettings())
+    index = BenchmarkIndex([Problem("other", "What is 3 + 4?"), asked], DecontaminateSettings())
     for prompt in (record["question"], asked.prompt):
         hit = index.find(Problem("p", str(prompt)), True)
         assert hit is not None and (hit.kind, hit.benchmark_id, hit.place) == ("leak", asked.id, 1)

@@ -10,12 +10,12 @@ from acemath.records import LENGTH, REFUSED, STOP, Problem, Response
 
 
 class Writer:
-    """Writes one whole question, one that is cut, and one that is refused."""
+    """Writes one complete question, one that is cut off, and one that is refused."""
 
     name = "writer"
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
-        """A reply to each request by what its seed says."""
+        """A reply to each request, with the finish reason that its seed names."""
         for problem in problems:
             reason = next(r for r in (STOP, LENGTH, REFUSED) if r in problem.prompt)
             meta = {REFUSED: "not this one"} if reason == REFUSED else {}
@@ -24,7 +24,7 @@ class Writer:
 
 
 def test_cut_and_refused_replies_are_dropped_rows() -> None:
-    """With their reason and what was said; the whole one becomes a question with its parent's id in it."""
+    """With the reason and the reply; the complete one becomes a question whose id begins with its parent's."""
     seeds = [Problem(f"s:{reason}", f"A seed that is {reason}?", source="s") for reason in (STOP, LENGTH, REFUSED)]
     born, dropped = evolve_with(Writer(), seeds, ["in-depth"], Sampling())
     assert [p.id for p in born] == ["s:stop-in-depth"] and born[0].answer == ""

@@ -60,8 +60,8 @@ def test_language(text: str, reason: str | None) -> None:
     assert other_language(text, "en") == reason
 
 
-def test_they_are_off_unless_asked_for() -> None:
-    """The paper keeps such prompts; each filter works alone, and the first reason is the one that is kept."""
+def test_filters_beyond_the_paper_are_off_by_default() -> None:
+    """The paper keeps such prompts. Each filter works alone, and the first reason is recorded."""
     rows = [
         Problem("f", "The figure below shows 3 cats. How many cats are there in it?"),
         Problem("p", "Prove that 2 + 2 = 4 for all of the integers."),
@@ -80,7 +80,7 @@ def test_they_are_off_unless_asked_for() -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the development data is not beside the repository")
 def test_real_english_prompts_stay() -> None:
-    """Of GSM8K's test problems none is foreign or a proof, next to none needs a figure."""
+    """No GSM8K test problem is foreign or a proof, and hardly any needs a figure."""
     rows = [json.loads(line) for line in (SHARED / "gsm8k_test.jsonl").read_text().splitlines()]
     texts = [str(row.get("question") or row.get("problem") or row.get("prompt")) for row in rows]
     assert len(texts) > 1000
@@ -88,8 +88,8 @@ def test_real_english_prompts_stay() -> None:
     assert sum(needs_figure(t) is not None for t in texts) <= 3
 
 
-def test_half_a_response_and_a_refused_one_are_dropped() -> None:
-    """Whatever stands in them: neither is what its author would have said."""
+def test_incomplete_and_refused_responses_are_dropped() -> None:
+    """Even if they have an answer in a box."""
     whole = Response("0", 0, "So \\boxed{4}.", "teacher")
     rows = [whole, replace(whole, finish_reason="length"), replace(whole, finish_reason="refused", text="")]
     rows.append(replace(whole, finish_reason="content_filter"))  # of another tool's file
@@ -97,10 +97,10 @@ def test_half_a_response_and_a_refused_one_are_dropped() -> None:
     assert kept == [whole] and [row.reason for row in dropped] == ["cut-off", "refused", "incomplete"]
 
 
-def test_the_limit_of_words_is_for_evolved_prompts_alone() -> None:
-    """The paper limits synthetic prompts (section 3.2.2); seeds of any length stay unless a setting limits them."""
+def test_the_limit_of_words_is_only_for_evolved_prompts() -> None:
+    """The paper limits synthetic prompts (section 3.2.2); seeds have a limit only if a setting gives one."""
     long = "Find the sum of the list. " * 60
-    rows = [Problem("seed", long), Problem("child", long, meta={"method": "in-breadth", "parent": "seed"})]
+    rows = [Problem("seed", long, meta={"method": "a column of the source"}), Problem("child", long, meta={"root": "seed"})]
     kept, dropped = filter_problems(rows, FilterSettings())
     assert [row.id for row in kept] == ["seed"] and [row.reason for row in dropped] == ["too-long"]
     assert filter_problems(rows, FilterSettings(prompt_words=400))[0] == rows

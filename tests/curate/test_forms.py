@@ -1,4 +1,4 @@
-"""Forms of question: choices, true or false, parts; what only looks like them stays."""
+"""Forms of questions: multiple choice, true or false, several parts; questions that only look like these stay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from acemath.records import Problem
     ],
 )
 def test_choices(text: str) -> None:
-    """The ways in which choices are set."""
+    """The usual ways to typeset choices."""
     assert multiple_choice(text) == "multiple-choice"
 
 
@@ -33,12 +33,12 @@ def test_choices(text: str) -> None:
     ],
 )
 def test_letters_that_are_no_choices(text: str) -> None:
-    """Arguments and points."""
+    """Arguments of functions, and points."""
     assert multiple_choice(text) is None
 
 
 def test_true_or_false() -> None:
-    """By the question or by the answer; a question that asks for more stays, and so does a factorial."""
+    """By the question or by the answer; questions that also ask for something else, and factorials, stay."""
     assert (
         true_false("True or false: 7 is prime.") == true_false("So far so good. Is 91 prime?") == "true-false"
     )
@@ -53,7 +53,7 @@ def test_true_or_false() -> None:
 
 
 def test_parts() -> None:
-    """Several asks under marks of their own; conditions under marks are no parts."""
+    """Several labelled questions; labelled conditions are not parts."""
     assert multi_part("(a) Find x. (b) Find y.") == multi_part("1. What is x?\n2. What is y?") == "multi-part"
     assert multi_part("Part A: compute x. Part B: compute y.") == "multi-part"
     assert multi_part("A rule has (i) no gaps and (ii) no loops. How many rules are there?") is None
@@ -61,7 +61,7 @@ def test_parts() -> None:
 
 
 def test_the_filters_drop_what_the_settings_name() -> None:
-    """None by default; a long reference by its characters."""
+    """None by default; a long reference answer by its characters."""
     rows = [
         Problem("m", "Pick: (A) 1 (B) 2 (C) 3"),
         Problem("t", "Is 7 prime?"),

@@ -11,9 +11,9 @@ from acemath.records import Problem
 
 
 def test_a_step_counts_rows_by_source_and_drops_by_reason_with_examples() -> None:
-    """What came in is what went on and what was dropped; three examples a reason, the same in any order."""
+    """Rows in are rows kept plus rows dropped; three examples per reason, the same for any order of rows."""
     rows = [Problem(f"ok{i}", "What is 1+1?", source="a") for i in range(4)]
-    rows += [Problem(f"long{i}", "x " * 301, source="b", meta={"method": "in-depth"}) for i in range(5)] + [
+    rows += [Problem(f"long{i}", "x " * 301, source="b", meta={"root": "seed"}) for i in range(5)] + [
         Problem("none", "")
     ]
     kept, dropped = filter_problems(rows, FilterSettings())

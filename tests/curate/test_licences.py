@@ -26,6 +26,6 @@ def test_others_do_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "N/A", "Not stated", "No License", "null", "other"])
-def test_what_says_nothing_is_unknown(name: str) -> None:
-    """However it is spelled, and beside whatever is known."""
+def test_values_that_name_no_licence_are_unknown(name: str) -> None:
+    """In any spelling, alone or beside a known licence."""
     assert combined(["MIT", name]) == ("unknown", "")

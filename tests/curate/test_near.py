@@ -1,4 +1,4 @@
-"""Near-duplicates: what merges, what must not, and that hashing finds what comparing all pairs finds."""
+"""Near-duplicates: what merges, what must not, and that hashing finds what a comparison of all pairs finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from acemath.curate.changes import re_wrapped
+from acemath.curate.decontaminate.changes import re_wrapped
 from acemath.curate.near import amounts, bands_for, jaccard, near_dedup, shingles
 from acemath.curate.settings import CurateSettings, NearSettings
 from acemath.curate.words import fold, tokens_of
@@ -42,7 +42,7 @@ def test_the_papers_recipes_drop_exact_copies_alone() -> None:
         LONG.replace("17", "$17$").replace("5", "\\(5\\)"),
     ],
 )
-def test_typings_and_a_changed_word_merge(other: str) -> None:
+def test_spellings_and_a_changed_word_merge(other: str) -> None:
     """The first in order stays."""
     assert kept(LONG, other, threshold=0.8) == [LONG] and kept(other, LONG, threshold=0.8) == [other]
 
@@ -52,7 +52,7 @@ def test_typings_and_a_changed_word_merge(other: str) -> None:
     [("17", "18"), ("twice", "half"), ("one week", "two weeks"), ("17 sheep and 5", "17 sheep and 15")],
 )
 def test_a_number_keeps_problems_apart(old: str, new: str) -> None:
-    """In digits or in words, however alike the rest is."""
+    """In digits or in words, even if everything else is equal."""
     other = LONG.replace(old, new)
     assert other != LONG and kept(LONG, other, threshold=0.5) == [LONG, other]
 
@@ -67,19 +67,19 @@ def test_a_number_keeps_problems_apart(old: str, new: str) -> None:
     ],
 )  # fmt: skip
 def test_signs_variables_and_brackets_keep_problems_apart(one: str, other: str) -> None:
-    """They change what is asked although nearly all words are the same."""
+    """They change the problem although nearly all words are the same."""
     assert kept(one, other, threshold=0.5) == [one, other]
 
 
 def test_a_template_of_many_problems_stays_whole_and_is_cheap() -> None:
-    """Thousands that differ in a number alone: none merge and none are compared."""
+    """Of thousands that differ only in a number, none merge and none are compared."""
     rows = [Problem(str(i), LONG.replace("17", str(i))) for i in range(20, 3020)]
     stay, dropped, facts = near_dedup(rows, NearSettings())
     assert len(stay) == 3000 and not dropped and facts.compared == 0 and not facts.alarms
 
 
 def test_a_large_cluster_raises_an_alarm_with_samples() -> None:
-    """Its size, who stays, and some texts; the dropped rows name whom they are like."""
+    """Its size, the prompt that stays, and some texts; dropped rows name the prompt that they duplicate."""
     rng = random.Random(0)
     texts = [LONG] + [str(re_wrapped(LONG, rng)) for _ in range(30)]
     rows = [Problem(f"p{i}", text, source="web") for i, text in enumerate(texts)]
@@ -94,7 +94,7 @@ def test_a_large_cluster_raises_an_alarm_with_samples() -> None:
 
 
 def test_no_chain_merges_what_is_not_alike() -> None:
-    """A is like B and B like C, yet C is not like A: each dropped row is like one that stays."""
+    """A is similar to B, and B to C, but C is not to A: each dropped row is similar to one that stays."""
     words = [f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
     texts = []
     for changed in (0, 3, 6, 9, 12):
@@ -109,7 +109,7 @@ def test_no_chain_merges_what_is_not_alike() -> None:
 
 
 def test_hashing_finds_what_comparing_all_pairs_finds() -> None:
-    """On edited copies of all degrees: nothing below the threshold, and at most 2 % of the pairs above it missed."""
+    """On copies edited to all degrees: no pair below the threshold, and at least 98 % of the pairs above it."""
     rng = random.Random(3)
     vocabulary = [f"{a}{b}ing" for a in "bcdfghkl" for b in ("a", "e", "i", "o", "u", "ou")]
     rows = []
@@ -133,7 +133,7 @@ def test_hashing_finds_what_comparing_all_pairs_finds() -> None:
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9, 1.0])
 def test_bands_find_a_pair_at_the_threshold(threshold: float) -> None:
-    """By the formula, in 99.5 % of cases, within the permutations that there are."""
+    """In 99.5 % of cases by the formula, with no more hashes than the setting allows."""
     bands, rows = bands_for(threshold, 128)
     assert bands * rows <= 128 and 1 - (1 - threshold**rows) ** bands >= 0.995
 

@@ -1,15 +1,16 @@
-"""Problems in other words: what makes two texts the same problem, and what does not."""
+"""Reworded problems: what makes two texts the same problem, and what does not."""
 
 from __future__ import annotations
 
 import pytest
 
-from acemath.curate.decontaminate import Decontaminator, decontaminate
-from acemath.curate.features import feature_of, read, stem
-from acemath.curate.reworded import Shared, alike
+from acemath.curate.decontaminate.features import feature_of, read, stem
+from acemath.curate.decontaminate.index import BenchmarkIndex
+from acemath.curate.decontaminate.reworded import Shared, alike
+from acemath.curate.decontaminate.scan import Decontaminator, scan, sorted_out
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import tokens_of
-from acemath.records import Problem
+from acemath.records import Dropped, Problem
 
 # Written for this test, each with a rewording of it.
 PAIRS = [
@@ -41,23 +42,28 @@ OTHERS = [
 ]
 
 
-def index(**settings: object) -> Decontaminator:
+def decontaminate(rows: list[Problem], tests: list[Problem], settings: DecontaminateSettings) -> tuple[list[Problem], list[Dropped]]:
+    """The prompts that stay and those dropped."""
+    return sorted_out(rows, scan(rows, Decontaminator(tests, settings)), settings)
+
+
+def index(**settings: object) -> BenchmarkIndex:
     """An index of the originals."""
     rows = [Problem(f"t{i}", text, subject="bench") for i, (text, _) in enumerate(PAIRS)]
-    return Decontaminator(rows, DecontaminateSettings.model_validate(settings))
+    return BenchmarkIndex(rows, DecontaminateSettings.model_validate(settings))
 
 
 @pytest.mark.parametrize("place", range(1, len(PAIRS)))
 def test_a_rewording_is_found_and_is_no_leak(place: int) -> None:
-    """Question first, other names, other verbs: the same problem, and what it shares is said."""
+    """Question first, other names, other verbs: the same problem; the hit lists what both share."""
     copy = Problem("p", PAIRS[place][1])
     hit = index().find(copy, math=True)
     assert hit is not None and (hit.kind, hit.benchmark_id) == ("reworded", f"t{place}") and hit.shared
     assert index(reworded=False).find(copy, math=True) is None
 
 
-def test_numbers_that_differ_ask_for_more_that_is_alike() -> None:
-    """A number too many may be; where most of them differ it is another problem."""
+def test_numbers_must_agree() -> None:
+    """One extra number is allowed; if most numbers differ, it is another problem."""
     assert index().find(Problem("p", PAIRS[0][1]), math=True) is not None, "24 is not in the original"
     changed = PAIRS[1][1].replace("12", "15").replace("40", "35")
     assert index().find(Problem("p", changed), math=True) is None
@@ -65,15 +71,15 @@ def test_numbers_that_differ_ask_for_more_that_is_alike() -> None:
     assert told == sorted(told, reverse=True) and len(set(told)) == 4
 
 
-def test_the_more_benchmark_problems_the_more_must_be_alike() -> None:
-    """Among ten thousand problems one is alike by chance sooner than among a hundred."""
+def test_the_limit_grows_with_the_number_of_benchmark_problems() -> None:
+    """One of ten thousand problems is more likely to be similar by chance than one of a hundred."""
     rows = [Problem(str(i), f"What is {i} + {i + 1}?") for i in range(3000)]
-    few, many = (Decontaminator(some, DecontaminateSettings()) for some in (rows[:100], rows))
-    assert few.reworded and many.reworded and few.reworded.enough < many.reworded.enough
+    few, many = (BenchmarkIndex(some, DecontaminateSettings()) for some in (rows[:100], rows))
+    assert few.reworded and many.reworded and few.reworded.limit < many.reworded.limit
 
 
 def test_answers_are_evidence() -> None:
-    """One pair of texts is a rewording with the same answer and none with another; an unknown one changes nothing."""
+    """One pair is a rewording with the same answer and none with another; an unknown answer changes nothing."""
     ours = "A ferry carries 18 cars across the bay in 35 minutes. How many cars can it bring over in 7 hours?"
     theirs = (
         "A boat needs 35 minutes for a crossing with 18 trucks on board and 7 hours for the whole river. How long does it "
@@ -83,7 +89,7 @@ def test_answers_are_evidence() -> None:
     def found(one: str, other: str) -> bool:
         rows = [Problem("t", ours, answer=one, subject="bench")]
         return (
-            Decontaminator(rows, DecontaminateSettings()).find(Problem("p", theirs, answer=other), True)
+            BenchmarkIndex(rows, DecontaminateSettings()).find(Problem("p", theirs, answer=other), True)
             is not None
         )
 
@@ -91,21 +97,21 @@ def test_answers_are_evidence() -> None:
 
 
 def test_an_equal_answer_finds_another_story_with_the_same_numbers() -> None:
-    """Few words and one number more: too little without an answer, enough with the same one."""
+    """Few common words and one extra number: not enough without an answer, enough with the same one."""
     ours = "A ferry carries 18 cars across the bay in 35 minutes. How many cars can it bring over in 7 hours?"
     theirs = "A loom weaves 18 scarves per 35 minutes. What does it weave during a shift of 7 hours with two breaks of 15 minutes?"
-    asked = Decontaminator([Problem("t", ours, answer="216", subject="bench")], DecontaminateSettings())
+    asked = BenchmarkIndex([Problem("t", ours, answer="216", subject="bench")], DecontaminateSettings())
     assert asked.find(Problem("p", theirs, answer="216"), True) is not None
     assert asked.find(Problem("p", theirs), True) is None
 
 
 @pytest.mark.parametrize("text", OTHERS)
-def test_like_problems_are_not_taken_for_rewordings(text: str) -> None:
+def test_similar_problems_are_not_taken_for_rewordings(text: str) -> None:
     """The same names, things or numbers in another problem."""
     assert index().find(Problem("p", text), math=True) is None
 
 
-def test_it_is_dropped_where_a_setting_names_it() -> None:
+def test_it_is_dropped_if_a_setting_names_it() -> None:
     """Reported by default."""
     rows = [Problem("p", PAIRS[2][1])]
     tests = [Problem("t", PAIRS[2][0], subject="bench")]
@@ -114,8 +120,8 @@ def test_it_is_dropped_where_a_setting_names_it() -> None:
     assert not kept and dropped[0].reason == "reworded"
 
 
-def test_what_tokens_say() -> None:
-    """Numbers in words are numbers, endings go, function words say nothing, formulas are runs of signs."""
+def test_features_of_tokens() -> None:
+    """Number words are numbers, stems lose endings, function words have no feature, formulas are runs of signs."""
     assert [feature_of(t) for t in ("12", "twelve", "twice", "The", "walked", "\\frac", "x")] == [
         "#12",
         "#12",

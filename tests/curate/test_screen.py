@@ -1,4 +1,4 @@
-"""The screen before decontamination: its tokens are those of the exact way, and it never clears a prompt that has a hit."""
+"""The screen: its tokens are those of the exact comparison, and it never clears a prompt that has a hit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acemath.cli.reading import read_benchmarks, read_problems
-from acemath.curate.bulk import BATCH_BYTES, Prefix, Table, Vocabulary, ascii_of, codes_of, hashes_of
-from acemath.curate.changes import CHANGES
-from acemath.curate.decontaminate import Decontaminator, scan
+from acemath.curate.decontaminate.arrays import (
+    BATCH_BYTES,
+    Prefix,
+    Table,
+    Vocabulary,
+    ascii_of,
+    codes_of,
+    hashes_of,
+)
+from acemath.curate.decontaminate.changes import CHANGES
+from acemath.curate.decontaminate.scan import Decontaminator, scan
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import fold, mask_one, tokens_of
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
@@ -41,7 +49,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(st.lists(PIECES, max_size=30).map("".join), min_size=1, max_size=5))
 def test_words_found_on_bytes_are_those_of_the_regular_expression(texts: list[str]) -> None:
-    """The same words and masks in the same texts, whatever characters stand next to each other."""
+    """The same words and masks for any sequence of characters."""
     read = [text for text in texts if ascii_of(text) is not None]
     for text in set(texts) - set(read):
         assert any(letter.isalnum() and not letter.isascii() for letter in text)
@@ -55,8 +63,8 @@ def test_words_found_on_bytes_are_those_of_the_regular_expression(texts: list[st
         assert masks[masks != 0].tolist() == codes_of(expected).tolist()
 
 
-def test_a_run_has_one_hash_wherever_it_stands() -> None:
-    """By sums from the beginning of a list, and alone; different runs have different ones."""
+def test_a_run_has_the_same_hash_everywhere() -> None:
+    """From prefix sums and alone; different runs have different hashes."""
     words = ["to", "be", "or", "not", "to", "be", "or", "so"]
     prefix = Prefix(codes_of(words))
     found = prefix.of(np.array([0, 4, 1]), np.array([3, 7, 4]))
@@ -67,7 +75,7 @@ def test_a_run_has_one_hash_wherever_it_stands() -> None:
 
 
 def test_a_table_gives_every_value_of_a_key() -> None:
-    """As a dictionary of lists does, for keys that it has and that it has not."""
+    """As a dictionary of lists does, for known and unknown keys."""
     rng = np.random.default_rng(0)
     keys = rng.integers(0, 2**64, 500, np.uint64)
     pairs = [(int(key), place) for place, key in enumerate(rng.choice(keys, 2000))]
@@ -84,7 +92,7 @@ def test_a_table_gives_every_value_of_a_key() -> None:
 
 
 def planted(benchmarks: list[Problem], clean: list[Problem], each: int) -> list[Problem]:
-    """Copies of problems, changed in every known way, as they are, and inside others, among clean prompts."""
+    """Copies of problems, changed in every known way, unchanged, and inside longer prompts, among clean prompts."""
     rng = random.Random(0)
     texts = []
     for change in CHANGES.values():
@@ -108,35 +116,35 @@ def planted(benchmarks: list[Problem], clean: list[Problem], each: int) -> list[
 def test_the_screen_clears_nothing_that_has_a_hit(
     settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hits of a scan are those of looking at each prompt, also where the vocabulary begins anew again and again."""
+    """A scan finds the hits of comparing each prompt, even if the vocabulary is cleared again and again."""
     tests = draw_problems("test", 300, 3, MATH_SUBJECTS)
     rows = planted(tests, draw_problems("train", 900, 4, MATH_SUBJECTS), 60)
-    index = Decontaminator(tests, DecontaminateSettings.model_validate(settings))
-    hits = scan(rows, index)
-    assert hits == [index.find(row, row.group == "math") for row in rows]
+    decontaminator = Decontaminator(tests, DecontaminateSettings.model_validate(settings))
+    hits = scan(rows, decontaminator)
+    assert hits == [decontaminator.index.find(row, row.group == "math") for row in rows]
     assert sum(map(bool, hits)) > 200 and not all(hits)
-    assert len(index.screen.suspects(row.prompt for row in rows)) < len(rows)
-    monkeypatch.setattr("acemath.curate.bulk.BATCH_BYTES", 1 << 14)
-    monkeypatch.setattr("acemath.curate.screen.BATCH_BYTES", 1 << 14)
+    assert len(decontaminator.screen.suspects(row.prompt for row in rows)) < len(rows)
+    monkeypatch.setattr("acemath.curate.decontaminate.arrays.BATCH_BYTES", 1 << 14)
+    monkeypatch.setattr("acemath.curate.decontaminate.screen.BATCH_BYTES", 1 << 14)
     monkeypatch.setattr(Vocabulary, "limit", 100)
-    assert scan(rows, Decontaminator(tests, index.settings)) == hits
+    assert scan(rows, Decontaminator(tests, decontaminator.index.settings)) == hits
 
 
 def test_the_screen_on_real_prompts(shared: Path) -> None:
-    """Real training sets and changed copies of real problems: the hits of looking at each."""
+    """On real training sets with changed copies of real problems: the hits of comparing each prompt."""
     names = ("gsm8k_test", "math500_test", "olympiadbench_test", "mmlu_stem_test")
     tests = read_benchmarks([shared / "data" / f"{name}.jsonl" for name in names])
     rng = random.Random(1)
     clean = rng.sample(read_problems(shared / "data" / "math_train.jsonl"), 1500)
     rows = planted(tests, clean + rng.sample(read_problems(shared / "data" / "gsm8k_train.jsonl"), 500), 150)
-    index = Decontaminator(tests, DecontaminateSettings())
-    hits = scan(rows, index)
-    assert hits == [index.find(row, row.group == "math") for row in rows]
+    decontaminator = Decontaminator(tests, DecontaminateSettings())
+    hits = scan(rows, decontaminator)
+    assert hits == [decontaminator.index.find(row, row.group == "math") for row in rows]
     assert {hit.kind for hit in hits if hit} == {"leak", "contained", "near-copy", "reworded"}
 
 
-def test_no_benchmark_problems_suspect_nothing() -> None:
-    """An index of nothing, or of problems without words."""
+def test_without_benchmark_problems_nothing_is_suspected() -> None:
+    """An empty index, or one of problems without words."""
     rows = [Problem(str(at), f"What is {at} + 1?") for at in range(600)]
     for tests in ([], [Problem("e", "?!")]):
         assert not any(scan(rows, Decontaminator(tests, DecontaminateSettings())))

@@ -1,4 +1,4 @@
-"""The self-test of decontamination: the changes it plants, its counts, its commands."""
+"""The self-test of decontamination: its changes, its counts, its command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acemath.cli.app import main
-from acemath.curate.changes import (
+from acemath.curate.decontaminate.changes import (
     casing,
     changed_numbers,
     latex_spacing,
@@ -19,8 +19,8 @@ from acemath.curate.changes import (
     renamed_variables,
     sentence_added,
 )
-from acemath.curate.decontaminate import Decontaminator
-from acemath.curate.selftest import FALSE_POSITIVES, TARGETS, plant, self_test
+from acemath.curate.decontaminate.index import BenchmarkIndex
+from acemath.curate.decontaminate.selftest import FALSE_POSITIVES, TARGETS, plant, self_test
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import mask, tokens_of, words_of
 from acemath.errors import UserError
@@ -35,20 +35,20 @@ PLAIN = "Why do the leaves of many trees fall in autumn and not in spring?"
 
 
 def rng() -> random.Random:
-    """A generator of known seed."""
+    """A random generator with this seed."""
     return random.Random(7)
 
 
 @pytest.mark.parametrize("change", [re_wrapped, latex_spacing, casing])
 @pytest.mark.parametrize("seed", range(8))
-def test_typings_change_the_text_and_not_its_words(change, seed: int) -> None:
-    """What these plant is the same problem, typed otherwise."""
+def test_spellings_change_the_text_and_not_its_words(change, seed: int) -> None:
+    """These changes give the same problem in another spelling."""
     changed = change(TEXT, random.Random(seed))
     assert changed is not None and changed != TEXT and words_of(changed) == words_of(TEXT)
 
 
-def test_changes_of_content_change_what_they_say_and_no_more() -> None:
-    """Variables and numbers go with the masked words the same; a sentence is added whole; synonyms differ."""
+def test_changes_of_content_change_only_their_part() -> None:
+    """Variables and numbers change, but not the masked words; a sentence is added whole; synonyms differ."""
     renamed = renamed_variables(TEXT, rng())
     assert renamed is not None and "$x" not in renamed and "ABCD" not in renamed and "200" in renamed
     numbers = changed_numbers(TEXT, rng())
@@ -73,8 +73,8 @@ def test_what_cannot_be_changed_is_not_planted() -> None:
     assert set(kinds) == {"re-wrapped", "casing", "one sentence added"}
 
 
-def test_what_was_not_found_counts_as_missed_and_what_is_there_as_false() -> None:
-    """Counts follow the hits: an untouched benchmark among the prompts is a hit on "clean" ones."""
+def test_copies_without_a_hit_are_missed_and_hits_on_given_prompts_are_false() -> None:
+    """A benchmark problem among the given prompts counts as a false positive."""
     tests = [Problem("t", TEXT, source="bench")]
     clean = [Problem("a", PLAIN), Problem("b", TEXT)]
     result = self_test(clean, tests, DecontaminateSettings(), each=3)
@@ -123,7 +123,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
 def test_the_command_prints_a_table_or_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Recall by kind and the false-positive rate; --hits does not go with it."""
+    """Recall by kind of change and the false-positive rate; --hits is refused."""
     for name, text in (("prompts", PLAIN), ("bench", TEXT)):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"prompt": text}))
     files = [str(tmp_path / "prompts.jsonl"), "--benchmark", str(tmp_path / "bench.jsonl")]
@@ -140,8 +140,8 @@ def test_the_command_prints_a_table_or_json(
 
 
 def test_a_near_copy_is_no_leak() -> None:
-    """`check`, which drops, does not see what `find` reports."""
-    index = Decontaminator([Problem("t", TEXT, subject="bench")], DecontaminateSettings())
+    """A near-copy is reported with its own kind."""
+    index = BenchmarkIndex([Problem("t", TEXT, subject="bench")], DecontaminateSettings())
     copy = Problem("p", str(changed_numbers(str(renamed_variables(TEXT, rng())), rng())))
     hit = index.find(copy, math=True)
     assert hit is not None and hit.kind == "near-copy"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from acemath.curate.settings import SolvabilitySettings
 from acemath.curate.solvability import majority, solvable
 from acemath.records import Problem, Response
@@ -17,14 +19,20 @@ def said(problem: str, *answers: str) -> list[Response]:
     ]
 
 
-def test_the_majority_is_the_graders() -> None:
-    """Equal answers in other forms are one; a missing answer counts against; the first of equals stands."""
+def test_the_majority_is_by_the_graders_equality() -> None:
+    """Equal answers in different forms count together; a missing answer counts in the total; the first wins a tie."""
     assert majority(["1/2", "0.5", None, "3"]) == ("1/2", 0.5) and majority([None]) == (None, 0.0)
     assert majority(["3", "4"]) == ("3", 0.5)
 
 
+def test_limits_that_nothing_passes_are_refused() -> None:
+    """At least 0.9 and at most 0.5 would drop every prompt."""
+    with pytest.raises(ValueError, match="no prompt could be kept"):
+        SolvabilitySettings(at_least=0.9, at_most=0.5)
+
+
 def test_prompts_stay_by_agreement() -> None:
-    """Too little agreement, too much, another answer than the reference's, too few responses; code is not voted on."""
+    """Reasons: too little agreement, too much, not the reference answer, too few responses. Code has no vote."""
     rows = [
         Problem(n, n, a)
         for n, a in (("good", "0.5"), ("free", ""), ("split", "1"), ("other", "9"), ("few", "1"))

@@ -39,7 +39,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def test_prompts_may_be_nested_or_conversations() -> None:
-    """The first user turn of any form; a path through records and lists."""
+    """The first user turn of each form; a path through records and lists."""
     roles = [{"role": "user", "content": [{"type": "text", "text": "A"}, {"type": "image"}]}]
     columns = {"from": ["human", "gpt"], "value": ["B", "b"]}
     assert [prompt_text(value) for value in ("x", TURNS, roles, columns, 7, [], [{"role": "user"}])] == [
@@ -64,7 +64,7 @@ def test_answers_come_from_solutions_that_state_one() -> None:
 
 
 def test_hub_data_sets_are_streamed_by_config_split_and_columns(tmp_path: Path) -> None:
-    """A folder that holds a data set stands for the hub: two configs, a nested column, a wrong split."""
+    """With a local folder as the data set: two configs, a nested column, a wrong split."""
     for config in ("one", "two"):
         rows = [{"chat": TURNS, "out": f"So \\boxed{{{config}}}", "n": i} for i in range(5)]
         (tmp_path / "set" / config).mkdir(parents=True)
@@ -97,7 +97,7 @@ def test_hub_data_sets_are_streamed_by_config_split_and_columns(tmp_path: Path) 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "csv"])
 def test_files_of_every_form_give_the_same_prompts(form: str, tmp_path: Path) -> None:
-    """An instruction with its input, an empty line within a cell, an answer as it is."""
+    """An instruction with its input, an empty line within a cell, and an unchanged answer."""
     data = Dataset.from_list(
         [
             {"instruction": "Add,\n\nplease.", "input": "2, 3", "answer": "5"},
@@ -111,14 +111,14 @@ def test_files_of_every_form_give_the_same_prompts(form: str, tmp_path: Path) ->
 
 
 def test_a_broken_csv_is_named(tmp_path: Path) -> None:
-    """A record with a cell too many."""
+    """A record with an extra cell."""
     (tmp_path / "rows.csv").write_text("prompt,answer\na,1\nb,2,3\n")
     with pytest.raises(UserError, match="record 2: not as many cells"):
         read_problems(tmp_path / "rows.csv")
 
 
 def test_the_registry_gives_what_a_recipe_does_not_say(tmp_path: Path) -> None:
-    """Hub, columns, licence by name; a copy of one's own with the same columns; what the recipe says wins."""
+    """Data set, columns and licence by name; a local copy with the same columns; the recipe's own keys win."""
     source = Source.model_validate({"known": "numinamath-cot", "count": 5})
     assert source.hub == "AI-MO/NuminaMath-CoT" and source.license == "Apache-2.0" and source.count == 5
     assert Source.model_validate(source.model_dump()) == source
@@ -147,7 +147,7 @@ LABELLED = [
 
 
 def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
-    """Rows with one qid are a group; one of wrong responses alone is left out; JSONL and Parquet alike."""
+    """Rows with one qid are a group; a group that is all wrong is left out; from JSONL and from Parquet."""
     groups = list(groups_of(LABELLED, "here"))
     assert [g.problem_id for g in groups] == ["q0", "q1"] and groups[1].labels == (1, 0, 0)
     assert groups[0].prompt == "Question 0" and groups[0].responses[2] == "Response 2"
@@ -156,7 +156,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     assert read_groups(path) == read_groups(tmp_path / "rm.parquet") == groups
     with pytest.raises(UserError, match="record 2: not a labelled response"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "label": 2}], "here"))
-    with pytest.raises(UserError, match="record 3: qid .* stands apart"):
+    with pytest.raises(UserError, match="record 3: qid .* is not next to"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "qid": "between"}, LABELLED[0]], "here"))
     talk = LABELLED[0]["message"]
     assert isinstance(talk, list)
@@ -174,7 +174,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
 
 
 def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
-    """`messages` without their last turn, which is `answer`; as conversations, and as prompts with their answers."""
+    """`messages` with `answer` as the last turn: as conversations, and as prompts with answers."""
     row = {"messages": [{"role": "user", "content": "1+2?"}], "answer": "It is \\boxed{3}."}
     path = write(tmp_path / "sft.jsonl", [row])
     chat = read_chats(path)[0]
@@ -193,7 +193,7 @@ def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
 
 
 def test_answers_of_real_solutions() -> None:
-    """MATH train: nearly every solution gives an answer, and it is what stands in its last box."""
+    """Nearly every solution of MATH train gives an answer, from its last box."""
     if not DATA.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
     source = Source(file=DATA / "math_train.jsonl", columns={"prompt": "problem", "solution": "solution"})

@@ -79,8 +79,8 @@ def test_forms_of_one_file_and_our_own_rows(tmp_path: Path) -> None:
     [
         ({"messages": [USER, {**ANSWER, "content": None}]}, r"messages\.1\.content is null"),
         ({"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [{"id": 1}]}]},
-         r"messages\.1\.content is null, messages\.1\.tool_calls asks for a tool.*remove"),
-        ({"messages": [USER, {**ANSWER, "function_call": {"name": "f"}}]}, r"messages\.1\.function_call asks"),
+         r"messages\.1\.content is null, messages\.1\.tool_calls is a call of a tool.*remove"),
+        ({"messages": [USER, {**ANSWER, "function_call": {"name": "f"}}]}, r"messages\.1\.function_call is a call"),
         ({"messages": [USER, {"role": "tool", "content": "3"}, ANSWER]}, r"messages\.1\.role is 'tool'.*tools"),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "observation", "value": "3"}]},
          r"conversations\.1\.from is 'observation'"),

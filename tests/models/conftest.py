@@ -1,4 +1,4 @@
-"""A real server in its own process that fails as real ones do."""
+"""A server in a process of its own that fails as real ones do, and a server that replies from a script."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAULTY = Path(__file__).resolve().parents[2] / "perf" / "faulty_server.py"
 
 
 class FaultyServer:
-    """Its address, and its own count of what it did."""
+    """The faulty server: its address, and its own count of what it did."""
 
     def __init__(self, *options: str) -> None:
         command = [sys.executable, str(FAULTY), "--seconds", "240", "--latency", "0.002", *options]
@@ -40,7 +40,7 @@ class FaultyServer:
 
 @pytest.fixture()
 def serve() -> Iterator[Callable[..., FaultyServer]]:
-    """Starts servers, each with its options; ends them all after the test."""
+    """A function that starts faulty servers with options; all of them end after the test."""
     started: list[FaultyServer] = []
 
     def start(*options: str) -> FaultyServer:
@@ -53,7 +53,7 @@ def serve() -> Iterator[Callable[..., FaultyServer]]:
 
 
 class ScriptedServer:
-    """Answers with given bodies, one after the other, the last again and again; `asked` holds what it was asked."""
+    """Replies with the given bodies in order, and repeats the last one. `asked` holds the requests."""
 
     def __init__(self, bodies: Sequence[Any], status: int) -> None:
         asked = self.asked = list[dict[str, Any]]()
@@ -85,7 +85,7 @@ class ScriptedServer:
 
 @pytest.fixture()
 def script() -> Iterator[Callable[..., ScriptedServer]]:
-    """Starts servers that answer with given bodies; ends them all after the test."""
+    """A function that starts servers with given replies; all of them end after the test."""
     started: list[ScriptedServer] = []
 
     def start(*bodies: Any, status: int = 200) -> ScriptedServer:

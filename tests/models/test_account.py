@@ -1,4 +1,4 @@
-"""What an endpoint's account keeps: across kill -9, torn lines, and replies that were never booked."""
+"""What an account keeps, after kill -9, torn lines, and replies that were not booked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_choice_comes_back_as_it_was(tmp_path: Path) -> None:
-    """Text, finish reason, tokens and log probabilities, under the key of each sample."""
+    """Text, finish reason, tokens and log-probabilities, under the key of each sample."""
     long = Choice("ü\n" * 70_000, "length", 9, (-0.5, -1.25))
     with closing(Account(tmp_path)) as account:
         entry = account.begin("payer", "stage", "model", Amount(10, 20, 0.5))
@@ -42,14 +42,14 @@ def test_a_choice_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_what_was_in_flight_at_a_kill_is_booked_at_the_next_start(tmp_path: Path) -> None:
-    """A kept reply from itself, a lost one at the most that it can have cost; a torn line is a lost one."""
+    """A kept reply at its own count, a lost or torn one at the most that it can have cost."""
     account = Account(tmp_path)
     kept, torn, lost = (account.begin("payer", "stage", "model", Amount(10, 20, 0.5)) for _ in range(3))
     account.keep(kept, ["a"], [CHOICE], Amount(4, 5, 0.1))
     account.keep(torn, ["b"], [CHOICE], Amount(4, 5, 0.1))
     path = tmp_path / RESPONSES
     os.truncate(path, path.stat().st_size - 9)
-    # Nothing is closed: the process is gone.
+    # Nothing is closed, as after a kill.
     with closing(Account(tmp_path)) as again:
         assert list(again.known) == ["a"] and again.spent["payer"] == Amount(24, 45, 1.1)
     booked = {line["request"]: (line["what"], line["billed"]) for line in lines(tmp_path / LEDGER)}
@@ -57,6 +57,14 @@ def test_what_was_in_flight_at_a_kill_is_booked_at_the_next_start(tmp_path: Path
     assert not (tmp_path / IN_FLIGHT).read_text()
     with closing(Account(tmp_path)) as third:
         assert third.spent["payer"] == Amount(24, 45, 1.1)
+
+
+def test_names_with_unicode_line_breaks(tmp_path: Path) -> None:
+    """Only a line feed ends a line."""
+    account = Account(tmp_path)
+    account.begin("pay\u2028er", "stage\x85", "model", Amount(10, 20, 0.5))
+    with closing(Account(tmp_path)) as again:
+        assert again.spent["pay\u2028er"] == Amount(10, 20, 0.5)
 
 
 def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
@@ -67,7 +75,7 @@ def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
 
 
 def test_kill_9_loses_and_pays_nothing_twice(serve: Callable[..., Any], tmp_path: Path) -> None:
-    """The command itself, killed three times on its way, then to the end, against a server that fails."""
+    """The command itself, killed three times and then run to the end, against a server that fails."""
     server = serve("--faults", "0.3", "--latency", "0.05", "--stall", "8", "--kinds", "429,500,cut,half JSON")
     problems, out = tmp_path / "problems.jsonl", tmp_path / "responses.jsonl"
     problems.write_text("".join(json.dumps({"prompt": f"What is {i}?"}) + "\n" for i in range(300)))

@@ -1,4 +1,4 @@
-"""What servers put into a 200 beside good answers: what becomes of it, how often it is asked for, what is booked."""
+"""Bad replies inside a 200: what becomes of them, how often they are requested, and what is booked."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Problem, Response
 
 Script = Callable[..., Any]
-TRIES = 4  # a round; there are two
-FAULTY, UNUSABLE = 8, 6  # requests until a fault, or a reply that is no answer, is given up
+TRIES = 4  # in each of two rounds
+FAULTY, UNUSABLE = 8, 6  # requests after which a fault, or an unusable reply, is given up
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7}
 GOOD = {"message": {"role": "assistant", "content": "It is 9."}, "finish_reason": "stop"}
 PROBLEM = Problem("p", "What is 3 * 3?")
@@ -38,12 +38,12 @@ def engine_at(folder: Path, url: str, **settings: Any) -> Iterator[EndpointEngin
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting between tries, but where a server asks for it."""
+    """No wait between tries, unless the server asks for it."""
     monkeypatch.setattr(asker, "backoff", lambda *_: 0.001)
 
 
 def chat(*choices: Any, **more: Any) -> dict[str, Any]:
-    """A completion of these choices, with the usual count of tokens."""
+    """A completion with these choices and the usual token counts."""
     return {"model": "teacher", "choices": list(choices), "usage": USAGE, **more}
 
 
@@ -58,14 +58,14 @@ def error(code: Any, message: str = "no seat left", **more: Any) -> dict[str, An
 
 
 class Case(NamedTuple):
-    """A server's reply to every request, and what becomes of it; `words`: the text, or a part of the reason."""
+    """A reply to every request, and what becomes of it. `words` are the text, or a part of the reason."""
 
     body: Any
     words: str
     reason: str
     requests: int
-    known: int  # requests that are booked at what the server counted
-    lost: int  # requests that are booked at the most that they can have cost
+    known: int  # requests booked at the server's count
+    lost: int  # requests booked at the most that they can have cost
 
 
 def kept(body: Any, words: str = "It is 9.", reason: str = "stop", requests: int = 1) -> Case:
@@ -74,7 +74,7 @@ def kept(body: Any, words: str = "It is 9.", reason: str = "stop", requests: int
 
 
 def free(body: Any, words: str, requests: int = FAULTY) -> Case:
-    """No response, and nothing to pay."""
+    """No response, and no cost."""
     return Case(body, words, REFUSED, requests, 0, 0)
 
 
@@ -84,7 +84,7 @@ def paid(body: Any, words: str, requests: int = UNUSABLE) -> Case:
 
 
 def lost(body: Any, words: str) -> Case:
-    """No response, and nobody knows what it cost."""
+    """No response, at an unknown cost."""
     return Case(body, words, REFUSED, UNUSABLE, 0, UNUSABLE)
 
 
@@ -181,7 +181,7 @@ CASES = ERRORS | TEXTS | REASONS | OTHERS
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_reply_ends_well(name: str, script: Script, tmp_path: Path) -> None:
-    """Text or reason, requests and books are right, at once and when everything is read back."""
+    """The text or reason, the number of requests and the costs are right, now and when all is read back."""
     body, words, reason, requests, known, lost = CASES[name]
     server = script(body)
     with engine_at(tmp_path, server.url, timeout=30) as engine:
@@ -214,7 +214,7 @@ def test_a_reply_ends_well(name: str, script: Script, tmp_path: Path) -> None:
     ],
 )
 def test_a_final_error_inside_a_200_ends_the_run(body: Any, script: Script, tmp_path: Path) -> None:
-    """In one line with what the server said, after one request, for nothing."""
+    """In one line with the server's message, after one request, without cost."""
     server = script(body)
     with engine_at(tmp_path, server.url, in_flight=1) as engine:
         with pytest.raises(UserError, match=r"status 40\d, 'no seat left'"):
@@ -232,7 +232,7 @@ def test_a_final_error_inside_a_200_ends_the_run(body: Any, script: Script, tmp_
     ],
 )
 def test_a_wait_inside_a_body_is_kept(body: Any, script: Script, tmp_path: Path) -> None:
-    """Nothing is sent before it is over."""
+    """Nothing is sent before the wait is over."""
     server = script(body, chat(GOOD))
     started = time.monotonic()
     with engine_at(tmp_path, server.url) as engine:
@@ -241,7 +241,7 @@ def test_a_wait_inside_a_body_is_kept(body: Any, script: Script, tmp_path: Path)
 
 
 def test_a_full_text_of_a_server_without_finish_reasons_was_cut(script: Script, tmp_path: Path) -> None:
-    """Such a server says by the number of tokens alone that it was stopped; what it says itself counts more."""
+    """Only the number of tokens shows that it was cut; a finish reason comes first."""
     for reason, expected in (({}, "length"), ({"finish_reason": "stop"}, "stop")):
         server = script(chat({"message": {"content": PART}, **reason}))
         with engine_at(tmp_path / expected, server.url) as engine:
@@ -250,7 +250,7 @@ def test_a_full_text_of_a_server_without_finish_reasons_was_cut(script: Script, 
 
 
 def test_nothing_but_refusals_is_an_error(script: Script, tmp_path: Path) -> None:
-    """No command ends well with no response, and an evaluation does not say 0 %."""
+    """A command without any response fails, so that an evaluation does not report 0 %."""
     server = script(chat(said(None, "content_filter")))
     with engine_at(tmp_path, server.url) as engine, pytest.raises(UserError, match="all 2 were refused .*content_filter"):
         sample("sample", [PROBLEM], engine, Sampling(n=2, max_new_tokens=50), tmp_path / "out.jsonl")
@@ -258,7 +258,7 @@ def test_nothing_but_refusals_is_an_error(script: Script, tmp_path: Path) -> Non
 
 
 def test_the_good_choices_of_a_reply_are_kept(script: Script, tmp_path: Path) -> None:
-    """Only the others are asked for again, each under its own number and paid for once."""
+    """Only the others are requested again, under their own numbers."""
     first = chat(
         {**said("two", "error"), "index": 2},
         {**said("one"), "index": 1},
@@ -283,7 +283,7 @@ def test_the_good_choices_of_a_reply_are_kept(script: Script, tmp_path: Path) ->
 
 
 def test_an_empty_choice_among_others_is_believed_the_third_time(script: Script, tmp_path: Path) -> None:
-    """As where it is alone."""
+    """As if it were alone."""
     server = script(chat(said("zero"), said("")), chat(said(None)))
     with engine_at(tmp_path, server.url, per_request=2) as engine:
         found = sorted(engine.generate([PROBLEM], Sampling(n=2, temperature=1.0)), key=lambda r: r.sample)
@@ -293,7 +293,7 @@ def test_an_empty_choice_among_others_is_believed_the_third_time(script: Script,
 
 @pytest.mark.parametrize("indices", [(None, None), (0, 0), ("1", "0"), (1, None)])
 def test_choices_without_clear_indices_stay_in_order(indices: Any, script: Script, tmp_path: Path) -> None:
-    """A missing, repeated or strange index is none."""
+    """Missing, repeated or strange indices are ignored."""
     server = script(chat(*({**said(t), "index": i} for t, i in zip(("zero", "one"), indices, strict=True))))
     with engine_at(tmp_path, server.url, per_request=2) as engine:
         found = sorted(engine.generate([PROBLEM], Sampling(n=2, temperature=1.0)), key=lambda r: r.sample)
@@ -312,7 +312,7 @@ def test_choices_without_clear_indices_stay_in_order(indices: Any, script: Scrip
 def test_the_completions_api_alike(
     choice: Any, reason: str, text: str, requests: int, script: Script, tmp_path: Path
 ) -> None:
-    """Texts beside the finish reason, without a message."""
+    """Its choices hold a text in place of a message."""
     server = script(chat(choice))
     with engine_at(tmp_path, server.url, api="completions") as engine:
         (found,) = engine.generate([PROBLEM], Sampling())
@@ -329,7 +329,7 @@ def test_the_completions_api_alike(
     ],
 )
 def test_log_probabilities(logprobs: Any, kept: Any, script: Script, tmp_path: Path) -> None:
-    """Numbers alone."""
+    """Only numbers are kept."""
     server = script(chat({**GOOD, "logprobs": logprobs}))
     with engine_at(tmp_path, server.url, logprobs=True) as engine:
         (found,) = engine.generate([PROBLEM], Sampling())
@@ -337,7 +337,7 @@ def test_log_probabilities(logprobs: Any, kept: Any, script: Script, tmp_path: P
 
 
 def test_a_server_that_never_answers_is_given_up_early(script: Script, tmp_path: Path) -> None:
-    """A web page at a wrong address, or a word for the end of a text that nobody knows: one line, nothing endless."""
+    """A web page at a wrong address, or an unknown finish reason, ends the call with one line."""
     many = [Problem(str(i), f"What is {i}?") for i in range(400)]
     for body, what in (
         ("<html>Log in</html>", "<html>Log in"),
@@ -353,7 +353,7 @@ def test_a_server_that_never_answers_is_given_up_early(script: Script, tmp_path:
 
 
 def test_a_budget_is_not_eaten_by_errors(script: Script, tmp_path: Path) -> None:
-    """Room for one answer is enough after any number of errors that cost nothing."""
+    """Errors that cost nothing leave room for the answer."""
     server = script(*[error(429)] * 5, chat(GOOD))
     with engine_at(tmp_path, server.url, tries=9, budget_tokens=150) as engine:
         (found,) = engine.generate([PROBLEM], Sampling(max_new_tokens=50))
@@ -361,7 +361,7 @@ def test_a_budget_is_not_eaten_by_errors(script: Script, tmp_path: Path) -> None
 
 
 def test_a_journal_of_an_older_version(script: Script, tmp_path: Path) -> None:
-    """What it kept under the server's own reasons is complete, cut, refused, or asked for again."""
+    """The server's own reasons in it mean complete, cut, refused, or to be requested again."""
     server = script(chat(GOOD))
     sampling = Sampling(n=6, temperature=1.0)
     with engine_at(tmp_path, server.url, in_flight=1) as engine:
@@ -387,7 +387,7 @@ def test_a_journal_of_an_older_version(script: Script, tmp_path: Path) -> None:
 
 
 def test_the_replies_of_the_shared_cases(script: Script, tmp_path: Path, shared: Path) -> None:
-    """Each as its words say."""
+    """The replies in shared/cases."""
     cases = json.loads((shared / "cases/endpoint/replies.json").read_text())
     found = {}
     for name, case in cases.items():

@@ -1,4 +1,4 @@
-"""Chat templates in the forms of real families: what is rendered, folded, found again, rebuilt or refused."""
+"""Chat templates like those of real model families: rendering, folding, spans, rebuilding and refusals."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _learned(row: Rendered) -> list[str]:
 
 
 def test_all_responses_of_an_appending_template_are_found(template: Any) -> None:
-    """ChatML: each response with the end of its turn, and before each what generation would have seen."""
+    """ChatML: each response with its end of turn, after the prompt that generation would see."""
     made = template()
     talk = _talk("One and one?", "Two.", "Twice that?", "Four.", "And half?", "Two.", system="Be brief.")
     row = made.conversation(talk)
@@ -95,7 +95,7 @@ def test_all_responses_of_an_appending_template_are_found(template: Any) -> None
 def test_a_system_text_is_folded_where_there_is_no_role(
     template: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Gemma's form: the text comes before the first question, in training as in generation, and it is said once."""
+    """Like Gemma's: it comes before the first question, in training and generation, with one notice."""
     made = template(GEMMA)
     made.model = "gemma-like"
     with caplog.at_level(logging.WARNING):
@@ -104,12 +104,12 @@ def test_a_system_text_is_folded_where_there_is_no_role(
     assert prompt.endswith("user\nBe brief.\n\nOne and one?<|im_end|>\n<|im_start|>model\n")
     assert row.text.startswith(prompt) and _learned(row) == ["Two.<|im_end|>\n", "Four.<|im_end|>\n"]
     assert [r.getMessage() for r in caplog.records if "gemma-like" in r.getMessage()] == [
-        "the chat template of gemma-like has no system role; system prompts are put before the user's text"
+        "the chat template of gemma-like has no system role; system prompts are put in front of the user's text"
     ]
 
 
 def test_what_a_template_refuses_is_one_line(template: Any) -> None:
-    """Two questions in a row, a system text without a question: the model and the reason, no traceback of jinja."""
+    """Two questions in a row, or a system text without a question: the model and the reason, no traceback."""
     made = template(GEMMA)
     made.model = "gemma-like"
     twice = [
@@ -122,7 +122,7 @@ def test_what_a_template_refuses_is_one_line(template: Any) -> None:
     ) as found:
         made.conversation(twice)
     assert "\n" not in str(found.value)
-    with pytest.raises(UserError, match="no user's turn after it"):
+    with pytest.raises(UserError, match="no user turn after it"):
         made.prompt([{"role": "system", "content": "a"}])
     for wrong in (_talk("a"), [{"role": "assistant", "content": "a"}]):
         with pytest.raises(UserError, match="must hold a question and end"):
@@ -132,7 +132,7 @@ def test_what_a_template_refuses_is_one_line(template: Any) -> None:
 
 
 def test_a_system_text_is_not_lost_in_training(template: Any) -> None:
-    """Mistral's form writes it in front of the last question alone; training sees what generation sees."""
+    """Mistral's template writes it only before the last question; training sees what generation sees."""
     made = template(MISTRAL)
     row = made.conversation(_talk("One and one?", "Two.", system="Be brief."))
     assert row.text == "[INST] Be brief.\n\nOne and one?[/INST] Two.<|im_end|>" and row.rebuilt
@@ -148,7 +148,7 @@ def test_a_system_text_is_not_lost_in_training(template: Any) -> None:
     ["<think>\nAdd.\n</think>\n\nTwo.", "Add.\n</think>\n\nTwo.", "  <think>Add.\n</think>\n\nTwo."],
 )
 def test_thoughts_are_learned_where_the_prompt_opens_them(template: Any, response: str) -> None:
-    """R1's form drops them from a finished turn: the response follows the prompt that opened it, opened once."""
+    """R1's template drops thoughts from a finished turn: the response follows the prompt, with one `<think>`."""
     made = template(R1)
     row = made.conversation(_talk("One and one?", response))
     assert row.text == "<User>One and one?<Assistant><think>\nAdd.\n</think>\n\nTwo.<|im_end|>"
@@ -157,14 +157,14 @@ def test_thoughts_are_learned_where_the_prompt_opens_them(template: Any, respons
 
 
 def test_a_response_without_thoughts_follows_the_opened_prompt(template: Any) -> None:
-    """R1's form again, the earlier response cannot be found and is counted."""
+    """R1's template again: the earlier response has no span and is counted."""
     row = template(R1).conversation(_talk("One and one?", "Two.", "Twice?", "Four."))
     assert row.text.endswith("<Assistant>Two.<|im_end|><User>Twice?<Assistant><think>\nFour.<|im_end|>")
     assert _learned(row) == ["Four.<|im_end|>"] and (row.unlearned, row.rebuilt) == (1, True)
 
 
 def test_an_empty_thought_is_part_of_the_last_response_alone(template: Any) -> None:
-    """Qwen3's form: earlier turns lose it, so that only the last response is as it was generated."""
+    """Qwen3's template drops it from earlier turns, so only the last response is as it was generated."""
     made = template(QWEN3)
     one = made.conversation(_talk("One and one?", "Two."))
     assert _learned(one) == ["<think>\n\n</think>\n\nTwo.<|im_end|>\n"] and not one.rebuilt
@@ -175,7 +175,7 @@ def test_an_empty_thought_is_part_of_the_last_response_alone(template: Any) -> N
 
 
 def test_ends_come_from_template_tokenizer_and_generation_config(template: Any) -> None:
-    """A base as Qwen's names another end than its template; a template without any has none of its own."""
+    """A base like Qwen's names another end than its template; some templates have none."""
     made = template()
     made.tokenizer.eos_token = "<|endoftext|>"
     assert made.end == 2 and made.stop_ids() == [0, 2]
@@ -187,7 +187,7 @@ def test_ends_come_from_template_tokenizer_and_generation_config(template: Any) 
 
 
 def test_lone_surrogates_can_be_tokenised(template: Any) -> None:
-    """Half a character, as broken JSON holds it, is replaced in questions and responses."""
+    """Half a surrogate pair, from broken JSON, is replaced in questions and responses."""
     made = template()
     row = made.conversation(_talk("a\ud800b", "c\udc00"))
     assert row.text[row.spans[0][0] :] == "c\ufffd<|im_end|>\n" and not row.rebuilt
@@ -195,7 +195,7 @@ def test_lone_surrogates_can_be_tokenised(template: Any) -> None:
 
 
 def test_an_end_that_is_no_token_is_taken_off_the_text(template: Any) -> None:
-    """A template from elsewhere: this tokenizer knows its end of turn as plain text."""
+    """The tokenizer knows the template's end of turn only as plain text."""
     text = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<end>\n' }}{% endfor %}"
     made = template(text + "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
     ids = made.tokenizer("Two.<end>\n", add_special_tokens=False)["input_ids"]
@@ -205,7 +205,7 @@ def test_an_end_that_is_no_token_is_taken_off_the_text(template: Any) -> None:
 
 @pytest.mark.parametrize("text", [GEMMA, MISTRAL, R1, QWEN3, PLAIN])
 def test_every_form_trains_and_is_asked(tiny_policy: Path, tmp_path: Path, text: str) -> None:
-    """With system prompts and several turns: trained for a step, saved, loaded, asked with a system prompt."""
+    """With system prompts and several turns: train a step, save, load, and generate."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     tokenizer.chat_template = text
     tokenizer.save_pretrained(tmp_path / "base")
@@ -234,7 +234,7 @@ DATED = (
 
 
 def test_earlier_responses_are_learned_where_the_last_alone_has_one_more_token(template: Any) -> None:
-    """Phi-3's form closes the whole conversation with a second end."""
+    """Phi-3's template closes the whole conversation with a second end token."""
     row = template(PHI3).conversation(_talk("One and one?", "Two.", "Twice?", "Four.", system="Be brief."))
     assert _learned(row) == ["Two.<|im_end|>", "Four.<|im_end|>\n<|endoftext|>"]
     assert (row.unlearned, row.rebuilt) == (0, False)
@@ -242,7 +242,7 @@ def test_earlier_responses_are_learned_where_the_last_alone_has_one_more_token(t
 
 @pytest.mark.parametrize("response", ["<think>\nAdd.\n</think>\n\nTwo.", "Add.\n</think>\n\nTwo.", "Two."])
 def test_a_thought_is_opened_once(template: Any, response: str) -> None:
-    """Qwen3's form for thinking alone opens <think> in every prompt and writes one where a response has none."""
+    """Qwen3's template for thinking only opens <think> in every prompt, and adds one to responses without."""
     made = template(QWEN3.replace("assistant\n' }}{% if enable", "assistant\n<think>\n' }}{% if enable"))
     row = made.conversation(_talk("One and one?", response))
     assert row.text.count("<think>") == 1 and not row.rebuilt
@@ -253,7 +253,7 @@ def test_a_thought_is_opened_once(template: Any, response: str) -> None:
 
 
 def test_a_template_without_a_generation_prompt_gets_one(template: Any) -> None:
-    """Else the policy would learn, and write, the header of its own turn."""
+    """Otherwise the policy would learn, and write, the header of its own turn."""
     made = template(
         "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     )
@@ -263,7 +263,7 @@ def test_a_template_without_a_generation_prompt_gets_one(template: Any) -> None:
 
 
 def test_a_turn_that_a_template_leaves_out_is_named(template: Any) -> None:
-    """R1's form keeps the last system text alone; others write the first system text alone."""
+    """R1's template keeps only the last system text; others only the first."""
     talk = [*_talk("One and one?", "Two.", system="Be brief."), {"role": "system", "content": "In French."}]
     talk += _talk("Twice?", "Quatre.")
     with pytest.raises(UserError, match=r"leaves out turn 1 \(system: 'Be brief.'\)"):
@@ -277,7 +277,7 @@ def test_a_turn_that_a_template_leaves_out_is_named(template: Any) -> None:
 
 
 def test_the_date_is_the_same_in_training_and_later(template: Any) -> None:
-    """Llama 3.1's form writes today's date; the same conversation is the same text on every day."""
+    """Llama 3.1's template writes today's date; here the same conversation is the same text every day."""
     made = template(DATED)
     text = made.conversation(_talk("One and one?", "Two.")).text
     assert text.startswith("Today Date: 26 Jul 2024\n") and text.startswith(
@@ -287,7 +287,7 @@ def test_the_date_is_the_same_in_training_and_later(template: Any) -> None:
 
 @pytest.mark.parametrize("text", ["{{ 1 + messages[0]['content'] }}", [{"name": "rag", "template": "x"}]])
 def test_a_template_that_fails_is_one_line(template: Any, text: Any) -> None:
-    """A type error within it, or several templates without a default."""
+    """A type error in the template, or several templates without a default."""
     with pytest.raises(UserError, match="refuses a conversation") as found:
         template(text).prompt(_talk("One and one?"))
     assert "\n" not in str(found.value)

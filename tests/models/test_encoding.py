@@ -1,4 +1,4 @@
-"""Conversations as tokens: every response is learned and found at its place, whatever is packed, cut or rewritten."""
+"""Conversations as tokens: responses are learned, whatever is packed, cut or rewritten."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_each_response_is_learned_with_its_end(tokenizer: Any) -> None:
 
 
 def test_a_cut_conversation_keeps_the_responses_that_have_room(tokenizer: Any) -> None:
-    """Whole responses, a part of one, none."""
+    """Whole responses, a part of one, or none."""
     row = next(encode_all(TALKS, tokenizer))
     (_, end), (second, _), _ = row.spans
     assert row.cut(end).spans == row.spans[:1] and row.cut(end).learned == end - row.spans[0][0]
@@ -65,7 +65,7 @@ def test_a_cut_conversation_keeps_the_responses_that_have_room(tokenizer: Any) -
 
 
 def test_packed_loss_of_several_turns_equals_unpacked(tokenizer: Any, tiny_policy: Path) -> None:
-    """The sum of the token losses in one row is that of the conversations alone."""
+    """The token losses of one row add up to those of separate conversations."""
     model = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
     rows = list(encode_all(TALKS, tokenizer))
     collate = Collator(tokenizer.pad_token_id)
@@ -86,7 +86,7 @@ def test_packed_loss_of_several_turns_equals_unpacked(tokenizer: Any, tiny_polic
 
 
 def test_what_a_template_rewrites_is_counted(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The last response of each is learned, and one line says how many others are not."""
+    """The last responses are learned, and one notice counts the others."""
     tokenizer.chat_template = LAST_ONLY
     with caplog.at_level(logging.WARNING):
         rows = list(encode_all(TALKS, tokenizer))
@@ -100,7 +100,7 @@ def test_what_a_template_rewrites_is_counted(tokenizer: Any, caplog: pytest.LogC
 
 
 def test_an_end_is_learned_where_the_template_has_none(tokenizer: Any) -> None:
-    """The tokenizer's end of text follows the last response; without one there is nothing to stop at."""
+    """The tokenizer's end of text follows the last response; without one it is an error."""
     tokenizer.chat_template = NO_END
     row = list(encode_all(TALKS, tokenizer))[0]
     assert (
@@ -114,7 +114,7 @@ def test_an_end_is_learned_where_the_template_has_none(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("legacy", [True, False])
 def test_no_space_is_put_before_a_response(legacy: bool) -> None:
-    """Tokenizers of SentencePiece's kind put one before every text: pieces get the ids that they have in the whole."""
+    """SentencePiece tokenizers put a space before a text; pieces still get the ids of the whole text."""
     made = Tokenizer(models.BPE(unk_token="<unk>"))
     if legacy:  # Llama 2's and Mistral's
         made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
@@ -133,7 +133,7 @@ def test_no_space_is_put_before_a_response(legacy: bool) -> None:
 
 
 def test_a_conversation_at_fault_is_named(tokenizer: Any) -> None:
-    """By its place, beyond the first batch too."""
+    """By its number, beyond the first batch too."""
     talks = [*TALKS, _talk("no answer")]
     for at_once in (2, 100):
         with pytest.raises(UserError, match="conversation 4: a conversation has the roles"):

@@ -1,4 +1,4 @@
-"""The endpoint engine against a real server in its own process that fails now and then."""
+"""The endpoint engine against a real server in a process of its own, which fails now and then."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def engine_at(folder: Path, url: str, **settings: Any) -> Iterator[EndpointEngin
 
 
 def problems(count: int) -> list[Problem]:
-    """So many different ones."""
+    """`count` different problems."""
     return [Problem(f"p{i}", f"What is {i} + {i}?") for i in range(count)]
 
 
 def pairs(rows: list[Response]) -> list[tuple[str, int]]:
-    """Which samples of which problems they are."""
+    """The problem and sample number of each response."""
     return sorted((r.problem_id, r.sample) for r in rows)
 
 
@@ -45,7 +45,7 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_kind_of_fault_is_overcome_and_booked(serve: Serve, tmp_path: Path) -> None:
-    """Every problem gets its answer once; ledger and server agree to the token on all that was counted."""
+    """Every problem gets one answer; the ledger and the server agree on all counted tokens."""
     server = serve("--faults", "0.3", "--stall", "4")
     with engine_at(tmp_path, server.url, timeout=3.0, tries=30, in_flight=24) as engine:
         found = list(engine.generate(problems(150), GREEDY))
@@ -58,9 +58,7 @@ def test_every_kind_of_fault_is_overcome_and_booked(serve: Serve, tmp_path: Path
         booked[what] = booked.get(what, 0) + line["prompt_tokens"] + line["completion_tokens"]
     stalls = sum(line["what"] == "stall" for line in lines)
     assert booked["good"] == count["tokens"]["good"]
-    if stalls == count["outcomes"].get(
-        "stall", 0
-    ):  # else this machine was too busy to read an answer in time
+    if stalls == count["outcomes"].get("stall", 0):  # else this machine was too busy to read a reply in time
         for kind in ("wrong model", "bad finish", "empty choice"):
             assert booked[kind] == count["tokens"][kind] > 0
     assert count["outcomes"]["429 in a 200"] > 0 and not any(line["what"] == "status 429" for line in lines)
@@ -68,8 +66,8 @@ def test_every_kind_of_fault_is_overcome_and_booked(serve: Serve, tmp_path: Path
     assert booked["lost"] >= undelivered > 0
 
 
-def test_what_is_there_is_not_asked_for_again(serve: Serve, tmp_path: Path) -> None:
-    """The same call again asks nothing; more samples and more problems ask for what is new alone."""
+def test_kept_responses_are_not_requested_again(serve: Serve, tmp_path: Path) -> None:
+    """The same call sends nothing; with more samples and problems, only the new ones are requested."""
     server = serve("--faults", "0")
     with engine_at(tmp_path, server.url) as engine:
         first = list(engine.generate(problems(20), Sampling(n=2, temperature=0.7, max_new_tokens=50)))
@@ -84,7 +82,7 @@ def test_what_is_there_is_not_asked_for_again(serve: Serve, tmp_path: Path) -> N
 
 
 def test_problems_with_one_text_share_one_request(serve: Serve, tmp_path: Path) -> None:
-    """Responses belong to content: two ids, one request, two rows."""
+    """Two ids with the same text: one request, two responses."""
     server = serve("--faults", "0")
     with engine_at(tmp_path, server.url) as engine:
         found = list(engine.generate([Problem("a", "What?"), Problem("b", "What?")], GREEDY))
@@ -94,7 +92,7 @@ def test_problems_with_one_text_share_one_request(serve: Serve, tmp_path: Path) 
 
 @pytest.mark.parametrize("single", ["", "ignore", "refuse"])
 def test_several_samples_a_request(serve: Serve, tmp_path: Path, single: str) -> None:
-    """Four samples with one request; one by one where the server answers one, or refuses more than one."""
+    """Four samples in one request; one by one if the server gives one, or refuses more than one."""
     server = serve("--faults", "0", "--single", single)
     with engine_at(tmp_path, server.url, per_request=4, in_flight=2) as engine:
         found = list(engine.generate(problems(6), Sampling(n=4, temperature=1.0, max_new_tokens=50)))
@@ -116,7 +114,7 @@ def test_the_completions_api(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_budget_stops_before_it_is_exceeded(serve: Serve, tmp_path: Path) -> None:
-    """What the server billed stays below the budget, what arrived is kept, a higher budget goes on."""
+    """The bill stays below the budget, responses that arrived are kept, and a higher budget continues."""
     server = serve("--faults", "0")
     rows: list[Response] = []
     with (
@@ -138,8 +136,28 @@ def test_a_budget_stops_before_it_is_exceeded(serve: Serve, tmp_path: Path) -> N
     assert server.count()["outcomes"] == {"good": 300}
 
 
+@pytest.mark.parametrize(
+    "body", [{"max_tokens": 8192}, {"max_tokens": None, "max_completion_tokens": 8192}]
+)
+def test_a_budget_knows_the_token_limit_of_the_body(body: dict[str, Any], tmp_path: Path) -> None:
+    """Responses may be as long as the request says, so that much is reserved."""
+    with (
+        engine_at(tmp_path, "http://127.0.0.1:1/v1", budget_tokens=5000, body=body) as engine,
+        pytest.raises(UserError, match="the next request could cost .* and 8,"),
+    ):
+        list(engine.generate(problems(1), GREEDY))
+
+
+@pytest.mark.parametrize("name", ["n", "stream", "messages"])
+def test_a_body_does_not_set_what_acemath_sets(name: str) -> None:
+    """More samples would be paid for and thrown away; a null only leaves the field out."""
+    with pytest.raises(ValueError, match=f"body sets {name}, which acemath sets itself"):
+        EndpointModel(url="http://127.0.0.1/v1", id="teacher", body={name: 4})
+    assert EndpointModel(url="http://127.0.0.1/v1", id="teacher", body={name: None}).body == {name: None}
+
+
 def test_a_problem_that_is_refused_does_not_end_the_run(serve: Serve, tmp_path: Path) -> None:
-    """It comes back with the reason; the others are answered."""
+    """It becomes a refused response with the reason; the others are answered."""
     server = serve("--faults", "0")
     with engine_at(tmp_path, server.url) as engine:
         found = list(engine.generate([*problems(5), Problem("long", "TOO LONG")], GREEDY))
@@ -149,7 +167,7 @@ def test_a_problem_that_is_refused_does_not_end_the_run(serve: Serve, tmp_path: 
 
 
 def test_a_final_refusal_is_one_line(serve: Serve, tmp_path: Path) -> None:
-    """A model that the server does not have; addresses that are none or hold a key; a budget without prices."""
+    """An unknown model; an address that is none or holds a key; a budget without prices."""
     server = serve("--faults", "0")
     with (
         engine_at(tmp_path, server.url, id="nobody") as engine,
@@ -158,14 +176,14 @@ def test_a_final_refusal_is_one_line(serve: Serve, tmp_path: Path) -> None:
         list(engine.generate(problems(30), GREEDY))
     with pytest.raises(ValueError, match="is no address"):
         EndpointModel(url="localhost", id="teacher")
-    with pytest.raises(ValueError, match="an address holds no key"):
+    with pytest.raises(ValueError, match="the address holds a key"):
         EndpointModel(url="http://127.0.0.1/v1?api_key=abc", id="teacher")
     with pytest.raises(ValueError, match="budget_usd needs prices"):
         EndpointModel(url="http://127.0.0.1/v1", id="teacher", budget_usd=1.0)
 
 
 def test_a_key_is_nowhere(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes from the environment, goes into the header, and is in no file and no error, even where it is echoed."""
+    """It goes from the environment into the header, and into no file and no error, even if the server echoes it."""
     secret = "sk-planted-0123456789"
     monkeypatch.setenv("TEACHER_KEY", secret)
     right, wrong = serve("--faults", "0", "--key", secret), serve("--faults", "0", "--key", "another")
@@ -188,7 +206,7 @@ def test_a_key_is_nowhere(serve: Serve, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_limit_follows_the_server(serve: Serve, tmp_path: Path) -> None:
-    """It grows while the server is well and is halved where it says 429: all is answered, little is refused."""
+    """It grows with good replies and is halved by a 429: all is answered, with few refusals."""
     server = serve("--faults", "0", "--capacity", "12", "--latency", "0.05")
     with engine_at(tmp_path, server.url, in_flight=128, tries=50) as engine:
         assert len(list(engine.generate(problems(200), GREEDY))) == 200
@@ -198,7 +216,7 @@ def test_the_limit_follows_the_server(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_caller_that_stops_reading_stops_the_requests(serve: Serve, tmp_path: Path) -> None:
-    """What was in flight is booked as lost at most; the next call asks for the rest."""
+    """Requests in flight are booked as lost, and the next call requests the rest."""
     server = serve("--faults", "0", "--latency", "0.05")
     with engine_at(tmp_path, server.url, in_flight=8) as engine:
         stream = engine.generate(problems(100), GREEDY)

@@ -1,4 +1,4 @@
-"""Where a response ends: the template's end of turn, in our engine, in vLLM's, and in what fine-tuning saves."""
+"""Responses end at the template's end of turn, in both engines, and in what fine-tuning saves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROBLEM = Problem(id="p", prompt="What is 3+4?")
 
 @pytest.fixture(scope="module")
 def qwen_base(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base as Qwen's are: everything but the template says that texts end with <|endoftext|>."""
+    """A base like Qwen's: only its template does not end texts with <|endoftext|>."""
     folder = tmp_path_factory.mktemp("qwen-base")
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     tokenizer.eos_token = "<|endoftext|>"
@@ -53,7 +53,7 @@ class _Always(torch.nn.Module):
 
 
 def test_our_engine_stops_where_the_template_ends_a_turn(qwen_base: Path) -> None:
-    """<|im_end|> ends the response and is not in its text; another special token is text."""
+    """<|im_end|> ends the response and is not in its text; other special tokens are."""
     engine = TransformersEngine(qwen_base)
     seven = engine.tokenizer("7", add_special_tokens=False)["input_ids"]
     engine.model.lm_head = _Always([*seven, 1, *seven, 2, 5, 5], engine.model.config.vocab_size)
@@ -63,7 +63,7 @@ def test_our_engine_stops_where_the_template_ends_a_turn(qwen_base: Path) -> Non
 
 
 def test_a_policy_fine_tuned_from_such_a_base_stops(qwen_base: Path, tmp_path: Path) -> None:
-    """The end of the turn is learned, both ends are saved for other engines, and ours writes the answer alone."""
+    """It learns the end of turn, saves both ends for other engines, and writes only the answer."""
     chats = [Chat(f"c{i}", tuple(ChatFormat().messages(PROBLEM.prompt, "7"))) for i in range(8)]
     settings = SftSettings(
         learning_rate=1e-2,
@@ -84,7 +84,7 @@ def test_a_policy_fine_tuned_from_such_a_base_stops(qwen_base: Path, tmp_path: P
 def test_vllm_gets_the_ends_and_its_faults_are_refused(
     qwen_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for vLLM's package: what it is asked, and what becomes of every finish reason."""
+    """A stand-in for vLLM: the end tokens that it gets, and what becomes of each finish reason."""
     tokenizer = AutoTokenizer.from_pretrained(qwen_base)
     ids = tokenizer("x=7", add_special_tokens=False)["input_ids"]
     asked: list[Any] = []

@@ -1,17 +1,20 @@
-"""The in-process engine against transformers' own generate, and its promises about seeds and batches."""
+"""The transformers engine against transformers' own generate, and how its samples depend on seeds and batches."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
+from acemath.models.generate import transformers
 from acemath.models.generate.transformers import TransformersEngine, draw, uniform
-from acemath.records import Problem
+from acemath.models.spec import TransformersModel
+from acemath.records import REFUSED, Problem
 
 PROBLEMS = [
     Problem(id=f"p{i}", prompt=text)
@@ -23,14 +26,14 @@ PROBLEMS = [
 
 @pytest.fixture(scope="module")
 def engine(tiny_policy: Path) -> TransformersEngine:
-    """The engine in float32, so that two ways of computing can be compared token by token."""
+    """The engine in float32, for exact comparisons token by token."""
     made = TransformersEngine(tiny_policy, ChatFormat(instruction="Box it."), slots=3)
     made.model.float()
     return made
 
 
 def test_greedy_equals_generate(engine: TransformersEngine, tiny_policy: Path) -> None:
-    """Slots at different lengths, refilled on the way, write what one plain call at a time writes."""
+    """Slots of different lengths, refilled on the way, give the texts of plain calls for one prompt each."""
     plain = AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     ours = {r.problem_id: r.text for r in engine.generate(PROBLEMS, Sampling(max_new_tokens=24))}
@@ -44,7 +47,7 @@ def test_greedy_equals_generate(engine: TransformersEngine, tiny_policy: Path) -
 
 
 def test_samples_do_not_depend_on_the_batch(tiny_policy: Path) -> None:
-    """The same problem, sample and seed give the same text alone and among others."""
+    """The same problem, sample number and seed give the same text alone and among others."""
     few, many = (TransformersEngine(tiny_policy, slots=n) for n in (2, 64))
     few.model.float()
     many.model.float()
@@ -60,7 +63,7 @@ def test_samples_do_not_depend_on_the_batch(tiny_policy: Path) -> None:
 
 
 def test_length_limit_is_a_finish_reason(engine: TransformersEngine) -> None:
-    """A response cut at the limit says so and counts its tokens."""
+    """A response that was cut at the limit has the finish reason "length" and counts its tokens."""
     for response in engine.generate(PROBLEMS, Sampling(n=2, temperature=1.0, max_new_tokens=3)):
         assert response.tokens <= 3 and (response.finish_reason == "stop" or response.tokens == 3)
 
@@ -77,8 +80,36 @@ def test_draws_follow_the_distribution() -> None:
     assert numbers.min() >= 0 and numbers.max() < 1 and abs(numbers.mean() - 0.5) < 0.02
 
 
+def test_an_impossible_token_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest number in [0, 1) rounds to 1.0 in float32; the last token, which has no probability, is not drawn."""
+    monkeypatch.setattr(transformers, "uniform", lambda seeds, _: np.full(len(seeds), 1 - 2.0**-53))
+    logits = torch.randn(50, 300).masked_fill(torch.arange(300) > 250, -torch.inf)
+    assert draw(logits, Sampling(temperature=1.0), [0] * 50, [0] * 50).max() <= 250
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_logits_that_are_no_numbers_are_an_error(temperature: float, value: float) -> None:
+    """They would draw a token that means nothing."""
+    with pytest.raises(UserError, match="gives nan or inf"):
+        draw(torch.tensor([[0.0, 1.0], [0.0, value]]), Sampling(temperature=temperature), [0, 0], [0, 0])
+
+
+def test_the_positions_of_the_model_limit_its_texts(tiny_policy: Path, tmp_path: Path) -> None:
+    """A response is cut at the last position, a longer prompt is refused; a setting comes first."""
+    tokens = len(TransformersEngine(tiny_policy).prompt_ids(PROBLEMS[0]))
+    model = AutoModelForCausalLM.from_pretrained(tiny_policy)
+    model.config.max_position_embeddings = tokens + 2
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_policy).save_pretrained(tmp_path)
+    engine = TransformersEngine(tmp_path)
+    short, long = engine.generate(PROBLEMS[:2], Sampling(max_new_tokens=6))
+    assert (short.finish_reason, long.finish_reason) == (REFUSED, "length") and long.tokens == 2
+    assert TransformersEngine(TransformersModel(id=str(tmp_path), max_length=99)).max_length == 99
+
+
 def test_model_without_template_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
-    """A policy is asked through its chat template; without one the user hears so."""
+    """A policy needs a chat template."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     tokenizer.chat_template = None
     tokenizer.save_pretrained(tmp_path)
@@ -89,7 +120,7 @@ def test_model_without_template_is_refused(tiny_policy: Path, tmp_path: Path) ->
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
-    """A folder that is none, one without weights: the model's name, the reason, the fix."""
+    """A missing folder, and one without weights: the model, the reason, the fix."""
     with pytest.raises(UserError, match="cannot load model '/nowhere/at-all'"):
         TransformersEngine("/nowhere/at-all")
     (tmp_path / "config.json").write_text("{}")
@@ -98,7 +129,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
 
 
 def _policy(tiny_policy: Path, folder: Path, name: str, **more: object) -> Path:
-    """Random weights of another architecture, large enough that tokens matter, with nano's tokenizer."""
+    """Another architecture with nano's tokenizer, and random weights so large that tokens influence one another."""
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -125,10 +156,10 @@ SHARED = {"num_key_value_heads": 2, "head_dim": 8}
         ("gpt2", {}),
     ],
 )  # fmt: skip
-def test_other_architectures_are_what_they_are_in_transformers(
+def test_other_architectures_give_what_transformers_gives(
     tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object]
 ) -> None:
-    """Windows that close, logits that are scaled or capped, another name of the body."""
+    """Sliding windows, logits that are scaled or capped, another name for the base model."""
     engine = TransformersEngine(_policy(tiny_policy, tmp_path, name, **more), slots=2)
     engine.model.float()
     plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).float()

@@ -1,4 +1,4 @@
-"""What a server can send, judged: names, waits, texts, counts."""
+"""Reading replies: names, waits, texts, counts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_names_of_models(asked: str, reported: str, same: bool) -> None:
     ],
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
-    """Seconds or an HTTP date; what is neither says nothing."""
+    """Seconds or an HTTP date; anything else is ignored."""
     assert retry_after(header, NOW) == seconds
 
 
@@ -65,12 +65,12 @@ def test_backoff_has_full_jitter_and_a_bound() -> None:
 
 
 def reply(status: int = 200, headers: dict[str, str] | None = None, **content: Any) -> Any:
-    """A reply to a request for "teacher", judged."""
+    """A reply to a request for "teacher", as it is read."""
     return Reader("teacher", "").read(status, headers or {}, json.dumps(content).encode())
 
 
 def test_texts_and_counts() -> None:
-    """Tokens of several samples add up to the server's count; reasoning that ran out is an answer without text."""
+    """The tokens of samples add up to the server's count; reasoning cut at the limit gives an empty text."""
     usage = {"prompt_tokens": 3, "completion_tokens": 11}
     choices = [
         {"index": i, "message": {"content": "x" * (i + 1)}, "finish_reason": "stop"} for i in (2, 0, 1)
@@ -95,7 +95,7 @@ def test_an_empty_choice_is_a_fault_that_was_paid_for(choices: Any) -> None:
 
 
 def test_what_is_tried_again_and_what_is_not() -> None:
-    """Overload, failures of the server and timeouts are; a used-up quota, a wrong key and a wrong request are not."""
+    """Overload, server errors and time-outs are; a used-up quota, a wrong key and a bad request are not."""
     for status in (408, 409, 425, 429, 500, 502, 503, 504, 529):
         assert isinstance(reply(status), Fault)
     assert reply(429, {"retry-after": "3"}).wait == 3.0 and reply(500, {"retry-after": "3"}).wait is None

@@ -1,4 +1,4 @@
-"""A model's settings: each belongs to an engine, and each engine uses every one of its own."""
+"""Specifications of models: each setting belongs to an engine, and each engine uses all of its settings."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|im_end|>
     ],
 )  # fmt: skip
 def test_a_key_of_another_engine_is_an_error(data: dict[str, Any], says: str) -> None:
-    """It names the key, the engine, and whose key it is."""
+    """It names the key, the engine, and the engine that has the key."""
     with pytest.raises(ValidationError) as caught:
         MODEL.validate_python(data)
     assert says in caught.value.errors()[0]["msg"]
 
 
 def test_identity_is_what_responses_depend_on(tmp_path: Path) -> None:
-    """Settings of operation are no part of it; of a chat template the text is, not the place."""
+    """Not the settings of operation; the text of a chat template, not its path."""
     ends = [EndpointModel(id="m", url=f"http://{host}/v1", tries=3) for host in ("a", "b")]
     assert ends[0].identity() == ends[1].identity() != EndpointModel(id="n", url="http://a/v1").identity()
     wide = VllmModel(engine="vllm", id="m", tensor_parallel=8, memory_share=0.5, prefix_caching=False)
@@ -69,7 +69,7 @@ def engine(folder: Path, **settings: Any) -> TransformersEngine:
 
 
 def test_transformers_uses_each_setting(tiny_policy: Path, tmp_path: Path) -> None:
-    """The number format, the template, the ends, and the length of prompt and response together."""
+    """dtype, chat template, stop ids, and the length of a prompt with its response."""
     plain = engine(tiny_policy)
     (tmp_path / "t.jinja").write_text(TEMPLATE)
     assert plain.model.dtype == torch.bfloat16
@@ -94,10 +94,10 @@ def test_transformers_uses_each_setting(tiny_policy: Path, tmp_path: Path) -> No
     assert (stopped.tokens, stopped.finish_reason) == (1, "stop")
 
 
-def test_code_of_a_repository_runs_only_where_the_recipe_says_so(
+def test_code_of_a_repository_runs_only_if_it_is_trusted(
     tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model with a configuration class of its own: one line without trust, its code with it."""
+    """A model with a configuration class of its own: one line without trust, and its code with it."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     folder = tmp_path / "own"
     shutil.copytree(tiny_policy, folder)
@@ -119,7 +119,7 @@ def test_code_of_a_repository_runs_only_where_the_recipe_says_so(
 def test_a_revision_is_a_snapshot_of_the_hub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_policy: Path
 ) -> None:
-    """The files of that revision and no others; a folder has none, and an unknown one is one line."""
+    """The files of that revision. A folder has no revision; an unknown revision is one line."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -129,7 +129,7 @@ def test_a_revision_is_a_snapshot_of_the_hub(
     (repository / "refs" / "v1").write_text("a" * 40)
     shutil.copytree(tiny_policy, repository / "snapshots" / ("a" * 40))
     assert Path(at_revision("me/mine", "v1")).name == "a" * 40
-    assert origin(at_revision("me/mine", "v1")) == "me/mine"  # what a card names as the base
+    assert origin(at_revision("me/mine", "v1")) == "me/mine"  # the base that a model card names
     assert TransformersEngine(TransformersModel(id="me/mine", revision="v1")).name == "me/mine"
     for model, revision, says in (
         ("me/mine", "v2", "revision 'v2' of model 'me/mine' cannot be loaded"),
@@ -142,7 +142,7 @@ def test_a_revision_is_a_snapshot_of_the_hub(
 def test_vllm_is_given_each_setting(
     tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for the library records what it is asked: vLLM itself runs on GPUs alone."""
+    """A stand-in for vLLM, which needs a GPU, records its settings."""
     made: dict[str, Any] = {}
 
     class LLM:

@@ -1,4 +1,4 @@
-"""Published rm@8 on AceMath-RewardBench, in percent (paper, Table 6), for setting own numbers beside."""
+"""Published rm@8 on AceMath-RewardBench, in percent (paper, Table 6), to compare own numbers with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of AceMath-RewardBench from files of responses with verdicts and, where scored, rewards."""
+"""AceMath-RewardBench's records, read from files of graded (and perhaps scored) responses."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Answers = dict[tuple[str, str], list[Answer]]  # by benchmark and problem
 def stored_records(
     paths: Sequence[Path], columns: Mapping[str, str] | None = None
 ) -> tuple[list[Record], list[str]]:
-    """The records of some files, and a line for each kind of row that was left out.
+    """The records of the files' problems, and a line for each kind of row that was left out.
 
-    A file holds records of the Qwen2.5-Math harness, or one labelled response a row. It is one benchmark, named
-    after the file, unless its rows say in their meta which benchmark they belong to, as those of a run do.
-    `columns` names columns of other names, ours: theirs. Responses of several files to one benchmark's problems are taken together, over the problems that each of
-    those files answers. UserError where a file is given twice or is empty, and on a row of neither form.
+    A file holds records of the Qwen2.5-Math harness, or one labelled response a row. A file is one benchmark, named
+    after the file, unless its rows name their benchmark in meta, as those of a run do. `columns` maps our names to
+    the file's. If several files answer one benchmark, their responses are pooled, for the problems that all of them
+    answer. UserError if a file is given twice or is empty, and for a row of neither form.
     """
     files, notes = [], list[str]()
     for path, name in zip(paths, _names(paths), strict=True):
@@ -52,14 +52,14 @@ def stored_records(
         if uncertain:
             notes.append(f"{path}: {uncertain} rows that are marked uncertain are left out")
         files.append(found)
-    together, alone = _together(files)
-    if alone:
-        notes.append(f"{alone} problems that not every file of their benchmark answers are left out")
-    return [record_of(b, key, 0, answers) for (b, key), answers in together.items()], notes
+    pooled, partial = _pooled(files)
+    if partial:
+        notes.append(f"{partial} problems that not every file of their benchmark answers are left out")
+    return [record_of(b, key, 0, answers) for (b, key), answers in pooled.items()], notes
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The files' names without their endings; with as many folders before them as it takes to tell them apart."""
+    """The files' names without endings, preceded by as many folders as are needed to make them unique."""
     places = [path.resolve() for path in paths]
     twice = next((path for path, n in Counter(places).items() if n > 1), None)
     if twice is not None:
@@ -75,7 +75,7 @@ def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers
     """A file's answers, and how many of its rows are marked uncertain."""
     found: Answers = {}
     seen: dict[tuple[Any, ...], int] = {}
-    asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # a problem's prompt, its source and the first row's place
+    asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # by benchmark and problem: prompt key, source and place of the first row
     uncertain = 0
     for number, record in enumerate((renamed(r, columns) for r in read_records(path)), 1):
         place = f"{path}, record {number}"
@@ -91,7 +91,7 @@ def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers
             found[key] = list(_of_harness(record, place))
             continue
         benchmark, problem, answer = _of_row(record, name, place)
-        problem = _told_apart((benchmark, problem), record, asked, place)
+        problem = _unique_id((benchmark, problem), record, asked, place)
         if record.get("sample") is not None:
             identity = (benchmark, problem, record.get("model"), record["sample"])
             if (first := seen.setdefault(identity, number)) != number:
@@ -103,16 +103,16 @@ def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers
     return found, uncertain
 
 
-def _told_apart(
+def _unique_id(
     key: tuple[str, str],
     record: Mapping[str, Any],
     asked: dict[tuple[str, str], tuple[str, str, str]],
     place: str,
 ) -> str:
-    """The id of a row's problem, with the row's source before it where another source has another prompt under that id.
+    """The id of a row's problem, prefixed with the row's source if another source has another prompt under that id.
 
-    A `source` alone says nothing: many files name there who wrote the response. UserError for two prompts under one id of
-    one source.
+    A different `source` alone is no reason, because many files name the writer of the response there. UserError if one
+    source has two prompts under one id.
     """
     benchmark, problem = key
     prompt, source = _prompt_key(record), str(record.get("source") or "")
@@ -149,7 +149,7 @@ def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
 def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str, Answer]:
     """The benchmark, the problem and the answer of a row with one labelled response.
 
-    A response that was cut has no answer and is not right, whatever its label says.
+    An incomplete response has no answer and counts as wrong, whatever its label says.
     """
     problem = next((id_text(record[k]) for k in KEYS if record.get(k) is not None), None)
     label, status = record.get("label"), record.get("status")
@@ -177,7 +177,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
 
 
 def _prompt_key(record: Mapping[str, Any]) -> str | None:
-    """The key of the prompt that a row's response answers, where the row says it."""
+    """The key of the prompt that a row's response answers; None if the row does not hold it."""
     prompt = prompt_text(first_value(record, names_of("prompt", {})))
     return meta_of(record.get("meta")).get(PROMPT_KEY) or (None if prompt is None else content_key(prompt))
 
@@ -187,14 +187,14 @@ def _text(answer: Any) -> str | None:
 
 
 def _right(status: Any, place: str) -> bool:
-    """Whether a status says that the response is right; UserError on a status that the grader does not give."""
+    """Whether a status means right. UserError on a status that the grader does not give."""
     if status not in STATUSES:
         raise UserError(f"{place}: status {status!r} is no verdict; use one of {', '.join(STATUSES)}, or a label")
     return bool(status == "correct")
 
 
 def _label(value: Any, place: str) -> bool:
-    """A verdict as files write it; UserError on what is none."""
+    """A label as files write it. UserError if it is neither right nor wrong."""
     found = truth_of(value)
     if found is None:
         raise UserError(f"{place}: label {value!r} is no verdict; use true or false")
@@ -215,13 +215,16 @@ def _reward(value: Any, name: str, place: str) -> float | None:
     return reward
 
 
-def _together(files: Sequence[Answers]) -> tuple[Answers, int]:
-    """All files' answers by problem, and how many problems not every file of their benchmark answers."""
+def _pooled(files: Sequence[Answers]) -> tuple[Answers, int]:
+    """The answers of all files by problem, without the problems that some file of their benchmark does not answer.
+
+    The second value is the number of those problems.
+    """
     answering = Counter(benchmark for found in files for benchmark in {b for b, _ in found})
     holding = Counter(key for found in files for key in found)
-    together: Answers = {}
+    pooled: Answers = {}
     for found in files:
         for key, answers in found.items():
             if holding[key] == answering[key[0]]:
-                together.setdefault(key, []).extend(answers)
-    return together, len(holding) - len(together)
+                pooled.setdefault(key, []).extend(answers)
+    return pooled, len(holding) - len(pooled)

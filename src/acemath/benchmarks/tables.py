@@ -1,9 +1,8 @@
 """AceMath-RewardBench's table and the evaluation of policies, from graded and scored responses.
 
-A record is one problem with its n responses. Selectors pick one of a random k: the reward model, the
-majority, the reward-weighted majority, and the controls without which no number means much: a random pick,
-the shortest, the longest, and the oracle (paper, section 4.3.1 and Table 6). Each selector's number has one
-name, `measure`, which the log, the tables, the report and the files of results share.
+A record is one problem with its n responses. A selector picks one of a random k: the reward model, the majority,
+the reward-weighted majority, or a control: a random pick, the shortest, the longest, the oracle (paper, section
+4.3.1 and Table 6). The name of a selector's number, `measure`, is the same in logs, tables, reports and files.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ BENCHMARK = "benchmark"  # key in the meta of a problem or a response: the bench
 class Answer:
     """What the tables need of one response."""
 
-    answer: str | None  # None where there is none, as in a response that was cut
+    answer: str | None  # None if there is none, as in a response that was cut
     correct: bool
     reward: float | None
-    untrained: float | None  # the reward before the reward model's training
+    untrained: float | None  # the reward model's score before its training
     length: int
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One benchmark problem with n responses: equivalence classes of answers, verdicts, rewards, lengths."""
+    """One benchmark problem with n responses: classes of equal answers, verdicts, rewards, lengths in characters."""
 
     benchmark: str
     problem_id: str
     level: int
     classes: tuple[int, ...]
     correct: tuple[bool, ...]
-    rewards: tuple[float, ...]  # empty where no reward model scored
+    rewards: tuple[float, ...]  # empty if no reward model scored
     lengths: tuple[int, ...]
-    untrained: tuple[float, ...] = ()  # rewards before the reward model's training; empty where not scored
+    untrained: tuple[float, ...] = ()  # scores before the reward model's training; empty if not scored
 
 
 def record_of(benchmark: str, problem_id: str, level: int, answers: Sequence[Answer]) -> Record:
     """One problem's record: equal answers share a class; a response without an answer has the class -1.
 
-    UserError where some of the problem's responses have a reward and others have none.
+    UserError if only some of the problem's responses have a reward.
     """
     return Record(
         benchmark,
@@ -96,7 +95,7 @@ JUDGED: dict[str, Selector] = {
 BEFORE: dict[str, Selector] = {
     "reward model before training": lambda r, k: rm_at_k(r.untrained, r.correct, k)
 }
-# The table's order, and the name of each selector's number.
+# The name of each selector's number, in the table's order.
 MEASURES = {
     "random": "pass@1",
     "shortest": "shortest@{k}",
@@ -132,12 +131,12 @@ class Row:
 def selectors(records: Sequence[Record]) -> dict[str, Selector]:
     """The selectors that these records allow, in the table's order.
 
-    UserError where some problems' responses have rewards and others' have none: their numbers do not compare.
+    UserError if only some problems have rewards: the numbers would be over different problems.
     """
     unscored = next((r for r in records if not r.rewards), None)
     if unscored is not None and any(r.rewards for r in records):
         raise UserError(
-            f"the responses to problem {unscored.problem_id!r} of {unscored.benchmark} have no rewards, and others have; "
+            f"the responses to problem {unscored.problem_id!r} of {unscored.benchmark} have no rewards, but others do; "
             "score all of them (acemath score) or none"
         )
     known = CONTROLS | ({} if unscored is not None else JUDGED)
@@ -152,7 +151,7 @@ def benchmarks_of(records: Sequence[Record]) -> list[str]:
 
 
 def check_enough(records: Sequence[Record], k: int) -> None:
-    """UserError if there is no problem, or if no problem of a benchmark has k responses: its numbers are undefined."""
+    """UserError if there is no problem, or if no problem of a benchmark has k responses."""
     if not records:
         raise UserError("there is no problem with responses to measure; give a file that holds some")
     for benchmark in benchmarks_of(records):
@@ -165,9 +164,9 @@ def check_enough(records: Sequence[Record], k: int) -> None:
 
 
 def reward_bench(records: Sequence[Record], k: int) -> list[Row]:
-    """One row a selector and benchmark, and the unweighted average of the benchmarks.
+    """One row for each selector and benchmark, and for the unweighted average of the benchmarks.
 
-    UserError where `check_enough` finds too few responses. Problems with fewer than k are left out and counted.
+    UserError as in `check_enough`. Problems with fewer than k are left out and counted.
     """
     check_enough(records, k)
     rows = []
@@ -187,7 +186,7 @@ def _row(selector: str, k: int, benchmark: str, e: Estimate) -> Row:
 
 
 def curves(records: Sequence[Record], ks: Sequence[int]) -> dict[str, list[Estimate]]:
-    """Each selector at each k, averaged over the benchmarks: the curves of rm@k, maj@k and pass@k."""
+    """Each selector's estimates at each k, averaged over the benchmarks: the curves of rm@k, maj@k and pass@k."""
     for k in ks:
         check_enough(records, k)
     return {
@@ -197,7 +196,7 @@ def curves(records: Sequence[Record], ks: Sequence[int]) -> dict[str, list[Estim
 
 
 def over_benchmarks(records: Sequence[Record], values: Sequence[float]) -> Estimate:
-    """The unweighted mean of the benchmarks' means of a value for each record."""
+    """The unweighted mean of the benchmarks' means; `values` holds one value for each record."""
     return average(
         [
             [v for v, r in zip(values, records, strict=True) if r.benchmark == b]

@@ -11,7 +11,7 @@ import typer
 from acemath.cli.options import Columns, Instruction, Json, Out, Problems, System
 from acemath.cli.output import show
 from acemath.cli.reading import read_answered
-from acemath.curate.blend import Stock, blend_facts, make_blend
+from acemath.curate.blend import Picker, blend_facts, make_blend
 from acemath.errors import UserError
 from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat
@@ -62,10 +62,10 @@ def command(
             )
         asked, rows = read_answered(responses, problems, columns)
         confirmed = [] if checked is None else read_answered(checked, problems, columns)[1]
-        stock = Stock(by_id(asked), rows, {row.problem_id for row in confirmed})
         counts = {name: int(n) for name, n in _numbers("--count", count or (), whole=True).items()}
         chat = ChatFormat(system=system, instruction=instruction)
-        chats = make_blend(pools, counts, stock, chat, seed, _numbers("--share", share or ()))
+        picker = Picker(pools, counts, _numbers("--share", share or ()), {}, seed)
+        chats = make_blend(picker, by_id(asked), rows, confirmed, chat)
         if not chats:
             raise UserError(
                 f"no response of {responses} is in the pools {', '.join(pools)}; name others with --pool"

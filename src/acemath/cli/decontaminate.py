@@ -13,10 +13,12 @@ import typer
 from acemath.cli.options import Against, Columns, Json, Processes, Prompts, html_file, json_lines
 from acemath.cli.output import show
 from acemath.cli.reading import read_benchmarks, read_problems
-from acemath.curate.decontaminate import KINDS, Decontaminator, scan, workers_for
-from acemath.curate.hits import page_of, record_of
-from acemath.curate.selftest import SelfTest, self_test
+from acemath.curate.decontaminate.index import KINDS
+from acemath.curate.decontaminate.page import page_of, record_of
+from acemath.curate.decontaminate.scan import Decontaminator, scan
+from acemath.curate.decontaminate.selftest import FALSE_POSITIVES, SelfTest, self_test
 from acemath.curate.settings import CurateSettings
+from acemath.curate.workers import workers_for
 from acemath.errors import UserError
 from acemath.files.atomic import write_bytes, write_json_lines
 from acemath.records import Problem
@@ -78,10 +80,10 @@ def decontaminate(
     "hits" counts leaks, which curation drops; "contained", "near_copies" and "reworded" are only reported.
     "us_per_prompt" is the time of one process, without building the index.
     """
-    index = Decontaminator(benchmarks, RULE)
+    decontaminator = Decontaminator(benchmarks, RULE)
     used = workers_for(len(rows)) if processes is None else processes
     started = time.perf_counter()
-    found = scan(rows, index, used)
+    found = scan(rows, decontaminator, used)
     seconds = time.perf_counter() - started
     pairs = [(row, hit) for row, hit in zip(rows, found, strict=True) if hit is not None]
     pairs.sort(key=lambda pair: KINDS.index(pair[1].kind))
@@ -106,13 +108,12 @@ def decontaminate(
 def _self_test_rows(result: SelfTest) -> list[tuple[Any, ...]]:
     """The self-test's result under the columns SELF_TEST: hidden copies by kind of change, then clean prompts."""
     rows: list[tuple[Any, ...]] = []
+    most = f"≤ {100 * FALSE_POSITIVES:g} %"
     for r in result.recalls:
         goal = "no target" if r.target is None else f"≥ {100 * r.target:g} %"
         share = f"{100 * r.recall:.2f} %"
         rows.append((r.change, r.planted, r.leak, r.contained, r.near_copy, r.reworded, share, goal))
     for c in result.clean:
         share = f"{100 * c.rate:.3f} %"
-        rows.append(
-            (f"clean: {c.source}", c.n, c.leak, c.contained, c.near_copy, c.reworded, share, "≤ 0.1 %")
-        )
+        rows.append((f"clean: {c.source}", c.n, c.leak, c.contained, c.near_copy, c.reworded, share, most))
     return rows

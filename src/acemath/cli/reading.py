@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.curate.columns import groups_of, problems_of, prompt_text
-from acemath.curate.decontaminate import some_problems
+from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
 from acemath.files.columns import first_value, id_text, meta_of, names_of
 from acemath.files.identity import Names, joined
@@ -58,7 +58,7 @@ def read_benchmarks(paths: Sequence[Path], columns: Columns = None) -> list[Prob
     return [
         replace(row, subject=name)
         for path, name in zip(paths, names, strict=True)
-        for row in some_problems(str(path), read_problems(path, columns, name))
+        for row in checked_benchmark(str(path), read_problems(path, columns, name))
     ]
 
 

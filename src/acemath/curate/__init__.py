@@ -1,1 +1,1 @@
-"""Prompts and responses made fit for training: evolve, filter, deduplicate, decontaminate, cross-check, blend."""
+"""Curation of training data: evolve, filter, deduplicate, decontaminate, cross-check, blend."""

@@ -1,9 +1,8 @@
 """Blends: which checked responses a training stage sees (paper, section 3.3).
 
-A pool is a subject group, narrowed where a word follows its dot: `code`, `general`, `math`, `math.checked`
-(the cross-checked ones), `math.unchecked`, `math.seeds` (not evolved). A recipe may declare more (`PoolSettings`): of
-some sources or levels, seeds or evolved prompts alone, what an earlier stage left, a number of them. A stage takes
-pools in order; a prompt that several name is taken once, for the first of them.
+A pool is a set of responses: `code`, `general`, `math`, or a part of `math`: `math.checked` (cross-checked),
+`math.unchecked`, `math.seeds` (to prompts that are not evolved). A recipe may declare further pools (`PoolSettings`). A
+stage takes its pools in order. A prompt that is in several pools is taken once, by the first of them.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acemath.curate.filters import is_evolved
 from acemath.curate.settings import PoolSettings
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
@@ -26,7 +25,7 @@ POOLS = ("code", "general", "math", "math.checked", "math.unchecked", "math.seed
 
 
 def in_pool(pool: str, problem: Problem, checked: bool) -> bool:
-    """Whether a problem belongs to a pool. UserError on a pool that does not exist."""
+    """Whether a problem belongs to a built-in pool. UserError if there is no such pool."""
     if pool not in POOLS:
         raise UserError(f"pool {pool!r} does not exist; a blend names any of {', '.join(POOLS)}")
     group = problem.group
@@ -37,18 +36,18 @@ def in_pool(pool: str, problem: Problem, checked: bool) -> bool:
         return checked
     if narrowed == "unchecked":
         return not checked
-    return narrowed != "seeds" or "parent" not in problem.meta
+    return narrowed != "seeds" or not is_evolved(problem)
 
 
 class Picker:
-    """Picks the responses of one stage of training from all that there are, which it never holds.
+    """Picks the responses for one stage of training, without holding their texts.
 
-    Responses are offered one at a time, in any order; `picked` then says which are taken and for which pool. What is
-    picked depends on hashes of the seed and the ids alone. For each pool that a response is in, 12 bytes are kept.
+    Offer the responses one at a time, in any order; `picked` then says which are taken, and by which pool. The choice
+    depends only on hashes of the seed and the ids. Memory: 8 bytes per response and 12 per response and pool.
 
-    `counts` caps a pool at a seeded subset of so many, `shares` at such a share (0 to 1) of its members. The cap is on
-    what the pool offers: prompts that an earlier pool has taken count towards it. The `take` of a declared pool counts
-    what it adds. UserError on a pool that does not exist, and on a cap for a pool that the blend does not name.
+    `counts` limits a pool to a seeded subset of that size, `shares` to that share (0 to 1) of its responses. Both limit
+    what the pool offers, including prompts that an earlier pool takes. The `take` of a declared pool instead counts what
+    it adds. UserError for a pool that does not exist, and for a limit on a pool that is not in the blend.
     """
 
     def __init__(
@@ -61,17 +60,17 @@ class Picker:
     ) -> None:
         _check_caps(pools, counts, shares)
         self.pools, self.counts, self.shares, self.declared, self.seed = pools, counts, shares, declared, seed
-        self._keys = array("Q")  # of each response: a hash of its prompt
-        self._members = {pool: array("I") for pool in pools}  # the responses of each pool …
-        self._ranks = {pool: array("Q") for pool in pools}  # … and their places in its seeded order
+        self._keys = array("Q")  # by response: a hash of its prompt
+        self._members = {pool: array("I") for pool in pools}  # the numbers of its responses …
+        self._ranks = {pool: array("Q") for pool in pools}  # … and the hashes that order them
 
     def offer(
         self, problem: Problem, response: str, prompt: str, checked: bool, used: Container[str] = ()
     ) -> None:
         """Offer one response to a problem.
 
-        `response` tells it from others to the same problem, `prompt` tells the prompt from others: one prompt is taken
-        once. `used` are the earlier stages that took this problem.
+        `response` identifies it among the responses to the problem. `prompt` identifies the prompt, which is taken once.
+        `used` names the earlier stages that took this problem.
         """
         number = len(self._keys)
         self._keys.append(_number("prompt", prompt))
@@ -84,19 +83,18 @@ class Picker:
         narrowed = self.declared.get(pool)
         if narrowed is None:
             return in_pool(pool, problem, checked)
-        seed = "parent" not in problem.meta
         return (
             in_pool(narrowed.of, problem, checked)
             and (not narrowed.sources or problem.source in narrowed.sources)
             and (not narrowed.levels or problem.level in narrowed.levels)
-            and (narrowed.born == "any" or seed == (narrowed.born == "seeds"))
+            and (narrowed.born == "any" or is_evolved(problem) == (narrowed.born == "evolved"))
             and not any(stage in used for stage in narrowed.unused_by)
         )
 
     def picked(self) -> NDArray[np.int16]:
-        """For each response in the order of the offers the number of the pool that takes it; -1 for all others."""
+        """The number of the pool that takes each response, in the order of the offers; -1 for none."""
         keys = np.unique(np.frombuffer(self._keys, np.uint64), return_inverse=True)[1]
-        taken = np.zeros(len(keys), np.bool_)  # by prompt
+        taken = np.zeros(len(keys), np.bool_)  # by number of the prompt
         found = np.full(len(keys), -1, np.int16)
         for place, pool in enumerate(self.pools):
             order = np.argsort(np.frombuffer(self._ranks[pool], np.uint64), kind="stable")
@@ -118,57 +116,39 @@ def _number(*parts: str) -> int:
 
 
 def conversation(problem: Problem, response: Response, chat: ChatFormat, pool: str) -> Chat:
-    """A response as a conversation to learn from."""
+    """A problem and its response as a conversation to train on."""
     messages = tuple(chat.messages(problem.prompt, response.text))
     return Chat(problem.id, messages, problem.source, problem.license, {"pool": pool})
 
 
 def shuffled(chats: Sequence[Chat], seed: int) -> list[Chat]:
-    """Conversations in a seeded order that does not depend on the order in which they are given."""
+    """Conversations in a seeded order that does not depend on the given one."""
     return sorted(chats, key=lambda chat: content_key(str(seed), "order", chat.problem_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """What a blend is made of: prompts by id, responses, which were cross-checked, the pools that a recipe declares.
-
-    `used` holds the prompts that each earlier stage took, by the stage's name.
-    """
-
-    problems: Mapping[str, Problem]
-    responses: Sequence[Response]
-    checked: Container[str]
-    declared: Mapping[str, PoolSettings] = field(default_factory=dict)
-    used: Mapping[str, Container[str]] = field(default_factory=dict)
-
-
 def make_blend(
-    pools: Sequence[str],
-    counts: Mapping[str, int],
-    stock: Stock,
-    chat: ChatFormat,
-    seed: int,
-    shares: Mapping[str, float] | None = None,
+    picker: Picker, problems: Mapping[str, Problem], responses: Sequence[Response], checked: Sequence[Response], chat: ChatFormat
 ) -> list[Chat]:
-    """The conversations of one stage, in a seeded order, from rows in memory. `Picker` says what is taken."""
-    picker = Picker(pools, counts, shares or {}, stock.declared, seed)
-    rows = [(stock.problems[r.problem_id], r) for r in stock.responses]
-    for problem, response in rows:
-        used = [name for name, ids in stock.used.items() if problem.id in ids]
-        named = f"{response.sample} {response.model}"
-        picker.offer(problem, named, problem.prompt.strip().lower(), problem.id in stock.checked, used)
+    """The conversations of one stage, in a seeded order, from rows in memory: the responses that `picker` takes.
+
+    `problems` is by id. `checked` are the cross-checked ones among the responses.
+    """
+    confirmed = {(row.problem_id, row.sample, row.model) for row in checked}
+    for row in responses:
+        problem, key = problems[row.problem_id], (row.problem_id, row.sample, row.model)
+        picker.offer(problem, f"{row.sample} {row.model}", problem.prompt.strip().lower(), key in confirmed)
     chats = [
-        conversation(problem, response, chat, pools[place])
-        for (problem, response), place in zip(rows, picker.picked().tolist(), strict=True)
+        conversation(problems[row.problem_id], row, chat, picker.pools[place])
+        for row, place in zip(responses, picker.picked().tolist(), strict=True)
         if place >= 0
     ]
-    return shuffled(chats, seed)
+    return shuffled(chats, picker.seed)
 
 
 def shortfalls(
     added: Mapping[str, int], pools: Sequence[str], declared: Mapping[str, PoolSettings]
 ) -> dict[str, tuple[int, int]]:
-    """Declared pools that added fewer prompts than they were to take: what each was asked for, and what it had."""
+    """Declared pools that added fewer prompts than their `take`: for each, that number and what it added."""
     asked = {pool: declared[pool].take for pool in pools if pool in declared}
     return {
         pool: (take, added.get(pool, 0)) for pool, take in asked.items() if take and added.get(pool, 0) < take
@@ -176,7 +156,7 @@ def shortfalls(
 
 
 def blend_facts(chats: Sequence[Chat]) -> dict[str, Any]:
-    """How many conversations a blend has, in all and by pool, source and licence."""
+    """The number of conversations in a blend, in total and by pool, source and licence."""
     return {
         "conversations": len(chats),
         "pools": dict(sorted(Counter(str(row.meta.get("pool", "")) for row in chats).items())),

@@ -1,4 +1,4 @@
-"""The card of an exported data set: what is in it, from where, under which licences, and that no benchmark leaked."""
+"""The card of an exported data set: its contents, sources, licences, and the result of decontamination."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from acemath.curate.licences import non_commercial
 
-# Licences that the hub knows by these names; others, and mixtures, are "other" there.
+# The hub's names of licences. Any other licence, or a mixture, is "other".
 _HUB_NAMES = frozenset(
     [
         "apache-2.0",
@@ -36,12 +36,12 @@ _SIZES = (
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the card says: blends by name (as `blend_facts` counts them), benchmarks, hits among what is exported."""
+    """The contents of a card. `blends` holds the `blend_facts` of each blend."""
 
     name: str
     blends: Mapping[str, Mapping[str, Any]]
     benchmarks: Mapping[str, int]  # name: problems
-    hits: Mapping[str, int]  # kind of hit: prompts of the export; a leak is what the paper's rule drops
+    hits: Mapping[str, int]  # kind of hit: exported prompts that have one
     dropped: Mapping[str, int]  # reason of decontamination: prompts that curation dropped
     rule: Mapping[str, Any]  # the settings of decontamination
     teachers: Mapping[str, str]
@@ -49,7 +49,7 @@ class CardFacts:
 
 
 def card(facts: CardFacts) -> str:
-    """The README.md of the folder: the hub's header, then tables."""
+    """The README.md of the exported folder: the hub's header, then tables."""
     licences: Counter[str] = Counter()
     for blend in facts.blends.values():
         licences.update(blend["licences"])
@@ -113,9 +113,9 @@ def _licences(licences: Counter[str]) -> str:
     lines += [f"| {_cell(name)} | {count:,} |" for name, count in sorted(licences.items())]
     if forbidding := non_commercial(licences):
         lines.append(
-            f"\n**{', '.join(map(_cell, forbidding))} forbid commercial use**, and so of what is trained on these rows."
+            f"\n**{', '.join(map(_cell, forbidding))} forbid commercial use**, also of models trained on these rows."
         )
-    lines.append("\nThe terms of the models that wrote the responses apply beside these.\n")
+    lines.append("\nThe terms of the models that wrote the responses also apply.\n")
     return "\n".join(lines)
 
 
@@ -125,14 +125,14 @@ def _decontamination(facts: CardFacts) -> str:
     lines = [
         "## Decontamination\n",
         f"Against {total:,} problems of {_each(facts.benchmarks)}.",
-        f"Curation dropped {_each(facts.dropped) or 'no prompt'}. The prompts of this export were looked at once more: "
+        f"Curation dropped {_each(facts.dropped) or 'no prompt'}. The prompts of this export were checked again: "
         f"**{leaks:,} leak** ({facts.rule['ngram']} words in a row and, for math, a longest common subsequence over "
         f"{facts.rule['lcs']:.0%}).",
     ]
     others = {kind: count for kind, count in facts.hits.items() if kind != "leak"}
     if others:
         lines.append(
-            f"Kinds of likeness that are reported and stay unless the recipe drops them: {_each(others)}."
+            f"Other hits, which stay unless the recipe drops them: {_each(others)}."
         )
     return "\n".join([*lines, ""])
 

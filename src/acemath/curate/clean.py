@@ -1,4 +1,4 @@
-"""Cleaning prompts: filter, deduplicate, decontaminate, in that order; every drop keeps its reason."""
+"""Cleaning prompts: filter, deduplicate and decontaminate, in that order. Each dropped prompt keeps its reason."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from acemath.curate.decontaminate import Decontaminator, reported_of, scan, sorted_out
+from acemath.curate.decontaminate.scan import Decontaminator, reported_of, scan, sorted_out
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
 from acemath.curate.funnel import Step, step_of
@@ -19,22 +19,22 @@ Kept = tuple[list[Problem], list[Dropped]]
 
 @dataclass(slots=True)
 class Cleaned:
-    """The prompts that stay, those dropped, the steps of the funnel, and what near-deduplication found."""
+    """The prompts that stay, those dropped, the steps of the funnel, and the facts of near-deduplication."""
 
     rows: list[Problem]
     dropped: list[Dropped] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    near: dict[str, Any] | None = None  # None where it is off
+    near: dict[str, Any] | None = None  # None if it is off
 
     @property
     def reported(self) -> dict[str, int]:
-        """How many prompts stay although they are near a benchmark problem, by the kind of hit."""
+        """The number of prompts that stay despite a hit, by its kind."""
         return self.steps[-1].reported
 
     def take(
         self, name: str, step: Callable[[list[Problem]], Kept], reported: Mapping[str, int] | None = None
     ) -> None:
-        """Put the rows through one more step, which may have something to report of those that it keeps."""
+        """Apply one more step to the rows. `reported` counts rows that it keeps despite a hit."""
         self.rows, out = step(self.rows)
         self.steps.append(step_of(name, [row.source for row in self.rows], out, reported))
         self.dropped += out
@@ -46,9 +46,9 @@ def clean(
     settings: CurateSettings,
     processes: int | None = None,
 ) -> Cleaned:
-    """Prompts without those that the settings filter out, that came before, or that leak a benchmark.
+    """Prompts without those that the filters drop, that are duplicates, or that leak a benchmark.
 
-    `processes` as in `scan`: None is one for few prompts, one a core from 50,000 on; the result is the same.
+    `processes` as in `scan`.
     """
     cleaned = Cleaned(list(rows))
     cleaned.take("filter prompts", lambda rows: filter_problems(rows, settings.filters))

@@ -1,7 +1,7 @@
-"""From a data set's record to our rows: plain columns, nested ones, and prompts that are conversations.
+"""Records of data sets as problems and groups.
 
-A prompt is a text or a list of turns, in either of the usual forms ({role, content} or {from, value}); of turns the
-first that a user wrote. Which columns hold what is in `acemath.files.columns`.
+A prompt is a text or a conversation in one of the usual forms ({role, content} or {from, value}), of which the first user
+turn counts. `acemath.files.columns` has the names of known columns.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _LEVEL = re.compile(r"(?:level\s*)?([0-9]{1,2})(?:\.0+)?", re.IGNORECASE)
 
 
 def prompt_text(value: Any) -> str | None:
-    """A prompt's text: the value itself, or the first user turn of a conversation; None where it is neither."""
+    """A prompt's text: the value itself, or the first user turn of a conversation; None for any other value."""
+    if value is None:
+        return None
     turns = turns_of(unpacked(value))
     if turns is None:
         return value if isinstance(value, str) else None
@@ -43,7 +45,7 @@ def prompt_text(value: Any) -> str | None:
 
 
 def level_of(value: Any) -> int:
-    """A level as a number: 3, 3.0, "3" and "Level 3" are 3; whatever is no level (a date, a word) is 0, unknown."""
+    """A level as a number: 3, 3.0, "3" and "Level 3" are 3; anything else (a date, a word) is 0, unknown."""
     found = _LEVEL.fullmatch(str(value).strip())
     return int(found[1]) if found else 0
 
@@ -55,12 +57,12 @@ def problems_of(
     subject: str = "",
     license: str = "",
 ) -> Iterator[Problem]:
-    """The problems of (place, record) pairs, each under an id of its own.
+    """The problems of (place, record) pairs, with unique ids.
 
-    `columns` says which of their columns holds what (ours: theirs) where that is not one of the known names. `name` is
-    the data set's; without it each row's own `source` counts. `subject` comes before the row's own, the row's own
-    licence before `license`. A row that stands twice under one id is read once. UserError, with the place, for a
-    record without a prompt, an answer that cannot be read, or a second problem under an id that is taken.
+    `columns` maps our names to the record's columns where these are not known names. `name` is the data set's; without it,
+    each row's `source` is used. `subject` overrides the row's own, while the row's own licence overrides `license`. Equal
+    rows with one id are read once. UserError, with the place, for a record without a prompt, an answer that cannot be read,
+    or different problems with one id.
     """
     places = Places()
     for row, (place, record) in enumerate(records):
@@ -78,7 +80,7 @@ def problems_of(
 def _problem_of(
     record: Mapping[str, Any], columns: Mapping[str, str], name: str, subject: str, license: str
 ) -> tuple[Problem, bool]:
-    """One record as a problem, and whether it has an id of its own."""
+    """One record as a problem, and whether the record has an id."""
     given, record = record, lowered(record)
     prompt, column = _prompt_in(record, columns, sorted(map(str, given)))
     subject = subject or _text(record, "subject", columns) or "math"
@@ -105,7 +107,7 @@ def _problem_of(
 
 
 def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: list[str]) -> tuple[str, str]:
-    """The prompt of a record and the column that holds it. UserError where none of the columns `there` does."""
+    """The prompt of a record and its column. UserError, naming the columns `there`, if none holds a prompt."""
     names = names_of("prompt", columns)
     texts = {name: text for name in names if (text := prompt_text(value_at(record, name))) is not None}
     column = next((name for name, text in texts.items() if text.strip()), next(iter(texts), None))
@@ -126,12 +128,12 @@ def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: lis
 def _answer_in(
     record: Mapping[str, Any], columns: Mapping[str, str], subject: str, plain_prompt: bool
 ) -> str | None:
-    """The reference answer of a record; where `columns` does not name it, with the care that its form asks for."""
+    """The reference answer of a record. If `columns` does not name its column, the record's form decides what counts."""
     if not {"answer", "solution"} & columns.keys():
         if not plain_prompt and "answer" in record:
             # A conversation's `answer` is the response that follows it, as in AceMath's released sets.
             columns = {**columns, "solution": "answer"}
-        if subject in ("code", "general"):  # a program or a chat is no solution that ends in an answer
+        if subject in ("code", "general"):  # these solutions do not end in an answer
             record = {name: value for name, value in record.items() if name not in _SOLUTIONS}
             columns = {ours: theirs for ours, theirs in columns.items() if ours != "solution"}
             return reference_in(record, columns) if plain_prompt else None
@@ -139,9 +141,9 @@ def _answer_in(
 
 
 def _lists(prompt: str, choices: Mapping[str, str]) -> bool:
-    """Whether a prompt lists its choices already, each behind its label."""
+    """Whether a prompt already lists its choices, each after its label."""
     return all(
-        re.search(rf"\b{re.escape(label)}\W{{1,4}}{re.escape(text.strip())}", prompt)
+        text.strip() in prompt and re.search(rf"\b{re.escape(label)}\W{{1,4}}{re.escape(text.strip())}", prompt)
         for label, text in choices.items()
     )
 
@@ -152,10 +154,10 @@ def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> s
 
 
 def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group]:
-    """Groups of AceMath's reward-model data: rows in a row with one `qid`, each a `message` and a `label` (section 4.1).
+    """Groups of AceMath's reward-model data: consecutive rows with one `qid`, each with `message` and `label` (section 4.1).
 
-    A question whose rows are all right or all wrong teaches no order and is left out. UserError on another form, and where
-    the rows of one qid are not together or have different prompts.
+    A group that is all correct or all wrong is left out, because it teaches no order. UserError for rows of another form,
+    and if the rows of one qid are not consecutive or have different prompts.
     """
     seen = set[Any]()
     for qid, rows in groupby(enumerate(records, 1), key=lambda row: row[1].get("qid")):
@@ -179,7 +181,7 @@ def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Grou
                 )
             if qid in seen:
                 raise UserError(
-                    f"{place}, record {number}: qid {qid!r} stands apart from its other rows; sort the rows by qid"
+                    f"{place}, record {number}: qid {qid!r} is not next to its other rows; sort the rows by qid"
                 )
             asked = turns[:-1]
             responses.append(turns[-1]["content"])

@@ -1,7 +1,7 @@
-"""Cross-check: keep a response when other teachers come to the same answer (section 3.2.2).
+"""Cross-check: keep a response if checkers, other teachers, reach the same answer (section 3.2.2).
 
-The paper asks one other teacher twice and keeps what all three answers agree on. Any number of teachers and answers
-may vote; `share` says how many of the votes are enough.
+The paper asks one checker twice and keeps a response if all three answers agree. Here any number of checkers may vote, and
+`share` is the share of their answers that must agree.
 """
 
 from __future__ import annotations
@@ -11,37 +11,36 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from acemath.grade import equal, extract
-from acemath.records import Dropped, Response
+from acemath.records import STOP, Dropped, Response
 
-ANSWERS = 2  # of the check teacher, as in the paper
+ANSWERS = 2  # of the checker, as in the paper
 
 
 def agree(answers: Sequence[str | None]) -> bool:
-    """Whether there are answers and all of them, each with each, are equal by the grader."""
+    """Whether there are answers, none is missing, and every pair of them is equal by the grader."""
     found = [answer for answer in answers if answer is not None]
     if not found or len(found) < len(answers):
         return False
-    # Each pair, not each with the first: equality within a tolerance does not carry over.
+    # Every pair, because equality within a tolerance is not transitive.
     return all(equal(a, b).correct for a, b in combinations(found, 2))
 
 
 def answer_of(response: Response) -> str | None:
-    """The final answer of a complete response. One that was cut or refused has none, whatever its last number is."""
-    return extract(response.text).answer if response.finish_reason == "stop" else None
+    """The final answer of a response; None if it is not complete, because its last number may be any."""
+    return extract(response.text).answer if response.finish_reason == STOP else None
 
 
 def verdict(
     response: Response, others: Sequence[Response], need: int = ANSWERS, share: float = 1.0
 ) -> tuple[str, str] | None:
-    """None where the check teacher's answers agree with each other and with the response.
+    """None if a response passes; otherwise the reason and the answers.
 
-    With a `share` below 1 it is enough that such a share of them agrees with the response. Otherwise why not, and
-    the answers: "unchecked" (the check teacher gave fewer than `need` answers: fewer chances to disagree must not make
-    a response pass), "no-answer" (one of the responses has none), "check-split" (the check teacher disagrees with
-    itself) or "disagrees".
+    It passes if the checkers' answers agree with it and with each other; with a `share` below 1, if at least that share of
+    them agrees with it. Reasons: "unchecked" (fewer than `need` answers of the checkers, so fewer chances to disagree),
+    "no-answer" (a response has none), "check-split" (the checkers disagree with each other) or "disagrees".
     """
     if len(others) < need:
-        return "unchecked", f"{len(others)} of {need} answers of the check teacher"
+        return "unchecked", f"{len(others)} of {need} answers of the checkers"
     main = answer_of(response)
     theirs = [answer_of(other) for other in others]
     detail = f"{main!r} against {', '.join(map(repr, theirs))}"
@@ -49,7 +48,7 @@ def verdict(
         return "no-answer", detail
     if share < 1.0:
         votes = sum(answer is not None and equal(main, answer).correct for answer in theirs)
-        return None if votes >= share * len(theirs) else ("disagrees", detail)
+        return None if votes / len(theirs) >= share else ("disagrees", detail)
     if agree([main, *theirs]):
         return None
     return ("disagrees" if agree(theirs) else "check-split"), detail
@@ -58,7 +57,7 @@ def verdict(
 def agreement_counts(
     main: Sequence[Response], check: Mapping[str, Sequence[Response]]
 ) -> dict[str, dict[str, int]]:
-    """For each model that checks: its answers, how many of its responses have none, how many agree with the response."""
+    """By checking model: the number of its responses, of those without an answer, and of those that agree."""
     counts: dict[str, Counter[str]] = {}
     for row in main:
         answer = answer_of(row)
@@ -72,7 +71,7 @@ def agreement_counts(
 
 
 def agreement_shares(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float]]:
-    """`agreement_counts` as shares of each model's answers, beside the number of answers."""
+    """`agreement_counts` with the last two as shares of the first."""
     return {
         model: {
             "answers": count["answers"],
@@ -86,9 +85,9 @@ def agreement_shares(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[
 def cross_checked(
     main: Sequence[Response], check: Mapping[str, Sequence[Response]], need: int = ANSWERS, share: float = 1.0
 ) -> tuple[list[Response], list[Dropped]]:
-    """The responses that pass the cross-check, and those that do not, with the reason and the answers.
+    """The responses that pass the cross-check, and those that fail, with the reason and the answers.
 
-    They are not lost to training: a blend may still take them from a pool that is not checked.
+    A blend may still take the latter from an unchecked pool.
     """
     kept, dropped = [], []
     for row in main:

@@ -1,9 +1,8 @@
 """Evolution of prompts: new questions inspired by given ones (paper, section 3.2.2 and appendix C).
 
-A language model is asked with the templates below. Worksheet problems are evolved without a model: in
-breadth to another family of the subject at a like level, in depth to a harder question of their own family
-(at the highest level, to another one of that level). All are drawn from the training split, none from a
-family that is held out.
+A language model writes them from the templates below. Worksheet problems evolve without a model: "in-breadth" draws from
+any family of the subject at a similar level, "in-depth" draws a question of the same family one level higher (at most 5).
+All are from the training split, and none is from a held-out family.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from acemath.curate.dedup import dedup
 from acemath.curate.filters import filter_problems
@@ -34,17 +34,17 @@ TASKS: dict[Method, str] = {
 
 
 def evolution_prompt(question: str, method: Method) -> str:
-    """What a language model is asked in order to evolve a question."""
+    """The prompt with which a language model evolves a question."""
     return _FRAME.format(task=TASKS[method], question=question)
 
 
 def evolve(
     rows: Sequence[Problem], settings: EvolveSettings, seed: int, filters: FilterSettings | None = None
 ) -> tuple[list[Problem], list[Dropped]]:
-    """New problems from worksheet problems of the training split, with their parents in `meta`; and those dropped.
+    """New problems from worksheet problems, with their parents in `meta`, and the new ones that `filters` drop.
 
-    Each round starts from what the round before wrote and the filters kept (`winnow`). UserError on a problem that is
-    no worksheet's: a model has to evolve those (`evolve_with`).
+    Each round evolves what the filters kept of the round before (`winnow`). UserError for a problem that is not from
+    worksheets, which only a model can evolve (`evolve_with`).
     """
     made: list[Problem] = []
     dropped: list[Dropped] = []
@@ -82,7 +82,7 @@ def winnow(born: Sequence[Problem], filters: FilterSettings) -> tuple[list[Probl
 def evolve_with(
     engine: Engine, rows: Sequence[Problem], methods: Sequence[Method], sampling: Sampling
 ) -> tuple[list[Problem], list[Dropped]]:
-    """New problems that a language model writes from given ones, whose answers are not known; and what it did not finish."""
+    """New problems, without answers, that a language model writes from given ones, and the requests that it did not finish."""
     asked: list[Problem] = []
     parents: dict[str, tuple[Problem, Method]] = {}
     for row in rows:
@@ -93,18 +93,12 @@ def evolve_with(
     born, unfinished = [], []
     for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
         row, method = parents[response.problem_id]
-        if response.finish_reason != STOP:  # half a question is none
+        if response.finish_reason != STOP:
             why = "refused" if response.finish_reason == REFUSED else "cut-off"
             detail = f"{method}: {response.meta.get(REFUSED, response.text[:200])}"
             unfinished.append(Dropped(row.id, "evolve", why, row.prompt, row.source, detail))
             continue
-        meta = {
-            "parent": row.id,
-            ROOT: root_of(row),
-            "method": method,
-            "round": row.meta.get("round", 0) + 1,
-            "written_by": engine.name,
-        }
+        meta = {**_lineage(row, method), "written_by": engine.name}
         text = response.text.strip()
         born.append(
             Problem(f"{row.id}-{method}", text, "", row.source, row.license, row.subject, row.level, meta)
@@ -113,9 +107,9 @@ def evolve_with(
 
 
 def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | None:
-    """One new problem from a worksheet problem; None where its family is held out or has nothing to offer.
+    """One new problem from a worksheet problem; None if the family is held out or has no training question at the level.
 
-    UserError on a problem that is no worksheet's.
+    UserError for a problem that is not from worksheets.
     """
     if row.source != SOURCE:
         raise UserError(
@@ -132,17 +126,22 @@ def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | No
         return None
     try:
         seed, question = draw_question(family, level, "train", rng)
-    except LookupError:  # the family has no training question at this level
+    except LookupError:
         return None
     child = problem_of(family, level, seed, question)
     prompt = _constrained(question, rng) if method == "add-constraints" else child.prompt
-    meta = {**child.meta, "parent": row.id, ROOT: root_of(row), "method": method}
-    meta["round"] = row.meta.get("round", 0) + 1
+    meta = {**child.meta, **_lineage(row, method)}
     return Problem(child.id, prompt, child.answer, child.source, child.license, child.subject, level, meta)
 
 
+def _lineage(parent: Problem, method: Method) -> dict[str, Any]:
+    """Where an evolved problem comes from, for its `meta`."""
+    round = parent.meta.get("round", 0) + 1
+    return {"parent": parent.id, ROOT: root_of(parent), "method": method, "round": round}
+
+
 def _constrained(question: Question, rng: random.Random) -> str:
-    """A question with a condition that its answer need not meet: why the paper drops this method."""
+    """A question with a condition that its answer may violate, which is why the paper drops this method."""
     extra = rng.choice(
         ("The answer must be even.", "The answer must be larger than 50.", "Use each number once.")
     )

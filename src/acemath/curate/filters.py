@@ -1,4 +1,4 @@
-"""Filters: each looks at one text and gives a reason to drop it, or None."""
+"""Filters: each takes a text and returns the reason to drop it, or None."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from acemath.curate.forms import long_answer, multi_part, multiple_choice, true_false
 from acemath.curate.settings import FilterSettings, Form
-from acemath.records import REFUSED, Dropped, Problem, Response
+from acemath.records import LENGTH, REFUSED, ROOT, STOP, Dropped, Problem, Response
 
 Reason = str | None
 _BOX = re.compile(r"\\boxed\s*\{(?!\s*\})")
-# A run that models fall into inside one "word": 200 or more characters of one to twenty, over and over.
-# Rules of a table (-----) are no loop, so the part has a letter or a digit.
+# A loop inside one "word": a part of at most 20 characters repeated over at least 200 characters. The part must have a
+# letter or a digit, because lines of a table (-----) are no loop.
 _LONG_WORD = re.compile(r"(?<!\S)\S{200,}")
 _RUN = re.compile(r"(\S{1,20}?)\1{9,}")
 _RUN_CHARACTERS = 200
 
 
 def too_long(text: str, words: int) -> Reason:
-    """Over the limit of words (300 for a prompt, 2,500 for a response)."""
+    """More than `words` words."""
     return "too-long" if len(text.split()) > words else None
 
 
@@ -33,7 +33,7 @@ _FIGURE = re.compile(
     r"\b(?:in|see|from)\s+the\s+(?:accompanying\s+|following\s+)?(?:figure|diagram|picture|drawing)\b",
     re.IGNORECASE,
 )
-_IN_TEXT = re.compile(r"\\begin\{(?:tabular|array)|\n\s*\|.*\|\s*\n")  # "the table below" is there
+_IN_TEXT = re.compile(r"\\begin\{(?:tabular|array)|\n\s*\|.*\|\s*\n")  # "the table below" is in the text
 _PROOF = re.compile(
     r"(?:^|[.;:,]\s+|\n\s*|\bthen\s+|\band\s+)(?:prove|show|demonstrate|verify|deduce)\s+(?:that|the\s+following)\b|\bgive\s+a\s+proof\b",
     re.IGNORECASE,
@@ -46,7 +46,7 @@ _LATIN_SHARE = 0.8
 
 
 def needs_figure(text: str) -> Reason:
-    """Speaks of a figure that text does not hold, or draws one in code."""
+    """Refers to a figure that is not in the text, or draws one in code."""
     found = _FIGURE.search(text)
     if found is None or "[asy]" not in text and _IN_TEXT.search(text):
         return None
@@ -54,17 +54,17 @@ def needs_figure(text: str) -> Reason:
 
 
 def proof_only(text: str) -> Reason:
-    """Asks for a proof and for nothing that can be graded by its answer."""
+    """Asks for a proof, and for no answer that could be graded."""
     return "proof-only" if _PROOF.search(text) and not _ASKS.search(_PROOF.sub(" ", text)) else None
 
 
 def other_language(text: str, language: str) -> Reason:
-    """Not in the language: for "en", too few of its letters are Latin or too few of its words are English.
+    """Not in the language. For "en": under 80 % of the letters are ASCII, or no word is a common English one.
 
-    Formulas have no language, so a text without six words passes.
+    A text of fewer than six words passes the second test, because it may be all formulas. ValueError for any other language.
     """
     if language != "en":
-        raise ValueError(f"language {language!r} cannot be told; use en")
+        raise ValueError(f"language {language!r} cannot be recognised; use en")
     letters = [c for c in text if c.isalpha()]
     if letters and sum(c.isascii() for c in letters) < _LATIN_SHARE * len(letters):
         return "other-language"
@@ -90,7 +90,7 @@ def no_box(text: str) -> Reason:
 
 
 def has_loop(text: str, times: int = 6) -> Reason:
-    """A line or two, or a stretch of 4 to 40 words, that comes `times` in a row; or a run inside a word."""
+    """One or two lines, or 4 to 40 words, repeated `times` in a row; or a loop inside a word."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if _repeats(lines, (1, 2), times) or _repeats(text.split(), range(4, 41), times):
         return "loop"
@@ -102,10 +102,10 @@ def has_loop(text: str, times: int = 6) -> Reason:
 
 
 def _repeats(units: Sequence[str], spans: Iterable[int], times: int) -> bool:
-    """Whether a stretch of one of these lengths comes `times` in a row."""
+    """Whether some `span` units, for one of the spans, are repeated `times` in a row."""
     numbers: dict[str, int] = {}
     codes = np.array([numbers.setdefault(unit, len(numbers)) for unit in units], np.int64)
-    # Most texts end here: each unit of such a stretch comes that often in all.
+    # Every unit of such a repetition occurs `times` or more in the text. This clears most texts.
     frequent = _longest_run(np.bincount(codes)[codes] >= times)
     for span in spans:
         if frequent < span * times:
@@ -116,20 +116,20 @@ def _repeats(units: Sequence[str], spans: Iterable[int], times: int) -> bool:
 
 
 def _longest_run(marks: NDArray[np.bool_]) -> int:
-    """The most marks in a row that are True."""
+    """The length of the longest run of True."""
     ends = np.concatenate(([-1], np.flatnonzero(~marks), [len(marks)]))
     return int(np.diff(ends).max()) - 1
 
 
 def cut_off(response: Response) -> Reason:
-    """Ended by the length limit, refused by the engine, or stopped otherwise: not the whole of what its author would say."""
-    if response.finish_reason == "stop":
+    """Not complete: ended by the length limit, refused by the engine, or stopped for another reason."""
+    if response.finish_reason == STOP:
         return None
-    return {"length": "cut-off", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
+    return {LENGTH: "cut-off", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
 
 
 def filter_problems(rows: Sequence[Problem], settings: FilterSettings) -> tuple[list[Problem], list[Dropped]]:
-    """Prompts in the form that the settings ask for, and those dropped, each for its first reason."""
+    """The prompts that pass the filters, and those dropped, each with its first reason."""
     kept, dropped = [], []
     for row in rows:
         limit = settings.prompt_words if is_evolved(row) else settings.seed_words
@@ -149,8 +149,8 @@ _FORMS: dict[Form, Callable[[str, str], Reason]] = {
 
 
 def is_evolved(row: Problem) -> bool:
-    """Whether a prompt was written from another one (paper, section 3.2.2)."""
-    return "method" in row.meta
+    """Whether a problem was evolved from another one (paper, section 3.2.2)."""
+    return ROOT in row.meta
 
 
 def _prompt_fault(text: str, answer: str, limit: int | None, settings: FilterSettings) -> Reason:
@@ -173,7 +173,7 @@ def _prompt_fault(text: str, answer: str, limit: int | None, settings: FilterSet
 def filter_responses(
     rows: Sequence[Response], settings: FilterSettings, needs_box: Callable[[Response], bool] = lambda r: True
 ) -> tuple[list[Response], list[Dropped]]:
-    """Responses in the form that training wants. `needs_box` says of which an answer in a box is asked."""
+    """The responses that pass the filters, and those dropped. `needs_box` tells which need an answer in a box."""
     kept, dropped = [], []
     for row in rows:
         reason = cut_off(row) or too_long(row.text, settings.response_words)

@@ -1,7 +1,7 @@
-"""The form of a question and of its answer: choices, true or false, several parts, an answer too long to compare.
+"""Forms of questions: multiple choice, true or false, several parts, and answers too long to compare.
 
-The paper keeps all of these (section 3.2); who trains on verified answers alone leaves them out, because a guess is
-right too often or one answer is not the whole.
+The paper keeps all of these (section 3.2). They suit training on verified answers badly: a guess is often right, or one
+answer is not the whole.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 Reason = str | None
 
-# "(A)", "A)" and "\textbf{(A)}", not the argument of P(A) or f(A); "A." and "A:" only where a line begins.
+# "(A)", "A)" and "\textbf{(A)}", but not the argument of P(A) or f(A); "A." and "A:" only at the start of a line.
 _OPTION = re.compile(r"(?<![A-Za-z0-9_(\\])\(?\b([A-E])\)(?=[\s~$}\\:.,]|\w)|^\s*([A-E])[.:]\s", re.MULTILINE)
 _TRUE_FALSE = re.compile(
     r"\b(?:true|right|correct)\s+or\s+(?:false|wrong|incorrect|not)\b|\byes\s+or\s+no\b"
@@ -22,7 +22,7 @@ _YES_NO = re.compile(r"^(?:is|are|was|were|does|do|did|can|could|will|would|has|
 _ASKS_MORE = re.compile(
     r"\b(?:what|which|how|who|when|where|why|find|compute|determine|calculate|evaluate)\b", re.I
 )
-_SENTENCES = re.compile(r"(?<=[.?])\s+")  # after "!" none: it may be a factorial
+_SENTENCES = re.compile(r"(?<=[.?])\s+")  # not after "!", which may be a factorial
 _PART_MARKS = (
     re.compile(r"(?<![\w\\^_(])\(?([a-d])\)(?=\s|\\|\$)"),
     re.compile(r"(?<![\w\\^_(])\((i{1,3}|iv)\)(?=\s|\\|\$)"),
@@ -37,7 +37,7 @@ _DECIDES = frozenset(("true", "false", "yes", "no"))
 
 
 def multiple_choice(text: str, answer: str = "") -> Reason:
-    """Lists choices to pick from: A, B and C in order."""
+    """Lists choices A, B and C, in this order."""
     found = [one or other for one, other in _OPTION.findall(text)]
     for letter in "ABC":
         if letter not in found:
@@ -47,7 +47,7 @@ def multiple_choice(text: str, answer: str = "") -> Reason:
 
 
 def true_false(text: str, answer: str = "") -> Reason:
-    """Asks whether something is so: the answer is true or false, yes or no."""
+    """Has the answer true or false, or yes or no."""
     if answer.strip(" .$").lower().removeprefix("\\text{").removesuffix("}") in _DECIDES:
         return "true-false"
     if _TRUE_FALSE.search(text):
@@ -58,7 +58,7 @@ def true_false(text: str, answer: str = "") -> Reason:
 
 
 def multi_part(text: str, answer: str = "") -> Reason:
-    """Asks for several things under marks of their own: (a) and (b), (i) and (ii), 1. and 2."""
+    """Asks for several labelled things: (a) and (b), (i) and (ii), 1. and 2."""
     for marks in _PART_MARKS:
         found = list(marks.finditer(text))
         names = [match[1].lower() for match in found]
@@ -68,11 +68,11 @@ def multi_part(text: str, answer: str = "") -> Reason:
             at = names.index(first)
             after = names.index(second, at)
             parts = (text[found[at].end() : found[after].start()], text[found[after].end() :])
-            if all(_ASK.search(part) for part in parts):  # conditions and choices are numbered too
+            if all(_ASK.search(part) for part in parts):  # conditions and choices may also be labelled
                 return "multi-part"
     return None
 
 
 def long_answer(answer: str, characters: int) -> Reason:
-    """A reference of more characters than a final answer has: it will hardly be compared right."""
+    """A reference answer of more than `characters`, which can hardly be compared correctly."""
     return "long-answer" if len(answer) > characters else None

@@ -1,4 +1,4 @@
-"""The funnel: how many rows each step was given and kept, by source, and what it dropped and why."""
+"""The funnel: how many rows each step got and kept, by source, and how many it dropped for which reason."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of curation. `examples` holds up to three dropped rows of each reason, those of lowest id.
+    """One step of curation. `examples` holds up to three dropped rows per reason, those with the lowest ids.
 
-    `reported` counts rows that it let through with a remark, by what that is: near a benchmark, but no leak.
+    `reported` counts, by kind, rows that were kept although they are similar to a benchmark problem.
     """
 
     name: str
     rows_in: int
     rows_out: int
-    by_source: dict[str, int]  # the rows that it let through
-    drops: dict[str, int]  # reason: how many
-    drops_by_source: dict[str, dict[str, int]]  # source: reason: how many
+    by_source: dict[str, int]  # the rows that it kept
+    drops: dict[str, int]  # reason: count
+    drops_by_source: dict[str, dict[str, int]]  # source: reason: count
     examples: dict[str, tuple[Dropped, ...]]
     reported: dict[str, int]
 
     def record(self) -> dict[str, Any]:
-        """The step as plain values, for a manifest or JSON."""
+        """The step as plain values."""
         return asdict(self)
 
 
 def step_of(
     name: str, sources: Iterable[str], dropped: Sequence[Dropped], reported: Mapping[str, int] | None = None
 ) -> Step:
-    """A step from the sources of the rows that it kept, one a row, and the rows that it dropped.
+    """A step from the source of each row that it kept and the rows that it dropped.
 
-    What the step adds (evolution) counts among the rows that it was given.
+    Rows that the step itself made (evolution) count as rows in.
     """
     kept = Counter(source or "unknown" for source in sources)
     drops = Counter(row.reason for row in dropped)

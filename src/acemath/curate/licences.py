@@ -1,4 +1,4 @@
-"""Licences: which ones forbid commercial use, and the licence of what is made from parts under several of them."""
+"""Licences: which forbid commercial use, and which one covers a work made from parts under several licences."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _FORBIDS = re.compile(
 
 
 def non_commercial(licences: Iterable[str]) -> list[str]:
-    """The licences among these that forbid commercial use, sorted. What an unnamed licence allows is unknown."""
+    """Those of the licences that forbid commercial use, sorted. An unknown licence is not among them."""
     return sorted({name for name in licences if _FORBIDS.search(name)})
 
 
-# What says nothing of what is allowed, however it is spelled.
+# Values that do not name a licence.
 UNKNOWN = frozenset(
     (
         "", "unknown", "not stated", "not-stated", "other", "none", "null", "nan", "n/a", "na", "unspecified", "undefined",
@@ -26,10 +26,10 @@ UNKNOWN = frozenset(
 
 
 def combined(licences: Iterable[str]) -> tuple[str, str]:
-    """The licence of what was made from parts under these, as a card names it: (license, license_name or "").
+    """The licence of a work made from parts under these licences, as a card states it: (license, license_name or "").
 
-    It never allows more than a part's licence: ("unknown", "") if one is not known, the one that forbids commercial use
-    if there is one, and ("other", all of their names) if no single licence covers the parts.
+    It never allows more than any part does. It is ("unknown", "") if a part's licence is unknown; else the only licence, or
+    the only one that forbids commercial use; else ("other", the names of the licences that apply).
     """
     names = sorted({"-".join(name.lower().split()) for name in licences})
     if not names or any(name in UNKNOWN for name in names):

@@ -1,7 +1,7 @@
-"""A vote on whether a prompt can be solved: a teacher answers it several times, and agreement decides.
+"""A vote on whether a prompt can be solved: a teacher answers it several times, and the answers must agree.
 
-The paper describes no such check (section 3.2.2); AceReason, by the same group, keeps a prompt where the majority of
-eight responses has the reference's answer. Off unless a recipe asks for it: each prompt costs k responses.
+The paper has no such check (section 3.2.2). AceReason, by the same group, keeps a prompt if the majority of eight responses
+has the reference answer. It is off by default, because it costs several responses per prompt.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from acemath.records import Dropped, Problem, Response
 
 
 def majority(answers: Sequence[str | None]) -> tuple[str | None, float]:
-    """The answer that most have, by the grader's equality, and its share of all; None and 0.0 where nobody has one.
+    """The most frequent answer, by the grader's equality, and its share of all; (None, 0.0) if there is no answer.
 
-    An answer that is missing counts against every other. Of equally many the first stands.
+    A missing answer (None) counts in the total. In a tie, the answer that came first wins.
     """
     groups = classes(answers)
     counts = Counter(group for group in groups if group >= 0)
@@ -31,10 +31,10 @@ def majority(answers: Sequence[str | None]) -> tuple[str | None, float]:
 def fault(
     problem: Problem, responses: Sequence[Response], settings: SolvabilitySettings
 ) -> tuple[str, str] | None:
-    """None where the prompt stays; otherwise why not, and what was answered.
+    """None if the prompt stays; otherwise the reason and the votes.
 
-    "unsolved" (too few agree, or too few responses came), "too-easy" (too many agree) or "other-answer" (the
-    majority is not the prompt's own reference, where it has one and the settings ask for it).
+    Reasons: "unsolved" (too few responses, or too few agree), "too-easy" (too many agree) or "other-answer" (the majority
+    differs from the reference answer, if there is one and `settings.reference` is on).
     """
     if len(responses) < settings.answers:
         return "unsolved", f"{len(responses)} of {settings.answers} responses"
@@ -52,7 +52,7 @@ def fault(
 def solvable(
     rows: Sequence[Problem], responses: Mapping[str, Sequence[Response]], settings: SolvabilitySettings
 ) -> tuple[list[Problem], list[Dropped]]:
-    """The prompts that pass the vote, and those that do not. Prompts of code and general talk are not voted on."""
+    """The prompts that pass the vote, and those dropped. There is no vote on code and general prompts."""
     kept, dropped = [], []
     for row in rows:
         found = None

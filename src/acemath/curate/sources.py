@@ -1,7 +1,7 @@
 """The registry of data sets that the paper draws on or released, usable by name in a recipe (sections 3.2 and 4.1).
 
-Columns, licences and public sizes are those of the data sets' cards; the paper names the sets and not their
-revisions, so a recipe that must be repeatable adds a `revision`. CodeSFT of Nemotron-4 340B is not public.
+Columns, licences and sizes are those of the data sets' cards. The paper does not name revisions, so a recipe that must be
+repeatable should add a `revision`. The paper's CodeSFT of Nemotron-4 340B is not public.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Kind = Literal["prompts", "chats", "groups"]
 
 @dataclass(frozen=True, slots=True)
 class KnownSource:
-    """One data set: where it is, which columns hold what, and what it may be used for.
+    """One data set of the hub.
 
-    `columns` maps our names (prompt, input, answer, solution, id, level) to theirs. `rows` is its public size, 0 where
-    we do not know it. `kind` says what `acemath fetch` makes of a row: a prompt, a conversation, or part of a group.
+    `columns` maps our names (prompt, input, answer, solution, id, level) to its columns. `rows` is its public size, 0 if
+    unknown. `kind` tells what `acemath fetch` makes of a row: a prompt, a conversation, or part of a group.
     """
 
     hub: str
@@ -55,8 +55,8 @@ KNOWN: dict[str, KnownSource] = {
     "gpteacher": KnownSource("teknium/GPTeacher-General-Instruct", {"prompt": "instruction", "input": "input"}, "MIT", "general"),
     "alpaca-gpt4": KnownSource("vicgalle/alpaca-gpt4", {"prompt": "instruction", "input": "input"}, _NC, "general", rows=52_002),
     "ultra-interact": KnownSource("openbmb/UltraInteract_sft", {"prompt": "instruction"}, "MIT", "general", rows=288_579),
-    # What the paper's authors released: conversations without their last turn, which is the column `answer`; and
-    # responses with labels, six in a row to a question (`qid`, `message`, `label`).
+    # Data released by the paper's authors: conversations whose last turn is in the column `answer`, and labelled
+    # responses, six consecutive rows per question (`qid`, `message`, `label`).
     "acemath-general-1": KnownSource(_INSTRUCT, _RELEASED, _NC, "general", "general_sft_stage1", 2_261_687, "chats"),
     "acemath-general-2": KnownSource(_INSTRUCT, _RELEASED, _NC, "general", "general_sft_stage2", 1_634_573, "chats"),
     "acemath-math": KnownSource(_INSTRUCT, _RELEASED, _NC, split="math_sft", rows=1_661_094, kind="chats"),
@@ -65,7 +65,7 @@ KNOWN: dict[str, KnownSource] = {
 
 
 def known_source(name: str) -> KnownSource:
-    """A data set of the registry. UserError naming all of them where there is none of that name."""
+    """A data set of the registry. UserError, with all names, if it is not registered."""
     if name not in KNOWN:
         raise UserError(
             f"source {name!r} is not registered; the names are {', '.join(KNOWN)}; acemath fetch also knows worksheets"
@@ -74,5 +74,5 @@ def known_source(name: str) -> KnownSource:
 
 
 def public_rows(hub: str, split: str) -> int:
-    """The public size of a registered data set's split, 0 where it is unknown."""
+    """The public size of a registered data set's split; 0 if unknown."""
     return next((known.rows for known in KNOWN.values() if (known.hub, known.split) == (hub, split)), 0)

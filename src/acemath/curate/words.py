@@ -1,15 +1,17 @@
 """The words of a prompt, as decontamination compares them.
 
-Two typings of one problem give the same words: case, Unicode forms, invisible characters, LaTeX spacing and
-dressing, signs written as a command or a character, and punctuation are folded. Numbers count as words.
+Different spellings of one problem give the same words: case, Unicode forms, invisible characters, LaTeX spacing and
+formatting commands, punctuation, and signs written as a command or a character are folded. Numbers count as words.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
+T = TypeVar("T")
 _SIGNS = {
     "×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "⁄": "/",
     "−": "-", "‐": "-", "‑": "-", "–": "-", "—": "-",
@@ -33,11 +35,11 @@ _SIGN = str.maketrans(_SIGNS)
 _DEGREES = re.compile(r"\^\s*(?:\\circ\b|\{\s*\\circ\s*\})")
 _FRAME = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,)(?=\d{3}(?!\d))")
-# Digits and letters part, so that "5cm" is "5 cm" and "3x" is "3 x".
-# A comma before three digits and no fourth belongs to its number; `fold` takes it out.
-# A command keeps its backslash until then: \left is dressing, left is a word.
+# Digits and letters are separate tokens, so that "5cm" is "5 cm" and "3x" is "3 x".
+# A comma before exactly three digits belongs to its number; `fold` removes it.
+# A command keeps its backslash until then: \left is formatting, left is a word.
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:,\d{3}(?!\d))*|\\[^\W\d_]+|[<>]=?|[-+*/=^%]")
-# The same on such texts, in two thirds of the time.
+# The same for ASCII texts, in two thirds of the time.
 _ASCII_TOKEN = re.compile(r"[A-Za-z]+|[0-9]+(?:,[0-9]{3}(?![0-9]))*|\\[A-Za-z]+|[<>]=?|[-+*/=^%]")
 
 _GREEK = (
@@ -45,36 +47,36 @@ _GREEK = (
     "upsilon phi varphi chi psi omega"
 )
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz") | frozenset(_GREEK.split())
-# Two letters that are not one of these are a product or a figure: xy, ax, AB.
+# Any other two letters are a product or a geometric figure: xy, ax, AB.
 _TWO = (
     "of to in is it at by on he we if as an be or do so no up my me us go am vs th st nd rd ln lg pi le ge "
     "cm mm km kg mg ml ft oz lb hr pm mr ms dr"
 )
 _SHORT_WORDS = frozenset(_TWO.split())
-NUMBER, VARIABLE = "0", "v"
-_POINTS = 4  # letters at most in the name of a figure: AB, ABC, ABCD
+NUMBER, VARIABLE = "0", "v"  # masks
+_POINTS = 4  # the most letters in the name of a figure: AB, ABC, ABCD
 
 
 def tokens_of(text: str) -> list[str]:
-    """The words, numbers, operators and commands of a text, each as it is typed; `fold` and `mask` make words of them."""
+    """The words, numbers, operators and commands of a text, as typed. `fold` and `mask` turn them into words."""
     text = normalised(text)
     return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
 
 
 def normalised(text: str) -> str:
-    """A text whose tokens can be cut: Unicode forms, LaTeX spacing and thousands separators folded."""
+    """A text ready for tokenising: Unicode forms, LaTeX spacing and thousands separators folded."""
     if not text.isascii():
         text = _INVISIBLE.sub("", text)
         text = _LOWERED.sub(lambda found: "_" + found[0], _RAISED.sub(lambda found: "^" + found[0], text))
-        # The signs go after the Unicode forms: a fraction sign like ½ only then shows its slash.
+        # Signs are translated after the Unicode forms, because NFKC turns ½ into digits around a slash.
         text = unicodedata.normalize("NFKC", text).translate(_SIGN)
     if "{,}" in text or "\\," in text:
         text = _THOUSANDS.sub("", text)
-    if "\\" in text:  # other LaTeX spacing parts words without being one
+    if "\\" in text:
         text = _DEGREES.sub(" degrees ", text) if "circ" in text else text
         text = _FRAME.sub(" ", text) if "\\begin" in text or "\\end" in text else text
         text = text.replace("\\>", " ")
-    if text.isupper():  # shouted: capitals that name no figure
+    if text.isupper():  # all in capitals, so capitals do not name figures
         text = text.lower()
     return text
 
@@ -85,22 +87,22 @@ def words_of(text: str) -> list[str]:
 
 
 def fold(tokens: list[str]) -> list[str]:
-    """Tokens as words: without case, numbers without commas, commands by their name or not at all."""
-    return _FOLDS.of(tokens)
+    """Tokens as words: lower case, numbers without commas, commands by name, formatting commands left out."""
+    return list(filter(None, map(_FOLDS.__getitem__, tokens)))
 
 
 def mask(tokens: list[str]) -> list[str]:
-    """Tokens as words, with one mark for every number and one for every variable.
+    """Tokens as words, with NUMBER for every number and VARIABLE for every variable.
 
-    Two problems that differ in their numbers, or in what their variables and figures are called, give the same
-    list. Numbers next to each other are one: 3.5 and 7, or lists of different length, do not differ.
+    Problems that differ only in numbers and in the names of variables and figures give the same list. Adjacent numbers
+    become one, so that 3.5 and 7, or lists of different length, are equal.
     """
-    return merged(_MASKS.of(tokens))
+    return merged(list(filter(None, map(_MASKS.__getitem__, tokens))))
 
 
 def merged(masked: list[str]) -> list[str]:
-    """Masked words with one mark in place of several numbers next to each other."""
-    if f"\n{NUMBER}\n{NUMBER}" not in "\n".join(["", *masked]):  # the common case, at a third of the time
+    """Masked words with adjacent numbers merged into one."""
+    if f"\n{NUMBER}\n{NUMBER}" not in "\n".join(["", *masked]):  # a quick test for the common case
         return masked
     return [word for word, before in zip(masked, ["", *masked]) if word != NUMBER or before != NUMBER]
 
@@ -119,55 +121,42 @@ def common_length(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     return len(a) - row.bit_count()
 
 
-class _Remembered(dict[str, str]):
-    """What each token becomes, computed once: the same few thousand come all the time.
-
-    It also gives the same string object for the same word every time, which keeps its hash.
-    """
-
-    limit = 200_000
-
-    def of(self, tokens: list[str]) -> list[str]:
-        """What each of some tokens becomes."""
-        if len(self) > self.limit:
-            self.clear()
-        return list(filter(None, map(self.__getitem__, tokens)))
-
-
-class _Folds(_Remembered):
-    def __missing__(self, token: str) -> str:
-        name = token.removeprefix("\\")
-        word = _COMMANDS.get(name, name) if name != token else token
-        self[token] = word = word.casefold().replace(",", "")
-        return word
-
-
-class _Masks(_Remembered):
-    def __missing__(self, token: str) -> str:
-        word = _FOLDS[token]
-        if token[0].isdigit():
-            word = NUMBER
-        elif word in _LETTERS or token.isupper() and len(token) <= _POINTS or _is_product(word):
-            word = VARIABLE
-        self[token] = word
-        return word
-
-
-_FOLDS, _MASKS = _Folds(), _Masks()
-
-
 def fold_one(token: str) -> str:
-    """One token as a word, "" where it is dressing."""
-    return _FOLDS[token]
+    """One token as a word, "" for a formatting command."""
+    name = token.removeprefix("\\")
+    word = _COMMANDS.get(name, name) if name != token else token
+    return word.casefold().replace(",", "")
 
 
 def mask_one(token: str) -> str:
-    """One token as a masked word, "" where it is dressing."""
-    return _MASKS[token]
+    """One token as a masked word, "" for a formatting command."""
+    word = _FOLDS[token]
+    if token[0].isdigit():
+        return NUMBER
+    return VARIABLE if is_variable(word) or token.isupper() and len(token) <= _POINTS else word
 
 
-def names_something(word: str) -> bool:
-    """Whether a word names a variable, a product of two or a Greek letter, rather than being a word."""
+class Memo(dict[str, T]):
+    """A function's value for each token, computed once: the same few thousand tokens come again and again.
+
+    Equal words are one string object, which keeps its hash. All is forgotten at `limit` tokens.
+    """
+
+    def __init__(self, function: Callable[[str], T], limit: int = 200_000) -> None:
+        self._function, self._limit = function, limit
+
+    def __missing__(self, token: str) -> T:
+        if len(self) >= self._limit:
+            self.clear()
+        value = self[token] = self._function(token)
+        return value
+
+
+_FOLDS, _MASKS = Memo(fold_one), Memo(mask_one)
+
+
+def is_variable(word: str) -> bool:
+    """Whether a word is a variable, a product of two variables, or a Greek letter."""
     return word in _LETTERS or _is_product(word)
 
 

@@ -1,1 +1,1 @@
-"""What the demo is made of: worksheet problems, the offline teacher and the small base model nano."""
+"""Parts of the demo: worksheet problems, the offline teacher and the small base model nano."""

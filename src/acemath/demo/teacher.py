@@ -1,8 +1,8 @@
-"""The offline teacher: answers worksheet problems as a large model would, without a model.
+"""The offline teacher: it answers worksheet problems as a large model would, without a model.
 
-It draws the question again from its row and works it, mostly right, in several styles, sometimes with one
-slip carried through, sometimes malformed: without a box, in a loop, cut off, far too long. So the filters and
-the cross-check of a laptop run have real work. A harder level is answered wrong more often.
+It recreates the question from its row and solves it in several styles. Most solutions are right, some carry a
+wrong step through, and some are malformed: without a box, in a loop, cut off or far too long. So the filters and
+the cross-check of a laptop run have something to find. Harder levels are answered wrong more often.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from acemath.errors import UserError
 from acemath.models.engine import Sampling
 from acemath.records import Problem, Response
 
-RAMBLING_LINES = 260  # of ten words and more each, so over the 2,500 words that the filters allow
+RAMBLING_LINES = 260  # of at least ten words each: more than the 2,500 words that the filters allow
 
 
 class WorksheetTeacher:
-    """An engine that answers only worksheet problems. `skill` is the share it gets right at level 3.
+    """An engine that answers only worksheet problems. `skill` is the share of right answers at level 3.
 
-    `malformed` is the share that it spoils, `styles` the forms that it writes in. Each answer depends on these,
-    the teacher's name, the problem, the sample's number and the seed. UserError on a share outside 0 to 1 and on
-    a style that does not exist.
+    `malformed` is the share of malformed responses; `styles` are the styles of solutions. A response depends on these,
+    the teacher's name, the problem, the sample number and the seed. UserError for a share outside 0 to 1 and for an
+    unknown style.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WorksheetTeacher:
         self.styles = tuple(styles)
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
-        """`sampling.n` answers to each problem. UserError on a problem that is no worksheet's."""
+        """`sampling.n` responses to each problem. UserError for a problem that is not from worksheets."""
         for problem in problems:
             if problem.source != SOURCE:
                 raise UserError(
@@ -65,18 +65,18 @@ class WorksheetTeacher:
                 "give the row as acemath drew it, with family, seed and level in meta"
             ) from error
         style = rng.choice(self.styles)
-        # The chance to be wrong grows with the level: half of the usual at level 1, half more at level 5.
+        # The error rate grows with the level: half of 1 - skill at level 1, one and a half times it at level 5.
         wrong = rng.random() < (1.0 - self.skill) * (0.25 + 0.25 * problem.level)
         work = (work_wrong(question, style, rng) if wrong else None) or work_right(question, style, rng)
         text, reason = work.text, "stop"
         if rng.random() < self.malformed:
-            text, reason = _spoilt(work, rng)
+            text, reason = _malformed(work, rng)
         words = len(text.split())
         return Response(problem.id, sample, text, self.name, reason, tokens=words, meta={"style": style})
 
 
-def _spoilt(work: Work, rng: random.Random) -> tuple[str, str]:
-    """A response as models spoil them: no box, a loop, cut at the length limit, or far too long."""
+def _malformed(work: Work, rng: random.Random) -> tuple[str, str]:
+    """A malformed response and its finish reason: no box, a loop, cut at the length limit, or far too long."""
     kind = rng.choice(("no box", "loop", "cut"))
     if kind == "no box":
         return "\n".join((*work.lines[:-1], f"The answer is {work.answer}.")), "stop"
@@ -88,7 +88,7 @@ def _spoilt(work: Work, rng: random.Random) -> tuple[str, str]:
 
 
 def _rambling(work: Work) -> str:
-    """A solution that is checked again hundreds of times before it states its box."""
+    """A solution that repeats its checks hundreds of times before its boxed answer."""
     lines = islice(cycle(work.lines[:-1] or work.lines), RAMBLING_LINES)
     checks = [
         f"Check {turn}, which looks again at every line in turn: {line}" for turn, line in enumerate(lines, 1)

@@ -1,1 +1,1 @@
-"""Files and what is in them: atomic writes, locks, rows, columns, ids, conversations."""
+"""Files and their contents: atomic writes, locks, rows, columns, ids, conversations."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, and a failing disk told in one line."""
+"""Atomic writes: a file is complete or absent, and a failing disk ends in one clear line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 from acemath.errors import UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# What libraries that write from native code say instead of an OSError: Rust's text of an errno
-# (safetensors), and torch's archive writer, which notices a short write and loses the errno.
+# Libraries that write from native code raise no OSError. safetensors reports Rust's text of the errno; torch's
+# archive writer notices the short write, but loses the errno.
 _NATIVE_FULL = (*(f"(os error {code})" for code in sorted(FULL)), "PytorchStreamWriter", ". unexpected pos ")
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised from, is a disk, quota or file-size limit reached."""
+    """Whether an error, or one of its causes, is a disk, quota or file-size limit that was reached."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
@@ -43,7 +43,7 @@ def _full(path: Path, error: BaseException) -> UserError:
 
 @contextmanager
 def disk_full_explained(path: Path) -> Iterator[None]:
-    """Turn a full disk into one clear line and let every other error pass: for blocks that do more than write."""
+    """Turn a full disk into a UserError; other errors pass. For blocks that do more than write to `path`."""
     try:
         yield
     except UserError:
@@ -56,7 +56,7 @@ def disk_full_explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn any failure of the disk into one clear line: for blocks that do nothing but write to `path`."""
+    """Turn any OSError into a UserError. For blocks that only write to `path`."""
     with disk_full_explained(path):
         try:
             yield
@@ -70,12 +70,12 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring a folder's own entries to disk, so that a rename outlives a loss of power."""
+    """Flush a folder's entries to disk, so that a rename survives a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems cannot flush a folder; the rename itself is still all or nothing.
+        # Some network file systems cannot flush a folder; the rename itself is still atomic.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
@@ -83,7 +83,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def flush_tree(folder: Path) -> None:
-    """Bring every file below a folder to disk, and the folders themselves."""
+    """Flush every file below a folder to disk, and the folders themselves."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir():
             flush_folder(path)
@@ -120,9 +120,9 @@ def write_json_lines(path: Path, records: Iterable[Any]) -> None:
 
 
 def read_json(path: Path, what: str = "its folder") -> dict[str, Any]:
-    """Read a JSON object; UserError naming the file where it is damaged or holds something else.
+    """Read a JSON object. UserError naming the file if it is damaged or holds something else.
 
-    `what` is to be deleted then, so that it is made again.
+    `what` is what the message tells the user to delete, so that the next run makes it again.
     """
     fix = f"delete {what} and run the same command again"
     try:
@@ -148,15 +148,15 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 @contextmanager
 def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file to read it and check its pages' checksums.
+    """Open a Parquet file for reading, with its page checksums verified.
 
-    UserError naming the file where it is missing or damaged.
+    UserError naming the file if it is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # pyarrow's own name for a file that is not there would read as damage.
+        # pyarrow raises an OSError for a missing file, which would be reported as damage below.
         if not path.is_file():
             raise UserError(f"file {str(path)!r} does not exist; check the path")
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -169,6 +169,6 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file whole. UserError naming the file where it is missing or damaged."""
+    """Read a whole Parquet file. UserError naming the file if it is missing or damaged."""
     with opened_table(path) as file:
         return file.read()

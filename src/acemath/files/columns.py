@@ -1,6 +1,6 @@
-"""The names under which files of this field keep a problem: one table for every command and recipe.
+"""The column names under which data sets keep a problem: one table for every command and recipe.
 
-A column is named by its key, in whatever case, or by a path through nested values ("reward_model.ground_truth",
+A column is given by its name, in upper or lower case, or by a path into nested values ("reward_model.ground_truth",
 "message.1.content").
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 
 from acemath.errors import UserError
 
-# Ours: theirs, the first that holds a value. What a `columns` setting names comes before all of them.
+# Our name: the names in files, of which the first with a value counts. A name from a `columns` setting replaces them.
 KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "problem", "question", "instruction", "query", "messages", "message", "conversations"),
-    # The answer itself, before the column "answer", which some files fill with a response.
+    # "answer" comes last, because some files keep a response there.
     "answer": (
         "reference", "gold", "expected_answer", "ground_truth", "reward_model.ground_truth", "correct_answer", "gt",
         "target", "final_answer", "solution_answer", "answerkey", "answer",
@@ -30,34 +30,36 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "source": ("source",),
     "license": ("license",),
 }  # fmt: skip
-# Where rows with choices may say which one is right, if no answer does; elsewhere these words mean other things.
+# Which choice is right, in rows with choices and no answer. In other rows these names mean other things.
 CHOICE_COLUMNS = ("answer_idx", "answer_index", "correct_option", "correct")
 LETTER_COLUMNS = ("{}", "option_{}", "choice_{}")  # a column for each choice: {} is its letter
 _REFERENCES = frozenset(
     path.split(".")[0] for ours in ("answer", "solution", "choices") for path in KNOWN_COLUMNS[ours]
 ).union(CHOICE_COLUMNS)
 _LETTER_COLUMN = re.compile(r"[A-J]|(?i:option|choice)_[A-Ja-j]")
-# The columns by which a response names the problem that it answers.
+# Columns in which a response names its problem.
 PROBLEM_NAMES = ("problem_id", "qid", "idx", "math_test_idx")
+# Our names that `--columns` accepts: for files of problems, of training conversations (`sft`), of responses.
 OURS = (*KNOWN_COLUMNS, "input")
-# What a training conversation's row is called by, for `--columns` of `sft`.
 CHAT_COLUMNS = (
     "messages", "conversations", "answer", "prompt", "completion", "instruction", "input", "output", "system", "source",
     "license",
 )  # fmt: skip
-# What a response's row is called by, for `--columns` on files of responses.
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
+# A list or record that was written into a text cell.
 _PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
 _NO_COMMA = re.compile(r"""(?<=[^\[(,\s]['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
-_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![uxNU]|n(?!(?:u|eq?)\b))")  # \frac with one backslash is no form feed
-_LONGEST_PACKED = 100_000  # characters of a list that became text
-_NO_VALUE = frozenset(("None", "nan", "NaN", "<NA>", "NaT", "[]"))  # as None, NaN, pandas' NA … print themselves
+_RAW_LATEX = re.compile(r"(?<!\\)\\(?=[a-zA-Z]{2})(?![uxNU]|n(?!(?:u|eq?)\b))")  # in JSON, \frac would start with a form feed
+_LONGEST_PACKED = 100_000  # characters; a longer text is not parsed
+_NO_VALUE = frozenset(("None", "nan", "NaN", "<NA>", "NaT", "[]"))  # how None, NaN, pandas' NA … print
 
 
 def value_at(record: Mapping[str, Any], path: str) -> Any:
-    """The value under a key, or under a path through nested records and lists; None where there is none."""
+    """The value of a column, or at a path into nested records and lists; None if there is none."""
     if path in record:
         return record[path]
+    if "." not in path:
+        return None
     value: Any = record
     for part in path.split("."):
         value = unpacked(value)
@@ -72,24 +74,26 @@ def value_at(record: Mapping[str, Any], path: str) -> Any:
 
 
 def lowered(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record that also answers to its column names in lower case: some files write Problem, Answer, answerKey."""
+    """A record that also has its columns under lower-case names: some files write Problem, Answer, answerKey."""
     if all(name.islower() for name in record):
         return record
     return {**{name.lower(): value for name, value in record.items()}, **record}
 
 
 def names_of(ours: str, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """The columns that may hold `ours` ("prompt", "answer" …): the one that `columns` names, else the known ones."""
+    """The columns that may hold `ours` ("prompt", "answer" …): the one that `columns` gives, else the known ones."""
     return (columns[ours],) if ours in columns else KNOWN_COLUMNS[ours]
 
 
 def may_hold_reference(name: str) -> bool:
-    """Whether a column of this name may hold a reference answer, or the choices that it names."""
+    """Whether a column of this name may hold a reference answer or choices."""
     return name.lower() in _REFERENCES or _LETTER_COLUMN.fullmatch(name) is not None
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is none: None, NaN and its kin, blank text, an empty list or record."""
+    """Whether a value counts as absent: None, NaN and its kin, blank text, an empty list or record."""
+    if value is None:
+        return True
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, Mapping | Sequence):
@@ -98,22 +102,26 @@ def is_missing(value: Any) -> bool:
 
 
 def renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """A record with the columns that `columns` names (ours: theirs) under our names, too."""
+    """A record that also has the columns in `columns` (ours: theirs) under our names."""
     return {**record, **{ours: value_at(record, theirs) for ours, theirs in columns.items()}}
 
 
 def first_value(record: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """The first value that is not missing under any of these columns; None where there is none."""
-    return next((value for name in names if not is_missing(value := value_at(record, name))), None)
+    """The first value in these columns that is not missing; None if there is none."""
+    for name in names:
+        value = value_at(record, name)
+        if not is_missing(value):
+            return value
+    return None
 
 
 def id_text(value: Any) -> str:
-    """An id as text: 7.0, which tables make of 7 beside an empty cell, is 7."""
+    """An id as text. 7.0 becomes "7": tables turn integers into floats if a cell of the column is empty."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def meta_of(value: Any) -> Mapping[str, Any]:
-    """A row's `meta`: an object, or one as JSON text; {} where it has none. UserError for anything else."""
+    """A row's `meta`: an object, or one as JSON text; {} if it has none. UserError for anything else."""
     try:
         found = json.loads(value) if isinstance(value, str) and value else value or {}
     except ValueError:
@@ -124,7 +132,7 @@ def meta_of(value: Any) -> Mapping[str, Any]:
 
 
 def unpacked(value: Any) -> Any:
-    """The list or record that became a text, as JSON or as Python prints it; any other value as it is."""
+    """The list or record that a text holds, as JSON or as Python prints it; any other value unchanged."""
     if not isinstance(value, str) or len(value) > _LONGEST_PACKED or not _PACKED.fullmatch(value):
         return value
     text = _RAW_LATEX.sub(r"\\\\", value.strip())
@@ -139,7 +147,7 @@ def unpacked(value: Any) -> Any:
 
 
 def items_of(value: Any) -> list[Any] | None:
-    """The items of a list, of an array, or of a list that became text (`"['70']"`); None for anything else."""
+    """The items of a list, of an array, or of a text that holds a list (`"['70']"`); None for anything else."""
     value = unpacked(value)
     if isinstance(value, list | tuple):
         return list(value)
@@ -150,7 +158,7 @@ def items_of(value: Any) -> list[Any] | None:
 
 
 def parse_columns(text: str | None, known: Sequence[str] = OURS) -> dict[str, str]:
-    """{ours: theirs} of "prompt=question,answer=gold". UserError where a part is not of that form."""
+    """{ours: theirs} from "prompt=question,answer=gold". UserError if a part has another form."""
     found: dict[str, str] = {}
     for part in (text or "").split(","):
         if not part.strip():
@@ -168,7 +176,7 @@ _TRUTHS = {"true": True, "correct": True, "1": True, "false": False, "wrong": Fa
 
 
 def truth_of(value: Any) -> bool | None:
-    """A label as files write it (true, 1, 1.0, "correct" …); None where it says neither right nor wrong."""
+    """A label as files write it (true, 1, 1.0, "correct" …); None if it means neither right nor wrong."""
     if isinstance(value, bool | int | float) and value in (0, 1):
         return bool(value)
     return _TRUTHS.get(value.lower()) if isinstance(value, str) else None

@@ -1,7 +1,7 @@
-"""Conversations in every form that people keep them in, as our `Chat` rows.
+"""Conversations of every usual form, read as our `Chat` rows.
 
 A record holds a conversation under `messages` or `conversations` ({role, content} or {from, value} turns, with the
-last response in `answer` where the turns lack it, as in AceMath's sets), or as a prompt beside its response
+last response in `answer` if the turns lack it, as in AceMath's sets), or as a prompt beside its response
 (prompt and completion, Alpaca's instruction, input and output, and the like), each a text or turns.
 """
 
@@ -38,13 +38,13 @@ ROLES = {
     "developer": "system",
 }
 _KNOWN = ("system", "user", "assistant")
-_UNLEARNED = ("weight", "train", "loss", "trainable", "loss_mask")  # OpenAI's, axolotl's, ms-swift's
+_UNLEARNED = ("weight", "train", "loss", "trainable", "loss_mask")  # marks of turns to skip: OpenAI's, axolotl's, ms-swift's
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _TOOLS = ("tool", "function", "function_call", "function_response", "observation", "ipython")
 
 
 def read_chats(path: Path, columns: Mapping[str, str] | None = None) -> list[Chat]:
-    """The conversations of a file, whatever form each record has; `columns` names columns of other names (ours: theirs).
+    """The conversations of a file, each record in its own form. `columns` maps our names to the file's.
 
     UserError naming the record and the field at fault.
     """
@@ -57,8 +57,8 @@ def read_chats(path: Path, columns: Mapping[str, str] | None = None) -> list[Cha
 def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: str = "") -> Chat:
     """One record as a conversation that ends with a response; `place` says where it was read, for messages.
 
-    `problem_id`, `source`, `license` and `meta` are kept where the record has them. UserError naming the place and
-    the field where the record has no known form, a turn has no text, a tool speaks, or no response comes last.
+    `problem_id`, `source`, `license` and `meta` are kept if the record has them. UserError naming the place and
+    the field if the record has no known form, a turn has no text, a tool speaks, or no response comes last.
     """
     try:
         turns = _turns(record)
@@ -83,7 +83,7 @@ def turns_of(value: Any) -> list[dict[str, str]] | None:
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]] | None:
-    """The turns as mappings; also from a record of columns, as `datasets` may give it."""
+    """The turns as mappings; also from a mapping of columns, as `datasets` may give it."""
     if isinstance(value, Mapping) and value and all(isinstance(part, list) for part in value.values()):
         value = [dict(zip(value, parts)) for parts in zip(*value.values())]
     if not isinstance(value, list) or not value or not all(isinstance(turn, Mapping) for turn in value):
@@ -93,7 +93,7 @@ def _rows(value: Any) -> list[Mapping[str, Any]] | None:
 
 def _plain(row: Mapping[str, Any]) -> dict[str, str] | None:
     role, content = row.get("role", row.get("from")), row.get("content", row.get("value"))
-    if isinstance(content, list):  # parts of a turn, of which the texts count
+    if isinstance(content, list):  # parts of a turn: only the texts are read
         content = "\n".join(
             str(part["text"]) for part in content if isinstance(part, Mapping) and "text" in part
         )
@@ -171,7 +171,7 @@ def _turn(row: Mapping[str, Any], field: str) -> dict[str, str]:
         raise UserError(f"{field}.{role_key} is {role!r}; {tools}")
     if calls := next((name for name in ("tool_calls", "function_call") if row.get(name)), None):
         null = f"{at} is null, " if row.get(text_key) is None else ""
-        raise UserError(f"{null}{field}.{calls} asks for a tool; {tools}")
+        raise UserError(f"{null}{field}.{calls} is a call of a tool; {tools}")
     if role not in _KNOWN:
         raise UserError(
             f"{field}.{role_key} is {role!r}; a turn's role is one of {', '.join(_KNOWN)} (or human, gpt)"

@@ -15,7 +15,7 @@ from acemath.errors import UserError
 from acemath.records import Problem, Response, content_key
 
 PROMPT_KEY = "prompt_key"  # in a response's meta: the key of the prompt that was answered
-FILE_ROW = "file_row"  # in the meta of a problem that came without an id: its row in that file, from 0
+FILE_ROW = "file_row"  # in the meta of a problem without an id: its row number in the file, from 0
 SHOWN = 60  # characters of a prompt in messages
 
 
@@ -25,7 +25,7 @@ def qualified(source: str, own: str) -> str:
 
 
 def own_id(problem: Problem) -> str:
-    """The id without its source: the user's own, or a key of the prompt where the file had none."""
+    """The id without its source: the user's own id, or a key of the prompt if the file has no ids."""
     return problem.id.removeprefix(f"{problem.source}:")
 
 
@@ -79,7 +79,7 @@ def joined(
 
 
 class Names:
-    """The problems of `file` by every name that a response may call them by."""
+    """The problems of `file`, by every name that a response may use for them."""
 
     def __init__(self, problems: Sequence[Problem], file: object) -> None:
         self.file = file
@@ -90,11 +90,11 @@ class Names:
                 self._named.setdefault(name, {})[problem.id] = problem
 
     def find(self, name: str, meta: Mapping[str, Any], responses_in: object) -> Problem:
-        """The problem that a response of this meta answers.
+        """The problem with this name that a response with this meta answers.
 
-        A response may name it by the full id or by the user's own, where only one problem has it; a problem that came
-        without an id by the number of its row, from 0. Of several that one counts whose prompt the response remembers.
-        UserError for a response that names no problem, or several, or that was written for another prompt.
+        A name is the full id, the user's own id or, for a problem without an id, the number of its row from 0. If
+        several problems share it, the response answers the one whose prompt key is in its meta. UserError if no problem
+        has the name, if several match, or if the response was written for another prompt.
         """
         found = list(self._named.get(name, {}).values())
         if not found:
@@ -122,6 +122,6 @@ class Names:
 
 
 def with_prompt_keys(responses: Iterable[Response], problems: Sequence[Problem]) -> list[Response]:
-    """Responses that remember which prompt they answer, so that a later join with other problems is refused."""
+    """Responses with the key of their prompt in meta, so that a later join with another prompt is refused."""
     keys = {problem.id: content_key(problem.prompt) for problem in problems}
     return [replace(r, meta={**r.meta, PROMPT_KEY: keys[r.problem_id]}) for r in responses]

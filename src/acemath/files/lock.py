@@ -1,4 +1,4 @@
-"""One process to a run's folder."""
+"""A lock that lets only one process use a run's folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _held: set[int] = set()
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Keep a run's folder to one process; UserError naming the process that holds it.
+    """Lock a run's folder. UserError naming the process that holds it already.
 
-    The kernel holds the lock and drops it with the process, so that a `kill -9` leaves none behind and a
-    process number that is given out again means nothing. The file keeps the holder's number, for the message
-    alone; it stays when the run ends, because removing it would let two processes lock two different files.
+    The kernel drops the lock when the process ends, so `kill -9` leaves no stale lock, and a reused process id does
+    no harm. The file holds the owner's process id only for the message. It stays when the run ends: if it were
+    removed, two processes could lock two different files.
     """
     path = run / LOCK
     with explained(path):
@@ -51,7 +51,7 @@ def _take(descriptor: int, path: Path) -> None:
 
 
 def _leave_to_parent() -> None:
-    """In a forked child: let go of the parent's lock, or an orphaned worker would hold it on and on."""
+    """In a forked child, close the parent's lock: an orphaned worker would otherwise keep it."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

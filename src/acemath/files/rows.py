@@ -1,4 +1,4 @@
-"""Rows in files that people bring and take away: Parquet, JSONL, compressed JSONL, JSON, CSV, a folder of shards."""
+"""Reading and writing users' files of rows: Parquet, JSONL, compressed JSONL, JSON, CSV, a folder of shards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 from acemath.errors import UserError
-from acemath.files.atomic import read_table, write_bytes, write_table
+from acemath.files.atomic import opened_table, write_bytes, write_table
 from acemath.files.columns import id_text, renamed
 from acemath.records import (
     Chat,
@@ -37,16 +37,16 @@ from acemath.records import (
 )
 
 R = TypeVar("R", Problem, Response, Group, Chat)
-AT_ONCE = 10_000  # records of a Parquet file that are Python objects at a time
+AT_ONCE = 10_000  # records of a Parquet file in memory at a time
 LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
-_SHARD = re.compile(r"(.+)-\d+-of-\d+")  # a shard's name as `datasets` writes it, behind the split's
-CELL = 10_000_000  # characters of a CSV cell at most; the library's own limit is 131,072
+_SHARD = re.compile(r"(.+)-\d+-of-\d+")  # `datasets` names shards train-00000-of-00002; group 1 is the split
+CELL = 10_000_000  # the most characters of a CSV cell; csv's own limit is 131,072
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Records of a .jsonl, .jsonl.gz, .json, .csv or .parquet file, or of a folder of Parquet shards.
 
-    Of a stage's folder the rows it kept are read, not those it left out. UserError naming file and line.
+    In a stage's folder, only the rows that it kept are read. UserError naming file and line.
     """
     for _, record in placed_records(path):
         yield record
@@ -60,9 +60,9 @@ def columns_of(path: Path) -> list[str]:
 def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> list[R]:
     """Rows of one kind from a file of any known form.
 
-    `columns` says which of the file's columns holds what (ours: theirs) where it has another name. Columns that the kind
-    does not have are ignored; null stands for a column's default. A response without `sample` gets the next number of its
-    problem, one without `model` an empty name. UserError naming the file, the line and the column where a record does not fit.
+    `columns` maps our names to the file's. Columns that the kind does not have are ignored; null means the column's
+    default. A response without `sample` gets the next number of its problem, one without `model` an empty name.
+    UserError naming the file, the line and the column if a record does not fit.
     """
     check = _checker(kind)
     rows: list[R] = []
@@ -83,7 +83,7 @@ def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
     """A response's record with its problem's id as text, a sample number and a model's name."""
     name = record.get("problem_id")
     if not isinstance(name, str | int | float):
-        return record  # the check that follows says what is wrong
+        return record  # the check of the kind reports it
     name, sample = id_text(name), record.get("sample")
     numbers[name] += 1
     return {
@@ -101,11 +101,10 @@ def write_rows(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
         write_table(path, to_table(rows, kind))
         return
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
-        raise UserError(f"{str(path)!r} is no kind of row file; name it .parquet, .jsonl or .jsonl.gz")
-    # Lone surrogates, which a broken model output may hold, exist in JSON only as escapes.
+        raise UserError(f"{str(path)!r} is not a file of rows; name it .parquet, .jsonl or .jsonl.gz")
     lines = (_json_line(record) for record in to_records(rows))
     content = "".join(lines).encode()
-    # Without a time in its header the same rows are the same bytes.
+    # Without a time in the header, the same rows give the same bytes.
     write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
@@ -113,24 +112,32 @@ def _json_line(record: Mapping[str, Any]) -> str:
     text = json.dumps(record, ensure_ascii=False)
     try:
         text.encode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # a lone surrogate of a broken response: JSON holds it only as an escape
         text = json.dumps(record)
     return text + "\n"
 
 
 def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each record with where it stands ("file, line 7"), for messages; see `read_records`."""
+    """Each record with its place ("file, line 7"), for messages; see `read_records`."""
     if not path.exists():
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
+        import pyarrow as pa
+
         for part in _parts(path) if path.is_dir() else [path]:
-            table = _with_short_floats(read_table(part))
-            batches = table.to_batches(max_chunksize=AT_ONCE)
-            records: Iterator[Any] = chain.from_iterable(batch.to_pylist() for batch in batches)
-            if not all(map(_is_plain, table.schema.types)):
-                records = map(plain, records)
-            for number, record in enumerate(records, 1):
-                yield f"{part}, row {number}", record
+            with opened_table(part) as file:
+                batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(AT_ONCE))
+                records: Iterator[Any] = chain.from_iterable(_with_short_floats(b).to_pylist() for b in batches)
+                if not all(map(_is_plain, file.schema_arrow.types)):
+                    records = map(plain, records)
+                number = 0
+                for number, record in enumerate(records, 1):
+                    yield f"{part}, row {number}", record
+                # The footer has no checksum: a damaged one may hide row groups.
+                if number != file.metadata.num_rows:
+                    raise UserError(
+                        f"{part} holds {number:,} of {file.metadata.num_rows:,} rows; delete it and run the same command again"
+                    )
         return
     if path.suffix == ".csv":
         yield from _csv_records(path)
@@ -143,14 +150,14 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Records of a JSON file: one object, a list of them, or one a line after all."""
+    """Records of a JSON file: one object, a list of them, or one object a line."""
     lines = list(_lines(path, blank=True))
     try:
         loaded = _loads("".join(line for _, line in lines))
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply to be read; correct the file") from error
     except json.JSONDecodeError as error:
-        if error.msg == "Extra data":  # lines of objects under another name
+        if error.msg == "Extra data":  # JSON Lines in a .json file
             for number, line in lines:
                 if line.strip():
                     yield f"{path}, line {number}", _record(f"{path}, line {number}", line)
@@ -185,7 +192,7 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _with_short_floats(table: pa.Table) -> pa.Table:
-    """A table whose 32-bit numbers are what people wrote: 0.1, which is 0.10000000149011612 with 64 bits."""
+    """A table whose 32-bit floats read as people wrote them: 0.1, not 0.10000000149011612."""
     import pyarrow as pa
 
     for at, field in enumerate(table.schema):
@@ -195,7 +202,7 @@ def _with_short_floats(table: pa.Table) -> pa.Table:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether a column's values are text, numbers and truth values, or lists and records of them."""
+    """Whether a column holds only text, numbers and booleans, or lists and records of them."""
     import pyarrow as pa
 
     if pa.types.is_nested(kind):
@@ -220,15 +227,17 @@ def plain(value: Any) -> Any:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            return value  # a picture, say: no text
+            return value  # not text, a picture for example
     if isinstance(value, Decimal):
         return format(value, "f")
     return value.isoformat() if isinstance(value, date | time) else value
 
 
 def _loads(text: str) -> Any:
-    """JSON as values that fit every file: half of a surrogate pair becomes a replacement character, and an integer too
-    long for Python to print stays text."""
+    """JSON as values that every file can hold.
+
+    Half of a surrogate pair becomes a replacement character; an integer that is too long for Python to print stays text.
+    """
     value = json.loads(text, parse_int=_whole)
     return whole_text(value) if "\\ud" in text or "\\uD" in text else value
 
@@ -249,7 +258,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _lines(path: Path, blank: bool = False) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers; empty ones too where `blank` is set."""
+    """The lines of a text file with their numbers; with `blank`, empty ones too."""
     opener = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
@@ -283,9 +292,9 @@ def _record(place: str, line: str) -> dict[str, Any]:
 
 
 def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]]:
-    """A function that takes a record's known columns, and refuses what the kind's schema would not hold.
+    """A function that returns a record's known columns. It raises UserError if one does not fit the kind's schema.
 
-    Arrow itself would cut 3.7 to 3 and a string to a list of letters.
+    Arrow itself would silently cut 3.7 to 3 and a string into a list of letters.
     """
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
     types = column_types(kind)
@@ -300,7 +309,7 @@ def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]
         for name, value in known.items():
             if name != "meta" and not _fits(value, types[name]):
                 raise UserError(
-                    f"{place}: {name} is {_short(value)}, which is no {types[name]}; a {kind.__name__} needs one"
+                    f"{place}: {name} is {_short(value)}, not of the type {types[name]}; correct or remove it"
                 )
             if name == "meta" and not isinstance(value, str | Mapping):
                 raise UserError(f"{place}: meta is {_short(value)}; it is an object, or one as JSON text")
@@ -310,7 +319,7 @@ def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Whether a value is of a type of `column_types`."""
+    """Whether a value has the type that `column_types` gives."""
     if kind == "string":
         return isinstance(value, str)
     if kind.startswith("int"):

@@ -9,7 +9,7 @@ PACKAGES = ("acemath", "accelerate", "numpy", "pyarrow", "tokenizers", "torch", 
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that make results what they are; absent ones are left out."""
+    """The versions of Python and of `PACKAGES`; packages that are not installed are left out."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

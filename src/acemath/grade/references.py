@@ -35,6 +35,10 @@ _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "a
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 _REFERENCE = STRICT.but(name="reference", think_tags=True)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# The columns that may hold one choice each, by form: A, B …; option_a, option_b …
+_LETTER_NAMES = tuple(
+    [form.format(letter if form == "{}" else letter.lower()) for letter in _LETTERS[:10]] for form in LETTER_COLUMNS
+)
 _RUNS = (_LETTERS, "0123456789", "123456789")  # what the choices of a record are labelled by
 
 
@@ -84,15 +88,20 @@ def reference_answer(reference: str) -> str:
     return reference.strip()
 
 
+def _is_nothing(text: str) -> bool:
+    """Whether a text without blanks around it states that there is no answer, or leaves the answer out."""
+    return not text or text.lower() in _NOTHING or ("box" in text or "####" in text) and bool(_EMPTY.search(text))
+
+
 def _from_text(text: str) -> str | None:
     text = text.strip()
-    if text.lower() in _NOTHING or ("box" in text or "####" in text) and _EMPTY.search(text):
+    if _is_nothing(text):
         return None
     if "####" in text:
         marks = list(_HASHES.finditer(text))
         if marks and "boxed" not in text[marks[-1].end() :]:
             return str(marks[-1][1] or marks[-1][2])
-    return (reference_answer(text) if "box" in text else text) or None
+    return reference_answer(text) if "box" in text else text
 
 
 def solution_answer(value: Any) -> str:
@@ -107,8 +116,10 @@ def solution_answer(value: Any) -> str:
         answers = [solution_answer(item) for item in items]
         bare = all(not isinstance(i, str) or answer == i.strip() for answer, i in zip(answers, items, strict=True))
         return reference_of(items) or "" if bare else next(filter(None, answers), "")
-    if not isinstance(value, str) or reference_of(value) is None:
+    if not isinstance(value, str) or not isinstance(unpacked(value), str):
         return reference_of(value) or ""
+    if _is_nothing(value.strip()):
+        return ""
     found = extract(value, _REFERENCE)
     return found.answer or "" if found.rule in _STATED else ""
 
@@ -166,14 +177,17 @@ def _in_columns(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[s
 
     Columns that are called A, B, C may as well be a problem's own quantities: they are choices where the answer is a letter.
     """
-    given = first_value(record, (*names_of("answer", columns), *CHOICE_COLUMNS))
-    lettered = isinstance(given, str) and as_choice(given.strip().upper()) is not None
-    for form in LETTER_COLUMNS if lettered else LETTER_COLUMNS[1:]:
-        names = [form.format(letter if form == "{}" else letter.lower()) for letter in _LETTERS[:10]]
+    for names in _LETTER_NAMES:
         texts = list(takewhile(lambda text: not is_missing(text), map(record.get, names)))
-        if len(texts) > 1:
+        if len(texts) > 1 and (names[0] != "A" or _has_letter(record, columns)):
             return dict(zip(_LETTERS, map(str, texts)))
     return None
+
+
+def _has_letter(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool:
+    """Whether the answer of a record is the letter of a choice."""
+    given = first_value(record, (*names_of("answer", columns), *CHOICE_COLUMNS))
+    return isinstance(given, str) and as_choice(given.strip().upper()) is not None
 
 
 def choice_letter(value: Any, choices: Mapping[str, str]) -> str:

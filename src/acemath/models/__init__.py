@@ -1,1 +1,1 @@
-"""Models: their chats, who generates responses and who scores them."""
+"""Models: their specifications and chats, the engines that generate responses, and reward models that score them."""

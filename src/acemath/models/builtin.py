@@ -1,4 +1,4 @@
-"""Where nano-base lies, and how its short name becomes a path."""
+"""The folder of nano-base, the base model that ships with acemath, and its short name "nano"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WEIGHTS = Path(__file__).parents[1] / "demo" / "nano" / "weights"
 
 
 def resolve(model: str | Path) -> str:
-    """A model's folder or hub name; "nano" is the base that ships with acemath. UserError on a file."""
+    """The folder or hub name of a model; "nano" is the base that ships with acemath. UserError for a file."""
     if Path(model).is_file():
         raise UserError(f"model {str(model)!r} is a file; give the model's folder, or a hub name")
     if str(model) != "nano":

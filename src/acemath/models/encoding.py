@@ -1,4 +1,4 @@
-"""Conversations as token ids: through the chat template, once, with no special tokens added."""
+"""Conversations as token ids, through the chat template, with no special tokens added to it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from acemath.errors import UserError
 from acemath.models.chat import Messages, Rendered, chat_template
 from acemath.notices import say, say_once
 
-IGNORE = -100
+IGNORE = -100  # the label of tokens that are not learned
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One conversation's ids [T]. The `spans` (first, end) of them are its responses, which alone are learned.
+    """The ids [T] of a conversation. Its `spans` (start, end) are the responses, the only tokens that are learned.
 
-    Four bytes a token.
+    A token takes four bytes.
     """
 
     ids: array[int]
@@ -27,7 +27,7 @@ class Tokens:
 
     @property
     def labels(self) -> list[int]:
-        """What is learned [T]: -100 outside the responses."""
+        """The labels [T]: the ids of the responses, and -100 elsewhere."""
         found = [IGNORE] * len(self.ids)
         for first, end in self.spans:
             found[first:end] = self.ids[first:end]
@@ -35,7 +35,7 @@ class Tokens:
 
     @property
     def learned(self) -> int:
-        """How many tokens are learned."""
+        """The number of tokens that are learned."""
         return sum(end - first for first, end in self.spans)
 
     def cut(self, room: int) -> Tokens:
@@ -47,20 +47,20 @@ class Tokens:
 
 
 def texts_of(conversations: Sequence[Messages], tokenizer: Any) -> list[tuple[str, str]]:
-    """Each conversation as (what generation sees, the last response with the end of its turn).
+    """Each conversation as (prompt for generation, last response with its end of turn).
 
-    UserError where a conversation does not end with a response, or where the template refuses it.
+    UserError if a conversation does not end with a response, or if the template refuses it.
     """
     rendered = [chat_template(tokenizer).conversation(messages) for messages in conversations]
     return [(row.text[: row.spans[-1][0]], row.text[row.spans[-1][0] :]) for row in rendered]
 
 
 def encode_all(conversations: Iterable[Messages], tokenizer: Any, at_once: int = 1024) -> Iterator[Tokens]:
-    """Conversations as tokens, in their order, read and tokenised `at_once` of them at a time.
+    """Conversations as tokens, in their order. `at_once` of them are read and tokenised together.
 
-    All responses are learned, except earlier ones that the template rewrites once they are part of the history. One
-    notice at the end counts these, another the conversations whose last prompt or response the template would change.
-    UserError naming the conversation (from 1 on) that cannot be encoded.
+    All responses are learned, except earlier ones that the template rewrites once they are part of the history. A
+    notice at the end counts those, and another counts the conversations whose last prompt or response the template would
+    change. UserError with the number of a conversation, from 1, that cannot be encoded.
     """
     count = unlearned = shortened = rebuilt = 0
     numbered = enumerate(conversations, 1)
@@ -82,15 +82,15 @@ def _rendered(messages: Messages, number: int, tokenizer: Any) -> Rendered:
 
 
 def _pieces(row: Rendered) -> list[str]:
-    """The text in pieces, every second of which is learned."""
+    """The text in pieces, of which every second one is a response."""
     borders = [0, *(at for span in row.spans for at in span)]
     return [row.text[first:end] for first, end in pairwise(borders)]
 
 
 def _joined(pieces: Sequence[Sequence[int]], tokenizer: Any) -> Tokens:
-    """Pieces of ids, every second of which is learned, as one conversation.
+    """One conversation from the ids of its pieces, of which every second one is a response.
 
-    If the template ends no turn with a token, the tokenizer's end token is added.
+    If no token of the template ends a turn, the tokenizer's end token is added at the end.
     """
     ids = array("i")
     spans = []
@@ -112,7 +112,7 @@ def _end_of(tokenizer: Any) -> int:
             "never stop; set the tokenizer's eos_token"
         )
     say_once(
-        f"the chat template of {name} ends no response with a token; {tokenizer.eos_token} is learned after the last"
+        f"the chat template of {name} ends no response with a token; {tokenizer.eos_token} is learned after the last one"
     )
     return int(tokenizer.eos_token_id)
 
@@ -126,8 +126,8 @@ def _say(tokenizer: Any, count: int, unlearned: int, shortened: int, rebuilt: in
         )
     if rebuilt:
         opened = template.opening.strip()
-        why = f"opens {opened} in the generation prompt and" if opened else "changes prompt or response and"
+        why = f"opens {opened} in the generation prompt" if opened else "changes the last prompt or response"
         say(
-            f"the chat template of {template.model} {why} would not give {rebuilt:,} of {count:,} conversations back as they "
-            "are generated: they are learned as the generation prompt, then the response"
+            f"the chat template of {template.model} {why}: {rebuilt:,} of {count:,} conversations are learned as the "
+            "generation prompt followed by the response instead"
         )

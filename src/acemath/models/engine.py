@@ -1,4 +1,4 @@
-"""The contract of every engine: problems in, responses out, as they finish."""
+"""What every engine does: it takes problems and yields responses as they finish."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acemath.records import REFUSED, Problem, Response
 
 
 class Sampling(BaseModel):
-    """How responses are drawn. `temperature` 0 is greedy; `n` responses a problem, seeded."""
+    """How responses are sampled: `n` for each problem. Temperature 0 is greedy decoding."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,10 +23,10 @@ class Sampling(BaseModel):
 
 
 class ChatFormat(BaseModel):
-    """How a problem becomes a conversation: a system prompt, and an instruction after the problem's text.
+    """How a problem becomes a conversation: a system prompt, and an instruction after the text of the problem.
 
-    Empty strings leave them out. The paper's policies get only the instruction, its reward models only
-    the system prompt (section 3.2.1 and the reward models' card).
+    An empty string leaves its part out. The paper's policies get only the instruction (section 3.2.1), its reward
+    models only the system prompt (their model cards).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +37,7 @@ class ChatFormat(BaseModel):
     """The text after the problem; none by default."""
 
     def messages(self, prompt: str, response: str | None = None) -> list[dict[str, str]]:
-        """The conversation that asks `prompt`, with `response` as its answer where one is given."""
+        """The conversation with `prompt` as the question, and `response`, if there is one, as the answer."""
         rows = [{"role": "system", "content": self.system}] if self.system else []
         content = f"{prompt}\n{self.instruction}" if self.instruction else prompt
         rows.append({"role": "user", "content": content})
@@ -46,45 +46,45 @@ class ChatFormat(BaseModel):
         return rows
 
 
-# The paper's reward models were trained with this chat (their cards).
+# The chat of the paper's reward models, from their model cards.
 PAPER_CHAT = ChatFormat(system="Please reason step by step, and check your final answer within \\boxed{}.")
 
 
 def too_long(prompt: Sequence[int], max_length: int | None) -> bool:
-    """Whether a prompt's tokens leave no room for a response."""
+    """Whether the tokens of a prompt leave no room for a response."""
     return max_length is not None and len(prompt) >= max_length
 
 
 def refused(
     problem_id: str, n: int, name: str, prompt: Sequence[int], max_length: int | None
 ) -> Iterator[Response]:
-    """The `n` responses to a prompt that is too long for the model: without a text, and with the reason."""
+    """The `n` responses to a prompt that is too long for the model: refused, without a text."""
     why = f"its prompt has {len(prompt):,} tokens, and max_length is {max_length:,}"
     for sample in range(n):
         yield Response(problem_id, sample, "", name, REFUSED, meta={REFUSED: why})
 
 
 class Engine(Protocol):
-    """Writes responses. `name` is what the responses' `model` column says."""
+    """Generates responses. `name` goes into their `model` column."""
 
     name: str
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem, in the order in which they finish.
 
-        Each response's content depends on the problem, its sample number and the seed.
+        A response depends on its problem, its sample number and the seed, not on the other problems.
         """
         ...
 
 
 @runtime_checkable
 class Paid(Protocol):
-    """An engine whose responses cost money."""
+    """An engine whose responses may cost money."""
 
     def status(self) -> str:
-        """What is spent, in a few words, for a line of progress."""
+        """What was spent so far, in a few words for a progress line."""
         ...
 
     def cost(self) -> dict[str, Any]:
-        """What the stage has cost so far, for its manifest."""
+        """What the stage cost so far, for its manifest."""
         ...

@@ -1,4 +1,4 @@
-"""What the machine is good at: where to compute, in which precision, with which attention."""
+"""What suits this machine: the device, the precision, the attention implementation, the size of a forward pass."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from functools import cache
 import torch
 from accelerate import PartialState
 
-# On processors plain attention trains 25 to 35 % faster than the fused kernel up to about this many tokens a row
-# (measured on 256 to 530 tokens, 4 heads, bfloat16), and its scores still fit into the cache.
+# On CPUs, plain attention trains 25 to 35 % faster than the fused kernel on rows of up to about this many tokens, whose
+# scores still fit into the cache (measured on 256 to 530 tokens, 4 heads, bfloat16).
 PLAIN_ATTENTION_TOKENS = 640
-SCORES_BYTES = 16 << 20  # of attention scores in float32, a layer and pass
+SCORES_BYTES = 16 << 20  # of attention scores in float32, for one layer in one pass
 
 
 def device() -> torch.device:
-    """The first GPU where there is one, else the processor."""
+    """The first GPU, or the CPU if there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def processes() -> PartialState:
-    """The processes that share this work, on GPUs, or on processors over gloo.
+    """The processes that share this work, on GPUs, or on CPUs over gloo.
 
-    Without being told of processors accelerate sees a single process on a machine that has no GPU.
+    `cpu` must be set without a GPU: otherwise accelerate sees a single process.
     """
     return PartialState(cpu=device().type == "cpu")
 
 
 def has_bf16() -> bool:
-    """Whether bfloat16 is computed in hardware here; emulated it is slower than float32."""
+    """Whether the hardware computes in bfloat16. Emulated bfloat16 is slower than float32."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = dict(torch.cpu.get_capabilities())
@@ -36,25 +36,26 @@ def has_bf16() -> bool:
 
 
 def attention(where: torch.device, tokens: int) -> str:
-    """The attention implementation (transformers' name) for padded rows of so many tokens."""
+    """The attention implementation, by its name in transformers, for padded rows of `tokens` tokens."""
     if where.type != "cpu":
         return "sdpa"
     return "eager" if tokens <= PLAIN_ATTENTION_TOKENS else "sdpa"
 
 
 def pass_tokens(where: torch.device) -> int:
-    """Tokens of one forward pass that keep this device busy.
+    """The number of tokens in a forward pass that keeps the device busy.
 
-    Measured on a processor with 45 million parameters: 2,048 scored 5 to 20 % faster than 1,024 or 1,536, 3,072 no faster.
+    Measured on a CPU with 45 million parameters: 2,048 tokens scored 5 to 20 % faster than 1,024 or 1,536, and as fast
+    as 3,072.
     """
     return 2_048 if where.type == "cpu" else 16_384
 
 
 def rows_a_pass(where: torch.device, width: int, heads: int, wanted: int) -> int:
-    """Rows of `width` tokens for one pass, at most `wanted`.
+    """The number of rows of `width` tokens in one pass, at most `wanted`.
 
-    On processors the attention scores of a pass should stay in the cache: with 8 heads and rows of 640 tokens
-    one row a pass trains 28 % faster than two, and twice as fast as four (measured, 45 million parameters).
+    On CPUs the attention scores of a pass should stay in the cache. Measured with 45 million parameters, 8 heads and
+    rows of 640 tokens, one row in a pass trains 28 % faster than two, and twice as fast as four.
     """
     if where.type != "cpu":
         return wanted
@@ -63,15 +64,15 @@ def rows_a_pass(where: torch.device, width: int, heads: int, wanted: int) -> int
 
 @cache
 def leave_group_at_exit() -> None:
-    """End the process group before the interpreter does: gloo's threads that outlive it abort the process."""
+    """Destroy the process group before the interpreter ends: gloo threads that outlive it abort the process."""
     atexit.register(_leave_group)
 
 
 def meet() -> None:
-    """Wait until every process of the work is here, before each goes its way; alone, return at once.
+    """Wait until every process has reached this point. A single process returns at once.
 
-    Gloo's usual barrier runs in a thread of gloo, which keeps the tensors gathered last and lets them go after the
-    barrier: if the interpreter is ending by then, the process is aborted. Its monitored barrier runs in this thread.
+    Gloo runs its usual barrier in a thread of its own. That thread still holds the tensors gathered last and frees them
+    after the barrier; if the interpreter ends by then, the process aborts. The monitored barrier runs in this thread.
     """
     if not in_group():
         return
@@ -87,5 +88,5 @@ def _leave_group() -> None:
 
 
 def in_group() -> bool:
-    """Whether a process group is there: several processes share this work."""
+    """Whether this process belongs to a process group: several processes share the work."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()

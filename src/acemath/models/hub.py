@@ -1,4 +1,4 @@
-"""Files of models on the hub: asked for only where they are not on this machine and the hub can be reached."""
+"""Files of models on the hub. They are fetched only if they are not on this machine and the hub can be reached."""
 
 from __future__ import annotations
 
@@ -12,24 +12,16 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.notices import say
 
-PATIENCE = 5.0  # seconds for the first contact
-FILES = [
-    "*.safetensors",
-    "*.json",
-    "*.jinja",
-    "*.txt",
-    "*.model",
-    "*.tiktoken",
-    "*.py",
-    "README.md",
-]  # of a repository
+CONNECT_SECONDS = 5.0  # for the first contact
+# The files of a repository that a model may need.
+FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "README.md"]
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 def ask_hub(model: str | Path) -> None:
-    """Before a model is loaded: turn the hub off for this process where `model` is no folder and the hub does not answer.
+    """Before loading `model`: if it is not a folder and the hub cannot be reached, work offline from now on.
 
-    Otherwise the hub's client tries again for half a minute at each file, and says so at each try.
+    Otherwise the hub's client would retry for half a minute at each file, with a message at each try.
     """
     from huggingface_hub import constants
 
@@ -39,9 +31,9 @@ def ask_hub(model: str | Path) -> None:
 
 
 def at_revision(model: str, revision: str | None) -> str:
-    """A model's folder or hub name; with a `revision` the folder of a hub model's files as they are there.
+    """The folder or hub name of a model. With a `revision`, the folder of a hub model's files at that revision.
 
-    UserError where a folder is given a revision, and where the hub has no such model or revision.
+    UserError for a folder with a revision, and if the hub has no such model or revision.
     """
     if revision is None:
         return resolve(model)
@@ -66,11 +58,11 @@ def _answers() -> bool:
     from huggingface_hub import constants
 
     if any(os.environ.get(name) for name in PROXIES):
-        return True  # the way leads through another machine
+        return True  # a proxy stands between, so a direct connection says nothing
     place = urlsplit(constants.ENDPOINT)
     try:
         with socket.create_connection(
-            (place.hostname or "", place.port or (80 if place.scheme == "http" else 443)), PATIENCE
+            (place.hostname or "", place.port or (80 if place.scheme == "http" else 443)), CONNECT_SECONDS
         ):
             return True
     except OSError:
@@ -78,7 +70,7 @@ def _answers() -> bool:
 
 
 def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
-    """A file of a model's folder, or of a hub model, downloaded only with `fetch`; None where it is not there."""
+    """A file of a model's folder or of a hub model, downloaded only with `fetch`; None if there is none."""
     source = resolve(path)
     if Path(source).is_dir():
         file = Path(source) / name
@@ -87,7 +79,7 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
         ask_hub(path)
     from transformers.utils.hub import cached_file
 
-    for local in (True, False) if fetch else (True,):  # the network is asked only where the file is not here
+    for local in (True, False) if fetch else (True,):  # use the network only for files that are not here
         try:
             found = cached_file(
                 source,
@@ -97,7 +89,7 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
                 _raise_exceptions_for_missing_entries=False,
                 _raise_exceptions_for_connection_errors=False,
             )
-        except (OSError, ValueError):  # no hub name: loading says so
+        except (OSError, ValueError):  # not a hub name: loading reports it
             return None
         if found is not None:
             return Path(found)

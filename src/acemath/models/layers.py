@@ -1,4 +1,4 @@
-"""What a model's configuration says of its layers: how far they attend, and whether all of them do."""
+"""What a model's configuration says about its layers: their kinds, and how far they attend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def active_window(config: Any) -> int | None:
-    """The sliding window (or chunk) of a model's attention in tokens; None where every layer sees all."""
+    """The sliding window (or chunk) of a model's attention, in tokens; None if every layer sees all tokens."""
     config = config.get_text_config()
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and not any("sliding" in kind or "chunked" in kind for kind in kinds):
@@ -17,8 +17,13 @@ def active_window(config: Any) -> int | None:
     return min((int(size) for size in sizes if size), default=None)
 
 
+def layer_kinds(config: Any) -> list[str]:
+    """The kinds of a model's layers, by their names in the configuration; empty if it names none."""
+    return sorted(set(getattr(config.get_text_config(), "layer_types", None) or ()))
+
+
 def other_layers(config: Any) -> list[str]:
-    """The kinds of layers, as the configuration names them, that are no softmax attention."""
+    """The kinds of layers that are not softmax attention, by their names in the configuration."""
     config = config.get_text_config()
     kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
     return sorted({kind for kind in kinds if "attention" not in kind or "linear" in kind})

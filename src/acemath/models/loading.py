@@ -1,4 +1,4 @@
-"""Loading models and tokenizers of `transformers`: what cannot be loaded is one clear line."""
+"""Loading models and tokenizers with `transformers`, with one clear line for what cannot be loaded."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.hub import ask_hub
 
-# What from_pretrained raises where a folder's JSON or weights have another shape than expected, or are torn.
+# What from_pretrained raises if JSON or weights are damaged or have an unexpected shape.
 _DAMAGED = (TypeError, AttributeError, KeyError, RuntimeError, SafetensorError)
 
 
 @contextmanager
 def loading(model: str | Path) -> Iterator[None]:
-    """Turns what `from_pretrained` raises for a wrong name, folder or file into a UserError that names the model."""
+    """Turn what `from_pretrained` raises for a wrong name, folder or file into a UserError that names the model."""
     ask_hub(model)
     try:
         yield
@@ -32,7 +32,7 @@ def loading(model: str | Path) -> Iterator[None]:
 
 
 def check_whole(model: str | Path, missing: Iterable[str]) -> None:
-    """UserError where weights of a model are `missing` in its files: they would be random, and nobody would know."""
+    """UserError if files of a model lack weights: transformers would silently make random ones."""
     names = sorted(missing)
     if names:
         raise UserError(
@@ -42,9 +42,9 @@ def check_whole(model: str | Path, missing: Iterable[str]) -> None:
 
 
 def chat_tokenizer(model: str | Path, template: str | None = None, trust_remote_code: bool = False) -> Any:
-    """A model's tokenizer, with another chat `template` where one is given.
+    """The tokenizer of a model, with `template` in place of its chat template if it is given.
 
-    UserError where it cannot be loaded or has no chat template.
+    UserError if it cannot be loaded or has no chat template.
     """
     with loading(model):
         tokenizer = AutoTokenizer.from_pretrained(resolve(model), trust_remote_code=trust_remote_code)
@@ -52,7 +52,7 @@ def chat_tokenizer(model: str | Path, template: str | None = None, trust_remote_
         tokenizer.chat_template = template
     if not tokenizer.chat_template:
         raise UserError(
-            f"model {str(model)!r} has no chat template: policies and reward models are asked through one; "
-            "add it to the tokenizer (tokenizer.chat_template), or name a file as chat_template of the model"
+            f"model {str(model)!r} has no chat template, which policies and reward models need; add one to the tokenizer "
+            "(tokenizer.chat_template), or name a Jinja file as chat_template of the model"
         )
     return tokenizer

@@ -1,7 +1,7 @@
-"""What a model is: where it comes from, which engine runs it, and the settings that this engine has.
+"""Specifications of models: where a model comes from, which engine runs it, and the settings of that engine.
 
-A recipe names each model once, under `models:`; its roles refer to it by that name. Each engine has a class of its own
-here, so that a setting that the engine does not have is an error and never ignored.
+A recipe names each model once, under `models:`, and its roles refer to that name. Each engine has a class of its own,
+so a setting that the engine does not have is an error, and never ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from pydantic import (
 from acemath.errors import UserError
 
 KEY = "OPENAI_API_KEY"
-_SECRET = ("key", "token", "secret", "password")
+# Fields of a request that no recipe may set: with another value, replies would be paid for and not understood.
+_FIXED = ("model", "messages", "prompt", "n", "stream")
+_SECRET = ("key", "token", "secret", "password")  # in the names of query parameters
 
 
 class _Model(BaseModel):
@@ -35,20 +37,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     OPERATION: ClassVar[frozenset[str]] = frozenset()
-    """The settings that say how a model is run, not what it writes."""
+    """The settings that say how a model is run, and do not change what it writes."""
 
     @property
     def name(self) -> str:
-        """What the `model` column of its responses says."""
+        """The name for the `model` column of its responses."""
         raise NotImplementedError
 
     def identity(self) -> dict[str, Any]:
-        """The settings that responses depend on. All others may change and nothing is written again."""
+        """The settings that responses depend on. If others change, no response is written again."""
         return self.model_dump(mode="json", exclude=set(self.OPERATION))
 
 
 class WorksheetsModel(_Model):
-    """The offline teacher, which answers worksheet problems without a model."""
+    """The offline teacher, which answers worksheet problems with code, without a neural network."""
 
     engine: Literal["worksheets"]
     """The built-in teacher."""
@@ -57,7 +59,7 @@ class WorksheetsModel(_Model):
 
     @property
     def name(self) -> str:
-        """Its skill: each skill draws other answers."""
+        """It includes the skill, because each skill gives other answers."""
         return f"worksheets-{self.skill}"
 
 
@@ -85,7 +87,7 @@ class _Weights(_Model):
         return self.id
 
     def template(self) -> str | None:
-        """The text of `chat_template`, None without one. UserError where the file cannot be read."""
+        """The text of `chat_template`, or None. UserError if the file cannot be read."""
         if self.chat_template is None:
             return None
         try:
@@ -96,19 +98,19 @@ class _Weights(_Model):
             ) from error
 
     def identity(self) -> dict[str, Any]:
-        """As of every model; of a chat template its text counts, not its place."""
+        """As for every model, with the text of the chat template in place of its path."""
         return super().identity() | {"chat_template": self.template()}
 
 
 class TransformersModel(_Weights):
-    """A model in this process, run by transformers."""
+    """A model that transformers runs in this process."""
 
     engine: Literal["transformers"] = "transformers"
     """The library transformers, which is the default."""
 
 
 class VllmModel(_Weights):
-    """A model in this process, run by vLLM on GPUs."""
+    """A model that vLLM runs in this process, on GPUs."""
 
     engine: Literal["vllm"]
     """The library vLLM."""
@@ -125,8 +127,8 @@ class VllmModel(_Weights):
 class EndpointModel(_Model):
     """A model behind an OpenAI-compatible server. Prices are US dollars.
 
-    What a response says depends on `id`, `api`, `body` and `logprobs` alone: the same model behind another address is
-    the same model.
+    A response depends only on `id`, `api`, `body` and `logprobs`. The same model at another address counts as the same
+    model.
     """
 
     engine: Literal["endpoint"] = "endpoint"
@@ -142,7 +144,7 @@ class EndpointModel(_Model):
     reports: str = ""
     """What the server calls the model in its replies: by default its `id`; `*` accepts any name."""
     per_request: int = Field(1, ge=1, le=128)
-    """The number of samples that one request asks for, where the server can give several."""
+    """The number of samples in one request, if the server can give several."""
     in_flight: int = Field(256, ge=1, le=4096)
     """The most requests at once."""
     timeout: float = Field(600.0, gt=0)
@@ -154,7 +156,7 @@ class EndpointModel(_Model):
     logprobs: bool = False
     """Whether the log-probabilities of the tokens are kept in `meta`."""
     body: dict[str, Any] = Field(default_factory=dict)
-    """More fields of the request; `null` leaves one out."""
+    """More fields of the request, except `model`, `messages`, `prompt`, `n` and `stream`; `null` leaves one out."""
     price_in: float = Field(0.0, ge=0)
     """US dollars for a million prompt tokens."""
     price_out: float = Field(0.0, ge=0)
@@ -182,42 +184,52 @@ class EndpointModel(_Model):
         names = [name for name in parse_qs(parts.query) if any(word in name.lower() for word in _SECRET)]
         if parts.password is not None or names:
             raise ValueError(
-                "an address holds no key, because addresses are written down; put the key into an environment "
-                "variable and its name into api_key_env"
+                "the address holds a key, and addresses are written into files; put the key into an environment variable and "
+                "its name into api_key_env"
             )
         return url.rstrip("/")
+
+    @field_validator("body")
+    @classmethod
+    def _own_fields(cls, body: dict[str, Any]) -> dict[str, Any]:
+        fixed = [name for name in _FIXED if body.get(name) is not None]
+        if fixed:
+            raise ValueError(
+                f"body sets {', '.join(fixed)}, which acemath sets itself; leave it out (samples of one request: per_request)"
+            )
+        return body
 
     @model_validator(mode="after")
     def _priced(self) -> EndpointModel:
         if self.budget_usd is not None and not (self.price_in or self.price_out):
             raise ValueError(
-                "budget_usd needs prices; give price_in and price_out, US dollars for a million tokens"
+                "budget_usd needs prices; give price_in and price_out, in US dollars for a million tokens"
             )
         return self
 
     @property
     def name(self) -> str:
-        """What the server calls it."""
+        """The name by which the server knows the model."""
         return self.id
 
     def usd(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """The cost of so many tokens in US dollars."""
+        """What these tokens cost, in US dollars."""
         return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
 
     def key(self) -> str:
-        """The key from the environment; "" where the usual variable is not set.
+        """The key from the environment; "" if `api_key_env` is the default and not set.
 
-        UserError where another variable was named and is not set, and where it holds what no header can carry.
+        UserError if another variable is named and not set, or if the key has characters that a header cannot hold.
         """
         found = os.environ.get(self.api_key_env, "").strip()
         if not found and self.api_key_env != KEY:
             raise UserError(
                 f"environment variable {self.api_key_env} is not set; export it with the key of {self.url}, or "
-                "leave api_key_env out where the server asks for none"
+                "leave api_key_env out if the server needs none"
             )
         if not (found.isascii() and found.isprintable()) or " " in found:
             raise UserError(
-                f"environment variable {self.api_key_env} holds a blank or a character that no header can carry; "
+                f"environment variable {self.api_key_env} holds a space or a character that no header can hold; "
                 "set it to the key alone"
             )
         return found
@@ -241,7 +253,7 @@ def _engine(data: Any) -> str:
 
 
 def _fitting(data: Any) -> Any:
-    """The data as they are. ValueError for an engine that does not exist, and for a key that it does not have."""
+    """The data unchanged. ValueError for an engine that does not exist, and for a key that the engine does not have."""
     if not isinstance(data, Mapping):
         return data
     engine = _engine(data)

@@ -13,7 +13,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One problem of the browser. `outcome` says who got it right: the reward model, the majority, both, neither."""
+    """One problem of the browser. `outcome` says what was right: the pick of the reward model, of the majority, of both or of neither."""
 
     benchmark: str
     prompt: str
@@ -28,18 +28,18 @@ class ReportData:
 
     name: str
     subtitle: str
-    notes: Sequence[str]  # what must be known of the benchmarks: their split, and what was chosen on it
-    headline: str  # the policy of the headline
+    notes: Sequence[str]  # about the benchmarks: their split, and what was chosen on it
+    headline: str  # the policy that the headline shows
     k: int
     benchmarks: int
     tables: Mapping[str, Any]
     funnel: Sequence[Mapping[str, Any]]  # records of `curate.funnel.Step`
-    teachers: Mapping[str, Mapping[str, float]]  # those that check: answers, and shares that agree
+    teachers: Mapping[str, Mapping[str, float]]  # those that cross-check: answers, shares that agree
     blends: Mapping[str, Mapping[str, Any]]  # as `curate.blend.blend_facts` counts them
     sft_curves: Mapping[str, Points]
     reward_loss: Points
     pair_accuracy: Points
-    held_out: str  # over how many groups and pairs pair accuracy is, and what to beware of
+    held_out: str  # what pair accuracy was measured on, and its caveats
     right_rewards: Sequence[float]
     wrong_rewards: Sequence[float]
     items: Sequence[Item]

@@ -1,4 +1,4 @@
-"""The report's section on the data: the funnel as a picture and as tables, the blends, the teachers that check."""
+"""The report's section on the data: the funnel, the blends, and the teachers that cross-check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from acemath.report.svg import stacks
 
 
 def data_section(data: ReportData) -> str:
-    """From seeds to training sets: what is left after each step by source, what was dropped and why, with examples."""
+    """The section as HTML: rows after each step by source, what was dropped and why, with examples."""
     rows = [
         [step["name"], f"{step['rows_in']:,}", f"{step['rows_out']:,}", _each(step["by_source"])]
         for step in data.funnel

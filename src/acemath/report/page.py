@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds a run's numbers, pictures and examples, and needs no network."""
+"""A run's report: one HTML file with its numbers, charts and examples, which needs no network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{
 
 
 def drawn(text: str) -> str:
-    """Text as HTML, its boxes and fractions as MathML; what cannot be converted stays as it was written."""
+    """Text as HTML, with boxes and fractions as MathML. A formula that cannot be converted stays plain text."""
     parts, at = [], 0
     for match in _FORMULA.finditer(text):
         parts.append(escape(text[at : match.start()]))
@@ -62,10 +62,10 @@ def _headline(data: ReportData) -> str:
     notes = list(data.notes)
     if before in head:
         gain = data.tables["differences"][before]
-        verdict = "" if gain["low"] > 0 else " No gain is certain here."
+        verdict = "" if gain["low"] > 0 else " The gain is not significant."
         notes.append(
-            f"{before} ranks with the reward model before its first step: with what it knows of right and wrong from pre-training. "
-            f"The difference of {mine} and {before} is what training the reward model added.{verdict}"
+            f"{before} ranks with the reward model before its first step, which knows right from wrong only by pre-training. "
+            f"The difference between {mine} and {before} is what training the reward model added.{verdict}"
         )
     differences = [
         [other, f"{d['value']:+.1f}", f"{d['low']:+.1f} to {d['high']:+.1f}"]
@@ -116,7 +116,7 @@ def _bench(data: ReportData) -> str:
 
 
 def _gain(points: Points) -> str:
-    """Pair accuracy before the first step and at its best, in words; empty where it was not measured from the start."""
+    """Pair accuracy before training and at its best, in words; empty if it was not measured before training."""
     if not points or points[0][0] != 0:
         return ""
     step, best = max(points, key=lambda point: point[1])

@@ -1,4 +1,4 @@
-"""Pieces of the page that its sections share: tables and figures."""
+"""Tables and figures, which all sections of the page use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Mapping[int, int] | None = None) -> str:
-    """A table in a box that scrolls sideways; `best` marks one row of a column."""
+    """A table in a box that scrolls sideways. `best` maps a column to the row whose cell is bold."""
     top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
     body = ""
     for r, row in enumerate(rows):
@@ -20,5 +20,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Mapping[int,
 
 
 def figure(picture: str, caption: str) -> str:
-    """A picture with what it shows."""
+    """A picture with its caption."""
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"

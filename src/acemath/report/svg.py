@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-COLOURS = 9  # in style.css
+COLOURS = 9  # as many as style.css defines
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 14, 40
 
@@ -16,7 +16,7 @@ def _y(value: float, low: float, high: float) -> float:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round marks (steps of 1, 2 or 5 times a power of ten) that enclose low and high."""
+    """Round values for an axis (steps of 1, 2 or 5 times a power of ten) that enclose low and high."""
     span = (high - low) or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(size * power for size in (1, 2, 5, 10) if size * power * count >= span * (1 - 1e-9))
@@ -25,7 +25,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _frame(title: str, marks: Sequence[float], body: str, below: str) -> str:
-    """Axes with their marks, a title for screen readers, and the drawing."""
+    """The whole chart: axes with `marks`, a title for screen readers, and the drawing `body`."""
     low, high = marks[0], marks[-1]
     grid = []
     for value in marks:
@@ -52,7 +52,7 @@ def bars(
     below: str,
     colours: Mapping[str, int] | None = None,
 ) -> str:
-    """Bars (label, value, low, high) in percent with their intervals. `colours` numbers a label's own colour."""
+    """Bars (label, value, low, high) in percent with their intervals. `colours` gives labels fixed colours by number."""
     room = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
     parts = []
     for at, (label, value, low, high) in enumerate(rows):
@@ -85,9 +85,9 @@ def lines(
     even: bool = False,
     colours: Mapping[str, int] | None = None,
 ) -> str:
-    """Lines of (x, y) points with a legend. `even` spaces the x values evenly, as k = 1, 2, 4 … wants.
+    """Lines of (x, y) points with a legend. `even` spaces the x values evenly, for k = 1, 2, 4 ….
 
-    `colours` numbers a name's own colour.
+    `colours` gives names fixed colours by number.
     """
     points = [p for row in series.values() for p in row]
     if not points:
@@ -120,7 +120,7 @@ def lines(
 
 
 def stacks(title: str, rows: Sequence[tuple[str, Mapping[str, int]]]) -> str:
-    """Lying bars, one a row, each made of counts by name; a name has one colour in all of them."""
+    """Horizontal stacked bars, one a row, of counts by name. A name has the same colour in all bars."""
     names = list(dict.fromkeys(name for _, counts in rows for name in counts))
     most = max((sum(counts.values()) for _, counts in rows), default=0) or 1
     left, step = 150, 24
@@ -166,7 +166,7 @@ def histogram(title: str, groups: Mapping[str, Sequence[float]], below: str, bin
 
 
 def legend(names: Sequence[str], colours: Mapping[str, int] | None = None) -> str:
-    """The names of a chart's colours."""
+    """A chart's legend."""
     items = "".join(
         f'<li><span class="swatch {_colour(name, at, colours)}"></span>{escape(name)}</li>'
         for at, name in enumerate(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from acemath.curate.decontaminate import Decontaminator, reported_of, scan, sorted_out
+from acemath.curate.decontaminate.scan import Decontaminator, reported_of, scan, sorted_out
 from acemath.curate.evolve import evolve, evolve_with, winnow
 from acemath.curate.filters import filter_problems
 from acemath.curate.solvability import solvable

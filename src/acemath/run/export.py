@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from acemath.curate.card import CardFacts, card
-from acemath.curate.decontaminate import KINDS, Decontaminator, scan
+from acemath.curate.decontaminate.index import KINDS
+from acemath.curate.decontaminate.scan import Decontaminator, scan
 from acemath.errors import UserError
 from acemath.files.atomic import explained, write_bytes, write_json, write_table
 from acemath.files.versions import versions

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from acemath.curate.decontaminate import some_problems
+from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
 from acemath.recipe.sources import Source
@@ -61,7 +61,7 @@ def benchmarks(run: Run) -> Reduction:
 
     def rows() -> Iterator[Problem]:
         for name, source in sources.items():
-            yield from some_problems(name, read_benchmark(name, source, run.recipe.seed))
+            yield from checked_benchmark(name, read_benchmark(name, source, run.recipe.seed))
 
     def work(all: Everything) -> None:
         _write(all, rows())

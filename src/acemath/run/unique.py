@@ -6,7 +6,6 @@ before later ones, and of one source the prompt with the smallest hash of its id
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from acemath.curate.dedup import text_digest
 from acemath.curate.near import near_twins
 from acemath.records import ROOT, Dropped, Problem, content_key
 from acemath.run.context import Run
@@ -37,7 +37,7 @@ class _Copies:
 
     def add(self, batch: pa.RecordBatch) -> None:
         ids, prompts, sources, metas = (batch.column(name) for name in COLUMNS)
-        texts = b"".join(_digest(text) for text in prompts.to_pylist())
+        texts = b"".join(text_digest(text) for text in prompts.to_pylist())
         self.digests.append(np.frombuffer(texts, np.uint64).reshape(-1, 2))
         self.ranks.append(ranks_of(ids, sources, metas, self.sources))
         self.ids.append(ids)
@@ -53,10 +53,6 @@ class _Copies:
         instead = np.empty(len(order), np.int64)
         instead[order] = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
         return instead == np.arange(len(order)), instead
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.lower().strip().encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def ranks_of(ids: pa.Array, sources: pa.Array, metas: pa.Array, order: dict[str, int]) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""Rows that share a prompt in several architectures: the scores and gradients of separate rows, or a refusal."""
+"""Shared prompts in several architectures: the scores and gradients of separate rows, or a refusal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARCHITECTURES = ["qwen2", "qwen3", "llama", "mistral", "gemma"]
 
 
 def _model(name: str, **more: Any) -> Any:
-    """A tiny model with weights large enough that tokens matter to one another."""
+    """A tiny model, with weights so large that tokens influence one another."""
     torch.manual_seed(1)
     config = AutoConfig.for_model(name, **{**SIZES, "initializer_range": 0.2, **more})
     return AutoModelForSequenceClassification.from_config(config).eval()
@@ -50,7 +50,7 @@ def _rows() -> list[Row]:
 
 
 def _separate(model: Any, rows: list[Row]) -> torch.Tensor:
-    """One plain call a response, no padding, nothing of ours: the reference."""
+    """The reference: a plain call for each response, without padding."""
     texts = [[*row.prompt, *response] for row in rows for response in row.responses]
     return torch.stack([model(input_ids=torch.tensor([text])).logits[0, 0] for text in texts])
 
@@ -71,7 +71,7 @@ def _plain(model: Any, rows: list[Row]) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_plain_rows_equal_separate_calls(name: str) -> None:
-    """However responses are laid out in padded batches, in float32 to 1e-5."""
+    """In float32 to 1e-5, in padded batches of any shape."""
     model, rows = _model(name), _rows()
     expected = _separate(model, rows).reshape(3, 6)
     parts = [part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), 80)]
@@ -91,7 +91,7 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
     """Gradients of every weight, to 1e-4 of their size."""
     assert found.keys() == expected.keys()
     for weights, gradient in expected.items():
-        # A bias that softmax cancels (keys') has a gradient of rounding alone: the floor is for it.
+        # Softmax cancels the bias of keys, so its gradient is only rounding; the floor keeps it from failing.
         error = (found[weights] - gradient).norm() / gradient.norm().clamp_min(1e-3)
         assert error < 1e-4, (weights, float(error))
 
@@ -101,7 +101,7 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 def test_packed_groups_equal_separate_calls(
     name: str, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scores to 1e-5, gradients to 1e-4, with plain attention and the fused kernel, which cannot bound scores (Gemma 2)."""
+    """Scores to 1e-5, gradients to 1e-4, with plain and fused attention; Gemma 2 bounds its scores."""
     monkeypatch.setattr("acemath.models.score.attention.attention", lambda *_: attention)
     model, rows = _model(name), _rows()
     if name == "gemma2":
@@ -115,7 +115,7 @@ def test_packed_groups_equal_separate_calls(
 
 @pytest.mark.parametrize("budget", [1, 80, 10_000])
 def test_problems_are_cut_where_a_pass_is_full(budget: int) -> None:
-    """Every response is in one pass and scored alike, a pass holds its budget or one response."""
+    """Every response is in exactly one pass, with the same score; a pass keeps to its budget or holds one response."""
     model, rows = _model("qwen2"), _rows()
     numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
     found = torch.full((3, 6), torch.nan)
@@ -132,7 +132,7 @@ def test_problems_are_cut_where_a_pass_is_full(budget: int) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_common_openings_are_read_once(name: str) -> None:
-    """Responses that begin alike, in two levels and beside others: fewer tokens, the same scores and gradients."""
+    """Responses share openings on two levels: fewer tokens are read, with the same scores and gradients."""
     model, rows = _model(name), _rows()
     opening, deeper = rows[0].responses[0][:2] + list(range(1, 31)), list(range(40, 70))
     shared = [
@@ -154,7 +154,7 @@ def test_common_openings_are_read_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, "gemma2", "olmo2", "phi3", "mixtral"])
 def test_probe_passes_what_is_exact(name: str) -> None:
-    """The check at the start lets them through, and leaves mode, attention and gradients as they were."""
+    """The check passes, and leaves the mode, attention and gradients as they were."""
     model = _model(name, num_local_experts=4) if name == "mixtral" else _model(name)
     model.train()
     before = model.config._attn_implementation
@@ -170,19 +170,19 @@ JAMBA = {
 
 
 def test_probe_refuses_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """State space layers by name, linear attention, and by the scores where the configuration says nothing."""
+    """By the configuration, and by the states if the configuration says nothing."""
     jamba = _model("jamba", **JAMBA)
     with pytest.raises(UserError, match="layers of the kind linear_attention.*share_prefix: false"):
         check_sharing(jamba, 64)
     monkeypatch.setattr("acemath.models.score.probe.other_layers", lambda _: [])
     with pytest.raises(UserError, match="states differ by .*share_prefix: false"):
         check_sharing(jamba, 64)
-    with pytest.raises(UserError, match="does not take responses that share a prompt"):
+    with pytest.raises(UserError, match="cannot read responses that share a prompt"):
         check_sharing(_model("bloom", n_layer=2, n_head=4), 64)
 
 
 def test_rounding_in_bfloat16_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the head leaves nothing of the states but their rounding; a state that is carried on is refused."""
+    """Even if the head reads only their rounding; a state that carries over between responses is refused."""
     model = _model("qwen2").to(torch.bfloat16)
     with torch.no_grad():
         states = plain_states(model, plain_batch(_rows(), 0)).float()
@@ -201,11 +201,11 @@ def test_what_is_refused_is_read_in_plain_rows() -> None:
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_sliding_windows_are_refused_where_they_close() -> None:
-    """A window that is shorter than the longest text, in the models that use theirs."""
+def test_sliding_windows_shorter_than_a_text_are_refused() -> None:
+    """In models that use their window."""
     mistral = _model("mistral", sliding_window=64)
     check_sharing(mistral, 64)
-    with pytest.raises(UserError, match="looks back 64 tokens .* max_length is 65"):
+    with pytest.raises(UserError, match="looks back 64 tokens .* and max_length is 65"):
         check_sharing(mistral, 65)
     assert active_window(_model("gemma2").config) == 4096
     assert active_window(_model("qwen2").config) is None

@@ -1,4 +1,4 @@
-"""A reward model remembers the chat that it was trained with, and every door scores with it."""
+"""A reward model remembers the chat of its training, and every command and class scores with it."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def _scored(folder: Path, model: Path, *more: str) -> list[float]:
     return [json.loads(line)["reward"] for line in out.read_text().splitlines()]
 
 
-def test_every_door_uses_the_chat_of_the_training(
+def test_everything_scores_with_the_chat_of_the_training(
     remembering: Path,
     expected: list[float],
     tiny_policy: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Without a word, since nothing is doubtful."""
+    """Without a notice."""
     model = RewardModel(remembering, bf16=False)
     assert model.chat == OWN and model.score(QUESTION, TEXTS) == pytest.approx(expected, abs=1e-6)
     assert BestOfN(tiny_policy, remembering).reward.chat == OWN
@@ -91,7 +91,7 @@ def test_every_door_uses_the_chat_of_the_training(
 def test_solve_and_eval_use_it_too(
     remembering: Path, tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The chat that reaches the scorer is the remembered one, or what was asked for."""
+    """The scorer gets the remembered chat, or the one of --reward-system."""
     seen: list[ChatFormat] = []
     encode = RewardModel.encode
 
@@ -114,17 +114,17 @@ def test_solve_and_eval_use_it_too(
 def test_another_chat_is_used_only_when_asked_for(
     remembering: Path, expected: list[float], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And then one line says so."""
+    """One notice says so."""
     rewards = _scored(tmp_path, remembering, "--system", "Be brief.")
     assert rewards != pytest.approx(expected, abs=1e-3)
     notices = [r.message for r in caplog.records if "trained with" in r.message]
     assert len(notices) == 1 and "Mind the units." in notices[0] and "Be brief." in notices[0]
 
 
-def test_without_a_memory_it_is_the_paper_s_and_is_said(
+def test_the_paper_s_chat_is_used_with_a_notice_if_none_is_remembered(
     random_reward_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As for AceMath's releases. A chat that is asked for needs no notice there."""
+    """As for AceMath's releases. A chat that the user names needs no notice."""
     RewardModel(random_reward_model, OWN)
     assert caplog.text == ""
     assert RewardModel(random_reward_model).chat == PAPER_CHAT
@@ -132,7 +132,7 @@ def test_without_a_memory_it_is_the_paper_s_and_is_said(
 
 
 def test_the_memory_outlives_saving_and_copying(remembering: Path, tiny_policy: Path, tmp_path: Path) -> None:
-    """It is part of config.json, which whoever saves the model again saves too."""
+    """It is a part of config.json, which is saved with the model."""
     again = AutoModelForSequenceClassification.from_pretrained(
         remembering, num_labels=1, dtype=torch.bfloat16
     )
@@ -141,14 +141,14 @@ def test_the_memory_outlives_saving_and_copying(remembering: Path, tiny_policy: 
     assert remembered_chat(base_checker(tiny_policy, tmp_path / "base")) == ChatFormat()
     config = json.loads((remembering / "config.json").read_text()) | {"acemath_chat": {"prompt": 3}}
     (tmp_path / "again" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="no chat format"):
+    with pytest.raises(UserError, match="which is no chat"):
         remembered_chat(tmp_path / "again")
 
 
-def test_rewards_that_are_no_numbers_are_refused(
+def test_nan_rewards_are_refused(
     remembering: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One nan would win or lose every comparison. Empty responses are counted."""
+    """They would win or lose every comparison. Empty responses are counted."""
     with caplog.at_level(logging.WARNING):
         RewardModel(remembering).score(QUESTION, ["", " \n", "180"])
     assert "2 responses are empty" in caplog.text
@@ -156,7 +156,7 @@ def test_rewards_that_are_no_numbers_are_refused(
     weights = load_file(tmp_path / "broken" / "model.safetensors")
     weights["score.weight"][0, 0] = math.nan
     save_file(weights, tmp_path / "broken" / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match="gives no number"):
+    with pytest.raises(UserError, match="gives nan or inf for a reward"):
         RewardModel(tmp_path / "broken")
-    with pytest.raises(UserError, match="no number .nan or inf. for 2 of 2 responses"):
+    with pytest.raises(UserError, match="gives nan or inf for 2 of 2 responses"):
         RewardModel(tmp_path / "broken", share_prefix=False).score(QUESTION, TEXTS)

@@ -1,4 +1,4 @@
-"""Several groups in one row under FlexAttention, on the processor: torch's own kernel there runs forward alone."""
+"""Several groups in one row under FlexAttention on a CPU, where torch's kernel has only a forward pass."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def _separate(model: Any, rows: list[Row]) -> torch.Tensor:
 
 
 def _uncompiled(query: Any, key: Any, value: Any, training: bool = False, **options: Any) -> Any:
-    """torch's FlexAttention as it is: compiling it for a processor takes longer than the test."""
+    """torch's FlexAttention without compiling, which would take longer than the test."""
     return flex_attention(query, key, value, **options)
 
 
 def _dense(
     query: Any, key: Any, value: Any, block_mask: BlockMask, scale: float, training: bool = False, **_: Any
 ) -> Any:
-    """The same mask written out, through the fused kernel, which has gradients on a processor."""
+    """The whole mask through the fused kernel, which has gradients on a CPU."""
     width = query.shape[2]
     mask = create_mask(block_mask.mask_mod, None, None, width, width, device="cpu")
     return torch.nn.functional.scaled_dot_product_attention(
@@ -64,13 +64,13 @@ def _dense(
 
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of 256 tokens are enough here."""
+    """Rows of 256 tokens."""
     monkeypatch.setattr(flex, "WIDTH_STEP", 256)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_scores_equal_separate_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three groups in one row, in float32 to 1e-5; the probe lets them through."""
+    """Three groups in one row, in float32 to 1e-5; the probe passes."""
     monkeypatch.setattr(KERNEL, _uncompiled)
     model, rows = _model(name), _rows()
     with torch.no_grad():
@@ -99,8 +99,8 @@ def test_gradients_equal_separate_calls(monkeypatch: pytest.MonkeyPatch) -> None
         assert error < 1e-4, (weights, float(error))
 
 
-def test_rows_hold_groups_one_after_the_other() -> None:
-    """Positions go on from each group's own prompt; padding is nobody's; ends are the last tokens."""
+def test_rows_hold_groups_one_after_another() -> None:
+    """Positions continue those of the group's prompt; padding has no group; ends are the last tokens."""
     row = packed_row([Row([5, 6], [[7], [8, 9]], None), Row([10], [[11, 12]], None)], 0)
     assert row.ids.shape == (1, 256) and row.ids[0, :8].tolist() == [5, 6, 7, 8, 9, 10, 11, 12]
     assert row.positions[0, :8].tolist() == [0, 1, 2, 2, 3, 0, 1, 2]
@@ -110,7 +110,7 @@ def test_rows_hold_groups_one_after_the_other() -> None:
 
 
 def test_the_layout_follows_the_device() -> None:
-    """A GPU gets FlexAttention, a processor attention text by text; a setting outweighs both."""
+    """FlexAttention on a GPU, packed rows on a CPU; a setting comes first."""
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert layout_of(RewardSettings(), gpu) == "flex"
     assert layout_of(RewardSettings(), cpu) == "packed"

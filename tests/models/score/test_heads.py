@@ -1,4 +1,4 @@
-"""Heads that do not score here are refused in one line, by every door and before anything else is done."""
+"""Heads that acemath cannot score with are refused in one line, before anything else is done."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_one_layer_of_one_output_scores(kind: str, head: Heads, random_reward_model: Path) -> None:
-    """One line that says what the head is; in vLLM too, whether it is installed or not."""
+    """One line says what the head is; for vLLM too, whether it is installed or not."""
     check_head(random_reward_model)
     for engine in ("transformers", "vllm"):
         with pytest.raises(UserError) as found:
@@ -91,8 +91,8 @@ def test_only_one_layer_of_one_output_scores(kind: str, head: Heads, random_rewa
         assert KINDS[kind] in str(found.value) and "\n" not in str(found.value)
 
 
-def test_no_door_does_anything_before(head: Heads, tmp_path: Path) -> None:
-    """A policy that is not there would be the next mistake; no file is written."""
+def test_the_head_is_checked_first(head: Heads, tmp_path: Path) -> None:
+    """Before the missing policy is reported, and before a file is written."""
     reward, nowhere = head("two outputs"), str(tmp_path / "no-policy")
     with pytest.raises(UserError, match="2 outputs"):
         BestOfN(nowhere, reward)
@@ -114,8 +114,8 @@ def test_no_door_does_anything_before(head: Heads, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["roles.ranker", "reward.base"])
-def test_a_run_begins_with_it(key: str, head: Heads, tmp_path: Path) -> None:
-    """Before any stage: candidates are sampled hours later."""
+def test_a_run_checks_heads_before_any_stage(key: str, head: Heads, tmp_path: Path) -> None:
+    """Candidates would be sampled for hours before the head is needed."""
     recipe = load_recipe("laptop", {key: str(head("two layers"))})
     with pytest.raises(UserError, match="2 layers"):
         run_recipe(recipe, tmp_path / "run", Display(quiet=True))
@@ -125,8 +125,8 @@ def test_a_run_begins_with_it(key: str, head: Heads, tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob("*/"))
 
 
-def test_training_does_not_begin_from_it(head: Heads, tmp_path: Path) -> None:
-    """Its head could not be taken over."""
+def test_training_does_not_start_from_such_a_head(head: Heads, tmp_path: Path) -> None:
+    """The base's head could not be kept."""
     group = Group("g", "1+1?", ("2", "3"), (1, 0))
     with pytest.raises(UserError, match="2 outputs"):
         train_reward(
@@ -134,8 +134,8 @@ def test_training_does_not_begin_from_it(head: Heads, tmp_path: Path) -> None:
         )
 
 
-def test_training_goes_on_from_a_head(random_reward_model: Path, tiny_policy: Path) -> None:
-    """A reward model as base keeps its head; a policy gets a fresh one."""
+def test_training_keeps_the_head_of_a_reward_model(random_reward_model: Path, tiny_policy: Path) -> None:
+    """A policy gets a fresh head."""
     tokenizer = tokenizer_of(random_reward_model)
     head = load_reward_model(random_reward_model, torch.float32).score.weight
     for seed in (1, 2):
@@ -144,10 +144,10 @@ def test_training_goes_on_from_a_head(random_reward_model: Path, tiny_policy: Pa
     assert not torch.equal(*fresh)
 
 
-def test_weights_that_are_not_there_are_not_made_up(
+def test_missing_weights_are_not_made_up(
     random_reward_model: Path, tiny_policy: Path, tmp_path: Path
 ) -> None:
-    """A reward model asked to write, or to be fine-tuned; a torn policy as base; a head of another width."""
+    """A reward model used or fine-tuned as a policy; a base that lacks a weight; a head of another width."""
     untied = tmp_path / "untied"
     model = AutoModelForSequenceClassification.from_pretrained(random_reward_model)
     model.config.tie_word_embeddings = False
@@ -176,7 +176,7 @@ def test_weights_that_are_not_there_are_not_made_up(
 
 
 def test_damaged_files_are_named(random_reward_model: Path, tmp_path: Path) -> None:
-    """A download that broke off, or a config that is no JSON, in one line."""
+    """An unfinished download, or a config that is no JSON, in one line."""
     shutil.copytree(random_reward_model, tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{broken}")
     with pytest.raises(UserError, match="cannot be read"):

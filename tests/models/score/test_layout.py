@@ -1,4 +1,4 @@
-"""The shared-prefix layout against separate forward passes, and the losses against plain arithmetic."""
+"""Packed rows against separate forward passes, losses against plain arithmetic, and batches of a bounded size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXTS = ["3+4=7\nSo \\boxed{7}.", "So \\boxed{8}.", "3+4=12 and then some more w
 
 
 def test_shared_prefix_equals_separate_rows(tiny_policy: Path) -> None:
-    """Rewards and gradients of one row with all responses are those of plain separate calls."""
+    """One row with all responses gives the rewards and gradients of separate calls."""
     tokenizer = tokenizer_of(tiny_policy)
     model = new_reward_model(tiny_policy, tokenizer, None, seed=1)
     chat = ChatFormat(system="Check it.")
@@ -44,7 +44,7 @@ def test_shared_prefix_equals_separate_rows(tiny_policy: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_losses_equal_plain_arithmetic(name: str) -> None:
-    """Each loss against the formula written out in plain Python."""
+    """Each loss against its formula in plain Python."""
     rewards, labels = [0.3, -1.2, 2.0, 0.1], [1, 0, 0, 1]
 
     def bt(margin: float) -> float:
@@ -68,7 +68,7 @@ def test_losses_equal_plain_arithmetic(name: str) -> None:
 
 
 def test_batches_keep_to_the_budget(tiny_policy: Path) -> None:
-    """No batch is over its tokens with padding, and every row is in one."""
+    """No batch exceeds its tokens, padding included, and every row is in one."""
     tokenizer = tokenizer_of(tiny_policy)
     rows = [encode_row("x " * (i % 30), TEXTS, tokenizer, ChatFormat(), 512, i)[0] for i in range(50)]
     batches = list(token_batches(rows, 600))

@@ -40,7 +40,7 @@ def test_engines_agree(random_reward_model: Path, share: bool) -> None:
 
 
 def test_a_difference_is_seen(random_reward_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that scores one response otherwise, and so in another order."""
+    """An engine that swaps two rewards is found, and the order too."""
     scores = RewardModel.score_rows
 
     def wrong(self: RewardModel, rows: Any, *rest: Any) -> list[list[float]]:
@@ -55,14 +55,14 @@ def test_a_difference_is_seen(random_reward_model: Path, monkeypatch: pytest.Mon
 
 
 def test_rank_agreement_counts_pairs() -> None:
-    """Pairs of one problem alone; a tie agrees with a tie."""
+    """Only pairs of the same problem count; a tie agrees with a tie."""
     assert rank_agreement([[1, 2, 3], [5, 5]], [[1, 3, 2], [4, 4]]) == 3 / 4
     assert rank_agreement([[1, 1]], [[1, 2]]) == 0.0
     assert rank_agreement([[1], [2]], [[3], [4]]) is None
 
 
 def test_alarms(random_reward_model: Path, tmp_path: Path) -> None:
-    """A head that says nothing, responses that do not fit, two BOS tokens."""
+    """A head of zeros, responses that do not fit, two BOS tokens."""
     model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
     torch.nn.init.zeros_(model.score.weight)
     model.save_pretrained(tmp_path)
@@ -83,7 +83,7 @@ def test_alarms(random_reward_model: Path, tmp_path: Path) -> None:
 def test_template_and_tokenizer_both_write_bos(
     random_reward_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that is given text would read two; acemath reads one."""
+    """An engine that takes text would read two; acemath reads one."""
     from tokenizers.processors import TemplateProcessing
 
     model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
@@ -101,10 +101,10 @@ def test_template_and_tokenizer_both_write_bos(
     assert found.seen.tokens[0] == start and found.seen.tokens[1] != start
 
 
-def test_vllm_is_asked_where_it_is_installed(
+def test_vllm_is_compared_if_it_is_installed(
     random_reward_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same ids, without its activation (a stand-in that shifts each reward: vLLM itself needs its own machine)."""
+    """With the same ids, without its activation. A stand-in for vLLM, which needs a GPU, shifts each reward."""
     asked: dict[str, Any] = {}
     model = AutoModelForSequenceClassification.from_pretrained(
         random_reward_model, num_labels=1, dtype=torch.float32
@@ -136,7 +136,7 @@ def test_vllm_is_asked_where_it_is_installed(
 
 
 def test_command(random_reward_model: Path, tmp_path: Path) -> None:
-    """Rows that name their problems, rows that carry them, rows that lack them; the fields programs rely on."""
+    """Rows that name their problem, hold it, or lack it; and the fields that programs rely on."""
     problems, rows = tmp_path / "problems.jsonl", tmp_path / "rows.jsonl"
     problems.write_text(
         json.dumps({"question": ITEMS[0][0]}) + "\n" + json.dumps({"id": "b", "prompt": "1+1?"}) + "\n"
@@ -164,8 +164,8 @@ def test_command(random_reward_model: Path, tmp_path: Path) -> None:
         check_parity(random_reward_model, [("1+1?", [])])
 
 
-def test_an_alarm_where_the_template_drops_thoughts(random_reward_model: Path, tmp_path: Path) -> None:
-    """Plain transformers, given messages, would score the response without them; acemath scores all of it."""
+def test_an_alarm_if_the_template_drops_thoughts(random_reward_model: Path, tmp_path: Path) -> None:
+    """Plain transformers would score the response without its thoughts; acemath scores all of it."""
     AutoModelForSequenceClassification.from_pretrained(random_reward_model).save_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
     tokenizer.chat_template = (

@@ -1,4 +1,4 @@
-"""Scoring: the plain forward pass's rewards, whatever shares a row or a batch; alarms; what is refused."""
+"""Scoring: the rewards of plain forward passes, whatever shares a row or batch; alarms; refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _texts(count: int) -> list[str]:
 
 
 def test_scores_are_those_of_the_model_card(random_reward_model: Path) -> None:
-    """The card's way (template, no special tokens, last logit, one by one) gives the same rewards to 1e-5."""
+    """The code of the model card, one response at a time, gives the same rewards to 1e-5."""
     tokenizer = AutoTokenizer.from_pretrained(random_reward_model)
     model = AutoModelForSequenceClassification.from_pretrained(
         random_reward_model, num_labels=1, dtype=torch.float32
@@ -41,8 +41,8 @@ def test_scores_are_those_of_the_model_card(random_reward_model: Path) -> None:
         assert reward == pytest.approx(expected, abs=1e-5)
 
 
-def test_company_and_repetition_change_nothing(random_reward_model: Path) -> None:
-    """Many problems at once, repeated and missing responses: each gets its own reward, every time."""
+def test_other_problems_and_repetition_change_no_reward(random_reward_model: Path) -> None:
+    """Many problems at once, with repeated and missing responses."""
     model = RewardModel(random_reward_model, ChatFormat(), bf16=False, budget=700)
     texts = _texts(9)
     items = [(PROMPT, texts), ("1+1?", []), ("7*8?", [texts[2], texts[0], texts[2]])]
@@ -55,7 +55,7 @@ def test_company_and_repetition_change_nothing(random_reward_model: Path) -> Non
 
 
 def test_alarms(random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Cut responses and a head that says the same of everything are reported; the end of a text is kept."""
+    """Cut responses, which keep their end, and a head of zeros are reported."""
     with caplog.at_level(logging.WARNING):
         short = RewardModel(random_reward_model, ChatFormat(), max_length=64, bf16=False)
         long = "word " * 200
@@ -74,7 +74,7 @@ def test_alarms(random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCap
 def test_a_template_without_the_response_is_noticed(
     random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each problem has a reward of its own, whatever is answered; where responses are the same it is no sign."""
+    """Equal rewards within each problem are a sign, unless the responses are equal."""
     shutil.copytree(random_reward_model, tmp_path / "m")
     model = RewardModel(tmp_path / "m", ChatFormat(), bf16=False)
     questions = [f"{i} + {i}?" for i in range(5)]
@@ -93,7 +93,7 @@ def test_a_template_without_the_response_is_noticed(
 
 
 def test_a_policy_is_no_reward_model(tiny_policy: Path, tmp_path: Path) -> None:
-    """Weights without a head are refused: transformers would make one up. So is a path without a model."""
+    """Weights without a head are refused, because transformers would make one up. So is a path without a model."""
     with pytest.raises(UserError, match="no score head"):
         RewardModel(tiny_policy)
     with pytest.raises(UserError, match="cannot load model"):
@@ -101,7 +101,7 @@ def test_a_policy_is_no_reward_model(tiny_policy: Path, tmp_path: Path) -> None:
 
 
 def test_head_words_start_at_the_base_s_judgement(tiny_policy: Path, tmp_path: Path) -> None:
-    """The reward is how much rather the policy would say the first word than the second, at the last token."""
+    """The reward is the policy's logit of the first word minus that of the second, after the last token."""
     from transformers import AutoModelForCausalLM
 
     from acemath.train.reward.start import CHECK_TEMPLATE
@@ -122,7 +122,7 @@ def test_head_words_start_at_the_base_s_judgement(tiny_policy: Path, tmp_path: P
 
 
 def test_rows_are_split_at_a_width() -> None:
-    """Every response is in one row, each with the prompt; too long ones are alone."""
+    """Every response is in one row, after the prompt; one that is too long is alone."""
     row = Row([1, 2, 3], [[0] * n for n in (5, 5, 30, 2, 2, 2)], "k")
     parts = split_rows(row, 14)
     assert [[len(r) for r in p.responses] for p in parts] == [[5, 5], [30], [2, 2, 2]]

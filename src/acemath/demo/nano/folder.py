@@ -1,4 +1,4 @@
-"""The folder of a pre-training run: weights, the state to go on from, the loss curve and the model card."""
+"""The folder of a pre-training run: weights, the state to resume from, the loss curve and the model card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is: tokens read, chunks of pages begun and ended, seconds."""
+    """How far a run is: tokens read, chunks of pages finished, seconds."""
 
     tokens: int = 0
     chunk: int = 0
@@ -30,18 +30,18 @@ class Progress:
 
 
 class Window:
-    """The figures of the steps since the last line of the loss curve."""
+    """The losses of the steps since the last line of the loss curve."""
 
     def __init__(self, out: Path) -> None:
         self.path = out / CURVE
         self.steps: list[tuple[float, float, float]] = []
 
     def add(self, figures: tuple[float, float, float]) -> None:
-        """Take in the figures of a step."""
+        """Add a step's writing loss, marking loss and share of right marks."""
         self.steps.append(figures)
 
     def write(self, at: Progress, least: int) -> None:
-        """Write one line of the curve, means over the window, where it holds at least so many steps."""
+        """Write the means as a line of the curve and start anew, if there are at least `least` steps."""
         if len(self.steps) < least:
             return
         writing, marking, hits = (float(np.nanmean([s[i] for s in self.steps])) for i in range(3))
@@ -71,7 +71,7 @@ def save(
     tokenizer.save_pretrained(out)
     half = new_like(model)
     half.save_pretrained(out)
-    # Last: a run that is killed before this goes on from the state before, and writes the weights again.
+    # Last: a run that is killed before this resumes from the previous state and writes the weights again.
     torch.save(state, out / "state.tmp")
     (out / "state.tmp").rename(out / "state.pt")
 
@@ -85,9 +85,9 @@ def new_like(model: Any) -> Any:
 
 
 def load_state(out: Path, model: nn.Module, steppers: list[Any], settings: dict[str, Any]) -> Progress:
-    """How far the run in `out` is, its weights and optimisers restored; the beginning where nothing stands there.
+    """Restore the weights and optimisers of the run in `out`. Returns its progress, or a new one if there is no run.
 
-    Raises a UserError where the run in `out` was begun with other settings.
+    UserError if the run in `out` was started with other settings.
     """
     path = out / "state.pt"
     if not path.exists():
@@ -100,7 +100,7 @@ def load_state(out: Path, model: nn.Module, steppers: list[Any], settings: dict[
         if begun.get(name) != value
     ]
     if changed:
-        raise UserError(f"{out} holds a run of other settings ({'; '.join(changed)}): name another folder")
+        raise UserError(f"{out} holds a run with other settings ({'; '.join(changed)}): name another folder")
     model.load_state_dict(state["model"])
     for stepper, saved in zip(steppers, state["steppers"], strict=True):
         stepper.load_state_dict(saved)
@@ -108,7 +108,7 @@ def load_state(out: Path, model: nn.Module, steppers: list[Any], settings: dict[
 
 
 def trim_curve(out: Path, tokens: int) -> None:
-    """Drop the lines of the curve that a stopped run wrote after its last save: they are written again."""
+    """Drop the curve's lines after the last save: the resumed run writes them again."""
     path = out / CURVE
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)
@@ -116,7 +116,7 @@ def trim_curve(out: Path, tokens: int) -> None:
 
 
 def check_run(folder: Path) -> None:
-    """UserError where the folder is none of a pre-training run that came to its end, when the card is written."""
+    """UserError if the folder is not one of a finished pre-training run, whose last file is the card."""
     missing = next(
         (name for name in (CARD, CURVE, "model.safetensors") if not (folder / name).exists()), None
     )
@@ -125,7 +125,7 @@ def check_run(folder: Path) -> None:
 
 
 def keep_base(base: Path, out: Path) -> None:
-    """Copy the card and the curve of the run that `out` went on from, and of the one before that."""
+    """Copy the cards and curves of the run that `out` continues, and of the runs before that one."""
     for path in sorted([*base.glob("README*.md"), *base.glob("curve*.jsonl")]):
         copy(path, out / f"{path.stem}-base{path.suffix}")
 

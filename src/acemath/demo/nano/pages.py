@@ -1,11 +1,11 @@
 """The pages that nano-base reads: plain text, half of it solving, half of it checking.
 
-A page is one problem and several branches, each of which reads as if it alone followed the problem: the problem
-is computed once and learned from several times. A solving branch is a worked solution. A checking branch is a
-solution that may hold slips, with a mark in the margin of each line: right so far, or wrong by now. Marks are targets, never inputs: at the line break that
-ends a line the model must say " right" or " wrong", and the next line follows as if it had said nothing. So
-what it knows about a solution sits in its state at the last token, which is what a reward model reads. A
-label on the last token alone does not teach it in the same time.
+A page is one problem and several branches. An attention mask makes each branch follow the problem as if it were
+alone, so that the problem is computed once for all of them. A solving branch is a worked solution. A checking branch
+is a solution that may contain slips, with a mark for each line: right so far, or wrong by now. Marks are targets,
+never inputs: at the line break that ends a line the model must predict " right" or " wrong", but the input continues
+with the next line. So what the model knows about a solution is in its state at the last token, which is what a reward
+model reads. A label on the last token alone would take longer to learn.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from acemath.demo.worksheets.sheets import LEVELS, Split, draw_question
 
 IGNORE = -100
 CHECK = "Check:\n"
-# The first of each is the usual one. The others are meant to make a new format, a chat's, one more of many.
+# Half of the pages use the first of each. The others make a new format, such as a chat's, easier to learn.
 HEADS = ("Problem: {}\n", "Question: {}\n", "Q: {}\n", "Task: {}\n", "user\n{}\n", "{}\n")
 CUES = ("Solution:\n", "Answer:\n", "A:\n", "Work:\n", "assistant\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One text that follows a problem. `marks` is None where it solves, else one mark a line."""
+    """One text that follows a problem. `marks` is None for a solving branch, else it has one mark a line."""
 
     cue: str  # the line before the solution
     lines: tuple[str, ...]
@@ -51,7 +51,7 @@ class Page:
 
     @property
     def texts(self) -> list[str]:
-        """The plain text of every branch behind its problem."""
+        """The plain text of each branch, with the problem before it."""
         return [self.head + branch.text for branch in self.branches]
 
 
@@ -81,17 +81,17 @@ def draw_page(
 
 
 def page_of(question: Question, *branches: Branch) -> Page:
-    """A page of a question in the usual words."""
+    """A page with the usual heading."""
     return Page(HEADS[0].format(question.text), branches)
 
 
 def solving(work: Work, cue: str = CUES[0]) -> Branch:
-    """A worked solution, to be written."""
+    """A solving branch."""
     return Branch(cue, work.lines, None)
 
 
 def checked(work: Work) -> Branch:
-    """A solution with its marks, to be checked."""
+    """A checking branch."""
     return Branch(CHECK, work.lines, work.marks)
 
 
@@ -99,7 +99,7 @@ def checked(work: Work) -> Branch:
 class Encoded:
     """A page as arrays [length]: token ids, positions, segments (0 the problem, i branch i), targets.
 
-    The target at i is what should follow i in its branch, IGNORE where nothing is learned.
+    The target at i is the token that should follow i in its branch, IGNORE if nothing is learned there.
     """
 
     ids: np.ndarray
@@ -110,10 +110,10 @@ class Encoded:
 
 
 def encode_pages(pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase) -> list[Encoded]:
-    """Pages as ids and targets. The problem's text is read but not learned: its numbers are drawn at random.
+    """Pages as ids and targets. The problem's text is no target: its numbers are random.
 
-    On a solving branch the solution and the end-of-text are targets. On a checking branch the marks are,
-    and the tokens of lines that are right so far.
+    The targets of a solving branch are the solution and the end of text; those of a checking branch are the marks
+    and the tokens of the lines that are right so far.
     """
     names = tokenizer.convert_tokens_to_ids(["Ġright", "Ġwrong", "<|endoftext|>"])
     pieces = [
@@ -149,13 +149,13 @@ def _encode_branch(
     wrong: int,
     end: int,
 ) -> tuple[list[int], list[int], list[bool]]:
-    """Ids, targets and which targets are marks, of one branch."""
+    """One branch: its ids, its targets, and which targets are marks."""
     ids, targets, is_mark = list(cue), [IGNORE] * (len(cue) - 1), [False] * len(cue)
     for number, line in enumerate(lines):
         mark = True if marks is None else marks[number]
         learned = line if mark is True else [IGNORE] * len(line)
-        # The target of the token before a line is the line's first token; on a checking branch that place
-        # is taken by the mark of the line before, except behind the cue.
+        # The token before a line has the line's first token as its target. On a checking branch the target there
+        # is the mark of the previous line, except after the cue.
         if marks is None or number == 0:
             targets.append(learned[0])
         targets += learned[1:]

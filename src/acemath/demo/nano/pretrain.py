@@ -1,9 +1,9 @@
 """Pre-training nano-base: `acemath pretrain-nano`.
 
-Pages are drawn without end, coded, sorted into batches of one padded length each and read once. The learning
-rate warms up, stays, and falls linearly to nothing over the last tokens. Matrices of the layers are trained by
-Muon, all else by AdamW (both are torch's own). The n-th chunk of pages depends on the seed and n alone: a
-resumed run sees what an uninterrupted one sees.
+Pages are drawn at random, tokenized, sorted into batches of one padded length each, and read once. The learning rate
+warms up, stays constant, and falls linearly to 0 over the last tokens. Muon trains the layers' matrices, AdamW all
+other parameters (both are torch's). Chunk n of the pages depends only on the seed and n, so that a resumed run sees
+the same pages as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from acemath.models.loading import loading
 
 @dataclass(frozen=True, slots=True)
 class PretrainSettings:
-    """What makes one nano-base. Sizes count tokens; the widths are lengths that pages are padded to."""
+    """The settings of one pre-training run. Sizes are in tokens; widths are the lengths that pages are padded to."""
 
     seed: int = 0
     tokens: int = 66_000_000  # read in all, padding included
-    decay: int = 40_000_000  # over which the learning rates fall to nothing, the last ones
+    decay: int = 40_000_000  # the last tokens, over which the learning rates fall to 0
     warmup: int = 500_000
     batch_tokens: int = 8_192
-    levels: tuple[int, ...] = (1, 1, 2)  # drawn evenly; name one twice to see it twice as often
+    levels: tuple[int, ...] = (1, 1, 2)  # drawn uniformly; a level listed twice comes twice as often
     widths: tuple[int, ...] = (96, 128, 160, 192, 224, 256, 320)
     branches: int = 4  # texts that follow one problem
     chunk_pages: int = 8_192
@@ -45,7 +45,7 @@ class PretrainSettings:
     mark_weight: float = 1.0
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
-    full_batch: int = 16_384  # tokens of a batch for which the rates hold; they go with the square root
+    full_batch: int = 16_384  # tokens of a batch that the rates are for; they scale with the square root of its size
     vocab: int = 1024
     tokenizer_pages: int = 20_000
     hidden: int = 256
@@ -54,10 +54,10 @@ class PretrainSettings:
     kv_heads: int = 1
     intermediate: int = 640
     compile: bool = True
-    base: str | None = None  # the folder of a run, whose weights and tokenizer are gone on from
+    base: str | None = None  # the folder of a run whose weights and tokenizer this one continues
 
     def going_on(self, base: str) -> PretrainSettings:
-        """A second round from the weights in `base`: half the rates, which fall from the warm-up on."""
+        """The settings of a second run from the weights in `base`: half the rates, which fall right after the warm-up."""
         return replace(
             self,
             base=base,
@@ -67,11 +67,11 @@ class PretrainSettings:
         )
 
     def scaled(self, share: float) -> PretrainSettings:
-        """The same with that share of the tokens."""
+        """The same settings with a share of the tokens."""
         return replace(self, tokens=round(self.tokens * share), decay=round(self.decay * share))
 
     def rate(self, seen: int) -> float:
-        """The factor of the learning rates after `seen` tokens: warm-up, plateau, linear fall."""
+        """The factor of the learning rates after `seen` tokens: warm-up, plateau, linear decay."""
         shape = max(0.0, min(1.0, seen / self.warmup, (self.tokens - seen) / self.decay))
         return math.sqrt(self.batch_tokens / self.full_batch) * shape
 
@@ -88,12 +88,12 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Tokens read, padding included: what the step costs."""
+        """The number of tokens, padding included."""
         return self.ids.numel()
 
 
 def new_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
-    """A tokenizer trained on worksheet pages, with the mark words and the chat words sure to be in it."""
+    """A tokenizer trained on worksheet pages, that surely has the words of marks and chats."""
     rng = random.Random(f"tokenizer:{settings.seed}")
     words = "user assistant system right wrong Please reason step by step, and put check your final answer within \\boxed{}."
     texts = [
@@ -121,20 +121,20 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase) ->
         eos_token_id=ends[0],
         pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
     )
-    # The plain attention: for pages this short a step takes less time on a CPU than with the fused one (1.1 s
-    # against 1.26 s, 16,320 tokens in rows of 192, two cores).
+    # For pages this short, eager attention is faster on a CPU than fused attention (1.1 s a step against 1.26 s for
+    # 16,320 tokens in rows of 192, two cores).
     model = Qwen2ForCausalLM._from_config(config, attn_implementation="eager")
     model.generation_config.eos_token_id = ends
     return model
 
 
 def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerBase, chunk: int) -> Iterator[Batch]:
-    """The batches of one chunk of pages, in a drawn order.
+    """The batches of one chunk of pages, shuffled.
 
-    All batches of a width have one shape, so that it is compiled once: pages that fill no whole batch are
-    left out, as are pages beyond the largest width.
+    All batches of a width have the same shape, so that it is compiled once. Pages that do not fill a whole batch are
+    left out, as are pages longer than the largest width.
     """
-    rng = random.Random(f"pages:{settings.seed}:0:{chunk}")  # 0: the shipped weights were made with it
+    rng = random.Random(f"pages:{settings.seed}:0:{chunk}")  # the 0 stays: the shipped weights were trained on these draws
     pages = [
         draw_page(
             rng,
@@ -178,10 +178,10 @@ def collate(rows: list[Encoded], width: int, pad: int) -> Batch:
 
 
 def _visible(segment: Tensor) -> Tensor:
-    """What each token sees, [B, 1, T, T], from segments [B, T]: 0 the common beginning, i text i, -1 padding.
+    """The attention mask [B, 1, T, T] from segments [B, T]: 0 for the problem, i for branch i, -1 for padding.
 
-    A token sees the beginning and its own text up to itself. Padding sees itself alone, so that no row of the
-    mask is empty.
+    A token sees the problem and its own branch up to itself. A padding token sees only itself, so that no row of
+    the mask is empty.
     """
     width = segment.shape[1]
     same = segment[:, :, None] == segment[:, None, :]  # [B, T, T]
@@ -197,14 +197,14 @@ class Losses:
         self.model = model
         self.mark_weight = mark_weight
         if compiled:
-            torch._dynamo.config.recompile_limit = 64  # one program for each shape of a batch
+            torch._dynamo.config.recompile_limit = 64  # one program for each width
         self.body: Callable[..., Any] = torch.compile(model.model, dynamic=False) if compiled else model.model
 
     def __call__(self, batch: Batch) -> tuple[Tensor, float, float, float]:
         """Total loss, writing loss, marking loss, share of marks that were right."""
         with torch.autocast(batch.ids.device.type, torch.bfloat16):
-            # Looked up outside the compiled program, which on a CPU adds the gradients of a token's places in the
-            # order in which its threads come: the same run would end with other weights each time.
+            # The embedding stays outside the compiled program. Inside, its gradients would be added in the order in
+            # which the CPU's threads arrive, and the same run would end with different weights each time.
             hidden = self.body(
                 inputs_embeds=self.model.model.embed_tokens(batch.ids),
                 position_ids=batch.positions,
@@ -214,7 +214,7 @@ class Losses:
                 use_cache=False,
             ).last_hidden_state
             asked = batch.targets != IGNORE
-            # [asked tokens, vocab]: the rest is never formed
+            # [targets, vocab]: logits only for tokens with a target
             logits = self.model.lm_head(hidden[asked]).float()
         targets, is_mark = batch.targets[asked], batch.is_mark[asked]
         each = nn.functional.cross_entropy(logits, targets, reduction="none")
@@ -235,11 +235,11 @@ def optimizers(model: nn.Module, settings: PretrainSettings) -> list[torch.optim
 
 
 def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> Path:
-    """Train nano-base into `out`, resuming from `out/state.pt` where one stands. Returns the folder.
+    """Train nano-base into `out`, resuming from `out/state.pt` if it exists. Returns the folder.
 
-    Writes the model and tokenizer, `curve.jsonl` (one line fifty steps) and `README.md`, the card; beside them the
-    base's, where the settings name one. The state is saved after the chunk in which another `every` tokens are full.
-    Raises a UserError where `out` holds a run of other settings, and where the base is no folder of such a run.
+    Writes the model and tokenizer, `curve.jsonl` (a line every fifty steps) and `README.md`, the model card, with those
+    of the base if there is one. The state is saved at the end of a chunk if `every` tokens were read since the last save.
+    UserError if `out` holds a run with other settings, or if the base is not the folder of a finished run.
     """
     tokenizer, model = _start(settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -270,9 +270,9 @@ def pretrain(out: Path, settings: PretrainSettings, every: int = 2_000_000) -> P
 
 
 def _start(settings: PretrainSettings) -> tuple[PreTrainedTokenizerBase, Qwen2ForCausalLM]:
-    """The tokenizer and the model that a run begins with: new ones, or the base's.
+    """The tokenizer and the model that a run starts from: new ones, or the base's.
 
-    UserError where the base is no folder of such a run.
+    UserError if the base is not the folder of a finished run.
     """
     if settings.base is None:
         tokenizer = new_tokenizer(settings)
@@ -287,7 +287,7 @@ def _start(settings: PretrainSettings) -> tuple[PreTrainedTokenizerBase, Qwen2Fo
 
 
 def set_rates(steppers: list[torch.optim.Optimizer], settings: PretrainSettings, factor: float) -> None:
-    """The learning rates of Muon and AdamW, as a share of the settings'."""
+    """Set the learning rates of Muon and AdamW to `factor` times those of the settings."""
     for stepper, base in zip(steppers, (settings.muon_lr, settings.adam_lr), strict=True):
         for group in stepper.param_groups:
             group["lr"] = base * factor

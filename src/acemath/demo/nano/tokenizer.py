@@ -1,8 +1,8 @@
 """nano's tokenizer: Qwen2's byte-level BPE, trained on worksheet text, with one token a digit.
 
-transformers gives every Qwen2 model Qwen2's own way of cutting text into words, whatever its files say, so
-nano is trained with just that. Bytes make it lossless on any text in Unicode's composed form (NFC). The pad
-token is its own, never the end token: reward models need that.
+transformers pre-tokenizes for every Qwen2 model as Qwen2 does, whatever the tokenizer's files say, so nano is trained
+that way. Byte-level tokens make it lossless on any text in Unicode's composed form (NFC). The pad token differs from
+the end token, as reward models need.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedTokenizerBase:
-    """A tokenizer learned from texts, ready to save. All 256 bytes are in the vocabulary."""
+    """A tokenizer trained on texts, ready to save. All 256 bytes are in the vocabulary."""
     core = Qwen2Tokenizer().backend_tokenizer
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -39,7 +39,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedT
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    # Line by line: no token spans a line's end, so that every line of a page ends in the same token.
+    # Line by line, so that no token spans a line break and every line of a page ends in the same token.
     core.train_from_iterator((line for text in texts for line in text.splitlines()), trainer)
     learned = json.loads(core.to_str())["model"]
     return Qwen2Tokenizer(

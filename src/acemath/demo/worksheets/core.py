@@ -1,11 +1,10 @@
-"""What a worksheet is: a question, and a pen that works it out, with or without one slip.
+"""Worksheets: a question, and a pen that writes its solution, with or without slips.
 
 A family is a function `(rng, level) -> Question` that draws its numbers and returns the text, the exact
-answer and a `work(pen)` that writes the solution line by line. All arithmetic that a line claims goes
-through the pen, which can slip: write a wrong result, copy a wrong number from the question, leave a step
-out, or settle on a wrong guess and then "verify" it. What follows a slip uses the slipped value, as a
-careless student's work does, so that only checking finds it. `marks` say, for each line, whether the work
-is right so far.
+answer and a `work(pen)` that writes the solution line by line. All arithmetic goes through the pen, which can
+slip: write a wrong result, copy a wrong number from the question, leave a step out, or take a wrong guess and
+then "verify" it. The lines after a slip use the slipped value, as in a careless student's work, so that only
+checking finds it. `marks` say for each line whether the work is right so far.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ STYLES: tuple[str, ...] = ("short", "full")
 
 
 class CannotCarry(Exception):
-    """A slipped value makes the rest of the work impossible (a division that no longer comes out)."""
+    """A slipped value makes the rest of the work impossible, such as a division with a remainder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of a family, before it is worked.
+    """One question of a family, with a function that writes its solution.
 
-    `key` holds the numbers that make it what it is, the same in every wording; splits are cut by it, so
-    that no question appears in two of them. `names` are the true values of letters in the work (x = 4),
-    for the test that recomputes every equation.
+    `key` identifies the question by its numbers, whatever its wording; it decides the split, so that no question is
+    in two splits. `names` holds the true values of letters in the work (x = 4), for the test that recomputes every
+    equation.
     """
 
     text: str
@@ -45,14 +44,14 @@ class Question:
 class Work:
     """A written solution: its lines, a mark for each, and the answer in its box.
 
-    A mark is True where all is right so far, False from the first wrong line on, and None where it cannot
-    be told yet: on a wrong guess, before the line that tests it.
+    A mark is True if all is right so far, False from the first wrong line on, and None if it cannot be known yet:
+    after a wrong guess, before the line that tests it.
     """
 
     lines: tuple[str, ...]
     marks: tuple[bool | None, ...]
     answer: str
-    slip: SlipKind | None = None  # the first
+    slip: SlipKind | None = None  # the kind of the first slip
 
     @property
     def text(self) -> str:
@@ -61,7 +60,7 @@ class Work:
 
     @property
     def first_wrong(self) -> int | None:
-        """Number of the first wrong line, from 1; None where all are right."""
+        """Number of the first wrong line, from 1; None if all are right."""
         return next((i + 1 for i, mark in enumerate(self.marks) if mark is False), None)
 
 
@@ -79,17 +78,18 @@ def boxed(value: Number | str) -> str:
 
 
 def exact_div(a: Number, b: Number) -> int:
-    """a / b where it comes out whole; CannotCarry where a slip has spoilt that."""
+    """a / b as an integer. CannotCarry if b does not divide a, as after a slip."""
     if b == 0 or Fraction(a) % Fraction(b) != 0:
         raise CannotCarry(f"{a}/{b}")
     return int(Fraction(a) / Fraction(b))
 
 
 class Pen:
-    """Writes the lines of one solution, and slips where it is told to.
+    """Writes the lines of one solution, with the given slips.
 
-    `slips` number the chances to slip in the order in which the work meets them; none writes the right
-    solution. `style` is "short" (equations alone) or "full" (with words); `say` picks between the two.
+    Each call that could slip is a chance; `slips` holds the numbers of those that do, from 0 in the order of the
+    calls. Without slips the solution is right. `style` is "short" (only equations) or "full" (with words); `say`
+    picks between the two.
     """
 
     def __init__(self, rng: random.Random, style: str = "short", slips: Collection[int] = ()) -> None:
@@ -102,7 +102,7 @@ class Pen:
         self.slip: SlipKind | None = None
         self.chances: list[SlipKind] = []
         self._wrong = False  # a false statement is on the page
-        self._bad_guess = False  # a wrong guess is on the page, not tested yet
+        self._bad_guess = False  # a wrong guess is on the page and not tested yet
 
     def _slips(self, kind: SlipKind) -> bool:
         here = len(self.chances) in self.slips
@@ -116,16 +116,16 @@ class Pen:
         return full if self.style == "full" else short
 
     def line(self, text: str) -> None:
-        """Write a line that claims nothing beyond what stands already. An empty text writes nothing."""
+        """Write a line that adds no new arithmetic. An empty text writes nothing."""
         if not text:
             return
         self.lines.append(text)
         self.marks.append(False if self._wrong else None if self._bad_guess else True)
 
     def given(self, value: int, among: Sequence[int] = ()) -> int:
-        """A number copied from the question; a slip copies another (`among`, else a digit off).
+        """A number copied from the question. A slip copies another one of `among`, or changes a digit.
 
-        Call it when the number is first used: the next line then is the first wrong one.
+        Call it when the number is first used, so that after a slip the next line is the first wrong one.
         """
         if not self._slips("copy"):
             return value
@@ -134,9 +134,9 @@ class Pen:
         return self.rng.choice(others) if others and self.rng.random() < 0.5 else misread(value, self.rng)
 
     def mental(self, value: int) -> int:
-        """A number worked out in the head, without a line of its own; a slip is off by a little.
+        """A number worked out without a line of its own. A slip is off by a little.
 
-        Call it where the next line shows the number: that line then is the first wrong one.
+        Call it before the line that shows the number, so that after a slip this line is the first wrong one.
         """
         if not self._slips("copy"):
             return value
@@ -146,9 +146,9 @@ class Pen:
     def calc(
         self, expression: str, value: Number, before: str = "", after: str = "", wrong: Sequence[Number] = ()
     ) -> Number:
-        """Write `before expression=value after` and return the value, slipped if it is the time.
+        """Write `before expression=value after` and return the value. A slip writes and returns a wrong one.
 
-        `wrong` are results that this very step invites (a sum for a difference); others are made up.
+        `wrong` holds likely wrong results of this step (a sum instead of a difference); `slipped` makes up others.
         """
         if self._slips("result"):
             value = slipped(value, self.rng, wrong)
@@ -165,16 +165,16 @@ class Pen:
         after: str = "",
         wrong: Sequence[Number] = (),
     ) -> Number:
-        """As `calc`, but a slip may leave the step out: no line, and `skip` goes on in its place."""
+        """As `calc`, but a slip may also leave the step out: it writes no line and returns `skip`."""
         if self._slips("skip"):
             self._wrong = True
             return skip
         return self.calc(expression, value, before, after, wrong)
 
     def guess(self, right: int | tuple[int, ...], others: Sequence[int | tuple[int, ...]]) -> tuple[int, ...]:
-        """A value that is found rather than worked out; a slip settles on one of `others`.
+        """A value that is guessed, not worked out. A slip takes one of `others`.
 
-        Follow it with a line that states the guess, and with `verify` lines that test it.
+        A line that states the guess and `verify` lines that test it should follow.
         """
         right = right if isinstance(right, tuple) else (right,)
         wrong = [o if isinstance(o, tuple) else (o,) for o in others]
@@ -187,15 +187,14 @@ class Pen:
     def verify(
         self, expression: str, actual: Number, wanted: Number, before: str = "", after: str = ""
     ) -> None:
-        """Test a guess: write `expression=wanted` where it holds.
+        """Test a guess: write `expression=wanted`, if it holds.
 
-        Where the guess was wrong, a solver who wants it to be right writes what should come out, or writes
-        what does and does not look: a checker must catch either. A test that is passed stays right so far.
+        If the guess was wrong, the line shows the wanted value or, half of the time, the actual one, and the work goes
+        on as if the test had passed. A checker must catch both. If the test holds, the line is right so far.
         """
         written = wanted
         if actual != wanted:
             self._wrong = True
-            # Half of the time the work is honest, and goes on as if the test had not failed.
             written = actual if self.rng.random() < 0.5 else wanted
         elif self._slips("result"):
             written = slipped(wanted, self.rng)
@@ -203,9 +202,9 @@ class Pen:
         self.line(f"{before}{expression}={show(written)}{after}")
 
     def believes(self, holds: bool) -> bool:
-        """Whether the solver takes something to hold; a slip does where it does not.
+        """Whether the solver believes that something holds. A slip believes it although it does not.
 
-        Write the line that says so next: where it is believed wrongly, that line is the first wrong one.
+        The line that states it must come next: after a slip it is the first wrong one.
         """
         if holds or not self._slips("skip"):
             return holds
@@ -213,7 +212,7 @@ class Pen:
         return True
 
     def reduced(self, top: int, bottom: int) -> Fraction:
-        """Write top/bottom in lowest terms where that changes it, and return it; a slip reduces it to another."""
+        """Reduce top/bottom and return it, with a line if that changes it. A slip reduces it to another fraction."""
         value = Fraction(top, bottom)
         if self._slips("result"):
             self._wrong = True
@@ -250,7 +249,7 @@ def misread(value: int, rng: random.Random) -> int:
 
 
 def misreduced(value: Fraction, rng: random.Random) -> Fraction:
-    """Another fraction that a hasty solver reduces to: both parts off by a little, or a simple one."""
+    """A wrong reduction, as of a hasty solver: numerator and denominator off by a little, or a simple fraction."""
     while True:
         if rng.random() < 0.7:
             top, bottom = (max(1, abs(n) + rng.randint(-2, 2)) for n in (value.numerator, value.denominator))
@@ -261,7 +260,7 @@ def misreduced(value: Fraction, rng: random.Random) -> Fraction:
 
 
 def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> Number:
-    """A wrong result that looks like the right one: off by one or ten, a digit off, or one of `wrong`."""
+    """A wrong result, mostly near the right one: off by one, two or ten, a digit changed, or one of `wrong`."""
     choices = [w for w in wrong if w != value]
     if choices and rng.random() < 0.4:
         return rng.choice(choices)
@@ -270,7 +269,7 @@ def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> 
         other = Fraction(top, value.denominator)
         return other if other != value and other != 0 else Fraction(value.numerator + 1, value.denominator)
     whole = int(value)
-    if rng.random() < 0.15:  # nothing like it: another number of about that size
+    if rng.random() < 0.15:  # any number of about that size
         wild = rng.randint(0, 2 * abs(whole) + 10)
         return wild if wild != whole else whole + 1
     if whole != 0 and rng.random() < 0.08:  # its sign
@@ -286,7 +285,7 @@ def slipped(value: Number, rng: random.Random, wrong: Sequence[Number] = ()) -> 
 
 
 def work_right(question: Question, style: str, rng: random.Random) -> Work:
-    """The right solution in a style. AssertionError where a family's work misses its own answer."""
+    """The right solution in a style. AssertionError if a family's work does not reach its own answer."""
     pen = Pen(rng, style)
     question.work(pen)
     work = pen.done()
@@ -298,9 +297,9 @@ def work_right(question: Question, style: str, rng: random.Random) -> Work:
 
 
 def work_wrong(question: Question, style: str, rng: random.Random, tries: int = 8) -> Work | None:
-    """A solution with a slip that changes the answer, or None where none was found in `tries`.
+    """A solution with a slip that changes the answer; None if none was found in `tries`.
 
-    Every fourth has a second slip further on: a weak solver's work holds more than one.
+    A quarter of the attempts have a second, later slip, as in a weak solver's work.
     """
     scout = Pen(random.Random(0), style)
     question.work(scout)
@@ -310,7 +309,7 @@ def work_wrong(question: Question, style: str, rng: random.Random, tries: int = 
     if not by_kind:
         return None
     for _ in range(tries):
-        # A guess is the likeliest thing to go wrong, so kinds are drawn first and places second.
+        # Draw the kind first and its place second, because guesses go wrong most often.
         kind = "guess" if "guess" in by_kind and rng.random() < 0.6 else rng.choice(sorted(by_kind))
         first = rng.choice(by_kind[kind])
         slips = {first}

@@ -16,7 +16,7 @@ def _short(a: int, b: int) -> bool:
 
 
 def calc_product(pen: Pen, a: int, b: int, before: str = "") -> int:
-    """Write a*b, in parts where both are long, and return it, slipped if it is the time."""
+    """Write a*b and return it, in parts if both factors are long. May slip."""
     if _short(a, b):
         return int(pen.calc(f"{a}*{b}", a * b, before, "", (a + b,)))
     high, low = _parts(pen, a, b)
@@ -24,7 +24,7 @@ def calc_product(pen: Pen, a: int, b: int, before: str = "") -> int:
 
 
 def verify_product(pen: Pen, a: int, b: int, wanted: int) -> None:
-    """Test whether a*b is what is wanted, in parts where both are long."""
+    """Test whether a*b is `wanted`, in parts if both factors are long."""
     if _short(a, b):
         pen.verify(f"{a}*{b}", a * b, wanted)
         return

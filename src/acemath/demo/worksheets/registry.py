@@ -1,4 +1,4 @@
-"""The register of worksheet families: who they are, by subject, and which are held out."""
+"""The registry of worksheet families, by subject, with those that are held out of training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Family:
 
     @property
     def finding(self) -> bool:
-        """Whether its answer is found and then checked (find x with x*x+4x=96), not worked out forwards."""
+        """Whether its answer is guessed and checked (find x with x*x+4x=96), not computed step by step."""
         if self.name not in _FINDING:
             pen = Pen(random.Random(0))
             self.draw(random.Random(0), 1).work(pen)
@@ -60,8 +60,8 @@ def family(name: str, subject: str, weight: float = 1.0, held_out: bool = False)
 
 
 def families(subject: str | None = None, held_out: bool | None = False) -> list[Family]:
-    """The families of a subject (all where None), those held out only where asked (None: both)."""
-    import acemath.demo.worksheets.families  # noqa: F401  (importing it fills the register)
+    """The families of a subject (None: of all), either held out or not (None: both)."""
+    import acemath.demo.worksheets.families  # noqa: F401  (importing it fills the registry)
 
     return [
         f
@@ -71,6 +71,6 @@ def families(subject: str | None = None, held_out: bool | None = False) -> list[
 
 
 def family_named(name: str) -> Family:
-    """One family by its name; KeyError where there is none."""
+    """One family by its name. KeyError if there is none."""
     families(held_out=None)
     return _FAMILIES[name]

@@ -1,8 +1,8 @@
-"""Drawing worksheet problems: which split a question belongs to, and sets of problems without repeats.
+"""Drawing worksheet problems: the split of a question, and sets of problems without repeats.
 
-A question's split depends on a hash of its family and its numbers, never on position or seed, so that the
-splits cannot overlap however they are drawn: train (80 %), validation (15 %) and test (5 %). Families that
-are held out are in no training set at all; they are drawn only where asked for by name or by `held_out`.
+A hash of a question's family and numbers decides its split, never its position or seed, so that splits cannot
+overlap: train (80 %), validation (15 %) and test (5 %). Held-out families are in no training set; they are drawn
+only by name or with `held_out`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS, Family, fa
 from acemath.records import Problem, content_key
 
 Split = Literal["train", "validation", "test"]
-SPLIT_NOTES: dict[Split, str] = {  # what a report says of a benchmark that is drawn from a split
+SPLIT_NOTES: dict[Split, str] = {  # the report's note on a benchmark, by the split that it is drawn from
     "train": "Worksheets' train split: nano and the policies were trained on such problems.",
     "validation": (
         "Worksheets' validation split: the demo's settings were chosen on its problems, so these numbers flatter it."
@@ -36,13 +36,13 @@ LEVELS = (1, 2, 3, 4, 5)
 
 
 def split_of(family: str, key: tuple[object, ...]) -> Split:
-    """The split that a question belongs to, from what it is alone."""
+    """The split of a question, from its family and key alone."""
     share = int(content_key(family, repr(key)), 16) % 100
     return "train" if share < 80 else "test" if share < 85 else "validation"
 
 
 def draw_question(family: Family, level: int, split: Split, rng: random.Random) -> tuple[int, Question]:
-    """A question of the split with the seed that draws it again. LookupError after 2,000 misses."""
+    """A question of the split, and the seed that recreates it. LookupError after 2,000 misses."""
     for _ in range(2000):
         seed = rng.getrandbits(48)
         question = family.draw(random.Random(seed), level)
@@ -52,7 +52,7 @@ def draw_question(family: Family, level: int, split: Split, rng: random.Random) 
 
 
 def problem_of(family: Family, level: int, seed: int, question: Question) -> Problem:
-    """The row of a question. Its `meta` is enough to draw it again (`question_of`)."""
+    """The row of a question. Its `meta` is enough to recreate it (`question_of`)."""
     return Problem(
         id=f"{family.name}-{content_key(question.text)}",
         prompt=question.text,
@@ -66,7 +66,7 @@ def problem_of(family: Family, level: int, seed: int, question: Question) -> Pro
 
 
 def question_of(problem: Problem) -> Question:
-    """The question behind a worksheet problem's row. KeyError where the row is not a worksheet's."""
+    """The question behind a worksheet problem's row. KeyError if the row is not a worksheet's."""
     meta = problem.meta
     return family_named(meta["family"]).draw(random.Random(meta["seed"]), meta["level"])
 
@@ -105,9 +105,9 @@ def draw_problems(
 ) -> list[Problem]:
     """`count` different problems, the subjects in turn, families by weight, deterministic by seed.
 
-    With `finding`, that share of a subject's problems comes from its families of that kind, the rest from the
-    others. Fewer problems come back where the families have no more: what draws nothing new 200 times in a row
-    is exhausted and left out from there on.
+    With `finding`, that share of a math subject's problems comes from its families of that kind, the rest from its
+    others. A pool of families that yields nothing new in 200 tries is exhausted and not drawn from any more, so fewer
+    problems may come back.
     """
     rng = random.Random(f"{split}:{seed}")
     seen: set[tuple[str, str]] = set()
@@ -155,7 +155,7 @@ def _new_problem(
 ) -> Problem | None:
     """A problem that is not in `seen`, or None after 200 tries.
 
-    `empty` remembers families and levels without a question in the split: each costs 2,000 draws to find out.
+    `empty` remembers families and levels without a question in the split: each costs 2,000 draws to find.
     """
     for _ in range(200):
         family = _by_weight(pool.families, rng)

@@ -1,4 +1,4 @@
-"""The small vocabulary that worksheet stories share, so that nano's tokenizer has a token for each."""
+"""The names and things in worksheet stories: few, so that nano's tokenizer has a token for each."""
 
 from __future__ import annotations
 

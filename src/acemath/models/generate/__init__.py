@@ -1,1 +1,1 @@
-"""Who generates responses: transformers, vLLM and endpoints."""
+"""The engines that generate responses: transformers, vLLM and endpoints."""

@@ -1,8 +1,7 @@
-"""Continuous batching for `transformers` models: a fixed number of slots, each at its own position.
+"""The key-value cache of continuous batching: a fixed number of slots, each at its own position.
 
-A slot holds one response in the making. Its keys and values lie in one buffer per layer, at the slot's own
-length, so a slot that finishes is given to the next prompt at once and nobody waits for the longest row.
-A prompt is read once however many responses it gets.
+A slot holds one unfinished response. When it finishes, the next prompt takes its slot, so no response waits for the
+longest one of its batch. A prompt is read once, however many responses it gets.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ def folded_attention(
     attention_mask: Tensor | None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of one new token a row, with the heads that share a key folded into the query's length.
+    """SDPA for one new token in each row, with the heads that share a key folded into the length of the query.
 
-    query [B, H, 1, D], key and value [B, KV, S, D]. Plain SDPA would copy every key H / KV times. Queries
-    longer than one token go the plain way.
+    query [B, H, 1, D], key and value [B, KV, S, D]. Plain SDPA, which takes longer queries here, would copy every key
+    H / KV times.
     """
     batch, heads, length, width = query.shape
     shared = key.shape[1]
@@ -48,7 +47,7 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 class SlotLayer(DynamicLayer):  # type: ignore[misc]
-    """One layer's keys and values [slots, KV, room, D], written at each slot's own length."""
+    """The keys and values of one layer [slots, KV, room, D], filled up to each slot's own length."""
 
     def __init__(self, owner: SlotCache) -> None:
         super().__init__()
@@ -57,7 +56,7 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Write one new key and value a slot [B, KV, 1, D]; return those up to the longest slot."""
+        """Write a new key and value [B, KV, 1, D] into each slot; return all up to the longest slot."""
         owner = self.owner
         self.keys[owner.rows, :, owner.lengths] = key_states[:, :, 0]
         self.values[owner.rows, :, owner.lengths] = value_states[:, :, 0]
@@ -65,9 +64,9 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
 
 
 class SlotCache(Cache):  # type: ignore[misc]
-    """The keys and values of `slots` responses in the making.
+    """The keys and values of `slots` unfinished responses, of at most `room` tokens with their prompts.
 
-    `lengths[i]` is how many tokens slot i holds; the next one is written there.
+    Slot i holds `lengths[i]` tokens; the next one is written at that index.
     """
 
     def __init__(self, slots: int, room: int, device: torch.device) -> None:
@@ -78,7 +77,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         super().__init__(layers=[])
 
     def admit(self, prefilled: DynamicCache, sources: Tensor, slots: Tensor, lengths: Tensor) -> None:
-        """Copy prompts read elsewhere into slots: row `sources[j]` of `prefilled` into slot `slots[j]`."""
+        """Copy prompts into slots: row `sources[j]` of `prefilled`, with `lengths[j]` tokens, into slot `slots[j]`."""
         if not self.layers:
             for layer in prefilled.layers:
                 _, shared, _, width = layer.keys.shape
@@ -94,14 +93,14 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.lengths[slots] = lengths
 
     def shrink(self, keep: Tensor) -> None:
-        """Keep only these slots: for the tail of a run, when no prompt is left to fill the others."""
+        """Keep only these slots: near the end, when no prompt is left to fill the others."""
         for layer in self.layers:
             layer.keys, layer.values = layer.keys[keep], layer.values[keep]
         self.lengths = self.lengths[keep]
         self.rows = torch.arange(len(keep), device=keep.device)
 
     def mask(self, window: int | None = None) -> Tensor:
-        """Which keys the next token of each slot may see, of `window` tokens at most: [B, 1, 1, reach]; sets `reach`."""
+        """Which keys each slot's next token sees, at most `window` of them: [B, 1, 1, reach]. Sets `reach`."""
         self.reach = int(self.lengths.max()) + 1
         keys, last = torch.arange(self.reach, device=self.rows.device), self.lengths[:, None]
         seen = keys <= last

@@ -1,4 +1,4 @@
-"""vLLM in process: bulk generation on GPUs. Needs the extra: pip install 'acemath[vllm]'."""
+"""The engine that runs vLLM in this process, on GPUs. Needs the extra: pip install 'acemath[vllm]'."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from acemath.records import REFUSED, Problem, Response, content_key
 
 
 class VllmEngine:
-    """Writes responses with vLLM. Prompts, ends and texts are those of the transformers engine.
+    """Generates responses with vLLM. Prompts, end tokens and texts are those of the transformers engine.
 
-    A response that vLLM ends for any reason but a stop or the limit (abort, error) counts as refused.
+    A response is refused if vLLM ends it for another reason than a stop or the limit (abort, error).
     """
 
     def __init__(self, model: VllmModel, chat: ChatFormat | None = None, name: str = "") -> None:
@@ -32,13 +32,11 @@ class VllmEngine:
             self.tokenizer.chat_template = template
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
-        """`sampling.n` responses to each problem; vLLM batches them all."""
+        """`sampling.n` responses to each problem, after vLLM has finished them all."""
         from vllm import SamplingParams
 
         template = chat_template(self.tokenizer)
-        ends = sorted(
-            {*template.stop_ids(), *self.model.stop_ids}
-        )  # vLLM adds those of the generation config
+        ends = sorted({*template.stop_ids(), *self.model.stop_ids})  # vLLM adds the generation config's
         asked, prompts, parameters = [], [], []
         for problem in problems:
             text = template.prompt(self.chat.messages(problem.prompt))
@@ -67,18 +65,18 @@ class VllmEngine:
 
     def _response(self, problem_id: str, sample: int, out: Any) -> Response:
         if out.finish_reason not in ("stop", "length"):
-            why = f"vLLM ended it with finish_reason {out.finish_reason!r}"
+            why = f"vLLM ended the response with finish_reason {out.finish_reason!r}"
             return Response(
                 problem_id, sample, "", self.name, REFUSED, len(out.token_ids), meta={REFUSED: why}
             )
-        # A stop is an end token here, the last one; vLLM's own text would leave other special tokens out too.
+        # After a stop the last token is an end token. vLLM's own text would lack other special tokens too.
         written = out.token_ids[:-1] if out.finish_reason == "stop" else out.token_ids
         text = chat_template(self.tokenizer).written(written)
         return Response(problem_id, sample, text, self.name, out.finish_reason, len(out.token_ids))
 
 
 def options_of(model: VllmModel) -> dict[str, Any]:
-    """The settings of a model as options of vLLM's `LLM`, but for the model itself and its dtype."""
+    """The settings of a model as options of vLLM's `LLM`, except the model itself and its dtype."""
     return {
         "tensor_parallel_size": model.tensor_parallel,
         "gpu_memory_utilization": model.memory_share,

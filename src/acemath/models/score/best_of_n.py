@@ -1,4 +1,4 @@
-"""Best-of-N: a policy writes n responses, the reward model picks one."""
+"""Best-of-N: a policy writes n responses, and the reward model picks one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acemath.grade import extract
-from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.score.score import RewardModel
@@ -16,7 +15,7 @@ from acemath.records import Problem, Response
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One response with its final answer and reward. One that was cut at the token limit has no answer."""
+    """One response with its final answer and reward. A response that was cut at the token limit has no answer."""
 
     text: str
     answer: str | None
@@ -26,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The chosen response first among all candidates: complete ones before cut ones, then by reward, best first."""
+    """The chosen response, and all candidates: complete ones before cut ones, the best reward first."""
 
     answer: str | None
     text: str
@@ -36,9 +35,9 @@ class Solution:
 
 
 class BestOfN:
-    """A policy and a reward model together: `BestOfN("policy", "reward").solve("What is 3+4?")`.
+    """A policy with a reward model: `BestOfN("policy", "reward").solve("What is 3+4?")`.
 
-    `chat` is how the policy is asked. `reward_chat` is by default what the reward model was trained with.
+    `chat` is the policy's chat, and `reward_chat` the reward model's: by default the one that it was trained with.
     """
 
     def __init__(
@@ -49,10 +48,9 @@ class BestOfN:
         reward_chat: ChatFormat | None = None,
         max_new_tokens: int = 2048,
     ) -> None:
-        self.reward = RewardModel(
-            reward, reward_chat
-        )  # first: what cannot score is refused before the policy loads
-        self.policy = TransformersEngine(resolve(policy), chat)
+        # The reward model comes first, so that one that cannot score is refused before the policy loads.
+        self.reward = RewardModel(reward, reward_chat)
+        self.policy = TransformersEngine(policy, chat)
         self.max_new_tokens = max_new_tokens
 
     def solve(self, question: str, n: int = 8, temperature: float = 1.0, seed: int = 0) -> Solution:

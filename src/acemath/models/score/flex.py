@@ -1,8 +1,8 @@
-"""Several groups in one row for FlexAttention: the mask is a rule, and memory holds no square of the row.
+"""Several groups in one row for FlexAttention, which takes the mask as a function and never builds a square of the row.
 
-Row: group 1's prompt, its responses, group 2's prompt, … Tokens see their own group's prompt and their own
-response up to themselves, as in packed.py; blocks of 128 x 128 tokens in which nobody sees anybody are skipped.
-The kernel and the mask of blocks are compiled, on a GPU by Triton.
+The row holds the prompt of group 1, its responses, the prompt of group 2, and so on. A token sees the prompt of its
+own group, and its own response up to itself. Blocks of 128 x 128 tokens without a visible pair are skipped. On a GPU,
+Triton compiles the kernel and the block mask.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from acemath.models.score.attention import FLEX
 from acemath.models.score.layout import Row, padded
 from acemath.models.score.model import attend, body
 
-WIDTH_STEP = 1024  # few widths, so that the kernel is compiled few times
+WIDTH_STEP = 1024  # tokens; the kernel is compiled for every new width, so there should be few
 
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
     """Groups in one row of T tokens: ids and positions [1, T], group and segment [T], ends [N].
 
-    `group` numbers the groups, -1 is padding; `segment` is 0 in a prompt and i in response i; `ends` are the
-    indices of the responses' last tokens, in order, from lengths.
+    `group` is the number of a token's group, -1 for padding. `segment` is 0 in a prompt and i in the i-th response.
+    `ends` are the indices of the last tokens of the responses, in order.
     """
 
     ids: Tensor
@@ -43,7 +43,7 @@ class PackedRow:
 
 
 def packed_row(rows: Sequence[Row], pad: int) -> PackedRow:
-    """Groups one after the other, padded to a multiple of WIDTH_STEP."""
+    """Groups one after another, padded to a multiple of WIDTH_STEP."""
     width = padded(sum(row.length for row in rows), WIDTH_STEP)
     ids = torch.full((1, width), pad)
     positions = torch.zeros(1, width, dtype=torch.long)
@@ -65,9 +65,9 @@ def packed_row(rows: Sequence[Row], pad: int) -> PackedRow:
 
 
 def block_mask(row: PackedRow) -> Any:
-    """Who sees whom, as FlexAttention's BlockMask on the row's device.
+    """Which tokens see which, as FlexAttention's BlockMask on the row's device.
 
-    On a GPU it is made by compiled code, block by block; elsewhere through a whole mask, for tests.
+    On a GPU compiled code makes it block by block. On a CPU, which only tests use, it goes through a whole mask.
     """
     from torch.nn.attention.flex_attention import create_block_mask
 
@@ -83,7 +83,7 @@ def block_mask(row: PackedRow) -> Any:
 
 
 def flex_states(model: Any, rows: Sequence[Row], pad: int) -> Tensor:
-    """The states [N, H] of all responses' last tokens, in order. The model attends in this way from then on."""
+    """The states [N, H] of the last tokens of all responses, in order. The model keeps this attention afterwards."""
     row = packed_row(rows, pad).to(model.device)
     attend(model, FLEX)
     hidden = body(model)(

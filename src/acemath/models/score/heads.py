@@ -1,7 +1,7 @@
-"""What a reward model's files tell before it is loaded: the shape of its head, and the chat it was trained with.
+"""What the files of a reward model say before it is loaded: the shape of its head, and the chat of its training.
 
-A head of two outputs or of two layers (Qwen2.5-Math-RM, process reward models, classifiers) cannot be scored here.
-transformers would fail on it in the middle of loading, or make up a new head, so the files are read first.
+acemath cannot score with a head of two outputs or two layers (Qwen2.5-Math-RM, process reward models, classifiers).
+transformers would fail in the middle of loading it, or make up a new head, so the files are read first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from acemath.models.builtin import resolve
 from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.models.hub import model_file
 
-CHAT = "acemath_chat"  # the key of config.json: it outlives a copy, an upload, and saving by transformers
+CHAT = "acemath_chat"  # a key in config.json, which survives copies, uploads, and saving by transformers
 INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 # The usual names of heads. A policy's "lm_head" does not match.
 _HEAD = re.compile(
@@ -32,8 +32,8 @@ _HEAD = re.compile(
 def check_head(path: str | Path, fetch: bool = True) -> None:
     """UserError for a model without a head that acemath can score with. Only the headers of its files are read.
 
-    With `fetch` the files of a hub model are downloaded, as loading would do; without it the model is checked as far
-    as they are on this machine. A folder without safetensors is not checked: it cannot be loaded.
+    With `fetch`, the files of a hub model are downloaded, as loading would do. Without it, only files that are on this
+    machine are checked. A folder without safetensors is not checked, because it cannot be loaded.
     """
     shapes = _head_shapes(path, fetch)
     if shapes is None:
@@ -46,7 +46,7 @@ def check_head(path: str | Path, fetch: bool = True) -> None:
 
 
 def check_base(path: str | Path, fetch: bool = True) -> None:
-    """UserError where a model to train from has a head that a reward model cannot have. `fetch` as in `check_head`."""
+    """UserError if a model to train from has a head that acemath cannot score with. `fetch` as in `check_head`."""
     shapes = _head_shapes(path, fetch)
     if shapes:
         _check_shapes(path, shapes)
@@ -70,9 +70,9 @@ def _check_shapes(path: str | Path, shapes: dict[str, tuple[int, ...] | None]) -
 
 
 def _head_shapes(path: str | Path, fetch: bool) -> dict[str, tuple[int, ...] | None] | None:
-    """The shapes of a head's weights by name, None for a shape whose file is not here; None without any names.
+    """The shapes of the head's weights by name; a shape is None if its file is not on this machine.
 
-    UserError for a folder that is not there.
+    None if the names cannot be read. UserError for a folder that does not exist.
     """
     source = resolve(path)
     if not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
@@ -80,7 +80,7 @@ def _head_shapes(path: str | Path, fetch: bool) -> dict[str, tuple[int, ...] | N
             f"cannot load model {source!r}: there is no such folder; give an existing one, or a hub name such as owner/model"
         )
     if model_file(path, "config.json", fetch) is None:
-        return None  # no model, or a hub that cannot be reached: loading says so
+        return None  # no model, or the hub cannot be reached: loading reports it
     with _readable(path):
         whole = model_file(path, WEIGHTS, fetch=False)
         index = model_file(path, INDEX, fetch) if whole is None else None
@@ -106,9 +106,9 @@ def _shape(file: Path, name: str) -> tuple[int, ...]:
 
 
 def remembered_chat(path: str | Path) -> ChatFormat | None:
-    """The chat that a reward model was trained with, from its config.json; None where it does not say.
+    """The chat that a reward model was trained with, from its config.json; None if it does not say.
 
-    UserError where it says something that is no chat.
+    UserError if the entry is not a chat.
     """
     with _readable(path):
         file = model_file(path, "config.json", fetch=True)
@@ -119,14 +119,14 @@ def remembered_chat(path: str | Path) -> ChatFormat | None:
         return ChatFormat.model_validate(said)
     except ValidationError as error:
         raise UserError(
-            f"{str(path)!r}: {CHAT} in config.json is {said!r}, no chat format; it has the keys system and instruction"
+            f"{str(path)!r}: {CHAT} in config.json is {said!r}, which is no chat; a chat has the keys system and instruction"
         ) from error
 
 
 def chat_for(path: str | Path, asked: ChatFormat | None) -> tuple[ChatFormat, str]:
-    """The chat to score with, and a line for the user where it is not the one that the model remembers ("" else).
+    """The chat to score with, and a notice if it is not the chat that the model was trained with ("" otherwise).
 
-    What is asked for comes first, then what the model was trained with, then the paper's.
+    `asked` comes first, then the chat that the model was trained with, then the paper's.
     """
     remembered = remembered_chat(path)
     if asked is None and remembered is None:
@@ -140,8 +140,8 @@ def chat_for(path: str | Path, asked: ChatFormat | None) -> tuple[ChatFormat, st
     if remembered is None:
         return asked, ""
     return asked, (
-        f"reward model {str(path)!r} was trained with {_said(remembered)}; scoring with {_said(asked)} as asked: its "
-        "rewards may be worse"
+        f"reward model {str(path)!r} was trained with {_said(remembered)}; scoring with {_said(asked)}, as you asked: "
+        "its rewards may be worse"
     )
 
 
@@ -162,6 +162,6 @@ def _readable(path: str | Path) -> Iterator[None]:
 
 
 def config_with(config: Any, chat: ChatFormat) -> Any:
-    """A model's configuration that remembers the chat, which is saved with it."""
+    """The configuration of a model with the chat as an entry, which is saved with it."""
     setattr(config, CHAT, chat.model_dump())
     return config

@@ -1,7 +1,7 @@
-"""A problem with its responses as token ids, and the plain way to read them: one padded row a response.
+"""A problem with its responses as token ids, and the plain layout: one padded row for each response.
 
-packed.py and flex.py read a prompt once for all of its responses. Architectures that cannot share a prompt (probe.py)
-are read in plain rows.
+packed.py and flex.py read a prompt once for all of its responses. The plain layout is for architectures that cannot
+share a prompt (probe.py).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ WIDTH_STEP = 32
 
 
 def padded(length: int, step: int = WIDTH_STEP) -> int:
-    """The width that a row of this length is padded to.
+    """The width that a row of this length is padded to: the next multiple of `step`.
 
-    Matrix kernels are made and kept for every new shape: with few widths they are made once, with as many
-    widths as batches they cost time and hundreds of megabytes.
+    Matrix kernels are built and kept for every new shape. A new width in every batch would cost time and hundreds of
+    megabytes.
     """
     return -(-length // step) * step
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One problem's prompt [P] with some of its responses, each [R_i], as token ids. `key` is the caller's."""
+    """The prompt of a problem [P] and some of its responses, each [R_i], as token ids. `key` is for the caller."""
 
     prompt: Sequence[int]
     responses: list[Sequence[int]]
@@ -40,16 +40,16 @@ class Row:
 
     @property
     def length(self) -> int:
-        """Tokens of the row."""
+        """The number of tokens in the row."""
         return len(self.prompt) + sum(map(len, self.responses))
 
 
 @dataclass(frozen=True, slots=True)
 class PlainBatch:
-    """Responses in rows of their own, each after a copy of its prompt, padded to one width T.
+    """Each response in a row of its own after a copy of its prompt, padded to one width T.
 
-    `ids` [N, T]; `mask` [N, T] is 1 where there is no padding; `ends` [N] are the places of the last tokens, from lengths,
-    never from pad ids.
+    `ids` [N, T]; `mask` [N, T] is 0 for padding; `ends` [N] are the indices of the last tokens. They come from
+    lengths, because a pad id may occur in a text.
     """
 
     ids: Tensor
@@ -64,10 +64,10 @@ class PlainBatch:
 def encode_row(
     prompt: str, responses: Sequence[str], tokenizer: Any, chat: ChatFormat, max_length: int, key: Any = None
 ) -> tuple[Row, int]:
-    """A problem and responses through the chat template, and how many responses had to be cut.
+    """A problem and its responses through the chat template, and the number of responses that had to be cut.
 
-    A response that is too long loses its middle, not its end: the last token carries the score. UserError
-    where the prompt alone fills `max_length`.
+    A response that is too long loses its middle, because the score is read at its last token. UserError if the prompt
+    alone fills `max_length`.
     """
     coded = chat_template(tokenizer).encode(
         texts_of([chat.messages(prompt, text) for text in responses], tokenizer)
@@ -99,7 +99,7 @@ def plain_batch(rows: Sequence[Row], pad: int) -> PlainBatch:
 
 
 def split_rows(row: Row, width: int) -> list[Row]:
-    """A row cut into rows of at most `width` tokens, each with the prompt and at least one response.
+    """A row split into rows of at most `width` tokens, each with the prompt and at least one response.
 
     Keys become (key, number of the first response).
     """
@@ -113,16 +113,16 @@ def split_rows(row: Row, width: int) -> list[Row]:
 
 
 def token_batches(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
-    """Rows of similar length together for `plain_batch`, at most `budget` tokens a batch with its padding.
+    """Batches of rows of similar length for `plain_batch`, each of at most `budget` tokens with padding.
 
-    A row is never cut: one that is over the budget makes a batch of its own.
+    A row is never split: one that is over the budget makes a batch of its own.
     """
 
     def width(row: Row) -> int:
         return len(row.prompt) + max(map(len, row.responses))
 
     batch: list[Row] = []
-    count = 0  # responses
+    count = 0  # of responses
     for row in sorted(rows, key=width):
         if batch and padded(width(row)) * (count + len(row.responses)) > budget:
             yield batch

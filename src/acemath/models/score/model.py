@@ -1,7 +1,7 @@
-"""Loading and making reward models: `AutoModelForSequenceClassification` with one label.
+"""Loading reward models and reading their scores: `AutoModelForSequenceClassification` with one label.
 
-That form loads alike here, in plain transformers, in TRL and in vLLM. Score: the head on the last token's
-state (paper, section 4.2).
+This form loads in plain transformers, TRL and vLLM too. The score is the head's output for the state of the last token
+(paper, section 4.2).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from acemath.notices import say
 
 
 def tokenizer_of(path: str | Path, choose_pad: bool = False) -> Any:
-    """A reward model's tokenizer. UserError without a chat template, and for a pad token that occurs in conversations.
+    """The tokenizer of a reward model. UserError without a chat template, or if the pad token occurs in conversations.
 
-    With `choose_pad`, for a model to start training from, another special token becomes the pad token if one is needed.
-    transformers and TRL find the last token by the pad id. If the pad token also ends each turn, they score the wrong
-    one. An end token that no conversation holds does no harm as pad token: Qwen's base models and AceMath's have one.
+    transformers and TRL find the last token by the pad id, so a pad token that also ends a turn makes them score the
+    wrong token. An end token that occurs in no conversation may be the pad token, as in Qwen's and AceMath's models.
+    With `choose_pad`, for a model to train from, another special token becomes the pad token if necessary.
     """
     tokenizer = chat_tokenizer(path)
     text = chat_template(tokenizer).conversation(ChatFormat().messages("1+1?", "2")).text
@@ -41,14 +41,14 @@ def tokenizer_of(path: str | Path, choose_pad: bool = False) -> Any:
     if tokenizer.pad_token_id in used:
         what = "its end token" if tokenizer.pad_token_id == tokenizer.eos_token_id else "a token"
         raise UserError(
-            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, {what} that its conversations hold: scores would "
-            "be read at the wrong place; set another pad_token in its tokenizer"
+            f"reward model {str(path)!r} pads with {tokenizer.pad_token!r}, {what} that occurs in its conversations: scores would "
+            "be read at the wrong token; set another pad_token in its tokenizer"
         )
     return tokenizer
 
 
 def _choose_pad(tokenizer: Any, used: Sequence[int], path: str | Path) -> None:
-    """Make a special token that no conversation holds the pad token: one kept for padding, else a spare one."""
+    """Pad with a special token that occurs in no conversation: one for padding if there is one, else a spare one."""
     special = [
         (number, token.content)
         for number, token in tokenizer.added_tokens_decoder.items()
@@ -60,22 +60,23 @@ def _choose_pad(tokenizer: Any, used: Sequence[int], path: str | Path) -> None:
     )
     if spare:
         tokenizer.pad_token = spare[0][1]
-        say(f"{str(path)!r} has no pad token that its conversations do not hold; {spare[0][1]} is used")
+        say(f"{str(path)!r} has no pad token, or one that occurs in its conversations; {spare[0][1]} is used")
 
 
 def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
-    """A trained reward model. UserError where the folder holds no head: its scores would be random."""
+    """A trained reward model. UserError if its files lack the head: its scores would be random."""
     with loading(path):
         model, report = AutoModelForSequenceClassification.from_pretrained(
             resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     if any("score" in name for name in report["missing_keys"]):
-        raise UserError(f"{str(path)!r} is no reward model: its weights have no score head")
+        raise UserError(f"{str(path)!r} is not a reward model: its weights have no score head")
     check_whole(path, report["missing_keys"])
     return with_head(model, path)
 
 
 def with_head(model: Any, path: str | Path) -> Any:
+    """The model itself. UserError if its head is not one linear layer called score with one output."""
     if not isinstance(getattr(model, "score", None), torch.nn.Linear) or model.score.out_features != 1:
         raise UserError(
             f"{str(path)!r} ({type(model).__name__}) has no linear head called score with one output; only such models score here"
@@ -84,7 +85,7 @@ def with_head(model: Any, path: str | Path) -> Any:
 
 
 def plain_states(model: Any, batch: PlainBatch) -> Tensor:
-    """The states [N, H] of a batch's last tokens, in the order of the responses, in the model's own attention."""
+    """The states [N, H] of the last tokens of a batch, in its order, with the attention that the model has now."""
     batch = batch.to(model.device)
     with varied_shapes():
         hidden = body(model)(
@@ -94,20 +95,20 @@ def plain_states(model: Any, batch: PlainBatch) -> Tensor:
 
 
 def body(model: Any) -> Any:
-    """A reward model without its head."""
+    """The reward model without its head."""
     return getattr(model, model.base_model_prefix)
 
 
 def attend(model: Any, name: str) -> None:
-    """Use the attention of this name (transformers' registry) from now on."""
+    """Switch the model to the attention of this name in transformers' registry."""
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
 
 
 def head_scores(model: Any, last: Tensor) -> Tensor:
-    """The head on last tokens' states [N, H]: rewards [N] in float32 whatever the body computes in.
+    """The rewards [N] for the states [N, H] of last tokens, computed in float32 whatever the dtype of the body.
 
-    bfloat16 would round rewards to three digits and make ties of neighbours.
+    bfloat16 would round rewards to three digits, and so make ties.
     """
     with torch.autocast(last.device.type, enabled=False):
         bias = model.score.bias.float() if model.score.bias is not None else None

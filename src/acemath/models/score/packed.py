@@ -1,7 +1,7 @@
-"""Groups packed one after another into a row: no padding, and what responses have in common is read once.
+"""Problems with their responses, packed one after another into a row, so that nothing is padded or read twice.
 
-Of a problem with responses the prompt is read once, and so is each opening that several of the responses share. The states
-equal those of separate calls, and gradients flow through the row as through any other.
+The prompt of a problem is read once, and so is each opening that several of its responses share. The states equal
+those of separate calls up to rounding, and gradients flow through the row as through any other.
 """
 
 from __future__ import annotations
@@ -12,70 +12,76 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from acemath.models.score.attention import NAME, Span, plan_row, varied_shapes
+from acemath.models.score.attention import SEGMENTS, Segment, plan_row, varied_shapes
 from acemath.models.score.layout import Row
 from acemath.models.score.model import attend, body
 
-LEAST = 8  # tokens that an opening has at least: each adds a text to attention; openings of 4 saved next to no more
+# The shortest opening that is read once, in tokens. Each opening is one more segment for attention; openings of four
+# tokens saved almost nothing.
+MIN_OPENING = 8
 
 
-class Text(NamedTuple):
-    """Tokens that go on from an earlier text of their group, by its place, or start it (None: the prompt).
+class Node(NamedTuple):
+    """Tokens of a prefix tree. `parent` is the number of the node that they continue, None for the prompt.
 
-    `which` is the response that ends with them, None for a prompt or an opening.
+    `response` is the number of the response that ends here, None for the prompt and openings.
     """
 
     ids: Sequence[int]
-    after: int | None
-    which: int | None
+    parent: int | None
+    response: int | None
 
 
-def texts_of(row: Row) -> list[Text]:
-    """A group as a tree of texts: the prompt, openings, and what remains of each response, at least its last token."""
-    texts = [Text(row.prompt, None, None)]
-    _grow(texts, row.responses, sorted(range(len(row.responses)), key=lambda i: list(row.responses[i])), 0, 0)
-    return texts
+def prefix_tree(row: Row) -> list[Node]:
+    """The prompt, the openings, and the rest of each response (at least its last token), parents first."""
+    nodes = [Node(row.prompt, None, None)]
+    _grow(nodes, row.responses, _sorted(row.responses), 0, 0)
+    return nodes
+
+
+def _sorted(responses: Sequence[Sequence[int]]) -> list[int]:
+    """The numbers of responses in the order of their tokens: those with a common opening are neighbours."""
+    return sorted(range(len(responses)), key=lambda i: list(responses[i]))
 
 
 def _grow(
-    texts: list[Text], responses: Sequence[Sequence[int]], places: Sequence[int], read: int, after: int
+    nodes: list[Node], responses: Sequence[Sequence[int]], numbers: Sequence[int], read: int, parent: int
 ) -> None:
-    """Add the sorted responses at `places`, whose first `read` tokens are in the text `after` and those before it."""
+    """Add the sorted responses `numbers` below `parent`, which ends after the first `read` tokens of each."""
     at = 0
-    while at < len(places):
-        first = responses[places[at]]
+    while at < len(numbers):
+        first = responses[numbers[at]]
         end, common = at + 1, len(first) - 1
-        while end < len(places):
-            shared = min(common, _common(first, responses[places[end]]))
-            if shared - read < LEAST:
+        while end < len(numbers):
+            shared = min(common, _common(first, responses[numbers[end]]))
+            if shared - read < MIN_OPENING:
                 break
             end, common = end + 1, shared
         if end == at + 1:
-            texts.append(Text(first[read:], after, places[at]))
+            nodes.append(Node(first[read:], parent, numbers[at]))
         else:
-            texts.append(Text(first[read:common], after, None))
-            _grow(texts, responses, places[at:end], common, len(texts) - 1)
+            nodes.append(Node(first[read:common], parent, None))
+            _grow(nodes, responses, numbers[at:end], common, len(nodes) - 1)
         at = end
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with, the last of `other` not counted."""
+    """The number of tokens with which both begin, not counting the last token of `other`."""
     length = min(len(one), len(other) - 1)
     return next((at for at in range(length) if one[at] != other[at]), length)
 
 
 def passes(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
-    """Rows in forward passes of at most `budget` tokens, common openings counted each time.
+    """Split rows into forward passes of at most `budget` tokens, counting shared openings once for each response.
 
-    A problem is cut between responses where a pass is full; its prompt is then read again. A pass has at least one
-    response. Keys become (key, numbers of the responses).
+    When a pass is full, the remaining responses of a problem go into the next one, which reads the prompt again. A
+    pass has at least one response, whatever its length. Keys become (key, numbers of the responses).
     """
     batch: list[Row] = []
     size = 0
     for row in rows:
         part: Row | None = None
-        # Sorted, so that responses with a common opening come into one pass.
-        for number in sorted(range(len(row.responses)), key=lambda i: list(row.responses[i])):
+        for number in _sorted(row.responses):
             response = row.responses[number]
             if batch and size + len(response) + (0 if part else len(row.prompt)) > budget:
                 yield batch
@@ -92,31 +98,34 @@ def passes(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
 
 
 def packed_states(model: Any, rows: Sequence[Row]) -> Tensor:
-    """The states [N, H] of all responses' last tokens, in order, in one pass. The model attends by texts from then on."""
+    """The states [N, H] of the last tokens of all responses, in order, in one pass.
+
+    The model keeps this attention afterwards.
+    """
     ids: list[int] = []
     positions: list[Tensor] = []
-    spans: list[Span] = []
+    segments: list[Segment] = []
     ends: list[int] = []
     for row in rows:
-        first = len(spans)
-        pasts: list[int] = []  # tokens up to the end of each text, its openings and prompt counted
-        mine = [0] * len(row.responses)
-        for text in texts_of(row):
-            past = 0 if text.after is None else pasts[text.after]
-            pasts.append(past + len(text.ids))
-            positions.append(torch.arange(past, pasts[-1]))
-            after = None if text.after is None else first + text.after
-            spans.append(Span(len(ids), len(ids) + len(text.ids), after))
-            ids += text.ids
-            if text.which is not None:
-                mine[text.which] = len(ids) - 1
-        ends += mine
-    attend(model, NAME)
+        first = len(segments)
+        depths: list[int] = []  # the number of tokens from the start of the prompt to the end of each node
+        last = [0] * len(row.responses)
+        for node in prefix_tree(row):
+            before = 0 if node.parent is None else depths[node.parent]
+            depths.append(before + len(node.ids))
+            positions.append(torch.arange(before, depths[-1]))
+            parent = None if node.parent is None else first + node.parent
+            segments.append(Segment(len(ids), len(ids) + len(node.ids), parent))
+            ids += node.ids
+            if node.response is not None:
+                last[node.response] = len(ids) - 1
+        ends += last
+    attend(model, SEGMENTS)
     with varied_shapes():
         hidden = body(model)(
             input_ids=torch.tensor(ids, device=model.device)[None],
             position_ids=torch.cat(positions).to(model.device)[None],
             use_cache=False,
-            texts=plan_row(spans, model.dtype, model.device),
+            plan=plan_row(segments, model.dtype, model.device),
         ).last_hidden_state
     return hidden[0, torch.tensor(ends, device=hidden.device)]

@@ -1,8 +1,8 @@
-"""Whether a reward model gives the same scores everywhere: plain transformers, shared prompts, vLLM.
+"""Whether a reward model gives the same scores in plain transformers, with shared prompts, and in vLLM.
 
-All see the same token ids, so that a difference is the engine's. The reference is transformers' own forward
-pass on one response at a time. What often goes wrong before any engine is raised as an alarm: scores that are
-all the same (a head that was not loaded), responses that were cut, two BOS tokens.
+All engines read the same token ids, so only the engine can cause a difference. The reference is transformers' own
+forward pass on one response at a time. Common faults of the inputs and the head are raised as alarms: equal scores
+everywhere (a head that was not loaded), responses that were cut, two BOS tokens.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Scores = list[list[float]]  # [problem][response]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One way of scoring against the reference.
+    """One engine against the reference.
 
-    `rank_agreement` is the share of pairs of one problem's responses that both put in the same order, None
-    where no problem has two responses.
+    `rank_agreement` is the share of pairs of responses to the same problem that both put in the same order; None if no
+    problem has two responses.
     """
 
     engine: str
@@ -43,17 +43,17 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the model reads of the first response: all its tokens, and the one whose state is scored."""
+    """What the model reads for the first response: all tokens, and the one whose state is scored."""
 
     tokens: list[str]
     ids: list[int]
-    prompt_tokens: int  # the first of them are the prompt's
+    prompt_tokens: int  # how many of them, from the first, belong to the prompt
     scored: str
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """The comparison of `n` responses; the two figures are the worst of all engines."""
+    """The comparison over `n` responses. `max_abs_diff` and `rank_agreement` are those of the worst engine."""
 
     n: int
     problems: int
@@ -73,11 +73,11 @@ def check_parity(
     bf16: bool = False,
     share_prefix: bool = True,
 ) -> Parity:
-    """Score `items` in all ways that are installed here and compare.
+    """Score `items` with every engine that is installed, and compare.
 
-    `chat` as in `RewardModel`. Computed in float32 unless `bf16` is set; there, differences are rounding, and rewards
-    that are far apart should keep their order.
-    UserError if there is nothing to score, or if acemath cannot score with the model.
+    `chat` as in `RewardModel`. It computes in float32 unless `bf16` is set; with `bf16`, expect differences from
+    rounding, but rewards that are far apart should keep their order. UserError if there is nothing to score, or if
+    acemath cannot score with the model.
     """
     items = [(problem, list(dict.fromkeys(texts))) for problem, texts in items if texts]
     if not items:
@@ -106,7 +106,7 @@ def check_parity(
 
 @torch.inference_mode()
 def _reference(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
-    """Each response alone through the model's own forward pass, with nothing of ours."""
+    """Each response alone through the model's own forward pass, without any code of acemath."""
     found: Scores = []
     for row in rows:
         mine = []
@@ -124,7 +124,7 @@ def _agreement(engine: str, reference: Scores, found: Scores) -> Agreement:
 
 
 def rank_agreement(one: Scores, two: Scores) -> float | None:
-    """The share of pairs of a problem's responses in the same order in both; a tie agrees only with a tie."""
+    """The share of pairs of responses to one problem with the same order in both; a tie agrees only with a tie."""
     same = [
         _sign(x[i] - x[j]) == _sign(y[i] - y[j])
         for x, y in zip(one, two, strict=True)
@@ -138,21 +138,21 @@ def _sign(value: float) -> int:
 
 
 def _template_alarms(scorer: RewardModel, item: Item) -> list[str]:
-    """What engines that take text or messages would read otherwise, a line each.
+    """What engines that take text or messages would read differently, one line each.
 
-    Two BOS tokens where the template writes one and the tokenizer adds one; a response that the template changes.
+    Two BOS tokens, if both the template and the tokenizer add one; a response that the template changes.
     """
     tokenizer, found = scorer.tokenizer, []
     bos = tokenizer.bos_token_id
     row = chat_template(tokenizer).conversation(scorer.chat.messages(item[0], item[1][0]))
     if bos is not None and tokenizer(row.text)["input_ids"][:2] == [bos, bos]:
         found.append(
-            f"an engine that is given the template's text reads two {tokenizer.bos_token}: the template writes one, the "
+            f"an engine that takes the template's text reads two {tokenizer.bos_token}: the template writes one, and the "
             "tokenizer adds one; give it token ids, or set add_special_tokens to false (acemath does)"
         )
     if row.rebuilt:
         found.append(
-            "an engine that is given messages reads another text, for the chat template changes the response (it drops "
+            "an engine that takes messages reads another text, because the chat template changes the response (it drops "
             "thoughts); give it token ids"
         )
     return found

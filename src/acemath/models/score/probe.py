@@ -1,8 +1,8 @@
-"""Check, by its configuration and by a small pass, whether a model can read responses that share a prompt.
+"""Check whether a model can read responses that share a prompt, by its configuration and by a small forward pass.
 
-Sharing rests on two things: a token sees what its attention shows it and nothing else, and its place is what
-position_ids says. State space and recurrent layers break the first, sliding windows bring a mask of their
-own. A handful of tokens through the model shows it, whatever the architecture is called.
+Sharing assumes that a token depends on other tokens only through attention, and that its position is what position_ids
+says. State space and recurrent layers break this, and sliding windows need a mask of their own. A forward pass of a
+few tokens shows the difference, whatever the architecture.
 """
 
 from __future__ import annotations
@@ -20,53 +20,52 @@ from acemath.models.score.model import head_scores, plain_states
 from acemath.models.score.packed import packed_states
 
 FIX = "read each response in a row of its own: share_prefix: false"
-# The largest difference of the last tokens' states that is rounding, as a share of their norm. In bfloat16 24 layers of a
-# real model (0.5B) gave 0.05 to 0.13, also between two kernels that both read plain rows; responses that see one another
-# gave 0.4 to 0.8.
+# The largest difference between the states of the last tokens that rounding explains, as a share of their norm. In
+# bfloat16 the 24 layers of a real model (0.5B) gave 0.05 to 0.13, even between two kernels on plain rows. Responses that
+# saw one another gave 0.4 to 0.8.
 FLOAT32 = 1e-4
 BFLOAT16 = 0.25
 
 
 def check_sharing(model: Any, max_length: int, layout: str = "packed") -> None:
-    """UserError where a shared prompt would not give `model` the scores of separate rows.
+    """UserError if sharing a prompt would change the scores of `model`.
 
-    `layout` is how responses share their prompt: "packed" (packed.py) or "flex" (flex.py); "plain" shares nothing, so
-    nothing is checked. `max_length` is the longest prompt with one response,
-    in tokens: a sliding window that is at least as long never closes. The model is left in the mode it was
-    in, without gradients.
+    `layout` says how responses share their prompt: "packed" (packed.py) or "flex" (flex.py). "plain" shares nothing and
+    needs no check. `max_length` is the longest prompt with one response, in tokens: a sliding window of at least that
+    length hides nothing. The model's mode, attention and gradients stay as they were.
     """
     if layout == "plain":
         return
     name = type(model).__name__
     if other := other_layers(model.config):
         raise UserError(
-            f"{name} has layers of the kind {', '.join(other)}, which carry one response's state into the next; {FIX}"
+            f"{name} has layers of the kind {', '.join(other)}, which carry the state of one response into the next; {FIX}"
         )
     window = active_window(model.config)
     if window is not None and window < max_length:
         raise UserError(
-            f"{name} looks back {window} tokens (sliding window), max_length is {max_length}: a shared prompt would lie "
-            f"outside; set max_length to at most {window}, or {FIX}"
+            f"{name} looks back {window} tokens (sliding window) and max_length is {max_length}: a shared prompt could lie "
+            f"outside the window; set max_length to at most {window}, or {FIX}"
         )
     try:
         difference = _difference(model, layout)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{name} does not take responses that share a prompt ({reason}); {FIX}") from error
+        raise UserError(f"{name} cannot read responses that share a prompt ({reason}); {FIX}") from error
     limit = FLOAT32 if model.dtype == torch.float32 else BFLOAT16
-    if not difference <= limit:  # not a number is a failure too
+    if not difference <= limit:  # nan fails too
         raise UserError(
-            f"{name} does not take responses that share a prompt (states differ by {difference:.1%} from separate "
+            f"{name} cannot read responses that share a prompt (states differ by {difference:.1%} from separate "
             f"rows); {FIX}"
         )
 
 
 @torch.no_grad()
 def _difference(model: Any, layout: str) -> float:
-    """The difference of the states from those of separate rows, as a share of their norm."""
+    """How far the states are from those of separate rows, as a share of their norm."""
     vocabulary = int(model.get_input_embeddings().num_embeddings)
     ids = torch.randint(vocabulary, (36,), generator=torch.Generator().manual_seed(0)).tolist()
-    # Behind another group; of three responses two share an opening.
+    # The second problem follows another one in the row; two of its three responses share an opening.
     rows = [Row(ids[7:16], [ids[:7]]), Row(ids[:7], [ids[7:20], ids[20:23], ids[7:16] + ids[23:36]])]
     training = model.training
     before = model.config._attn_implementation
@@ -79,7 +78,7 @@ def _difference(model: Any, layout: str) -> float:
             model.set_attn_implementation(before)
     if not head_scores(model, plain).isfinite().all():
         raise UserError(
-            f"{type(model).__name__} gives no number (nan or inf) for a reward; its weights are damaged, or too large for "
+            f"{type(model).__name__} gives nan or inf for a reward; its weights are damaged, or too large for "
             f"{str(model.dtype).removeprefix('torch.')}"
         )
     return float((plain - shared).float().norm() / plain.float().norm().clamp_min(1e-6))

@@ -1,4 +1,4 @@
-"""Scoring: rewards for responses, the prompt read once for all of a problem's."""
+"""Scoring responses with a reward model. The prompt is read once for all responses to a problem."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from acemath.models.score.vllm import VllmScorer
 from acemath.notices import say
 from acemath.records import Response, by_problem
 
-SEVERAL = 4  # problems; in fewer, ties may be chance
+SEVERAL = 4  # problems from which on equal rewards in each of them are a sign of a fault
 
 
 class RewardModel:
     """A reward model that scores responses.
 
-    `chat` is the format that it reads them in: by default the one that it was trained with, and the paper's where its
-    folder does not say (as in AceMath's releases). A warning says so if it is not the chat that it was trained with.
+    `chat` is the chat in which it reads them: by default the one that it was trained with, or the paper's if its files
+    do not say (as in AceMath's releases). A notice tells if the chat is not the one that it was trained with.
     """
 
     def __init__(
@@ -43,12 +43,13 @@ class RewardModel:
         engine: str = "transformers",
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Load it, on the GPU where there is one.
+        """Load the model, on a GPU if there is one.
 
-        `budget` is tokens a forward pass, by default what suits the device; bfloat16 is used where the
-        hardware has it. With `engine` "vllm" vLLM reads prompts and batches in its own way, with more `options` of its own. UserError if `path` is not a
+        `budget` is the number of tokens in one forward pass; by default it suits the device. `bf16` uses bfloat16 if
+        the hardware has it. With `share_prefix` False each response is read in a padded row of its own. The engine
+        "vllm" ignores `budget` and `share_prefix`, and takes `options` for its `LLM`. UserError if `path` is not a
         reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
-        architecture cannot share a prompt among rows (`share_prefix` False reads plain rows).
+        architecture cannot share a prompt.
         """
         check_head(path)
         self.name = str(path)
@@ -69,7 +70,7 @@ class RewardModel:
             check_sharing(self.model, max_length)
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
-        """The rewards of one problem's responses, in their order."""
+        """The rewards of the responses to one problem, in their order."""
         return self.score_many([(problem, responses)])[0]
 
     def score_many(
@@ -77,9 +78,10 @@ class RewardModel:
         items: Sequence[tuple[str, Sequence[str]]],
         progress: Callable[[int, int, str], None] = lambda *_: None,
     ) -> list[list[float]]:
-        """The rewards of many problems' responses: items[i] = (problem, responses) to rewards[i][j].
+        """The rewards of responses to many problems: rewards[i][j] belongs to response j of items[i].
 
-        The same text of a problem is scored once. Warns of what `alarms` finds. UserError if a reward is nan or infinite.
+        An item is a problem's text with its responses. Equal responses to a problem are scored once. What `alarms`
+        finds becomes notices. UserError if a reward is nan or infinite.
         """
         distinct = [list(dict.fromkeys(responses)) for _, responses in items]
         rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
@@ -102,14 +104,14 @@ class RewardModel:
         responses: Sequence[Response],
         progress: Callable[[int, int, str], None] = lambda *_: None,
     ) -> list[float]:
-        """The reward of each response, in their order; `prompts` are the problems' texts by id."""
+        """The reward of each response, in their order. `prompts` are the texts of the problems by id."""
         mine = by_problem(responses)
         items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
         found = dict(zip(mine, map(iter, self.score_many(items, progress)), strict=True))
         return [next(found[r.problem_id]) for r in responses]
 
     def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
-        """A row of token ids for each problem with responses, its number as key; how many responses were cut."""
+        """A row of token ids for each problem with responses, its number as key; and how many responses were cut."""
         rows: list[Row] = []
         cut = 0
         for number, (prompt, texts) in enumerate(items):
@@ -123,7 +125,7 @@ class RewardModel:
     def score_rows(
         self, rows: Sequence[Row], progress: Callable[[int, int, str], None] = lambda *_: None
     ) -> list[list[float]]:
-        """The rewards of encoded rows: one list a row, in the order of its responses."""
+        """The rewards of encoded rows: one list for each row, in the order of its responses."""
         if self.vllm is not None:
             return self._numbers(self.vllm.score_rows(rows))
         found = [[0.0] * len(row.responses) for row in rows]
@@ -134,17 +136,17 @@ class RewardModel:
         return self._numbers(found)
 
     def _numbers(self, rewards: list[list[float]]) -> list[list[float]]:
-        """The rewards as they are. UserError where one is nan or infinite: it would win or lose every comparison."""
+        """The rewards unchanged. UserError if one is nan or infinite: it would win or lose every comparison."""
         wrong = sum(not math.isfinite(value) for row in rewards for value in row)
         if wrong:
             raise UserError(
-                f"reward model {self.name!r} gives no number (nan or inf) for {wrong} of {sum(map(len, rewards))} "
-                "responses; its weights are damaged, or score with bf16 off"
+                f"reward model {self.name!r} gives nan or inf for {wrong} of {sum(map(len, rewards))} responses; its "
+                "weights are damaged, or too large for bfloat16; download it again, or use RewardModel(…, bf16=False)"
             )
         return rewards
 
     def _rewards(self, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
-        """(number of the row, number of the response, reward) of every response, as they come."""
+        """(number of the row, number of the response, reward) of every response, in the order of the passes."""
         pad = self.tokenizer.pad_token_id
         numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
         if self.share:
@@ -165,17 +167,17 @@ class RewardModel:
                 yield *key, reward
 
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
-        """Signs that something is wrong although no error was raised, a line each.
+        """Signs of a fault that raised no error, one line each.
 
-        Responses that were cut to the maximal length; two BOS tokens at the start; rewards that are all the same, the
-        sign of a model that was loaded without its head, and those that are the same for all responses of each problem,
-        the sign of a chat template that leaves the response out.
+        Responses that were cut to `max_length`; two BOS tokens at the start; equal rewards everywhere, a sign of a head
+        that was not loaded; and equal rewards for all responses to each problem, a sign of a chat template that leaves
+        the response out.
         """
         flat = [value for row in rewards for value in row]
         found = []
         if cut:
             found.append(
-                f"{cut} of {len(flat)} responses were longer than {self.max_length} tokens and scored without their middle"
+                f"{cut} of {len(flat)} responses were longer than {self.max_length} tokens and were scored without their middle"
             )
         bos = self.tokenizer.bos_token_id
         double = sum(list(row.prompt[:2]) == [bos, bos] for row in rows)

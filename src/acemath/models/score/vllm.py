@@ -1,4 +1,4 @@
-"""Rewards from vLLM: its classification with the activation off. Needs the extra: pip install 'acemath[vllm]'."""
+"""Rewards from vLLM, through its classification task. Needs the extra: pip install 'acemath[vllm]'."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from acemath.models.score.layout import Row
 
 
 class VllmScorer:
-    """A reward model in vLLM. It keeps prompts' keys and values itself, so that a problem is read once."""
+    """A reward model in vLLM, whose prefix cache makes it read a prompt once for all of its responses."""
 
     def __init__(
         self, path: str, max_length: int, bf16: bool, options: Mapping[str, Any] | None = None
     ) -> None:
-        """Load the model of this folder or hub name, with more `options` of `LLM`; MissingExtra without vLLM."""
+        """Load a folder or hub name, with further `options` of vLLM's `LLM`. MissingExtra without vLLM."""
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output belongs to results
         with needing("scoring in vLLM"):
             from vllm import LLM
@@ -32,9 +32,9 @@ class VllmScorer:
         )
 
     def score_rows(self, rows: Sequence[Row]) -> list[list[float]]:
-        """The rewards of encoded rows: one list a row, in the order of its responses.
+        """The rewards of encoded rows: one list for each row, in the order of its responses.
 
-        The activation would squash rewards to between 0 and 1.
+        vLLM's default activation would squash rewards to between 0 and 1, so it is off.
         """
         from vllm import PoolingParams
 

@@ -1,4 +1,4 @@
-"""Algebra: linear equations worked backwards, and equations whose root is found by trying."""
+"""Algebra: linear equations solved step by step, and equations whose root is guessed and checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _near(x: int, reach: int, top: int | None = None) -> list[int]:
 
 @family("linear-equation", "algebra")
 def linear_equation(rng: random.Random, level: int) -> Question:
-    """a x + b = c, undone step by step."""
+    """a x + b = c, solved step by step."""
     a, x = rng.randint(2, (5, 9, 9, 12, 15)[level - 1]), rng.randint(2, (9, 12, 20, 40, 60)[level - 1])
     b = rng.randint(1, 12 * level)
     sign = rng.choice((1, -1)) if a * x > b else 1
@@ -70,7 +70,7 @@ def evaluate(rng: random.Random, level: int) -> Question:
 
 @family("quadratic-root", "algebra", weight=2.5)
 def quadratic_root(rng: random.Random, level: int) -> Question:
-    """x with x*x + a x = c: found by trying."""
+    """x with x*x + a x = c: guessed and checked."""
     x, a = rng.randint(2, (9, 12, 20, 30, 40)[level - 1]), rng.randint(1, (6, 7, 9, 12, 19)[level - 1])
     c = x * x + a * x
     text = rng.choice(
@@ -155,7 +155,7 @@ def equal_sides(rng: random.Random, level: int) -> Question:
 
 @family("consecutive-product", "algebra", weight=2.0)
 def consecutive_product(rng: random.Random, level: int) -> Question:
-    """x with x (x + d) = p, told in words."""
+    """x with x (x + d) = p, stated in words."""
     x, d = rng.randint(2, (9, 14, 21, 30, 40)[level - 1]), rng.randint(1, 4 + 2 * level)
     p = x * (x + d)
     text = rng.choice(
@@ -201,7 +201,7 @@ def sequence_term(rng: random.Random, level: int) -> Question:
 
 @family("cube-root", "algebra", weight=1.5, held_out=True)
 def cube_root(rng: random.Random, level: int) -> Question:
-    """x with x*x*x + a x = c: found by trying."""
+    """x with x*x*x + a x = c: guessed and checked."""
     x, a = rng.randint(2, (6, 7, 8, 8, 8)[level - 1]), rng.randint(1, 8 + 8 * level)
     c = x**3 + a * x
     text = rng.choice(

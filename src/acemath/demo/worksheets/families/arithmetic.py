@@ -1,4 +1,4 @@
-"""Arithmetic: sums, products and quotients worked in steps, and numbers that are found by trying."""
+"""Arithmetic: sums, products and quotients computed in steps, and numbers that are guessed and checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from acemath.demo.worksheets.registry import family
 
 
 def split_product(pen: Pen, a: int, b: int) -> tuple[str, int]:
-    """The last step of `a*b` and its value; a long product is worked in tens and ones before it."""
+    """The last step of `a*b` and its value; the lines of a long product, in tens and ones, come before it."""
     tens, ones = b // 10 * 10, b % 10
     if b <= 12 or not ones:
         return f"{a}*{b}", a * b
@@ -95,7 +95,7 @@ def order_of_operations(rng: random.Random, level: int) -> Question:
 
 @family("missing-factor", "arithmetic", weight=2.5)
 def missing_factor(rng: random.Random, level: int) -> Question:
-    """The other factor of a product: found by trying, checked by multiplying."""
+    """The other factor of a product: guessed, and checked by multiplying."""
     a = rng.randint(3, (9, 9, 12, 19, 29)[level - 1])
     b = rng.randint(4, (12, 29, 59, 79, 99)[level - 1])
     p = a * b
@@ -120,7 +120,7 @@ def missing_factor(rng: random.Random, level: int) -> Question:
 
 @family("square-root", "arithmetic", weight=2.5)
 def square_root(rng: random.Random, level: int) -> Question:
-    """The number whose square, or square and itself, is given."""
+    """The number whose square, or square plus a multiple of it, is given."""
     n = rng.randint(3, (12, 20, 32, 48, 64)[level - 1])
     extra = rng.choice((0, 0, 1, -1, 2, 3))
     goal = n * n + extra * n
@@ -202,7 +202,7 @@ def three_consecutive(rng: random.Random, level: int) -> Question:
 
 @family("digit-sum-number", "arithmetic", held_out=True)
 def digit_sum_number(rng: random.Random, level: int) -> Question:
-    """A number known by the sum of its digits and the difference of the outer two."""
+    """A number from the sum of its digits and the difference of the outer two."""
     first = rng.randint(2, 9)
     last = rng.randint(0, first - 1)
     middle = rng.randint(0, (0, 3, 5, 7, 9)[level - 1]) if level > 1 else None

@@ -1,4 +1,4 @@
-"""Checking: a worked solution is given, and the task is to find its first wrong line."""
+"""Checking: a worked solution is given; find its first wrong line, or say whether it is right."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from acemath.demo.worksheets.registry import MATH_SUBJECTS, Family, families, fa
 
 
 def _inner(rng: random.Random) -> Family:
-    """A math family whose question is to be checked, by weight."""
+    """A math family, drawn by weight, whose solution is to be checked."""
     pool = [f for f in families() if f.subject in MATH_SUBJECTS]
     return rng.choices(pool, weights=[f.weight for f in pool])[0]
 
 
 @family("find-wrong-line", "general", weight=1.5)
 def find_wrong_line(rng: random.Random, level: int) -> Question:
-    """The number of the first wrong line of a solution, 0 where all are right."""
+    """The number of the first wrong line of a solution, 0 if all are right."""
     inner = _inner(rng)
     question = inner.draw(rng, level)
     style = rng.choice(STYLES)

@@ -9,7 +9,7 @@ from acemath.demo.worksheets.registry import family
 
 
 def _asked(rng: random.Random, program: str) -> str:
-    """A program with the question what it prints."""
+    """A program, with the question of what it prints."""
     return rng.choice(
         (
             f"What does this program print?\n{program}",
@@ -79,7 +79,7 @@ def function_call(rng: random.Random, level: int) -> Question:
 
 @family("list-index", "code")
 def list_index(rng: random.Random, level: int) -> Question:
-    """Two items of a list, added or taken apart."""
+    """Two items of a list, added or subtracted."""
     items = [rng.randint(1, 9 + 10 * level) for _ in range(3 + level)]
     i, j = rng.sample(range(len(items)), 2)
     plus = rng.random() < 0.6

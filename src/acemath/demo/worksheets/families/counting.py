@@ -141,7 +141,7 @@ def handshakes(rng: random.Random, level: int) -> Question:
 
 @family("red-balls", "counting", weight=2.5)
 def red_balls(rng: random.Random, level: int) -> Question:
-    """How many red balls give a chance."""
+    """The number of red balls that gives a certain chance."""
     den = rng.randint(2, 4 + 2 * level)
     num = rng.randint(1, den - 1)
     unit = rng.randint(2, 4 + 4 * level)
@@ -167,7 +167,7 @@ def red_balls(rng: random.Random, level: int) -> Question:
 
 @family("rows-of-seats", "counting", weight=2.0)
 def rows_of_seats(rng: random.Random, level: int) -> Question:
-    """A triangle of things: how many rows, from the total."""
+    """The number of rows of a triangle of things, from the total."""
     n, first = rng.randint(3, (7, 10, 15, 20, 26)[level - 1]), rng.randint(1, 2 + 2 * level)
     last = first + n - 1
     total = (first + last) * n // 2

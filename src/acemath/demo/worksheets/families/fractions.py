@@ -14,7 +14,7 @@ from acemath.demo.worksheets.words import NAMES, THINGS
 
 @family("fraction-sum", "fractions")
 def fraction_sum(rng: random.Random, level: int) -> Question:
-    """Two fractions added or taken apart over a common denominator."""
+    """Two fractions added or subtracted over a common denominator."""
     top = (5, 6, 8, 10, 12)[level - 1]
     b, d = rng.randint(2, top), rng.randint(2, top)
     a, c = rng.randint(1, b - 1), rng.randint(1, d - 1)
@@ -116,7 +116,7 @@ def percent_of(rng: random.Random, level: int) -> Question:
 
 @family("find-whole", "fractions", weight=2.5)
 def find_whole(rng: random.Random, level: int) -> Question:
-    """The number of which a fraction is known: tried, then checked."""
+    """A number from a fraction of it: guessed, then checked."""
     b = rng.randint(3, (6, 7, 8, 9, 12)[level - 1])
     a, unit = rng.randint(2, b - 1), rng.randint(2, (8, 12, 16, 24, 32)[level - 1])
     whole, part = b * unit, a * unit
@@ -140,7 +140,7 @@ def find_whole(rng: random.Random, level: int) -> Question:
 
 @family("lowest-terms", "fractions", weight=2.0)
 def lowest_terms(rng: random.Random, level: int) -> Question:
-    """A fraction in lowest terms: the common factor is found, then checked."""
+    """A fraction in lowest terms: the common factor is guessed, then checked."""
     top = (7, 9, 10, 10, 10)[level - 1]
     p, q = rng.choice([(p, q) for q in range(2, top + 1) for p in range(1, q) if gcd(p, q) == 1])
     f = rng.randint(2, (6, 8, 12, 16, 19)[level - 1])
@@ -168,7 +168,7 @@ def lowest_terms(rng: random.Random, level: int) -> Question:
 
 @family("find-percent", "fractions", weight=2.0)
 def find_percent(rng: random.Random, level: int) -> Question:
-    """Which percentage one number is of another: tried, then checked by way of a small percentage."""
+    """Which percentage one number is of another: guessed, then checked with a small percentage."""
     step = (20, 10, 5, 5, 4)[level - 1]
     parts, pieces = 100 // step, rng.randint(1, 100 // step - 1)
     one = rng.randint(2, (16, 16, 16, 24, 30)[level - 1])
@@ -195,7 +195,7 @@ def find_percent(rng: random.Random, level: int) -> Question:
 
 @family("tenths-twice", "fractions", held_out=True)
 def tenths_twice(rng: random.Random, level: int) -> Question:
-    """Tenths of a number taken away and the rest doubled."""
+    """Some tenths of a number are taken away and the rest is doubled."""
     part = rng.randint(2, 8 * level)
     whole, tenths = 10 * part, rng.randint(2, 8)
     text = rng.choice(

@@ -1,4 +1,4 @@
-"""General: sorting, reversing, counting, dates, units, comparing, and checking a solution."""
+"""General: sorting, reversing, counting, dates, units and comparing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 @family("sort-numbers", "general")
 def sort_numbers(rng: random.Random, level: int) -> Question:
-    """Numbers in order, one taken out after the other."""
+    """Numbers in ascending or descending order."""
     items = rng.sample(range(1, 20 * level + 10), 2 + level)
     down = rng.random() < 0.4
     order = sorted(items, reverse=down)
@@ -39,7 +39,7 @@ def sort_numbers(rng: random.Random, level: int) -> Question:
 
 @family("reverse-word", "general")
 def reverse_word(rng: random.Random, level: int) -> Question:
-    """Letters from the back to the front."""
+    """Letters in reverse order."""
     letters = rng.sample("abcdefghiklmnoprstu", 2 + level)
     word = " ".join(letters)
     back = letters[::-1]
@@ -64,7 +64,7 @@ def reverse_word(rng: random.Random, level: int) -> Question:
 
 @family("count-items", "general")
 def count_items(rng: random.Random, level: int) -> Question:
-    """How often a thing is in a list."""
+    """How often a word is in a list."""
     kinds = rng.sample(THINGS, 3)
     items = [rng.choice(kinds) for _ in range(3 + level)]
     asked = rng.choice(items)
@@ -89,7 +89,7 @@ def count_items(rng: random.Random, level: int) -> Question:
 
 @family("weekday", "general")
 def weekday(rng: random.Random, level: int) -> Question:
-    """The day of the week some days on."""
+    """The day of the week some days later."""
     day, on = rng.randrange(7), rng.randint(2, (6, 13, 20, 40, 70)[level - 1])
     text = rng.choice(
         (
@@ -140,7 +140,7 @@ def units(rng: random.Random, level: int) -> Question:
 
 @family("compare", "general")
 def compare(rng: random.Random, level: int) -> Question:
-    """Who has most, and by how much."""
+    """The difference between the most and the least that somebody has."""
     names = rng.sample(NAMES, 3)
     values = rng.sample(range(2, 30 * level + 10), 3)
     thing = rng.choice(THINGS)

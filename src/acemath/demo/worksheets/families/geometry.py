@@ -1,4 +1,4 @@
-"""Geometry: areas, perimeters, angles, and sides that are found by trying."""
+"""Geometry: areas, perimeters, angles, and sides that are guessed and checked."""
 
 from __future__ import annotations
 

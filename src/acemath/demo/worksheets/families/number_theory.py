@@ -1,4 +1,4 @@
-"""Number theory: divisors, remainders, primes. Most of it is found by search and checked by a product."""
+"""Number theory: divisors, remainders, primes. Most answers are guessed, then checked by a product."""
 
 from __future__ import annotations
 

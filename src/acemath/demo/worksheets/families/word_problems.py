@@ -1,4 +1,4 @@
-"""Word problems: short stories, some worked forwards, some solved by trying and checking."""
+"""Word problems: short stories, some computed step by step, some guessed and checked."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def two_people(rng: random.Random, level: int) -> Question:
 
 @family("heads-and-legs", "word-problems", weight=2.5)
 def heads_and_legs(rng: random.Random, level: int) -> Question:
-    """How many of each animal: found by trying, checked by counting legs."""
+    """How many of each animal: guessed, and checked by counting legs."""
     few, many = rng.choice((("hens", "cows"), ("ducks", "dogs"), ("birds", "cats")))
     x, y = rng.randint(1, 5 + 5 * level), rng.randint(1, 5 + 5 * level)
     heads, legs = x + y, 2 * x + 4 * y

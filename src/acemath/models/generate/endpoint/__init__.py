@@ -1,5 +1,5 @@
-"""Any OpenAI-compatible server over HTTP: what fails is asked again, what is paid for is kept.
+"""The engine for OpenAI-compatible servers. It retries what fails, and keeps every response that was paid for.
 
-`engine` is the way in. `requests` says what is asked and `replies` what came back, `limiter` how much at once,
-`budget` how much may be spent, `account` what is on disk.
+`engine` is what other code uses. `asker` sends the `requests` through `client` and handles the `replies`; `limiter` sets
+how many are in flight, `budget` how much may be spent, and `account` keeps responses and costs on disk.
 """

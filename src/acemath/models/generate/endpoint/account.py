@@ -1,14 +1,14 @@
-"""What was asked, answered and paid, in one folder: nothing that was paid for is lost or asked for again.
+"""The responses and costs of endpoints in one folder, so that nothing that was paid for is lost or requested again.
 
-Three files, appended to by one process at a time and flushed at once, so that a `kill -9` loses nothing that they hold:
+One process at a time appends to three files. Each line is written at once, so a `kill -9` loses no line:
 
-`responses.jsonl`   one line a reply: the key of each sample's content, its text, what the server counted
-`ledger.jsonl`      one line a request that was paid for, or may have been: tokens, price, for whom, and for which stage
-`in-flight.log`     "+ id" before a request is sent, "- id" when its end is booked
+`responses.jsonl`   a line for each reply: the key and text of each sample, and the tokens that the server counted
+`ledger.jsonl`      a line for each request that was or may have been billed: tokens, US dollars, payer and stage
+`in-flight.log`     "+ entry" before a request is sent, "- id" when its end is in the ledger
 
-A request that is still open when the folder is opened again was in flight when the process died. If its reply is there
-it is booked from the reply; if not, the most that it can have cost is booked as `unknown`. A last line that is torn is
-cut off: its request is such an open one.
+A request that is still open when the folder is opened again was in flight when the process died. If its reply is there,
+it is booked from the reply. If not, the most that it can have cost is booked as `unknown`. A torn last line is cut off,
+and its request counts as open.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from acemath.records import REFUSED
 
 RESPONSES, LEDGER, IN_FLIGHT = "responses.jsonl", "ledger.jsonl", "in-flight.log"
 KNOWN, UNKNOWN = "known", "unknown"
-SHORTENED_AT = 1 << 22  # bytes of in-flight.log after which what is over is taken out of it
-SYNC_EVERY = 1.0  # seconds between flushes to the disk itself, against a loss of power
+SHORTENED_AT = 1 << 22  # bytes of in-flight.log at which it is rewritten with the open requests only
+SYNC_EVERY = 1.0  # seconds between calls of fsync, in case of a power failure
 
 
 class Lines:
-    """A file of lines that is only appended to. Each line is written by one call and is then the system's."""
+    """A file to which lines are appended. A line is handed to the operating system at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class Lines:
         self._unsynced = False
 
     def append(self, line: str) -> int:
-        """Write one line; returns where it starts, in bytes. UserError where the disk is full."""
+        """Write one line, and return the byte at which it starts. UserError if the disk is full."""
         content, start = memoryview(line.encode("utf-8", "replace") + b"\n"), self.end
         with explained(self.path):
             while content:
@@ -67,7 +67,7 @@ class Lines:
         return dict(json.loads(found.split(b"\n", 1)[0]))
 
     def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Every JSON line with the byte at which it starts. UserError where a line is damaged."""
+        """Every JSON line with the byte at which it starts. UserError for a damaged line."""
         at = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -81,20 +81,20 @@ class Lines:
                 at += len(line)
 
     def sync(self) -> None:
-        """Bring what was written to the disk itself."""
+        """Call fsync, if something was written since the last call."""
         if self._unsynced:
             self._unsynced = False
             with explained(self.path):
                 os.fsync(self._file)
 
     def close(self) -> None:
-        """Flush and close."""
+        """Sync and close."""
         self.sync()
         os.close(self._file)
 
 
 def _cut_torn_line(file: int) -> int:
-    """Cut off a last line without its end; returns the file's length."""
+    """Cut off a last line without a line break, and return the length of the file."""
     end = os.fstat(file).st_size
     at = end
     while at > 0:
@@ -110,16 +110,16 @@ def _cut_torn_line(file: int) -> int:
 
 
 class Account:
-    """The books of every endpoint that one run, or one command, asks. One process at a time (the caller locks).
+    """The responses and costs of all endpoints of a run or command. One process at a time: the caller holds a lock.
 
-    UserError where a file is damaged in its middle.
+    UserError if a file is damaged before its last line.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._responses = Lines(folder / RESPONSES)
         self._ledger = Lines(folder / LEDGER)
-        self.known: dict[str, tuple[int, int]] = {}  # key: where its line starts, and its place in the line
+        self.known: dict[str, tuple[int, int]] = {}  # key: the byte of its line, and its index in it
         self.spent: dict[str, Amount] = defaultdict(Amount)  # by payer
         self._stages: dict[str, dict[str, Any]] = {}
         self._open: dict[str, dict[str, Any]] = _still_open(folder / IN_FLIGHT)
@@ -137,10 +137,10 @@ class Account:
         self._open = {}
         self._in_flight = self._new_in_flight()
         total = sum(self.spent.values(), Amount())
-        self.whole = Budget("the whole run", spent=total)  # no limit until somebody sets one
+        self.whole = Budget("the whole run", spent=total)  # without a limit until the caller sets one
 
     def begin(self, payer: str, stage: str, model: str, most: Amount) -> str:
-        """A request is about to be sent, and can cost so much. Returns its id."""
+        """Note a request before it is sent, with the most that it can cost, and return its id."""
         request = uuid.uuid4().hex[:16]
         entry = {"request": request, "payer": payer, "stage": stage, "model": model, **_tokens(most, UNKNOWN)}
         self._open[request] = entry
@@ -150,7 +150,7 @@ class Account:
     def keep(
         self, request: str, keys: Sequence[str], choices: Sequence[Choice], spent: Amount, known: bool = True
     ) -> None:
-        """A reply came: its choices that can be used, under their keys. Written before anything else is done with it."""
+        """Write the usable choices of a reply under their keys, before anything else is done with them."""
         samples = [
             {"key": key, "text": c.text, "finish_reason": c.finish_reason, "tokens": c.tokens}
             | ({} if c.logprobs is None else {"logprobs": c.logprobs})
@@ -162,7 +162,7 @@ class Account:
         self._index(at, samples)
 
     def end(self, request: str, what: str, spent: Amount | None, known: bool = True) -> None:
-        """A request ended, and cost so much; None where it cost nothing."""
+        """Book the end of a request and what it cost; None if it cost nothing."""
         entry = self._open.pop(request)
         if spent is not None:
             self._book({**entry, "what": what, **_tokens(spent, KNOWN if known else UNKNOWN)})
@@ -174,9 +174,9 @@ class Account:
             self.sync()
 
     def choice(self, key: str) -> Choice:
-        """A kept sample. Journals of older versions hold the server's own words as finish reasons."""
-        start, at = self.known[key]
-        found = self._responses.read(start)["samples"][at]
+        """The sample with this key. Journals of older versions hold the server's own words as finish reasons."""
+        start, index = self.known[key]
+        found = self._responses.read(start)["samples"][index]
         logprobs, reason = found.get("logprobs"), finished(found["finish_reason"])
         return Choice(
             found["text"],
@@ -187,18 +187,18 @@ class Account:
         )
 
     def cost(self, stage: str) -> dict[str, Any]:
-        """What a stage has cost over all its starts: requests, tokens, US dollars, and what may have been billed
-        beyond that for requests whose reply was lost."""
+        """What a stage cost over all its starts: requests, tokens and US dollars, and apart from them the most that
+        requests with a lost reply may have cost."""
         return {name: _rounded(value) for name, value in self._stages.get(stage, _no_cost()).items()}
 
     def sync(self) -> None:
-        """Bring everything to the disk itself."""
+        """Call fsync on all files but in-flight.log."""
         self._synced = time.monotonic()
         self._responses.sync()
         self._ledger.sync()
 
     def close(self) -> None:
-        """Flush and close the files."""
+        """Sync and close the files."""
         for lines in (self._responses, self._ledger, self._in_flight):
             lines.close()
 
@@ -209,9 +209,9 @@ class Account:
         return Lines(path)
 
     def _index(self, at: int, samples: Sequence[Mapping[str, Any]]) -> None:
-        for place, sample in enumerate(samples):
-            if finished(sample["finish_reason"]) != FAULT:  # which older versions kept: asked for again
-                self.known[sample["key"]] = (at, place)
+        for index, sample in enumerate(samples):
+            if finished(sample["finish_reason"]) != FAULT:  # older versions kept faults; they are requested again
+                self.known[sample["key"]] = (at, index)
 
     def _book(self, line: dict[str, Any]) -> None:
         line = {"time": round(time.time(), 3), **line}
@@ -252,14 +252,13 @@ def _tokens(amount: Amount, billed: str) -> dict[str, Any]:
 
 
 def _still_open(path: Path) -> dict[str, dict[str, Any]]:
-    """The requests that were in flight when the process died."""
+    """The requests that were in flight when the process died, by id."""
     found: dict[str, dict[str, Any]] = {}
     if not path.exists():
         return found
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        if not line.endswith("\n"):
-            break  # torn: its request had not been sent
-        sign, _, rest = line.rstrip("\n").partition(" ")
+    # What follows the last line break is a torn line, whose request was not sent.
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+        sign, _, rest = line.partition(" ")
         if sign == "+":
             entry = json.loads(rest)
             found[entry["request"]] = entry

@@ -1,7 +1,7 @@
-"""One call of the engine: every request sent, retried, booked and handed over, many at once.
+"""One call of the engine: it sends many requests at once, retries them, books them and hands over what arrives.
 
-It runs on an event loop of its own thread; `EndpointEngine.generate` reads what it hands over. Everything that ends the
-call early (a reached budget, a refusal of everything, a server that is gone) first lets what is in flight arrive.
+It runs on an event loop in a thread of its own, and `EndpointEngine.generate` reads what it hands over. If the call must
+end early (a budget is reached, the server refuses everything or is gone), the replies in flight still arrive first.
 """
 
 from __future__ import annotations
@@ -23,33 +23,32 @@ from acemath.models.generate.endpoint.replies import Fault, Good, Reader, Refusa
 from acemath.models.generate.endpoint.requests import Asking, Request
 from acemath.models.spec import EndpointModel
 
-EMPTY_TRIES = 3  # an answer without text is believed after so many
-UNUSABLE_TRIES = 3  # of a request that is answered with what is no answer, and once more as many at the end
-WRONG_NAMES = 20  # replies of another model before the first right one, until the name must be a mistake
-USELESS_BEFORE_GOOD = (
-    100  # refusals and unusable replies before the first good one, until there must be a mistake
-)
-FIRST_CONTACT = 20.0  # seconds to reach a server that has never said anything
-GONE = "start the same command again when it is well: finished work is kept"
+EMPTY_TRIES = 3  # a complete reply without text is accepted at this try
+UNUSABLE_TRIES = 3  # of a request that gets unusable replies; it gets as many again at the end
+WRONG_NAMES = 20  # replies of another model that end the call, if none of the right model came before
+USELESS_BEFORE_GOOD = 100  # refusals and unusable replies that end the call, if no good reply came before
+FIRST_CONTACT = 20.0  # seconds to reach a server that never replied
+FIX = "check the url, the id of the model and the fields of the request"
+GONE = "start the same command again when the server is back: finished work is kept"
 
 Hand = Callable[[Request, Sequence[Choice] | str], None]
 
 
 @dataclass
 class Health:
-    """What an endpoint has done so far, over all calls of its engine."""
+    """What an endpoint did so far, over all calls of its engine."""
 
     good: int = 0
-    useless: int = 0  # refusals, and replies that were no answers
+    useless: int = 0  # refusals and unusable replies
     faults: Counter[str] = field(default_factory=Counter)
-    answered: bool = False  # anything at all came over HTTP
-    single: bool = False  # it answers one sample a request, whatever it is asked
+    answered: bool = False  # it replied at all
+    single: bool = False  # it gives only one sample for each request
     since: float = field(default_factory=time.monotonic)  # the last good reply, or the first try
 
 
 @dataclass(frozen=True)
 class Place:
-    """Who asks and who pays."""
+    """Which model is asked, where responses and costs are kept, and who pays."""
 
     settings: EndpointModel
     account: Account
@@ -59,7 +58,7 @@ class Place:
 
 
 class Asker:
-    """Sends the requests of one call. `hand` gets each request's choices, or the reason why there are none."""
+    """Sends the requests of one call. `hand` gets a request with its choices, or with the reason why it has none."""
 
     def __init__(
         self, place: Place, asking: Asking, limiter: Limiter, health: Health, reader: Reader, hand: Hand
@@ -69,18 +68,18 @@ class Asker:
         self.client = Client(place.settings, asking.path, reader)
         self.stopped: UserError | None = None
         self._aside: list[Request] = []
-        # By the first key of a request that was put aside: its tries, and how many answers were empty.
+        # By the first key of a request that was put aside: the number of its tries, and of empty replies.
         self._tried: dict[str, tuple[int, int]] = {}
         self._rng = random.Random()
 
     async def run(self, requests: Iterable[Request]) -> None:
-        """Serve every request. UserError where the call had to end early, after what was in flight arrived."""
+        """Serve every request. UserError if the call had to end early, after the replies in flight arrived."""
         self._stopping = asyncio.Event()
         self.limiter.reset()
         self.health.since = time.monotonic()
         async with self.client:
             await self._serve_all(requests, last=False)
-            # Those that used up their tries get as many again when everybody else is done: by then an outage is over.
+            # Requests that used up their tries get as many again at the end, when an outage may be over.
             aside, self._aside = self._aside, []
             await self._serve_all(aside, last=True)
         self.place.account.sync()
@@ -88,9 +87,7 @@ class Asker:
             raise self.stopped
 
     async def _serve_all(self, requests: Iterable[Request], last: bool) -> None:
-        room = asyncio.Semaphore(
-            4 * self.limiter.ceiling
-        )  # requests that fly, wait to fly, or wait to try again
+        room = asyncio.Semaphore(4 * self.limiter.ceiling)  # for requests in flight and waiting
         async with asyncio.TaskGroup() as tasks:
             for request in requests:
                 await room.acquire()
@@ -106,7 +103,7 @@ class Asker:
             self._stop(error)
 
     async def _serve(self, request: Request, last: bool) -> None:
-        """Try one request until it is answered, refused, or out of tries."""
+        """Send one request until it is answered, refused, or out of tries."""
         if len(request.samples) > 1 and self.health.single:
             await self._one_by_one(request, last)
             return
@@ -118,7 +115,7 @@ class Asker:
                 rest = self._arrived(request, reply)
                 if rest is None:
                     return
-                if reply.bad is None:  # it holds fewer choices than were asked for
+                if reply.bad is None:  # it holds fewer choices than requested
                     self.health.single = self.health.single or len(reply.choices) == 1
                     await self._serve(rest, last)
                     return
@@ -137,7 +134,7 @@ class Asker:
             await self._sleep(max(backoff(failures, self._rng), reply.wait or 0.0))
 
     async def _try(self, request: Request, believe_empty: bool) -> Reply | None:
-        """Send a request once and book what it cost; None where the call is ending."""
+        """Send a request once and book what it cost; None if the call is ending."""
         taken = await self.limiter.take()
         most = self.asking.most(request)
         if not await self._reserved(most):
@@ -163,7 +160,7 @@ class Asker:
         return reply
 
     async def _reserved(self, most: Amount) -> bool:
-        """Reserve what a request can cost; False, with nothing reserved, where the call is ending."""
+        """Reserve the most that a request can cost. False, with nothing reserved, if the call is ending."""
         if self.stopped is None:
             try:
                 await reserve(self.place.budgets, most)
@@ -175,7 +172,7 @@ class Asker:
         return self.stopped is None
 
     def _cost(self, reply: Reply, most: Amount) -> tuple[Amount, bool, str]:
-        """What a reply cost, whether the server said so, and the word for it in the ledger."""
+        """What a reply cost, whether the server reported it, and the word for it in the ledger."""
         usage = reply.usage
         what = reply.kind if isinstance(reply, Fault) else "good" if isinstance(reply, Good) else "refused"
         if usage is not None:
@@ -187,11 +184,11 @@ class Asker:
 
     @staticmethod
     def _found(request: Request, reply: Good) -> dict[int, Choice]:
-        """The choices that can be used, by the place of their sample in the request."""
+        """The usable choices, by the index of their sample in the request."""
         return {at: c for at, c in enumerate(reply.choices[: len(request.samples)]) if c is not None}
 
     def _arrived(self, request: Request, reply: Good) -> Request | None:
-        """Hand over what came; returns what is still to be asked for, None where that is nothing."""
+        """Hand over the usable choices. Returns a request for the samples that are missing, or None."""
         found = self._found(request, reply)
         self.hand(request.pick(list(found)), list(found.values()))
         missing = [at for at in range(len(request.samples)) if at not in found]
@@ -201,7 +198,7 @@ class Asker:
         if reply.wholesale or (reply.status == 403 and not self.health.good):
             self._stop(self._refusal(reply))
         elif len(request.samples) > 1:
-            # Perhaps it is the number of samples that it refuses.
+            # The server may refuse only the number of samples.
             before = self.health.good
             await self._one_by_one(request, last)
             self.health.single = self.health.single or self.health.good > before
@@ -220,7 +217,7 @@ class Asker:
             self._aside.append(request)
 
     def _watch(self, reply: Reply) -> None:
-        """Count a reply, and end the call where there is no hope."""
+        """Count a reply, and end the call if it cannot succeed."""
         health = self.health
         refused = [c.why for c in reply.choices if c is not None and c.why] if isinstance(reply, Good) else []
         if isinstance(reply, Good) and len(refused) < sum(c is not None for c in reply.choices):
@@ -244,8 +241,8 @@ class Asker:
             names = ", ".join(sorted(map(repr, self.reader.seen)))
             self._stop(
                 UserError(
-                    f"{settings.url} was asked for model {settings.id!r} and answers as {names}; correct the model's name, "
-                    "or say with reports what it is called there"
+                    f"{settings.url} was asked for model {settings.id!r} and replies as {names}; correct the id of the "
+                    "model, or set reports to the name that the server uses"
                 )
             )
         elif not health.answered and reply.kind == "no connection" and waited > FIRST_CONTACT:
@@ -263,31 +260,31 @@ class Asker:
 
     def _hold(self, wait: float) -> None:
         if wait > self.settings.patience:
-            asked = f"{self.settings.url} asks to wait {wait:.0f} s, more than the patience of {self.settings.patience:g} s"
-            self._stop(UserError(f"{asked}; {GONE}"))
+            why = f"{self.settings.url} asks to wait {wait:.0f} s, more than the patience of {self.settings.patience:g} s"
+            self._stop(UserError(f"{why}; {GONE}"))
         else:
             self.limiter.hold(wait)
 
     def _refusal(self, reply: Refusal) -> UserError:
         settings = self.settings
-        fix = "check the url, the model's name and the request's fields"
+        fix = FIX
         if reply.status in (401, 403):
             fix = f"check the key in the environment variable {settings.api_key_env}"
         elif reply.status in (402, 429):
-            fix = "check the bill of that account"
+            fix = "check the quota and the bill of the account"
         return UserError(
             f"{settings.url} refused model {settings.id!r}: status {reply.status}, {reply.what!r}; {fix}; "
-            "what arrived is kept"
+            "responses that arrived are kept"
         )
 
     def _useless(self, what: str) -> UserError:
         return UserError(
             f"{self.settings.url} gave {self.health.useless} replies and no answer for model {self.settings.id!r} (last: "
-            f"{what}); check the url, the model's name and the request's fields; what arrived is kept"
+            f"{what}); {FIX}"
         )
 
     def _stop(self, error: UserError) -> None:
-        """Send nothing more; what is in flight may still arrive."""
+        """Send nothing more. Replies in flight may still arrive."""
         if self.stopped is None:
             self.stopped = error
             self._stopping.set()

@@ -1,9 +1,9 @@
 """Budgets that stop before they are exceeded.
 
-A request reserves the most it can cost before it is sent: its prompt (no more tokens than bytes, and some for the
-chat template) and `max_tokens` for each sample. What is spent, what is reserved and the new request together must fit.
-When the reply comes the reservation becomes what the server counted; where a reply was lost after the request had been
-sent, nobody knows what was billed, and the whole reservation counts as spent.
+Before a request is sent, it reserves the most that it can cost: as many tokens as its prompt has bytes, some more for
+the chat template, and the token limit for each sample. What is spent and reserved must stay within the budget. When the
+reply comes, the tokens that the server counted replace the reservation. If the reply is lost after the request was sent,
+nobody knows what was billed, and the whole reservation counts as spent.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 from acemath.errors import UserError
 
-TEMPLATE_TOKENS = 64  # that a server's chat template may add to a prompt
+TEMPLATE_TOKENS = 64  # the most that a server's chat template adds to a prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Tokens of prompts and of responses, and what they cost in US dollars."""
+    """Tokens of prompts and responses, and their price in US dollars."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -37,20 +37,17 @@ class Amount:
 
     @property
     def tokens(self) -> int:
-        """All tokens."""
+        """Tokens of prompts and responses together."""
         return self.prompt_tokens + self.completion_tokens
 
 
 class BudgetReached(UserError):
-    """The next request could exceed a budget. What arrived is kept; a higher budget goes on from there."""
+    """The next request could exceed a budget. Responses that arrived are kept, and a higher budget continues."""
 
 
 @dataclass
 class Budget:
-    """One limit in money, in tokens, or in both, over everything that is booked on it.
-
-    `name` says whose it is: in messages, and in the ledger. None: no limit.
-    """
+    """A limit in US dollars, in tokens, or both; None is no limit. `name` is the payer's, for messages."""
 
     name: str
     usd: float | None = None
@@ -60,7 +57,7 @@ class Budget:
     waiting: list[asyncio.Future[None]] = field(default_factory=list, repr=False)
 
     def fits(self, most: Amount) -> bool:
-        """Whether a request that costs at most so much may be sent now."""
+        """Whether a request that costs at most `most` may be sent now."""
         after = self.spent + self.reserved + most
         return (self.usd is None or after.usd <= self.usd + 1e-9) and (
             self.tokens is None or after.tokens <= self.tokens
@@ -75,13 +72,13 @@ class Budget:
         )
         return (
             f"the budget of {self.name}, {limit}, is reached: {self.spent.usd:.4f} US$ and {self.spent.tokens:,} tokens are "
-            f"spent and the next request could cost {most.usd:.4f} US$ and {most.tokens:,} tokens; what arrived is kept: "
-            "raise the budget and start the same command again"
+            f"spent and the next request could cost {most.usd:.4f} US$ and {most.tokens:,} tokens; raise the budget and start "
+            "the same command again: responses that arrived are kept"
         )
 
 
 async def reserve(budgets: Sequence[Budget], most: Amount) -> None:
-    """Wait until a request that costs at most so much fits every budget; BudgetReached where it never will."""
+    """Reserve `most` in every budget, as soon as it fits. BudgetReached if it never will."""
     while True:
         tight = next((b for b in budgets if not b.fits(most)), None)
         if tight is None:
@@ -90,14 +87,14 @@ async def reserve(budgets: Sequence[Budget], most: Amount) -> None:
             return
         if tight.reserved.tokens <= 0:
             raise BudgetReached(tight.describe(most))
-        # Others in flight may come out cheaper than they could: what they give back may be enough.
+        # Requests in flight may cost less than they reserved, so wait for one to end.
         change = asyncio.get_running_loop().create_future()
         tight.waiting.append(change)
         await change
 
 
 def settle(budgets: Sequence[Budget], most: Amount, spent: Amount) -> None:
-    """A request ended: its reservation goes, what it cost stays."""
+    """A request ended: replace its reservation by what it cost."""
     for budget in budgets:
         budget.reserved -= most
         budget.spent += spent

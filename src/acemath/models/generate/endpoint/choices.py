@@ -1,33 +1,28 @@
-"""One choice of a reply: its text, whether that is complete, and the tokens that it cost."""
+"""Reading the choices of a reply: their texts, whether they are complete, and how many tokens they have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 from acemath.models.generate.endpoint.errors import short
 from acemath.records import FINISHED, LENGTH, REFUSED, STOP
 
 FAULT = "fault"
-# What servers call the end of a text, in small letters. Whatever is not here (a filter, a call of a tool, a loop that
-# was cut off, a word that nobody knows) is REFUSED: the text may be a part, and asking again would change nothing.
-_REASONS = FINISHED | {
-    word: meaning
-    for meaning, words in {
-        FAULT: "error abort aborted cancelled canceled timeout server_error network_error insufficient_system_resource "
-        "null none",
-    }.items()
-    for word in words.split()
-} | {"": FAULT}
+# Finish reasons in lower case. Every other one (a filter, a tool call, repetition, an unknown word) is REFUSED: the text
+# may be incomplete, and another try would give the same.
+_FAULTS = "error abort aborted cancelled canceled timeout server_error network_error insufficient_system_resource null none"
+_REASONS = FINISHED | dict.fromkeys(["", *_FAULTS.split()], FAULT)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One text that came back.
+    """One text of a reply.
 
-    `finish_reason` is "stop" (complete), "length" (cut at the limit of tokens), "refused" (not to be used) or "fault"
-    (perhaps better at the next try). `why` says what was wrong with the last two.
+    `finish_reason` is "stop" (complete), "length" (cut at the token limit), "refused" (unusable) or "fault" (unusable,
+    but another try may help). `why` explains the last two.
     """
 
     text: str
@@ -40,25 +35,25 @@ class Choice:
 def finished(reason: Any) -> str:
     """What a server's `finish_reason` means: "stop", "length", "refused" or "fault".
 
-    null is a fault: servers that have the field fill it in when a text is complete, and send null when they were
-    stopped on the way (Ollama at its time-out, LMDeploy at an abort).
+    null is a fault: servers with this field fill it in when a text is complete, and send null when they stopped before
+    (Ollama at its time-out, LMDeploy at an abort).
     """
     return _REASONS.get("" if reason is None else str(reason).strip().lower(), REFUSED)
 
 
 def unfinished(reason: Any) -> str:
-    """The words for a finish reason that is neither "stop" nor "length"."""
+    """Why a text with this finish reason, which is neither "stop" nor "length", is unusable."""
     return f"finish_reason {short(reason)!r}" if reason else "no finish_reason: the text may be cut off"
 
 
 def read_choices(
     data: Sequence[dict[str, Any]], tokens: int, limit: int | None = None
 ) -> list[tuple[dict[str, Any], Choice]]:
-    """A reply's choices, each beside what it was read from, in the order of their index, or as they came where the
-    indices are not clear.
+    """The choices of a reply, each after the object that it was read from.
 
-    Servers count the `tokens` of all choices together: they are shared out by length of text. Of a server that sends no
-    finish reason a text of `limit` tokens was cut.
+    They are in the order of their index, or as they came if the indices are not distinct numbers. Servers count the
+    `tokens` of all choices together, so each gets a share by the length of its text. If a server sends no finish reason,
+    a text of `limit` tokens counts as cut.
     """
     at = [c.get("index") for c in data]
     if all(type(i) is int for i in at) and len(set(at)) == len(at):
@@ -80,7 +75,7 @@ def _choice(data: dict[str, Any], text: str, tokens: int, limit: int | None) -> 
 
 
 def _reason(data: dict[str, Any], tokens: int, limit: int | None) -> Any:
-    """The finish reason, under any name; plain servers never send one. A null is another thing."""
+    """The finish reason, under any of its names; "stop" or "length" if the field is missing, but not if it is null."""
     if "finish_reason" in data:
         return data["finish_reason"]
     cut = LENGTH if limit is not None and tokens >= limit else STOP
@@ -88,7 +83,7 @@ def _reason(data: dict[str, Any], tokens: int, limit: int | None) -> Any:
 
 
 def _message(data: dict[str, Any]) -> Any:
-    """What was said: a message, or the only piece of one."""
+    """The message; some servers send it as the only delta of a stream."""
     return data.get("message") or data.get("delta")
 
 
@@ -98,42 +93,39 @@ def _content(data: dict[str, Any]) -> Any:
 
 
 def _strings(content: Any, field: str, *types: str | None) -> str:
-    """What the parts of these types say, in a content that is a part or a list of parts."""
+    """The texts of the parts of these types, joined. The content is a part or a list of parts."""
     parts = content if isinstance(content, list) else [content]
     found = [part.get(field) for part in parts if isinstance(part, dict) and part.get("type") in types]
     return "".join(text for text in found if isinstance(text, str))
 
 
 def _text(data: dict[str, Any]) -> str:
-    """A choice's text; of a list of parts the text parts alone, because reasoning is no part of the answer."""
+    """The text of a choice. Reasoning parts are not part of the answer."""
     found = _content(data)
     if isinstance(found, list):
         found = [{"text": part} if isinstance(part, str) else part for part in found]
     if not isinstance(found, str):
         found = _strings(found, "text", "text", "output_text", None)
-    return found.encode("utf-8", "replace").decode()  # half a surrogate pair fits no file
+    return found.encode("utf-8", "replace").decode()  # UTF-8 cannot hold half of a surrogate pair
 
 
 def _refusal(data: dict[str, Any]) -> str:
-    """The words with which a model refuses to answer; "" where it does not refuse."""
+    """The words with which a model refuses to answer; "" if it does not refuse."""
     message = _message(data)
     said = message.get("refusal") if isinstance(message, dict) else None
     return said if isinstance(said, str) else _strings(_content(data), "refusal", "refusal")
 
 
 def _shares(total: int, lengths: Sequence[int]) -> list[int]:
-    if len(lengths) == 1:
-        return [total]
-    whole, shares, before = max(1, sum(lengths)), list[int](), 0
-    for at in range(len(lengths)):
-        upto = round(total * sum(lengths[: at + 1]) / whole)
-        shares.append(upto - before)
-        before = upto
-    return shares
+    """Split `total` in proportion to the lengths; the shares add up to it."""
+    if not any(lengths):
+        lengths = [1] * len(lengths)
+    ends = [round(total * end / sum(lengths)) for end in accumulate(lengths)]
+    return [end - start for start, end in pairwise([0, *ends])]
 
 
 def _logprobs(data: Any) -> tuple[float, ...] | None:
-    """The log probability of each token written; both APIs' forms."""
+    """The log-probabilities of the generated tokens, in the form of either API."""
     if not isinstance(data, dict):
         return None
     found = data.get("token_logprobs")

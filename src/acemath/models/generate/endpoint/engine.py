@@ -1,4 +1,4 @@
-"""The engine of any OpenAI-compatible server: `generate` with everything kept, retried and paid for once."""
+"""The engine for OpenAI-compatible servers: it keeps every response, retries faults, and pays for nothing twice."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from acemath.records import REFUSED, Problem, Response
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """The call is over, with this error or with none."""
+    """The end of the call, with the error that ended it, if any."""
 
     error: BaseException | None
 
 
 class EndpointEngine:
-    """Writes responses through an endpoint. Whatever the account holds already is not asked for again.
+    """Generates responses through an endpoint. What the account already holds is not requested again.
 
-    `payer` and `stage` are what the ledger books requests on: the budget of the settings is the payer's. A problem
-    that the server refuses for good comes back as a response whose `finish_reason` is "refused", with the reason in
-    `meta`. UserError where the key is missing, and while generating where a budget is reached, where the server
-    refuses everything, or where it is gone; what arrived until then is in the account.
+    The ledger books requests on `payer` and `stage`; the budget in the settings is the payer's. If the server refuses a
+    problem for good, its response has the `finish_reason` "refused", and the reason in `meta`. UserError if the key is
+    missing; and while generating, if a budget is reached, or if the server refuses everything or is gone. Responses
+    that arrived before stay in the account.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class EndpointEngine:
         self._reader = Reader(settings.id, settings.reports)
 
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
-        """`sampling.n` responses to each problem: first those that are there already, then others as they arrive.
+        """`sampling.n` responses to each problem: first those in the account, then others as they arrive.
 
         Problems with the same text share their responses.
         """
@@ -82,7 +82,7 @@ class EndpointEngine:
     def _arriving(
         self, asking: Asking, requests: Sequence[Request]
     ) -> Iterator[tuple[Request, Sequence[Choice] | str]]:
-        """What an asker on another thread hands over. A caller that stops reading stops the asker."""
+        """What an asker in another thread hands over. If the caller stops reading, the asker stops too."""
         if not requests:
             return
         arrived: queue.SimpleQueue[tuple[Request, Sequence[Choice] | str] | _End] = queue.SimpleQueue()
@@ -99,9 +99,7 @@ class EndpointEngine:
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (raised again by the reader)
                 arrived.put(_End(error))
             finally:
-                loop.run_until_complete(
-                    loop.shutdown_asyncgens()
-                )  # of replies that were cut; else they complain
+                loop.run_until_complete(loop.shutdown_asyncgens())  # else cut replies print warnings
                 loop.close()
 
         thread = threading.Thread(target=work, name="endpoint", daemon=True)
@@ -112,7 +110,7 @@ class EndpointEngine:
             if item.error is not None:
                 raise item.error
         finally:
-            with suppress(RuntimeError):  # it has ended by itself
+            with suppress(RuntimeError):  # the loop is closed already
                 loop.call_soon_threadsafe(task.cancel)
             thread.join()
 
@@ -120,7 +118,7 @@ class EndpointEngine:
         if isinstance(found, str):
             return Response(problem_id, sample, "", self.name, REFUSED, meta={REFUSED: found})
         if found.why:
-            # Paid for, but not to be graded or learned: only the account keeps the text.
+            # It must not be graded or learned, so only the account keeps the text.
             return Response(
                 problem_id, sample, "", self.name, REFUSED, found.tokens, meta={REFUSED: found.why}
             )
@@ -130,7 +128,7 @@ class EndpointEngine:
         )
 
     def status(self) -> str:
-        """For a line of progress: requests in flight, faults so far, what is spent and of how much."""
+        """For a progress line: requests in flight, faults so far, and what was spent of the budget."""
         spent, faults = self.budget.spent, sum(self._health.faults.values())
         parts = [f"{self._limiter.flying} in flight"]
         if faults:
@@ -142,7 +140,7 @@ class EndpointEngine:
         return ", ".join([*parts, f"{spent.tokens:,}{limit} tokens"])
 
     def cost(self) -> dict[str, Any]:
-        """What the stage has cost over all its starts, and the faults and the width of this one."""
+        """What the stage cost over all its starts; the faults and the most requests in flight of this start."""
         return {
             **self.account.cost(self.stage),
             "faults": dict(sorted(self._health.faults.items())),

@@ -1,7 +1,6 @@
-"""What a server says went wrong: the status that it names, its words, and how long it asks to wait.
+"""Reading a server's errors: their status, their message, and how long the server asks to wait.
 
-Servers put an error into the body of a 4xx or 5xx reply, into a 200, or into one choice of a 200, and each in a form of
-its own: `{"error": {"message", "code"}}` (OpenAI, OpenRouter, vLLM), the same in a list (Gemini), `{"object": "error",
+Servers put an error into the body of a 4xx or 5xx reply, into a 200, or into one choice of a 200, in several forms: `{"error": {"message", "code"}}` (OpenAI, OpenRouter, vLLM), the same in a list (Gemini), `{"object": "error",
 "message", "code"}` (older vLLM), `{"detail"}` (FastAPI), `{"statusCode", "message"}` (Azure).
 """
 
@@ -16,14 +15,14 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-SHOWN = 200  # characters of a server's words in a message
-_BODIES = ("error", "detail", "message", "errors", "msg")  # where an error lies, the best place first
-_CODES = ("code", "status_code", "statusCode", "status", "type")  # where its status lies
+SHOWN = 200  # the most characters of a server's message that are shown
+_BODIES = ("error", "detail", "message", "errors", "msg")  # fields that may hold an error, the best first
+_CODES = ("code", "status_code", "statusCode", "status", "type")  # fields that may hold its status
 
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
-    """`status` as HTTP has it, None where the error names none that is known; `wait` in seconds."""
+    """An error. `status` is an HTTP status, None if the error has no known one; `wait` is in seconds."""
 
     status: int | None
     message: str
@@ -42,17 +41,17 @@ def parsed(content: bytes) -> dict[str, Any] | None:
 
 
 def short(value: object) -> str:
-    """A server's words on one line, cut to a length for messages, without what moves a terminal or fits no file."""
+    """A server's words on one line for a message: cut to SHOWN characters, all of them printable."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)[: 4 * SHOWN]).split())[:SHOWN]
 
 
 def is_error(data: Mapping[str, Any]) -> bool:
-    """Whether the object of a 200 is an error and no completion."""
+    """Whether the object of a 200 is an error and not a completion."""
     return holds_error(data) or (not data.get("choices") and any(data.get(name) for name in _BODIES))
 
 
 def holds_error(data: Mapping[str, Any]) -> bool:
-    """Whether a reply or a choice names an error; some servers send one whose fields are all empty beside good texts."""
+    """Whether a reply or choice holds an error. Some servers send one with only empty fields beside a good text."""
     error = data.get("error")
     return any(error.values()) if isinstance(error, dict) else bool(error)
 
@@ -63,16 +62,16 @@ def server_error(data: Mapping[str, Any]) -> ServerError:
     inner = found if isinstance(found, dict) else {}
     metadata = _object(inner.get("metadata"))
     message = inner.get("message") or inner.get("msg") or found
-    if metadata.get("raw"):  # what the provider behind a router said
+    if metadata.get("raw"):  # the message of the provider behind a router
         message = f"{message} ({metadata['raw']})"
-    quota = "insufficient_quota" in str(data)  # OpenAI's 429 that no wait can mend, also quoted by routers
+    quota = "insufficient_quota" in str(data)  # OpenAI's 429 for a used-up quota, which routers quote too; waiting does not help
     codes = (402 if quota else _status(holder.get(name)) for holder in (inner, data) for name in _CODES)
     waits = _waits((inner, metadata, _object(metadata.get("headers")), data))
     return ServerError(next(filter(None, codes), None), short(message), next(waits, None))
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for, from seconds or an HTTP date; None where it says nothing."""
+    """The wait in seconds that a Retry-After header asks for, as seconds or an HTTP date; None if it is neither."""
     if not value:
         return None
     try:
@@ -92,7 +91,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _waits(holders: Iterable[Mapping[str, Any]]) -> Iterator[float]:
-    """The waits that are asked for by name in these objects."""
+    """The waits that these objects ask for, under a name for them."""
     for holder in holders:
         for name, value in holder.items():
             if name.lower().replace("_", "-") in ("retry-after", "retry-after-seconds"):
@@ -102,7 +101,7 @@ def _waits(holders: Iterable[Mapping[str, Any]]) -> Iterator[float]:
 
 
 def _status(code: Any) -> int | None:
-    """429 from 429, "429", "429 Too Many Requests", "rate_limit_exceeded", "RateLimitError" …"""
+    """The HTTP status in a code: 429, "429", "429 Too Many Requests", "rate_limit_exceeded", "RateLimitError" …"""
     if found := re.match(r"([45]\d\d)\b", str(code)):
         return int(found[1])
     return _STATUSES.get(_letters(code)) if isinstance(code, str) else None

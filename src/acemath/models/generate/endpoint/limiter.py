@@ -1,9 +1,8 @@
-"""How many requests are in flight: more while the server is well, half as many when it is overloaded.
+"""The limit on requests in flight: it grows while replies are good, and is halved when the server is overloaded.
 
-A 429, a 503 or a time-out says "too much". The limit is halved at most once a round: requests that were sent before
-the last halving say nothing about the new limit. Until the first halving the limit doubles with every round of good
-replies, after it a sixteenth of the ceiling is added. A Retry-After holds back every request, not only the one that
-was told.
+A 429, a 503 or a time-out means overload. The limit is halved at most once in a round, because requests that were sent
+before the last halving say nothing about the new limit. It doubles with every round of good replies until the first
+halving; after that a sixteenth of the ceiling is added in each round. A Retry-After holds back all requests.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ START, FLOOR = 8, 2
 
 
 class Limiter:
-    """Hands out places for requests. `limit` survives from one call of the engine to the next."""
+    """Admits requests, at most `ceiling` at once. `limit` is kept from one call of the engine to the next."""
 
     def __init__(self, ceiling: int) -> None:
         self.ceiling = ceiling
         self.limit: float = min(START, ceiling)
-        self.most = 0  # the most that were ever in flight
+        self.most = 0  # the most requests in flight so far
         self.halvings = 0
         self.flying = 0  # requests in flight now
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -29,7 +28,7 @@ class Limiter:
         self._opened = False
 
     async def take(self) -> int:
-        """Wait for a place; returns the number of halvings so far, which `give_back` is told."""
+        """Wait until a request may be sent. Returns the number of halvings so far, for `give_back`."""
         place = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         self._admit()
@@ -47,13 +46,13 @@ class Limiter:
             self.limit = max(min(FLOOR, self.ceiling), self.limit / 2)
             self.halvings += 1
         elif good and self.flying >= self.limit * 0.5:
-            # A limit that is not made use of has proved nothing, so it does not grow.
+            # It grows only if it was used: otherwise the good reply says nothing about a higher limit.
             step = 1.0 if not self.halvings else self.ceiling / 16 / self.limit
             self.limit = min(float(self.ceiling), self.limit + step)
         self._leave()
 
     def hold(self, seconds: float) -> None:
-        """No new request for so long: the server said Retry-After."""
+        """Send no new request for `seconds`, as the server asked with Retry-After."""
         loop = asyncio.get_running_loop()
         self._closed_until = max(self._closed_until, loop.time() + seconds)
         if self._opening is not None:
@@ -61,12 +60,12 @@ class Limiter:
         self._opening = loop.call_at(self._closed_until, self._admit)
 
     def open(self) -> None:
-        """Let everybody who waits go, whatever the limit: they only want to leave."""
+        """Admit all that wait, whatever the limit: the call is ending, and they will send nothing."""
         self._closed_until, self._opened = 0.0, True
         self._admit()
 
     def reset(self) -> None:
-        """Before a new event loop: nobody flies, nobody waits; the limit stays."""
+        """Prepare for a new event loop: nothing is in flight or waits, and the limit stays."""
         self.flying, self._closed_until, self._opening, self._opened = 0, 0.0, None, False
         self._waiting.clear()
 

@@ -1,7 +1,6 @@
-"""What came back: choices, a fault that is worth another try, or a refusal that is final.
+"""Reading replies: usable choices, a fault that is worth another try, or a final refusal.
 
-An engine's caller never sees a half-understood reply: everything a server can send is one of these three, and says
-what it cost where the server said so.
+Everything that a server can send becomes one of these three, with what it cost if the server reports it.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from acemath.records import STOP
 
 OVERLOADED = (429, 503)
 RETRIED = (408, 409, 425, *OVERLOADED)
-# Refusals that hold for every request: the address, the method, the key, the bill.
+# Refusals of every request, because of the address, the method, the key or the bill.
 WHOLESALE = (301, 302, 303, 307, 308, 401, 402, 404, 405, 410, 501)
 Billed = Literal["no", "known", "unknown"]
-BEGINNING = 4096  # bytes of a reply that are looked at for words
-LONGEST_WAIT = 60.0  # seconds between two tries, where the server names no time
+BEGINNING = 4096  # bytes of a reply that may be shown in a message
+LONGEST_WAIT = 60.0  # seconds between two tries, if the server asks for no other wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +41,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A reply, or the lack of one, that another try may mend.
+    """A reply, or the lack of one, after which another try may succeed.
 
-    `billed`: "no" where nothing was written, "known" where the reply says what, "unknown" where it was lost.
+    `billed` is "no" if nothing was generated, "known" if the reply says how much, and "unknown" if it was lost.
     """
 
     what: str
@@ -53,13 +52,13 @@ class Fault:
     usage: Usage | None = None
     overloaded: bool = False
     wait: float | None = None  # seconds that the server asks for
-    unusable: bool = False  # a whole reply of the server that is no answer: asked for again a few times only
-    empty: bool = False  # a reply that says it is complete and has no text
+    unusable: bool = False  # a whole reply without an answer, which may have been billed: only a few more tries
+    empty: bool = False  # complete by its finish reason, but without text
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A final refusal. `wholesale`: of every request, not only of this one."""
+    """A final refusal. `wholesale` says that it holds for every request, not only for this one."""
 
     status: int
     what: str
@@ -69,7 +68,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """A reply with something to keep. `choices` has None in the place of each that cannot be used, `bad` says why."""
+    """A reply with a usable choice. Unusable ones are None in `choices`, and `bad` says why the first of them is."""
 
     choices: tuple[Choice | None, ...]
     usage: Usage | None
@@ -80,12 +79,11 @@ Reply = Good | Fault | Refusal
 
 
 def same_model(asked: str, reported: str) -> bool:
-    """Whether a reply's `model` is the one that was asked for.
+    """Whether the `model` of a reply, `reported`, is the one that was asked for.
 
-    Servers answer with the full name of an alias: an owner before it (`org/name`, a path), and a date, a revision or
-    `latest` behind it. So `gpt-4o-mini` may report `gpt-4o-mini-2024-07-18` and `nano` `nano@main`, but `gpt-4o` never
-    `gpt-4o-mini`, `qwen2` never `qwen2.5`, and a name with a date never another date. A reply without a name says
-    nothing against it.
+    Servers report the full name of an alias, with an owner before it (`org/name`, a path), and a date, a revision or
+    `latest` after it. So `gpt-4o-mini-2024-07-18` is `gpt-4o-mini`, and `nano@main` is `nano`; but `gpt-4o-mini` is not
+    `gpt-4o`, `qwen2.5` is not `qwen2`, and a name with another date is another model. An empty name is accepted.
     """
     if not reported:
         return True
@@ -114,25 +112,25 @@ def backoff(failures: int, rng: random.Random) -> float:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads replies of one model. `reports` as in the endpoint's settings."""
+    """Reads the replies of one model. `reports` is the setting of the endpoint."""
 
     model: str
     reports: str
-    seen: set[str] = field(default_factory=set)  # names that replies carried
+    seen: set[str] = field(default_factory=set)  # the names in replies so far
 
     def read(
         self, status: int, headers: Any, content: bytes, believe_empty: bool = False, limit: int | None = None
     ) -> Reply:
-        """Judge one reply by its status and its content.
+        """Read one reply.
 
-        `believe_empty`: an answer without text is one. `limit`: tokens of a text at most, where they were limited.
+        With `believe_empty`, a complete reply without text is accepted. `limit` is the token limit of the request.
         """
         data, text = parsed(content), short(content[:BEGINNING].decode("utf-8", "replace"))
         if not 200 <= status < 300:
             said = server_error(data) if data else ServerError(None, text)
             return _failed(status, said, headers, f"status {status}")
         if data is None:
-            # The model did not write a web page. Anything else may be the rest of an answer.
+            # A web page is not from the model. Anything else may be the rest of an answer that was billed.
             page = content.lstrip().startswith(b"<")
             return Fault(
                 f"a reply that is no JSON: {text!r}", "half JSON", "no" if page else "unknown", unusable=True
@@ -154,13 +152,13 @@ class Reader:
         if not isinstance(found, list) or not found:
             what = f"a reply without a choice: {short(data)}"
             if not data.keys() & {"choices", "usage"}:
-                billed = "no"  # it is no completion
+                billed = "no"  # not a completion
             return Fault(what, "empty choice", billed, usage, unusable=True)
         raw = [c if isinstance(c, dict) else {"finish_reason": None} for c in found]
         choices, bad = list[Choice | None](), list[Fault | Refusal]()
         read = read_choices(raw, usage.completion_tokens if usage else 0, limit)
         if usage is not None and not usage.completion_tokens and any(choice.text.strip() for _, choice in read):
-            usage, billed = None, "unknown"  # a server that counts nothing: no budget would ever be reached
+            usage, billed = None, "unknown"  # a server that reports 0 tokens for a text: a budget would never be reached
         for said, choice in read:
             wrong: Fault | Refusal | None = None
             if holds_error(said):
@@ -178,9 +176,9 @@ class Reader:
 
 
 def _inside(data: dict[str, Any], headers: Any, usage: Usage | None) -> Fault | Refusal:
-    """An error inside a 200: what its status would be, and no more is paid for than the server counted.
+    """An error inside a 200, read as its status says. It cost what the server counted, or nothing.
 
-    A status that nobody knows is taken for a 500: tried again, and dropped in the end with what the server said.
+    An unknown status counts as 500: the request is tried again, and dropped in the end with the server's message.
     """
     said = server_error(data)
     where = f"status {said.status} inside a 200" if said.status else "an error inside a 200"
@@ -190,7 +188,7 @@ def _inside(data: dict[str, Any], headers: Any, usage: Usage | None) -> Fault | 
 def _failed(
     status: int, said: ServerError, headers: Any, where: str, usage: Usage | None = None
 ) -> Fault | Refusal:
-    """The fault or refusal that a status means. `where` it was found goes into the message."""
+    """The fault or refusal that a status means. `where`, the place of the error, goes into the message."""
     if said.status == 402 and status == 429:
         return Refusal(status, said.message, wholesale=True, usage=usage)
     if status in RETRIED or (status >= 500 and status != 501):
@@ -209,7 +207,7 @@ def _failed(
 
 
 def _usage(data: Any) -> Usage | None:
-    """What the server counted, from numbers or their texts; None where it did not, or nothing that makes sense."""
+    """The tokens that the server counted, from numbers or texts; None without a count that makes sense."""
     if not isinstance(data, dict):
         return None
     counts = [str(data.get(name)).removesuffix(".0") for name in ("prompt_tokens", "completion_tokens")]

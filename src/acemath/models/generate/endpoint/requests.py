@@ -1,4 +1,4 @@
-"""What is asked: one request for one or more samples of a problem, and the key of each sample's content."""
+"""Requests: each asks for one or more samples of a prompt, and each sample has a key for its content."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from acemath.records import content_key
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Samples of one prompt that are asked for together. `keys[i]` names the content of sample `samples[i]`."""
+    """Samples of one prompt in one request. `keys[i]` is the key of sample number `samples[i]`."""
 
     prompt: str
     samples: tuple[int, ...]
     keys: tuple[str, ...]
 
-    def pick(self, places: Sequence[int]) -> Request:
-        """Some of the samples, by their places in the request."""
+    def pick(self, indices: Sequence[int]) -> Request:
+        """A request for some of the samples, by their indices in this one."""
         return Request(
-            self.prompt, tuple(self.samples[at] for at in places), tuple(self.keys[at] for at in places)
+            self.prompt, tuple(self.samples[at] for at in indices), tuple(self.keys[at] for at in indices)
         )
 
 
+def token_limit(body: Mapping[str, Any]) -> int | None:
+    """The token limit of a sample in the body of a request, under either name; None without one."""
+    values = (body.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    return max((value for value in values if isinstance(value, int)), default=None)
+
+
 class Asking:
-    """Turns prompts into requests and requests into bodies, for one endpoint, conversation and sampling."""
+    """Turns prompts into requests, and requests into JSON bodies, for one endpoint, chat and sampling."""
 
     def __init__(self, settings: EndpointModel, chat: ChatFormat, sampling: Sampling) -> None:
         self.settings, self.chat, self.sampling = settings, chat, sampling
@@ -42,20 +48,20 @@ class Asking:
         self._common = json.dumps(what, sort_keys=True, ensure_ascii=False)
 
     def _asked(self, prompt: str) -> list[dict[str, str]] | str:
-        """The conversation; for the completions API its texts, a blank line between them."""
+        """The messages; for the completions API their texts, with a blank line after each."""
         rows = self.chat.messages(prompt)
         return rows if self.settings.api == "chat" else "\n\n".join(row["content"] for row in rows) + "\n\n"
 
     def key(self, prompt: str, sample: int) -> str:
-        """The key of one sample's content: conversation, model, sampling, seed and sample number.
+        """The key of a sample: a hash of its conversation, model, sampling, seed and number.
 
-        The address is no part of it: the same model behind another address is the same model.
+        The address is not part of it: the same model at another address counts as the same model.
         """
         asked = json.dumps(self._asked(prompt), ensure_ascii=False)
         return content_key(self._common, asked, str(sample))
 
     def requests(self, prompts: Sequence[str], known: Mapping[str, Any], each: int) -> Iterator[Request]:
-        """Requests of at most `each` samples for all that is not yet `known`, prompt by prompt, without repeats."""
+        """Requests of at most `each` samples for all samples whose key is not `known`, prompt by prompt."""
         asked: set[str] = set()
         for prompt in prompts:
             keys = {s: self.key(prompt, s) for s in range(self.sampling.n)}
@@ -66,7 +72,7 @@ class Asking:
                 yield Request(prompt, part, tuple(keys[s] for s in part))
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The JSON of a request. A field that the recipe's `body` sets to null is left out."""
+        """The JSON body of a request. A field that is null in the setting `body` is left out."""
         sampling, asked = self.sampling, self._asked(request.prompt)
         seed = content_key(request.prompt, str(request.samples[0]), str(sampling.seed))
         found: dict[str, Any] = {
@@ -76,7 +82,7 @@ class Asking:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_new_tokens,
             "seed": int(seed, 16) % 2**31,
-            "stream": False,  # some servers stream unless they are told not to
+            "stream": False,  # some servers stream by default
         }
         if len(request.samples) > 1:
             found["n"] = len(request.samples)
@@ -86,13 +92,14 @@ class Asking:
         return {name: value for name, value in found.items() if value is not None}
 
     def prompt_bytes(self, request: Request) -> int:
-        """The length of a request's conversation, in bytes of UTF-8."""
+        """The length of the conversation of a request, in bytes of UTF-8."""
         asked = self._asked(request.prompt)
         texts = [asked] if isinstance(asked, str) else [row["content"] for row in asked]
         return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
     def most(self, request: Request) -> Amount:
-        """The most that a request can cost: no prompt has more tokens than bytes, no sample more than allowed."""
+        """The most that a request can cost: no prompt has more tokens than bytes, no sample more than its limit."""
         prompt = self.prompt_bytes(request) + TEMPLATE_TOKENS
-        written = self.sampling.max_new_tokens * len(request.samples)
-        return Amount(prompt, written, self.settings.usd(prompt, written))
+        limit = token_limit(self.body(request)) or self.sampling.max_new_tokens
+        completion = limit * len(request.samples)
+        return Amount(prompt, completion, self.settings.usd(prompt, completion))

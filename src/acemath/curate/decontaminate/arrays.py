@@ -1,7 +1,7 @@
-"""Texts by the thousand as arrays: their tokens found on bytes, every token and every run of words a 64-bit hash.
+"""Many texts as arrays of tokens, and 64-bit hashes of tokens and of runs of words.
 
-The tokens are those of `words.py`, to the letter; a test compares the two. What needs a Python string is done once for
-each different token. Hashes that collide cost time alone: whoever asks here looks at the texts themselves afterwards.
+Tokens are found in bytes and are exactly those of `words.py`, which a test checks. What needs a Python string is done once
+per distinct token. A hash collision only costs time, because the texts of all matches are compared afterwards.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from acemath.curate.features import PERCENT, SHARES, feature_of, is_telling
-from acemath.curate.words import fold_one, mask_one, normalised
+from acemath.curate.decontaminate.features import PERCENT, SHARES, feature_of, is_telling
+from acemath.curate.words import Memo, fold_one, mask_one, normalised
 
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
 
-BATCH_BYTES = 1 << 19  # of texts that become arrays together: they stay in a processor's cache
-_BASE = 0x9E3779B97F4A7C15 | 1  # of the rolling hash; odd, so that it has an inverse
+BATCH_BYTES = 1 << 19  # texts per batch; its arrays fit in a processor's cache
+_BASE = 0x9E3779B97F4A7C15 | 1  # of the polynomial hash; odd, so that it has an inverse modulo 2^64
 _LETTER, _DIGIT, _SIGN = 1, 2, 3
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f\W]")  # a letter or digit, which this tokeniser does not read
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f\W]")  # a letter or digit that this tokeniser cannot read
 
 
 def _powers(base: int, count: int) -> Hashes:
@@ -41,26 +41,20 @@ _KINDS[48:58] = _DIGIT
 _KINDS[list(b"<>-+*/=^%")] = _SIGN
 
 
-class _Codes(dict[str, int]):
-    """A 64-bit number for each word."""
-
-    def __missing__(self, word: str) -> int:
-        if len(self) > 1_000_000:
-            self.clear()
-        code = self[word] = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
-        return code
+def _code(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-_CODES = _Codes()
+_CODES = Memo(_code, limit=1_000_000)
 
 
 def codes_of(words: Iterable[str]) -> Hashes:
-    """The hashes of some words."""
+    """The hash of each word: the same on every machine and in every process, as Python's own is not."""
     return np.array([_CODES[word] for word in words], np.uint64)
 
 
 def hashes_of(runs: Sequence[Sequence[str]]) -> Hashes:
-    """The hash of each of some runs of words, as `Prefix` gives it."""
+    """The hash of each run of words, equal to that of `Prefix`."""
     if not runs:
         return np.zeros(0, np.uint64)
     sizes = np.array([len(run) for run in runs])
@@ -75,7 +69,7 @@ def hashes_of(runs: Sequence[Sequence[str]]) -> Hashes:
 
 
 class Prefix:
-    """Hashes of any runs of a long list of numbers (at most as many as a batch has bytes), by sums from its beginning."""
+    """Hashes of runs of an array (of at most BATCH_BYTES numbers), from its prefix sums."""
 
     def __init__(self, values: Hashes) -> None:
         self._sums = np.zeros(len(values) + 1, np.uint64)
@@ -87,32 +81,32 @@ class Prefix:
         return found
 
     def every(self, size: int) -> Hashes:
-        """The hash of every run of so many values, by where it starts."""
+        """The hash of every run of `size` values, by its start."""
         count = max(0, len(self._sums) - size)
         found: Hashes = (self._sums[size : size + count] - self._sums[:count]) * _INVERSES[:count]
         return found
 
 
 class Table:
-    """Which of many hashes are known, and the numbers that each stands for."""
+    """A multimap from hashes to numbers."""
 
     def __init__(self, keys: Hashes, values: Sequence[int] | Places | None = None) -> None:
         values = np.zeros(len(keys), np.int64) if values is None else np.asarray(values, np.int64)
         order = np.argsort(keys, kind="stable")
         self._keys, self._first, self._count = np.unique(keys[order], return_index=True, return_counts=True)
         self._values = values[order]
-        # A bit for each key's first digits answers nearly every question: some 32 times as many bits as keys.
+        # Marks the leading bits of each key. With about 32 marks per key, they rule out nearly every unknown hash.
         bits = min(23, max(10, len(self._keys).bit_length() + 5))
         self._shift = np.uint64(64 - bits)
         self._bits = np.zeros(1 << bits, np.bool_)
         self._bits[self._keys >> self._shift] = True
 
     def maybe(self, asked: Hashes) -> Places:
-        """The places among those asked of all that are known, and of about one in thirty that is not: the quick way."""
+        """The places in `asked` of all known hashes and of about one in thirty unknown ones; fast."""
         return np.flatnonzero(self._bits[asked >> self._shift])
 
     def find(self, asked: Hashes) -> tuple[Places, Places]:
-        """Which of the hashes are known (their places among those asked), and which key each of these is."""
+        """The places in `asked` of the known hashes, and the key number of each."""
         maybe = self.maybe(asked)
         if not len(maybe):
             return maybe, maybe
@@ -121,7 +115,7 @@ class Table:
         return maybe[known], key[known]
 
     def pairs(self, asked: Hashes, owners: Places) -> tuple[Places, Places]:
-        """The owner of each hash that is known with each of the numbers that it stands for."""
+        """Each owner of a known hash, paired with each number of that hash."""
         at, key = self.find(asked)
         return np.repeat(owners[at], self._count[key]), self._values[
             spread(self._first[key], self._count[key])
@@ -129,27 +123,27 @@ class Table:
 
 
 def spread(first: Places, count: Places) -> Places:
-    """The places first, first + 1, … of each of some stretches, one after another."""
+    """The concatenation of the ranges first[i], …, first[i] + count[i] - 1."""
     ends = np.cumsum(count)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(first - (ends - count), count)
 
 
 class Tokens(NamedTuple):
-    """The tokens of several texts: which one each is (a row of the vocabulary), and which text's."""
+    """The tokens of several texts: the row of each in the vocabulary, and the number of its text."""
 
     ids: Places
     owners: Places
 
 
 class Vocabulary:
-    """What each different token is as a word, with numbers and variables masked, and as a feature; learned as met.
+    """The word, the masked word and the feature of each distinct token; a token is added when it is first met.
 
-    Features that are given have the lowest numbers; `weigh` says how much a feature weighs.
+    The features in `features` get the lowest numbers. `weigh` gives the weight of a feature.
     """
 
-    limit = 200_000  # tokens, before it begins anew
-    slots = 18  # bits of a token's hash by which it is looked up
+    limit = 200_000  # tokens; then all are forgotten
+    slots = 18  # leading bits of a token's hash, the key of the lookup table
 
     def __init__(
         self, features: Iterable[str] = (), weigh: Callable[[str], float] = lambda feature: 0.0
@@ -161,30 +155,30 @@ class Vocabulary:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all tokens, and all features but those that were given."""
+        """Forget all tokens, and all features except the given ones."""
         self.features: dict[str, int] = {}
-        self.names: list[str] = []  # of features, by their number
+        self.names: list[str] = []  # of features, by number
         self._rows: dict[int, int] = {}
         self._keys = np.zeros(1 << self.slots, np.uint64)
         self._ids = np.zeros(1 << self.slots, np.int64)
         room = 1 << max(12, len(self._given).bit_length())
-        # By token: its hash as a word and masked (0: none), and its feature.
+        # By token: the hashes of its word and masked word (0 for none), and its feature.
         self.words, self.masks = np.zeros(room, np.uint64), np.zeros(room, np.uint64)
         self.feature = np.zeros(room, np.int64)
-        # By feature: its hash, the same if it is a sign of a formula, and its weight as a number or as a stem.
+        # By feature: its hash, its hash if it is a sign of a formula (else 0), and its weight as a number or as a stem.
         self.feature_codes, self.signs = np.zeros(room, np.uint64), np.zeros(room, np.uint64)
         self.number_weights, self.stem_weights = np.zeros(room), np.zeros(room)
         for feature in self._given:
             self._feature(feature)
 
     def _make_room(self) -> None:
-        """Room for twice as many tokens, and as many features."""
+        """Double the room for tokens and features."""
         for name in ("words", "masks", "feature", "feature_codes", "signs", "number_weights", "stem_weights"):
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
 
     def _feature(self, feature: str) -> int:
-        """The number of a feature, which is learned where it is new."""
+        """The number of a feature, which is added if it is new."""
         place = self.features.get(feature)
         if place is not None:
             return place
@@ -201,7 +195,7 @@ class Vocabulary:
         return place
 
     def read(self, texts: Sequence[bytes]) -> Tokens:
-        """The tokens of ASCII texts, together at most BATCH_BYTES long with a byte for each text."""
+        """The tokens of ASCII texts, together at most BATCH_BYTES long, counting one byte more per text."""
         if len(self._rows) > self.limit:
             self.clear()
         data = np.frombuffer(b"\n".join([*texts, b"\0\0\0\0\0"]), np.uint8)
@@ -210,11 +204,11 @@ class Vocabulary:
         slot = hashes >> np.uint64(64 - self.slots)
         ids = self._ids[slot]
         for at in np.flatnonzero(self._keys[slot] != hashes):
-            ids[at] = self._learned(int(hashes[at]), data[starts[at] : ends[at]], int(slot[at]))
+            ids[at] = self._row(int(hashes[at]), data[starts[at] : ends[at]], int(slot[at]))
         bounds = np.searchsorted(starts, np.cumsum([0, *(len(text) + 1 for text in texts)]))
         return Tokens(ids, np.repeat(np.arange(len(texts)), np.diff(bounds)))
 
-    def _learned(self, key: int, spelled: NDArray[np.uint8], slot: int) -> int:
+    def _row(self, key: int, spelled: NDArray[np.uint8], slot: int) -> int:
         row = self._rows.get(key)
         if row is not None:
             return row
@@ -222,7 +216,7 @@ class Vocabulary:
         if row == len(self.words):
             self._make_room()
         self._rows[key] = row
-        if not self._keys[slot]:  # whoever is met first keeps the slot: common tokens do
+        if not self._keys[slot]:  # the first token keeps a shared slot; common ones come first
             self._keys[slot], self._ids[slot] = key, row
         word, masked = fold_one(token), mask_one(token)
         self.words[row] = _CODES[word] if word else 0
@@ -232,9 +226,9 @@ class Vocabulary:
 
 
 def _spans(data: NDArray[np.uint8]) -> tuple[Places, Places]:
-    """Where tokens start and end in bytes that end with five zeros: the rule of `words.py`, without its regular expression."""
+    """The starts and ends of tokens in bytes that end with five zeros, by the rule of `words._TOKEN`."""
     kind = _KINDS[data]
-    forced = kind == _SIGN  # starts a token whatever stands before it …
+    forced = kind == _SIGN  # starts a token after any character …
     equal = np.flatnonzero(data == ord("="))
     forced[equal[(data[equal - 1] == ord("<")) | (data[equal - 1] == ord(">"))]] = False  # … but in <= and >=
     comma = np.flatnonzero(data == ord(","))
@@ -253,9 +247,9 @@ def _spans(data: NDArray[np.uint8]) -> tuple[Places, Places]:
 
 
 def ascii_of(text: str) -> bytes | None:
-    """A text as `Vocabulary.read` takes it, or None where letters beyond ASCII or its length need the other way."""
+    """A text for `Vocabulary.read`; None if it has letters beyond ASCII or is too long."""
     text = normalised(text)
     if not text.isascii() and _BEYOND_ASCII.search(text):
         return None
-    # What is left beyond ASCII parts words, as a question mark does.
+    # Any other character beyond ASCII separates words, as a question mark does.
     return text.encode("ascii", "replace") if len(text) < BATCH_BYTES // 4 else None

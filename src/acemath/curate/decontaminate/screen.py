@@ -1,8 +1,7 @@
-"""A screen before decontamination: most prompts resemble no benchmark problem, and it says so of thousands at once.
+"""A screen before the exact comparison, because most prompts resemble no benchmark problem.
 
-For each tier of `decontaminate.py` and `reworded.py` it asks, on arrays of hashes, what a hit of that tier needs. It may
-suspect a prompt that is clean, and never clears one that is not: `scan` looks at the suspects one by one, and finds what
-it would have found without a screen.
+It checks on arrays of hashes, for thousands of prompts at once, what a hit of each kind requires. It may suspect a clean
+prompt, but never clears one that has a hit, so `scan` finds with it what it would find without it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acemath.curate.bulk import (
+from acemath.curate.decontaminate.arrays import (
     BATCH_BYTES,
     Hashes,
     Places,
@@ -28,34 +27,38 @@ from acemath.curate.bulk import (
     hashes_of,
     spread,
 )
-from acemath.curate.features import PERCENT, SHARES, is_run
-from acemath.curate.limits import BLOCK, CANDIDATES, INSIDE, SHORT, TINY
-from acemath.curate.reworded import (
-    AGREEING,
-    FULL,
+from acemath.curate.decontaminate.features import PERCENT, SHARES, is_run
+from acemath.curate.decontaminate.index import (
+    CANDIDATES,
+    MASKED_RUN,
+    MIN_INSIDE,
+    MIN_WORDS,
+    SHORT_MASKED,
+    BenchmarkIndex,
+)
+from acemath.curate.decontaminate.reworded import (
+    BONUS,
+    BONUS_LIMIT,
     MEETINGS,
-    MOST,
+    MIN_AGREEMENT,
     NUMBERLESS,
     NUMBERS,
-    SAME,
-    TELLING,
-    THIN,
+    PENALTY,
+    PENALTY_LIMIT,
+    SAME_ANSWER,
     Rewordings,
 )
 from acemath.curate.words import NUMBER, common_length
 
-if TYPE_CHECKING:
-    from acemath.curate.decontaminate import Decontaminator  # which imports this module
-
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _RUN_SIGNS = re.compile("[#~][^#~]*")
-MARGIN = 1e-9  # sums of weights differ by their order
+MARGIN = 1e-9  # sums of the same weights in another order differ by less
 
 
 class Screen:
-    """What all problems of an index look like as hashes."""
+    """The problems of an index as hashes."""
 
-    def __init__(self, index: Decontaminator) -> None:
+    def __init__(self, index: BenchmarkIndex) -> None:
         reworded = index.reworded
         self.vocabulary = Vocabulary(reworded.places, reworded.weight) if reworded else Vocabulary()
         self._same_words = _SameWords(index)
@@ -63,7 +66,7 @@ class Screen:
         self._reworded = _Reworded(reworded, self.vocabulary) if reworded else None
 
     def suspects(self, prompts: Iterable[str]) -> list[int]:
-        """The places of prompts that may have a hit, in order."""
+        """The places of the prompts that may have a hit, in order."""
         found: list[int] = []
         for places, texts in _batches(prompts, found):
             tokens = self.vocabulary.read(texts)
@@ -78,7 +81,7 @@ class Screen:
 
 
 def _batches(prompts: Iterable[str], others: list[int]) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Prompts as bytes, as many as fit, with their places; the places of those that do not become bytes go to `others`."""
+    """Batches of prompts as bytes, with their places. Places of prompts that `ascii_of` refuses are added to `others`."""
     places: list[int] = []
     texts: list[bytes] = []
     size = 0
@@ -97,7 +100,7 @@ def _batches(prompts: Iterable[str], others: list[int]) -> Iterator[tuple[list[i
 
 
 def _lists(values: Hashes, owners: Places, count: int) -> tuple[Hashes, Places, Places, Places]:
-    """What is not 0 of the values; whose each is; where each owner's begin and end."""
+    """The values that are not 0, the owner of each, and the start and end of each owner's values."""
     there = values != 0
     values, owners = values[there], owners[there]
     ends = np.cumsum(np.bincount(owners, minlength=count))
@@ -105,9 +108,9 @@ def _lists(values: Hashes, owners: Places, count: int) -> tuple[Hashes, Places, 
 
 
 class _SameWords:
-    """Leaks and contained problems: 13 words in a row, a short problem whole."""
+    """Leaks and contained problems: 13 words in a row, or a short problem whole."""
 
-    def __init__(self, index: Decontaminator) -> None:
+    def __init__(self, index: BenchmarkIndex) -> None:
         self.ngram = index.settings.ngram
         long = [text for text in index.texts if len(text) >= self.ngram]
         self._runs = Table(
@@ -118,60 +121,60 @@ class _SameWords:
         short = [text for text in index.texts if 0 < len(text) < self.ngram]
         self._whole = Table(hashes_of(short))
         self._sizes = sorted({len(text) for text in short})
-        self._openings = Table(hashes_of([text[:INSIDE] for text in short if len(text) >= INSIDE]))
+        self._openings = Table(hashes_of([text[:MIN_INSIDE] for text in short if len(text) >= MIN_INSIDE]))
 
     def suspects(self, words: Hashes, owners: Places, count: int) -> NDArray[np.bool_]:
-        """Which of so many prompts share words enough with a problem."""
+        """Which of `count` prompts share enough words with a problem."""
         words, owners, starts, ends = _lists(words, owners, count)
         prefix, found, sizes = Prefix(words), np.zeros(count, np.bool_), ends - starts
         runs = prefix.every(self.ngram)
         shared = self._runs.find(runs)[0]
         found[owners[shared[owners[shared] == owners[shared + self.ngram - 1]]]] = True
-        openings = self._openings.find(prefix.every(INSIDE))[0]
+        openings = self._openings.find(prefix.every(MIN_INSIDE))[0]
         for size in self._sizes:
-            if size >= INSIDE:
+            if size >= MIN_INSIDE:
                 at = openings[openings + size <= ends[owners[openings]]]
                 found[owners[at[self._whole.find(prefix.of(at, at + size))[0]]]] = True
             at = np.flatnonzero(sizes == size)
             found[at[self._whole.find(prefix.of(starts[at], ends[at]))[0]]] = True
-            if TINY <= size < INSIDE:
+            if MIN_WORDS <= size < MIN_INSIDE:
                 at = self._whole.find(prefix.every(size))[0]
                 found[owners[at[at + size <= ends[owners[at]]]]] = True
         return found
 
 
 class _Masked:
-    """Near-copies: runs of masked words, and short problems whole."""
+    """Near-copies: runs of masked words, or a short problem whole."""
 
-    def __init__(self, index: Decontaminator) -> None:
+    def __init__(self, index: BenchmarkIndex) -> None:
         self.least = index.settings.near_copy
-        blocks = list(index.near)
-        counts = np.array([len(index.near[block]) for block in blocks], np.int64)
-        self._blocks = Table(
-            np.repeat(hashes_of(blocks), counts), list(chain.from_iterable(index.near.values()))
+        runs = list(index.masked_runs)
+        counts = np.array([len(index.masked_runs[run]) for run in runs], np.int64)
+        self._runs = Table(
+            np.repeat(hashes_of(runs), counts), list(chain.from_iterable(index.masked_runs.values()))
         )
-        self._whole = Table(hashes_of(list(index.near_whole)))
+        self._whole = Table(hashes_of(list(index.masked_whole)))
         self._texts = [codes_of(text).tolist() for text in index.masked]
         self._lengths = np.array([len(text) for text in self._texts], np.int64)
         self._number = codes_of([NUMBER])[0]
 
     def suspects(self, masks: Hashes, owners: Places, count: int) -> NDArray[np.bool_]:
-        """Which of so many prompts are worth comparing with a problem, numbers and variables masked."""
+        """Which of `count` prompts are near-copies of a problem, up to hash collisions."""
         masks, owners, *_ = _lists(masks, owners, count)
-        again = np.zeros(len(masks), np.bool_)  # numbers next to each other count once
+        again = np.zeros(len(masks), np.bool_)  # adjacent numbers count once
         again[1:] = (masks[1:] == self._number) & (masks[1:] == masks[:-1]) & (owners[1:] == owners[:-1])
         masks, owners, starts, ends = _lists(np.where(again, np.uint64(0), masks), owners, count)
         prefix, found, sizes = Prefix(masks), np.zeros(count, np.bool_), ends - starts
-        at = np.flatnonzero(sizes <= SHORT)
+        at = np.flatnonzero(sizes <= SHORT_MASKED)
         found[at[self._whole.find(prefix.of(starts[at], ends[at]))[0]]] = True
-        blocks = sizes // BLOCK
-        whose = np.repeat(np.arange(count), blocks)
-        first = np.repeat(starts, blocks) + BLOCK * spread(np.zeros_like(blocks), blocks)
-        met, places = self._blocks.pairs(prefix.of(first, first + BLOCK), whose)
+        runs = sizes // MASKED_RUN
+        whose = np.repeat(np.arange(count), runs)
+        first = np.repeat(starts, runs) + MASKED_RUN * spread(np.zeros_like(runs), runs)
+        met, places = self._runs.pairs(prefix.of(first, first + MASKED_RUN), whose)
         pairs, votes = np.unique(met * len(self._lengths) + places, return_counts=True)
         met, places = np.divmod(pairs, max(1, len(self._lengths)))
         theirs, ours = self._lengths[places], sizes[met]
-        enough = votes >= np.maximum(1, ours // BLOCK // 3)
+        enough = votes >= np.maximum(1, ours // MASKED_RUN // 3)
         alike = (self.least * ours <= theirs) & (theirs <= ours / self.least)
         worth = enough & alike
         ranked = np.lexsort((-votes[worth], met[worth]))
@@ -184,7 +187,7 @@ class _Masked:
 
 
 def _by_owner(owners: Places, places: Places) -> Iterator[tuple[int, list[int]]]:
-    """Each owner with its problems, of pairs in the order of their owners."""
+    """Each owner with its problems, from pairs sorted by owner."""
     firsts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
     values = places.tolist()
     for first, end in zip(firsts, [*firsts[1:], len(values)], strict=False):
@@ -192,23 +195,23 @@ def _by_owner(owners: Places, places: Places) -> Iterator[tuple[int, list[int]]]
 
 
 class _Reworded:
-    """Rewordings: rare features in common, numbers that agree, and enough stems."""
+    """Rewordings: rare features in common, numbers that agree, and a score that may reach the limit."""
 
     def __init__(self, index: Rewordings, vocabulary: Vocabulary) -> None:
-        self._vocabulary, self._least = vocabulary, index.enough + SAME
+        self._vocabulary, self._least = vocabulary, index.limit + SAME_ANSWER
         given = vocabulary.features
         rare = [(given[feature], place) for feature, places in index.places.items() for place in places]
-        self._rare = _Stretches(rare, len(given))
+        self._rare = _Owners(rare, len(given))
         runs = sorted({stem for stems in index.stems for stem in stems if is_run(stem)})
         self._runs = Table(hashes_of([_RUN_SIGNS.findall(run) for run in runs]), range(len(runs)))
         self._run_codes = codes_of(runs)
         self._run_weights = np.array([index.weight(run) for run in runs], np.float64)
         held = [(feature, 0, place) for place, stems in enumerate(index.stems) for feature in stems]
-        held += [(number, again, place) for place, some in enumerate(index.numbers) for number, again in some]
+        held += [(number, nth, place) for place, some in enumerate(index.numbers) for number, nth in some]
         self._held = Table(
             _mixed(
                 codes_of(feature for feature, *_ in held),
-                np.array([again for _, again, _ in held], np.int64),
+                np.array([nth for _, nth, _ in held], np.int64),
                 np.array([place for *_, place in held], np.int64),
             )
         )
@@ -219,61 +222,61 @@ class _Reworded:
             self._fractions[:, given[share]] = [given[part] for part in parts]
 
     def suspects(self, tokens: Tokens, count: int) -> NDArray[np.bool_]:
-        """Which of so many prompts reword a problem, or may."""
+        """Which of `count` prompts may reword a problem."""
         found = np.zeros(count, np.bool_)
         features = self._with_fractions(self._vocabulary.feature[tokens.ids], tokens.owners)
         items = self._items(features, tokens.owners)
         met, places = self._candidates(items)
-        # Twice: the quick way lets most pairs go, at a third of the time, and never one whose numbers agree.
+        # Twice: the fast lookup first removes most pairs, and none whose numbers agree.
         for held in (self._held.maybe, self._known):
             numbers, every = self._shared(met, places, items, items.numbers, count, held)
             every = every + self._number_totals[places]
             agreement = np.where(every > 0, 2 * numbers / np.maximum(every, MARGIN), NUMBERLESS)
-            worth = np.flatnonzero(agreement >= AGREEING - MARGIN)
+            worth = np.flatnonzero(agreement >= MIN_AGREEMENT - MARGIN)
             met, places, agreement, numbers = met[worth], places[worth], agreement[worth], numbers[worth]
         stems, every = self._shared(met, places, items, items.stems, count, self._known)
         every = every + self._stem_totals[places]
-        # A prompt's runs of signs that no problem has are not counted: what is found is the most that it can be.
+        # The prompt's runs of signs that no problem has are left out, so this is an upper bound of the score.
         most = (
-            NUMBERS * agreement + 2 * stems / np.maximum(every, MARGIN) + TELLING * np.minimum(numbers, MOST)
+            NUMBERS * agreement + 2 * stems / np.maximum(every, MARGIN) + BONUS * np.minimum(numbers, BONUS_LIMIT)
         )
-        most -= THIN * np.maximum(0, 1 - (numbers + stems) / FULL)
+        most -= PENALTY * np.maximum(0, 1 - (numbers + stems) / PENALTY_LIMIT)
         found[met[most >= self._least - MARGIN]] = True
         return found
 
     def _items(self, features: Places, owners: Places) -> _Items:
-        """What prompts hold: each feature once, a number as often as it comes, and the runs of signs of any problem."""
+        """The features of prompts with their occurrences, and those runs of signs that some problem has."""
         known = self._vocabulary
         wide = len(known.names)
         signs = known.signs[features]
-        # Three signs in a row, of one prompt, that are a run of some problem.
+        # Three signs in a row in one prompt that are a run of some problem.
         start = np.flatnonzero((signs[:-2] != 0) & (signs[1:-1] != 0) & (signs[2:] != 0))
         start = start[owners[start] == owners[start + 2]]
         owner, run = self._runs.pairs(Prefix(signs).of(start, start + 3), owners[start])
-        told = np.flatnonzero(features)
+        there = np.flatnonzero(features)
         every = wide + len(self._run_codes)
-        keys = np.concatenate([owners[told] * every + features[told], owner * every + wide + run])
+        keys = np.concatenate([owners[there] * every + features[there], owner * every + wide + run])
         keys.sort()
         first = np.ones(len(keys), np.bool_)
         first[1:] = keys[1:] != keys[:-1]
         starts = np.flatnonzero(first)
-        again = np.arange(len(keys)) - np.repeat(starts, np.diff(starts, append=len(keys)))
+        nth = np.arange(len(keys)) - np.repeat(starts, np.diff(starts, append=len(keys)))
         owner, held = np.divmod(keys, every)
         numbers = np.concatenate([known.number_weights[:wide], np.zeros(len(self._run_codes))])[held]
         stems = np.concatenate([known.stem_weights[:wide], self._run_weights])[held] * first
         codes = np.concatenate([known.feature_codes[:wide], self._run_codes])[held]
-        return _Items(owner, held, again, codes, numbers, stems)
+        return _Items(owner, held, nth, codes, numbers, stems)
 
     def _candidates(self, items: _Items) -> tuple[Places, Places]:
-        """The pairs of prompt and problem that have enough rare features in common."""
-        at = np.flatnonzero((items.again == 0) & self._rare.has(items.features))
+        """The pairs of prompt and problem with enough rare features in common."""
+        at = np.flatnonzero((items.nth == 0) & self._rare.has(items.features))
         met, places = self._rare.pairs(items.features[at], items.owners[at])
         pairs, votes = np.unique(met * len(self._stem_totals) + places, return_counts=True)
         met, places = np.divmod(pairs[votes >= MEETINGS], len(self._stem_totals))
         return met, places
 
     def _with_fractions(self, features: Places, owners: Places) -> Places:
-        """The features with round percentages as fractions, as `features.with_fractions` has them."""
+        """`features.with_fractions` on arrays."""
         signs = np.flatnonzero(features == self._percent)
         shares = np.where((signs > 0) & (owners[signs] == owners[signs - 1]), features[signs - 1], 0)
         features[signs] = 0
@@ -295,33 +298,33 @@ class _Reworded:
         count: int,
         held: Callable[[Hashes], Places],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of each pair of prompt and problem, the weight that they share, and that of the prompt alone.
+        """For each pair of prompt and problem, the weight that they share, and the prompt's whole weight.
 
-        `held` says which of some hashes are held by a problem.
+        `held` gives the places of those hashes that a problem has.
         """
         at = np.flatnonzero(weights)
         counts = np.bincount(items.owners[at], minlength=count)
         first = np.cumsum(counts) - counts
         pair = np.repeat(np.arange(len(met)), counts[met])
         asked = at[spread(first[met], counts[met])]
-        known = held(_mixed(items.codes[asked], items.again[asked], places[pair]))
+        known = held(_mixed(items.codes[asked], items.nth[asked], places[pair]))
         shared = np.bincount(pair[known], weights[asked[known]], len(met)).astype(np.float64)
         return shared, np.bincount(items.owners[at], weights[at], count)[met].astype(np.float64)
 
 
 class _Items(NamedTuple):
-    """What prompts hold, by prompt: whose it is, which feature, its how-manieth coming there, its hash, its weights."""
+    """One entry per feature of a prompt and occurrence: prompt, feature, occurrence from 0, hash, weights."""
 
     owners: Places
     features: Places
-    again: Places
+    nth: Places
     codes: Hashes
     numbers: NDArray[np.float64]
     stems: NDArray[np.float64]
 
 
-class _Stretches:
-    """The problems of each feature, by the feature's number."""
+class _Owners:
+    """The problems that have each feature, by the feature's number."""
 
     def __init__(self, pairs: Sequence[tuple[int, int]], count: int) -> None:
         table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
@@ -330,20 +333,20 @@ class _Stretches:
         self._first = np.cumsum(self._count) - self._count
 
     def has(self, keys: Places) -> NDArray[np.bool_]:
-        """Which of the features have problems."""
+        """Which features any problem has."""
         found = np.zeros(len(keys), np.bool_)
         known = keys < len(self._count)
         found[known] = self._count[keys[known]] > 0
         return found
 
     def pairs(self, keys: Places, owners: Places) -> tuple[Places, Places]:
-        """Each owner with each problem of its feature."""
+        """Each owner, paired with each problem that has its feature."""
         return np.repeat(owners, self._count[keys]), self._values[
             spread(self._first[keys], self._count[keys])
         ]
 
 
-def _mixed(codes: Hashes, again: Places, places: Places) -> Hashes:
-    """A hash for each feature's so-and-so-manieth coming in a problem."""
-    mixed: Hashes = (codes ^ ((places * 64 + np.minimum(again, 63) + 1).astype(np.uint64) * _MIX)) * _MIX
+def _mixed(codes: Hashes, nth: Places, places: Places) -> Hashes:
+    """A hash of each feature's n-th occurrence in a problem."""
+    mixed: Hashes = (codes ^ ((places * 64 + np.minimum(nth, 63) + 1).astype(np.uint64) * _MIX)) * _MIX
     return mixed

@@ -1,7 +1,7 @@
-"""Known changes of a problem, as leaked copies show them: what the self-test of decontamination plants.
+"""The changes that the self-test of decontamination makes to copies of benchmark problems.
 
-Each change takes a text and a random generator and gives the changed text, or None where the text has nothing
-to change (no number, no variable, no LaTeX).
+Each takes a text and a random generator and returns the changed text, or None if the text has nothing to change (no
+number, no variable, no LaTeX).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _SYNONYM = re.compile(r"\b(?:" + "|".join(sorted(_SYNONYMS, key=len, reverse=Tru
 
 
 def re_wrapped(text: str, rng: random.Random) -> str | None:
-    """Other line ends, indents, tabs and blanks between the same words."""
+    """Other white space between the same words."""
     parts = text.split()
     if len(parts) < 2:
         return None
@@ -74,7 +74,7 @@ def re_wrapped(text: str, rng: random.Random) -> str | None:
 
 
 def latex_spacing(text: str, rng: random.Random) -> str | None:
-    """Formulas spaced and dressed otherwise; None without a formula that can be."""
+    """Formulas with other spacing and formatting commands."""
     pieces, changed = _split(text), False
     for number, (piece, math) in enumerate(pieces):
         if math:
@@ -85,7 +85,7 @@ def latex_spacing(text: str, rng: random.Random) -> str | None:
 
 
 def casing(text: str, rng: random.Random) -> str | None:
-    """All in small letters; or the prose, not its formulas, in capitals or with capitalised words."""
+    """The text in lower case, or its prose in upper case or title case."""
     style = rng.choice((str.lower, str.upper, str.title))
     if style is str.lower:
         changed = text.lower()
@@ -104,7 +104,7 @@ def sentence_added(text: str, rng: random.Random) -> str | None:
 
 
 def renamed_variables(text: str, rng: random.Random) -> str | None:
-    """Every variable and point under another letter, the same everywhere; None where there is none."""
+    """Every variable and point renamed consistently."""
     names: dict[str, str] = {}
     pools = {upper: list(_letters(upper)) for upper in (False, True)}
     for pool in pools.values():
@@ -124,7 +124,7 @@ def renamed_variables(text: str, rng: random.Random) -> str | None:
 
 
 def changed_numbers(text: str, rng: random.Random) -> str | None:
-    """Every number another one of as many digits; None where there is none."""
+    """Every number replaced by one of as many digits."""
 
     def change(found: re.Match[str]) -> str:
         first = rng.choice([d for d in "123456789" if d != found[0][0]])
@@ -135,7 +135,7 @@ def changed_numbers(text: str, rng: random.Random) -> str | None:
 
 
 def paraphrase(text: str, rng: random.Random) -> str | None:
-    """Synonyms for common words, and the last sentence first."""
+    """Synonyms for common words, with the last sentence moved to the front."""
     sentences = [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
     moved = " ".join([sentences[-1], *sentences[:-1]]) if sentences else text
     changed = "".join(
@@ -157,7 +157,7 @@ CHANGES: dict[Change, Changed] = {
 
 
 def _split(text: str) -> list[tuple[str, bool]]:
-    """Pieces of a text, and whether each is a formula. A pair of dollars around prose is money."""
+    """The pieces of a text, and whether each is a formula. Prose between two dollar signs is not: they are amounts of money."""
     pieces, end = [], 0
     for found in _MATH.finditer(text):
         pieces.append((text[end : found.start()], False))
@@ -167,7 +167,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def _respaced(formula: str, rng: random.Random) -> str:
-    """A formula with another spacing and other dressing."""
+    """A formula with other spacing and formatting commands."""
     space = rng.choice(("", " ", "\\,", "\\; "))
     changed = re.sub(
         r"(?<![\\{^_&<>=])\s*([+=<>])\s*(?![=>])", lambda found: space + found[1] + space, formula

@@ -1,4 +1,4 @@
-"""Benchmark problems inside instructions: leaks whatever the instruction's wording, and no leak with a condition more."""
+"""Benchmark problems inside instructions: leaks with any wording of the instruction, but not with an extra condition."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from acemath.curate.decontaminate import Decontaminator, scan
+from acemath.curate.decontaminate.instructions import is_instruction, shared_wrapper, unwrapped
+from acemath.curate.decontaminate.scan import Decontaminator, scan
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import words_of
-from acemath.curate.wrappers import bare, is_instruction, shared_edges
 from acemath.records import Problem
 
-# Written for this test: of 3, 8, 12, and 31 words.
+# Written for this test, with 3, 8, 12 and 31 words.
 PROBLEMS = [
     "Simplify $\\sqrt{507}$.",
     "What is the units digit of $3^{77}$?",
@@ -48,8 +48,8 @@ def index(problems: list[str] = PROBLEMS) -> Decontaminator:
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("place", range(len(PROBLEMS)))
 def test_a_problem_among_instructions_is_a_leak(place: int, wrapper: str) -> None:
-    """Before it, behind it, or both, the problem short or long."""
-    hit = index().find(Problem("p", wrapper.format(PROBLEMS[place])), math=True)
+    """Before it, after it, or both, for short and long problems."""
+    hit = index().index.find(Problem("p", wrapper.format(PROBLEMS[place])), math=True)
     assert hit is not None and (hit.kind, hit.benchmark_id) == ("leak", f"t{place}")
 
 
@@ -63,15 +63,15 @@ def test_a_problem_among_instructions_is_a_leak(place: int, wrapper: str) -> Non
     ],
 )
 def test_a_problem_with_a_condition_of_its_own_is_no_leak(text: str) -> None:
-    """Inside another problem it is contained, as far as it is long enough to be told from a phrase."""
+    """Inside another problem it is "contained", unless it is so short that it could be a common phrase."""
     kinds = [
-        getattr(index().find(Problem("p", text.format(one)), math=True), "kind", None) for one in PROBLEMS
+        getattr(index().index.find(Problem("p", text.format(one)), math=True), "kind", None) for one in PROBLEMS
     ]
     assert "leak" not in kinds and kinds[1:] == ["contained"] * 3
 
 
 def test_what_is_an_instruction() -> None:
-    """Words on answering are, in any order; numbers, variables, operations and things are not."""
+    """Words about answering, in any order; no numbers, variables, operations or things."""
     for text in (
         "",
         "Please answer step by step.",
@@ -96,8 +96,8 @@ def test_instructions_that_are_shared_are_no_hit() -> None:
         assert [(hit.problem_id, hit.kind) for hit in found if hit is not None] == [("same", "leak")]
 
 
-def test_what_stands_around_all_prompts_is_taken_off() -> None:
-    """A long instruction around every prompt hides no copy that the paper's rule finds without it."""
+def test_an_instruction_around_all_prompts_is_ignored() -> None:
+    """A long instruction around every prompt hides no copy that is found without it."""
     copy = PROBLEMS[3].replace("a buoy every 10", "a second one every 10")
     rows = [
         Problem("copy", copy),
@@ -108,17 +108,17 @@ def test_what_stands_around_all_prompts_is_taken_off() -> None:
         assert [(hit.problem_id, hit.kind) for hit in scan(some, index()) if hit] == [("copy", "leak")]
 
 
-def test_what_all_texts_begin_and_end_with() -> None:
-    """Whole sentences, lines and labels of an instruction; nothing of the problems, and nothing of few texts."""
+def test_shared_wrappers() -> None:
+    """Whole sentences, lines and labels of an instruction; nothing of the problems, and nothing for few texts."""
     problems = [f"Find the product of the divisors of {n}. Use 6 colours." for n in range(60, 70)]
     head, tail = "Solve this problem step by step.\n\nQuestion: ", "\n\nPut your answer in a box."
-    assert shared_edges([head + text + tail for text in problems]) == (head, "Put your answer in a box.")
-    assert bare(head + problems[0] + tail, {(head, tail)}) == problems[0] == bare(problems[0], {(head, tail)})
-    assert shared_edges(problems) == ("", "") == shared_edges([head + text for text in problems[:3]])
+    assert shared_wrapper([head + text + tail for text in problems]) == (head, "Put your answer in a box.")
+    assert unwrapped(head + problems[0] + tail, {(head, tail)}) == problems[0] == unwrapped(problems[0], {(head, tail)})
+    assert shared_wrapper(problems) == ("", "") == shared_wrapper([head + text for text in problems[:3]])
 
 
 def test_a_benchmark_without_problems_is_an_error(tmp_path: Path, command: Callable[..., Any]) -> None:
-    """An empty file would find nothing and say that all is well."""
+    """Otherwise an empty file would find no leak and look like success."""
     (tmp_path / "prompts.jsonl").write_text(json.dumps({"prompt": PROBLEMS[3]}) + "\n")
     for name, text in (("empty.jsonl", ""), ("blank.jsonl", json.dumps({"prompt": "  "}) + "\n")):
         (tmp_path / name).write_text(text)
@@ -129,7 +129,7 @@ def test_a_benchmark_without_problems_is_an_error(tmp_path: Path, command: Calla
 
 
 def test_the_shared_cases(shared: Path, command: Callable[..., Any]) -> None:
-    """Twelve benchmark problems in three usual instructions, each a leak."""
+    """Twelve benchmark problems in three usual instructions are all leaks."""
     folder = shared / "cases" / "decontaminate"
     done = command("decontaminate", folder / "wrapped.jsonl", "--against", folder / "bench2.jsonl", "--json")
     found = json.loads(done.out)

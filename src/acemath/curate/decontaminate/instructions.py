@@ -1,7 +1,7 @@
-"""What stands around a problem in a prompt: roles, labels, marks of a chat template, and how to answer.
+"""Instructions around a problem: roles, labels, chat-template markers, and how to answer.
 
-An instruction is told from a condition or a question by its words: it speaks of problems, answers and steps, never of
-numbers, variables or things. So any wording is recognised that is built from these words; no phrase is listed.
+An instruction is recognised by its vocabulary: it speaks of problems, answers and steps, but not of numbers, variables or
+things. So any wording built from these words is recognised, without a list of phrases.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from os.path import commonprefix
 
 from acemath.curate.words import words_of
 
-SEVERAL = 5  # texts at least of which it can be said that all begin or end alike
-OTHERS = 7  # words of an instruction of which one may be none of these: a name, a field of work
+MIN_TEXTS = 5  # different texts from which on a common beginning or end is no coincidence
+WORDS_PER_OTHER = 7  # one word in so many may be outside the vocabulary: a name, a profession
 _WORDS = """
 a abilities ability about above accompanied according accordingly accuracy accurate accurately add additional advanced
 after again agent ahead ai aim aime algebra alibaba all alone along aloud also always am amc an analyse analysis
@@ -82,7 +82,7 @@ whole will wise wish with within without wizard wonder wondering work worked wor
 wrapped write writing written wrong xml yaml yes yet you your yours yourself 0 000 999
 """
 _INSTRUCTION = frozenset(_WORDS.split())
-_END = re.compile(r"[.!?:>\]]\s+|\n\s*")  # of a sentence, a label, a mark or a line
+_END = re.compile(r"[.!?:>\]]\s+|\n\s*")  # of a sentence, a label, a marker or a line
 _LABELS = frozenset(
     (
         "problem",
@@ -101,16 +101,16 @@ _LABELS = frozenset(
         "imo",
     )
 )
-_COUNTED = frozenset(("points", "point", "marks", "mark"))  # what a problem is worth, behind a number
-_STANDS = frozenset(("answer", "boxed", "is"))  # before a letter that stands for the answer
+_COUNTED = frozenset(("points", "point", "marks", "mark"))  # after a number: what a problem is worth
+_STANDS = frozenset(("answer", "boxed", "is"))  # before a letter that stands for the answer ("the answer is X")
 _MARKS = frozenset(("<", ">", "/", "-", "*", "="))
 
 
 def is_instruction(words: Sequence[str]) -> bool:
-    """Whether folded words (`words.fold`) only say what to do with a problem beside them; no words do so too.
+    """Whether folded words (`words.fold`) are only an instruction; true for no words at all.
 
-    A number is a label ("Question 12", "10 points"), a letter stands for the answer ("the answer is X"), or else they are none of an
-    instruction's words, and an operation never is.
+    A number must be a label ("Question 12", "10 points") and a letter must stand for the answer ("the answer is X").
+    An instruction has no operators.
     """
     others = 0
     names: set[str] = set()  # letters that stand for the answer
@@ -123,20 +123,20 @@ def is_instruction(words: Sequence[str]) -> bool:
         if not word.isalpha() or len(word) <= 2:
             return False
         others += 1
-    return others * OTHERS <= len(words)
+    return others * WORDS_PER_OTHER <= len(words)
 
 
-def bare(text: str, edges: Iterable[tuple[str, str]]) -> str:
-    """A text without the first of some beginnings and ends between which it stands."""
-    for head, tail in edges:
+def unwrapped(text: str, wrappers: Iterable[tuple[str, str]]) -> str:
+    """The text without the first wrapper (beginning and end) that surrounds it."""
+    for head, tail in wrappers:
         if text.startswith(head) and text.endswith(tail) and len(text) > len(head) + len(tail):
             return text[len(head) : len(text) - len(tail)]
     return text
 
 
-def shared_edges(texts: Sequence[str]) -> tuple[str, str]:
-    """The instruction with which all of some texts begin, and that with which all end; "" where there is none."""
-    if len(set(texts)) < SEVERAL:
+def shared_wrapper(texts: Sequence[str]) -> tuple[str, str]:
+    """The instruction with which all texts begin, and the one with which all end; "" for none."""
+    if len(set(texts)) < MIN_TEXTS:
         return "", ""
     head, tail = commonprefix(texts), commonprefix([text[::-1] for text in texts])[::-1]
     heads = [head[: found.end()] for found in _END.finditer(head)]
@@ -147,9 +147,9 @@ def shared_edges(texts: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def edges_of(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The instructions that stand around all texts of a name, of pairs of a name and a text."""
-    by_name: dict[str, list[str]] = {}
-    for name, text in texts:
-        by_name.setdefault(name, []).append(text)
-    return sorted({shared_edges(some) for some in by_name.values()} - {("", "")})
+def wrappers_of(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The wrappers of (source, text) pairs: for each source, the instructions that surround all its texts."""
+    by_source: dict[str, list[str]] = {}
+    for source, text in texts:
+        by_source.setdefault(source, []).append(text)
+    return sorted({shared_wrapper(group) for group in by_source.values()} - {("", "")})

@@ -1,8 +1,7 @@
-"""The self-test of decontamination: plant changed copies of benchmark problems, and count what is found.
+"""The self-test of decontamination: plant changed copies of benchmark problems, and count how many are found.
 
-Recall is counted by kind of change over a seeded sample of all benchmark problems, short ones included. False
-positives are counted on problems that hold no copies: the prompts that were given, as far as they are clean
-(every hit among them counts against us), and worksheet problems, which this package writes itself.
+Recall is counted by kind of change, over a seeded sample of all benchmark problems. False positives are counted on the
+given prompts, where every hit counts as false, and on worksheet problems, which are generated and contain no copies.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from acemath.curate.changes import CHANGES, Change
-from acemath.curate.decontaminate import Decontaminator, Hit, scan
+from acemath.curate.decontaminate.changes import CHANGES, Change
+from acemath.curate.decontaminate.index import Hit
+from acemath.curate.decontaminate.scan import Decontaminator, scan
 from acemath.curate.settings import DecontaminateSettings
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
 from acemath.demo.worksheets.sheets import SOURCE, draw_problems
@@ -28,15 +28,15 @@ TARGETS: dict[Change, float] = {
     "one sentence added": 0.99,
     "renamed variables": 0.95,
     "changed numbers": 0.95,
-}  # a paraphrase has none: how it is worded decides whether it is seen
-FALSE_POSITIVES = 0.001
+}  # a paraphrase has none: whether it is found depends on its wording
+FALSE_POSITIVES = 0.001  # the largest share of clean problems with a hit
 EXAMPLES = 3
 WORKSHEETS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """How many planted copies of one kind were found, and as what. `missed` shows some that were not."""
+    """The planted copies of one kind of change: how many, the hits by kind, and examples of missed ones."""
 
     change: str
     planted: int
@@ -49,14 +49,14 @@ class Recall:
 
     @property
     def recall(self) -> float:
-        """The share that was found, as whatever; 1.0 where nothing could be planted."""
+        """The share with a hit of any kind; 1.0 if nothing could be planted."""
         found = self.leak + self.contained + self.near_copy + self.reworded
         return found / self.planted if self.planted else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """How many problems of a clean source were hit, and as what."""
+    """The problems of a source that should have no copies: how many, and the hits by kind."""
 
     source: str
     n: int
@@ -67,13 +67,13 @@ class Clean:
 
     @property
     def rate(self) -> float:
-        """The share that was hit: the false-positive rate where the source holds no copies."""
+        """The share with a hit: the false-positive rate if the source has no copies."""
         return (self.leak + self.contained + self.near_copy + self.reworded) / self.n if self.n else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """The whole result."""
+    """The result of the self-test."""
 
     recalls: tuple[Recall, ...]
     clean: tuple[Clean, ...]
@@ -87,7 +87,7 @@ class SelfTest:
 
 
 def plant(benchmarks: Sequence[Problem], each: int, seed: int) -> list[tuple[Change, Problem]]:
-    """Changed copies of benchmark problems: for every kind of change at most `each`, of problems that it can change."""
+    """Changed copies of benchmark problems: at most `each` per kind of change, of problems that it applies to."""
     planted: list[tuple[Change, Problem]] = []
     for name, change in CHANGES.items():
         rng = random.Random(f"{seed}:{name}")
@@ -110,9 +110,9 @@ def self_test(
     seed: int = 0,
     processes: int | None = 1,
 ) -> SelfTest:
-    """Plant copies among the prompts, scan all together, and count. UserError where there is nothing to plant.
+    """Plant copies among the prompts, scan them together, and count. UserError if there are no benchmark problems.
 
-    The same seed plants the same copies in the same places.
+    The seed determines the copies and their places.
     """
     if not benchmarks:
         raise UserError("the self-test has 0 benchmark problems to plant; name a benchmark that has some")

@@ -1,6 +1,6 @@
-"""Hits of decontamination for people: JSONL rows, and a page with both texts side by side.
+"""Hits for people: JSONL rows, and an HTML page with both texts side by side.
 
-The page is one self-contained HTML file without scripts. All text in it comes from data sets and is escaped.
+The page is one self-contained file without scripts. Text from data sets is escaped.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from difflib import SequenceMatcher
 from html import escape
 from typing import Any
 
-from acemath.curate.decontaminate import Hit
+from acemath.curate.decontaminate.index import Hit
 from acemath.curate.words import fold, mask, tokens_of
 from acemath.records import Problem
 
-SHOWN = 1000  # hits on a page; more would make a browser slow, and nobody reads them
-MARKED = 4_000_000  # words of the one times words of the other: longer pairs are shown without marks
+SHOWN = 1000  # hits on a page; more would slow the browser
+MARKED = 4_000_000  # the largest product of both texts' words for which common words are marked
 _CHUNK = re.compile(r"\s+")
 _MEANINGS = {
-    "leak": "the rule of the paper, or a whole problem among instructions: it is dropped",
+    "leak": "the paper's rule, or a whole problem among instructions: dropped",
     "contained": "a benchmark problem word for word in a longer prompt: reported",
     "near-copy": "the same words once numbers and variables are masked: reported",
-    "reworded": "the same numbers, formulas and rare words in other phrases: reported",
+    "reworded": "the same numbers, formulas and rare words in another wording: reported",
 }
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1b1b1b;background:#fff}
@@ -42,7 +42,7 @@ Pair = tuple[Problem, Hit]
 
 
 def record_of(row: Problem, hit: Hit, benchmarks: Sequence[Problem]) -> dict[str, Any]:
-    """A hit as one JSONL row: both texts, the kind, what they share, the common share of the prompt's words."""
+    """A hit as one JSONL row. See `Hit` for `shared` and `lcs`."""
     return {
         "id": row.id,
         "kind": hit.kind,
@@ -56,10 +56,10 @@ def record_of(row: Problem, hit: Hit, benchmarks: Sequence[Problem]) -> dict[str
 
 
 def marked(one: str, other: str, masked: bool = False) -> tuple[str, str]:
-    """Both texts as HTML, escaped, with the words that they have in common, in order, between <mark> tags.
+    """Both texts as escaped HTML with their common words, in order, in <mark> tags.
 
-    `masked` counts words as common that are alike once numbers and variables are masked. Texts of thousands of
-    words each come without marks: finding them takes time as the square of the length.
+    With `masked`, words are compared with numbers and variables masked. Very long pairs are not marked, because the time
+    is quadratic in their length.
     """
     left, right = _CHUNK.split(one.strip()), _CHUNK.split(other.strip())
     if len(left) * len(right) > MARKED:
@@ -72,12 +72,12 @@ def marked(one: str, other: str, masked: bool = False) -> tuple[str, str]:
 
 def _key(part: str, masked: bool) -> tuple[str, ...]:
     tokens = tokens_of(part)
-    # A piece without any word ("$$", "=>" of punctuation alone) stands for itself.
+    # A piece without a word ("$$") equals only itself.
     return tuple(mask(tokens) if masked else fold(tokens)) or ("", part)
 
 
 def _html(parts: Sequence[str], common: set[int]) -> str:
-    """Words as HTML; neighbours in common share one mark."""
+    """Words as HTML. Adjacent common words share one mark."""
     out: list[str] = []
     for at, part in enumerate(parts):
         opens = at in common and at - 1 not in common
@@ -87,7 +87,7 @@ def _html(parts: Sequence[str], common: set[int]) -> str:
 
 
 def page_of(pairs: Sequence[Pair], benchmarks: Sequence[Problem], prompts: int) -> str:
-    """The page: a table of counts by kind and benchmark, then each hit. `prompts` is how many were looked at."""
+    """The page: counts by kind and benchmark, then the hits. `prompts` is the number of prompts that were checked."""
     counts = Counter((hit.kind, hit.benchmark) for _, hit in pairs)
     lines = "".join(
         f'<tr><td>{_badge(kind)}</td><td>{escape(name)}</td><td class="n">{count:,}</td></tr>'
@@ -100,7 +100,7 @@ def page_of(pairs: Sequence[Pair], benchmarks: Sequence[Problem], prompts: int) 
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Decontamination hits</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Decontamination hits</h1>"
-        f"<p>{len(pairs):,} of {prompts:,} prompts are too near a benchmark problem. Marked: what both have in common."
+        f"<p>{len(pairs):,} of {prompts:,} prompts are too similar to a benchmark problem. Their common words are marked."
         f"</p><ul>{meanings}</ul><table><tr><th>kind</th><th>benchmark</th><th>prompts</th></tr>{lines}</table>"
         f"{cut}{body}</body></html>\n"
     )

@@ -1,7 +1,7 @@
-"""What a text is about: its numbers, its formulas and the stems of its words, without the phrases that ask.
+"""What a text is about: its numbers, its formulas and the stems of its content words.
 
-A rewording keeps these while order, phrases and common words change. Numbers in words count as digits, round percentages
-as fractions, and words of one meaning as one word.
+A rewording keeps these and changes order, phrases and common words. Numbers in words count as digits, round percentages
+as fractions, and synonyms as one word.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 
-from acemath.curate.words import fold_one, mask_one, merged, names_something
+from acemath.curate.words import Memo, fold_one, is_variable, mask_one, merged
 
-RUN = 3  # signs of a formula in a row that are one feature
-PERCENT = "~%"
+RUN = 3  # signs of a formula in a row that make one feature
+PERCENT = "~%"  # the feature of a percent sign
 _NUMBERS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -29,7 +29,7 @@ _VALUES = {word: str(value) for value, word in enumerate(_NUMBERS.split())} | {
     "seventh": "7", "eighth": "8", "eighths": "8", "ninth": "9", "tenth": "10", "tenths": "10", "dozen": "12",
     "dozens": "12", "once": "1", "first": "1", "single": "1",
 }  # fmt: skip
-# Round percentages as the numbers of their fractions, in place of the number and of the sign: 75 % is 3 and 4.
+# A round percentage becomes the numbers of its fraction: for 75 %, the features of the number and the sign become 3 and 4.
 _FRACTIONS = {share: Fraction(share, 100) for share in (*range(10, 100, 10), 25, 75)}
 SHARES = {
     f"#{share}": (f"#{part.numerator}", f"#{part.denominator}")
@@ -37,7 +37,7 @@ SHARES = {
     else (f"#{part.denominator}", "")
     for share, part in _FRACTIONS.items()
 }
-# Words that say nothing of what a problem is about: function words and the phrases in which problems ask.
+# Words that do not tell what a problem is about: function words and the usual words of questions.
 _SILENT = (
     "a an and are as at be been being both but by can could did do does each either every few for from had has have he "
     "her here him his how i if in into is it its many me more most much must my no none not of on only or other our out "
@@ -48,8 +48,8 @@ _SILENT = (
     "dollar dollars money overall per percentage same together usd"
 )
 _EMPTY = frozenset(_SILENT.split())
-# Words that a rewording puts for each other, irregular forms and units: each line counts as its first word.
-_ALIKE = """
+# Synonyms, irregular forms and units: every word of a line counts as its first word.
+_SYNONYM_LINES = """
 buy bought purchase get got gotten obtain acquire receive order
 cost price pay paid spend spent charge expense expensive fee bill
 sell sold sale seller
@@ -123,7 +123,7 @@ _ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s")
 
 
 def stem(word: str) -> str:
-    """A word without its ending, roughly: walks, walked and walking are one."""
+    """A word without its ending, roughly: walks, walked and walking have one stem."""
     if len(word) <= 3:
         return word
     for ending in _ENDINGS:
@@ -137,11 +137,11 @@ def stem(word: str) -> str:
     return word[:-1] + "i" if len(word) > 3 and word.endswith("y") else word
 
 
-_KINS = {stem(word): stem(line.split()[0]) for line in _ALIKE.strip().splitlines() for word in line.split()}
+_SYNONYMS = {stem(word): stem(line.split()[0]) for line in _SYNONYM_LINES.strip().splitlines() for word in line.split()}
 
 
 def feature_of(token: str) -> str:
-    """What a token says: "#12" a number, "~x" a sign of a formula, a stem, or "" for nothing."""
+    """The feature of a token: "#12" for a number, "~x" for a sign of a formula, a stem for a word, or "" for none."""
     word = fold_one(token)
     if token[0].isdigit():
         return f"#{word}"
@@ -153,32 +153,33 @@ def feature_of(token: str) -> str:
         return ""
     if token[0] == "\\" or not word.isalpha():
         return f"~{word}"
-    if names_something(word) and word not in _KINS:
+    if is_variable(word) and word not in _SYNONYMS:
         return f"~{token}"
-    return _KINS.get(stem(word), stem(word))
+    return _SYNONYMS.get(stem(word), stem(word))
 
 
 @dataclass(slots=True)
 class Reading:
-    """A text as all tiers of decontamination compare it, in one pass over its tokens.
+    """A text in the three forms that decontamination compares.
 
-    `words` as `fold` gives them, `masked` as `mask` does; `said` what each token says (`feature_of`), percentages merged.
+    `words` are from `fold`, `masked` from `mask`; `features` holds one feature per token, "" for none, with round
+    percentages as fractions.
     """
 
     words: list[str]
     masked: list[str]
-    said: Sequence[str]
+    features: Sequence[str]
 
     def numbers(self) -> frozenset[tuple[str, int]]:
-        """Its numbers, each as often as it comes: ("#2", 0), ("#2", 1), … Zero and one count for nothing."""
-        counts = Counter(filter(is_telling, self.said))
-        return frozenset((number, again) for number, count in counts.items() for again in range(count))
+        """Its numbers except zero and one, each with its occurrence: ("#2", 0), ("#2", 1), …"""
+        counts = Counter(filter(is_telling, self.features))
+        return frozenset((number, nth) for number, count in counts.items() for nth in range(count))
 
     def stems(self) -> frozenset[str]:
-        """Stems of words, and runs of three signs of its formulas."""
-        found = {feature for feature in self.said if feature and feature[0] not in _SIGNS}
+        """The stems of its words, and the runs of three signs in its formulas."""
+        found = {feature for feature in self.features if feature and feature[0] not in _SIGNS}
         run: list[str] = []
-        for feature in chain(self.said, ("",)):
+        for feature in chain(self.features, ("",)):
             if feature[:1] in _SIGNS:
                 run.append(feature)
             elif run:
@@ -191,44 +192,32 @@ _SIGNS = ("#", "~")
 
 
 def read(tokens: Sequence[str]) -> Reading:
-    """A text's tokens, read in one pass."""
+    """The reading of a text's tokens."""
     if not tokens:
         return Reading([], [], ())
-    words, masked, said = zip(*map(_READINGS.__getitem__, tokens), strict=True)
-    return Reading(list(filter(None, words)), merged(list(filter(None, masked))), with_fractions(said))
+    words, masked, features = zip(*map(_READINGS.__getitem__, tokens), strict=True)
+    return Reading(list(filter(None, words)), merged(list(filter(None, masked))), with_fractions(features))
 
 
-def with_fractions(said: Sequence[str]) -> Sequence[str]:
-    """What tokens say, with round percentages as fractions; beside other numbers a percent sign says nothing."""
-    if PERCENT not in said:
-        return said
-    found = list(said)
-    for at, feature in enumerate(said):
+def with_fractions(features: Sequence[str]) -> Sequence[str]:
+    """The features with round percentages as fractions. The percent sign of any other number is ignored."""
+    if PERCENT not in features:
+        return features
+    found = list(features)
+    for at, feature in enumerate(features):
         if feature == PERCENT:
             found[at] = ""
-            if at and said[at - 1] in SHARES:
-                found[at - 1], found[at] = SHARES[said[at - 1]]
+            if at and features[at - 1] in SHARES:
+                found[at - 1], found[at] = SHARES[features[at - 1]]
     return found
 
 
 def is_telling(feature: str) -> bool:
-    """Whether a feature is a number other than zero, which is cents of a price, and one, which is a word as often."""
+    """Whether a feature is a number other than zero (the cents of a price) and one (often just a word)."""
     return feature[:1] == "#" and feature != "#1" and feature.strip("#0") != ""
 
 
-class _Readings(dict[str, tuple[str, str, str]]):
-    """Of each token its word, its mask and its feature, computed once: the same few thousand come again."""
-
-    limit = 200_000
-
-    def __missing__(self, token: str) -> tuple[str, str, str]:
-        if len(self) >= self.limit:
-            self.clear()
-        found = self[token] = fold_one(token), mask_one(token), feature_of(token)
-        return found
-
-
-_READINGS = _Readings()
+_READINGS = Memo(lambda token: (fold_one(token), mask_one(token), feature_of(token)))
 
 
 def is_run(feature: str) -> bool:
@@ -237,13 +226,13 @@ def is_run(feature: str) -> bool:
 
 
 def _runs(signs: list[str]) -> set[str]:
-    """Each three signs in a row of a formula: a variable or a command is among them."""
-    letters = list(map(is_letter, signs))
+    """All runs of three signs of a formula that include a variable or a command."""
+    letters = list(map(_is_letter, signs))
     return {
         "".join(signs[at : at + RUN]) for at in range(len(signs) - RUN + 1) if any(letters[at : at + RUN])
     }
 
 
-def is_letter(sign: str) -> bool:
+def _is_letter(sign: str) -> bool:
     """Whether a sign of a formula is a variable or a command."""
     return sign[:1] == "~" and sign[1:].strip("\\").isalpha()

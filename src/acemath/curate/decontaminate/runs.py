@@ -1,29 +1,30 @@
-"""Runs of words that texts share: where they stand, and how far they go."""
+"""Runs of consecutive words that two texts share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 
-class Blocks:
-    """Where runs of `size` words stand in some texts."""
+class Runs:
+    """An index of texts by their runs of `size` words."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.places: dict[tuple[str, ...], list[tuple[int, int]]] = {}
 
     def add(self, place: int, words: list[str], starts: Iterable[int]) -> None:
-        """Remember the runs that start at some places of a text."""
+        """Index the runs of text number `place` that begin at `starts`."""
         for at in starts:
             self.places.setdefault(tuple(words[at : at + self.size]), []).append((place, at))
 
     def find(self, words: list[str]) -> Iterator[tuple[int, int, int]]:
-        """Where in `words`, which text, where in it: for every `size`-th run of words.
+        """Shared runs, as (start in `words`, number of the text, start in the text).
 
-        Every run of 2·size - 1 words holds one of these whole, so no longer run that is shared is missed.
+        Only every `size`-th run of `words` is looked up. Any 2·size - 1 words in a row hold one of these whole, so no
+        shared run of that length is missed.
         """
         size, known = self.size, self.places
-        # zip over one iterator cuts the words into runs; most prompts end at this line, which is all in C.
+        # zip over one iterator cuts the words into runs. Most prompts share none and end here, without a Python loop.
         if known.keys().isdisjoint(zip(*[iter(words)] * size)):
             return
         for number, key in enumerate(zip(*[iter(words)] * size)):
@@ -32,7 +33,7 @@ class Blocks:
 
 
 def run_around(a: list[str], i: int, b: list[str], j: int, size: int) -> tuple[int, int]:
-    """Where in `a` the run of common words around a[i : i + size] and b[j : j + size] starts, and its length."""
+    """Extend the shared run a[i : i + size] == b[j : j + size] both ways: its start in `a`, and its length."""
     start, there, end, other = i, j, i + size, j + size
     while start > 0 and there > 0 and a[start - 1] == b[there - 1]:
         start, there = start - 1, there - 1
