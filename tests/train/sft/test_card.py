@@ -76,6 +76,6 @@ def test_a_chain_names_what_it_began_with(tmp_path: Path) -> None:
         out, "math", stated_licences(math), groups, RewardSettings(), ChatFormat(), RewardResult(), first=origin(math)
     )  # fmt: skip
     assert _front(out)["base_model"] == "nano"
-    assert "on `math`, which was made from `nano`" in (out / "README.md").read_text()
+    assert "from `math`, which was made from `nano`" in (out / "README.md").read_text()
     facts = json.loads((out / "training.json").read_text())
     assert (facts["base"], facts["origin"]) == ("math", "nano")
