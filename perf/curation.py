@@ -1,11 +1,11 @@
-"""Curation on real data: what decontamination finds, how surely, how fast; near-duplicates, up to a million prompts.
+"""Curation on real data: findings, recall and speed of decontamination; near-duplicates, up to a million prompts.
 
     python perf/curation.py                       # half a minute
     python perf/curation.py --million             # and a million prompts: some minutes; --processes 1: time on one core
     python perf/curation.py --only speed
-    python perf/curation.py --only rewrites --rewrites mine.jsonl     # GSM8K test problems told anew, one a row
+    python perf/curation.py --only rewrites --rewrites mine.jsonl     # rewritten GSM8K test problems, one a row
 
-Needs the folder of development data beside the repository (`../shared`); the side-by-side also datatrove and spacy
+Needs the folder of development data beside the repository (`../shared`); the comparison also needs datatrove and spacy
 (pip install datatrove spacy). Prints Markdown tables; docs/curation.md holds a copy.
 """
 
@@ -40,7 +40,7 @@ DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 BENCHMARKS = ("gsm8k_test", "math500_test", "olympiadbench_test", "mmlu_stem_test")
 TRAIN = ("gsm8k_train", "math_train")
 SETTINGS = DecontaminateSettings()
-PEER_PROMPTS = 2000  # the peer takes some twenty times as long a prompt
+PEER_PROMPTS = 2000  # the peer is about twenty times slower
 MILLION = 1_000_000
 
 
@@ -55,7 +55,7 @@ def train(name: str) -> list[Problem]:
 
 
 def counts() -> None:
-    """Hits of the real training sets by benchmark and kind; and of benchmarks that share no origin."""
+    """Hits of the real training sets by benchmark and kind, also for benchmarks of unrelated origin."""
     print(
         "\n## Hits in real prompts\n\n| prompts | n | benchmark | leak | contained | near-copy | reworded |\n|---|---|---|---|---|---|---|"
     )
@@ -96,7 +96,7 @@ def recall() -> None:
 
 
 def rewrites(files: Sequence[Path]) -> None:
-    """What is found of GSM8K test problems that somebody told anew, and of the train prompts, with the same index."""
+    """Hits among rewritten GSM8K test problems, and among the train prompts, with the same index."""
     print(
         "\n## Rewritten GSM8K test problems\n\n| prompts | n | leak | contained | near-copy | reworded | found |"
     )
@@ -112,7 +112,7 @@ def rewrites(files: Sequence[Path]) -> None:
 
 
 def speed() -> None:
-    """Microseconds a prompt and core, the index built before; the best of five passes, ours and the peer's."""
+    """Microseconds per prompt and core for us and the peer, without building the index; the best of five passes."""
     print("\n## Speed of decontamination, one process (best of 5 passes)\n")
     tests = benchmarks()
     index = Decontaminator(tests, SETTINGS)
@@ -138,7 +138,7 @@ def speed() -> None:
 
 
 def best(count: int, work: Callable[[], object], passes: int = 5) -> float:
-    """Microseconds of CPU time for each of so many rows, in the fastest of some passes: other work only adds."""
+    """Microseconds of CPU time per row in the fastest pass, which other load disturbs least."""
     found = []
     for _ in range(passes):
         started = time.process_time()
@@ -155,7 +155,7 @@ def hashed(text: str) -> int:
 
 
 def datatrove_time(tests: Sequence[Problem], rows: Sequence[Problem]) -> float:
-    """The peer's time a prompt. Its index is written with its own words and hashes; its indexer needs lighteval."""
+    """The peer's time per prompt. We write its index with its own tokens and hashes, because its indexer needs lighteval."""
     from datatrove.data import Document
     from datatrove.pipeline.decont import NGramsDecontConfig, NGramsDecontFilter
     from datatrove.utils.text import ngrams, simplify_text
@@ -163,7 +163,7 @@ def datatrove_time(tests: Sequence[Problem], rows: Sequence[Problem]) -> float:
     config = NGramsDecontConfig(n_grams=13)
     with tempfile.TemporaryDirectory() as folder:
         peer = NGramsDecontFilter(folder, config)
-        peer.hash_func = hashed  # its own hands xxhash a text; xxhash 4 takes bytes alone
+        peer.hash_func = hashed  # its own function passes a str, but xxhash 4 accepts only bytes
         hashes = set()
         for row in tests:
             words = peer.tokenizer.word_tokenize(simplify_text(row.prompt, config.norm_config))
@@ -175,7 +175,7 @@ def datatrove_time(tests: Sequence[Problem], rows: Sequence[Problem]) -> float:
 
 
 def near() -> None:
-    """Near-duplicates of the real prompts at some thresholds."""
+    """Near-duplicates among the real prompts at several thresholds."""
     print("\n## Near-duplicates in GSM8K train and MATH train\n")
     rows = [row for name in TRAIN for row in train(name)]
     print(
@@ -192,10 +192,10 @@ def near() -> None:
 
 
 def many(count: int) -> Iterator[Problem]:
-    """Prompts made of the longest 40 % of the real ones (60 words on average), a turn after another.
+    """Prompts made in turn from the longest 40 % of the real ones (60 words on average).
 
-    As they are, copied, re-wrapped, reworded, and in the other six turns of ten with other numbers, which makes
-    templates with a hundred members.
+    Of ten prompts one is unchanged, one copied, one re-wrapped, one reworded, and six have other numbers, which gives
+    templates with a hundred prompts.
     """
     texts = sorted((row.prompt for name in TRAIN for row in train(name)), key=lambda text: -len(text.split()))
     texts = texts[: len(texts) * 2 // 5]
@@ -213,7 +213,7 @@ def many(count: int) -> Iterator[Problem]:
 
 
 def cpu() -> float:
-    """Seconds of processor time of this process and its ended workers."""
+    """CPU seconds of this process and its finished workers."""
     return sum(
         used.ru_utime + used.ru_stime
         for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -221,7 +221,7 @@ def cpu() -> float:
 
 
 def million(count: int, processes: int) -> None:
-    """Exact and near-deduplication and decontamination of so many prompts, each step on all of them."""
+    """Exact and near-deduplication and decontamination of `count` prompts, each step on all of them."""
     print(f"\n## {count:,} prompts, {processes} processes\n")
     memory = Memory()
     rows = list(many(count))
@@ -263,7 +263,7 @@ def million(count: int, processes: int) -> None:
 
 
 class Memory(threading.Thread):
-    """The most that this process and its workers have held together, looked at ten times a second."""
+    """The peak memory of this process and its workers together, sampled ten times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -271,7 +271,7 @@ class Memory(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Look until the process ends."""
+        """Sample until the process ends."""
         own = psutil.Process()
         while True:
             held = 0
@@ -288,7 +288,7 @@ class Memory(threading.Thread):
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the chosen parts."""
     parts = {"counts": counts, "recall": recall, "speed": speed, "near": near}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -3,11 +3,11 @@
     python perf/faults.py                      # 5,000 prompts, the three parts below
     python perf/faults.py --part kills --prompts 1000
 
-whole   `acemath synthesize` on all prompts; the server's own count beside the ledger
-budget  the same with about half the money that it costs
-kills   the same, killed with `kill -9` at twenty random moments, and then to its end
+whole   `acemath synthesize` on all prompts; compares the ledger with the server's count
+budget  the same with about half the budget that it needs
+kills   the same, killed with `kill -9` at twenty random moments, then finished
 
-The server (faulty_server.py) runs in a process of its own. Exit code 1 where a check fails.
+The server (faulty_server.py) runs in its own process. Exit code 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import httpx
 
 PRICE_IN, PRICE_OUT, MAX_TOKENS = 1.0, 4.0, 200
-# Billed, and the client cannot know how much. "good again": the first such answer went to a client that was gone.
+# Billed without the client's knowledge. "good again": the first such answer went to a client that had exited.
 LOST = ("cut", "stall", "half JSON", "good again")
 
 
@@ -88,12 +88,12 @@ class Bench:
 
 
 def usd(tokens_in: int, tokens_out: int) -> float:
-    """The price of so many tokens."""
+    """The price of these tokens."""
     return (tokens_in * PRICE_IN + tokens_out * PRICE_OUT) / 1e6
 
 
 def books(bench: Bench, count: dict[str, Any]) -> dict[str, Any]:
-    """The ledger beside the server's count, in tokens."""
+    """Compare the ledger with the server's count, in tokens."""
     ledger = bench.lines("ledger.jsonl")
     total: Counter[str] = Counter()
     number: Counter[str] = Counter()
@@ -121,13 +121,13 @@ def complete(bench: Bench) -> bool:
 
 
 def keyless(bench: Bench) -> bool:
-    """Whether the key is in no file."""
+    """Whether no file contains the API key."""
     files = [p for p in bench.folder.rglob("*") if p.is_file()]
     return all(b"sk-planted" not in p.read_bytes() for p in files)
 
 
 def whole(bench: Bench) -> dict[str, bool]:
-    """All prompts, never stopped."""
+    """All prompts, without a stop."""
     started = time.monotonic()
     out, said = (worker := bench.start()).communicate()
     if worker.returncode:
@@ -139,7 +139,7 @@ def whole(bench: Bench) -> dict[str, bool]:
     for name, pair in found.items():
         print(f"  {name}: {pair if isinstance(pair, float) else f'ledger {pair[0]:,}, server {pair[1]:,}'}")
     stalls = sum(line["what"] == "stall" for line in bench.lines("ledger.jsonl"))
-    late = stalls - count["outcomes"].get("stall", 0)  # on a busy machine an answer can come after its time
+    late = stalls - count["outcomes"].get("stall", 0)  # on a busy machine an answer can come after the time limit
     twice = sum(n - 1 for n in count["delivered"].values())
     print(f"  answers that the server sent twice: {twice}; that came too late: {late}")
     return {
@@ -152,7 +152,7 @@ def whole(bench: Bench) -> dict[str, bool]:
 
 
 def budget(bench: Bench) -> dict[str, bool]:
-    """About half of what all prompts cost: the command stops, the server's bill stays below."""
+    """A budget of about half the cost of all prompts: the command stops, and the server billed no more."""
     limit = bench.prompts * usd(12, 60) / 2
     _, said = (worker := bench.start("--budget", str(limit))).communicate()
     bill = sum(bench.count()["tokens"].values())
@@ -172,7 +172,7 @@ def budget(bench: Bench) -> dict[str, bool]:
 
 
 def kills(bench: Bench, times: int, rng: random.Random) -> dict[str, bool]:
-    """Killed at random moments, then to the end."""
+    """Kill the command at random moments, then let it finish."""
     open_at_kills, kept, lost = 0, 0, False
     for number in range(times):
         worker = bench.start()
@@ -181,7 +181,7 @@ def kills(bench: Bench, times: int, rng: random.Random) -> dict[str, bool]:
         while worker.poll() is None and (
             not journal.exists() or bench.count()["outcomes"].get("good", 0) == before
         ):
-            time.sleep(0.2)  # until it asks: a moment before that would prove nothing
+            time.sleep(0.2)  # until the first request: a kill before it would prove nothing
         time.sleep(rng.uniform(0, 2 * bench.prompts / 500))
         worker.kill()
         worker.communicate()

@@ -1,10 +1,9 @@
-"""A local OpenAI-compatible server that fails as real ones do, and keeps its own count of what it billed.
+"""A local OpenAI-compatible server that fails like real ones and keeps its own count of billed tokens.
 
-    python perf/faulty_server.py --faults 0.3          # prints its address, serves until it is ended
+    python perf/faulty_server.py --faults 0.3          # prints its address, serves until it is stopped
 
-`GET /count` returns the count as JSON. Each answer depends on the request alone. Of the requests that it fails it bills
-those whose answer it had written: a cut connection, a stall, half a JSON, an empty choice, a text that was broken off, a
-wrong model name.
+`GET /count` returns the count as JSON. Each answer depends only on the request. A failed request is billed if its answer was
+written: a cut connection, a stall, half a JSON, an empty choice, a truncated text, a wrong model name.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ FAULTS = ("429", "429 in seconds", "429 by date", "500", "503", "429 in a 200", 
 
 @dataclass
 class Count:
-    """What the server knows: requests by outcome, and the tokens that it billed for each of them.
+    """The server's own count: requests and billed tokens by outcome.
 
-    "good again" is a whole good answer to a request that had got one before: to a client that was gone, or too late.
+    "good again" is a complete good answer to a request that had one before, sent to a client that had exited or given up.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
-    delivered: Counter[str] = field(default_factory=Counter)  # whole good answers, by prompt and seed
+    delivered: Counter[str] = field(default_factory=Counter)  # complete good answers, by prompt and seed
     in_flight: int = 0
     most_in_flight: int = 0
     keys: set[str] = field(default_factory=set)
@@ -51,7 +50,7 @@ class Count:
 
 
 class Server:
-    """Answers, and fails a share of the requests."""
+    """Answers requests, and fails a share of them."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -80,7 +79,7 @@ class Server:
     async def _post(
         self, path: str, headers: dict[str, str], body: dict[str, Any], writer: asyncio.StreamWriter
     ) -> bool:
-        """One request; returns whether the connection lives on."""
+        """One request; returns whether the connection stays open."""
         count = self.count
         key = headers.get("authorization", "")
         count.keys.add(key)
@@ -140,7 +139,7 @@ class Server:
             self.count.tokens[outcome] += sum(answer["usage"].values())
 
     async def _fail(self, kind: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
-        """Fail one request in one way; returns whether the connection lives on."""
+        """Fail one request in one way; returns whether the connection stays open."""
         answer = self._answer(body)
         self._bill(kind, answer if kind in BILLED else None)
         if kind == "cut":

@@ -1,12 +1,12 @@
-"""Training, scoring and writing on one GPU: speed, MFU and peak memory, beside TRL and transformers.
+"""Training, scoring and generation on one GPU: speed, MFU and peak memory, compared with TRL and transformers.
 
-    python perf/gpu.py                        # all of it; some eight minutes on an H100
+    python perf/gpu.py                        # all jobs; about eight minutes on an H100
     python perf/gpu.py --only exact,sft,reward --out results.jsonl
 
-Random weights of Qwen2.5's shapes and random tokens of realistic lengths: neither changes the speed. Needs no
-data and no network. Prints Markdown; without a GPU it says so in one line and ends with exit code 2. Every job has a
-process and a time limit of its own. `memory_whole` runs only when it is named: its weights, gradients and AdamW's state in
-float32 are 113 GB, which one GPU of 80 GB does not hold.
+Weights of Qwen2.5's shapes and tokens of realistic lengths are random, which does not change the speed. Needs no
+data and no network. Prints Markdown; without a GPU it prints one line and exits with code 2. Each job has its own
+process and time limit. `memory_whole` runs only if `--only` names it: its weights, gradients and AdamW's state in
+float32 take 113 GB, more than a GPU of 80 GB has.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from gpu_jobs import Found, job
 
-JOBS = {  # what it measures, and after how many seconds it is given up
+JOBS = {  # what a job measures, and its time limit in seconds
     "exact": ("scores and gradients of each layout against separate calls in float32", 300),
     "reward": ("listwise reward training, several groups a row, FlexAttention", 240),
     "trl": ("TRL RewardTrainer, all nine pairs of each group", 240),
@@ -37,7 +37,7 @@ JOBS = {  # what it measures, and after how many seconds it is given up
 
 
 def report(names: list[str], out: Path | None) -> None:
-    """Each measure as a row; a job that fails (out of memory, say) is a row that says so. `out` gets them as JSON lines."""
+    """Print a row for each measurement, or for the failure of a job (such as out of memory); append them to `out` as JSON."""
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}\n")
     print("| | a second | tokens a second | MFU | peak memory, GB |\n|---|---|---|---|---|")
     rates: dict[str, float] = {}
@@ -56,7 +56,7 @@ def report(names: list[str], out: Path | None) -> None:
 
 
 def run_job(name: str) -> list[Found]:
-    """What a job found, its last lines that are JSON; what went wrong in place of the rest."""
+    """The results of a job, one JSON object a line, and a row with the error if it failed."""
     what, limit = JOBS[name]
     with tempfile.TemporaryFile("w+") as found, tempfile.TemporaryFile("w+") as errors:
         try:
@@ -67,7 +67,7 @@ def run_job(name: str) -> list[Found]:
             )
             why = "failed"
         except subprocess.TimeoutExpired:
-            done, why = False, f"given up after {limit} seconds"
+            done, why = False, f"stopped after {limit} seconds"
         found.seek(0)
         errors.seek(0)
         rows = [json.loads(text) for text in found if text.startswith('{"')]
@@ -84,7 +84,7 @@ def run_job(name: str) -> list[Found]:
 
 
 def line(found: Found) -> str:
-    """A measure as a row of the table."""
+    """A measurement as a row of the table."""
     if "failed" in found:
         return f"| {found['what']} | {found['failed']} | | | |"
     if "scores" in found:
@@ -100,12 +100,12 @@ def line(found: Found) -> str:
 
 
 def main() -> None:
-    """Run the jobs asked for, or one of them for the process that asks."""
+    """Run the chosen jobs, or with --job one of them in this process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default=",".join(name for name in JOBS if name != "memory_whole"))
-    parser.add_argument("--out", type=Path, help="a file that gets every measure as a line of JSON")
+    parser.add_argument("--out", type=Path, help="a file to append each measurement to, as a line of JSON")
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if not torch.cuda.is_available():

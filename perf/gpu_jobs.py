@@ -1,4 +1,4 @@
-"""What the benchmark of one GPU measures: one job in one process, each of its figures as a line of JSON."""
+"""The jobs of the GPU benchmark: each runs in its own process and prints its figures as lines of JSON."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from acemath.train.speed import matmul_rate, seen_alone, training_flops
 
 DEVICE = "cuda"
 ROOM = 4096  # tokens of a row
-PASS = 8192  # tokens of a forward pass of reward training: 16,384 and the 1.5B shape's states may not fit into 80 GB
-GROUPS = 64  # a step and a measure: the first step, which compiles, is not counted
-PAIRS = 4  # TRL's pairs a pass: 8 rows, padded at most 9,216 tokens
+PASS = 8192  # tokens of a forward pass of reward training; 16,384 with the 1.5B shape may not fit into 80 GB
+GROUPS = 64  # groups per step; the first step, which compiles, is not measured
+PAIRS = 4  # TRL's pairs per pass: 8 rows, at most 9,216 tokens with padding
 SHAPES = {  # Qwen2.5-1.5B and -7B: hidden, layers, heads, heads of keys, width of the MLP, tied embeddings
     "1.5B": (1536, 28, 12, 2, 8960, True),
     "7B": (3584, 28, 28, 4, 18944, False),
@@ -62,7 +62,7 @@ def policy(folder: Path) -> str:
 
 
 def tokenizer() -> Any:
-    """A tokenizer for what wants one, though rows are laid out already: each word is the token <unk>."""
+    """A tokenizer for interfaces that require one; the rows are tokens already. Each word is the token <unk>."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -74,7 +74,7 @@ def tokenizer() -> Any:
 
 
 def groups(count: int, size: int = 6) -> list[Row]:
-    """Groups, half of each right: prompts of about 120 tokens, responses of about 450 (paper's maths: 800 a pair)."""
+    """Groups, half of each right, with prompts of about 120 tokens and responses of about 450."""
     rng = random.Random(0)
 
     def ids(mean: float, spread: float) -> array[int]:
@@ -86,14 +86,14 @@ def groups(count: int, size: int = 6) -> list[Row]:
 
 
 def flops_of(model: Any, rows: Sequence[Row]) -> float:
-    """Of forward and backward over groups whose prompts are read once."""
+    """FLOPs of the forward and backward passes over groups whose prompts are read once."""
     texts = [[len(row.prompt), *map(len, row.responses)] for row in rows]
     seen = sum(seen_alone(lengths) + lengths[0] * sum(lengths[1:]) for lengths in texts)
     return training_flops(model, sum(row.length for row in rows), seen)
 
 
 def listwise(shape: str, count: int, **settings: Any) -> Found:
-    """Two steps over groups, the second one measured."""
+    """Two steps over groups; the second is measured."""
     from accelerate import Accelerator
 
     from acemath.models.score.model import body
@@ -103,21 +103,21 @@ def listwise(shape: str, count: int, **settings: Any) -> Found:
     from acemath.train.reward.start import checkpoint_gradients
     from acemath.train.sharding import parameter_groups
 
-    told = RewardSettings(batch_groups=count, **settings)
+    options = RewardSettings(batch_groups=count, **settings)
     accelerator = Accelerator(mixed_precision="bf16")
     model = reward_model(shape, torch.float32)
-    if told.lora is not None:
-        add_lora(body(model), told.lora)
-    if told.gradient_checkpointing:
+    if options.lora is not None:
+        add_lora(body(model), options.lora)
+    if options.gradient_checkpointing:
         checkpoint_gradients(model)
     optimizer = torch.optim.AdamW(parameter_groups(model), lr=1e-6, weight_decay=0.0)
     rows = groups(count)
     for _ in range(2):
         started = _now()
-        step(model, optimizer, accelerator, rows, model.config.pad_token_id, told)
+        step(model, optimizer, accelerator, rows, model.config.pad_token_id, options)
         seconds = _now() - started
     flops = flops_of(model, rows)
-    if told.lora is not None:
+    if options.lora is not None:
         flops *= 2 / 3  # frozen weights need no gradients of their own
     return {
         "seconds": seconds,
@@ -129,26 +129,26 @@ def listwise(shape: str, count: int, **settings: Any) -> Found:
 
 
 def fine_tuning(attention: str) -> Found:
-    """The trainer on packed rows; the time of its last half of steps, after kernels are made."""
+    """The trainer on packed rows; the second half of its steps is measured, when kernels are compiled."""
     from acemath.train.packing import PackedRows, pack
     from acemath.train.sft.settings import SftSettings
     from acemath.train.sft.trainer import make_trainer
 
     rows = [_conversation(r.prompt, x) for r in groups(90) for x in r.responses]
     packed = PackedRows(rows, pack([len(row.ids) for row in rows], ROOM), ROOM)
-    told = SftSettings(global_batch=8, micro_batch=2, max_length=ROOM, validation=0, attention=attention)
-    times: dict[int, float] = {}  # by steps done
+    options = SftSettings(global_batch=8, micro_batch=2, max_length=ROOM, validation=0, attention=attention)
+    times: dict[int, float] = {}  # by the number of steps done
     with tempfile.TemporaryDirectory() as name:
         trainer = make_trainer(
-            policy(Path(name)), tokenizer(), packed, None, Path(name) / "work", told, 0,
+            policy(Path(name)), tokenizer(), packed, None, Path(name) / "work", options, 0,
             lambda done, *_: times.setdefault(done, _now()),
         )  # fmt: skip
         trainer.args.save_strategy = "no"
         trainer.train()
-    last = max(times) - 1  # whose batch is whole
+    last = max(times) - 1  # the last step may have a smaller batch
     first = last // 2
     lengths = packed.lengths
-    share = (last - first) * told.global_batch / len(packed)  # of all tokens
+    share = (last - first) * options.global_batch / len(packed)  # of all tokens
     tokens = sum(lengths) * share
     flops = training_flops(trainer.model, sum(lengths), seen_alone(lengths)) * share
     return {
@@ -168,7 +168,7 @@ def _conversation(prompt: Sequence[int], response: Sequence[int]) -> Any:
 
 
 def trl() -> Found:
-    """TRL on the nine pairs of each of some groups; the second of two trainings, for which kernels are ready."""
+    """TRL on the nine pairs of each group; the second of two trainings is measured, when kernels are ready."""
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import RewardConfig, RewardTrainer
@@ -204,7 +204,7 @@ def trl() -> Found:
 
 @torch.inference_mode()
 def scoring() -> Iterator[Found]:
-    """Ways to score the same responses in bfloat16: the prompt read once in two layouts, and padded batches."""
+    """Score the same responses in bfloat16: two layouts that read the prompt once, and padded batches."""
     from acemath.models.hardware import pass_tokens
     from acemath.models.score.attention import varied_shapes
     from acemath.models.score.flex import flex_states
@@ -242,7 +242,7 @@ def scoring() -> Iterator[Found]:
             way(rows[:2])
         torch.cuda.reset_peak_memory_stats()
         started = _now()
-        with varied_shapes():  # transformers too: no plans of cuDNN for each new width
+        with varied_shapes():  # also for transformers: otherwise cuDNN plans for each new width
             rewards = torch.tensor(way(rows))
         seconds = _now() - started
         expected = expected or rewards.tolist()
@@ -255,7 +255,7 @@ def scoring() -> Iterator[Found]:
 
 
 def padded_scores(model: Any, rows: Sequence[Row], size: int) -> list[float]:
-    """transformers' own scores: a problem's responses sorted by length, in padded batches."""
+    """Plain transformers: a problem's responses sorted by length, in padded batches."""
     found: list[float] = []
     for row in rows:
         texts = [[*row.prompt, *response] for response in row.responses]
@@ -272,7 +272,7 @@ def padded_scores(model: Any, rows: Sequence[Row], size: int) -> list[float]:
 
 
 def generation() -> Found:
-    """The engine in this process, as it ships: 64 problems, 8 responses each."""
+    """The transformers engine with its defaults: 64 problems, 8 responses each."""
     from acemath.models.engine import Sampling
     from acemath.models.generate.transformers import TransformersEngine
     from acemath.records import Problem
@@ -281,16 +281,16 @@ def generation() -> Found:
     with tempfile.TemporaryDirectory() as name:
         engine = TransformersEngine(policy(Path(name)))
         for length in (4, 256):
-            told = Sampling(n=8, temperature=0.7, top_p=0.95, max_new_tokens=length)
+            options = Sampling(n=8, temperature=0.7, top_p=0.95, max_new_tokens=length)
             torch.cuda.reset_peak_memory_stats()
             started = _now()
-            tokens = sum(response.tokens for response in engine.generate(problems, told))
+            tokens = sum(response.tokens for response in engine.generate(problems, options))
             seconds = _now() - started
     return {"seconds": seconds, "units": tokens, "unit": "tokens", "tokens": tokens}
 
 
 def exactness() -> Iterator[Found]:
-    """Each layout in float32 and in bfloat16 autocast against separate calls in float32 with plain attention."""
+    """Each layout in float32 and bfloat16 autocast, compared with separate calls in float32 with eager attention."""
     from acemath.models.score.flex import flex_states
     from acemath.models.score.layout import plain_batch
     from acemath.models.score.model import head_scores, plain_states
@@ -340,13 +340,13 @@ def _now() -> float:
 
 
 def _measured(found: Found) -> Found:
-    """With the device's rate, and the peak memory so far."""
+    """The figures with the device's FLOPs per second and the peak memory so far."""
     peak = torch.cuda.max_memory_allocated() / 1e9
     return {**found, "peak": peak, "rate": matmul_rate(torch.device(DEVICE), torch.bfloat16)}
 
 
 def job(name: str) -> Iterator[Found]:
-    """One job's measures, in a process of its own: its peak memory is its alone."""
+    """The measurements of one job. Run it in its own process, so that the peak memory is its own."""
     from acemath.train.settings import LoraSettings
 
     several = {"exact": exactness, "score": scoring}

@@ -1,4 +1,4 @@
-"""Accuracy, agreement, speed and robustness of the grader beside math-verify, in one run and one process each.
+"""Accuracy, agreement, speed and robustness of the grader compared with math-verify.
 
     python perf/grading.py                        # everything; a few minutes
     python perf/grading.py --only accuracy,speed
@@ -31,14 +31,14 @@ OWN_CASES = ROOT / "tests" / "grade" / "cases.jsonl"
 
 
 def math_verify_correct(prediction: str, gold: str) -> bool:
-    """math-verify's verdict with its defaults; bare answers are put into math marks as its guide asks."""
+    """math-verify's verdict with its defaults; bare answers are put between dollar signs, as its guide asks."""
     from math_verify import parse, verify
 
     return bool(verify(parse(gold), parse(prediction)))
 
 
 def marked(text: str) -> str:
-    """A bare answer in math marks."""
+    """A bare answer between dollar signs."""
     return text if "$" in text or "\\boxed" in text else f"${text}$"
 
 
@@ -83,7 +83,7 @@ def own_accuracy() -> None:
 
 
 def agreement(shared: Path) -> None:
-    """Agreement with the labels of the two pools of real outputs, and each disagreement."""
+    """Agreement with the labels of two sets of real outputs, and each disagreement."""
     print("\n## Agreement with the labels of real outputs (rows marked uncertain left out)\n")
     print("| pool | n | agree | by status |\n|---|---|---|---|")
     disagreements: Counter[tuple[str, str, str, bool]] = Counter()
@@ -105,7 +105,7 @@ def agreement(shared: Path) -> None:
 
 
 def speed(shared: Path, sample: int) -> None:
-    """Verdicts per second and latencies, cache off, one process each, for both graders on the same rows."""
+    """Verdicts per second and latencies of both graders on the same rows, without the cache, one process each."""
     print("\n## Speed (one process each, cache off, the same rows)\n")
     print("| input | grader | n | verdicts/s | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|---|---|")
     source = random.Random(0)

@@ -1,4 +1,4 @@
-"""The rows that the grading benchmark runs on, from the folder of development data."""
+"""The rows of the grading benchmark, from the folder of development data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def published_cases(shared: Path) -> list[Case]:
 
 
 def pool_rows(shared: Path, pool: str) -> list[tuple[str | None, str, bool]]:
-    """(extracted answer, reference, label) of a pool of real outputs."""
+    """(extracted answer, reference, label) of a set of real outputs."""
     rows = []
     for row, reference in _pool(shared, pool):
         answer = row["pred"]
@@ -51,7 +51,7 @@ def pool_rows(shared: Path, pool: str) -> list[tuple[str | None, str, bool]]:
 
 
 def whole_responses(shared: Path, pool: str) -> list[tuple[str, str]]:
-    """(whole response, reference) of a pool; an answer kept apart from its reasoning is put into a box."""
+    """(whole response, reference) of a set; an answer stored apart from its reasoning is put into a box."""
     if pool == "qwen_math100x8":
         records = _lines(shared / "data" / "qwen_math100x8_scored.jsonl")
         return [(row.response, row.reference) for record in records for row in rows_of(record)]

@@ -46,7 +46,7 @@ def mutate(source: random.Random, seeds: Sequence[str]) -> str:
 
 
 def fuzz(seeds: Sequence[str], n: int, seed: int = 0, timeout: float = 1.0) -> dict[str, object]:
-    """Grade n fuzzed inputs and report crashes, time, memory and processes. Symmetry is checked on the way."""
+    """Grade n fuzzed inputs and report crashes, time, memory and processes. Symmetry is checked too."""
     source = random.Random(seed)
     conventions = STRICT.but(name="fuzz", timeout=timeout)
     statuses: Counter[str] = Counter()
@@ -65,7 +65,7 @@ def fuzz(seeds: Sequence[str], n: int, seed: int = 0, timeout: float = 1.0) -> d
             if index % 20 == 0 and index % 2 == 0:
                 back = equal(reference, answer, conventions)
                 asymmetric += verdict.correct != back.correct
-        except Exception as error:  # noqa: BLE001  the point of the run is to see every kind of failure
+        except Exception as error:  # noqa: BLE001  the run must report every kind of failure
             crashes.append(f"{type(error).__name__}: {error}: {answer[:80]!r} / {reference[:80]!r}")
             spent = 0.0
         slowest, late = max(slowest, spent), late + (spent > timeout + 0.5)

@@ -1,9 +1,9 @@
-"""kill -9 at random moments of a run, then the same command again: are the tables those of a run never stopped?
+"""kill -9 at random moments of a run, then the same command again: are the tables those of an unstopped run?
 
     python perf/kills.py                       # ten trials of a small run, each killed once
-    python perf/kills.py --recipe whole        # one laptop run, killed ten times on its way
+    python perf/kills.py --recipe whole        # one laptop run, killed ten times
 
-Prints one line a trial and the count; exit code 1 where any table differs.
+Prints one line per trial and the count; exit code 1 if any table differs.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ SMALL = [
 
 
 def command(folder: Path, settings: list[str]) -> list[str]:
-    """The command of a run into a folder."""
+    """The command that runs the recipe into a folder."""
     changes = [part for setting in settings for part in ("--set", setting)]
     return [sys.executable, "-m", "acemath", "run", "laptop", "--out", str(folder), *changes]
 
 
 def finish(folder: Path, settings: list[str]) -> float:
-    """Run to the end; returns the seconds. SystemExit with what it said where it fails."""
+    """Run to the end; returns the seconds. SystemExit with its output if it fails."""
     started = time.monotonic()
     done = subprocess.run(command(folder, settings), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -49,7 +49,7 @@ def finish(folder: Path, settings: list[str]) -> float:
 
 
 def kill_after(folder: Path, settings: list[str], seconds: float) -> bool:
-    """Start a run and kill it after so many seconds; False where it had ended before."""
+    """Start a run and kill it after `seconds`; False if it ended before."""
     worker = subprocess.Popen(command(folder, settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         worker.wait(timeout=seconds)
@@ -66,7 +66,7 @@ def tables(folder: Path) -> dict[str, Any]:
 
 
 def trials(work: Path, count: int, settings: list[str], rng: random.Random) -> list[bool]:
-    """Independent trials: a run killed once at a moment drawn over the whole of its time."""
+    """Independent trials: each run is killed once, at a random moment of its whole duration."""
     seconds = finish(work / "whole", settings)
     print(f"uninterrupted: {seconds:.0f} s")
     same = []
@@ -81,7 +81,7 @@ def trials(work: Path, count: int, settings: list[str], rng: random.Random) -> l
 
 
 def one_run(work: Path, count: int, settings: list[str], rng: random.Random) -> list[bool]:
-    """One run, killed `count` times on its way, each time after a random stretch."""
+    """One run, killed `count` times, each time after a random delay."""
     seconds = finish(work / "whole", settings)
     print(f"uninterrupted: {seconds:.0f} s")
     for number in range(count):
@@ -95,7 +95,7 @@ def one_run(work: Path, count: int, settings: list[str], rng: random.Random) -> 
 
 
 def main() -> None:
-    """Run the trials and print the count."""
+    """Run the trials and print how many gave the same tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -2,8 +2,8 @@
 
     python perf/pairs.py runs/laptop    # after make demo; some minutes
 
-Both start from the run's policy with the same head, see the same groups in steps of as many, at the same learning rate, for
-one epoch; a quarter of the run's groups is held out from both. Prints a Markdown table; docs/performance.md holds a copy.
+Both start from the run's policy with the same head and use the same groups, step size and learning rate for one
+epoch; a quarter of the run's groups is held out from both. Prints a Markdown table; docs/performance.md holds a copy.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from acemath.train.reward.start import CHECK_TEMPLATE, new_reward_model
 from acemath.train.reward.train import train_reward
 
 PAIRS_A_PASS = 12
-HELD_OUT = 4  # one group of so many
+HELD_OUT = 4  # one group in this many is held out
 
 
 def pair_accuracy(path: Path, groups: Sequence[Group], chat: ChatFormat) -> float:
-    """The mean over groups of the share of right-wrong pairs that are in order; ties count half."""
+    """The share of right-wrong pairs in order, a mean over groups; ties count half."""
     rewards = RewardModel(path, chat).score_many([(g.prompt, g.responses) for g in groups])
     shares = []
     for group, values in zip(groups, rewards, strict=True):
@@ -87,7 +87,7 @@ def by_trl(
 
 
 def main() -> None:
-    """Train both ways and judge them on the same held-out groups."""
+    """Train both ways and measure both on the same held-out groups."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -3,12 +3,12 @@
     python perf/scale.py --out /tmp/scale --rows 2300000           # the data stages: 2.3 M prompts, 800 tokens a response
     python perf/scale.py --out /tmp/reductions --rows 2300000 --reductions    # the reductions alone
     python perf/scale.py --out /tmp/groups --groups 20000 --each 56
-    python perf/scale.py --out /tmp/scale --rows 2300000 --report  # the table again, from what was measured
+    python perf/scale.py --out /tmp/scale --rows 2300000 --report  # print the table again
 
-Prompts and responses are made of random words of docs/, so that files compress as text does. The teachers and the
-checker are replaced by one that writes such texts at once; all else is the code of every run. With `--reductions`
-the maps are replaced too, by ones that write rows at once: what a map needs does not depend on the number of rows.
-Each stage is a process of its own: its peak memory and processor time are the operating system's. A stopped call goes on.
+Prompts and responses are random words of docs/, so that files compress as text does. Teachers and checker are replaced
+by an engine that returns such texts instantly; everything else is the code of a run. With `--reductions` the map stages
+are replaced too, since their memory does not depend on the number of rows. Each stage runs in its own process; peak
+memory and CPU time come from the operating system. A stopped call continues.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from acemath.run.runner import Job, Runner
 from acemath.run.stage import Everything, MapStage, Part, Reduction, Stage
 from acemath.run.stages import stages_until
 
-TOKENS = 800  # of a response; four characters a token
+TOKENS = 800  # tokens of a response, at four characters each
 SUBJECTS = {"math": 0.7, "code": 0.15, "general": 0.15}
 CHECKER = "worksheets-0.93"  # the name of the checker's model in the recipe
-WRONG = 0.2  # of its answers
+WRONG = 0.2  # the share of its answers that are wrong
 SETTINGS = "scale.json"
 MEASURED = "measured.json"
 WORDS = sorted(
@@ -56,13 +56,13 @@ CHUNKS = [" ".join(_rng.choices(WORDS, k=6)) for _ in range(50_000)]
 
 
 def text_of(key: str, characters: int) -> str:
-    """A text of about so many characters, the same for the same key."""
+    """A text of about `characters` characters, which depends on the key alone."""
     rng = random.Random(key)
     return ". ".join(rng.choices(CHUNKS, k=max(1, characters // 38)))
 
 
 class Writer:
-    """Writes a response to each problem at once; the checker's are sometimes wrong."""
+    """An engine that answers instantly; the checker's answers are sometimes wrong."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -79,7 +79,7 @@ class Writer:
 
 
 def write_seeds(folder: Path, rows: int) -> dict[str, Any]:
-    """Files of seed prompts and of benchmark problems, as the sources of a recipe."""
+    """Write files of seed prompts and benchmark problems; returns them as sources of a recipe."""
     found: dict[str, Any] = {}
     sizes = {name: round(share * rows) for name, share in SUBJECTS.items()} | {"bench": 9000}
     for name, count in sizes.items():
@@ -97,7 +97,7 @@ def write_seeds(folder: Path, rows: int) -> dict[str, Any]:
 
 
 def data_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
-    """The data stages of the laptop's recipe on these files, without evolution."""
+    """The data stages of the laptop recipe on these files, without evolution."""
     sources = write_seeds(folder, rows)
     bench = sources.pop("bench")
     changes = {
@@ -114,7 +114,7 @@ def data_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
 
 
 def reductions_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
-    """The reductions of `data_run`; each map between them only copies rows or writes texts."""
+    """The reductions of `data_run`; the map stages between them only copy rows or write texts."""
     run, stages = data_run(folder, rows)
     texts = [text_of(f"response {n}", 4 * TOKENS) for n in range(1000)]
 
@@ -139,7 +139,7 @@ def reductions_run(folder: Path, rows: int) -> tuple[Run, list[Stage]]:
 
 
 def groups_run(folder: Path, problems: int, each: int) -> tuple[Run, list[Stage]]:
-    """Group-making on this many problems with `each` candidates, which are right or wrong by chance."""
+    """Group-making on this many problems with `each` candidates, right or wrong at random."""
     names = [f"policy-{n}" for n in range(-(-each // 4))]
     changes = {"reward.candidates": {"policies": [{name: {"model": "nano"}} for name in names], "each": 4}, "roles.ranker": None}
     run = Run(load_recipe("laptop", changes), folder, Display())
@@ -173,11 +173,11 @@ def groups_run(folder: Path, problems: int, each: int) -> tuple[Run, list[Stage]
 
 
 def made(folder: Path) -> tuple[Run, list[Stage]]:
-    """The run that a folder was begun for."""
-    told = json.loads((folder / SETTINGS).read_text())
-    if told["groups"]:
-        return groups_run(folder, told["groups"], told["each"])
-    return (reductions_run if told["reductions"] else data_run)(folder, told["rows"])
+    """The run that a folder was made for."""
+    options = json.loads((folder / SETTINGS).read_text())
+    if options["groups"]:
+        return groups_run(folder, options["groups"], options["each"])
+    return (reductions_run if options["reductions"] else data_run)(folder, options["rows"])
 
 
 def stages_of(folder: Path) -> list[Stage]:
@@ -186,10 +186,10 @@ def stages_of(folder: Path) -> list[Stage]:
 
 
 def measure(folder: Path) -> None:
-    """Make all stages, each job in a process of its own whose peak and time are noted."""
-    told = json.loads((folder / SETTINGS).read_text())
+    """Make all stages, each job in its own process, and record its peak memory and time."""
+    options = json.loads((folder / SETTINGS).read_text())
     run, stages = made(folder)
-    rows = told["groups"] or told["rows"]
+    rows = options["groups"] or options["rows"]
     open_run(folder, lambda: {"training": rows, "benchmarks": 9000})
     path = folder / MEASURED
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
@@ -214,7 +214,7 @@ def measure(folder: Path) -> None:
 
 
 def report(folder: Path) -> None:
-    """Print the table of what was measured."""
+    """Print the table of measurements."""
     found = json.loads((folder / MEASURED).read_text())
     _, stages = made(folder)
     runner = Runner(folder, stages)
@@ -231,14 +231,14 @@ def report(folder: Path) -> None:
 
 
 def store_rows(path: Path) -> int:
-    """How many rows a part file has."""
+    """The number of rows of a part file."""
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(path).num_rows)
 
 
 def main() -> None:
-    """Measure, or print what was measured."""
+    """Measure, or print the table again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=0)
@@ -249,8 +249,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.report:
         args.out.mkdir(parents=True, exist_ok=True)
-        told = {"rows": args.rows, "groups": args.groups, "each": args.each, "reductions": args.reductions}
-        (args.out / SETTINGS).write_text(json.dumps(told))
+        options = {"rows": args.rows, "groups": args.groups, "each": args.each, "reductions": args.reductions}
+        (args.out / SETTINGS).write_text(json.dumps(options))
         measure(args.out)
     report(args.out)
 

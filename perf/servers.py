@@ -1,12 +1,12 @@
-"""The same recipe stages against real servers, with only the engine's settings changed.
+"""The same recipe stages with real servers; only the engine's settings differ.
 
     python perf/servers.py --server transformers=http://127.0.0.1:8101/v1,MODEL --server vllm=http://127.0.0.1:8102/v1,nano
 
-The teacher stages (one greedy response a prompt, filters, cross-check) and a policy stage (four samples a math problem, all
-asked for with one request where the server can) run in process with nano first and then against each server, through the recipe's own
-code. Printed: responses, share right, share of greedy texts that equal those of the in-process run, requests, tokens,
-seconds; and that the same stages on emptied stage folders ask the server nothing. How to start the servers is in
-docs/teachers.md. Exit code 1 where a response is missing or a second run asks again.
+The teacher stages (one greedy response per prompt, filters, cross-check) and a policy stage (four samples per math problem,
+in one request if the server allows it) run in process with nano and then with each server, through the code of a run. It
+prints responses, share correct, share of greedy texts equal to those in process, requests, tokens and seconds. It checks
+that the stages send no request when they run again in emptied folders. docs/teachers.md tells how to start the servers.
+Exit code 1 if a response is missing or a second run sends requests.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def math_prompts(part: Part) -> list[Problem]:
 
 
 def stages(run: Run) -> tuple[list[Response], list[Response], float, list[dict[str, Any]]]:
-    """The greedy responses of the teacher, the samples of the policy, the seconds of both, and what they cost."""
+    """The teacher's greedy responses, the policy's samples, the seconds and the cost of both."""
     policy = Policy(model="teacher", each=EACH, temperature=1.0, max_new_tokens=120)
     responder = Responder(run, STAGES[1], policy, EACH, "nano")
     open_run(run.folder, lambda: row_counts(run))
@@ -85,7 +85,7 @@ def report(name: str, greedy: list[Response], sampled: list[Response], seconds: 
 
 
 def against(name: str, url: str, model: str, folder: Path, count: int, texts: dict[str, str]) -> bool:
-    """The stages against one server, and again after their folders were taken away; whether all went well."""
+    """Run the stages with one server, and again after removing their folders; returns whether all checks passed."""
     engine = {
         "engine": "endpoint",
         "url": url,
@@ -114,7 +114,7 @@ def against(name: str, url: str, model: str, folder: Path, count: int, texts: di
 
 
 def main() -> None:
-    """Run the stages in process and against every server."""
+    """Run the stages in process and with every server."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,9 +1,9 @@
-"""What each process holds of a training: `python perf/sharding.py`, about five minutes on two cores.
+"""The memory of each process of a training: `python perf/sharding.py`, about five minutes on two cores.
 
-Fine-tuning and reward training of a small model, in one process and sharded over two (gloo, FSDP 2), stopped by
-kill -9 and gone on with. Shown: the largest differences of losses and weights from one unstopped process, the bytes of
-weights and optimiser state that each process holds at a save, the most that it reads or writes whole at once, and its
-peak of memory beyond what its libraries take.
+Fine-tuning and reward training of a small model, in one process and sharded over two (gloo, FSDP 2), killed and
+resumed. It prints the largest differences of losses and weights from one unstopped process. For each process it prints the
+bytes of weights and optimiser state at a save, the most that it reads or writes whole at once, and its peak memory
+without its libraries.
 """
 
 from __future__ import annotations
@@ -64,27 +64,44 @@ def make_base(folder: Path, hidden: int, layers: int) -> None:
 
 
 def memory(name: str) -> float:
-    """A line of /proc/self/status in MB: RssAnon is what this process alone holds, files that are mapped aside."""
+    """A line of /proc/self/status in MB. RssAnon is the memory of this process without mapped files."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
+def held_bytes(*parts: Any) -> int:
+    """Bytes of models' weights and optimisers' states that this process holds."""
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    tensors = [
+        tensor
+        for part in parts
+        for tensor in (
+            (t for state in part.state.values() for t in state.values() if isinstance(t, torch.Tensor))
+            if isinstance(part, torch.optim.Optimizer)
+            else part.parameters()
+        )
+    ]
+    local = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
+    return sum(t.numel() * t.element_size() for t in local)
+
+
 def watch(seen: dict[str, float]) -> None:
-    """Keep the peak of this process's own memory."""
+    """Record the peak of this process's own memory."""
     while True:
         seen["peak_mb"] = max(seen["peak_mb"], memory("RssAnon"))
         time.sleep(0.02)
 
 
 def train(kind: str, folder: Path) -> None:
-    """One process of a training: what it held goes into `held-RANK.json`."""
+    """One process of a training; it writes what it held to `held-RANK.json`."""
     from acemath.models.engine import ChatFormat
     from acemath.train import shards
     from acemath.train.reward.settings import RewardSettings
     from acemath.train.reward.train import train_reward
     from acemath.train.sft.settings import SftSettings
     from acemath.train.sft.train import train_sft
-    from acemath.train.sharding import held_bytes
 
     rank = os.environ.get("RANK", "0")
     seen = {"weights": 0.0, "optimizer": 0.0, "start_mb": memory("RssAnon"), "peak_mb": 0.0}
@@ -97,7 +114,7 @@ def train(kind: str, folder: Path) -> None:
             seen["optimizer"] = max(seen["optimizer"], held_bytes(optimizer))
         return content(model, optimizer)
 
-    shards._content = counted  # every save and load passes here
+    shards._content = counted  # called at every save and load
     rows, out, work = data(kind), folder / "model", folder / "work"
 
     def tell(done: int, total: int, note: str) -> None:
@@ -105,11 +122,11 @@ def train(kind: str, folder: Path) -> None:
             print(done, flush=True)
 
     if kind == "sft":
-        told = SftSettings(
+        options = SftSettings(
             learning_rate=1e-3, global_batch=4, micro_batch=2, max_length=256, validation=8, bf16=False, epochs=2.0,
             save_every=3,
         )  # fmt: skip
-        curve = train_sft(folder.parent / "base", rows, out, work, told, progress=tell).curve
+        curve = train_sft(folder.parent / "base", rows, out, work, options, progress=tell).curve
     else:
         chosen = RewardSettings(
             learning_rate=1e-4, batch_groups=4, epochs=2, bf16=False, save_every=3, evaluations=2, micro_tokens=1024
@@ -123,7 +140,7 @@ def train(kind: str, folder: Path) -> None:
 
 
 def launch(kind: str, folder: Path, processes: int, stop: int | None) -> None:
-    """Train in so many processes; with `stop`, kill -9 all of them after this step, and start again."""
+    """Train in `processes` processes; with `stop`, kill -9 all of them after that step and start again."""
     folder.mkdir(exist_ok=True)
     start = [sys.executable]
     if processes > 1:
@@ -137,7 +154,7 @@ def launch(kind: str, folder: Path, processes: int, stop: int | None) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if stop is not None and int(line) >= stop:
-            os.killpg(process.pid, signal.SIGKILL)  # torchrun's workers have sessions of their own
+            os.killpg(process.pid, signal.SIGKILL)  # torchrun starts its workers in new sessions
             for worker in _workers(folder):
                 os.kill(worker, signal.SIGKILL)
             break
@@ -160,7 +177,7 @@ def _workers(folder: Path) -> list[int]:
 
 
 def differences(one: Path, other: Path) -> tuple[float, float]:
-    """The largest differences of the curves' figures and of the weights."""
+    """The largest differences between the curves and between the weights."""
     from safetensors.torch import load_file
 
     curves = [json.loads((folder / RESULT).read_text()) for folder in (one, other)]
@@ -172,7 +189,7 @@ def differences(one: Path, other: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Train in all ways and print the table."""
+    """Train in each way and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=["sft", "reward"], help="one process of a training (used by this program)")
     parser.add_argument("--folder", type=Path, help="where it trains")

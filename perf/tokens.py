@@ -1,7 +1,7 @@
-"""Memory and time of making conversations ready to train on: `python perf/tokens.py --count 500000 --words 60`.
+"""Memory and time of preparing conversations for training: `python perf/tokens.py --count 500000 --words 60`.
 
-Conversations of about 200 tokens are made when they are read, tokenised into files by nano's tokenizer, packed and laid
-out. Shown: the peak of this process's own memory over its libraries', in bytes a conversation, and the time.
+Conversations of about 200 tokens are generated, tokenised into files with nano's tokenizer, and packed into rows. It
+prints the time and the peak memory of this process without its libraries, in bytes per conversation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sharding import memory, watch
 
 
 class Made:
-    """Conversations that are made when they are read."""
+    """Conversations that are generated on each iteration."""
 
     def __init__(self, count: int, words: int) -> None:
         self.count, self.words = count, words
@@ -34,7 +34,7 @@ class Made:
 
 
 def main() -> None:
-    """Make them ready and print one JSON object."""
+    """Prepare them and print one JSON object."""
     import threading
 
     from transformers import AutoTokenizer

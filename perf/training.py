@@ -1,4 +1,4 @@
-"""Training and scoring beside TRL and plain transformers: same weights, texts and optimiser, one process a job.
+"""Training and scoring compared with TRL and plain transformers: same weights, texts and optimiser, a process per job.
 
     python perf/training.py            # about 45 million parameters
     python perf/training.py --small    # a model of 1 million
@@ -60,7 +60,7 @@ SECTIONS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
 
 
 def run(job: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """One job's figures, from a process of its own: its peak memory is its alone."""
+    """The figures of one job, run in its own process, so that the peak memory is its own."""
     command = [sys.executable, str(Path(__file__).with_name("training_jobs.py")), job, str(folder)]
     for name in ("groups", "problems", "conversations", "threads", "clock"):
         command += [f"--{name}", str(getattr(args, name))]
@@ -72,7 +72,7 @@ def run(job: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(section: str, folder: Path, args: argparse.Namespace) -> None:
-    """One section's jobs as a Markdown table; the first job is what the others are measured against."""
+    """The jobs of a section as a Markdown table; the others are compared with the first."""
     title, unit, jobs = SECTIONS[section]
     print(f"\n## {title}\n\n| | {unit} | acemath's is | seconds | peak memory, MB |\n|---|---|---|---|---|")
     found: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def _note(section: str, found: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run the sections asked for."""
+    """Run the chosen sections."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""What the benchmark of training and scoring reads: a random model of a real shape, and real prompts and responses."""
+"""Data of the training and scoring benchmark: a random model of a real shape, real prompts and responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from acemath.records import Group
 from acemath.train.reward.start import new_reward_model
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-MAX_LENGTH = 1024  # tokens of a prompt with its response; longer ones are left out for everybody
+MAX_LENGTH = 1024  # tokens of a prompt with its response; longer ones are left out in all jobs
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -56,7 +56,7 @@ def records(name: str) -> Iterator[dict[str, Any]]:
 
 
 def tokenizer_of(shape: Shape) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer trained on GSM8K's training texts: real text gets a realistic length."""
+    """A byte-level BPE tokenizer trained on GSM8K's training texts: real text gets realistic lengths."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -122,7 +122,7 @@ def _answers() -> dict[int, dict[str, bool]]:
     found: dict[int, dict[str, bool]] = defaultdict(dict)
     for row in records("gsm8k_outputs_dev.jsonl.gz"):
         if not row["uncertain"] and row["response"].strip():
-            # The reasoning comes without its answer where the model gave both in fields.
+            # If the model gave reasoning and answer in two fields, the reasoning lacks the answer.
             boxed = (
                 row["response"]
                 if "boxed" in row["response"]
@@ -155,7 +155,7 @@ def groups(count: int, tokenizer: Any) -> list[Group]:
 
 
 def candidates(problems: int, each: int, tokenizer: Any) -> list[tuple[str, list[str]]]:
-    """The problems with most distinct responses, and at most `each` of those."""
+    """The problems with the most distinct responses, and at most `each` responses of each."""
     texts, answers = questions(), _answers()
     most = sorted(answers, key=lambda p: (-len(answers[p]), p))[:problems]
     return [

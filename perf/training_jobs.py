@@ -1,4 +1,4 @@
-"""What the benchmark of training and scoring times: one job in one process, its figures as JSON on the last line."""
+"""The jobs of the training and scoring benchmark: each runs in one process and prints its figures as JSON on the last line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from acemath.models.engine import PAPER_CHAT
 from acemath.models.hardware import has_bf16
 
 LEARNING_RATE = 1e-5
-BATCH_GROUPS = 8  # groups a step, nine pairs each; the paper's 256 would be one step here
+BATCH_GROUPS = 8  # groups per step, nine pairs each; the paper's 256 would be one step here
 PAIRS_A_PASS = 6  # 12 rows of about 300 tokens: the size of our own passes
 SFT_ROOM = 640  # tokens of a row
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "processor": time.process_time}
-now = CLOCKS["wall"]  # main() sets the one that is asked for
+now = CLOCKS["wall"]  # main() sets the chosen one
 Job = Callable[[argparse.Namespace, Any], dict[str, Any]]
 
 
@@ -59,12 +59,12 @@ def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool) -> dict[str
 
 
 def reward_shared(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """Listwise, one row a group."""
+    """Listwise, one row per group."""
     return _listwise(args, tokenizer, share=True)
 
 
 def reward_plain(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """Listwise, one padded row a response."""
+    """Listwise, one padded row per response."""
     return _listwise(args, tokenizer, share=False)
 
 
@@ -105,7 +105,7 @@ def reward_trl(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
 
 
 def _trainer() -> dict[str, Any]:
-    """What both of TRL's trainers are told, so that they do no more than train."""
+    """Arguments of both TRL trainers that turn off all but training."""
     return {
         "bf16": has_bf16(), "use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True,
         "weight_decay": 0.0, "logging_steps": 1_000_000, "optim": "adamw_torch", "seed": 0,
@@ -134,12 +134,12 @@ def score_acemath(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
 
 
 def score_8(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """The usual loop, 8 candidates a batch."""
+    """The usual loop, 8 candidates per batch."""
     return _loop(args, tokenizer, 8)
 
 
 def score_16(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """The usual loop, 16 candidates a batch."""
+    """The usual loop, 16 candidates per batch."""
     return _loop(args, tokenizer, 16)
 
 
@@ -188,7 +188,7 @@ def _sft(args: argparse.Namespace, tokenizer: Any, packing: bool) -> dict[str, A
     pairs = conversations(args.conversations, SFT_ROOM, tokenizer)
     coded = list(encode_all([ChatFormat().messages(q, a) for q, a in pairs], tokenizer))
     bins = pack([len(c.ids) for c in coded], SFT_ROOM) if packing else Bins.single(np.arange(len(coded)))
-    # Steps of like size for both: 4 packed rows hold about as many conversations as 8 padded ones.
+    # Steps of similar size: 4 packed rows hold about as many conversations as 8 padded ones.
     settings = SftSettings(
         learning_rate=LEARNING_RATE, global_batch=4 if packing else 8, micro_batch=4 if packing else 8,
         max_length=SFT_ROOM, validation=0,
@@ -215,7 +215,7 @@ def sft_trl(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
 
 
 def sft_trl_1(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """TRL's trainer, one conversation a pass and so no padding, 8 passes a step."""
+    """TRL's trainer, one conversation per pass and so no padding, 8 passes per step."""
     return _sft_trl(args, tokenizer, 1)
 
 

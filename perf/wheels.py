@@ -1,12 +1,12 @@
-"""Builds the wheel and installs it into a new environment of each Python: does it work there, and how large is it?
+"""Builds the wheel and installs it into a new environment of each Python: does it work, and how large is it?
 
     python perf/wheels.py            (make bench-wheels)
 
-It takes those of python3.11, python3.12 and python3.13 that start here, or the interpreters after `--python`. For each
-Python: the light installation (no extra) grades, curates and names the extra that a training needs; its size without
-pip, with its five largest packages; and the time of an import and of the help, best of ten. With `--resolve` also which
-versions pip chooses for each extra. With `--tests` also the tests of the grader, metrics and curation, in that
-environment. Prints Markdown; docs/performance.md holds a copy.
+It uses python3.11, python3.12 and python3.13 if they start here, or the interpreters given with `--python`. For each
+Python it checks that the light installation (no extra) grades, curates and names the extra that training needs. It
+measures its size without pip, the five largest packages, and the time of an import and of the help (best of ten). With
+`--resolve` it also prints the versions that pip chooses for each extra; with `--tests` it also runs the tests of the
+grader, metrics and curation in that environment. Prints Markdown; docs/performance.md holds a copy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
 EXTRAS = ("parquet", "train", "lora", "liger", "vllm", "all")
 SHOWN = ("torch", "transformers", "trl", "pyarrow", "vllm")
-NOT_OURS = ("pip", "setuptools")  # what a new environment brings
+NOT_OURS = ("pip", "setuptools")  # packages of a new environment
 LIMIT_MB, LIMIT_SECONDS, TIMES = 300, 0.3, 10
 LIGHT_TESTS = ("tests/grade", "tests/test_metrics.py", "tests/curate")
 BUILT = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -64,13 +64,13 @@ COMMANDS = {  # a command of the light installation, with its exit code
 
 
 def started() -> list[str]:
-    """The interpreters of VERSIONS that are installed and start (pyenv's stand-ins for others do not)."""
+    """The interpreters of VERSIONS that are installed and start (pyenv's shims for versions that are not installed do not start)."""
     found = [shutil.which(f"python{version}") for version in VERSIONS]
     return [p for p in found if p and subprocess.run([p, "-V"], capture_output=True).returncode == 0]
 
 
 def build(folder: Path) -> Path:
-    """The wheel, from a clean copy: what an earlier build left must not get in. It holds every file of the package."""
+    """Build the wheel from a clean copy, without files of earlier builds, and check that it has every file of the package."""
     copy = folder / "source"
     shutil.copytree(ROOT / "src", copy / "src", ignore=BUILT)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -89,7 +89,7 @@ def build(folder: Path) -> Path:
 
 
 def sizes(site: Path) -> Counter[str]:
-    """Bytes on disk of each folder and file of site-packages, without what a new environment brings."""
+    """Bytes on disk of each folder and file of site-packages, without the packages of a new environment."""
     found: Counter[str] = Counter()
     for path in site.rglob("*"):
         top = path.relative_to(site).parts[0]
@@ -123,7 +123,7 @@ def check(environment: Path) -> None:
 
 
 def resolved(pip: Path, wheel: Path, extra: str) -> str:
-    """The versions that pip would install with an extra, or its last line where it finds none."""
+    """The versions that pip would install with an extra, or the last line of pip's error."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [

@@ -56,7 +56,7 @@ def test_only_the_response_is_learned(tiny_policy: Path) -> None:
 
 
 def test_best_fit_wastes_little_and_loses_nothing(tiny_policy: Path) -> None:
-    """Every conversation is in exactly one bin, and no bin is over its room."""
+    """Every conversation is in exactly one bin, and no bin holds more than its room."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     lengths = [
         len(r.ids)
@@ -89,7 +89,7 @@ def test_a_model_that_sees_other_conversations_is_refused(name: str, refused: bo
     config = AutoConfig.for_model(name, **sizes, **more, initializer_range=0.3, pad_token_id=0)
     model = AutoModelForCausalLM.from_config(config)
     if refused:
-        with pytest.raises(UserError, match="sees other conversations in a packed row.* packing: false"):
+        with pytest.raises(UserError, match="attends to other conversations in a packed row.* packing: false"):
             check_packing(model)
     else:
         check_packing(model)

@@ -46,7 +46,7 @@ if os.environ["RANK"] == "0":
 
 
 def _chats() -> list[Chat]:
-    """Responses from a word to twenty: a mean of the batches' means would weigh their tokens otherwise."""
+    """Responses of very different lengths, so that a mean of batch means would differ from the mean over tokens."""
     return [
         Chat(
             f"c{i}",
@@ -126,7 +126,7 @@ def test_shards_give_the_losses_of_one(
 def test_accumulation_gives_the_losses_of_whole_batches(
     tiny_policy: Path, tmp_path: Path, whole: tuple[Path, list[dict[str, float]]]
 ) -> None:
-    """Four passes of one row for one pass of four."""
+    """Four passes of one row give the same as one pass of four."""
     settings = SETTINGS.model_copy(update={"micro_batch": 1})
     _same(train_sft(tiny_policy, _chats(), tmp_path / "m", tmp_path / "w", settings).curve, whole[1])
 

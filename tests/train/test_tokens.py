@@ -1,4 +1,4 @@
-"""Tokens in files: what encoding gives, mapped rather than held in memory."""
+"""Tokens in memory-mapped files equal those of encoding in memory."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_files_hold_what_encoding_gives(tiny_policy: Path, tmp_path: Path) -> No
 
 
 def test_they_are_made_once(tiny_policy: Path, tmp_path: Path) -> None:
-    """Not again by a training that goes on; again after a stop in the middle, and for another chat template."""
+    """A resumed training maps the files; they are made again after a stop while writing, and for another chat template."""
     chats = Stream(20)
     (tmp_path / "tokens.tmp").mkdir()
     (tmp_path / "tokens.tmp" / "ids.bin").write_bytes(b"half")

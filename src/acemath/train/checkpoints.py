@@ -1,4 +1,4 @@
-"""A folder of checkpoints belongs to one training: the same arguments resume it, others start anew."""
+"""Folders of checkpoints. Each belongs to one training: the same arguments resume it, other arguments start again."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from acemath.notices import say
 from acemath.records import fingerprint
 
 OWNER = "work.json"
-STATE = "trainer_state.json"  # what a checkpoint holds beside the shards: steps done, figures
-FACTS = "training.json"  # what a model was trained on and how, beside its weights
+STATE = "trainer_state.json"  # the steps done and the figures, beside the shards of a checkpoint
+FACTS = "training.json"  # what a model was trained on and how; lies beside its weights
+
+LOADED = ("*.safetensors", "config.json", "tokenizer*", "*.jinja")  # weights, shape, tokenizer, chat template
 
 
 def claim(work: Path, identity: Any) -> None:
-    """Take the folder `work` for the training of this identity (any JSON value); remove what another one left there.
+    """Reserve the folder `work` for the training with this identity (any JSON value).
 
-    If there is a checkpoint to resume from, a notice says so.
+    Files of another training are removed. If there is a checkpoint to resume from, a notice says so.
     """
     key = fingerprint(identity)
     with explained(work):
@@ -30,11 +32,11 @@ def claim(work: Path, identity: Any) -> None:
             write_json(work / OWNER, {"identity": key})
     found = last_checkpoint(work)
     if found is not None:
-        say(f"goes on where it was stopped: from {found}")
+        say(f"resuming from {found}")
 
 
 def is_made(out: Path, identity: Any, replace: bool) -> bool:
-    """Whether `out` holds the finished model of this very identity, so that nothing is left to do.
+    """Whether `out` holds the finished model of this training, so that nothing is left to do.
 
     UserError if it holds anything else: another model is replaced only with `replace`, other files never.
     """
@@ -44,16 +46,16 @@ def is_made(out: Path, identity: Any, replace: bool) -> bool:
     if not out.exists():
         return False
     if not out.is_dir() or (any(out.iterdir()) and not (out / "config.json").exists()):
-        raise UserError(f"{out} exists and is no model's folder; choose another --out")
+        raise UserError(f"{out} exists and is not the folder of a model; choose another --out")
     if any(out.iterdir()) and not replace:
         raise UserError(
-            f"{out} holds a model that was made otherwise; choose another --out, or replace it with --overwrite"
+            f"{out} holds a model that was trained with other arguments or data; choose another --out, or replace it with --overwrite"
         )
     return False
 
 
 def put(made: Path, out: Path, work: Path) -> None:
-    """Move a finished model to its place, where another one may stand, and remove the folder of checkpoints."""
+    """Move a finished model to `out`, in place of any model there, and remove the folder of checkpoints."""
     with explained(out):
         if out.exists():
             out.rename(work / "replaced")
@@ -62,7 +64,7 @@ def put(made: Path, out: Path, work: Path) -> None:
 
 
 def read(path: Path) -> Any:
-    """The JSON of a file, None where there is none or it is not whole."""
+    """The JSON of a file; None if the file is missing or incomplete."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
@@ -70,29 +72,29 @@ def read(path: Path) -> Any:
 
 
 def checkpoint(work: Path, step: int) -> Path:
-    """The folder of the checkpoint after so many steps."""
+    """The folder of the checkpoint after `step` steps."""
     return work / f"checkpoint-{step}"
 
 
 def step_of(folder: Path) -> int:
-    """The steps that were done before a checkpoint."""
+    """The number of steps done before a checkpoint."""
     return int(folder.name.rsplit("-", 1)[1])
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """The latest checkpoint. It is whole: until it is, its folder has another name."""
+    """The latest checkpoint, if there is one. It is complete: while it is written its folder has the suffix `.tmp`."""
     found = [path for path in work.glob("checkpoint-*") if not path.suffix]
     return max(found, key=step_of, default=None)
 
 
 def remove_older(work: Path, step: int) -> None:
-    """Delete all checkpoints but the one after so many steps."""
+    """Delete all checkpoints except the one after `step` steps."""
     for path in work.glob("checkpoint-*"):
         if path != checkpoint(work, step):
             shutil.rmtree(path)
 
 
 def weights_key(model: str) -> list[list[str | int]]:
-    """What tells a local model's weights from others of the same path: names, sizes and times of its files."""
-    files = sorted(Path(model).glob("*.safetensors")) if Path(model).is_dir() else []
+    """Names, sizes and times of the files that a local model is loaded from: another model at the same path differs."""
+    files = sorted({file for pattern in LOADED for file in Path(model).glob(pattern)}) if Path(model).is_dir() else []
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]

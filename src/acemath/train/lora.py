@@ -1,7 +1,6 @@
-"""LoRA: small matrices beside frozen ones are trained, and added into them when the model is saved.
+"""LoRA: low-rank matrices are trained beside frozen weights, and merged into them when the model is saved.
 
-Policies and reward models share this. What is saved is a whole model without adapters, so that it loads
-wherever the base does.
+Policies and reward models share this. The saved model has no adapters, so it loads wherever the base does.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ ADAPTER = ".lora_"
 
 
 def add_lora(body: Any, settings: LoraSettings, seed: int = 0) -> None:
-    """Freeze a model without its head and put LoRA, drawn from `seed`, beside its linear layers, in place.
+    """Freeze a model without its head and add LoRA matrices to its linear layers, in place. `seed` initialises them.
 
-    MissingExtra without peft; UserError where the model has no layer of the names in `targets`.
+    MissingExtra without peft; UserError if the model has no layer with a name in `targets`.
     """
     with needing("LoRA"):
         from peft import LoraConfig, inject_adapter_in_model
@@ -43,7 +42,7 @@ def add_lora(body: Any, settings: LoraSettings, seed: int = 0) -> None:
 
 
 def merged(weights: dict[str, Tensor], settings: LoraSettings) -> dict[str, Tensor]:
-    """The weights of the model that has the same outputs without adapters, from weights with adapters."""
+    """Weights without adapters that give the same outputs as these weights with adapters."""
     found = {name.replace(BASE, "."): value for name, value in weights.items() if ADAPTER not in name}
     for name, down in weights.items():  # down [rank, in], up [out, rank]
         if name.endswith(PART):
@@ -57,5 +56,5 @@ def merged(weights: dict[str, Tensor], settings: LoraSettings) -> dict[str, Tens
 
 
 def layer_of(name: str) -> str:
-    """The layer that a weight belongs to: the same for a layer's own weight and its adapters'."""
+    """The layer of a weight; a layer's own weight and its adapters have the same."""
     return name.split(BASE)[0].split(ADAPTER)[0]

@@ -1,9 +1,9 @@
-"""Several conversations in one row without leaks.
+"""Several conversations in one row, with no attention between them.
 
-A row holds whole conversations one after the other. Positions start again at 0 with each, and with no
-attention mask given, transformers turns such positions into a block mask: no token sees another
-conversation. A test holds this to the loss of unpacked rows, through the trainer. Some architectures take no such
-positions, or carry a state on; `check_packing` refuses them.
+A row holds whole conversations one after the other. Positions restart at 0 with each conversation. Without an
+attention mask, transformers makes a block mask from such positions, so no token attends to another conversation.
+A test compares the loss with that of unpacked rows. Some architectures ignore positions or carry a recurrent state
+across the border; `check_packing` refuses them.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from acemath.errors import UserError
 from acemath.models.encoding import IGNORE, Tokens
 from acemath.train.tokens import TokenFiles
 
-# The largest difference that is rounding, as a share of the logits' size.
+# Differences up to this share of the largest logit count as rounding.
 ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
 
 
 class Bins(Sequence[list[int]]):
-    """Numbers in bins, as two arrays: `members` [numbers] bin by bin, and where each bin begins in it [bins + 1]."""
+    """Items in bins. `members` [items] lists their numbers bin by bin; `starts` [bins + 1] is where each bin begins in it."""
 
     def __init__(self, members: np.ndarray, starts: np.ndarray) -> None:
         self.members, self.starts = members, starts
 
     @classmethod
     def single(cls, numbers: np.ndarray) -> Bins:
-        """Each number in a bin of its own."""
+        """One bin for each number."""
         return cls(numbers, np.arange(len(numbers) + 1))
 
     def __len__(self) -> int:
@@ -47,25 +47,25 @@ class Bins(Sequence[list[int]]):
         return self.members[self.starts[number] : self.starts[number + 1]].tolist()
 
     def of(self, numbers: np.ndarray) -> Bins:
-        """The same bins with `numbers[i]` in place of i."""
+        """The same bins, holding `numbers[i]` in place of i."""
         return Bins(numbers[self.members], self.starts)
 
 
 def pack(lengths: Sequence[int] | np.ndarray, room: int, seed: int = 0) -> Bins:
-    """Rows of at most `room` tokens: the indices of the conversations in each, best fit, longest first.
+    """Pack conversations into rows of at most `room` tokens (best fit, longest first); returns their indices by row.
 
-    What is longer than the room counts as a full row (the caller cuts it). Among equals the order is drawn,
-    so that rows mix sources.
+    A conversation longer than `room` fills a row (the caller cuts it). Conversations of equal length come in random
+    order, so that rows mix sources.
     """
     shuffled = array("q", range(len(lengths)))
     random.Random(f"pack:{seed}").shuffle(shuffled)
     sizes = np.asarray(lengths, dtype=np.int64)
     order = np.frombuffer(shuffled, dtype=np.int64) if len(shuffled) else np.zeros(0, np.int64)
     order = order[np.argsort(-sizes[order], kind="stable")]
-    bins = np.empty(len(order), np.int64)  # the bin of each, in this order
+    bins = np.empty(len(order), np.int64)  # the bin of each conversation, in this order
     count = 0
-    waiting: dict[int, list[int]] = {}  # tokens left -> a heap of the bins that have so many left
-    left_over: list[int] = []  # the keys of `waiting`, sorted: the tightest fit is found by bisection
+    waiting: dict[int, list[int]] = {}  # free tokens -> a heap of the bins with that many free
+    left_over: list[int] = []  # the keys of `waiting`, sorted: bisection finds the tightest fit
     for place, length in enumerate(np.minimum(sizes[order], room)):
         at = bisect_left(left_over, length)
         if at < len(left_over):
@@ -86,16 +86,16 @@ def pack(lengths: Sequence[int] | np.ndarray, room: int, seed: int = 0) -> Bins:
 
 
 class PackedRows(Dataset[dict[str, list[int]]]):
-    """Packed rows, laid out when they are asked for: input_ids, labels and position_ids of each.
+    """Packed rows, built on access: input_ids, labels and position_ids of each.
 
-    Numbers past the last row are blank rows: a token of which nothing is learned.
+    Indices beyond the last row give blank rows: one token without a label.
     """
 
     def __init__(self, rows: Sequence[Tokens], bins: Bins, room: int) -> None:
         self.rows, self.bins, self.room = rows, bins, room
         sizes = rows.lengths if isinstance(rows, TokenFiles) else np.array([len(row.ids) for row in rows])
         self.lengths = np.minimum(sizes[bins.members], room)
-        """Tokens of each conversation, cut to the room, bin by bin."""
+        """Tokens of each conversation, at most `room`, in the order of `bins.members`."""
 
     def __len__(self) -> int:
         return len(self.bins)
@@ -119,8 +119,8 @@ class PackedRows(Dataset[dict[str, list[int]]]):
 def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
     """Conversations as one row: input_ids, labels, position_ids, each [T].
 
-    The first label of each conversation is -100 already (it belongs to the prompt), so nothing is learned
-    across a border.
+    The first label of each conversation is -100 (it belongs to the prompt), so no token is predicted from the
+    conversation before it.
     """
     return {
         "input_ids": [i for m in members for i in m.ids],
@@ -131,9 +131,9 @@ def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Pads examples on the right to [B, T]. Padding counts from 0 again: it is a block of its own.
+    """Pads examples on the right to [B, T]. Positions restart at 0 in the padding, so it is a block of its own.
 
-    `count` is told the tokens of each batch without and with padding.
+    `count` is called with each batch's tokens, without and with padding.
     """
 
     pad: int
@@ -155,14 +155,14 @@ class Collator:
 
 @torch.no_grad()
 def check_packing(model: Any) -> None:
-    """UserError where a model sees other conversations in a packed row. It is left in the mode it was in.
+    """UserError if a model attends to other conversations in a packed row; its mode does not change.
 
-    Two conversations of a few tokens through the model show it. Processes that share a model call it together.
+    The test is two short conversations, packed and alone. All processes call it if they hold shards of the model.
     """
     size = int(model.get_input_embeddings().num_embeddings)
     first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0)).to(model.device)
-    way, training = model.config._attn_implementation, model.training
-    if way not in ("eager", "sdpa"):  # kernels for GPUs; the model is not there yet
+    implementation, training = model.config._attn_implementation, model.training
+    if implementation not in ("eager", "sdpa"):  # kernels for GPUs, where the model is not yet
         model.set_attn_implementation("sdpa")
     model.eval()
     try:
@@ -171,10 +171,10 @@ def check_packing(model: Any) -> None:
         packed = model(input_ids=torch.cat([first, second])[None], position_ids=places, use_cache=False)
     finally:
         model.train(training)
-        if model.config._attn_implementation != way:
-            model.set_attn_implementation(way)
+        if model.config._attn_implementation != implementation:
+            model.set_attn_implementation(implementation)
     if not (packed.logits[0, 12:] - alone).abs().max() <= ROUNDING[alone.dtype] * alone.abs().max():
         raise UserError(
-            f"{type(model).__name__} sees other conversations in a packed row, so it cannot be trained on packed rows; set "
-            "packing: false"
+            f"{type(model).__name__} attends to other conversations in a packed row, so it cannot be trained on packed rows; "
+            "set packing: false"
         )

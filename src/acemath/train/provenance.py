@@ -1,4 +1,4 @@
-"""What a trained model comes from, as its card says it: the first base, and a licence that is never better than a part's."""
+"""Where a trained model comes from, for its card: the first base, and a licence no freer than those of base and data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SNAPSHOT = re.compile(r"/models--([^/]+)--([^/]+)/snapshots/[^/]+$")
 
 
 def _facts(model: str | Path) -> dict[str, Any] | None:
-    """What acemath wrote beside a model that it trained; None for other models."""
+    """The facts that acemath wrote beside a model that it trained; None for other models."""
     file = model_file(model, FACTS, fetch=False)
     facts = read(file) if file is not None else None
     if isinstance(facts, dict) and "licences" in facts and str(facts.get("base")) != str(model):
@@ -29,9 +29,9 @@ def _facts(model: str | Path) -> dict[str, Any] | None:
 
 
 def origin(model: str | Path) -> str:
-    """The model that a chain of trainings began with; the model itself where acemath did not train it.
+    """The model at the start of a chain of trainings; the model itself if acemath did not train it.
 
-    A snapshot in the hub's cache is known by the name of its repository.
+    A snapshot in the hub's cache is called by its repository's name.
     """
     facts = _facts(model)
     if facts is not None:
@@ -41,10 +41,10 @@ def origin(model: str | Path) -> str:
 
 
 def stated_licences(model: str | Path) -> list[str]:
-    """The licences that a model is under, as far as it says: ["not stated"] where nothing does.
+    """The licences that a model states; ["not stated"] if it states none.
 
-    A model that acemath trained is under its base's and its data's (`training.json`); of others the card tells
-    (README.md, of a folder or the hub).
+    A model that acemath trained has those of its base and its data (`training.json`). Others state them in their card
+    (README.md, in the folder or on the hub).
     """
     facts = _facts(model)
     if facts is not None:
@@ -62,15 +62,15 @@ def _front_licences(card: str) -> list[str]:
     except yaml.YAMLError:
         front = None
     facts = front if isinstance(front, dict) else {}
-    said = facts.get("license")
-    if said == "other":  # then its name stands beside it
-        said = facts.get("license_name")
-    names = [str(name) for name in (said if isinstance(said, list) else [said]) if name]
+    stated = facts.get("license")
+    if stated == "other":  # then license_name has its name
+        stated = facts.get("license_name")
+    names = [str(name) for name in (stated if isinstance(stated, list) else [stated]) if name]
     return names or [UNKNOWN]
 
 
 def front(kind: str, first: str, licences: Iterable[str], tags: str) -> str:
-    """The part of a card that the hub reads: `kind` is the hub's name of the task, `first` the model at the start."""
+    """The front matter of a card, which the hub reads. `kind` is the hub's name of the task, `first` the `origin`."""
     licence, name = combined(licences)
     named = f"license_name: {name}\n" if name else ""
     return (
@@ -80,12 +80,12 @@ def front(kind: str, first: str, licences: Iterable[str], tags: str) -> str:
 
 
 def base_words(base: str, first: str) -> str:
-    """The base, with the model that it was made from where that is another one."""
+    """The base, and the model that it was made from if that is another one."""
     return f"`{base}`" + (f", which was made from `{first}`" if first != base else "")
 
 
 def licence_section(base: Iterable[str], data: Iterable[str]) -> str:
-    """The licences of base and data, and which of them is unknown or forbids commercial use."""
+    """The licences of base and data, which of them are unknown, and which forbid commercial use."""
     base, data = list(base), list(data)
     lines = [f"## Licence\n\nBase: {', '.join(base)}. Data: {', '.join(data)}."]
     unknown = [

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class LoraSettings(BaseModel):
-    """The paper trains whole models; all values here are our choice. There is no dropout: runs resume exactly."""
+    """LoRA. The paper trains all weights, so these values are our choice. There is no dropout: training resumes exactly."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -15,4 +15,4 @@ class LoraSettings(BaseModel):
     alpha: float = Field(32.0, gt=0)
     """Updates are scaled by alpha / rank."""
     targets: tuple[str, ...] = ()
-    """The linear layers that get one, such as `q_proj`; by default all of the body."""
+    """Names of the linear layers that get LoRA matrices, such as `q_proj`; by default all of the body."""

@@ -1,8 +1,8 @@
-"""Weights, gradients and optimiser state spread over processes (FSDP 2), for models that fill a device.
+"""Weights, gradients and optimiser state sharded over processes (FSDP 2), for models too large for one device.
 
-Both kinds of training share this. It needs no GPU, so that it is tested over gloo; accelerate's own shards need one.
-A layer is a unit: it is gathered when it is used and let go afterwards. Gradients of sharded weights come out as means
-over the processes.
+Both kinds of training share this. Unlike accelerate's FSDP it also runs without a GPU, over gloo, so tests can use it.
+Each layer is gathered when it is used and freed afterwards. FSDP averages the gradients of sharded weights over the
+processes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from acemath.errors import UserError
 from acemath.notices import is_first_process
 
-LAUNCHER = "ACCELERATE_USE_FSDP"  # accelerate launch sets it
+LAUNCHER = "ACCELERATE_USE_FSDP"  # set by accelerate launch
 OURS = "ACEMATH_USE_FSDP"
 
 
 def sharded_launch() -> bool:
-    """Whether the launcher asks for shards. UserError where it asks for a way of sharing that is not known here.
+    """Whether the launcher asks for FSDP. UserError if it asks for DeepSpeed, Megatron-LM or unsupported options of FSDP.
 
-    Called before accelerate starts: it is told of plain processes, for it would shard models a second time.
+    Call it before accelerate starts. It hides FSDP from accelerate, which would shard the model a second time.
     """
     for name, kind in (
         ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"),
@@ -34,7 +34,7 @@ def sharded_launch() -> bool:
     ):
         if _is_set(name):
             raise UserError(
-                f"training runs on whole copies of the model or on FSDP 2, not on {kind}; start it with plain torchrun, "
+                f"training runs with data parallelism or FSDP 2, not with {kind}; start it with plain torchrun, "
                 "accelerate launch --multi_gpu, or accelerate launch --use_fsdp --fsdp_version 2"
             )
     if _is_set(LAUNCHER):
@@ -45,10 +45,10 @@ def sharded_launch() -> bool:
     if version != "2":
         raise UserError(f"training shards with FSDP 2, not with FSDP {version}; set fsdp_version: 2")
     if _is_set("FSDP_OFFLOAD_PARAMS"):
-        raise UserError("training does not move shards to the processor; set fsdp_offload_params: false")
+        raise UserError("training cannot offload shards to the CPU; set fsdp_offload_params: false")
     if _is_set("FSDP_ACTIVATION_CHECKPOINTING"):
         raise UserError(
-            "fsdp_activation_checkpointing is not known here; set it to false, and gradient_checkpointing: true in the "
+            "fsdp_activation_checkpointing is not supported; set it to false, and gradient_checkpointing: true in the "
             "settings of the training"
         )
     return True
@@ -59,11 +59,11 @@ def _is_set(name: str) -> bool:
 
 
 def shard(model: Any, root: Any, where: torch.device, bf16: bool) -> Any:
-    """The model in float32 with the weights of `root`, itself or its body, spread over the processes; in place.
+    """Convert the model to float32 and shard `root`, the model itself or its body, over the processes; in place.
 
-    The first process brings the weights, in any precision and best mapped from files; the others a model without memory
-    for any (`torch.device("meta")`). They are handed out one after the other, so that no process holds more than its
-    shards and one whole weight. `bf16`: layers compute in bfloat16, and gradients are added up in float32.
+    Only the first process passes weights, in any dtype and ideally mapped from files; the others pass a model on the
+    meta device. The weights are sent one at a time, so no process holds more than its shards and one whole weight.
+    With `bf16` layers compute in bfloat16 and gradients are reduced in float32.
     """
     values = {**dict(model.named_parameters()), **dict(model.named_buffers())} if is_first_process() else {}
     model = model.to(device="meta", dtype=torch.float32)
@@ -78,13 +78,13 @@ def shard(model: Any, root: Any, where: torch.device, bf16: bool) -> Any:
     model.to_empty(device=where)
     model.tie_weights()
     for name, target in (*model.named_parameters(), *model.named_buffers()):
-        _hand_out(values.pop(name, None), target)
+        _send(values.pop(name, None), target)
     return model
 
 
 @torch.no_grad()
-def _hand_out(value: Tensor | None, target: Tensor) -> None:
-    """Fill one weight or buffer of every process from the first one's `value`."""
+def _send(value: Tensor | None, target: Tensor) -> None:
+    """Fill `target`, a weight or buffer of every process, from the `value` of the first process."""
     whole = torch.empty(target.shape, dtype=target.dtype, device=target.device)
     if value is not None:
         whole.copy_(value)
@@ -97,27 +97,12 @@ def _hand_out(value: Tensor | None, target: Tensor) -> None:
 
 
 def is_sharded(model: Any) -> bool:
-    """Whether `shard` spread the model."""
+    """Whether `shard` sharded the model or its body."""
     return isinstance(model, FSDPModule) or isinstance(model.base_model, FSDPModule)
 
 
-def held_bytes(*parts: Any) -> int:
-    """Bytes that this process holds of models' weights and of optimisers' states."""
-    tensors = [
-        tensor
-        for part in parts
-        for tensor in (
-            (t for state in part.state.values() for t in state.values() if isinstance(t, Tensor))
-            if isinstance(part, torch.optim.Optimizer)
-            else part.parameters()
-        )
-    ]
-    local = [t.to_local() if isinstance(t, DTensor) else t for t in tensors]
-    return sum(t.numel() * t.element_size() for t in local)
-
-
 def parameter_groups(model: Any) -> list[dict[str, Any]]:
-    """The weights that are trained, for an optimiser, sharded ones apart: it steps through a group at once."""
+    """The trainable weights as groups of an optimiser: sharded and whole ones apart, since one step cannot mix them."""
     parts: dict[bool, list[Tensor]] = {}
     for weights in filter(lambda w: w.requires_grad, model.parameters()):
         parts.setdefault(isinstance(weights, DTensor), []).append(weights)
@@ -125,10 +110,7 @@ def parameter_groups(model: Any) -> list[dict[str, Any]]:
 
 
 def clip(parameters: Iterable[Tensor], limit: float) -> float:
-    """Scale all gradients down to a common norm of at most `limit`, sharded and whole ones together.
-
-    Returns the norm before.
-    """
+    """Scale all gradients, sharded and whole, so that their norm together is at most `limit`; returns the norm before."""
     gradients = [weights.grad for weights in parameters if weights.grad is not None]
     sharded = [g for g in gradients if isinstance(g, DTensor)]
     whole = [g for g in gradients if not isinstance(g, DTensor)]

@@ -1,8 +1,8 @@
 """Sharded checkpoints: every process writes and reads its own part of a model and its optimiser.
 
-torch's distributed checkpoint, for one process, for whole copies in several, and for shards (FSDP 2) alike; what one
-number of processes wrote another one reads. A folder of shards becomes a model's folder of safetensors a few gigabytes
-at a time, so no process ever holds a whole model with its optimiser. All processes must see the same folder.
+They are torch's distributed checkpoints, for one process, data parallelism and FSDP 2 alike. Any number of processes
+can read what another number wrote. `save_model` converts shards into a folder of safetensors a few gigabytes at a
+time, so no process ever holds a whole model with its optimiser. All processes must see the same folder.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from acemath.notices import is_first_process
 from acemath.train.lora import BASE, layer_of, merged
 from acemath.train.settings import LoraSettings
 
-PIECE = 4 << 30  # bytes of float32 weights that are held at a time when a model's folder is made
+PIECE = 4 << 30  # the most bytes of float32 weights in memory while a model's folder is written
 MODEL = "model."
 POLL = 0.1  # seconds
 
 
 @contextmanager
 def written(folder: Path) -> Iterator[Path]:
-    """A folder that all processes write into under a temporary name, which it loses once all of them are through."""
+    """A folder that all processes write into; it has a temporary name until all of them are done."""
     temporary = folder.with_name(folder.name + ".tmp")
     with explained(folder):
         if is_first_process():
@@ -69,12 +69,12 @@ def save_shards(folder: Path, model: Any, optimizer: torch.optim.Optimizer | Non
             save(_content(model, optimizer), checkpoint_id=folder, no_dist=not in_group())
     except (
         CheckpointException
-    ) as error:  # a full disk, say: it names the process, its cause says what happened
+    ) as error:  # such as a full disk; the error of the process that failed is inside
         raise next(iter(error.failures.values()))[0] from error
 
 
 def load_shards(folder: Path, model: Any, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Put back what `save_shards` wrote; each process reads its part alone."""
+    """Load what `save_shards` wrote into a model and its optimiser; each process reads only its part."""
     content = _content(model, optimizer)
     with _quiet():
         load(content, checkpoint_id=folder, no_dist=not in_group())
@@ -85,7 +85,7 @@ def load_shards(folder: Path, model: Any, optimizer: torch.optim.Optimizer | Non
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's warning that a single process saves and loads as one."""
+    """Suppress torch's warning that a single process saves and loads without a process group."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
         yield
@@ -101,10 +101,10 @@ def _content(model: Any, optimizer: torch.optim.Optimizer | None) -> dict[str, A
 def save_model(
     shards: Path, model: Callable[[], Any], out: Path, dtype: torch.dtype, lora: LoraSettings | None
 ) -> None:
-    """Make the folder `out` of safetensors from a folder of shards, without adapters. All processes call it.
+    """Write a folder of shards as a model's folder `out` of safetensors, with adapters merged. All processes call it.
 
-    `model` gives one that has the configuration and no memory for weights. The first process does the work, and the
-    others wait for a file, for a barrier may give up before a large model is written.
+    `model` returns the model on the meta device. The first process does the work. The others wait for a file, because
+    a barrier could time out before a large model is written.
     """
     done = shards.with_name(shards.name + ".saved")
     if is_first_process():
@@ -118,32 +118,32 @@ def save_model(
 
 
 def _assemble(shards: Path, model: Any, out: Path, dtype: torch.dtype, lora: LoraSettings | None) -> None:
-    """Whole weights are held a piece at a time; of several, those before lie in files beside the shards, which are mapped."""
-    kept = shards.with_name(shards.name + ".pieces")
+    """Load and convert one piece of the weights at a time. If there are several, each is stored and mapped again."""
+    stored = shards.with_name(shards.name + ".pieces")
     parts = _pieces(shards, _tied(model))
     with explained(out):
-        shutil.rmtree(kept, ignore_errors=True)
+        shutil.rmtree(stored, ignore_errors=True)
         weights: dict[str, Tensor] = {}
         for number, shapes in enumerate(parts):
             found = _whole(shards, shapes, dtype, lora)
             if len(parts) > 1:
-                kept.mkdir(exist_ok=True)
-                save_file(found, kept / f"{number}.safetensors")
-                found = load_file(kept / f"{number}.safetensors")
+                stored.mkdir(exist_ok=True)
+                save_file(found, stored / f"{number}.safetensors")
+                found = load_file(stored / f"{number}.safetensors")
             weights |= found
         model.to(dtype).save_pretrained(out, state_dict=weights, max_shard_size=PIECE)
-        shutil.rmtree(kept, ignore_errors=True)
+        shutil.rmtree(stored, ignore_errors=True)
 
 
 def _tied(model: Any) -> set[str]:
-    """Names of weights that are other weights of the model as well."""
+    """Names of weights that are tied to an earlier weight of the model."""
     seen: dict[int, str] = {}
     every = model.state_dict(keep_vars=True).items()
     return {name for name, value in every if seen.setdefault(id(value), name) != name}
 
 
 def _pieces(shards: Path, left_out: set[str]) -> list[dict[str, torch.Size]]:
-    """The weights' names and shapes in pieces; adapters stay with the weights beside which they stand."""
+    """The weights' names and shapes in pieces of at most PIECE bytes; a layer stays whole, with its adapters."""
     stored = FileSystemReader(shards).read_metadata().state_dict_metadata
     shapes = {
         name.removeprefix(MODEL): entry.size

@@ -1,7 +1,7 @@
-"""How fast training is against what the device can do: tokens a second, padding, and MFU.
+"""The speed of training: tokens per second, share of padding, and MFU.
 
-MFU (model FLOPs utilisation) counts the arithmetic that the model needs for its tokens, not what is computed
-again or for padding, and divides by the rate of large matrix products, which is measured here.
+MFU (model FLOPs utilisation) is the arithmetic that the model needs for its tokens, without recomputation and padding,
+as a share of the device's rate of large matrix products, which is measured here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
-TRIES = 3  # timings of a product; the best of them counts
+TRIES = 3  # timings of the matrix product; the best counts
 
 
 def training_flops(model: Any, tokens: int, seen: float) -> float:
-    """FLOPs of forward and backward (twice as much) over so many tokens, which look at `seen` tokens in all.
+    """FLOPs of the forward and backward passes over `tokens` tokens with `seen` query-key pairs in all.
 
-    Each weight of a matrix is used once a token, 2 FLOPs; looking a token up is free. Looking at a token is a
-    score and a weighted sum over the heads' width, 4 FLOPs a layer.
+    A token costs 2 FLOPs for each weight of a matrix; embedding lookups are free. A query-key pair costs 4 FLOPs per
+    layer and dimension of the heads (score and weighted sum). The backward pass costs twice the forward pass.
     """
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -30,12 +30,12 @@ def training_flops(model: Any, tokens: int, seen: float) -> float:
 
 
 def seen_alone(lengths: Iterable[int]) -> float:
-    """How many tokens are looked at where each text sees itself up to each token: half of its square."""
+    """The query-key pairs of causal attention within each text: about half the square of its length."""
     return float(sum(length * (length + 1) / 2 for length in lengths))
 
 
 def _matrix_weights(model: Any) -> int:
-    """Weights that take part in matrix products: all but the table of the tokens, unless it is tied to the output."""
+    """The number of weights in matrix products: all except the embeddings, unless these are tied to the output."""
     total = sum(p.numel() for p in model.parameters() if p.dim() > 1)
     table = model.get_input_embeddings().weight
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
@@ -44,11 +44,11 @@ def _matrix_weights(model: Any) -> int:
 
 @cache
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOPs a second of a large matrix product on this device, measured once a process."""
+    """FLOPs per second of a large matrix product on this device, measured once per process."""
     size = 8192 if device.type == "cuda" else 1024
     one = torch.randn(size, size, device=device, dtype=dtype)
     best = float("inf")
-    for _ in range(TRIES + 1):  # the first makes the kernel ready
+    for _ in range(TRIES + 1):  # the first one compiles
         started = _now(device)
         one @ one
         best = min(best, _now(device) - started)
@@ -63,24 +63,24 @@ def _now(device: torch.device) -> float:
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what goes through the model since the last `read_out`.
+    """Counts the tokens that go through the model between calls of `read_out`.
 
-    `flops` is the arithmetic of one token of the whole data set on average, `rate` the device's.
+    `flops` is the mean number of FLOPs per token of the data; `rate` the device's FLOPs per second.
     """
 
     flops: float
     rate: float
     tokens: int = 0  # without padding
-    slots: int = 0  # with it
+    slots: int = 0  # with padding
     since: float = field(default_factory=time.monotonic)
 
     def count(self, tokens: int, slots: int) -> None:
-        """A batch of so many tokens in so many places."""
+        """Add a batch: its tokens without padding, and with it (`slots`)."""
         self.tokens += tokens
         self.slots += slots
 
     def read_out(self) -> dict[str, float]:
-        """Tokens a second of this process, the share of padding and MFU since the last call, for the log."""
+        """This process's tokens per second, share of padding and MFU since the last call, for the log."""
         now = time.monotonic()
         speed = self.tokens / max(1e-9, now - self.since)
         found = {

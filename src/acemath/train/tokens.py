@@ -1,7 +1,7 @@
-"""Conversations as token ids in files that are mapped: memory holds none of their tokens, whatever their number.
+"""Conversations as token ids in memory-mapped files, so that memory does not grow with the number of tokens.
 
-The first process reads and tokenises the conversations; the others wait and map what it wrote, and so does a training
-that goes on. All processes must see the same folder.
+The first process reads and tokenises the conversations. The other processes wait for its files and map them; a resumed
+training maps them without tokenising again. All processes must see the same folder.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from acemath.errors import UserError
 from acemath.files.atomic import explained, flush_tree, read_json, write_json
 from acemath.models.chat import chat_template
 from acemath.models.encoding import Tokens, encode_all
+from acemath.models.hardware import meet
 from acemath.notices import is_first_process
 from acemath.records import Chat, content_key
 
 FACTS = "facts.json"
-POLL = 0.2  # seconds between looks for the files: no barrier waits for as long as tokenising takes
+POLL = 0.2  # seconds between checks for the files; a barrier could time out before tokenising ends
 
 
 class TokenFiles(Sequence[Tokens]):
-    """The conversations of a folder that `tokenised` made. Memory holds where each begins, some 32 bytes a conversation."""
+    """The conversations of a folder that `tokenised` made. Memory holds only offsets, about 32 bytes a conversation."""
 
     def __init__(self, folder: Path) -> None:
         self.facts = read_json(folder / FACTS)
@@ -66,16 +67,16 @@ class TokenFiles(Sequence[Tokens]):
 def tokenised(
     chats: Iterable[Chat], tokenizer: Any, folder: Path, progress: Callable[[int, int, str], None]
 ) -> TokenFiles:
-    """The conversations as files in `folder`, made by the first process unless they are there.
+    """The conversations as files in `folder`, which the first process makes unless it has them. All processes call it.
 
-    UserError where there are no conversations, and where the disk is full.
+    UserError if there are no conversations, or if the disk is full.
     """
     key = content_key(tokenizer.backend_tokenizer.to_str(), str(tokenizer.chat_template))
-    if is_first_process():
-        if (folder / FACTS).exists() and read_json(folder / FACTS)["tokenizer"] != key:
-            shutil.rmtree(folder)
-        if not folder.exists():
-            _write(chats, tokenizer, key, folder, progress)
+    if is_first_process() and (folder / FACTS).exists() and read_json(folder / FACTS)["tokenizer"] != key:
+        shutil.rmtree(folder)
+    meet()  # before this, another process could map the files of another tokenizer
+    if is_first_process() and not folder.exists():
+        _write(chats, tokenizer, key, folder, progress)
     while not folder.exists():
         time.sleep(POLL)
     return TokenFiles(folder)
@@ -84,7 +85,7 @@ def tokenised(
 def _write(
     chats: Iterable[Chat], tokenizer: Any, key: str, folder: Path, progress: Callable[[int, int, str], None]
 ) -> None:
-    """Write the files under a temporary name, which the folder loses when they are whole."""
+    """Write the files into a folder with a temporary name, and rename it when they are complete."""
     chat_template(tokenizer)
     temporary = folder.with_name(folder.name + ".tmp")
     sources: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Trackers of training (trackio, tensorboard, wandb …), checked before a model is loaded."""
+"""Experiment trackers (trackio, tensorboard, wandb …), checked before a model is loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 
 from acemath.errors import UserError
 
-# What is imported for a tracker, by the trainer's name for it, and what installs it.
+# The trainer's name of a tracker: its module, and the package to install.
 PACKAGES = {
     "azure_ml": ("azureml", "azureml-mlflow"),
     "clearml": ("clearml", "clearml"),
@@ -25,7 +25,7 @@ PACKAGES = {
 
 
 def check_tracker(name: str) -> None:
-    """UserError where `report_to` names no tracker, or one whose package is not installed."""
+    """UserError if `report_to` names no tracker, or one whose package is not installed."""
     if name in ("none", "all"):
         return
     if name not in PACKAGES:

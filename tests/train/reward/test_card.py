@@ -37,7 +37,7 @@ def _front(folder: Path) -> dict[str, object]:
 
 
 def test_card_names_data_licence_and_loss(tmp_path: Path) -> None:
-    """One licence is the model's; several are other, and those that forbid commerce are named."""
+    """One licence becomes the model's; several become "other", and those that forbid commercial use are named."""
     settings = RewardSettings(centring=0.01)
     write_card(
         tmp_path, "base", ["mit"], _groups("MIT", "MIT"), settings, ChatFormat(system="Check."), RESULT
@@ -48,7 +48,7 @@ def test_card_names_data_licence_and_loss(tmp_path: Path) -> None:
         "2 problems with 4 responses, 2 of them right",
         "numina 2",
         "listwise, centring 0.01",
-        "Over 24 held-out groups (190 pairs) at step 7, the one kept: pair accuracy 0.8750",
+        "At step 7, whose weights were kept, over 24 held-out groups (190 pairs): pair accuracy 0.8750",
     ):
         assert part in text
     assert '"content": "Check."' in text and "forbidden" not in text and "rm@8" not in text
@@ -78,7 +78,7 @@ def _licence(folder: Path, base: list[str], *data: str) -> tuple[object, object]
 def test_the_licence_is_never_better_than_a_part_s(
     base: list[str], data: list[str], expected: tuple[str, str | None], tmp_path: Path
 ) -> None:
-    """Of the base and of the data; what is unknown stays unknown and is named, and so is what forbids commerce."""
+    """Licences of base and data; unknown ones and those that forbid commercial use are named."""
     assert _licence(tmp_path, base, *data) == expected
     text = (tmp_path / "README.md").read_text()
     unknown = {name for name in (*base, *data) if name in ("", "unknown", "not stated")} or not base
@@ -88,7 +88,7 @@ def test_the_licence_is_never_better_than_a_part_s(
 
 
 def test_a_base_s_licence_is_what_it_says(tmp_path: Path) -> None:
-    """By its card, by its own training's base and data, or not stated."""
+    """From its card, from the base and data of its own training, or not stated."""
     assert stated_licences("nano") == ["apache-2.0"]
     for card, expected in (
         ("---\nlicense: MIT\n---\n# A model", ["MIT"]),
@@ -119,7 +119,7 @@ def test_a_doubtful_result_is_said_on_the_card(tmp_path: Path) -> None:
     assert "**Warning: training did not improve" in (tmp_path / "README.md").read_text()
     one = replace(RESULT, held_out_groups=1, held_out_pairs=9, best_accuracy=1.0)
     assert one.measured == "held-out pair accuracy 1.000 over 1 group (9 pairs)"
-    assert "over 1 group (9 pairs) alone: too few" in one.warnings[0]
+    assert "over only 1 group (9 pairs), too few" in one.warnings[0]
     none = replace(RESULT, curve=[], best_step=12, best_accuracy=0.0, best_loss=None, held_out_groups=0)
     assert none.improved is None and none.record()["pair_accuracy"] is None
     write_card(tmp_path, "base", ["mit"], _groups("MIT"), RewardSettings(), ChatFormat(), none)

@@ -1,4 +1,4 @@
-"""acemath rm train: what it keeps aside, remembers, says, and never replaces."""
+"""acemath rm train: held-out groups, the chat of the model, messages, and that models are not replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from acemath.models.score.score import RewardModel
 
 
 def _groups(path: Path, count: int, right: str = "yes") -> Path:
-    """Groups of two right and two wrong texts, two groups a problem, told apart by a word."""
+    """Groups of two right and two wrong texts that differ in one word, two groups for each problem."""
     rows = []
     for n in range(count):
         texts = [(f"{word} {n}.{i}", word == right) for word in ("yes", "no") for i in range(2)]
@@ -50,25 +50,25 @@ def trained(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 def test_the_result_says_what_it_was_measured_over(trained: tuple[Path, Path, dict[str, Any]]) -> None:
-    """Pair accuracy with groups and pairs; too few are warned of, in the result and on the card."""
+    """Pair accuracy with its numbers of groups and pairs; a warning in the result and the card if they are too few."""
     _, out, found = trained
     assert (found["groups"], found["held_out_groups"], found["held_out_pairs"]) == (22, 2, 8)
-    assert any("over 2 groups (8 pairs) alone" in warning for warning in found["warnings"])
+    assert any("over only 2 groups (8 pairs), too few" in warning for warning in found["warnings"])
     card = (out / "README.md").read_text()
-    assert "over 2 groups (8 pairs) alone" in card and "Over 2 held-out groups (8 pairs)" in card
+    assert "over only 2 groups (8 pairs), too few" in card and "over 2 held-out groups (8 pairs)" in card
     assert "license: unknown" in card and "that of the base is not known" in card
     assert not out.with_name("model-checkpoints").exists()
 
 
 def test_it_remembers_its_chat(trained: tuple[Path, Path, dict[str, Any]]) -> None:
-    """Whoever loads it scores with the system prompt of the training."""
+    """The saved model scores with the system prompt of its training."""
     assert RewardModel(trained[1]).chat.system == "Answer in one word."
 
 
 def test_a_finished_model_is_not_replaced_unasked(
     trained: tuple[Path, Path, dict[str, Any]], tiny_policy: Path, tmp_path: Path
 ) -> None:
-    """The same arguments have nothing to do, others are an error that names the flag, and with it a new one is made."""
+    """The same arguments do nothing; others are an error that names --overwrite, which trains a new model."""
     groups, out, found = trained
     same = ("--system", "Answer in one word.")
     before = (out / "model.safetensors").stat()
@@ -88,7 +88,7 @@ def test_a_finished_model_is_not_replaced_unasked(
 
 
 def test_what_cannot_be_held_out_or_measured_is_an_error(tiny_policy: Path, tmp_path: Path) -> None:
-    """Groups of one problem; candidates that nobody counts; a rate at which the loss is no number."""
+    """Groups of one problem only; candidates without rm_k; a learning rate at which the loss is not finite."""
     one = _train(_groups(tmp_path / "one.jsonl", 2), tiny_policy, tmp_path / "m")
     assert isinstance(one.exception, UserError) and "of one problem only" in str(one.exception)
     groups = _groups(tmp_path / "groups.jsonl", 24)
@@ -106,12 +106,12 @@ def test_what_cannot_be_held_out_or_measured_is_an_error(tiny_policy: Path, tmp_
 def test_training_that_did_not_help_is_said(
     tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A rate that changes nothing: the weights before training are kept, and the log, the result and the card say so."""
+    """If training does not help, the first weights are kept, and the log, the result and the card say so."""
     groups = _groups(tmp_path / "groups.jsonl", 24)
     done = _train(groups, tiny_policy, tmp_path / "m", "--learning-rate", "1e-30")
     found = json.loads(done.stdout)
     assert found["improved"] is False and found["best_step"] == 0
-    said = "training did not improve on the model before it"
+    said = "training did not improve the model"
     assert (
         said in found["warnings"][0]
         and said in caplog.text

@@ -1,4 +1,4 @@
-"""Score-sorted sampling: which responses make a group, and which problems none."""
+"""Score-sorted sampling: which responses are chosen for a group, and which problems give no group."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _responses(right: int, wrong: int, problem: str = "p") -> list[Response]:
     [(20, 20, 3), (5, 30, 3), (1, 30, 1), (2, 9, 2), (30, 1, 5), (30, 2, 4), (3, 3, 3), (1, 5, 1)],
 )
 def test_groups_are_six_and_balanced_where_they_can_be(right: int, wrong: int, labels: int) -> None:
-    """k right and 6-k wrong, k from 1 to 5 and 3 where there are enough."""
+    """k right and 6 - k wrong; k is 3 if there are enough responses, else 1 to 5."""
     group = choose(Problem("p", "?"), _responses(right, wrong), None, GroupSettings(), 0)
     assert group is not None and len(set(group.responses)) == 6 and sum(group.labels) == labels
     for text, label in zip(group.responses, group.labels, strict=True):
@@ -69,7 +69,7 @@ def test_same_seed_same_groups_whatever_the_order() -> None:
 
 
 def test_equal_texts_count_once() -> None:
-    """A response that was drawn many times is one candidate."""
+    """Equal responses count as one candidate."""
     copies = [Response("p", i, "same", "m", status="correct") for i in range(9)]
     assert choose(Problem("p", "?"), [*copies, *_responses(0, 4)], None, GroupSettings(), 0) is None
     group = choose(Problem("p", "?"), [*copies, *_responses(0, 5)], None, GroupSettings(), 0)
@@ -77,7 +77,7 @@ def test_equal_texts_count_once() -> None:
 
 
 def test_counts_say_what_was_left_out() -> None:
-    """All right, all wrong and too few are told apart; lengths are means by label."""
+    """All right, all wrong and too few are counted separately; lengths are means by label."""
     sets = {"a": (9, 0), "b": (0, 9), "c": (2, 2), "d": (5, 5)}
     responses = {name: _responses(*counts, name) for name, counts in sets.items()}
     groups, counts = make_groups([Problem(n, "?") for n in sets], responses, {}, GroupSettings(), 0)
@@ -107,7 +107,7 @@ def test_style_share_takes_short_forms() -> None:
 
 
 def test_looks_tell_length_and_style_by_label() -> None:
-    """Words, lines, boxes and writers of right and wrong ones apart."""
+    """Words, lines, boxes and models, for right and wrong responses separately."""
     rows = [
         Response("p", 0, "one two\nso \\boxed{3}", "a", status="correct"),
         Response("p", 1, "five", "a", status="wrong"),
@@ -119,7 +119,7 @@ def test_looks_tell_length_and_style_by_label() -> None:
 
 
 def test_own_share_takes_the_policy_s_own_responses() -> None:
-    """With the share at 1 every group is the policy's, where it wrote enough; with others' help where not."""
+    """With a share of 1 every group holds only the policy's responses, if it has enough of them."""
     settings = GroupSettings(own_share=1.0, own=("m1",))
     problem, many = Problem("p", "?"), _responses(18, 18)
     groups, counts = make_groups([problem], {"p": many}, {}, settings, 0)
@@ -131,7 +131,7 @@ def test_own_share_takes_the_policy_s_own_responses() -> None:
 
 
 def test_balance_may_be_drawn_and_bounded() -> None:
-    """k from `least` to 6 - least, all of them over seeds; what is more lopsided makes no group."""
+    """k takes all values from `least` to 6 - least over seeds; fewer right or wrong responses give no group."""
     drawn = GroupSettings(balance="drawn", least=2)
     seen = set()
     for seed in range(40):
@@ -141,12 +141,12 @@ def test_balance_may_be_drawn_and_bounded() -> None:
     assert seen == {2, 3, 4}
     groups, counts = make_groups([Problem("p", "?")], {"p": _responses(1, 30)}, {}, drawn, 0)
     assert groups == [] and counts.lopsided == 1
-    with pytest.raises(ValueError, match="does not fit into a group of 6"):
+    with pytest.raises(ValueError, match="do not fit into a group of 6"):
         GroupSettings(least=4)
 
 
 def test_the_chat_is_that_of_the_groups(caplog: pytest.LogCaptureFixture) -> None:
-    """Their own system prompt, an empty one too; the paper's where they name none; another one only when asked for."""
+    """The groups' own system prompt, even an empty one; the paper's if they have none; another one only with `system`."""
 
     def group(**meta: str) -> Group:
         return Group("p", "1+1?", ("2", "3"), (1, 0), meta=meta)
@@ -158,4 +158,4 @@ def test_the_chat_is_that_of_the_groups(caplog: pytest.LogCaptureFixture) -> Non
         chat_of_groups([group(system="Judge."), group(system="Check.")], None)
     assert not caplog.records
     assert chat_of_groups([group(system="Judge.")], "Check.") == ChatFormat(system="Check.")
-    assert "'Judge.'; training with 'Check.' as asked" in caplog.text
+    assert "'Judge.'; training uses 'Check.' instead" in caplog.text

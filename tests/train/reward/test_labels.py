@@ -1,4 +1,4 @@
-"""Labels: nothing unknown becomes one, in groups, in candidates for rm@k and in the command."""
+"""Labels: an unknown response never gets a label, in groups, candidates for rm@k or the command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _response(text: str, status: str | None = "wrong", finish: str = "stop", **m
 
 
 def _mixed() -> list[Response]:
-    """Three right and three wrong ones, and one of each kind of which nothing is known."""
+    """Three right and three wrong responses, and one unknown response of each kind."""
     rows = [_response(f"It is {i}", "correct" if i < 3 else "wrong") for i in range(6)]
     return rows + [_response(f"Unknown {i}", s, f) for i, (s, f, _) in enumerate(UNKNOWN)]
 
@@ -73,7 +73,7 @@ def test_groups_hold_labelled_responses_alone() -> None:
 
 
 def test_unknown_ones_do_not_make_a_problem_mixed() -> None:
-    """Right ones and timeouts are all right; unknown ones alone make a problem without any."""
+    """Right responses and timeouts count as all right; only unknown responses count as none."""
     right = [_response(f"r{i}", "correct") for i in range(6)]
     lost = [_response(f"t{i}", "timeout") for i in range(6)]
     problems = [Problem("a", "?"), Problem("b", "?")]
@@ -81,10 +81,11 @@ def test_unknown_ones_do_not_make_a_problem_mixed() -> None:
     assert made == [] and (counts.all_right, counts.none) == (1, 1)
 
 
-def test_a_cut_response_is_wrong_where_the_recipe_says_so() -> None:
-    """Whatever its verdict was; no other unknown one becomes wrong by that."""
-    rows = [_response("It is 1", "correct"), *_mixed()[6:]]
+def test_a_cut_response_is_wrong_if_the_recipe_says_so() -> None:
+    """Whatever its verdict, unless it is empty; other unknown responses get no label."""
+    rows = [_response("It is 1", "correct"), *_mixed()[6:], _response(" ", "no_answer", "length")]
     known, left_out = labelled(rows, "wrong")
+    assert left_out["empty"] == 1
     assert [(r.text, r.correct) for r in known] == [
         ("It is 1", True),
         ("Unknown 3", False),
@@ -103,7 +104,7 @@ def test_candidates_for_rm_at_k_are_labelled() -> None:
 
 
 def test_what_is_held_out_shares_no_problem_with_training() -> None:
-    """Groups of one problem stay together, also where it is spelled with other spaces and capitals."""
+    """Groups of one problem stay together, even if its spaces and capitals differ."""
     groups = [
         Group(f"{source}:{i}", f"What  is {i}+{i}?" if source == "a" else f"what is {i}+{i}?", ("1", "2"), (1, 0))
         for source in "ab"
@@ -121,15 +122,15 @@ def test_what_is_held_out_shares_no_problem_with_training() -> None:
         (("a", "b", "a"), (1, 0, 0), "both right and wrong"),
         (("a", "b"), (1, 1), "no wrong response"),
         (("a", "b"), (0, 0), "no right response"),
-        (("a", "b"), (1,), "one for each"),
-        (("a", "b"), (1, -1), "one for each"),
+        (("a", "b"), (1,), "one label for each"),
+        (("a", "b"), (1, -1), "one label for each"),
         (("  ", "b"), (1, 0), "empty response labelled right"),
     ],
 )
 def test_faulty_groups_are_refused(
     responses: tuple[str, ...], labels: tuple[int, ...], says: str, tiny_policy: Path, tmp_path: Path
 ) -> None:
-    """Before training begins, and whether they are trained on or held out."""
+    """Before training begins, among training groups and held-out groups."""
     from acemath.models.engine import ChatFormat
     from acemath.train.reward.settings import RewardSettings
     from acemath.train.reward.train import train_reward
@@ -161,7 +162,7 @@ def _row(number: int, status: str | None, **more: Any) -> dict[str, Any]:
 
 
 def test_the_command_leaves_unknown_ones_out_and_counts_them(tmp_path: Path) -> None:
-    """Rows without a verdict among others are no error; a file without any verdict is one."""
+    """Some rows without a verdict are no error; a file without any verdict is one."""
     rows = [_row(i, "correct" if i < 6 else "wrong") for i in range(12)]
     rows += [_row(20, None), _row(21, "timeout"), _row(22, "wrong", finish_reason="length")]
     done = CliRunner().invoke(app, _files(tmp_path, rows))

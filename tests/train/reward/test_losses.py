@@ -1,4 +1,4 @@
-"""The losses against formulas written out in plain float64 Python, for every mix of right and wrong."""
+"""The losses compared with formulas in plain float64 Python, for every number of right responses."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_mix_of_labels(name: str, dtype: torch.dtype, exact: float) -> Non
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_gradients_equal_finite_differences(name: str) -> None:
-    """Each reward's slope, by moving it a little either way in the reference."""
+    """Gradients equal finite differences of the reference."""
     labels, step = [1, 0, 0, 1, 1, 0], 1e-6
     rewards = [random.Random(7 + i).gauss(0, 2) for i in range(SIZE)]
     tensor = torch.tensor(rewards, dtype=torch.float64, requires_grad=True)
@@ -70,6 +70,6 @@ def test_gradients_equal_finite_differences(name: str) -> None:
 
 
 def test_margins_are_right_minus_wrong() -> None:
-    """Every right one with every wrong one, in their order."""
+    """Every right response with every wrong one, in order."""
     found = pair_margins(torch.tensor([3.0, 1.0, 2.0, 5.0]), torch.tensor([0, 1, 1, 0]))
     assert found.tolist() == [-2.0, -4.0, -1.0, -3.0]

@@ -1,4 +1,4 @@
-"""What reward training may be told beyond the paper: adapters, checkpointing, rm@k, trackers; and what is refused."""
+"""Options of reward training beyond the paper: LoRA, gradient checkpointing, rm@k, trackers; and what is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTINGS = RewardSettings(
 
 
 def _groups(count: int, wide: int = 3) -> list[Group]:
-    """Right and wrong texts, `wide` of each, in an order of the group's own."""
+    """`wide` right and `wide` wrong texts, in a different order in each group."""
     rows = [(f"{i}+1={i + 1}\nSo \\boxed{{{i + 1}}}.", 1) for i in range(wide)]
     rows += [(f"{i}+1={i + 3} wrong\nSo \\boxed{{{i + 3}}}.", 0) for i in range(wide)]
     groups = []
@@ -53,7 +53,7 @@ def _told(**changes: object) -> RewardSettings:
 
 @pytest.fixture(scope="module")
 def plain(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> RewardResult:
-    """Training as it is by default."""
+    """Training with the default options."""
     return _train(tiny_policy, tmp_path_factory.mktemp("plain"), SETTINGS)
 
 
@@ -69,7 +69,7 @@ def test_curves_do_not_depend_on_sharing_or_checkpointing(
 
 
 def test_checkpointing_computes_layers_again(tiny_policy: Path) -> None:
-    """Once forward and once more for the gradients, without dropout; not where no gradients are asked for."""
+    """Layers run twice if gradients are needed, else once, and always without dropout."""
     model = AutoModelForSequenceClassification.from_pretrained(tiny_policy, num_labels=1).eval()
     model.config.pad_token_id = 0
     checkpoint_gradients(model)
@@ -91,7 +91,7 @@ def test_rm_at_k_is_measured_and_kept(tiny_policy: Path, tmp_path: Path) -> None
     assert [row["step"] for row in judged] == [0, 5, 10]
     assert all(0 <= row["rm"] <= 1 for row in judged)
     assert result.best_rm == max(row["rm"] for row in judged)
-    with pytest.raises(UserError, match="none of 1 held-out problems has so many candidates"):
+    with pytest.raises(UserError, match="none of 1 held-out problems has that many candidates"):
         _train(tiny_policy, tmp_path, settings, candidates=_groups(1, wide=1))
 
 
@@ -109,7 +109,7 @@ def test_lora_trains_little_and_is_merged_when_saved(tiny_policy: Path, tmp_path
 
 
 def test_merged_weights_have_the_adapted_outputs(tiny_policy: Path) -> None:
-    """To 1e-5, with adapters that do something."""
+    """Equal to 1e-5, with adapters that are not zero."""
     pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
     settings = LoraSettings(rank=3, alpha=6.0, targets=("q_proj", "down_proj"))
     ids = torch.arange(1, 20)[None]
@@ -147,7 +147,7 @@ def test_what_does_not_fit_together_is_refused(tiny_policy: Path, tmp_path: Path
 
 
 def test_trackers_are_told(tiny_policy: Path, tmp_path: Path) -> None:
-    """TensorBoard gets a file beside the checkpoints, which outlives them."""
+    """TensorBoard writes a file beside the checkpoints, which stays when they are removed."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     _train(tiny_policy, tmp_path, _told(report_to="tensorboard", epochs=1))
     assert list((tmp_path / "work-logs").rglob("events.out.tfevents.*"))

@@ -1,4 +1,4 @@
-"""A model of AceMath-7B-RM's shape (tiny widths, random weights) goes where the released ones do, and ours too."""
+"""A model of AceMath-7B-RM's shape (tiny widths, random weights) and one of ours work in other software."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_scores_are_the_card_s(folder: Path) -> None:
 
 
 def test_loads_in_rewardbench_s_runner(folder: Path) -> None:
-    """RewardBench scores through the text-classification pipeline, padded, without activation."""
+    """The text-classification pipeline, padded and without activation, as RewardBench uses it."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
     model.config.pad_token_id = tokenizer.pad_token_id  # as the runner does

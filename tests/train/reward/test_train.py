@@ -71,7 +71,7 @@ def whole(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def test_learns_what_can_be_seen(whole: tuple[Path, RewardResult]) -> None:
-    """Pairs are told apart in the end, measured before training too, and the folder scores."""
+    """At the end all pairs are in order; the model was also measured before training; the saved model scores."""
     folder, result = whole
     judged = [row for row in result.curve if "pair_accuracy" in row]
     assert [row["step"] for row in judged] == [0, 10, 20] and result.best_accuracy == 1.0
@@ -149,7 +149,7 @@ def _script(folder: Path) -> Path:
 
 
 def test_killed_process_goes_on(tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]) -> None:
-    """kill -9 while steps and checkpoints are being made, twice; the third start ends as if nothing was."""
+    """kill -9 twice, while steps and checkpoints are made; the third start ends like an unstopped training."""
     command = [sys.executable, str(_script(tmp_path)), str(tiny_policy), str(tmp_path)]
     command.append(SETTINGS.model_copy(update={"save_every": 1}).model_dump_json())
     for step in (4, 9):
@@ -201,7 +201,7 @@ SHARDED = {
 def test_two_processes_do_the_work_of_one(
     tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
 ) -> None:
-    """Passes are shared out and gradients added up: the curve and the weights of one process, but for rounding."""
+    """Processes share passes and sum gradients: curve and weights equal those of one process up to rounding."""
     _same_curve(_launch(tmp_path, tiny_policy, SETTINGS), whole[1])
     first, second = _weights(whole[0]), _weights(tmp_path / "model")
     assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
@@ -225,7 +225,7 @@ def test_shards_do_the_work_of_one(
 
 
 def test_other_strategies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line that names what to set. Accelerate is told of plain processes where acemath shards."""
+    """The error names what to set. FSDP is hidden from accelerate if acemath shards the model."""
     monkeypatch.setenv("ACEMATH_USE_FSDP", "false")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert not sharded_launch()
@@ -236,7 +236,7 @@ def test_other_strategies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FSDP_ACTIVATION_CHECKPOINTING", "true", "gradient_checkpointing: true"),
         ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params: false"),
         ("FSDP_VERSION", "1", "FSDP 2, not with FSDP 1"),
-        ("ACCELERATE_USE_DEEPSPEED", "true", "not on DeepSpeed"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "not with DeepSpeed"),
     ):
         monkeypatch.setenv(name, value)
         with pytest.raises(UserError, match=line):
@@ -244,7 +244,7 @@ def test_other_strategies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
-    """A checkpoint of other settings is not gone on from."""
+    """A checkpoint of other settings is not resumed."""
     for rate_ in (1e-3, 2e-3):
         seen: list[int] = []
         settings = SETTINGS.model_copy(update={"learning_rate": rate_, "epochs": 1.0})
@@ -253,7 +253,7 @@ def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
 
 
 def test_training_that_does_not_help_is_not_kept(tiny_policy: Path, tmp_path: Path) -> None:
-    """Where no evaluation beats the model before training, step 0 stays the best."""
+    """If no evaluation is better than the model before training, step 0 stays the best."""
     wrong = [Group(g.problem_id, g.prompt, g.responses, tuple(1 - y for y in g.labels)) for g in _groups(18)]
     trained = _train(tiny_policy, tmp_path, "good")
     result = train_reward(
@@ -272,7 +272,7 @@ def test_training_that_does_not_help_is_not_kept(tiny_policy: Path, tmp_path: Pa
 
 
 def test_rate_warms_up_and_falls() -> None:
-    """Linear up, cosine down to nothing."""
+    """Linear warm-up, then a cosine down to 0."""
     rates = [rate(i, 100, 0.1) for i in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1.0 and rates[-1] < 0.001
 
@@ -280,14 +280,14 @@ def test_rate_warms_up_and_falls() -> None:
 def test_held_out_problems_that_are_trained_on_are_said(
     tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever splits groups by himself may have left a problem on both sides."""
+    """A notice counts held-out groups whose problem is also trained on."""
     aside = [*_groups(2), Group("new", "Is this new?", tuple(TEXTS), (1, 0))]
     settings = SETTINGS.model_copy(update={"epochs": 0.1})
     train_reward(tiny_policy, _groups(18), aside, tmp_path / "m", tmp_path / "w", settings, ChatFormat())
-    assert "2 of 3 held-out groups are of problems that are trained on" in caplog.text
+    assert "2 of 3 held-out groups have problems that are also trained on" in caplog.text
 
 
 def test_no_groups_is_a_mistake(tiny_policy: Path, tmp_path: Path) -> None:
-    """One line that says what to change."""
+    """One line, with the fix."""
     with pytest.raises(UserError, match="no group with right and wrong"):
         train_reward(tiny_policy, [], [], tmp_path / "o", tmp_path / "w", SETTINGS, ChatFormat())

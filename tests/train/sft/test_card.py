@@ -1,4 +1,4 @@
-"""A policy's card, and what the card of a reward model on it says of the chain: the first base, the licence."""
+"""The card of a policy and of a reward model trained from it: the first base, and the licences."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _front(folder: Path) -> dict[str, object]:
 def test_the_licence_is_never_better_than_a_part_s(
     tmp_path: Path, base: str | None, data: list[str], expected: str
 ) -> None:
-    """Of the base, of all data; unknown stays unknown. A second stage, and its reward model, inherit it."""
+    """Licences of the base and all data; a second stage and its reward model inherit them."""
     start = tmp_path / "start"
     start.mkdir()
     if base:
@@ -76,6 +76,6 @@ def test_a_chain_names_what_it_began_with(tmp_path: Path) -> None:
         out, "math", stated_licences(math), groups, RewardSettings(), ChatFormat(), RewardResult(), first=origin(math)
     )  # fmt: skip
     assert _front(out)["base_model"] == "nano"
-    assert "on `math`, which was made from `nano`" in (out / "README.md").read_text()
+    assert "from `math`, which was made from `nano`" in (out / "README.md").read_text()
     facts = json.loads((out / "training.json").read_text())
     assert (facts["base"], facts["origin"]) == ("math", "nano")

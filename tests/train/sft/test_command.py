@@ -1,4 +1,4 @@
-"""`acemath sft` on files: what is counted, what is refused, what stands afterwards."""
+"""`acemath sft` on files: counts, errors, and what is left on disk."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_nothing_to_learn_is_an_error(tiny_policy: Path, tmp_path: Path) -> None
 def test_some_without_room_are_left_out_and_counted(
     tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Long prompts teach nothing, a long response is cut; the others are learned."""
+    """Conversations with too long prompts are left out, a long response is cut; the others are learned."""
     file = _rows(tmp_path / "c.jsonl", ["one " * 80, "1?", "2?", "one " * 80, "3?", "two " * 14])
     with caplog.at_level(logging.WARNING):
         found = _tune(file, tiny_policy, tmp_path / "policy", given={"max_length": 40})
@@ -74,18 +74,18 @@ def test_a_finished_model_is_neither_made_again_nor_replaced(
         patched.setattr(training_loop, "train_sft", lambda *_: pytest.fail("trained again"))
         again = _tune(file, tiny_policy, out)
         assert {**again, "seconds": 0} == {**first, "seconds": 0}
-        with pytest.raises(UserError, match=r"holds a model that was made otherwise.*--overwrite"):
+        with pytest.raises(UserError, match=r"trained with other arguments or data.*--overwrite"):
             _tune(file, tiny_policy, out, given={"learning_rate": 2e-3})
         stricter = tmp_path / "stricter.jsonl"
         stricter.write_text(file.read_text().replace("MIT", "CC-BY-NC-4.0"))
-        with pytest.raises(UserError, match="was made otherwise"):  # its card would say another licence
+        with pytest.raises(UserError, match="trained with other arguments or data"):  # its card would say another licence
             _tune(stricter, tiny_policy, out)
         stricter.unlink()
         other = tmp_path / "mine"
         other.mkdir()
         (other / "notes.txt").write_text("keep")
         for overwrite in (False, True):
-            with pytest.raises(UserError, match="no model's folder"):
+            with pytest.raises(UserError, match="not the folder of a model"):
                 _tune(file, tiny_policy, other, overwrite=overwrite)
     _tune(file, tiny_policy, out, given={"learning_rate": 2e-3}, overwrite=True)
     assert json.loads((out / "training.json").read_text())["settings"]["learning_rate"] == 2e-3
@@ -96,7 +96,7 @@ def test_going_on_is_said_only_when_it_is_so(
     tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Not at the first start, but after a stop; the checkpoints are gone at the end."""
+    """After a stop, not at the first start; the checkpoints are removed at the end."""
     file, out, work = (
         _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)]),
         tmp_path / "p",
@@ -117,15 +117,15 @@ def test_going_on_is_said_only_when_it_is_so(
         patched.setattr("acemath.run.display.Display.progress", lambda _, *rest: stop(*rest))
         with pytest.raises(Stop):
             _tune(file, tiny_policy, out, given={"save_every": 1})
-        assert "goes on where it was stopped" not in said() and not out.exists()
+        assert "resuming" not in said() and not out.exists()
     with caplog.at_level(logging.WARNING):
         _tune(file, tiny_policy, out, given={"save_every": 1})
-    assert "goes on where it was stopped: from " in said()
+    assert "resuming from " in said()
     assert out.is_dir() and not work.exists()
 
 
 def test_phases_are_reported(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading, tokenising, loading, each pass of a step, saving: whoever watches knows what is being done."""
+    """Progress names reading, tokenising, loading, each pass of a step, and saving."""
     notes: list[str] = []
     monkeypatch.setattr(
         "acemath.run.display.Display.progress", lambda _, done, total, note: notes.append(note)
@@ -152,7 +152,7 @@ def test_trackers_are_checked_first(
 
 
 def test_a_diverging_loss_is_an_error(tiny_policy: Path, tmp_path: Path) -> None:
-    """A learning rate out of all reason: no model is saved."""
+    """A far too high learning rate: an error, and no model is saved."""
     file = _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)])
     with pytest.raises(UserError, match="training diverged; lower learning_rate"):
         _tune(

@@ -14,7 +14,7 @@ from acemath.errors import UserError
 from acemath.models.encoding import encode_all, texts_of
 from acemath.models.hardware import rows_a_pass
 from acemath.records import Chat
-from acemath.train.checkpoints import last_checkpoint
+from acemath.train.checkpoints import last_checkpoint, weights_key
 from acemath.train.packing import Bins, PackedRows, pack
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
@@ -43,7 +43,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_trainer_losses_do_not_depend_on_packing(tiny_policy: Path, tmp_path: Path) -> None:
-    """The trainer's own loss over packed rows is that over single ones: nothing leaks in what really runs."""
+    """The trainer's loss over packed rows equals that over single conversations, so there is no leak."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     rows = list(encode_all([c.messages for c in _chats(23)], tokenizer))
     single = PackedRows(rows, Bins.single(np.arange(len(rows))), 128)
@@ -116,7 +116,7 @@ def test_stopped_run_ends_with_the_same_weights(tiny_policy: Path, tmp_path: Pat
 
 
 def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
-    """Checkpoints of other conversations or settings are not gone on from."""
+    """Checkpoints of other conversations or settings are not resumed."""
     for count, rate in ((40, 5e-3), (44, 5e-3), (44, 1e-3)):
         settings = SETTINGS.model_copy(update={"learning_rate": rate})
         seen: list[int] = []
@@ -129,6 +129,17 @@ def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
             progress=lambda done, total, note, seen=seen: seen.append(done) if "tokens/s" in note else None,
         )
         assert seen[0] == 1
+
+
+def test_another_chat_template_is_another_base(tiny_policy: Path, tmp_path: Path) -> None:
+    """The same weights with another tokenizer or template give another identity; a rewritten card does not."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_policy, base)
+    first = weights_key(str(base))
+    (base / "README.md").write_text("A card.")
+    assert weights_key(str(base)) == first
+    (base / "chat_template.jinja").write_text("{{ messages[0]['content'] }} other")
+    assert weights_key(str(base)) != first
 
 
 def test_what_cannot_be_trained_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
@@ -148,7 +159,7 @@ def test_what_cannot_be_trained_is_refused(tiny_policy: Path, tmp_path: Path) ->
 
 
 def test_batches_hold_what_the_settings_say(tmp_path: Path) -> None:
-    """The global batch is kept whatever fits into a pass."""
+    """The global batch does not depend on the size of a pass."""
     for batch, micro in ((128, 8), (6, 4), (7, 4), (4, 16)):
         settings = SftSettings(global_batch=batch, micro_batch=micro)
         made = training_arguments(1000, tmp_path, settings, 0)

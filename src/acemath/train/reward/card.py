@@ -1,7 +1,7 @@
-"""The model card of a reward model: what it was trained on and how, its licence, its loss, its rm@k.
+"""The card of a reward model: data, training, licence, held-out figures and rm@k.
 
-The facts lie in `training.json` beside the weights, the card (README.md, as the hub shows it) is written from
-them: measures that come later, such as rm@k on benchmarks, are added to the facts and the card is made anew.
+The facts are in `training.json` beside the weights. The card (README.md, as the hub shows it) is written from them.
+rm@k on benchmarks is measured later: it is added to the facts, and the card is written again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt
 inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False)
 reward = model(**inputs).logits[0][0].item()
 ```
-The reward is the logit at the last token; higher is better, and only rewards of one problem compare. In vLLM:
+The reward is the logit at the last token; higher is better. Compare only rewards of the same problem. In vLLM:
 `LLM(folder, runner="pooling", convert="classify")` and `classify(..., PoolingParams(use_activation=False))`."""
 
 
@@ -46,11 +46,11 @@ def write_card(
     identity: Mapping[str, Any] | None = None,
     first: str | None = None,
 ) -> None:
-    """Write the facts of a training, and the card, into the reward model's folder.
+    """Write the facts of a training and the card into the reward model's folder.
 
-    `base_licences` are those that the base is under (`stated_licences`), with those of what it learned itself.
-    `first` is the model that the base was made from, by default what its own facts say (`origin`).
-    `identity` says what the weights depend on (acemath.train.reward.train), so that the same training is not done again.
+    `base_licences` are the licences of the base and of its data (`stated_licences`). `first` is the model at the start
+    of the chain of trainings, by default the base's `origin`. `identity` (`train.identity_of`) is what the weights
+    depend on, so that the same training is not done again.
     """
     right = sum(sum(group.labels) for group in groups)
     facts = {
@@ -83,9 +83,9 @@ def write_card(
 
 
 def add_bench(folder: Path, rows: Sequence[Mapping[str, Any]], k: int) -> None:
-    """Add the table of selectors on benchmarks (rm@k beside its controls) to a model's facts, and renew its card.
+    """Add the results of selectors on benchmarks (rm@k and its controls) to a model's facts, and rewrite its card.
 
-    Rows as `acemath.benchmarks.tables.BenchRow` has them. UserError where the folder holds no facts of a training.
+    Rows have the fields of `acemath.benchmarks.tables.BenchRow`. UserError if the folder has no `training.json`.
     """
     try:
         facts = json.loads((folder / FACTS).read_text())
@@ -131,8 +131,8 @@ def _first(facts: Mapping[str, Any]) -> str:
 def _what(facts: Mapping[str, Any]) -> str:
     return (
         "# Reward model for math\n\n"
-        f"An outcome reward model on {base_words(facts['base'], _first(facts))}. It reads a problem with one response and says how good the "
-        "response is. Made with acemath after the AceMath paper (arXiv 2412.15084, section 4)."
+        f"An outcome reward model, trained from {base_words(facts['base'], _first(facts))}. It reads a problem with one response and "
+        "scores the response. Made with acemath after the AceMath paper (arXiv 2412.15084, section 4)."
     )
 
 
@@ -140,7 +140,7 @@ def _data(facts: Mapping[str, Any]) -> str:
     lines = [
         "## Data",
         f"{facts['groups']:,} problems with {facts['responses']:,} responses, {facts['right']:,} of them right by the "
-        f"grader. {facts['cut']:,} responses were longer than max_length and read without their middle.",
+        f"grader. {facts['cut']:,} responses were longer than max_length and were read without their middle.",
         *(_tally(name, facts[name]) for name in ("sources", "licences", "styles")),
     ]
     return "\n\n".join(lines)
@@ -155,17 +155,17 @@ def _training(facts: Mapping[str, Any]) -> str:
     extra = "".join(f", {name} {settings[name]:g}" for name in ("centring", "margin") if settings[name])
     measured = [f"{name} {value:.4f}" for name, value in held_out.items() if value is not None]
     result = facts.get("result", {})  # models of earlier versions do not have it
-    over = f"{result.get('held_out_groups', 0):,} held-out groups ({result.get('held_out_pairs', 0):,} pairs)"
+    size = f"{result.get('held_out_groups', 0):,} held-out groups ({result.get('held_out_pairs', 0):,} pairs)"
     found = (
-        f"Over {over} at step {facts['best_step']}, the one kept: {', '.join(measured)}."
+        f"At step {facts['best_step']}, whose weights were kept, over {size}: {', '.join(measured)}."
         if measured and result.get("held_out_groups")
         else ""
     )
-    doubts = "".join(f"\n\n**Warning: {warning}.**" for warning in result.get("warnings", ()))
+    warnings = "".join(f"\n\n**Warning: {warning}.**" for warning in result.get("warnings", ()))
     return (
         f"## Training\n\nLoss: {settings['loss']}{extra}. {settings['epochs']:g} epochs, {settings['batch_groups']} groups a "
         f"step, AdamW, learning rate {settings['learning_rate']:g} with a cosine, at most {settings['max_length']} tokens"
-        f"{', LoRA of rank ' + str(settings['lora']['rank']) if settings['lora'] else ''}. {found}{doubts}"
+        f"{', LoRA of rank ' + str(settings['lora']['rank']) if settings['lora'] else ''}. {found}{warnings}"
     ).strip()
 
 
@@ -175,8 +175,8 @@ def _bench(facts: Mapping[str, Any]) -> str:
         return ""
     lines = [
         f"## rm@{rows[0]['k']}",
-        f"Percent of problems answered right when a selector picks one of {rows[0]['k']} responses, exact over all draws, "
-        "with 95 % intervals.\n",
+        f"Percent of problems answered correctly if a selector picks one of {rows[0]['k']} responses, the exact mean over all "
+        "draws, with 95 % intervals.\n",
         "| measure | benchmark | percent | 95 % interval | problems |",
         "|---|---|---|---|---|",
     ]

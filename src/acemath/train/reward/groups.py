@@ -15,18 +15,18 @@ from acemath.records import REFUSED, Group, Problem, Response, content_key
 from acemath.train.reward.looks import Looks, looks_by_label
 from acemath.train.reward.settings import GroupSettings
 
-Sides = tuple[list[Response], list[Response]]  # right ones, wrong ones
+Sides = tuple[list[Response], list[Response]]  # right responses, wrong responses
 Cut = Literal["drop", "wrong"]
 
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """How many problems made a group or why they did not, and how right and wrong responses look before and after.
+    """How many problems gave a group, why the others did not, and how right and wrong responses differ in looks.
 
     Length and style are confounders: a reward model learns them if they differ between right and wrong responses.
-    `unlabelled` counts the responses that were left out because nothing is known of them, by reason (`labelled`).
-    `offered` is over all distinct candidates of mixed problems, `chosen` over the groups; both have the keys
-    "right" and "wrong".
+    `unlabelled` counts the responses without a usable label by reason (`labelled`). `offered` describes all distinct
+    responses of mixed problems (those with right and wrong responses), `chosen` the responses in groups; both have the
+    keys "right" and "wrong".
     """
 
     problems: int
@@ -34,17 +34,17 @@ class GroupCounts:
     all_right: int
     all_wrong: int
     few: int  # mixed, but with fewer distinct responses than a group holds
-    lopsided: int  # mixed, but with fewer right or wrong ones than `least`
+    lopsided: int  # mixed, but with fewer than `least` right or wrong responses
     none: int  # without any labelled response
     unlabelled: dict[str, int]
-    styles: dict[str, int]  # groups by style: "any", "short" forms alone, the policy's "own" alone
+    styles: dict[str, int]  # groups by style: "any", only "short" responses, only the policy's "own"
     offered: dict[str, Looks]
     chosen: dict[str, Looks]
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A group's responses with their style, or the reason why there is none."""
+    """A group's responses with their style, or the reason why there is no group."""
 
     responses: list[Response]
     style: str = ""
@@ -52,24 +52,24 @@ class _Choice:
 
 
 def labelled(responses: Sequence[Response], cut: Cut = "drop") -> tuple[list[Response], Counter[str]]:
-    """One problem's responses that have a label, and how many others there are, by reason.
+    """One problem's responses that have a label (`correct`), and the number of others by reason.
 
-    Of those that are returned `correct` is the label. With `cut` "wrong" a response that was cut at the token limit is
-    a wrong one. Left out are: "refused" and "cut" ones, "incomplete" ones (any other finish reason than "stop"),
-    "ungraded" ones, those of status "timeout" and "unparsable", "empty" ones (every reward model tells them apart
-    without reading the problem), and "contradictory" ones, whose text has both labels.
+    With `cut` "wrong", a response that was cut at the token limit is labelled wrong. The reasons are "refused", "cut",
+    "incomplete" (any other finish reason than "stop"), "ungraded", the statuses "timeout" and "unparsable", "empty"
+    (a reward model needs no problem to tell that it is wrong) and "contradictory" (the same text has both labels).
     """
     found: list[Response] = []
     left_out: Counter[str] = Counter()
     for response in responses:
         if cut == "wrong" and response.finish_reason == "length":
-            found.append(replace(response, status="no_answer"))
+            response = replace(response, status="no_answer")
         elif response.label is None:
             left_out[_why_unlabelled(response)] += 1
-        elif not response.text.strip():
-            left_out["empty"] += 1
-        else:
+            continue
+        if response.text.strip():
             found.append(response)
+        else:
+            left_out["empty"] += 1
     sides = ({r.text.strip() for r in found if r.correct == side} for side in (True, False))
     both = set.intersection(*sides)
     kept = [r for r in found if r.text.strip() not in both]
@@ -89,7 +89,7 @@ def _why_unlabelled(response: Response) -> str:
 
 
 def unlabelled_words(counts: Mapping[str, int]) -> str:
-    """How many responses have no label and why, for the end of a summary; empty where all have one."""
+    """The number of responses without a label and the reasons, for the end of a summary; empty if all have one."""
     if not counts:
         return ""
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
@@ -103,10 +103,10 @@ def choose(
     settings: GroupSettings,
     seed: int,
 ) -> Group | None:
-    """One problem's group, or None where its labelled responses are all right, all wrong, or too few.
+    """One problem's group, or None if its labelled responses are all right, all wrong, or too few.
 
-    Equal texts count once. `ranks` scores each text with another reward model: right ones are drawn among its
-    `pool` best, wrong ones among its `pool` worst, which leaves out likely mistakes of the grader.
+    Equal texts count once. `ranks` holds another reward model's score of each text: right responses are drawn from the
+    `pool` best, wrong responses from the `pool` worst, which leaves out likely mistakes of the grader.
     """
     known, _ = labelled(responses, settings.cut)
     choice = _choice(problem, _distinct(known), ranks, settings, seed)
@@ -114,7 +114,7 @@ def choose(
 
 
 def _distinct(responses: Sequence[Response]) -> list[Response]:
-    """One response of each text, in the order of the texts."""
+    """One response for each text, sorted by text."""
     first = {r.text: r for r in sorted(responses, key=lambda r: (r.model, r.sample), reverse=True)}
     return sorted(first.values(), key=lambda r: r.text)
 
@@ -138,7 +138,7 @@ def _choice(
     short = rng.random() < settings.style_share
     style, (right, wrong) = _own((right, wrong), settings, rng)
     if settings.by == "rank" and ranks is not None:
-        # Ties by a hash: in the order of the texts a ranker that ranks nothing would choose by the alphabet.
+        # Hashes break ties: otherwise a ranker with equal scores would choose in alphabetical order.
         right.sort(key=lambda r: (-ranks[r.text], content_key(r.text)))
         wrong.sort(key=lambda r: (ranks[r.text], content_key(r.text)))
         right, wrong = right[: settings.pool], wrong[: settings.pool]
@@ -154,10 +154,10 @@ def _choice(
 
 
 def _takes(right: int, wrong: int, settings: GroupSettings, rng: random.Random) -> tuple[int, int] | None:
-    """How many right and wrong ones a group takes, None where no group is possible.
+    """The numbers of right and wrong responses in a group, None if no group is possible.
 
-    Even: as many of both as there are. Drawn: k right ones and size - k wrong ones (the paper's k need not be
-    half), any k that is possible as likely as another.
+    "even": as close to half and half as the responses allow. "drawn": k right and size - k wrong responses, with k
+    uniform over the possible values (the paper does not say that k is half).
     """
     size, least = settings.size, settings.least
     low, high = max(least, size - wrong), min(right, size - least)
@@ -168,7 +168,7 @@ def _takes(right: int, wrong: int, settings: GroupSettings, rng: random.Random) 
 
 
 def _own(sides: Sides, settings: GroupSettings, rng: random.Random) -> tuple[str, Sides]:
-    """The policy's own responses, for the share of groups that is made of them, where they fill a group."""
+    """For a share `own_share` of groups: only the policy's own responses, if they fill a group."""
     if settings.own_share and rng.random() < settings.own_share:
         right, wrong = ([r for r in side if r.model in settings.own] for side in sides)
         if _fills((right, wrong), settings.size):
@@ -177,13 +177,13 @@ def _own(sides: Sides, settings: GroupSettings, rng: random.Random) -> tuple[str
 
 
 def _short(sides: Sides, settings: GroupSettings) -> tuple[str, Sides]:
-    """Short forms, where they fill a group."""
-    forms = _short_forms(sides)
-    return ("short", forms) if _fills(forms, settings.size) else ("any", sides)
+    """Only short responses, if they fill a group."""
+    short = _shorter_half(sides)
+    return ("short", short) if _fills(short, settings.size) else ("any", sides)
 
 
-def _short_forms(sides: Sides) -> Sides:
-    """The shorter half of both together: a reward model must not judge by length."""
+def _shorter_half(sides: Sides) -> Sides:
+    """The shorter half of right and wrong responses together, so that length says less about the label."""
     counts = sorted(len(r.text.split()) for side in sides for r in side)
     limit = counts[(len(counts) - 1) // 2]
     right, wrong = ([r for r in side if len(r.text.split()) <= limit] for side in sides)
@@ -212,7 +212,7 @@ def make_groups(
     settings: GroupSettings,
     seed: int,
 ) -> tuple[list[Group], GroupCounts]:
-    """Groups for all problems that allow one, with counts of those that do not."""
+    """Groups for all problems that allow one, and the counts."""
     groups: list[Group] = []
     left_out: Counter[str] = Counter()
     styles: Counter[str] = Counter()
@@ -242,35 +242,35 @@ def make_groups(
 
 
 def candidates_of(problem_id: str, prompt: str, responses: Sequence[Response], cut: Cut = "drop") -> Group:
-    """One problem with all its labelled responses, for rm@k."""
+    """One problem with all its labelled responses as a group, for rm@k."""
     known, _ = labelled(responses, cut)
     return Group(problem_id, prompt, tuple(r.text for r in known), tuple(int(r.correct) for r in known))
 
 
 def same_problem(prompt: str) -> str:
-    """What two spellings of one problem have in common: its words in lower case."""
+    """A key of a problem that ignores case and white space."""
     return " ".join(prompt.casefold().split())
 
 
 def split_groups(groups: Sequence[Group], held_out: int) -> tuple[list[Group], list[Group]]:
-    """Groups to train on, and `held_out` or a few more to keep aside: groups of one problem stay together.
+    """Groups to train on, and at least `held_out` groups to measure on; groups of one problem stay together.
 
-    What is kept aside depends on the problems' ids, not on the order of the groups.
+    The split depends on the problems' ids, not on the order of the groups.
     """
     by_problem: dict[str, list[Group]] = {}
     for group in sorted(groups, key=lambda g: content_key(g.problem_id)):
         by_problem.setdefault(same_problem(group.prompt), []).append(group)
     train: list[Group] = []
-    aside: list[Group] = []
-    for mine in by_problem.values():
-        (aside if len(aside) < held_out else train).extend(mine)
-    return train, aside
+    test: list[Group] = []
+    for same in by_problem.values():
+        (test if len(test) < held_out else train).extend(same)
+    return train, test
 
 
 def chat_of_groups(groups: Sequence[Group], system: str | None) -> ChatFormat:
-    """The chat to train on groups with: the system prompt that is asked for, their own (`meta.system`), or the paper's.
+    """The chat to train with. Its system prompt is `system`, else the groups' own (`meta.system`), else the paper's.
 
-    Says so where the groups' own is not used. UserError where they have several: a reward model is scored with one.
+    A notice says if `system` replaces another one. UserError if the groups have several and none is chosen.
     """
     own = {str(group.meta["system"]) for group in groups if group.meta.get("system") is not None}
     if system is None and len(own) > 1:
@@ -283,18 +283,18 @@ def chat_of_groups(groups: Sequence[Group], system: str | None) -> ChatFormat:
         return ChatFormat(system=own.pop()) if own else PAPER_CHAT
     if others := sorted(own - {system}):
         say(
-            f"the groups were made with the system prompt {others[0][:80]!r}; training with {system[:80]!r} as asked"
+            f"the groups were made with the system prompt {others[0][:80]!r}; training uses {system[:80]!r} instead"
         )
     return ChatFormat(system=system)
 
 
 def check_group(group: Group) -> None:
-    """UserError for a group without a right or a wrong response, and for missing, odd or contradictory labels."""
+    """UserError for a group without right or without wrong responses, and for missing, invalid or contradictory labels."""
     named = f"the group of problem {group.problem_id!r}"
     if len(group.labels) != len(group.responses) or not set(group.labels) <= {0, 1}:
         raise UserError(
-            f"{named} has {len(group.responses)} responses and the labels {list(group.labels)}; it needs one for each, "
-            "1 (right) or 0 (wrong)"
+            f"{named} has {len(group.responses)} responses and the labels {list(group.labels)}; it needs one label for "
+            "each response, 1 (right) or 0 (wrong)"
         )
     right, wrong = (
         {t.strip() for t, y in zip(group.responses, group.labels, strict=True) if y == side}

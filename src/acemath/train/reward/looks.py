@@ -1,4 +1,4 @@
-"""How responses look, right and wrong apart: what differs there a reward model can learn in place of rightness."""
+"""How right and wrong responses look: a reward model can learn such a difference instead of correctness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acemath.records import Response
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Length and style of some responses: means of words and lines, the share with a box, counts by writer."""
+    """Length and style of responses: mean words and lines, the share with a box, and responses by model."""
 
     responses: int
     words: float
@@ -21,7 +21,7 @@ class Looks:
 
 
 def looks_of(responses: Sequence[Response]) -> Looks:
-    """What these responses look like; zeros where there are none."""
+    """The looks of these responses; zeros if there are none."""
     count = len(responses)
     each = max(1, count)
     return Looks(
@@ -34,7 +34,7 @@ def looks_of(responses: Sequence[Response]) -> Looks:
 
 
 def looks_by_label(responses: Sequence[Response]) -> dict[str, Looks]:
-    """`looks_of` the right and the wrong ones: {"right": …, "wrong": …}."""
+    """The looks of right and wrong responses: {"right": …, "wrong": …}."""
     return {
         name: looks_of([r for r in responses if r.correct == right])
         for name, right in (("right", True), ("wrong", False))

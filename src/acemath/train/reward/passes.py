@@ -1,7 +1,7 @@
-"""Groups through the model: one optimiser step, and the measures of held-out groups and candidates.
+"""One optimiser step over groups, and the measures over held-out groups and candidates.
 
-Groups lie packed in rows, each prompt read once, with attention text by text (packed.py) or, on a GPU, under
-FlexAttention (flex.py).
+Several groups are packed into a row, and each prompt is read once. Attention runs text by text
+(models/score/packed.py) or, on a GPU, with FlexAttention (models/score/flex.py).
 """
 
 from __future__ import annotations
@@ -27,24 +27,22 @@ from acemath.train.reward.losses import batch_loss, listwise, pair_margins
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.sharding import clip, is_sharded
 
-# Rows here carry their group's labels [R] as `key`.
+# The `key` of a Row is its group's labels [R] here.
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """How a model does on what it was not trained on.
+class HeldOut:
+    """Figures of a model on held-out groups.
 
-    `accuracy` is held-out pair accuracy (ties count half), `loss` the listwise loss, both means over groups;
-    `rm` is rm@k over the candidates of held-out problems, None where it is not measured.
+    `accuracy` is pair accuracy (ties count half), `loss` the listwise loss; both are means over groups.
     """
 
     accuracy: float
     loss: float
-    rm: float | None = None
 
 
 def layout_of(settings: RewardSettings, device: torch.device) -> str:
-    """How groups are read: "plain" (nothing shared), "packed" or "flex"."""
+    """The layout of a forward pass: "plain" (prompts are not shared), "packed" or "flex"."""
     if not settings.share_prefix:
         return "plain"
     if settings.layout != "auto":
@@ -62,8 +60,8 @@ def step(
 ) -> float:
     """One optimiser step over a batch of groups, in forward passes of a bounded number of tokens.
 
-    Each group weighs the same whatever the passes are. Processes share the passes and add their gradients
-    up, so their number changes nothing but the time. Returns the loss, a mean over groups.
+    Each group has the same weight, however passes are made. Processes share the passes and sum their gradients, so
+    their number changes only the time. Returns the mean loss over groups.
     """
     total = torch.zeros((), device=accelerator.device)
     layout = layout_of(settings, accelerator.device)
@@ -75,12 +73,12 @@ def step(
         labels = [row.key.to(accelerator.device) for row in batch]
         loss = batch_loss(settings.loss, rewards, labels, settings.centring, settings.margin)
         loss = loss * (counts * len(batch) / len(rows))
-        (loss * accelerator.num_processes).backward()  # gradients become means over the processes
+        (loss * accelerator.num_processes).backward()  # because gradients are averaged over the processes
         total += loss.detach()
     if accelerator.num_processes > 1:
         for weights in model.parameters():
             if not weights.requires_grad or isinstance(weights, DTensor):
-                continue  # frozen, or sharded: the backward pass took the mean
+                continue  # frozen, or sharded: FSDP has averaged the gradient
             weights.grad = torch.zeros_like(weights) if weights.grad is None else weights.grad
             weights.grad = accelerator.reduce(weights.grad, "mean")
         total = accelerator.reduce(total, "sum")
@@ -93,7 +91,7 @@ def step(
 def _plan(
     accelerator: Accelerator, rows: Sequence[Row], settings: RewardSettings, layout: str
 ) -> list[list[int]]:
-    """Numbers of rows in forward passes of a bounded number of tokens."""
+    """Indices of rows in forward passes of a bounded number of tokens."""
     budget = settings.micro_tokens or pass_tokens(accelerator.device)
     if layout != "plain":
         return list(pack([row.length for row in rows], budget))
@@ -104,10 +102,10 @@ def _plan(
 def _share(
     plan: Sequence[list[int]], accelerator: Accelerator, even: bool
 ) -> Iterator[tuple[list[int], int]]:
-    """This process's passes, each with whether it counts (1 or 0).
+    """This process's passes, each with a weight of 1 or 0.
 
-    Processes that hold shards need each other in every pass: with `even` all get the same number, the last
-    of some without counting.
+    With shards all processes must run the same number of passes: with `even`, those with fewer get one more pass of
+    weight 0.
     """
     mine = plan[accelerator.process_index :: accelerator.num_processes]
     for batch in mine:
@@ -119,21 +117,21 @@ def _share(
 @torch.no_grad()
 def evaluate(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
-) -> Judgement:
-    """Held-out pair accuracy and loss of groups. All processes come to the same figures."""
+) -> HeldOut:
+    """Pair accuracy and loss of held-out groups, the same in all processes."""
     accuracies, losses = [], []
     for mine, row in zip(_all_rewards(model, accelerator, rows, pad, settings), rows, strict=True):
         margins = pair_margins(mine, row.key)
         accuracies.append(((margins > 0).float() + 0.5 * (margins == 0).float()).mean().item())
         losses.append(listwise(mine, row.key).item())
-    return Judgement(math.fsum(accuracies) / len(rows), math.fsum(losses) / len(rows))
+    return HeldOut(math.fsum(accuracies) / len(rows), math.fsum(losses) / len(rows))
 
 
 @torch.no_grad()
 def best_of_candidates(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings, k: int
 ) -> float:
-    """rm@k, the mean over problems with k or more candidates; rows hold all candidates of a problem each."""
+    """rm@k, the mean over problems with at least k candidates; each row holds all candidates of a problem."""
     budget = settings.micro_tokens or pass_tokens(accelerator.device)
     parts = [
         part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), budget)
@@ -150,7 +148,7 @@ def best_of_candidates(
 def _all_rewards(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
 ) -> list[Tensor]:
-    """Each row's rewards [R] on the processor. Processes share the passes; all of them get all rewards."""
+    """Each row's rewards [R] on the CPU. Processes share the passes, and all of them get all rewards."""
     layout = layout_of(settings, accelerator.device)
     starts = [0]
     for row in rows:
@@ -170,7 +168,7 @@ def _all_rewards(
 
 
 def _rewards(model: Any, batch: Sequence[Row], pad: int, layout: str) -> Tensor:
-    """The rewards [N] of a pass's responses in one of the layouts."""
+    """The rewards [N] of the responses of one pass."""
     if layout == "packed":
         states = packed_states(model, batch)
     elif layout == "flex":

@@ -1,4 +1,4 @@
-"""The reward models that training starts from: a policy's weights with a head of one output."""
+"""The model that reward training starts from: a policy's weights with a head of one output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHECK_TEMPLATE = (
 
 
 def empty_reward_model(policy: str | Path, tokenizer: Any) -> Any:
-    """A reward model of a policy's shape without memory for its weights, which come from another process."""
+    """A reward model with a policy's shape on the meta device: its weights take no memory."""
     config = AutoConfig.from_pretrained(resolve(policy), num_labels=1, pad_token_id=tokenizer.pad_token_id)
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
@@ -44,11 +44,11 @@ def new_reward_model(
     seed: int,
     dtype: torch.dtype | str = torch.float32,
 ) -> Any:
-    """A reward model on a policy's weights, in float32; with dtype "auto" as they are stored, mapped and not loaded.
+    """A reward model with a policy's weights, in float32. With dtype "auto" they are mapped in the stored dtype.
 
-    Its head is the policy's own where that is a reward model; else fresh and small, or with `head_words` the difference
-    of two rows of the policy's output matrix: its score then starts as how much rather the policy would say the first
-    word than the second.
+    If the policy is a reward model, its head is kept. Otherwise the head is random and small or, with `head_words`, the
+    difference between two rows of the policy's output matrix: the first reward is then the logit of the first word
+    minus that of the second.
     """
     check_base(policy)
     torch.manual_seed(seed)
@@ -61,7 +61,7 @@ def new_reward_model(
     missing = set(report["missing_keys"])
     check_whole(policy, missing - {"score.weight"})
     if "score.weight" not in missing:
-        say(f"{str(policy)!r} is a reward model: training goes on from its head")
+        say(f"{str(policy)!r} is a reward model: training continues from its head")
         return model
     model.score.float()
     with torch.no_grad():
@@ -84,10 +84,10 @@ def _single_token(tokenizer: Any, word: str) -> int:
 
 
 def base_checker(base: str | Path, out: Path) -> Path:
-    """nano-base's own judgement as a reward model's folder: its marks on a checking page, nothing trained.
+    """Save nano-base as an untrained reward model, which ranks candidates as the paper's other reward model does (4.1).
 
-    The head compares " right" with " wrong", and the chat template writes the page that the base was
-    pre-trained on; so it ranks candidates where the paper uses another reward model (section 4.1).
+    nano-base was pre-trained on pages that mark solutions right or wrong. The chat template writes such a page, and the
+    head compares " right" with " wrong".
     """
     return untrained(base, out, RewardSettings(page="check", head_words=(" right", " wrong")), ChatFormat())
 
@@ -95,7 +95,7 @@ def base_checker(base: str | Path, out: Path) -> Path:
 def untrained(
     policy: str | Path, out: Path, settings: RewardSettings, chat: ChatFormat, seed: int = 0
 ) -> Path:
-    """Save the reward model that training with these settings starts from into the folder `out`."""
+    """Save the reward model that training with these settings would start from into the folder `out`."""
     tokenizer = AutoTokenizer.from_pretrained(resolve(policy))
     if settings.page == "check":
         tokenizer.chat_template = CHECK_TEMPLATE
@@ -107,9 +107,10 @@ def untrained(
 
 
 def checkpoint_gradients(model: Any) -> None:
-    """Keep no activations within layers, in place: the backward pass computes them again.
+    """Recompute activations within layers in the backward pass instead of storing them; in place.
 
-    Layers ask whether they train; only they are told so, and dropout below them stays off as elsewhere.
+    Layers do so only in training mode, so only they are put into it; the modules inside stay in evaluation mode, without
+    dropout.
     """
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for layer in model.modules():

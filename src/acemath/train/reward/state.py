@@ -14,7 +14,7 @@ from acemath.notices import is_first_process
 from acemath.train.checkpoints import STATE, checkpoint, last_checkpoint, remove_older
 from acemath.train.shards import load_shards, save_shards, written
 
-FEW = 20  # held-out groups; with fewer, pair accuracy says little
+FEW = 20  # held-out groups; pair accuracy over fewer is too uncertain
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class RewardResult:
     """The figures of a training. `curve` rows: {step, loss} or {step, pair_accuracy, held_out_loss, rm}.
 
     The row of step 0 is the model before training. `best_step` is the step whose weights were kept, 0 if training did
-    not help; `best_accuracy`, `best_loss` and `best_rm` (rm@k, if it is measured) are its held-out figures, over
+    not help. `best_accuracy`, `best_loss` and `best_rm` (rm@k) are the held-out figures of that step, over
     `held_out_groups` groups with `held_out_pairs` right-wrong pairs. `cut` counts responses that were longer than
     max_length and were read without their middle.
     """
@@ -40,7 +40,7 @@ class RewardResult:
 
     @property
     def improved(self) -> bool | None:
-        """Whether the kept weights do better on held-out groups than those before training; None where none are held out."""
+        """Whether the kept weights do better on held-out groups than the first ones; None if there are no held-out groups."""
         start = next((row for row in self.curve if "pair_accuracy" in row), None)
         if start is None or self.best_loss is None:
             return None
@@ -52,13 +52,13 @@ class RewardResult:
 
     @property
     def measured(self) -> str:
-        """Held-out pair accuracy in words, always with what it was measured over."""
+        """Held-out pair accuracy in words, with the numbers of groups and pairs."""
         if not self.held_out_groups:
             return "no group held out to measure pair accuracy"
         return f"held-out pair accuracy {self.best_accuracy:.3f} over {_over(self)}"
 
     def record(self) -> dict[str, Any]:
-        """The figures without the curve, for JSON: pair accuracy with what it was measured over, None where it was not."""
+        """The figures without the curve, for JSON. `pair_accuracy` is None if there are no held-out groups."""
         return {
             "groups": self.groups,
             "pair_accuracy": self.best_accuracy if self.held_out_groups else None,
@@ -72,17 +72,17 @@ class RewardResult:
 
     @property
     def warnings(self) -> list[str]:
-        """What makes the result doubtful, a line each."""
+        """Reasons to doubt the result, one line each."""
         found = []
         if self.improved is False:
             found.append(
-                f"training did not improve on the model before it ({self.measured}); the weights before training were kept"
+                f"training did not improve the model ({self.measured}); the weights from before training were kept"
             )
         if not self.held_out_groups:
             found.append("no group was held out: whether training helped is not known")
         elif self.held_out_groups < FEW:
             found.append(
-                f"held-out pair accuracy is over {_over(self)} alone: too few to choose weights by; give more groups"
+                f"held-out pair accuracy is measured over only {_over(self)}, too few to choose weights by; give more groups"
             )
         return found
 
@@ -96,9 +96,9 @@ def _over(result: RewardResult) -> str:
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint holds beside the model and the optimiser. `best` is the step of the weights kept so far.
+    """What a checkpoint holds besides model and optimiser. `best` is the step of the best weights so far.
 
-    These lie in a folder of shards of their own (`best_weights`), which is there as long as a checkpoint names it.
+    The best weights have their own folder of shards (`best_weights`), which is kept as long as a checkpoint names it.
     """
 
     step: int = 0
@@ -107,12 +107,12 @@ class State:
 
 
 def best_weights(work: Path, step: int) -> Path:
-    """The folder of the weights that were the best after so many steps."""
+    """The folder of the weights after `step` steps, which were the best so far."""
     return work / f"best-{step}"
 
 
 def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Write a checkpoint, whole or not at all, and remove what it replaces. All processes call it."""
+    """Write a checkpoint atomically, and remove older checkpoints and weights. All processes call it."""
     with written(checkpoint(work, state.step)) as folder:
         save_shards(folder, model, optimizer)
         if is_first_process():
@@ -125,7 +125,7 @@ def save_state(work: Path, state: State, model: Any, optimizer: torch.optim.Opti
 
 
 def load_state(work: Path, model: Any, optimizer: torch.optim.Optimizer) -> State:
-    """The last checkpoint's state, its weights put into the model and the optimiser; a fresh one where none stands."""
+    """Load the last checkpoint into the model and the optimiser and return its state; a new state if there is none."""
     folder = last_checkpoint(work)
     if folder is None:
         return State()

@@ -1,4 +1,4 @@
-"""Training a reward model on groups: every response scored once, all right-wrong pairs compared."""
+"""Training a reward model on groups: each response is scored once, and all right-wrong pairs are compared."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def train_reward(
     progress: Progress = lambda *_: None,
     candidates: Sequence[Group] = (),
 ) -> RewardResult:
-    """Train a reward model from `policy` into `out`; of several evaluations the best weights are kept.
+    """Train a reward model from `policy` and write the weights of the best evaluation into `out`.
 
-    `candidates` are problems with all their candidates, for rm@k where `settings.rm_k` asks for it. `work`
-    keeps a checkpoint: a stopped call with the same arguments goes on from it, in the middle of an epoch too,
-    with the same batches; other arguments start anew. Of several processes each returns when `out` is whole.
-    UserError without groups, for groups with faulty labels (`check_group`), without enough candidates, for a loss that
-    is no number, and for architectures that cannot share a prompt where `settings.share_prefix` asks for it.
+    `candidates` are problems with all their responses, for rm@k (`settings.rm_k`). `work` holds a checkpoint: after a
+    stop, a call with the same arguments resumes from it with the same batches, also within an epoch; other arguments
+    start again. All processes return when `out` is complete. UserError if there are no groups, labels are invalid
+    (`check_group`), no problem has enough candidates, the loss is not finite, or the model cannot share a prompt and
+    `settings.share_prefix` is true.
     """
     check_tracker(settings.report_to)
     check_base(policy)
@@ -80,7 +80,7 @@ def train_reward(
     optimizer = torch.optim.AdamW(
         parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    train, tests, asked = (
+    train, tests, problems = (
         _encode(part, tokenizer, chat, settings) for part in (groups, held_out, candidates)
     )
     state = load_state(work, model, optimizer)
@@ -90,7 +90,7 @@ def train_reward(
     result.held_out_pairs = sum(sum(g.labels) * (len(g.labels) - sum(g.labels)) for g in held_out)
     loop = _Loop(
         model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train.rows, tests.rows,
-        asked.rows, state,
+        problems.rows, state,
     )  # fmt: skip
     started = time.monotonic()
     loop.run(work, progress)
@@ -107,7 +107,7 @@ def train_reward(
 def _check_data(
     groups: Sequence[Group], held_out: Sequence[Group], candidates: Sequence[Group], settings: RewardSettings
 ) -> Sequence[Group]:
-    """The candidates that rm@k is measured over, those of problems that have enough of them."""
+    """Check groups and labels; returns the problems with at least rm_k candidates, which rm@k is measured over."""
     if not groups:
         raise UserError(
             "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
@@ -116,14 +116,14 @@ def _check_data(
         check_group(group)
     learned = {same_problem(group.prompt) for group in groups}
     if shared := sum(same_problem(group.prompt) in learned for group in held_out):
-        say(f"{shared:,} of {len(held_out):,} held-out groups are of problems that are trained on")
+        say(f"{shared:,} of {len(held_out):,} held-out groups have problems that are also trained on")
     if settings.rm_k is None:
         return ()
     enough = [c for c in candidates if len(c.responses) >= settings.rm_k]
     if not enough:
         raise UserError(
-            f"rm_k is {settings.rm_k}, but none of {len(candidates)} held-out problems has so many candidates; give more "
-            "of them or lower rm_k"
+            f"rm_k is {settings.rm_k}, but none of {len(candidates)} held-out problems has that many candidates; give "
+            "more candidates or lower rm_k"
         )
     return enough
 
@@ -131,18 +131,18 @@ def _check_data(
 def _model(
     policy: str | Path, tokenizer: Any, settings: RewardSettings, seed: int, where: torch.device, sharded: bool
 ) -> Any:
-    """The model to train on this process's device, with all that the settings add to it."""
+    """The model to train, on this process's device, with LoRA, kernels and shards if they are set."""
     if settings.liger:
         check_liger()
     if sharded and not is_first_process():
-        model = empty_reward_model(policy, tokenizer)  # its weights come from the first process
+        model = empty_reward_model(policy, tokenizer)  # the first process sends the weights
     else:
         model = new_reward_model(policy, tokenizer, settings.head_words, seed, "auto" if sharded else torch.float32)
     if settings.lora is not None:
         add_lora(body(model), settings.lora, seed)
     if settings.liger:
         add_liger(model)
-    # The head of one row stays whole in each process: it is read outside the model's own forward pass.
+    # The head (one row) is not sharded: it is used outside the model's forward pass.
     model = shard(model, body(model), where, settings.bf16 and has_bf16()) if sharded else model.to(where)
     check_sharing(model, settings.max_length, layout_of(settings, where))
     if settings.gradient_checkpointing:
@@ -152,7 +152,7 @@ def _model(
 
 @dataclass(slots=True)
 class _Loop:
-    """The training loop with all that it needs."""
+    """The training loop and its state."""
 
     model: Any
     optimizer: torch.optim.Optimizer
@@ -166,13 +166,13 @@ class _Loop:
     state: State
 
     def run(self, work: Path, progress: Progress) -> None:
-        """Step through the epochs, evaluate at even distances, save now and then."""
+        """Do all steps; evaluate at equal intervals, and save a checkpoint every `save_every` steps."""
         settings, state = self.settings, self.state
         per_epoch = math.ceil(len(self.rows) / settings.batch_groups)
         total = max(1, round(per_epoch * settings.epochs))
         marks = {round(total * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
         if state.step == 0:
-            self.judge(work)
+            self.measure(work)
         while state.step < total:
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * rate(state.step, total, settings.warmup)
@@ -181,25 +181,25 @@ class _Loop:
             state.step += 1
             if not math.isfinite(loss):
                 raise UserError(
-                    f"the loss is {loss} at step {state.step} of {total}: training went astray; lower learning_rate (it is "
+                    f"the loss is {loss} at step {state.step} of {total}: training diverged; lower learning_rate (it is "
                     f"{settings.learning_rate:g}) or set bf16: false"
                 )
-            self.note({"step": state.step, "loss": loss})
+            self.log({"step": state.step, "loss": loss})
             if state.step in marks:
-                self.judge(work)
+                self.measure(work)
             if state.step % settings.save_every == 0:
                 save_state(work, state, self.model, self.optimizer)
             progress(state.step, total, f"loss {loss:.3f}, {state.result.measured}")
 
-    def batch(self, epoch: int, place: int) -> list[Row]:
-        """The groups of one step: each epoch has its own order, which depends on the seed alone."""
+    def batch(self, epoch: int, number: int) -> list[Row]:
+        """The groups of one step. Each epoch has its own order, which depends only on the seed."""
         order = list(range(len(self.rows)))
         random.Random(f"{self.seed}:{epoch}").shuffle(order)
         size = self.settings.batch_groups
-        return [self.rows[i] for i in order[place * size : (place + 1) * size]]
+        return [self.rows[i] for i in order[number * size : (number + 1) * size]]
 
-    def judge(self, work: Path) -> None:
-        """Measure the held-out groups and candidates, and keep the weights where they are the best yet."""
+    def measure(self, work: Path) -> None:
+        """Measure the held-out groups and candidates, and keep the weights if they are the best so far."""
         result, settings = self.state.result, self.settings
         if not self.tests:
             result.best_step = self.state.step
@@ -211,7 +211,7 @@ class _Loop:
             rm = row["rm"] = best_of_candidates(
                 self.model, self.accelerator, self.candidates, self.pad, settings, settings.rm_k
             )
-        self.note(row)
+        self.log(row)
         mine: tuple[float, ...] = (found.accuracy, -found.loss)
         best: tuple[float, ...] | None = (
             None if result.best_loss is None else (result.best_accuracy, -result.best_loss)
@@ -229,13 +229,13 @@ class _Loop:
             self.keep(work)
 
     def keep(self, work: Path) -> None:
-        """Keep the weights of now, on disk, as the best. Former ones go when no checkpoint names them any more."""
+        """Save the current weights as the best. `save_state` removes older ones when no checkpoint names them."""
         self.state.best = self.state.step
         with written(best_weights(work, self.state.step)) as folder:
             save_shards(folder, self.model)
 
-    def note(self, row: dict[str, float]) -> None:
-        """Add a row to the curve, and to the tracker that `report_to` names."""
+    def log(self, row: dict[str, float]) -> None:
+        """Add a row to the curve and to the tracker."""
         self.state.result.curve.append(row)
         self.accelerator.log({k: v for k, v in row.items() if k != "step"}, step=self.state.step)
 
@@ -251,7 +251,7 @@ def rate(done: int, total: int, warmup: float) -> float:
 def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
     bf16 = settings.bf16 and has_bf16()
     reported = settings.report_to != "none"
-    AcceleratorState._reset_state()  # another training in this process may have had another precision
+    AcceleratorState._reset_state()  # an earlier training in this process may have used another precision
     try:
         accelerator = Accelerator(
             mixed_precision="bf16" if bf16 else "no",
@@ -274,9 +274,9 @@ def _accelerator(settings: RewardSettings, work: Path) -> Accelerator:
 def _save(
     policy: str | Path, tokenizer: Any, weights: Path, settings: RewardSettings, chat: ChatFormat, out: Path
 ) -> None:
-    """The whole model's folder, without adapters, as safetensors in bfloat16 (float32 with bf16 off); the tokenizer last.
+    """Save the model, without adapters, as safetensors in bfloat16 (float32 if bf16 is off), then the tokenizer.
 
-    `weights` is a folder of shards. The model's configuration remembers the chat.
+    `weights` is a folder of shards. The model's configuration holds the chat.
     """
 
     def empty() -> Any:
@@ -297,7 +297,7 @@ class _Encoded:
 
 
 def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings: RewardSettings) -> _Encoded:
-    """Groups as rows that carry their labels; ids take four bytes each, for there may be billions."""
+    """Groups as rows with their labels. Ids take four bytes each, because there may be billions."""
     encoded = _Encoded([], 0)
     for group in groups:
         row, cut = encode_row(group.prompt, group.responses, tokenizer, chat, settings.max_length)
@@ -306,7 +306,7 @@ def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings:
         encoded.cut += cut
     if encoded.cut:
         say(
-            f"{encoded.cut:,} responses are longer than {settings.max_length} tokens: they are read without their middle"
+            f"{encoded.cut:,} responses are longer than {settings.max_length} tokens and are read without their middle"
         )
     return encoded
 
@@ -318,9 +318,9 @@ def identity_of(
     chat: ChatFormat,
     seed: int,
 ) -> dict[str, Any]:
-    """What a reward model's weights depend on, as a JSON value; `data` are groups, held-out groups and candidates.
+    """All that a reward model's weights depend on, as a JSON value, and the data's licences, which its card states.
 
-    The licences of the data are part of it: a card that was written under others may not stay.
+    `data` are groups, held-out groups and candidates.
     """
     source = resolve(policy)
     texts = (t for part in data for g in part for t in (g.prompt, *g.responses, str(g.labels)))

@@ -15,7 +15,7 @@ from acemath.train.provenance import UNKNOWN, base_words, front, licence_section
 from acemath.train.sft.result import SftResult
 from acemath.train.sft.settings import SftSettings
 
-OF_A_CALL = ("seconds", "tokens_per_second", "mfu")  # the same training on another day has other ones
+NOT_KEPT = ("seconds", "tokens_per_second", "mfu")  # they differ each time the same model is trained
 
 
 def write_card(
@@ -38,17 +38,17 @@ def write_card(
         "base": base,
         "origin": origin(base),
         "base_licences": stated_licences(base),
-        "sources": _tallied(sources),
-        "licences": _tallied(licences),
+        "sources": _named(sources),
+        "licences": _named(licences),
         "settings": settings.model_dump(),
         "seed": seed,
-        **{name: value for name, value in asdict(result).items() if name not in OF_A_CALL},
+        **{name: value for name, value in asdict(result).items() if name not in NOT_KEPT},
     }
     write_json(folder / FACTS, facts)
     write_bytes(folder / "README.md", _card(facts, result).encode())
 
 
-def _tallied(counts: Mapping[str, int]) -> dict[str, int]:
+def _named(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(Counter({name or UNKNOWN: count for name, count in counts.items()}).most_common())
 
 

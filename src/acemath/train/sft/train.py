@@ -1,4 +1,4 @@
-"""One stage of fine-tuning (paper, section 3.3): conversations in, a policy's folder out."""
+"""One stage of fine-tuning (paper, section 3.3): from conversations to a policy's folder."""
 
 from __future__ import annotations
 
@@ -43,14 +43,13 @@ def train_sft(
     seed: int = 0,
     progress: Progress = quiet,
 ) -> SftResult:
-    """Train `base` on conversations; the model, its tokenizer, `training.json` and a card go into `out`.
+    """Train `base` on conversations; write the model, its tokenizer, `training.json` and a card into `out`.
 
-    `chats` is read several times and need not be in memory; of several processes the first alone reads it. The first
-    `settings.validation` conversations that can be learned, at most a tenth, are kept aside for validation loss. `work`
-    keeps the tokens and the checkpoints: a stopped call with the same arguments goes on from the last of them and ends
-    with the same weights; other arguments start anew. UserError on a base without a chat template, without
-    conversations, where no response has room in max_length, where the loss is no number, and for a tracker that is
-    not installed.
+    `chats` is iterated twice, by the first process only, and need not be in memory. The first `settings.validation`
+    conversations that have something to learn, at most a tenth, are held out for the validation loss. `work` holds the
+    tokens and the checkpoints: after a stop, a call with the same arguments resumes from the last checkpoint and ends
+    with the same weights; other arguments start again. UserError if the base has no chat template, there are no
+    conversations, no response begins within max_length, the loss is not finite, or the tracker is not installed.
     """
     check_tracker(settings.report_to)
     source = resolve(base)
@@ -67,15 +66,15 @@ def train_sft(
     except UserError:
         shutil.rmtree(work, ignore_errors=True)
         raise
-    kept = min(settings.validation, len(learned) // 10)
-    rows = _rows(tokens, learned[kept:], settings, seed)
-    aside = PackedRows(tokens, Bins.single(learned[:kept]), settings.max_length) if kept else None
+    count = min(settings.validation, len(learned) // 10)
+    rows = _rows(tokens, learned[count:], settings, seed)
+    held_out = PackedRows(tokens, Bins.single(learned[:count]), settings.max_length) if count else None
     progress(0, 0, f"loading {base}")
-    trainer = make_trainer(source, tokenizer, rows, aside, work, settings, seed, progress)
-    before = _loss_before(trainer, work) if aside else None
+    trainer = make_trainer(source, tokenizer, rows, held_out, work, settings, seed, progress)
+    before = _loss_before(trainer, work) if held_out else None
     done, seconds = _train(trainer, work)
-    after = trainer.validation_loss() if aside else None
-    result = _result(trainer, tokens, learned[kept:], rows, settings, before, after, done, seconds)
+    after = trainer.validation_loss() if held_out else None
+    result = _result(trainer, tokens, learned[count:], rows, settings, before, after, done, seconds)
     progress(trainer.state.max_steps, trainer.state.max_steps, "saving the model")
     _save(trainer, tokenizer, work, out, settings, result.stop_ids)
     if is_first_process():
@@ -96,7 +95,7 @@ def _result(
     done: int,
     seconds: float,
 ) -> SftResult:
-    """The figures of a training of which this call did the steps after `done`."""
+    """The figures of a training; this call did the steps after `done`, in `seconds`."""
     steps, room, total = trainer.state.max_steps, settings.max_length, int(rows.widths.sum())
     speed = total * settings.epochs * (1 - done / max(1, steps)) / max(1e-9, seconds)
     log.info("%d steps, %d tokens an epoch, %.0f tokens/s", steps, total, speed)
@@ -119,10 +118,7 @@ def _result(
 
 
 def identity_of(base: str | Path, chats: Iterable[Chat], settings: SftSettings, seed: int) -> dict[str, Any]:
-    """What a policy's weights depend on, as a JSON value: the same arguments give the same weights.
-
-    The licences of the data are part of it: a card that was written under others may not stay.
-    """
+    """All that a policy's weights depend on, as a JSON value, and the data's licences, which its card states."""
     source = resolve(base)
     licences: set[str] = set()
 
@@ -143,21 +139,21 @@ def identity_of(base: str | Path, chats: Iterable[Chat], settings: SftSettings, 
 
 
 def _learnable(tokens: TokenFiles, room: int) -> np.ndarray:
-    """Numbers of the conversations with a response token in their first `room` tokens. UserError where none has."""
+    """Indices of the conversations with a response token in their first `room` tokens. UserError if there is none."""
     found = np.flatnonzero(tokens.learned(room))
     lost = len(tokens) - len(found)
-    what = f"{lost:,} of {len(tokens):,} conversations are longer than max_length {room} before their response begins"
+    message = f"{lost:,} of {len(tokens):,} conversations are longer than max_length {room} before their response begins"
     if not len(found):
         raise UserError(
-            f"no response has room: {what} (the first begins after {tokens.prompts.min():,} tokens); raise max_length"
+            f"no response has room: {message} (the first begins after {tokens.prompts.min():,} tokens); raise max_length"
         )
     if lost and is_first_process():
-        say(f"{what}; they are left out: raise max_length to learn them")
+        say(f"{message}; they are left out: raise max_length to learn them")
     return found
 
 
 def _train(trainer: Any, work: Path) -> tuple[int, float]:
-    """Train from the last checkpoint, if there is one; returns the steps done before and the seconds of the rest."""
+    """Train from the last checkpoint, if there is one; returns the steps done before and the seconds of this call."""
     checkpoint = last_checkpoint(work)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -165,7 +161,7 @@ def _train(trainer: Any, work: Path) -> tuple[int, float]:
 
 
 def _rows(tokens: TokenFiles, numbers: np.ndarray, settings: SftSettings, seed: int) -> PackedRows:
-    """The conversations of these numbers in rows."""
+    """The conversations with these indices in rows."""
     room = settings.max_length
     if not settings.packing:
         return PackedRows(tokens, Bins.single(numbers), room)
@@ -173,7 +169,7 @@ def _rows(tokens: TokenFiles, numbers: np.ndarray, settings: SftSettings, seed: 
 
 
 def _loss_before(trainer: Any, work: Path) -> float:
-    """Validation loss of the base, measured once: a resumed call no longer holds the base's weights."""
+    """Validation loss of the base. It is stored, because a resumed call starts from other weights."""
     path = work / "before.json"
     found = read(path)
     if found is None:
@@ -192,9 +188,9 @@ def _curve(history: Sequence[dict[str, Any]], before: float | None) -> list[dict
 def _save(
     trainer: Any, tokenizer: Any, work: Path, out: Path, settings: SftSettings, stop_ids: Sequence[int]
 ) -> None:
-    """The whole model, without adapters, as safetensors in bfloat16 (float32 with bf16 off), and its tokenizer.
+    """Save the model, without adapters, as safetensors in bfloat16 (float32 if bf16 is off), and its tokenizer.
 
-    Its generation config names the tokens that end a response, so that every engine stops there.
+    The generation config lists the tokens that end a response, so that every engine stops there.
     """
     model = _policy(trainer)
 

@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer, set up for packed rows on whatever machine this is."""
+"""TRL's SFTTrainer, set up for packed rows, sharded checkpoints and this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-import acemath.models.score.attention  # noqa: F401  (FlexAttention in one type)
+import acemath.models.score.attention  # noqa: F401  (gives FlexAttention queries, keys and values in one dtype)
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.encoding import IGNORE
@@ -43,7 +43,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def quiet(done: int, total: int, note: str) -> None:
-    """Progress that nobody watches."""
+    """Show no progress."""
 
 
 def make_trainer(
@@ -56,13 +56,13 @@ def make_trainer(
     seed: int,
     progress: Progress,
 ) -> SFTTrainer:
-    """The trainer of one stage: `rows` to learn, `validation` to measure, checkpoints and the rows in `work`."""
+    """The trainer of one stage, on `rows`; it measures the loss of `validation` and keeps checkpoints in `work`."""
     width = int(rows.widths.max())
     sharded = sharded_launch()
     model = _model(source, width, settings, seed, sharded)
     if rows.packed and (sharded or is_first_process()):
         check_packing(model)
-    if rows.packed:  # full rows: fewer of them a pass waste nothing
+    if rows.packed:  # packed rows are full, so a smaller pass is no slower
         heads = model.config.get_text_config().num_attention_heads
         micro = rows_a_pass(device(), width, heads, settings.micro_batch)
         settings = settings.model_copy(update={"micro_batch": micro})
@@ -79,7 +79,7 @@ def make_trainer(
         validation=validation,
         data_collator=Collator(pad, meter.count),
         processing_class=tokenizer,
-        callbacks=[_Watch(progress, float(rows.widths.mean()))],
+        callbacks=[_ProgressCallback(progress, float(rows.widths.mean()))],
     )
     leave_group_at_exit()
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
@@ -87,19 +87,19 @@ def make_trainer(
 
 
 def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: bool) -> Any:
-    """The policy in float32, attending as suits rows of `width` tokens here, with what the settings add."""
+    """The policy in float32, with LoRA and shards if they are set, and attention chosen for rows of `width` tokens."""
     if settings.liger:
-        check_liger()  # the trainer puts the kernels in
-    way = attention(device(), width) if settings.attention == "auto" else settings.attention
+        check_liger()  # the trainer adds the kernels
+    implementation = attention(device(), width) if settings.attention == "auto" else settings.attention
     try:
         with loading(source):
             if sharded and not is_first_process():
-                model = empty_policy(source, way)  # its weights come from the first process
+                model = empty_policy(source, implementation)  # the first process sends the weights
             else:
-                model = _stored(source, way, "auto" if sharded else torch.float32)
+                model = _stored(source, implementation, "auto" if sharded else torch.float32)
     except ImportError as error:
         raise UserError(
-            f"attention {way!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
+            f"attention {implementation!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
         ) from error
     _make_saveable(model.generation_config, source)
     if settings.lora is not None:
@@ -107,25 +107,25 @@ def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: b
     return shard(model, model, device(), settings.bf16 and has_bf16()) if sharded else model
 
 
-def _stored(source: str, way: str, dtype: torch.dtype | str) -> Any:
-    """The policy with its weights; with dtype "auto" as they are stored, mapped and not loaded."""
+def _stored(source: str, implementation: str, dtype: torch.dtype | str) -> Any:
+    """The policy with its weights. With dtype "auto" they stay in the stored dtype and are mapped, not loaded."""
     model, report = AutoModelForCausalLM.from_pretrained(
-        source, dtype=dtype, attn_implementation=way, use_safetensors=True, output_loading_info=True
+        source, dtype=dtype, attn_implementation=implementation, use_safetensors=True, output_loading_info=True
     )
     check_whole(source, report["missing_keys"])
     return model
 
 
-def empty_policy(source: str, way: str) -> Any:
-    """A policy of this shape without memory for its weights."""
+def empty_policy(source: str, implementation: str) -> Any:
+    """A policy of this shape on the meta device: its weights take no memory."""
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(
-            AutoConfig.from_pretrained(source), dtype=torch.float32, attn_implementation=way
+            AutoConfig.from_pretrained(source), dtype=torch.float32, attn_implementation=implementation
         )
 
 
 def _make_saveable(config: Any, source: str) -> None:
-    """Some models (Llama 2) name a temperature and no sampling, which transformers loads but refuses to save."""
+    """Repair a generation config that sets a temperature without sampling (Llama 2): transformers refuses to save it."""
     try:
         config.validate(strict=True)
     except ValueError:
@@ -135,7 +135,7 @@ def _make_saveable(config: Any, source: str) -> None:
     except ValueError as error:
         why = " ".join(str(error).split())
         raise UserError(
-            f"the generation_config.json of {source} cannot be saved again ({why}); correct it"
+            f"the generation_config.json of {source} cannot be saved ({why}); correct it"
         ) from error
 
 
@@ -147,9 +147,9 @@ def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer with sharded checkpoints, a validation loss over tokens, and its speed beside the loss.
+    """TRL's trainer with sharded checkpoints, a mean validation loss over tokens, and speed logged with the loss.
 
-    Tokens a second, padding and MFU are each process's own.
+    Tokens per second, padding and MFU are per process.
     """
 
     def __init__(
@@ -157,15 +157,15 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
     ) -> None:
         self.meter, self.validation = meter, validation
         super().__init__(train_dataset=Dataset.from_list([rows[0]]), **arguments)
-        self.train_dataset = rows  # TRL takes its own kind of data set alone, which would be a copy on disk
-        if is_sharded(self.model):  # it takes its gradients' means itself: nothing may be wrapped around it
+        self.train_dataset = rows  # TRL accepts only a datasets.Dataset, which would be a copy on disk
+        if is_sharded(self.model):  # it averages its gradients itself, so accelerate must not wrap it in DDP
             prepare = self.accelerator.prepare_model
             self.accelerator.prepare_model = lambda model, **_: prepare(
                 model, device_placement=False, evaluation_mode=True
             )
 
     def train(self, *arguments: Any, **options: Any) -> Any:
-        self.meter.read_out()  # what was evaluated before is not training
+        self.meter.read_out()  # drop the counts of an evaluation before training
         return super().train(*arguments, **options)
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:
@@ -173,7 +173,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, *_: Any) -> Any:
         share = self.args.world_size
-        return _Filled(self.train_dataset, 1 if share == 1 else share * self.args.train_batch_size)
+        return _PaddedSampler(self.train_dataset, 1 if share == 1 else share * self.args.train_batch_size)
 
     def _clip_grad_norm(self, model: Any) -> Any:
         if is_sharded(self.model):  # accelerate would clip by the norm of this process's shards
@@ -182,14 +182,14 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """The mean loss over all learned tokens of the validation rows, whatever the passes and processes are."""
+        """The mean loss over all response tokens of the validation rows, the same for any number of passes and processes."""
         size, rows = self.args.per_device_eval_batch_size, self.validation
         assert rows is not None
         found = torch.zeros(2, dtype=torch.float64, device=self.args.device)  # sum of losses, tokens
         self.model.eval()
         mine = range(self.args.process_index, math.ceil(len(rows) / size), self.args.world_size)
         for number in range(math.ceil(len(rows) / size / self.args.world_size)):
-            counts = number < len(mine)  # processes that hold shards need each other in every pass
+            counts = number < len(mine)  # with shards every process runs every pass: extra passes have weight 0
             at = size * mine[number] if counts else 0
             batch = self.data_collator([rows[i] for i in range(at, min(at + size, len(rows)))])
             batch = {name: value.to(self.args.device) for name, value in batch.items()}
@@ -214,7 +214,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
             remove_older(work, step)
 
     def _load_from_checkpoint(self, *_: Any, **__: Any) -> None:
-        """Nothing yet: the weights come with the optimiser's state, once that is there."""
+        """Do nothing: `_load_optimizer_and_scheduler` loads the weights too."""
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
@@ -222,10 +222,10 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
             self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULE, weights_only=True))
 
 
-class _Filled(Sampler[int]):
-    """The trainer's own order of the rows, then blank ones up to a multiple of `size`.
+class _PaddedSampler(Sampler[int]):
+    """Rows in the trainer's usual random order, then blank rows up to a multiple of `size`.
 
-    Accelerate would repeat rows, so that the last step of several processes had another loss than that of one.
+    Without them accelerate repeats rows, and the last step has another loss in several processes than in one.
     """
 
     def __init__(self, rows: PackedRows, size: int) -> None:
@@ -240,21 +240,21 @@ class _Filled(Sampler[int]):
         yield from self.numbers
 
     def set_epoch(self, epoch: int) -> None:
-        """Each epoch has an order of its own."""
+        """Choose the order of this epoch."""
         self.order.set_epoch(epoch)
 
 
 def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) -> SFTConfig:
-    """Our settings in the trainer's terms."""
+    """The trainer's arguments for `rows` rows and these settings. UserError if the processes cannot share a batch evenly."""
     count = processes().num_processes
     if settings.global_batch % count:
         raise UserError(
-            f"global_batch {settings.global_batch} does not divide among {count} processes; choose a multiple"
+            f"global_batch {settings.global_batch} is not a multiple of the {count} processes; choose one that is"
         )
     share = settings.global_batch // count
     micro = next(n for n in range(min(settings.micro_batch, share), 0, -1) if share % n == 0)
     steps = math.ceil(math.ceil(rows / settings.global_batch) * settings.epochs)
-    # The first step of a warm-up learns nothing, which a training of few steps cannot spare.
+    # The first step of a warm-up has a learning rate of 0, which a short training cannot afford.
     warm = math.ceil(settings.warmup * steps) if settings.warmup * steps >= 1 else 0
     return SFTConfig(
         output_dir=str(work),
@@ -272,7 +272,7 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
         use_liger_kernel=settings.liger,
         save_steps=settings.save_every,
         logging_steps=max(1, steps // 20),
-        logging_nan_inf_filter=False,  # a loss that is no number is an error, not a zero
+        logging_nan_inf_filter=False,  # a loss that is not finite is an error here, not skipped
         report_to=settings.report_to,
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -283,8 +283,8 @@ def training_arguments(rows: int, work: Path, settings: SftSettings, seed: int) 
     )
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Hands the trainer's steps to a progress function, with the last loss, the speed, padding and MFU."""
+class _ProgressCallback(TrainerCallback):  # type: ignore[misc]
+    """Reports steps, loss, speed, padding and MFU to a progress function; UserError if a loss or gradient is not finite."""
 
     def __init__(self, progress: Progress, row_tokens: float) -> None:
         self.progress = progress
