@@ -29,9 +29,9 @@ PARSED = {
     "fetch acemath-rm": "the hub",
     "rm train groups.parquet --base my-policy": "the groups come from the hub",
     "--push": "the hub",
-    "--engine endpoint": "a server: tests/engines has real ones",
+    "--engine endpoint": "a server: tests/models has real ones",
     "sft chats.parquet": "minutes: test_strangers_hour.py trains",
-    "accelerate launch": "several GPUs: tests/sft and tests/reward train in two processes",
+    "accelerate launch": "several GPUs: tests/train trains in two processes",
 }
 RUN = (
     "acemath run acemath-72b --dry-run",
