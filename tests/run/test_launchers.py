@@ -44,6 +44,12 @@ def _small_run_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
 
 
+def _ready(folder: Path) -> None:
+    """Make the input of the stage `answer`, and its folder, as the process that plans a run does before it starts jobs."""
+    Runner(folder, stages_of(folder)).make("problems")
+    (folder / "answer").mkdir()
+
+
 def _contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
 
@@ -69,8 +75,7 @@ def test_a_failed_process_ends_the_others(tmp_path: Path) -> None:
     folder = begin(tmp_path, IDS, slow=60.0)
     open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
     jobs = [Job(folder, "answer", (0,)), Job(folder, "nothing")]
-    make_problems = Runner(folder, stages_of(folder))
-    make_problems.make("problems")
+    _ready(folder)
     started = time.monotonic()
     with pytest.raises(RuntimeError, match=r"(?s)exit code 1: .*nothing.*KeyError: 'nothing'"):
         local_processes(2, lambda *_: None, "small_run:stages_of")(jobs)
@@ -90,7 +95,7 @@ def test_no_process_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> 
     """After kill -9 and after Ctrl-C of the parent alone."""
     folder = begin(tmp_path, IDS, slow=60.0)
     open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
-    Runner(folder, stages_of(folder)).make("problems")
+    _ready(folder)
     parent = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL)
     children = _wait(lambda: _running(folder, 2))
     assert isinstance(children, list) and len(children) == 2
