@@ -16,6 +16,7 @@ import pytest
 from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import Recipe
 from acemath.records import Chat, Group, Problem, Response, root_of
+from acemath.run.curation import INSTRUCTIONS, wrappers_in
 from acemath.run.partitions import Partitions
 from acemath.run.runner import Runner
 from acemath.run.stage import MapStage
@@ -30,7 +31,7 @@ def rows_of(runner: Runner) -> dict[str, Counter[str]]:
     """The rows of every finished stage that has rows, in no order."""
     found = {}
     for name, store in runner.stores.items():
-        if store.finished and not store.artifact:
+        if store.finished and not store.artifact and name != INSTRUCTIONS:
             columns = pq.read_schema(store.part(0)).names
             kind = next(kind for kind in KINDS if kind.SCHEMA.names == columns)
             found[name] = Counter(repr(astuple(row)) for row in store.all_rows(kind))
@@ -184,6 +185,26 @@ def test_one_more_problem_redoes_one_partition_of_each_map(
     assert Counter(model for model, _ in asked) == {"writer": 2, "teacher": 4, "checker": 6, "sloppy": 1}
     fresh = make(recipe_of(seeds, url, partitions=1), tmp_path / "fresh", *LAST)
     assert rows_of(fresh) == rows_of(runner) and facts_of(fresh) == facts_of(runner)
+
+
+@pytest.mark.parametrize("partitions", [1, PARTS])
+def test_an_instruction_around_a_source_hides_no_copy(make: Make, tmp_path: Path, partitions: int) -> None:
+    """A partition holds too few prompts to see that all share an instruction, and evolved prompts lack it."""
+    around = "You are a mathematics expert. Solve the problem step by step, and put the final answer in a box.\n\nProblem: "
+    copied = "A harbour has 6 piers with 17 boats at each and 4 lanterns on every boat. At noon 23 boats leave. How many lanterns remain?"
+    changed = copied.replace("remain", "are left there")
+    texts = [changed, *(f"What is {n} times the year {n + 1900}?" for n in range(20))]
+    seeds, bench = tmp_path / "seeds.jsonl", tmp_path / "bench.jsonl"
+    seeds.write_text("".join(json.dumps({"prompt": around + text}) + "\n" for text in texts))
+    bench.write_text(json.dumps({"prompt": copied, "answer": "79"}) + "\n")
+    changes = {
+        "partitions": partitions,
+        "problems": {"seeds": {"mine": {"file": str(seeds)}}, "benchmarks": {"harbour": {"file": str(bench)}}},
+        "curate.evolve.methods": [],
+    }
+    runner = make(load_recipe("laptop", changes), tmp_path / "run", "prompts")
+    assert wrappers_in(runner.stores[INSTRUCTIONS]) == [(around, "")]
+    assert [row.reason for row in runner.stores["prompts"].dropped()] == ["leak"]
 
 
 @pytest.mark.parametrize(

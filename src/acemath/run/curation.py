@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
+import pyarrow as pa
+
+from acemath.curate.decontaminate.instructions import Wrapper, wrappers_of
 from acemath.curate.decontaminate.scan import Decontaminator, reported_of, scan, sorted_out
 from acemath.curate.evolve import evolve, evolve_with, winnow
 from acemath.curate.filters import filter_problems
@@ -18,8 +21,11 @@ from acemath.run.context import Run
 from acemath.run.funnel import step_facts
 from acemath.run.problems import BENCHMARKS, SEEDS
 from acemath.run.responses import Responder, responses_of
-from acemath.run.stage import Facts, MapStage, Part, whole
+from acemath.run.stage import Everything, Facts, MapStage, Part, Reduction, whole
 from acemath.run.store import StageStore
+
+INSTRUCTIONS = "instructions"
+WRAPPER = pa.schema([("head", pa.string()), ("tail", pa.string())])
 
 
 def evolution(run: Run) -> MapStage:
@@ -90,6 +96,31 @@ def filtered(run: Run) -> MapStage:
     )
 
 
+def instructions(run: Run) -> Reduction:
+    """The instructions that surround all seed prompts of a source. Decontamination ignores them.
+
+    A reduction, because one partition may hold too few prompts of a source. Evolved prompts do not count: they
+    often lack the instruction.
+    """
+
+    def work(all: Everything) -> None:
+        batches = (batch.columns for batch in all.batches(SEEDS, ("source", "prompt")))
+        pairs = (pair for sources, texts in batches for pair in zip(sources.to_pylist(), texts.to_pylist(), strict=True))
+        found = wrappers_of(pairs)
+        columns = {name: [wrapper[at] for wrapper in found] for at, name in enumerate(WRAPPER.names)}
+        all.part(0).write_batches([pa.table(columns, schema=WRAPPER)], WRAPPER, facts={"rows": len(found)})
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']:,} instructions that surround all prompts of a source"
+
+    return Reduction(INSTRUCTIONS, {}, (SEEDS,), work=work, summary=summary, space="one")
+
+
+def wrappers_in(store: StageStore) -> list[Wrapper]:
+    """The wrappers that the stage `instructions` found."""
+    return [(row["head"], row["tail"]) for batch in store.batches() for row in batch.to_pylist()]
+
+
 def decontaminated(run: Run) -> MapStage:
     """The prompts that leak no benchmark problem (section 3.2.3)."""
     rule = run.recipe.curate.decontaminate
@@ -101,7 +132,7 @@ def decontaminated(run: Run) -> MapStage:
 
     def work(part: Part) -> None:
         rows = part.rows(given, Problem)
-        hits = scan(rows, index(part.store(BENCHMARKS)))
+        hits = scan(rows, index(part.store(BENCHMARKS)), wrappers=wrappers_in(part.store(INSTRUCTIONS)))
         kept, dropped = sorted_out(rows, hits, rule)
         found = step_facts("decontaminate", (p.source for p in kept), dropped, reported_of(hits, rule))
         part.write(kept, Problem, dropped, {"rows": len(kept)} | found)
@@ -114,7 +145,7 @@ def decontaminated(run: Run) -> MapStage:
     return MapStage(
         "prompts",
         {"decontaminate": rule.model_dump()},
-        (given, whole(BENCHMARKS)),
+        (given, whole(INSTRUCTIONS), whole(BENCHMARKS)),
         work=work,
         summary=summary,
         spread=True,

@@ -18,6 +18,7 @@ from acemath.files.atomic import explained, write_bytes, write_json, write_table
 from acemath.files.versions import versions
 from acemath.records import Chat, Problem
 from acemath.run.context import Run
+from acemath.run.curation import INSTRUCTIONS, wrappers_in
 from acemath.run.display import Display
 from acemath.run.funnel import funnel
 from acemath.run.problems import BENCHMARKS
@@ -86,7 +87,7 @@ def _facts(run: Run, runner: Runner, counts: dict[str, Any], processes: int | No
     benchmarks = list(stores[BENCHMARKS].all_rows(Problem))
     rule = recipe.curate.decontaminate
     index, found = Decontaminator(benchmarks, rule), Counter[str]()
-    prompts = stores[prompt_stage(recipe)]
+    prompts, wrappers = stores[prompt_stage(recipe)], wrappers_in(stores[INSTRUCTIONS])
     for number in range(prompts.count):
         taken = {
             key
@@ -95,7 +96,8 @@ def _facts(run: Run, runner: Runner, counts: dict[str, Any], processes: int | No
             for key in batch.column(0).to_pylist()
         }
         rows = [row for row in prompts.rows(Problem, number) if row.id in taken]
-        found.update(hit.kind for hit in scan(rows, index, processes) if hit is not None)
+        hits = scan(rows, index, processes, wrappers)
+        found.update(hit.kind for hit in hits if hit is not None)
     steps = funnel(stores[name] for name in STEPS if name in stores)
     dropped: dict[str, int] = next((step["drops"] for step in steps if step["name"] == "decontaminate"), {})
     writers = recipe.roles.named()

@@ -9,7 +9,7 @@ from acemath.recipe.load import load_recipe
 from acemath.recipe.schema import Recipe
 from acemath.run.blending import blends
 from acemath.run.context import Run
-from acemath.run.curation import decontaminated, evolution, filtered, vote
+from acemath.run.curation import decontaminated, evolution, filtered, instructions, vote
 from acemath.run.deduplication import deduplicated, without_near_copies
 from acemath.run.display import Display
 from acemath.run.evaluation import reward_start, samples, scores, tables
@@ -27,7 +27,7 @@ def data_stages(run: Run) -> list[Stage]:
     prompts = prompt_stage(run.recipe)
     return [
         seeds(run), benchmarks(run), evolution(run), filtered(run), deduplicated(run), *without_near_copies(run),
-        decontaminated(run), *vote(run), *teachers(run, prompts), responses(run, prompts), *checkers(run, prompts),
+        instructions(run), decontaminated(run), *vote(run), *teachers(run, prompts), responses(run, prompts), *checkers(run, prompts),
         cross_check(run, prompts), *blends(run, prompts),
     ]  # fmt: skip
 

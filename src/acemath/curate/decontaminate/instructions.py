@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from os.path import commonprefix
 
 from acemath.curate.words import words_of
@@ -81,6 +82,7 @@ via visible walk walkthrough want warm was way ways we well what whatever when w
 whole will wise wish with within without wizard wonder wondering work worked working worksheet world would wrap
 wrapped write writing written wrong xml yaml yes yet you your yours yourself 0 000 999
 """
+Wrapper = tuple[str, str]  # the beginning and the end that surround a text
 _INSTRUCTION = frozenset(_WORDS.split())
 _END = re.compile(r"[.!?:>\]]\s+|\n\s*")  # of a sentence, a label, a marker or a line
 _LABELS = frozenset(
@@ -126,7 +128,7 @@ def is_instruction(words: Sequence[str]) -> bool:
     return others * WORDS_PER_OTHER <= len(words)
 
 
-def unwrapped(text: str, wrappers: Iterable[tuple[str, str]]) -> str:
+def unwrapped(text: str, wrappers: Iterable[Wrapper]) -> str:
     """The text without the first wrapper (beginning and end) that surrounds it."""
     for head, tail in wrappers:
         if text.startswith(head) and text.endswith(tail) and len(text) > len(head) + len(tail):
@@ -134,22 +136,44 @@ def unwrapped(text: str, wrappers: Iterable[tuple[str, str]]) -> str:
     return text
 
 
-def shared_wrapper(texts: Sequence[str]) -> tuple[str, str]:
-    """The instruction with which all texts begin, and the one with which all end; "" for none."""
-    if len(set(texts)) < MIN_TEXTS:
-        return "", ""
-    head, tail = commonprefix(texts), commonprefix([text[::-1] for text in texts])[::-1]
-    heads = [head[: found.end()] for found in _END.finditer(head)]
-    tails = [tail[found.end() :] for found in _END.finditer(tail)]
-    return (
-        next((text for text in reversed(heads) if is_instruction(words_of(text))), ""),
-        next((text for text in tails if is_instruction(words_of(text))), ""),
-    )
+@dataclass
+class _Shared:
+    """The characters with which all texts of a source begin and end, and some different texts among them."""
+
+    head: str
+    tail: str
+    texts: set[str] = field(default_factory=set)
+
+    def add(self, text: str) -> None:
+        self.head = commonprefix((self.head, text))
+        self.tail = commonprefix((self.tail[::-1], text[::-1]))[::-1]
+        if len(self.texts) < MIN_TEXTS:
+            self.texts.add(text)
+
+    @property
+    def wrapper(self) -> Wrapper:
+        """The instruction with which all texts begin, and the one with which all end; "" for none."""
+        if len(self.texts) < MIN_TEXTS:
+            return "", ""
+        heads = [self.head[: found.end()] for found in _END.finditer(self.head)]
+        tails = [self.tail[found.end() :] for found in _END.finditer(self.tail)]
+        return (
+            next((text for text in reversed(heads) if is_instruction(words_of(text))), ""),
+            next((text for text in tails if is_instruction(words_of(text))), ""),
+        )
 
 
-def wrappers_of(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The wrappers of (source, text) pairs: for each source, the instructions that surround all its texts."""
-    by_source: dict[str, list[str]] = {}
+def shared_wrapper(texts: Iterable[str]) -> Wrapper:
+    """The instructions that surround all texts; "" for none, and for fewer than five different texts."""
+    return next(iter(wrappers_of(("", text) for text in texts)), ("", ""))
+
+
+def wrappers_of(texts: Iterable[tuple[str, str]]) -> list[Wrapper]:
+    """The wrappers of (source, text) pairs: for each source, the instructions that surround all its texts.
+
+    The texts are read once and not kept.
+    """
+    by_source: dict[str, _Shared] = {}
     for source, text in texts:
-        by_source.setdefault(source, []).append(text)
-    return sorted({shared_wrapper(group) for group in by_source.values()} - {("", "")})
+        by_source.setdefault(source, _Shared(text, text)).add(text)
+    return sorted({shared.wrapper for shared in by_source.values()} - {("", "")})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from acemath.curate.decontaminate.index import KINDS, BenchmarkIndex, Hit
-from acemath.curate.decontaminate.instructions import unwrapped, wrappers_of
+from acemath.curate.decontaminate.instructions import Wrapper, unwrapped, wrappers_of
 from acemath.curate.decontaminate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.workers import CHUNK, in_processes, workers_for
@@ -39,15 +39,20 @@ class Decontaminator:
 
 
 def scan(
-    rows: Sequence[Problem], decontaminator: Decontaminator, processes: int | None = 1
+    rows: Sequence[Problem],
+    decontaminator: Decontaminator,
+    processes: int | None = 1,
+    wrappers: Sequence[Wrapper] | None = None,
 ) -> list[Hit | None]:
     """The hit of each prompt, in order; the same for any number of processes.
 
-    An instruction that all prompts of a source share is ignored. None chooses the number of processes by `workers_for`;
+    An instruction that all prompts of a source share is ignored. `wrappers` are these instructions if `rows` are only
+    part of the prompts; by default they are found among the rows. For the number of processes, None chooses the number of processes by `workers_for`;
     with more than one, see `in_processes`.
     """
     processes = workers_for(len(rows)) if processes is None else processes
-    wrappers = wrappers_of((row.source, row.prompt) for row in rows)
+    if wrappers is None:
+        wrappers = wrappers_of((row.source, row.prompt) for row in rows)
     starts = range(0, len(rows), CHUNK)
     chunks = (
         [(row.id, unwrapped(row.prompt, wrappers), row.answer, row.group == "math") for row in rows[at : at + CHUNK]]
