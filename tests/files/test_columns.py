@@ -21,7 +21,7 @@ from acemath.files.columns import KNOWN_COLUMNS, parse_columns
 from acemath.files.rows import read_records, read_rows, write_rows
 from acemath.recipe.sources import Source
 from acemath.records import Problem, Response
-from acemath.run.sources import files_key, read_source
+from acemath.run.source_rows import files_key, read_source
 
 FORMS: list[tuple[dict[str, Any], str, str]] = [
     ({"question": "Pens?", "answer": "3 boxes of 4: <<3*4=12>>12\n#### 12"}, "Pens?", "12"),

@@ -29,7 +29,7 @@ from acemath.files.rows import read_rows
 from acemath.models.builtin import WEIGHTS
 from acemath.recipe.load import load_recipe
 from acemath.records import Problem
-from acemath.run.sources import read_benchmark
+from acemath.run.source_rows import read_benchmark
 
 pytestmark = [
     pytest.mark.skipif(

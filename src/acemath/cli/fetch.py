@@ -13,8 +13,8 @@ import typer
 from acemath.cli.options import Changes, Json, Out, settings_of
 from acemath.cli.output import show
 from acemath.curate.columns import groups_of
+from acemath.curate.known_sources import known_source
 from acemath.curate.licences import non_commercial
-from acemath.curate.sources import known_source
 from acemath.demo.worksheets.sheets import LICENSE, SOURCE
 from acemath.errors import UserError
 from acemath.files.conversations import chat_of
@@ -22,7 +22,7 @@ from acemath.files.rows import write_rows
 from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
 from acemath.run.display import Display
-from acemath.run.sources import read_source, records_of
+from acemath.run.source_rows import read_source, records_of
 
 
 def command(

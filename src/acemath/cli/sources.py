@@ -6,8 +6,8 @@ from typing import Any
 
 from acemath.cli.options import Json
 from acemath.cli.output import show
+from acemath.curate.known_sources import KNOWN
 from acemath.curate.licences import non_commercial
-from acemath.curate.sources import KNOWN
 from acemath.demo.worksheets.sheets import LICENSE, SOURCE
 
 

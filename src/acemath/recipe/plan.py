@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from acemath.curate.sources import public_rows
+from acemath.curate.known_sources import public_rows
 from acemath.models.spec import EndpointModel, WorksheetsModel
 from acemath.recipe.roles import SUBJECTS, Policy, Role
 from acemath.recipe.schema import BASE_CHECK, Recipe

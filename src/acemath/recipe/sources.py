@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from acemath.curate.sources import KNOWN
+from acemath.curate.known_sources import KNOWN
 from acemath.demo.worksheets.sheets import SOURCE, Finding, Split
 from acemath.files.columns import OURS
 from acemath.recipe.part import Part

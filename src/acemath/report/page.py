@@ -11,7 +11,7 @@ from latex2mathml.converter import convert
 
 from acemath.benchmarks.tables import HEADLINE, MEASURES, measure
 from acemath.report.data import Points, ReportData
-from acemath.report.funnel import data_section
+from acemath.report.data_section import data_section
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 

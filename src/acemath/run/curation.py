@@ -18,10 +18,10 @@ from acemath.models.engine import Engine
 from acemath.recipe.sources import column_value
 from acemath.records import Dropped, Problem, Response, by_problem, content_key, group_of
 from acemath.run.context import Run
-from acemath.run.funnel import step_facts
 from acemath.run.problems import BENCHMARKS, SEEDS
 from acemath.run.responses import Responder, responses_of
 from acemath.run.stage import Everything, Facts, MapStage, Part, Reduction, whole
+from acemath.run.steps import step_facts
 from acemath.run.store import StageStore
 
 INSTRUCTIONS = "instructions"

@@ -20,8 +20,8 @@ from acemath.curate.near import near_twins
 from acemath.recipe.sources import column_value
 from acemath.records import ROOT, Dropped, Problem, content_key
 from acemath.run.context import Run
-from acemath.run.funnel import step_facts
 from acemath.run.stage import Everything, Facts, Reduction
+from acemath.run.steps import step_facts
 
 COLUMNS = ("id", "prompt", "source", "meta")
 Marks = NDArray[np.bool_]

@@ -20,12 +20,12 @@ from acemath.records import Chat, Problem
 from acemath.run.context import Run
 from acemath.run.curation import INSTRUCTIONS, wrappers_in
 from acemath.run.display import Display
-from acemath.run.funnel import funnel
 from acemath.run.problems import BENCHMARKS
 from acemath.run.reporting import STEPS
 from acemath.run.run import opened
 from acemath.run.runner import Runner
 from acemath.run.stages import prompt_stage
+from acemath.run.steps import funnel
 from acemath.run.store import StageStore
 
 FACTS = "acemath.json"

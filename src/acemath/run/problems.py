@@ -13,11 +13,11 @@ from acemath.files.identity import shown
 from acemath.recipe.sources import Source
 from acemath.records import Problem
 from acemath.run.context import Run
-from acemath.run.funnel import step_facts
 from acemath.run.partitions import Partitions, Space
 from acemath.run.scatter import scattered
-from acemath.run.sources import count_rows, files_key, local_path, read_benchmark, read_source
+from acemath.run.source_rows import count_rows, files_key, local_path, read_benchmark, read_source
 from acemath.run.stage import Everything, Facts, Reduction
+from acemath.run.steps import step_facts
 
 SEEDS, BENCHMARKS = "seeds", "benchmarks"
 

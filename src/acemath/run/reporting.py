@@ -20,9 +20,9 @@ from acemath.records import Problem, Response, by_id, by_problem, content_key, f
 from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
 from acemath.run.evaluation import TABLES
-from acemath.run.funnel import funnel
 from acemath.run.problems import BENCHMARKS, SEEDS
 from acemath.run.runner import Runner
+from acemath.run.steps import funnel
 from acemath.run.store import StageStore
 
 PAGE = "report.html"

@@ -10,9 +10,9 @@ from acemath.errors import UserError
 from acemath.recipe.sources import column_value
 from acemath.records import Dropped, Problem, Response, by_problem
 from acemath.run.context import Run
-from acemath.run.funnel import response_facts
 from acemath.run.responses import Responder, graded, responses_of
 from acemath.run.stage import Facts, MapStage, Part
+from acemath.run.steps import response_facts
 
 
 def teachers(run: Run, prompts: str) -> list[MapStage]:

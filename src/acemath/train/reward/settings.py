@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from acemath.train.settings import LoraSettings
+from acemath.train.lora_settings import LoraSettings
 
 PAIR_LOSSES = ("listwise", "pairwise")  # the losses that use a margin
 

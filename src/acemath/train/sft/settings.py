@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from acemath.train.settings import LoraSettings
+from acemath.train.lora_settings import LoraSettings
 
 
 class SftSettings(BaseModel):

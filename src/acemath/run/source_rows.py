@@ -11,7 +11,7 @@ from typing import Any
 
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.curate.columns import problems_of
-from acemath.curate.sources import public_rows
+from acemath.curate.known_sources import public_rows
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
 from acemath.errors import UserError

@@ -12,8 +12,8 @@ from datasets import Dataset
 from acemath.cli.fetch import fetch
 from acemath.cli.reading import read_groups, read_problems
 from acemath.curate.columns import groups_of, prompt_text
+from acemath.curate.known_sources import KNOWN
 from acemath.curate.licences import non_commercial
-from acemath.curate.sources import KNOWN
 from acemath.errors import UserError
 from acemath.files.columns import value_at
 from acemath.files.conversations import read_chats
@@ -21,7 +21,7 @@ from acemath.files.rows import read_rows
 from acemath.grade.references import solution_answer
 from acemath.recipe.sources import Source
 from acemath.records import Chat, Group, Problem
-from acemath.run.sources import read_source
+from acemath.run.source_rows import read_source
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 TURNS = [
