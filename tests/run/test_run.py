@@ -304,7 +304,7 @@ def test_killed_run_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> 
 def test_other_programs_read_every_stage(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pandas reads every part file, and `datasets` all parts of each stage, without acemath."""
+    """pandas reads every part file, and `datasets` all parts of each stage that has rows, without acemath."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     import pandas as pd
     from datasets import load_dataset
@@ -316,7 +316,11 @@ def test_other_programs_read_every_stage(
     for stage in stages:
         frames = [pd.read_parquet(path) for path in sorted((finished / stage).glob("part-*.parquet"))]
         assert len(frames) in (1, 16)
-        counts[stage.replace("-", "_")] = sum(map(len, frames))
+        count = sum(map(len, frames))
+        if count == 0:  # `datasets` loads no split without rows
+            assert stage == "instructions"
+            continue
+        counts[stage.replace("-", "_")] = count
         by_columns[tuple(frames[0].columns)][stage.replace("-", "_")] = str(finished / stage / "part-*.parquet")
     for files in by_columns.values():
         loaded = load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
