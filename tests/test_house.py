@@ -15,7 +15,7 @@ import acemath
 HOME = Path(acemath.__file__).parent
 # From the top down, as CONTRIBUTING.md has them; a package imports only from those that come after it.
 ORDER = (
-    "__main__", "cli", "run", "recipe", "report", "benchmarks", "train", "curate", "demo", "models", "grade", "files",
+    "__main__", "cli", "serve", "run", "recipe", "report", "benchmarks", "train", "curate", "demo", "models", "grade", "files",
     "metrics", "records", "notices", "errors",
 )  # fmt: skip
 # The order inside two packages, from the bottom up: each module or room imports only from those before it.
