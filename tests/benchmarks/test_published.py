@@ -74,7 +74,7 @@ def test_nothing_is_compared_with_another_model_measure_or_average() -> None:
     assert not beside([row("math500", 86.0, measure="rm@4")], judge="AceMath-72B-RM")
     assert not beside([row("math500", 86.0, model="my-policy")], judge="AceMath-72B-RM")
     undefined = float("nan")
-    assert not beside([row("math500", undefined), row("gsm8k", 0.0, value=None)], judge="AceMath-72B-RM")
+    assert not beside([row("math500", undefined), {**row("gsm8k", 0.0), "value": None}], judge="AceMath-72B-RM")
     two = [row("math500", 86.0), row("gsm8k", 97.0), row(AVERAGE, 91.5)]
     assert {c.paper.benchmark for c in beside(two, judge="AceMath-72B-RM")} == {"math500", "gsm8k"}
     seven = [row(b, 70.0) for b in (*SEVEN, AVERAGE)]
