@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.tables import BENCHMARK
 from acemath.curate.columns import groups_of, problems_of, prompt_text
 from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
@@ -45,7 +46,7 @@ def read_names(path: Path | None, columns: Columns = None) -> Names | None:
 
 
 def read_benchmarks(paths: Sequence[Path], columns: Columns = None) -> list[Problem]:
-    """The problems of benchmark files, with the file's name as source and subject.
+    """The problems of benchmark files, with the file's name as source and, unless their meta names one, as benchmark.
 
     UserError for a file without problems, and for two files of one name: their problems could not be told apart.
     """
@@ -56,7 +57,7 @@ def read_benchmarks(paths: Sequence[Path], columns: Columns = None) -> list[Prob
             f"two benchmark files are called {twice!r}; rename one: results name a benchmark by its file"
         )
     return [
-        replace(row, subject=name)
+        replace(row, meta={**row.meta, BENCHMARK: row.meta.get(BENCHMARK) or name})
         for path, name in zip(paths, names, strict=True)
         for row in checked_benchmark(str(path), read_problems(path, columns, name))
     ]
