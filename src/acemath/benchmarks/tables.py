@@ -22,12 +22,12 @@ from acemath.metrics.intervals import Estimate, average, estimates
 from acemath.metrics.pickers import Best, BestOfMajority, Oracle, Picker, Random, Votes, dense_ranks
 from acemath.metrics.protocols import EXACT, Protocol, picked
 from acemath.metrics.subsets import DRAWS, is_exact
+from acemath.records import BENCHMARK as BENCHMARK
 
 Floats = NDArray[np.float64]
 AVERAGE = "average"
 UNTRAINED = "reward before training"  # key in a response's meta
 ACCEPTED = "accepted"  # key in a response's meta: whether a verifier accepts it
-BENCHMARK = "benchmark"  # key in the meta of a problem or a response: the benchmark that it belongs to
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.tables import BENCHMARK
 from acemath.curate.columns import groups_of, problems_of, prompt_text
 from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
@@ -15,7 +14,7 @@ from acemath.files.columns import first_value, id_text, meta_of, names_of
 from acemath.files.identity import Names, joined
 from acemath.files.rows import columns_of, placed_records, read_records, read_rows
 from acemath.notices import say
-from acemath.records import Group, Problem, Response, by_problem
+from acemath.records import BENCHMARK, Group, Problem, Response, by_problem
 
 Columns = (
     Mapping[str, str] | None

@@ -13,7 +13,15 @@ from acemath.metrics.exact import (
     weighted_at_k,
     weighted_is_exact,
 )
-from acemath.metrics.intervals import Comparison, Estimate, average, estimate, estimates, paired, who_beats_whom
+from acemath.metrics.intervals import (
+    Comparison,
+    Estimate,
+    average,
+    estimate,
+    estimates,
+    paired,
+    who_beats_whom,
+)
 from acemath.metrics.protocols import DRAWS, EXACT, FIRST, PROTOCOLS, Protocol, picked, protocol_of
 
 __all__ = [

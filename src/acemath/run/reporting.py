@@ -16,7 +16,7 @@ from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
 from acemath.grade import classes
-from acemath.records import Problem, Response, by_id, by_problem, content_key, fingerprint
+from acemath.records import BENCHMARK, Problem, Response, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
 from acemath.run.evaluation import TABLES
@@ -113,7 +113,7 @@ def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
         for _, key, number in sorted(outcomes[outcome])[:each]:
             problem = by_id(problems.rows(Problem, number))[key]
             rows = by_problem(scored.rows(Response, number))[key]
-            found.append(Item(problem.subject, problem.prompt, problem.answer, outcome, _distinct(rows)))
+            found.append(Item(str(problem.meta[BENCHMARK]), problem.prompt, problem.answer, outcome, _distinct(rows)))
     return found
 
 
