@@ -223,7 +223,7 @@ def test_equal_ids_of_several_files_stay_apart(tmp_path: Path) -> None:
     write_rows(curated, read_problems(mixed), Problem)
     assert [p.id for p in read_problems(curated)] == ["s:0", "t:0"], "an id is qualified once"
     (tmp_path / "copy").mkdir()
-    with pytest.raises(UserError, match="two benchmark files are called 'first'"):
+    with pytest.raises(UserError, match="two benchmarks are called 'first'"):
         read_benchmarks([one_file, write(tmp_path / "copy" / "first.jsonl", own)])
 
 
