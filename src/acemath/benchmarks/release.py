@@ -108,6 +108,15 @@ def files_of(path: Path) -> list[Path]:
     ]
 
 
+def size_of(path: Path, columns: Mapping[str, str] | None = None) -> int:
+    """About how many responses a release holds: each set's rows, times the responses of its first one."""
+    total = 0
+    for name, place in _places(path):
+        first = next(entries(name, _reader(place)(), Unread(), columns), None)
+        total += 0 if first is None else len(first.texts) * _rows(place)
+    return total
+
+
 def _places(path: Path) -> list[tuple[str, Path]]:
     """The name of each set, and its folder or file."""
     if not path.exists():
@@ -147,24 +156,35 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _saved_records(folder: Path) -> Records:
-    """Each row of a folder that `save_to_disk` wrote, with its place. UserError if a file is missing or damaged."""
+def _rows(place: Path) -> int:
+    """The number of a set's rows, without reading them if it is saved."""
+    if not _is_saved(place):
+        return sum(1 for _ in placed_records(place))
+    return sum(batch.num_rows for shard in _shards(place) for batch in _batches(shard))
+
+
+def _batches(shard: Path) -> Iterator[Any]:
+    """The Arrow batches of a file; only what is used of them is read. UserError if it is missing or damaged."""
     with needing("reading a data set"):
         import pyarrow as pa
+    try:
+        with pa.memory_map(str(shard)) as file, pa.ipc.open_stream(file) as batches:
+            yield from batches
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{shard} is not a whole Arrow file ({str(error).splitlines()[0]}); download the set again"
+        ) from error
 
+
+def _saved_records(folder: Path) -> Records:
+    """Each row of a folder that `save_to_disk` wrote, with its place. UserError if a file is missing or damaged."""
     number = 0
     for shard in _shards(folder):
-        try:
-            with pa.memory_map(str(shard)) as file, pa.ipc.open_stream(file) as batches:
-                for batch in batches:
-                    for start in range(0, batch.num_rows, AT_ONCE):
-                        for record in batch.slice(start, AT_ONCE).to_pylist():
-                            yield f"{shard}, row {number}", record
-                            number += 1
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{shard} is not a whole Arrow file ({str(error).splitlines()[0]}); download the set again"
-            ) from error
+        for batch in _batches(shard):
+            for start in range(0, batch.num_rows, AT_ONCE):
+                for record in batch.slice(start, AT_ONCE).to_pylist():
+                    yield f"{shard}, row {number}", record
+                    number += 1
 
 
 def entries(

@@ -7,7 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.release import LISTS, answer_text, is_record, label_of, lists_of, reward_of
+from acemath.benchmarks.notes import notes_on
+from acemath.benchmarks.release import (
+    LISTS,
+    Unread,
+    answer_text,
+    entries,
+    is_record,
+    is_release,
+    label_of,
+    lists_of,
+    reward_of,
+    sets_of,
+)
 from acemath.benchmarks.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
@@ -39,12 +51,14 @@ def stored_records(
     """The records of the files' problems, and a line for each kind of row that was left out.
 
     A file holds records of the Qwen2.5-Math harness, or one labelled response a row. A file is one benchmark, named
-    after the file, unless its rows name their benchmark in meta, as those of a run do. `columns` maps our names to
-    the file's. If several files answer one benchmark, their responses are pooled, for the problems that all of them
+    after the file, unless its rows name their benchmark in meta, as those of a run do; a release of AceMath-RewardBench has a
+    folder for each. `columns` maps our names to the file's. If several files answer one benchmark, their responses are pooled, for the problems that all of them
     answer. UserError if a file is given twice or is empty, and for a row of neither form.
     """
     files, notes = [], list[str]()
-    for path, name in zip(paths, _names(paths), strict=True):
+    records = [record for path in paths if is_release(path) for record in _released(path, columns or {}, notes)]
+    paths = [path for path in paths if not is_release(path)]
+    for path, name in zip(paths, _names(paths) if paths else (), strict=True):
         found, uncertain = _answers(path, name, columns or {})
         if not found:
             raise UserError(f"{path} holds no response to measure; acemath sample writes some")
@@ -54,7 +68,33 @@ def stored_records(
     pooled, partial = _pooled(files)
     if partial:
         notes.append(f"{partial} problems that not every file of their benchmark answers are left out")
-    return [record_of(b, key, 0, answers) for (b, key), answers in pooled.items()], notes
+    records += [record_of(b, key, 0, answers) for (b, key), answers in pooled.items()]
+    _check_once(records)
+    return records, notes
+
+
+def _released(path: Path, columns: Mapping[str, str], notes: list[str]) -> Iterator[Record]:
+    """The records of a release; `notes` get what was not understood."""
+    facts: dict[str, dict[str, Any]] = {"problems": {}, "left out": {}, "ignored": {}}
+    for name, records in sets_of(path).items():
+        unread, count = Unread(), 0
+        for entry in entries(name, records(), unread, columns):
+            count += 1
+            lists = zip(entry.answers, entry.correct, entry.rewards, entry.texts, strict=True)
+            answers = [Answer(answer, right, reward, None, len(text)) for answer, right, reward, text in lists]
+            yield record_of(name, entry.problem.id, entry.problem.level, answers)
+        facts["problems"][name] = count
+        facts["ignored"] |= {name: unread.ignored} if unread.ignored else {}
+        facts["left out"] |= {name: Counter(row.reason for row in unread.dropped)} if unread.dropped else {}
+    notes += notes_on(facts)
+
+
+def _check_once(records: Sequence[Record]) -> None:
+    """UserError if a problem of a benchmark stands twice, as in a release that is given twice."""
+    counts = Counter((record.benchmark, record.problem_id) for record in records)
+    twice = next((key for key, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"problem {twice[1]!r} of {twice[0]} stands in two of the folders; give each set once")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

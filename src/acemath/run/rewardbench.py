@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.release import Entry, Unread, entries, files_of, sets_of
+from acemath.benchmarks.release import Entry, Unread, entries, files_of, sets_of, size_of
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.errors import UserError
 from acemath.grade import classes
@@ -53,7 +53,7 @@ class Bench:
 
     def open(self, folder: Path) -> None:
         """Make the run's folder, with about as many responses in a partition as a run has problems in one."""
-        open_run(folder, lambda: {"training": 1, SPACE: sum(len(entry.texts) for entry in self.read())})
+        open_run(folder, lambda: {"training": 1, SPACE: size_of(self.path, self.columns)})
 
 
 @dataclass(frozen=True)
