@@ -39,7 +39,7 @@ def write_release(folder: Path, problems: int) -> None:
     asked = draw_problems("test", problems, 0, MATH_SUBJECTS)
     rows = []
     for skill in SKILLS:
-        teacher = WorksheetTeacher(f"teacher-{skill}", skill)
+        teacher = WorksheetTeacher(f"teacher-{skill}", skill, malformed=0)
         rows += graded(list(teacher.generate(asked, Sampling(n=EACH))), asked)
     found = by_problem(rows)
     sets: dict[str, list[dict[str, Any]]] = {}
