@@ -26,7 +26,7 @@ from acemath.models.generate.endpoint.replies import Fault, Good, Reader, Refusa
 from acemath.models.generate.endpoint.requests import Asking, Request
 from acemath.models.loading import chat_tokenizer
 from acemath.models.score.heads import chat_for
-from acemath.models.score.judging import Item, Judge, Progress, equal_scores, silent
+from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
 from acemath.models.score.layout import encode_row
 from acemath.models.score.settings import ClassifySettings
 from acemath.notices import say
@@ -74,7 +74,7 @@ class ClassifyJudge(Judge):
         if cut:
             say(f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were scored without their middle")
         scores = [[found[wanted[prompt, text]] for text in texts] for prompt, texts in items]
-        for alarm in self._alarms(scores):
+        for alarm in self._alarms(of_distinct(items, scores)):
             say(alarm)
         return scores
 

@@ -16,7 +16,7 @@ from acemath.files.lock import locked
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.generate.endpoint.engine import EndpointEngine
-from acemath.models.score.judging import Item, Judge, Progress, equal_scores, silent
+from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
 from acemath.models.score.settings import PROBLEM, RESPONSE, GenerativeSettings
 from acemath.notices import say
 from acemath.records import REFUSED, Problem, Response
@@ -80,7 +80,7 @@ class GenerativeJudge(Judge):
         self._say(votes, lost)
         table = {question: fmean(values) if values else math.nan for question, values in votes.items()}
         scores = [[table[self.question(prompt, text)] for text in texts] for prompt, texts in items]
-        for alarm in equal_scores(scores, "does the template show the response?", "does the template show the response?"):
+        for alarm in equal_scores(of_distinct(items, scores), "does the template show the response?", "does the template show the response?"):
             say(alarm)
         return scores
 

@@ -21,7 +21,7 @@ def silent(done: int, total: int, note: str) -> None:
 def equal_scores(scores: Sequence[Sequence[float]], everywhere: str, within: str, word: str = "score") -> list[str]:
     """A line if all scores, or all scores of each problem, are equal: signs of a fault that raised no error.
 
-    The questions `everywhere` and `within` name the likely cause of each.
+    `scores` are those of distinct responses (`of_distinct`). The questions `everywhere` and `within` name the likely cause of each.
     """
     known = [[value for value in row if not math.isnan(value)] for row in scores]
     flat = [value for row in known for value in row]
@@ -31,6 +31,11 @@ def equal_scores(scores: Sequence[Sequence[float]], everywhere: str, within: str
     if len(several) >= SEVERAL and all(max(row) - min(row) < SAME for row in several):
         return [f"different responses to a problem have the same {word}, in all of {len(several)} problems: {within}"]
     return []
+
+
+def of_distinct(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> list[list[float]]:
+    """The scores of the distinct responses to each problem."""
+    return [list(dict(zip(texts, row, strict=True)).values()) for (_, texts), row in zip(items, scores, strict=True)]
 
 
 class Judge(Protocol):

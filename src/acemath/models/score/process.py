@@ -31,7 +31,7 @@ from acemath.models.score.heads import (
     head_tensors,
     remembered_chat,
 )
-from acemath.models.score.judging import Item, Judge, Progress, equal_scores, silent
+from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
 from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches, without_middle
 from acemath.models.score.model import all_states, head_outputs, layered_head
 from acemath.models.score.settings import Aggregation, ProcessModelSettings
@@ -97,7 +97,7 @@ class ProcessRewardModel(Judge):
         """
         steps = self.step_scores(items, progress)
         scores = [[aggregated(found, self.settings.aggregation) for found in row] for row in steps]
-        for alarm in equal_scores(scores, "is the head loaded?", "are the marks of the steps right?"):
+        for alarm in equal_scores(of_distinct(items, scores), "is the head loaded?", "are the marks of the steps right?"):
             say(alarm)
         return scores
 

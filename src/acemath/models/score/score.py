@@ -92,7 +92,7 @@ class RewardModel(Judge):
             dict(zip(texts, rewards, strict=True)) for texts, rewards in zip(distinct, found, strict=True)
         ]
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
-        for alarm in self.alarms(rows, result, cut):
+        for alarm in self.alarms(rows, [list(table.values()) for table in tables], cut):
             say(alarm)
         if blank := sum(not text.strip() for _, texts in items for text in texts):
             say(f"{blank:,} responses are empty: their rewards say nothing about the problem")
