@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from acemath.benchmarks.stored import stored_records
-from acemath.benchmarks.tables import reward_bench
+from acemath.benchmarks.tables import JUDGED, reward_bench
 from acemath.cli.rewardbench import rewardbench, scored
 from acemath.errors import UserError
 from acemath.models.score.judge import judge_settings
@@ -112,7 +112,7 @@ def test_the_table_of_a_release(tmp_path: Path, judge: Judge) -> None:
     for row in found["rows"]:
         same = expected[row["selector"], row["benchmark"]]
         assert (row["value"], row["problems"]) == (pytest.approx(same.value), same.problems)
-        assert (row.get("judge") == "fake") == (row["selector"] in ("reward model", "weighted majority"))
+        assert (row.get("judge") == "fake") == (row["selector"] in JUDGED)
     assert any("gsm8k has 30 problems, but GSM8K has 1,319" in note for note in found["notes"])
     assert len(judge.asked) == 30 * N  # the ten problems of the other set are among them
 

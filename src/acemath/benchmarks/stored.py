@@ -20,7 +20,7 @@ from acemath.benchmarks.release import (
     reward_of,
     sets_of,
 )
-from acemath.benchmarks.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
+from acemath.benchmarks.tables import ACCEPTED, BENCHMARK, UNTRAINED, Answer, Record, record_of
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
 from acemath.files.columns import (
@@ -34,7 +34,7 @@ from acemath.files.columns import (
 from acemath.files.identity import PROMPT_KEY, qualified
 from acemath.files.rows import read_records
 from acemath.grade.core import is_complete
-from acemath.records import STATUSES, content_key
+from acemath.records import STATUSES, content_key, finish_reason
 
 KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
 FORMS = (
@@ -80,9 +80,9 @@ def _released(path: Path, columns: Mapping[str, str], notes: list[str]) -> Itera
         unread, count = Unread(), 0
         for entry in entries(name, records(), unread, columns):
             count += 1
-            lists = zip(entry.answers, entry.correct, entry.rewards, entry.texts, strict=True)
-            answers = [Answer(answer, right, reward, None, len(text)) for answer, right, reward, text in lists]
-            yield record_of(name, entry.problem.id, entry.problem.level, answers)
+            lists = zip(entry.answers, entry.correct, entry.rewards, entry.texts, entry.models, strict=True)
+            answers = [Answer(a, right, reward, None, len(text), model) for a, right, reward, text, model in lists]
+            yield record_of(name, entry.problem.id, entry.problem.level, answers, entry.problem.subject)
         facts["problems"][name] = count
         facts["ignored"] |= {name: unread.ignored} if unread.ignored else {}
         facts["left out"] |= {name: Counter(row.reason for row in unread.dropped)} if unread.dropped else {}
@@ -174,9 +174,9 @@ def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
     found = lists_of(record, place, HARNESS)
     if isinstance(found, str):
         raise UserError(f"{place}: {found}")
-    texts, answers, labels, rewards, _ = found
-    for text, answer, label, reward in zip(texts, answers, labels, rewards, strict=True):
-        yield Answer(answer, label, reward, None, len(text))
+    texts, *lists = found
+    for text, answer, label, reward, model in zip(texts, *lists, strict=True):
+        yield Answer(answer, label, reward, None, len(text), model)
 
 
 def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str, Answer]:
@@ -205,6 +205,9 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
             reward_of(record.get("reward"), "reward", place),
             reward_of(meta.get(UNTRAINED), UNTRAINED, place),
             len(str(text)),
+            str(record.get("model") or ""),
+            finish_reason(record.get("finish_reason")) if record.get("finish_reason") else "",
+            meta.get(ACCEPTED),
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from acemath.run.rewardbench import Candidate
 
 RM = "reward model"  # the selector of a judge
+OF_JUDGE = (*JUDGED, *VERIFIED_AND_JUDGED)  # the selectors whose picks depend on a judge
 PAPER = "paper"  # the column of the paper's numbers
 
 
@@ -163,19 +164,15 @@ def _of_judges(judges: Sequence[Judged], notes: Sequence[str], k: int) -> dict[s
     rows: list[dict[str, Any]] = []
     paper, told = [], list(notes)
     for judge in judges:
-        mine = _rows(judge.records, k)
-        paper += [c for c in _paper(mine, judge.model) if c not in paper]
-        rows += [
-            row | ({"judge": judge.name} if row["selector"] in JUDGED else {})
-            for row in mine
-            if row["selector"] in JUDGED or not rows or judge is judges[0]
-        ]
+        mine = _rows(judge.records, k, OF_JUDGE if rows else MEASURED)
+        paper += _paper(mine, judge.model)
+        rows += [row | ({"judge": judge.name} if row["selector"] in OF_JUDGE else {}) for row in mine]
         told += alarms(judge.name, judge.records)
     return {"k": k, "rows": rows, "comparisons": _differences(judges, k), "notes": told, PAPER: paper}
 
 
-def _rows(records: Sequence[Record], k: int) -> list[dict[str, Any]]:
-    return [asdict(row) for row in reward_bench(records, k)]
+def _rows(records: Sequence[Record], k: int, only: Collection[str] = MEASURED) -> list[dict[str, Any]]:
+    return [asdict(row) for row in reward_bench(records, k, only=only)]
 
 
 def _paper(rows: Sequence[Mapping[str, Any]], judge: str = "") -> list[dict[str, Any]]:

@@ -78,6 +78,8 @@ def _records(votes: Iterable[Response], problems: Mapping[str, Problem]) -> Iter
             correct=tuple(row.correct for row in rows),
             rewards=(),
             lengths=tuple(row.meta[LENGTH] for row in rows),
+            subject=problems[key].subject,
+            generators=tuple(row.model for row in rows),
         )
 
 
