@@ -19,7 +19,7 @@ from acemath.records import content_key
 from acemath.run import rewardbench as stages
 from acemath.run import score_cache
 from acemath.run.bench_tables import judged
-from acemath.run.rewardbench import Candidate, judges_named
+from acemath.run.rewardbench import Candidate, judges_named, short_name
 from acemath.run.score_cache import CachedJudge, ScoreCache
 
 N = 8
@@ -161,9 +161,7 @@ def test_several_judges_are_compared(tmp_path: Path, judge: Judge) -> None:
     assert (difference["judge"], difference["minus"], difference["value"], difference["high"]) == ("one", "two", 0, 0)
     with pytest.raises(UserError, match="two judges are called 'one'; name them: NAME=JUDGE"):
         candidates("one", "one")
-    assert [j.name for j in judges_named([("", judge_settings(p)) for p in ("a/reward/model", "org/My RM!")])] == [
-        "reward-model", "My-RM-",
-    ]  # fmt: skip
+    assert [short_name(place) for place in ("a/reward/model", "org/My RM!")] == ["reward-model", "My-RM-"]
 
 
 def test_a_constant_judge_raises_an_alarm(tmp_path: Path, judge: Judge) -> None:

@@ -17,12 +17,14 @@ from acemath.benchmarks.stored import stored_records
 from acemath.benchmarks.tables import (
     AVERAGE,
     JUDGED,
+    VERIFIED_AND_JUDGED,
     Record,
     measure,
     over_benchmarks,
     per_problem,
     reward_bench,
 )
+from acemath.benchmarks.tables import MEASURES as MEASURED
 from acemath.cli.options import Columns, Json, Pick, Setting, folder, set_option
 from acemath.cli.output import MEASURES, measure_rows, show
 from acemath.errors import UserError

@@ -249,14 +249,15 @@ def judges_named(judges: Sequence[tuple[str, JudgeSettings]]) -> list[Candidate]
 
     UserError if two have one name.
     """
-    found = [Candidate(name or _short(Candidate("", settings).model), settings) for name, settings in judges]
+    found = [Candidate(name or short_name(Candidate("", settings).model), settings) for name, settings in judges]
     twice = [name for name, count in Counter(judge.name for judge in found).items() if count > 1]
     if twice:
         raise UserError(f"two judges are called {twice[0]!r}; name them: NAME=JUDGE")
     return found
 
 
-def _short(model: str) -> str:
+def short_name(model: str) -> str:
+    """A name for a stage and a table: the last part of a model's place, or the last two for the `model` of a run's stage."""
     parts = [part for part in re.split(r"[/\\]+", model.rstrip("/\\")) if part not in ("", ".", "..")]
-    last = parts[-2:] if parts[-1:] == ["model"] else parts[-1:]  # a run's models lie in folders of that name
+    last = parts[-2:] if parts[-1:] == ["model"] else parts[-1:]
     return re.sub(r"[^\w.-]+", "-", "-".join(last))
