@@ -12,17 +12,16 @@ from typing import Any
 
 import yaml
 
+from acemath.benchmarks.registry import BENCHMARKS
 from acemath.benchmarks.tables import AVERAGE
 
 GREEDY = "greedy pass@1"
 # Selectors that name no judge: what they measure is the policy itself, or their judge is named elsewhere.
 NO_JUDGE = ("", "greedy", "random")
-# Other names of benchmarks, in the form that `_key` gives, in files and in harnesses.
+# Other names of benchmarks, in the form that `_key` gives.
 ALIASES = {
-    "math500test": "math500", "gsm8ktest": "gsm8k", "mathtest": "math", "minervamath": "minerva", "minervamathtest": "minerva",
-    "gaokao": "gaokao2023en", "gaokao23en": "gaokao2023en", "gaokao2023entest": "gaokao2023en", "olympiad": "olympiadbench",
-    "olympiadbenchtest": "olympiadbench", "college": "collegemath", "collegemathtest": "collegemath",
-    "mmlustemtest": "mmlustem", "aime2024": "aime24", "aime24test": "aime24", "amc2023": "amc23", "amc23test": "amc23",
+    "minerva": "minervamath", "gaokao": "gaokao2023en", "gaokao23en": "gaokao2023en", "olympiad": "olympiadbench",
+    "college": "collegemath", "aime2024": "aime24", "amc2023": "amc23",
 }  # fmt: skip
 
 
@@ -82,7 +81,7 @@ def _numbers(table: Mapping[str, Any]) -> Iterable[Published]:
                     measure,
                     benchmark,
                     100 * value / total,
-                    _data()["problems"].get(benchmark),
+                    BENCHMARKS[benchmark].size if benchmark in BENCHMARKS else None,
                     mean_of if benchmark == AVERAGE else (),
                     _note(table["table"], name, benchmark, measure),
                 )
@@ -180,8 +179,8 @@ def _measure(name: str) -> str:
 
 
 def _key(benchmark: str) -> str:
-    """A benchmark's name without case and punctuation, and with its aliases resolved."""
-    key = re.sub(r"[^a-z0-9]", "", benchmark.lower())
+    """A benchmark's name without case and punctuation, and with its aliases resolved; files end in "test"."""
+    key = re.sub(r"[^a-z0-9]", "", benchmark.lower()).removesuffix("test")
     return ALIASES.get(key, key)
 
 
