@@ -94,7 +94,7 @@ def _item(place: str, record: Mapping[str, Any]) -> Item:
     if item.right > 1 and not item.of_ties:
         raise UserError(f"{place}: {item.right} right responses in {item.subset}; only Ties has several")
     if item.of_ties:
-        _pair(item)
+        _pair(item, place)
     return item
 
 
@@ -108,11 +108,11 @@ def _score(value: Any, place: str) -> float:
         raise UserError(f"{place}: score {value!r} is no number; correct it, or leave scores out") from error
 
 
-def _pair(item: Item) -> tuple[str, str]:
+def _pair(item: Item, place: str = "") -> tuple[str, str]:
     """The kind ("ref" or "tied") and the number of a question of Ties. UserError for an id of another form."""
     kind, sign, number = item.id.partition(":")
     if kind not in ("ref", "tied") or not sign:
-        raise UserError(f"prompt {item.id!r} of Ties: its id must be ref:NUMBER or tied:NUMBER, which pairs the questions")
+        raise UserError(f"{place}: the id of a prompt of Ties is ref:NUMBER or tied:NUMBER, which pairs them, not {item.id!r}")
     return kind, number
 
 
@@ -182,7 +182,7 @@ def _subset(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> _Spread
     if items[0].of_ties:
         table = _ties_table(items, scores)
         with np.errstate(invalid="ignore"):
-            return _Spread(_ties_score(_means(table)), np.array([_ties_score(_means(t)) for t in _resampled(table)]))
+            return _Spread(float(_ties_score(table)), _ties_score(_resampled(table)))
     right = [_best(values, item.right) for item, values in zip(items, scores, strict=True)]
     return _of_means(right)
 
@@ -209,7 +209,8 @@ def _at_random(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> _Spr
         return _of_means([item.right / len(values) for item, values in zip(items, scores, strict=True)])
     rng = np.random.default_rng(0)
     tables = [_ties_table(items, [rng.random(len(values)) for values in scores]) for _ in range(RANDOM)]
-    return _Spread(_ties_score(_means(np.concatenate(tables))), np.array([_ties_score(_means(t)) for t in tables]))
+    values = _ties_score(np.array(tables))
+    return _Spread(float(values.mean()), np.resize(values, DRAWS))
 
 
 def _ties_table(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> Floats:
@@ -248,14 +249,15 @@ def _parts(ref: tuple[float, float] | None, tied: tuple[float, float] | None) ->
     return [*accuracy, float(tied[0] > spread), float(lower > spread), 0.0 if np.isnan(size) else float(size)]
 
 
-def _means(table: Floats) -> Floats:
-    """[part]: each part's mean over the questions that have it."""
-    known = ~np.isnan(table)
-    return np.where(known, table, 0).sum(axis=0) / known.sum(axis=0)
+def _means(tables: Floats) -> Floats:
+    """[…, part]: each part's mean over the questions that have it."""
+    known = ~np.isnan(tables)
+    return np.where(known, tables, 0).sum(axis=-2) / known.sum(axis=-2)
 
 
-def _ties_score(parts: Floats) -> float:
-    return float(parts @ np.array(list(TIES.values())))
+def _ties_score(tables: Floats) -> Floats:
+    """[…]: the score of each table of questions and parts."""
+    return _means(tables) @ np.array(list(TIES.values()))
 
 
 def _notes(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> list[str]:
