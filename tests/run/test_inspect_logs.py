@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         MapStage("samples-policy", sampling, ("problems",), work=samples(3), **quiet),
         MapStage("greedy-policy", {}, ("problems",), work=samples(1), **quiet),
         MapStage("scores-policy", {}, ("samples-policy", "problems"), work=scores, **quiet),
-        MapStage("scores-strict-policy", {}, ("samples-policy", "problems"), work=scores, **quiet),
+        MapStage("scores-strict@policy", {}, ("samples-policy", "problems"), work=scores, **quiet),
     ]
     Runner(home, stages).make_all()
     return home

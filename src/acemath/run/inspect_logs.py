@@ -38,6 +38,7 @@ from acemath.records import (
 from acemath.run.store import MANIFEST, StageStore
 
 GRADER, REWARD = "grader", "reward model"
+PROBLEMS, CANDIDATES = "problems", "candidates"  # stages of AceMath-RewardBench's folder
 STOPS = {STOP: "stop", LENGTH: "max_tokens", REFUSED: "content_filter"}  # our finish reasons in inspect's words
 VALUES = {"correct": "C", "no_answer": "N"}  # of a status; every other one is "I"
 SHORT = 1000  # characters of a text in a summary
@@ -82,13 +83,13 @@ def answers_of(folder: Path) -> list[Answers]:
     stores = {name: StageStore(folder / name, _parts(store)) for name, store in manifests.items() if store.finished}
     found = []
     for name, store in stores.items():
-        if not name.startswith(("greedy-", "samples-")):
+        if name != CANDIDATES and not name.startswith(("greedy-", "samples-")):
             continue
-        inputs = [stores[i] for i in store.manifest["inputs"] if i in stores and _has_prompts(stores[i])]
-        if not inputs:
-            raise UserError(f"{store.folder}: none of its inputs holds problems; run the command that made it again")
+        given = [i for i in (*store.manifest["inputs"], PROBLEMS) if i in stores and _has_prompts(stores[i])]
+        if not given:
+            raise UserError(f"{store.folder}: no stage holds its problems; run the command that made it again")
         scored = [other for other in stores if other.startswith("scores-") and name in stores[other].manifest["inputs"]]
-        found.append(Answers(store, inputs[0], {_judge(other, name): stores[other] for other in scored}))
+        found.append(Answers(store, stores[given[0]], {_judge(other, name): stores[other] for other in scored}))
     if not found:
         raise UserError(f"{str(folder)!r} holds no finished responses to benchmarks; run acemath run or acemath eval first")
     return found
@@ -107,9 +108,9 @@ def _has_prompts(store: StageStore) -> bool:
 
 def _judge(scores: str, responses: str) -> str:
     """The name of the judge of a stage of rewards, which bears the policy's name too."""
-    policy = responses.partition("-")[2]
+    policy = responses.partition("-")[2]  # with the seed, if it has one
     name = scores.removeprefix("scores-")
-    return REWARD if name == policy else name.removesuffix(f"-{policy}").removeprefix(f"{policy}-")
+    return REWARD if name == policy else name.removesuffix(f"@{policy}")
 
 
 def _write_stage(stage: Answers, run: str, out: Path) -> Iterator[Path]:
@@ -126,7 +127,7 @@ def _write_stage(stage: Answers, run: str, out: Path) -> Iterator[Path]:
                 problem = problems[row.problem_id]
                 benchmark = str(problem.meta.get(BENCHMARK) or problem.subject)
                 if benchmark not in logs:
-                    logs[benchmark] = stack.enter_context(_Log(stage.responses, run, benchmark, row.model, out))
+                    logs[benchmark] = stack.enter_context(_Log(stage.responses, run, benchmark, out))
                 given = {judge: table.get((row.problem_id, row.model, row.sample)) for judge, table in rewards.items()}
                 logs[benchmark].add(problem, row, given)
         for log in logs.values():
@@ -137,16 +138,17 @@ def _write_stage(stage: Answers, run: str, out: Path) -> Iterator[Path]:
 class _Log:
     """One log while it is written. Summaries wait in a file of their own, because a zip file takes one member at a time."""
 
-    def __init__(self, store: StageStore, run: str, benchmark: str, model: str, out: Path) -> None:
+    def __init__(self, store: StageStore, run: str, benchmark: str, out: Path) -> None:
         made = datetime.fromtimestamp((store.folder / MANIFEST).stat().st_mtime, UTC).replace(microsecond=0)
-        self.made, self.benchmark, self.model, self.run, self.stage = made.isoformat(), benchmark, model, run, store.name
+        self.made, self.benchmark, self.run, self.stage = made.isoformat(), benchmark, run, store.name
         self.manifest = store.manifest
         self.key = content_key(run, store.name, benchmark, str(self.manifest["output"]))
         task = re.sub(r"[^\w.]|_", "-", f"{benchmark} {store.name}")  # inspect splits a file's name at underscores
         self.path = out / f"{self.made.replace(':', '-')}_{task}_{self.key}.eval"
         self.values: dict[str, dict[str, list[float]]] = {}  # by scorer and problem
         self.ids: dict[str, None] = {}
-        self.samples, self.epochs, self.tokens = 0, 0, 0
+        self.tokens: dict[str, int] = {}  # by model
+        self.samples, self.epochs = 0, 0
 
     def __enter__(self) -> _Log:
         self.zip = ZipFile(self.path, "w", ZIP_DEFLATED)
@@ -168,7 +170,7 @@ class _Log:
         self.summaries.write(("," if self.samples else "[") + _json(_summary(sample)))
         self.ids[problem.id] = None
         self.samples += 1
-        self.tokens += row.tokens
+        self.tokens[row.model] = self.tokens.get(row.model, 0) + row.tokens
         self.epochs = max(self.epochs, row.sample + 1)
 
     def finish(self) -> None:
@@ -195,7 +197,7 @@ class _Log:
             "task_id": content_key(self.stage, self.benchmark), "task_version": 0, "task_display_name": self.benchmark,
             "task_attribs": {}, "task_args": {}, "task_args_passed": {},
             "dataset": {"name": self.benchmark, "samples": len(ids), "sample_ids": ids, "shuffled": False},
-            "model": self.model, "model_generate_config": config, "model_args": {}, "config": {"epochs": self.epochs},
+            "model": ", ".join(self.tokens), "model_generate_config": config, "model_args": {}, "config": {"epochs": self.epochs},
             "packages": dict(self.manifest.get("versions", {})), "scorers": scorers,
             "metadata": {"run": self.run, "stage": self.stage, "settings": settings, "inputs": self.manifest["inputs"]},
         }  # fmt: skip
@@ -207,7 +209,7 @@ class _Log:
             "version": 2, "status": "success", "eval": spec,
             "plan": {"name": "plan", "steps": [{"solver": "generate", "params": {}}], "config": config},
             "results": results,
-            "stats": {"started_at": self.made, "completed_at": self.made, "model_usage": _usage(self.model, self.tokens)},
+            "stats": {"started_at": self.made, "completed_at": self.made, "model_usage": _usage(self.tokens)},
         }  # fmt: skip
 
 
@@ -243,18 +245,18 @@ def _sample(problem: Problem, row: Response, scores: Mapping[str, Any]) -> dict[
             "model": row.model,
             "choices": [{"message": answer, "stop_reason": STOPS.get(row.finish_reason, "unknown")}],
             "completion": row.text,
-            "usage": _usage(row.model, row.tokens)[row.model],
+            "usage": _usage({row.model: row.tokens})[row.model],
         },
         "scores": scores,
         "metadata": {"subject": problem.subject, "level": problem.level, "source": problem.source, "finish_reason": row.finish_reason},
         "store": {}, "events": [], "attachments": {},
-        "model_usage": _usage(row.model, row.tokens),
+        "model_usage": _usage({row.model: row.tokens}),
     }  # fmt: skip
 
 
-def _usage(model: str, tokens: int) -> dict[str, dict[str, int]]:
-    """Generated tokens; those of prompts are not stored."""
-    return {model: {"input_tokens": 0, "output_tokens": tokens, "total_tokens": tokens}}
+def _usage(tokens: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Generated tokens by model; those of prompts are not stored."""
+    return {model: {"input_tokens": 0, "output_tokens": n, "total_tokens": n} for model, n in tokens.items()}
 
 
 def _summary(sample: Mapping[str, Any]) -> dict[str, Any]:
