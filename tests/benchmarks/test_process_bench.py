@@ -93,9 +93,7 @@ def test_the_chosen_threshold_has_the_best_f1() -> None:
         found = measured(mine, [first_error(v, threshold) for v in scores], "judge")
         return value(found, "F1", "gsm8k")
 
-    assert f1(best_threshold(mine, scores)) == pytest.approx(max(f1(t) for t in np.linspace(0, 1, 201)), abs=1e-9) or (
-        f1(best_threshold(mine, scores)) > max(f1(t) for t in np.linspace(0, 1, 201))
-    )
+    assert f1(best_threshold(mine, scores)) >= max(f1(t) for t in np.linspace(0, 1, 31)) - 1e-9
     with pytest.raises(UserError, match="chosen on gsm8k"):
         best_threshold(mine[-1:], scores[-1:])
 

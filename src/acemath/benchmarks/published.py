@@ -155,7 +155,7 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
         who = str(row.get("model") or model)
         selector = str(row.get("selector") or "")
         picks = str(row.get("judge") or judge) if selector == REWARD_MODEL else selector
-        group = (_measure(row["measure"]), _name(who), _name("" if picks in NO_JUDGE else picks))
+        group = (measure_name(row["measure"]), _name(who), _name("" if picks in NO_JUDGE else picks))
         mine = {
             benchmark_key(other["benchmark"])
             for other in rows
@@ -177,7 +177,8 @@ def _same_benchmark(number: Published, benchmark: str, mine: set[str]) -> bool:
     return benchmark == AVERAGE and {benchmark_key(b) for b in number.averaged} == mine - {AVERAGE}
 
 
-def _measure(name: str) -> str:
+def measure_name(name: str) -> str:
+    """A measure under the name that the published numbers use."""
     return GREEDY if "greedy" in name else name
 
 

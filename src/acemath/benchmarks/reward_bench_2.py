@@ -82,8 +82,7 @@ def _item(place: str, record: Mapping[str, Any]) -> Item:
     scores = tuple(_score(value, place) for value in items_of(record.get("scores")) or ())
     texts: Sequence[Any] = [*(chosen or ()), *(rejected or ())]
     right = len(chosen) if chosen is not None else record.get("num_correct")
-    whole = record.get("id") is not None and record.get("subset") and right is not None and (texts or scores)
-    if not whole:
+    if right is None or record.get("id") is None or not record.get("subset") or not (texts or scores):
         raise UserError(f"{place}: {FORM}")
     item = Item(str(record["id"]), str(record["subset"]), str(record.get("prompt") or ""), tuple(map(str, texts)), int(right), scores)
     count = len(texts) or len(scores)
@@ -208,7 +207,7 @@ def _at_random(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> _Spr
     if not items[0].of_ties:
         return _of_means([item.right / len(values) for item, values in zip(items, scores, strict=True)])
     rng = np.random.default_rng(0)
-    tables = [_ties_table(items, [rng.random(len(values)) for values in scores]) for _ in range(RANDOM)]
+    tables = [_ties_table(items, [rng.random(len(values)).tolist() for values in scores]) for _ in range(RANDOM)]
     values = _ties_score(np.array(tables))
     return _Spread(float(values.mean()), np.resize(values, DRAWS))
 

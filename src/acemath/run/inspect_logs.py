@@ -274,6 +274,7 @@ def _result(name: str, values: Mapping[str, list[float]], epochs: int) -> dict[s
     means = [mean(numbers) for numbers in values.values()]
     error = stdev(means) / len(means) ** 0.5 if len(means) > 1 else 0.0
     label = "accuracy" if name == GRADER else "mean"
-    metrics = {key: {"name": key, "value": value, "params": {}} for key, value in ((label, mean(means)), ("stderr", error))}
-    more = {"reducer": "mean"} if epochs > 1 else {}
-    return {"name": name, "scorer": name, "params": {}, "metrics": metrics, **more}
+    numbers = ((label, mean(means)), ("stderr", error))
+    metrics = {key: {"name": key, "value": value, "params": {}} for key, value in numbers}
+    found: dict[str, Any] = {"name": name, "scorer": name, "params": {}, "metrics": metrics}
+    return found | ({"reducer": "mean"} if epochs > 1 else {})
