@@ -14,6 +14,7 @@ from acemath.benchmarks.process_bench import (
     critic_prompt,
     first_error,
     measured,
+    scored_steps,
     solutions_from,
     stated,
     voted,
@@ -96,6 +97,33 @@ def test_the_chosen_threshold_has_the_best_f1() -> None:
     assert f1(best_threshold(mine, scores)) >= max(f1(t) for t in np.linspace(0, 1, 31)) - 1e-9
     with pytest.raises(UserError, match="chosen on gsm8k"):
         best_threshold(mine[-1:], scores[-1:])
+
+
+class Splitting:
+    """A process reward model that cuts texts as the real ones do, and gives step n the probability 1 / (n + 1)."""
+
+    name = "splitting"
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+        self.read: list[str] = []
+
+    def step_scores(self, items: Any, progress: Any) -> list[list[list[float]]]:
+        """A blank line ends a step, or in the form "skywork" each line."""
+        mark = "\n" if self.form == "skywork" else "\n\n"
+        self.read += [text for _, texts in items for text in texts]
+        return [[[1 / (n + 1) for n, step in enumerate(text.split(mark)) if step] for text in texts] for _, texts in items]
+
+
+def test_each_step_keeps_its_place() -> None:
+    """Blank lines and line breaks inside a step are no ends of steps; other steps than ours are no scores."""
+    mine = solutions({**record("math-0", 1), "steps": ["One.\n\nStill one.\nAlso.", "Two.\n", "Three."]})
+    for form, first in (("qwen", "One.\nStill one.\nAlso."), ("skywork", "One. Still one. Also.")):
+        judge = Splitting(form)
+        assert scored_steps(judge, mine) == [[1, 1 / 2, 1 / 3]] and judge.read[0].startswith(first)
+    empty = solutions({**record("math-0", 1), "steps": ["One.", "", "Three."]})
+    (scores,) = scored_steps(Splitting("skywork"), empty)
+    assert len(scores) == 3 and all(s != s for s in scores)
 
 
 def test_the_index_that_a_critique_states() -> None:

@@ -9,11 +9,12 @@ critic, a language model, states the index in a box.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isnan
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from acemath.benchmarks.tables import AVERAGE
 from acemath.errors import UserError
 from acemath.files.columns import items_of
 from acemath.grade.extract.boxes import last_boxes
-from acemath.models.score.judging import Progress
+from acemath.models.score.judging import Item, Progress, silent
 
 HUB = "Qwen/ProcessBench"
 SIZES = {"gsm8k": (207, 193), "math": (594, 406), "olympiadbench": (661, 339), "omnimath": (759, 241)}  # with an error, without
@@ -46,13 +47,15 @@ Floats = NDArray[np.float64]
 Prediction = int | None  # None if a judge named no index; it is never right
 
 
+@runtime_checkable
 class StepJudge(Protocol):
-    """A process reward model: the probability that each step of a solution is right."""
+    """A process reward model, as `models.score.process` has it. Steps end at blank lines, in the form "skywork" at each line."""
 
     name: str
+    form: str
 
-    def score_steps(self, items: Sequence[tuple[str, Sequence[str]]], progress: Progress) -> list[list[float]]:
-        """For each problem with the steps of a solution, one probability a step; nan where there is none."""
+    def step_scores(self, items: Sequence[Item], progress: Progress) -> list[list[list[float]]]:
+        """The probability that each step is right: [problem][response][step]. Steps of a cut middle are missing."""
         ...
 
 
@@ -121,6 +124,21 @@ def voted(critiques: Sequence[str]) -> Prediction:
     """The index that most critiques state; of several, the one that came first. None if none states one."""
     votes = Counter(index for index in map(stated, critiques) if index is not None)
     return votes.most_common(1)[0][0] if votes else None
+
+
+def scored_steps(judge: StepJudge, solutions: Sequence[Solution], progress: Progress = silent) -> list[list[float]]:
+    """The probability of each step of each solution. If the judge read other steps, as where it cut a solution, all are nan.
+
+    A step keeps its place: blank lines within it, or for the form "skywork" all line breaks, are closed up.
+    """
+    lines = judge.form == "skywork"
+    inner, outer = (r"\s*\n\s*", "\n") if lines else (r"\n\s*\n", "\n\n")
+    texts = [outer.join(re.sub(inner, " " if lines else "\n", step.strip()) for step in s.steps) for s in solutions]
+    found = judge.step_scores([(s.problem, [text]) for s, text in zip(solutions, texts, strict=True)], progress)
+    return [
+        scores[0] if len(scores[0]) == len(s.steps) else [float("nan")] * len(s.steps)
+        for s, scores in zip(solutions, found, strict=True)
+    ]
 
 
 def first_error(scores: Sequence[float], threshold: float) -> Prediction:
