@@ -36,7 +36,7 @@ NUMBER = re.compile(r"(?<![_\d.])(?<!_\{)-?(?:\d+(?:\.\d+)?|\.\d+)")  # not an i
 LETTER = re.compile(r"\(?\\text\{\(?([A-J])\)?\}\)?")
 COMMANDS = re.compile(r"\\(?:begin|end|text|operatorname)\b|\\[a-zA-Z]+|\{array\}")
 WORDS = re.compile(r"[A-Za-z]{2,}")
-PROSE = 4  # words that make a reference prose
+PROSE = 3  # words that make a reference prose
 CONSTANT = re.compile(r"(?<![A-Za-z\\])[cC](?![A-Za-z])")  # a free constant
 FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(\d+)\}|(-?)(\d+)/(\d+)")
 RIGHT, WRONG = 99.5, 0.0  # percent
@@ -70,7 +70,7 @@ def decimal(found: re.Match[str]) -> str | None:
 
 def parts(text: str) -> list[str]:
     r"""What stands between the commas of a text that are in no bracket; [] where a comma is of a number or a space (`\,`)."""
-    if re.search(r"\d,\s?(?:\\!)?\s?\d{3}(?!\d)|\\,|\\neq", text):
+    if re.search(r"\d,\s?(?:\\!)?\s?\d{3}(?!\d)|\\,|\\(?:neq|geq|leq)|[<>]", text):
         return []
     found, depth = [""], 0
     for character in text:
