@@ -250,6 +250,15 @@ def test_second_run_does_nothing(finished: Path) -> None:
     assert json.loads(done.stdout)["ran"] == [] and "acemath.recipe.schema" in imported and "torch" not in imported
 
 
+def test_a_model_that_was_made_again_gets_its_table(finished: Path) -> None:
+    """The card of a reward model with the same weights, but without rm@k, as after its folder was made again."""
+    facts = finished / "reward" / "model" / "training.json"
+    whole = json.loads(facts.read_text())
+    assert whole["bench"] and f"## rm@{K}" in (finished / "reward" / "model" / "README.md").read_text()
+    facts.write_text(json.dumps(whole | {"bench": []}))
+    assert _run(finished)["ran"] == [] and json.loads(facts.read_text()) == whole
+
+
 def test_change_runs_what_it_touches(finished: Path) -> None:
     """A setting of the groups re-runs groups, reward, scores, tables and report, and nothing before them."""
     result = _run(finished, "reward.groups.pool=4")

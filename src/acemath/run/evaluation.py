@@ -203,8 +203,6 @@ def tables(run: Run) -> Training:
     bench = run.recipe.bench
 
     def work(making: Making) -> Facts:
-        from acemath.train.reward.card import add_bench
-
         problems = making.store(BENCHMARKS)
         by_policy = {n: stored_records(problems, making.store(f"scores-{n}")) for n in bench.policies}
         mine = by_policy[bench.headline]
@@ -220,7 +218,6 @@ def tables(run: Run) -> Training:
             "levels": _levels(mine, bench.k),
         }
         write_json(making.out / "tables.json", found)
-        add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
         return {"headline": {name: round(e["value"], 2) for name, e in found["headline"].items()}}
 
     def summary(facts: Facts) -> str:
