@@ -22,10 +22,10 @@ from acemath.metrics import (
     rm_at_k,
     weighted_at_k,
 )
+from acemath.records import BENCHMARK as BENCHMARK
 
 AVERAGE = "average"
 UNTRAINED = "reward before training"  # key in a response's meta
-BENCHMARK = "benchmark"  # key in the meta of a problem or a response: the benchmark that it belongs to
 
 
 @dataclass(frozen=True, slots=True)

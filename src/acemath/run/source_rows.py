@@ -14,8 +14,7 @@ from acemath.curate.columns import problems_of
 from acemath.curate.known_sources import public_rows
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
-from acemath.errors import UserError
-from acemath.files.columns import KNOWN_COLUMNS, may_hold_reference
+from acemath.files.hub import hub_records
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
 from acemath.recipe.sources import Source
@@ -79,25 +78,7 @@ def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]
     """The records of a file or a data set of the hub, one at a time, each with its place (for messages)."""
     if source.file is not None:
         return placed_records(source.file)
-    return ((f"source {name!r}, record {n}", row) for n, row in enumerate(_from_hub(name, source), 1))
-
-
-def _from_hub(name: str, source: Source) -> Iterator[dict[str, Any]]:
-    """Records of a data set, streamed; only the columns that are named or known. `hub` may be a folder."""
-    from datasets import load_dataset
-
-    try:
-        rows = load_dataset(
-            source.hub, source.config, revision=source.revision, split=source.split, streaming=True
-        )
-        there = set(rows.column_names or ())
-        named = {path if path in there else path.split(".")[0] for path in source.columns.values()}
-        known = {path.split(".")[0] for paths in KNOWN_COLUMNS.values() for path in paths}
-        if source.columns and named <= there:
-            kept = {name for name in there if name.lower() in known or may_hold_reference(name)}
-            rows = rows.select_columns(sorted(named | kept))
-        yield from rows
-    except (OSError, ValueError, ConnectionError) as error:
-        raise UserError(
-            f"source {name!r}: data set {source.hub!r} cannot be read ({str(error).splitlines()[0]}); check its name, config, revision and split, and the network"
-        ) from error
+    assert source.hub is not None
+    what = f"source {name!r}"
+    rows = hub_records(what, source.hub, source.config, source.revision, source.split, source.columns)
+    return ((f"{what}, record {n}", row) for n, row in enumerate(rows, 1))
