@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,9 @@ def check_plan(plan: Plan) -> None:
         if plan.judges and not policy.samples:
             judge = next(iter(plan.judges))
             raise UserError(f"the judge {judge!r} has one greedy response to choose from; give -n 8")
-        if twice := next((seed for at, seed in enumerate(policy.seeds) if seed in policy.seeds[:at]), None):
-            raise UserError(f"seed {twice} is given twice; its samples would be the same: give each seed once")
+        if len(set(policy.seeds)) < len(policy.seeds):
+            seeds = ", ".join(map(str, policy.seeds))
+            raise UserError(f"the seeds {seeds} hold one twice, whose samples would be the same; give each seed once")
 
 
 def named(texts: Iterable[str], what: str) -> dict[str, str]:
@@ -119,7 +120,3 @@ def _short(names: Sequence[str], most: int = 60) -> str:
     text = "+".join(names)
     return text if len(text) <= most else f"{names[0][:most]}+{len(names) - 1}"
 
-
-def merged(now: Mapping[str, Measured], before: Mapping[str, Measured]) -> dict[str, Measured]:
-    """All policies of a folder: those of this call, then those that earlier calls measured."""
-    return {**now, **{name: policy for name, policy in before.items() if name not in now}}
