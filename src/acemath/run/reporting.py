@@ -16,7 +16,7 @@ from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
 from acemath.grade import classes
-from acemath.records import Problem, Response, by_id, by_problem, content_key, fingerprint
+from acemath.records import Problem, Response, benchmark_of, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
 from acemath.run.evaluation import TABLES
@@ -51,7 +51,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
     recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
     facts = {name: store.manifest["facts"] for name, store in stores.items()}
     scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
-    names = facts[BENCHMARKS]["subjects"]
+    names = facts[BENCHMARKS]["benchmarks"]
     rewards = _rewards(scored)
     return ReportData(
         name=recipe.name,
@@ -113,7 +113,7 @@ def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
         for _, key, number in sorted(outcomes[outcome])[:each]:
             problem = by_id(problems.rows(Problem, number))[key]
             rows = by_problem(scored.rows(Response, number))[key]
-            found.append(Item(problem.subject, problem.prompt, problem.answer, outcome, _distinct(rows)))
+            found.append(Item(benchmark_of(problem), problem.prompt, problem.answer, outcome, _distinct(rows)))
     return found
 
 
