@@ -15,7 +15,7 @@ from acemath.models.score.settings import JudgeSettings, RewardModelSettings
 from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Response
 from acemath.run.display import Display
-from acemath.run.measuring.models import Measuring
+from acemath.run.measuring.models import Measuring, shots_of
 from acemath.run.measuring.problems import PROBLEMS, Asked, problem_stage, read
 from acemath.run.measuring.results import results_of
 from acemath.run.measuring.settings import Measured, Plan, check_plan
@@ -36,7 +36,8 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     """
     check_plan(plan)
     benchmarks = read(plan.benchmarks, plan.columns, plan.limit)
-    measuring = Measuring(folder, plan.policies)
+    places = {one.name: str(one.facts["place"]) for one in benchmarks}
+    measuring = Measuring(folder, plan.policies, shots_of(plan.policies, places))
     stages = [one for name in plan.policies for one in response_stages(measuring, name)]
     stages += score_stages(measuring, plan.judges, stages)
     check_names(stages)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.registry import BENCHMARKS
+from acemath.benchmarks.shots import Shots, demonstrations, with_shots
+from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import Engine
 from acemath.models.generate.endpoint.account import Account
@@ -15,7 +18,7 @@ from acemath.models.hub import at_revision, content_of, model_file
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel, WorksheetsModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.roles import Role
-from acemath.records import Problem, content_key, fingerprint, key_of_all
+from acemath.records import BENCHMARK, Problem, content_key, fingerprint, key_of_all
 from acemath.run.context import ENDPOINTS
 from acemath.run.engines import make_engine
 from acemath.run.measuring.settings import Measured
@@ -27,6 +30,7 @@ class Measuring:
 
     folder: Path
     policies: Mapping[str, Measured]
+    shots: Mapping[str, Mapping[str, Shots]] = field(default_factory=dict)  # by policy and benchmark
     seed: int = 0  # of greedy responses; samples name their own
     _held: dict[str, Engine] = field(default_factory=dict)
     _contents: dict[str, str] = field(default_factory=dict)
@@ -62,7 +66,14 @@ class Measuring:
     def identity_of(self, role: Role) -> dict[str, Any]:
         """What a policy's responses depend on: the content of its model, wherever it lies, its chat and its sampling."""
         kept = role.model_dump(mode="json", include={"chat", "temperature", "top_p", "max_new_tokens"})
-        return {"model": self._identity(role.model), **kept}
+        return {"model": self._identity(role.model), "shots": fingerprint(self.shots.get(role.model, {})), **kept}
+
+    def asked(self, name: str, problems: Sequence[Problem]) -> list[Problem]:
+        """The problems as a policy is asked them: after the demonstrations of their benchmarks."""
+        shots = self.shots.get(name, {})
+        return [
+            with_shots([p], mine)[0] if (mine := shots.get(str(p.meta[BENCHMARK]))) else p for p in problems
+        ]
 
     def _identity(self, ref: str) -> dict[str, Any]:
         model = self.model(ref)
@@ -85,14 +96,15 @@ class Measuring:
             self._held[name] = make_engine(model, role.chat, name)
         return self._held[name]
 
-    def facts(self, name: str, problems: list[Problem]) -> dict[str, Any]:
+    def facts(self, name: str, problems: Sequence[Problem]) -> dict[str, Any]:
         """What the manifest says of a policy: its settings, revision, template, and the prompts as they are asked.
 
         A model in this process must have a chat template. UserError if it has none, before anything is asked of any model.
         """
         policy = self.policies[name]
-        chats = [policy.chat.messages(p.prompt) for p in problems]
+        chats = [policy.chat.messages(p.prompt) for p in self.asked(name, problems)]
         found: dict[str, Any] = {
+            "shots": {b: len(next(iter(shots.values()))) for b, shots in self.shots.get(name, {}).items()},
             "settings": policy.model_dump(mode="json"),
             "prompts": key_of_all(fingerprint(messages) for messages in chats),
         }
@@ -113,3 +125,25 @@ class Measuring:
             "template": content_key(template if isinstance(template, str) else fingerprint(template)),
             "example": chat_template(tokenizer).prompt(chats[0]),
         }
+
+
+def shots_of(policies: Mapping[str, Measured], places: Mapping[str, str]) -> dict[str, dict[str, Shots]]:
+    """The demonstrations before each policy's problems, by policy and benchmark; `places` are the benchmarks' by name.
+
+    By default a benchmark of the registry has its own number of them (paper, section 3.4: five for MMLU), a file none.
+    UserError for demonstrations of a file, and as in `demonstrations`.
+    """
+    known: dict[tuple[str, int], Shots] = {}
+    found: dict[str, dict[str, Shots]] = {name: {} for name in policies}
+    for name, policy in policies.items():
+        for benchmark, place in places.items():
+            registered = place == benchmark
+            own = BENCHMARKS[benchmark].shots if registered else 0
+            count = own if policy.shots is None else policy.shots
+            if count and not registered:
+                raise UserError(f"{place} is a file, which has no demonstrations; leave --shots out")
+            if count:
+                if (benchmark, count) not in known:
+                    known[benchmark, count] = demonstrations(benchmark, count)
+                found[name][benchmark] = known[benchmark, count]
+    return found

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from acemath.errors import UserError
@@ -46,14 +47,16 @@ def response_stages(measuring: Measuring, name: str) -> list[Named]:
 
     The samples of the first seed are in `samples-NAME`, those of another in `samples-NAME@SEED`.
     """
-    policy, found = measuring.policies[name], list[Named]()
+    policy, asked, found = measuring.policies[name], partial(measuring.asked, name), list[Named]()
     if policy.greedy:
-        stage = _responses(Responder(measuring, f"{GREEDY}-{name}", policy.role(name, False), 1, name, reuse=True))
+        stage = _responses(
+            Responder(measuring, f"{GREEDY}-{name}", policy.role(name, False), 1, name, prompts=asked, reuse=True)
+        )
         found.append(Named(stage.name, GREEDY, name, work=stage))
     for at, seed in enumerate(policy.seeds if policy.samples else ()):
         place = f"{SAMPLES}-{name}" + (f"{SEEDED}{seed}" if at else "")
         role = policy.role(name, True)
-        stage = _responses(Responder(measuring, place, role, policy.n, name, seed=seed, reuse=True))
+        stage = _responses(Responder(measuring, place, role, policy.n, name, seed=seed, prompts=asked, reuse=True))
         found.append(Named(place, SAMPLES, name, seed, work=stage))
     return found
 
