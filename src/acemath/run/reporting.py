@@ -24,6 +24,7 @@ from acemath.run.problems import BENCHMARKS, SEEDS
 from acemath.run.runner import Runner
 from acemath.run.steps import funnel
 from acemath.run.store import StageStore
+from acemath.train.checkpoints import FACTS
 
 PAGE = "report.html"
 PAGE_KEY = ".report.key"  # a hash of what the page was made from
@@ -32,10 +33,20 @@ STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies",
 
 
 def make_report(run: Run, runner: Runner) -> Path:
-    """Write the page of a finished run unless its tables and recipe are unchanged; returns its path."""
+    """Write the page of a finished run unless its tables and recipe are unchanged; returns its path.
+
+    The reward model's card gets the table of rm@k, also if the model was made again with the same weights.
+    """
     path, known = run.folder / PAGE, run.folder / PAGE_KEY
     key = fingerprint([runner.output("tables"), run.recipe.model_dump(mode="json")])
-    if not path.exists() or not known.exists() or known.read_text() != key:
+    new = not path.exists() or not known.exists() or known.read_text() != key
+    judge = run.folder / "reward" / "model"
+    if new or not read_json(judge / FACTS)["bench"]:
+        from acemath.train.reward.card import add_bench
+
+        bench = read_json(run.folder / TABLES)["rewardbench"]
+        add_bench(judge, bench["rows"], bench["k"])
+    if new:
         from acemath.report.page import render
 
         run.display.start("report")
