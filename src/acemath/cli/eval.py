@@ -78,9 +78,9 @@ def command(
 ) -> None:
     """Measure policies: greedy pass@1, and with samples avg@n, maj@k, rm@k and pass@k.
 
-    Example: acemath eval --model policy --benchmarks gsm8k,math500 -n 8 --reward reward-model
+    Example: acemath eval problems.jsonl --model policy -n 8 --reward reward-model --max-new-tokens 120
 
-    Two policies on a file: acemath eval problems.jsonl --model base --model tuned --out results
+    Two policies, compared: acemath eval --benchmarks gsm8k,math500 --model Qwen/Qwen2.5-Math-7B-Instruct --model nvidia/AceMath-7B-Instruct
     """
     require("acemath eval", "pyarrow")
     from acemath.models.score.judge import judge_settings

@@ -8,20 +8,23 @@ from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from acemath.benchmarks.copies import SUSPECT
 from acemath.benchmarks.tables import (
     AVERAGE,
     HEADLINE,
     JUDGED,
+    STANDARD,
+    Floats,
     Record,
-    benchmarks_of,
     measure,
-    over_benchmarks,
     per_problem,
     selectors,
 )
-from acemath.metrics import Estimate, estimate
-from acemath.records import Problem, Response, by_id
+from acemath.metrics import Estimate, estimates
+from acemath.records import BENCHMARK, Problem, Response, by_id
 from acemath.run.evaluation import records_of
 from acemath.run.measuring.problems import PROBLEMS
 from acemath.run.measuring.stages import GREEDY, SCORES, Named
@@ -62,19 +65,20 @@ def results_of(stages: Sequence[Named], stores: Mapping[str, StageStore], k: int
     """
     problems = list(stores[PROBLEMS].all_rows(Problem))
     columns = [column for model in _models(stages) for column in _columns(model, stages, stores, k)]
-    frame = _Frame(problems)
+    everything = np.ones(len(problems), bool)
+    frame = _Frame(problems, everything)
     found: dict[str, Any] = {
         "k": k,
         "models": _models(stages),
-        "benchmarks": {name: sum(b == name for b in frame.benchmarks) for name in dict.fromkeys(frame.benchmarks)},
-        "rows": [row for column in columns for row in frame.rows(column)],
-        "comparisons": list(_comparisons(columns, frame)),
-        "breakdowns": list(_breakdowns(columns, frame)),
+        "benchmarks": frame.sizes,
+        "rows": frame.rows(columns),
+        "comparisons": _comparisons(columns, frame),
+        "breakdowns": list(_breakdowns(columns, problems)),
         "responses": [_counts(one, stores[one.stage]) for one in stages if one.kind != SCORES],
     }
-    if any(p.meta.get(SUSPECT) for p in problems):
-        sound = _Frame(problems, [not p.meta.get(SUSPECT) for p in problems])
-        found["without_suspects"] = [row for column in columns for row in sound.rows(column)]
+    sound = np.array([not p.meta.get(SUSPECT) for p in problems])
+    if not sound.all():
+        found["without_suspects"] = _Frame(problems, sound).rows(columns)
     return found
 
 
@@ -83,47 +87,44 @@ def _models(stages: Sequence[Named]) -> list[str]:
 
 
 class _Frame:
-    """The problems that values belong to, in their order; `kept` leaves some out."""
+    """Some problems, by benchmark; `kept` [problem] says which of all problems they are."""
 
-    def __init__(self, problems: Sequence[Problem], kept: Sequence[bool] | None = None) -> None:
-        self.problems = problems
-        self.kept = [True] * len(problems) if kept is None else list(kept)
-        self.records = [Record(str(p.meta["benchmark"]), p.id, p.level, (), (), (), ()) for p in problems]
-        self.benchmarks = [r.benchmark for r in self.records]
+    def __init__(self, problems: Sequence[Problem], kept: NDArray[np.bool_]) -> None:
+        self.kept = kept
+        self.places = np.array([str(p.meta[BENCHMARK]) for p in problems])[kept]
+        self.sizes = {str(name): int((self.places == name).sum()) for name in dict.fromkeys(self.places)}
 
-    def within(self, kept: Sequence[bool]) -> _Frame:
-        """These problems alone."""
-        return _Frame(self.problems, [a and b for a, b in zip(self.kept, kept, strict=True)])
+    def parts(self, table: Floats) -> list[Floats]:
+        """A table [problem, column] of all problems as one table for each benchmark."""
+        return [table[self.kept][self.places == name] for name in self.sizes]
 
-    def only(self, values: Sequence[float]) -> list[float]:
-        """The values of the problems that are kept."""
-        return [v for v, kept in zip(values, self.kept, strict=True) if kept]
+    def estimates(self, table: Floats) -> dict[str, list[Estimate]]:
+        """Each column's mean over each benchmark's problems, and the unweighted mean of the benchmarks' means."""
+        parts = self.parts(table)
+        found = {name: estimates([part]) for name, part in zip(self.sizes, parts, strict=True)}
+        return {**found, AVERAGE: estimates(parts)}
 
-    def estimates(self, values: Sequence[float]) -> Iterator[tuple[str, Estimate]]:
-        """The mean over each benchmark's problems, then the unweighted mean of the benchmarks' means."""
-        records, mine = [r for r, kept in zip(self.records, self.kept, strict=True) if kept], self.only(values)
-        for name in benchmarks_of(records):
-            yield name, estimate([v for v, r in zip(mine, records, strict=True) if r.benchmark == name])
-        yield AVERAGE, over_benchmarks(records, mine)
+    def rows(self, columns: Sequence[Column]) -> list[dict[str, Any]]:
+        """The rows of some columns. `seeds` holds each seed's value and the standard deviation of these values."""
+        found = self.estimates(_table([column.values for column in columns]))
+        rows = []
+        for at, column in enumerate(columns):
+            alone = {seed: self._means(np.array(values)) for seed, values in column.seeds.items()}
+            for name, cells in found.items():
+                row = {**column.names(), "benchmark": name, **percent(cells[at]), "undefined": cells[at].undefined}
+                if alone:
+                    values = {str(seed): 100 * means[name] for seed, means in alone.items()}
+                    row["seeds"] = {"values": values, "sd": stdev(values.values())}
+                rows.append(row)
+        return rows
 
-    def rows(self, column: Column) -> Iterator[dict[str, Any]]:
-        """The rows of a column. `seeds` holds each seed's value and the standard deviation of these values."""
-        alone = {seed: dict(self._means(values)) for seed, values in column.seeds.items()}
-        for name, e in self.estimates(column.values):
-            row = {**column.names(), "benchmark": name, **percent(e), "undefined": e.undefined}
-            if alone:
-                values = {str(seed): 100 * means[name] for seed, means in alone.items()}
-                row["seeds"] = {"values": values, "sd": stdev(values.values())}
-            yield row
+    def _means(self, values: Floats) -> dict[str, float]:
+        means = [float(part.mean()) for part in self.parts(values)]
+        return {**dict(zip(self.sizes, means, strict=True)), AVERAGE: fmean(means)}
 
-    def _means(self, values: Sequence[float]) -> Iterator[tuple[str, float]]:
-        means = []
-        for name in dict.fromkeys(self.benchmarks):
-            mine = [v for v, b, kept in zip(values, self.benchmarks, self.kept, strict=True) if kept and b == name]
-            if mine:
-                means.append(fmean(mine))
-                yield name, means[-1]
-        yield AVERAGE, fmean(means)
+
+def _table(columns: Sequence[Sequence[float]]) -> Floats:
+    return np.array(columns, float).T
 
 
 def percent(e: Estimate) -> dict[str, float]:
@@ -142,7 +143,7 @@ def _columns(model: str, stages: Sequence[Named], stores: Mapping[str, StageStor
         seeded = [one for one in mine if one.kind != GREEDY and one.judge == judge]
         records = _records(stores, seeded)
         alone = {one.seed or 0: _records(stores, [one]) for one in seeded} if len(seeded) > 1 else {}
-        for selector in selectors(records):
+        for selector in selectors(records, STANDARD):
             if (selector in JUDGED) != bool(judge):
                 continue  # controls need no judge, and are the same with any
             values = per_problem(records, selector, k)
@@ -163,29 +164,36 @@ def _records(stores: Mapping[str, StageStore], stages: Sequence[Named]) -> list[
     return found
 
 
-def _comparisons(columns: Sequence[Column], frame: _Frame) -> Iterator[dict[str, Any]]:
+def _comparisons(columns: Sequence[Column], frame: _Frame) -> list[dict[str, Any]]:
     """Each policy minus each later one, by each measure that both have."""
-    for one, other in combinations(columns, 2):
-        if one.model == other.model or one.same != other.same or one.selector not in COMPARED:
-            continue
-        differences = [a - b for a, b in zip(one.values, other.values, strict=True)]
-        for name, e in frame.estimates(differences):
-            yield {**one.names(), "other": other.model, "benchmark": name, **percent(e)}
+    pairs = [
+        (one, other)
+        for one, other in combinations(columns, 2)
+        if one.model != other.model and one.same == other.same and one.selector in COMPARED
+    ]
+    if not pairs:
+        return []
+    table = _table([one.values for one, _ in pairs]) - _table([other.values for _, other in pairs])
+    found = frame.estimates(table)
+    return [
+        {**one.names(), "other": other.model, "benchmark": name, **percent(cells[at])}
+        for at, (one, other) in enumerate(pairs)
+        for name, cells in found.items()
+    ]
 
 
-def _breakdowns(columns: Sequence[Column], frame: _Frame) -> Iterator[dict[str, Any]]:
+def _breakdowns(columns: Sequence[Column], problems: Sequence[Problem]) -> Iterator[dict[str, Any]]:
     """Means by subject and by level, of benchmarks that have several. They are never part of an average."""
+    shown = [column for column in columns if column.selector in COMPARED]
+    table, places = _table([column.values for column in shown]), np.array([str(p.meta[BENCHMARK]) for p in problems])
     for by in ("subject", "level"):
-        labels = [getattr(p, by) for p in frame.problems]
-        for benchmark in dict.fromkeys(frame.benchmarks):
-            here = [b == benchmark for b in frame.benchmarks]
-            groups = sorted({label for label, mine in zip(labels, here, strict=True) if mine and label})
+        labels = np.array([getattr(p, by) for p in problems])
+        for benchmark in dict.fromkeys(places.tolist()):
+            groups = sorted({label for label in labels[places == benchmark].tolist() if label})
             for group in groups if len(groups) > 1 else ():
-                part = frame.within([mine and label == group for label, mine in zip(labels, here, strict=True)])
-                for column in columns:
-                    if column.selector in COMPARED:
-                        names = {**column.names(), "benchmark": benchmark, "by": by, "group": group}
-                        yield names | percent(estimate(part.only(column.values)))
+                cells = estimates([table[(places == benchmark) & (labels == group)]])
+                for column, cell in zip(shown, cells, strict=True):
+                    yield {**column.names(), "benchmark": benchmark, "by": by, "group": group, **percent(cell)}
 
 
 def _counts(one: Named, store: StageStore) -> dict[str, Any]:
