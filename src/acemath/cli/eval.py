@@ -61,7 +61,14 @@ def command(
     shots: Annotated[
         int | None, typer.Option(min=0, help="Demonstrations before each problem. [default: the benchmark's]")
     ] = None,
-    reward: Annotated[list[str] | None, typer.Option(help="A reward model's folder or name, or NAME=MODEL.")] = None,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward",
+            "--judge",
+            help="A reward model's folder or name, or a YAML file that describes a judge; give the option again for more.",
+        ),
+    ] = None,
     system: System = "",
     instruction: Instruction = "",
     reward_system: Annotated[ChatFormat | None, reward_chat_option("--reward-system")] = None,
