@@ -105,16 +105,14 @@ def command(
         name: {"model": engines.model_of(engine, place, changes, **server), **writing}
         for name, place in _models(engine, model or []).items()
     }
-    judges = {name: judge_settings(place, {"chat": reward_system}) for name, place in named(reward or [], "reward").items()}
-    plan = settings_of(
-        Plan,
-        {
-            "policies": policies, "benchmarks": _benchmarks(problems or [], benchmarks), "columns": columns or {},
-            "limit": limit, "k": k or min(8, n), "judges": judges,
-        },
-        {},
-    )  # fmt: skip
-    check_plan(plan)
+    chosen = {
+        "policies": policies, "benchmarks": _benchmarks(problems or [], benchmarks), "columns": columns or {},
+        "limit": limit, "k": k or min(8, n),
+    }  # fmt: skip
+    named_judges = named(reward or [], "reward")
+    check_plan(settings_of(Plan, chosen, {}), named_judges)
+    judges = {name: judge_settings(judge, {"chat": reward_system}) for name, judge in named_judges.items()}
+    plan = settings_of(Plan, {**chosen, "judges": judges}, {})
     place = out or default_folder(list(policies), plan.benchmarks)
     with Display().during("eval"):
         found = measure(plan, place, Display())

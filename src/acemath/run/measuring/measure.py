@@ -34,7 +34,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     Several calls may share a folder: policies that earlier ones measured on the same problems stay in the results.
     UserError for a plan that cannot be measured, before anything is asked of a model.
     """
-    check_plan(plan)
+    check_plan(plan, plan.judges)
     benchmarks = read(plan.benchmarks, plan.columns, plan.limit)
     places = {one.name: str(one.facts["place"]) for one in benchmarks}
     measuring = Measuring(folder, plan.policies, shots_of(plan.policies, places))

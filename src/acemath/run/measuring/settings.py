@@ -73,16 +73,16 @@ class Plan(BaseModel):
     """The judges of the samples by the names that results use."""
 
 
-def check_plan(plan: Plan) -> None:
-    """UserError for a k above n, for samples of one seed that are none, and for judges without samples."""
+def check_plan(plan: Plan, judges: Iterable[str]) -> None:
+    """UserError for a k above n, for a seed that is given twice, and for judges without samples."""
     for name, policy in plan.policies.items():
         if policy.samples and plan.k > policy.n:
             raise UserError(
                 f"k is {plan.k}, but each problem gets n = {policy.n} samples of {name}; give -k {policy.n} or less, or "
                 f"-n {plan.k}"
             )
-        if plan.judges and not policy.samples:
-            judge = next(iter(plan.judges))
+        judge = next(iter(judges), None)
+        if judge is not None and not policy.samples:
             raise UserError(f"the judge {judge!r} has one greedy response to choose from; give -n 8")
         if len(set(policy.seeds)) < len(policy.seeds):
             seeds = ", ".join(map(str, policy.seeds))
