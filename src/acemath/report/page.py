@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from importlib import resources
 from typing import Any
 
-from latex2mathml.converter import convert
-
 from acemath.benchmarks.tables import HEADLINE, MEASURES, measure
 from acemath.report.data import Points, ReportData
 from acemath.report.data_section import data_section
+from acemath.report.formulas import drawn
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
@@ -20,21 +18,6 @@ BEFORE = "reward model before training"
 COLOURS = {
     name: number for number, name in enumerate((*(s for s in MEASURES if s != BEFORE), "greedy", BEFORE))
 }
-
-_FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
-
-
-def drawn(text: str) -> str:
-    """Text as HTML, with boxes and fractions as MathML. A formula that cannot be converted stays plain text."""
-    parts, at = [], 0
-    for match in _FORMULA.finditer(text):
-        parts.append(escape(text[at : match.start()]))
-        try:
-            parts.append(convert(match.group()))
-        except Exception:  # noqa: BLE001  (the converter raises many kinds on model text; the text is shown instead)
-            parts.append(escape(match.group()))
-        at = match.end()
-    return "".join(parts) + escape(text[at:])
 
 
 def _measures(data: ReportData) -> dict[str, int]:
