@@ -9,13 +9,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.curate.columns import level_of, prompt_text
 from acemath.errors import UserError
-from acemath.files.columns import KNOWN_COLUMNS, PROBLEM_NAMES, first_value, id_text, items_of, meta_of, names_of
+from acemath.files.columns import (
+    KNOWN_COLUMNS,
+    PROBLEM_NAMES,
+    first_value,
+    id_text,
+    items_of,
+    meta_of,
+    names_of,
+)
 from acemath.files.identity import PROMPT_KEY, Names
 from acemath.files.rows import placed_records
 from acemath.grade.records import rows_of
@@ -41,7 +50,10 @@ def open_file(path: Path, names: Names | None) -> tuple[dict[str, Problem], Tabl
             continue
         try:
             problem = _problem(record, path, names, f"row {len(rows)}")
-            problems.setdefault(problem.id, problem)
+            if problems.setdefault(problem.id, problem).prompt != problem.prompt:
+                # Two problems of one id, as where two benchmarks were joined: the second is told apart by its prompt.
+                problem = replace(problem, id=f"{problem.id} · {content_key(problem.prompt)[:6]}")
+                problems.setdefault(problem.id, problem)
             for row in _responses(record, problem.answer):
                 writer = (problem.id, row["model"])
                 row["sample"] = samples[writer] if row["sample"] is None else row["sample"]
@@ -69,24 +81,18 @@ def _problem(record: Mapping[str, Any], path: Path, names: Names | None, unnamed
     if names is not None and name is not None:
         found = names.find(id_text(name), meta, path)
         known = str(found.meta.get(BENCHMARK) or benchmark)
-        return Problem(**{**_fields(found), "meta": {**found.meta, BENCHMARK: known}})
+        return replace(found, meta={**found.meta, BENCHMARK: known})
     prompt = prompt_text(first_value(record, names_of("prompt", {}))) or ""
     key = meta.get(PROMPT_KEY) or (content_key(prompt) if prompt else None)
-    own = id_text(name) if name is not None else str(key or unnamed)
     subject = record.get("subject") or record.get("type") or ""
     return Problem(
-        # Two problems of a file may share an id; their prompts keep them apart.
-        id=own if key is None or name is None else f"{own} · {key[:6]}",
+        id=id_text(name) if name is not None else str(key or unnamed),
         prompt=prompt,
         answer=reference_in(record) or "",
         subject=subject if isinstance(subject, str) else "",
         level=level_of(record.get("level")),
         meta={BENCHMARK: benchmark},
     )
-
-
-def _fields(problem: Problem) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in Problem.SCHEMA.names}
 
 
 def _responses(record: Mapping[str, Any], reference: str) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acemath.benchmarks.tables import BENCHMARK
-from acemath.records import STATUSES, STOP, LENGTH, Problem, content_key
+from acemath.records import LENGTH, STATUSES, STOP, Problem, content_key
 from acemath.serve.viewer.library import Source
 
 Ints = NDArray[np.int64]

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from acemath.benchmarks.tables import BENCHMARK
 from acemath.errors import UserError
 from acemath.files.atomic import read_table
 from acemath.files.identity import Names
 from acemath.records import Problem, from_table
-from acemath.run.parts import read_footer
 from acemath.run.partitions import RUN_FILE, partitions_of
+from acemath.run.parts import read_footer
 from acemath.run.store import StageStore
 from acemath.serve.viewer.files import open_file
 from acemath.serve.viewer.stored import PartRows, Rows
@@ -31,7 +30,8 @@ _KINDS = ("scores", "samples", "greedy")
 class Source:
     """One set of responses with the problems that they answer, and what a reader must know of it."""
 
-    name: str
+    name: str  # of the stage or the file
+    folder: str  # what was given: the run's folder or the file
     path: Path
     problems: dict[str, Problem]  # by id
     rows: Rows
@@ -47,11 +47,14 @@ def open_sources(paths: Sequence[Path], names: Names | None = None) -> list[Sour
     if len(set(places)) < len(places):
         raise UserError(f"{paths[0]} is given twice; two sets of one folder are compared on the page")
     titles = _titles(places)
-    found = []
+    found: list[Source] = []
     for path, title in zip(paths, titles, strict=True):
         if not path.exists():
             raise UserError(f"{str(path)!r} does not exist; give a run's folder, an evaluation's, or a file of responses")
         found += list(_sources(path.resolve(), title, names))
+    if len(places) > 1:
+        for source in found:
+            source.name = source.name if source.name == source.folder else f"{source.folder} · {source.name}"
     return found
 
 
@@ -72,7 +75,7 @@ def _sources(path: Path, title: str, names: Names | None) -> Iterator[Source]:
         yield from _of_folder(path, title, only)
         return
     problems, table, notes = open_file(path, names)
-    yield Source(title, path, problems, table, notes)
+    yield Source(title, title, path, problems, table, notes)
 
 
 def _of_folder(folder: Path, title: str, only: str | None) -> Iterator[Source]:
@@ -96,7 +99,7 @@ def _of_folder(folder: Path, title: str, only: str | None) -> Iterator[Source]:
         )
     for name in shown:
         notes = _unfinished(folder / name, len(stages[name]), expected or len(stages[name]))
-        yield Source(f"{title} · {name}" if name else title, folder / name, problems, PartRows(stages[name]), notes)
+        yield Source(name, title, folder / name, problems, PartRows(stages[name]), notes)
 
 
 def _shown(sets: Iterable[str], parts: dict[str, int]) -> Iterator[str]:
