@@ -2,7 +2,7 @@
 
 import { h, s } from "./dom.js";
 
-const W = 640, H = 320, LEFT = 60, RIGHT = 14, TOP = 14, BOTTOM = 40;
+const W = 640, H = 320, LEFT = 68, RIGHT = 14, TOP = 16, BOTTOM = 50;
 
 /** Round steps for an axis between two values. */
 function ticks(low, high, most = 6) {
@@ -22,7 +22,7 @@ function frame(title, x, y) {
   const picture = s("svg", { viewBox: `0 0 ${W} ${H}`, class: "chart", role: "img", "aria-label": title },
     (y.ticks ?? ticks(y.low, y.high)).map((v) => [s("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: py(v), y2: py(v) }),
       s("text", { class: "tick", x: LEFT - 6, y: py(v) + 4, "text-anchor": "end" }, text(y, v))]),
-    (x.ticks ?? ticks(x.low, x.high)).map((v) => s("text", { class: "tick", x: px(v), y: H - BOTTOM + 16, "text-anchor": "middle" }, text(x, v))),
+    (x.ticks ?? ticks(x.low, x.high)).map((v) => s("text", { class: "tick", x: px(v), y: H - BOTTOM + 18, "text-anchor": "middle" }, text(x, v))),
     s("text", { class: "axis", x: (LEFT + W - RIGHT) / 2, y: H - 6, "text-anchor": "middle" }, x.label));
   return { picture, px, py };
 }
