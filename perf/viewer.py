@@ -2,9 +2,9 @@
 
     python perf/viewer.py [--problems 1000] [--each 64] [--times 5]
 
-It makes the folder (texts of about 1,200 characters, with formulas), opens the page several times, and prints the time of
-the index, from the request to the page's first byte, and from the request to the rendered list. Then it times a search
-through all texts, and the votes.
+It makes the folder (texts of about 1,200 characters, with formulas), opens the page several times, and prints the time from
+the request to the page's first byte, and to the rendered list: wall time, and the processor's time of server and browser
+together, which does not depend on what else the machine does. Then it times a search through all texts, and the votes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from acemath.records import Problem, Response
 from acemath.run.parts import write_part
@@ -104,16 +105,24 @@ def main() -> None:
             driver.quit()
 
 
+def processor_time() -> float:
+    """The seconds that this process and the browser have computed."""
+    me = psutil.Process()
+    return sum(sum(p.cpu_times()[:2]) for p in (me, *me.children(recursive=True)) if p.is_running())
+
+
 def measure(driver: Any, folder: Path, times: int) -> None:
     """Print the times of new servers, each opened for the first time, then of a search and of the votes."""
-    first, rendered, opened = [], [], []
+    first, rendered, opened, spent = [], [], [], []
     for _ in range(times):
         start = time.perf_counter()
         server = Server(Viewer([folder]))
         opened.append(time.perf_counter() - start)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        before = processor_time()
         driver.get(server.url)
         byte, shown = driver.execute_async_script(RENDERED)
+        spent.append(processor_time() - before)
         first.append(byte)
         rendered.append(shown)
         server.shutdown()
@@ -121,6 +130,7 @@ def measure(driver: Any, folder: Path, times: int) -> None:
     print(f"folder opened in {1000 * statistics.median(opened):.0f} ms (median of {times})")
     print(f"first byte after {statistics.median(first):.0f} ms, list rendered after {statistics.median(rendered):.0f} ms "
           f"(best {min(rendered):.0f}, worst {max(rendered):.0f} ms; load of the machine {os.getloadavg()[0]:.1f})")  # fmt: skip
+    print(f"processor's time until then, server and browser: {1000 * statistics.median(spent):.0f} ms (best {1000 * min(spent):.0f})")
     viewer = Viewer([folder])
     start = time.perf_counter()
     grouping = viewer.grouping(0)

@@ -155,11 +155,17 @@ def _browser(data: ReportData) -> str:
         f"<option>{escape(b)}</option>" for b in dict.fromkeys(i.benchmark for i in data.items)
     )
     outcomes = "".join(f"<option>{escape(o)}</option>" for o in dict.fromkeys(i.outcome for i in data.items))
+    # The report is one file: the viewer shows the others.
+    every = data.tables["policies"][data.headline]["greedy"]["problems"]
+    words = (
+        f"{len(data.items):,} of {every:,} problems, as many of each outcome as there is room for, each candidate once, best "
+        "reward first. acemath view shows all problems and responses."
+    )
     filters = (
         f'<div class="filters"><label>benchmark <select id="by-benchmark"><option value="">all</option>{benchmarks}</select></label>'
         f'<label>outcome <select id="by-outcome"><option value="">all</option>{outcomes}</select></label></div>'
     )
-    return f'<h2 id="problems-title">Problems and their candidates</h2><p>Each candidate once, best reward first.</p>{filters}<div id="problems">{"".join(entries)}</div>'
+    return f'<h2 id="problems-title">Problems and their candidates</h2><p>{words}</p>{filters}<div id="problems">{"".join(entries)}</div>'
 
 
 def _facts(data: ReportData) -> str:

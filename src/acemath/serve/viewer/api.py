@@ -27,7 +27,7 @@ from acemath.serve.viewer.search import Search
 Parameters = Mapping[str, str]
 T = TypeVar("T")
 KEPT = 32  # searches, comparisons and curves that are remembered
-PAGE = 100  # problems that the list gets at a time
+PAGE = 50  # problems that the list gets at a time
 TEXTS = 64  # responses whose texts are given at once
 
 
