@@ -21,6 +21,7 @@ STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "timeout", "unp
 
 _LABELS: dict[str | None, bool] = {"correct": True, "wrong": False, "no_answer": False}
 ROOT = "root"  # in an evolved problem's meta: the id of the problem that it was first evolved from
+BENCHMARK = "benchmark"  # in the meta of a problem or a response: the benchmark that it belongs to
 # Finish reasons of a response. Only "stop" is complete. "length": cut at the token limit. "refused": the engine gave
 # nothing that may be graded or learned; the text is empty, and meta["refused"] says why.
 STOP, LENGTH, REFUSED = "stop", "length", "refused"
@@ -108,6 +109,11 @@ class Problem:
     def group(self) -> str:
         """The `group_of` its subject."""
         return group_of(self.subject)
+
+
+def benchmark_of(problem: Problem) -> str:
+    """The benchmark that a problem belongs to: that of its meta, else its subject, else its source."""
+    return str(problem.meta.get(BENCHMARK) or problem.subject or problem.source)
 
 
 @dataclass(frozen=True, slots=True)

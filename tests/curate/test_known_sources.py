@@ -16,7 +16,7 @@ from acemath.curate.known_sources import KNOWN
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
 from acemath.files.columns import value_at
-from acemath.files.conversations import read_chats
+from acemath.files.conversations import ChatFile
 from acemath.files.rows import read_rows
 from acemath.grade.references import solution_answer
 from acemath.recipe.sources import Source
@@ -177,14 +177,14 @@ def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
     """`messages` with `answer` as the last turn: as conversations, and as prompts with answers."""
     row = {"messages": [{"role": "user", "content": "1+2?"}], "answer": "It is \\boxed{3}."}
     path = write(tmp_path / "sft.jsonl", [row])
-    chat = read_chats(path)[0]
+    chat = list(ChatFile(path))[0]
     assert [turn["role"] for turn in chat.messages] == ["user", "assistant"]
     assert [(p.prompt, p.answer) for p in read_problems(path)] == [("1+2?", "3")]
     assert fetch("acemath-math", {"file": path}, {}, 0, tmp_path / "c.parquet")["kind"] == "chat"
-    stored = read_chats(tmp_path / "c.parquet")
+    stored = list(ChatFile(tmp_path / "c.parquet"))
     assert stored == read_rows(tmp_path / "c.parquet", Chat) and stored[0].license == "CC-BY-NC-4.0"
     with pytest.raises(UserError, match="no conversation that ends with a response"):
-        read_chats(write(tmp_path / "bad.jsonl", [{"messages": row["messages"]}]))
+        list(ChatFile(write(tmp_path / "bad.jsonl", [{"messages": row["messages"]}])))
     prompts = write(tmp_path / "n.jsonl", [{"problem": "?", "solution": "1"}])
     found = fetch("numinamath-cot", {"file": prompts}, {}, 0, tmp_path / "p.jsonl")
     assert (

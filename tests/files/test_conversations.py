@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 
 from acemath.errors import UserError
-from acemath.files.conversations import chat_of, read_chats, turns_of
+from acemath.files.conversations import ChatFile, chat_of, turns_of
 from acemath.files.rows import write_rows
 from acemath.records import Chat
 
@@ -64,13 +64,13 @@ def test_forms_of_one_file_and_our_own_rows(tmp_path: Path) -> None:
         {"prompt": "a", "completion": "b", "messages": None, "source": "one"},
         {"messages": [USER, ANSWER], "source": "two"},
     ]
-    assert [chat.source for chat in read_chats(_file(tmp_path / "m.jsonl", mixed))] == ["one", "two"]
+    assert [chat.source for chat in ChatFile(_file(tmp_path / "m.jsonl", mixed))] == ["one", "two"]
     Dataset.from_list([*mixed]).to_parquet(tmp_path / "m.parquet")
-    assert [len(chat.messages) for chat in read_chats(tmp_path / "m.parquet")] == [2, 2]
+    assert [len(chat.messages) for chat in ChatFile(tmp_path / "m.parquet")] == [2, 2]
     rows = [Chat("0", (SYSTEM, USER, ANSWER), "here", "MIT", {"style": "short"})]
     for name in ("c.parquet", "c.jsonl"):
         write_rows(tmp_path / name, rows, Chat)
-        assert read_chats(tmp_path / name) == rows
+        assert list(ChatFile(tmp_path / name)) == rows
     assert chat_of({"problem_id": 0, "messages": [USER, ANSWER]}, "here").problem_id == "0"
 
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_learned_is_named(tmp_path: Path, record: dict[str, Any],
     """The file, the record and the field, in one line."""
     path = _file(tmp_path / "rows.jsonl", [{"messages": [USER, ANSWER]}, record])
     with pytest.raises(UserError, match=rf"rows\.jsonl, record 2: .*{said}") as found:
-        read_chats(path)
+        list(ChatFile(path))
     assert "\n" not in str(found.value)
 
 
@@ -124,15 +124,15 @@ def test_turns_of_prompts_may_have_any_role() -> None:
 def test_shared_cases(shared: Path) -> None:
     """The files of the known cases name their first bad record."""
     with pytest.raises(UserError, match=r"record 1: messages\.1\.content is null"):
-        read_chats(shared / "cases" / "sft" / "tool.jsonl")
+        list(ChatFile(shared / "cases" / "sft" / "tool.jsonl"))
     with pytest.raises(UserError, match=r"record 7: messages\.1\.content is null"):
-        read_chats(shared / "cases" / "sft" / "onebad.jsonl")
+        list(ChatFile(shared / "cases" / "sft" / "onebad.jsonl"))
 
 
 def test_columns_of_other_names(tmp_path: Path) -> None:
     """A pair under names of one's own; without them the record is refused with its columns."""
     path = _file(tmp_path / "own.jsonl", [{"Frage": "1+1?", "extra": {"reply": "2"}}])
-    (chat,) = read_chats(path, {"prompt": "Frage", "completion": "extra.reply"})
+    (chat,) = list(ChatFile(path, {"prompt": "Frage", "completion": "extra.reply"}))
     assert [turn["content"] for turn in chat.messages] == ["1+1?", "2"]
     with pytest.raises(UserError, match="Frage"):
-        read_chats(path)
+        list(ChatFile(path))

@@ -1,17 +1,194 @@
-"""Published rm@8 on AceMath-RewardBench, in percent (paper, Table 6), to compare own numbers with."""
+"""The numbers that the paper prints, as data with their source, and own numbers put beside them."""
 
 from __future__ import annotations
 
-COLUMNS = ("GSM8K", "MATH500", "Minerva", "GaoKao", "Olympiad", "College", "MMLU-STEM", "average")
-RM_AT_8: dict[str, tuple[float, ...]] = {
-    "majority@8": (96.22, 83.11, 41.20, 68.21, 42.69, 45.01, 78.21, 64.95),
-    "Internlm2-7b-reward": (95.26, 78.96, 36.25, 67.51, 40.49, 43.88, 75.42, 62.54),
-    "Internlm2-20b-reward": (95.10, 76.53, 37.69, 66.63, 40.12, 42.57, 70.60, 61.32),
-    "Skywork-Reward-Llama-3.1-8B-v0.2": (95.64, 74.16, 39.11, 67.16, 39.10, 44.58, 76.52, 62.32),
-    "Skywork-Reward-Gemma-2-27B-v0.2": (95.94, 74.90, 39.37, 66.96, 39.07, 45.46, 78.20, 62.84),
-    "Skywork-o1-Open-PRM-Qwen-2.5-7B": (96.92, 86.64, 41.00, 72.34, 46.50, 46.30, 74.01, 66.24),
-    "Qwen2.5-Math-RM-72B": (96.61, 86.63, 43.60, 73.62, 47.21, 47.29, 84.24, 68.46),
-    "AceMath-7B-RM": (96.66, 85.47, 41.96, 73.82, 46.81, 46.37, 80.78, 67.41),
-    "AceMath-72B-RM": (97.23, 86.72, 45.06, 74.69, 49.23, 46.79, 87.01, 69.53),
-    "pass@8 oracle": (98.86, 91.84, 56.18, 82.09, 59.00, 56.38, 96.15, 77.21),
-}
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from math import isnan
+from typing import Any
+
+import yaml
+
+from acemath.benchmarks.registry import BENCHMARKS
+from acemath.benchmarks.tables import AVERAGE
+
+GREEDY = "greedy pass@1"
+# Selectors that name no judge: what they measure is the policy itself, or their judge is named elsewhere.
+NO_JUDGE = ("", "greedy", "random")
+REWARD_MODEL = "reward model"
+# Other names of benchmarks, in the form that `benchmark_key` gives.
+ALIASES = {
+    "minerva": "minervamath", "gaokao": "gaokao2023en", "gaokao23en": "gaokao2023en", "olympiad": "olympiadbench",
+    "college": "collegemath", "aime2024": "aime24", "amc2023": "amc23",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One printed number, in percent."""
+
+    table: str  # "Table 6", "Figure 1"
+    setting: str  # how it was measured
+    model: str  # the policy; empty for AceMath-RewardBench, whose responses are of eight models
+    judge: str  # who picks one of k: a reward model, "majority" or "oracle"; empty if nobody does
+    measure: str  # greedy pass@1, rm@8, maj@8, pass@8, accuracy
+    benchmark: str  # a name of the registry, or "average"
+    value: float
+    problems: int | None  # the benchmark's size; None for an average and where it is not stated
+    averaged: tuple[str, ...] = ()  # of an average: the benchmarks that it is the plain mean of
+    note: str = ""  # where the paper disagrees with itself
+
+    @property
+    def name(self) -> str:
+        """The row's name in its table: the model, or the judge where the table is of judges."""
+        return self.model or self.judge
+
+    @property
+    def source(self) -> str:
+        """The paper and the table."""
+        return f"{_data()['paper']}, {self.table}"
+
+
+@cache
+def _data() -> dict[str, Any]:
+    text = (resources.files("acemath.benchmarks") / "published.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """Every number, table by table, row by row. Cells that the paper leaves empty are absent."""
+    return tuple(number for table in _data()["tables"] for number in _numbers(table))
+
+
+def _numbers(table: Mapping[str, Any]) -> Iterable[Published]:
+    names = table["benchmarks"]
+    mean_of = tuple(b for b in table.get("average_of", names) if b != AVERAGE)
+    totals = table.get("of", [100] * len(names))
+    for name, values in table["rows"].items():
+        of_judges = table.get("rows_are") == "judge"
+        judge = name if of_judges else table.get("judges", {}).get(name, "")
+        measure = table.get("measures", {}).get(name, table["measure"])
+        for benchmark, value, total in zip(names, values, totals, strict=True):
+            if value is not None:
+                yield Published(
+                    table["table"],
+                    table["setting"],
+                    "" if of_judges else name,
+                    judge,
+                    measure,
+                    benchmark,
+                    100 * value / total,
+                    BENCHMARKS[benchmark].size if benchmark in BENCHMARKS else None,
+                    mean_of if benchmark == AVERAGE else (),
+                    _note(table["table"], name, benchmark, measure),
+                )
+
+
+def _note(table: str, row: str, benchmark: str, measure: str) -> str:
+    place = (table, row, benchmark, measure)
+    return next(
+        (str(n["note"]) for n in _data()["notes"] if (n["table"], n["row"], n["benchmark"], n.get("measure", measure)) == place),
+        "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An own number, in percent with its interval, and the printed one for the same model, judge and benchmark."""
+
+    paper: Published
+    value: float
+    low: float
+    high: float
+    problems: int
+
+    @property
+    def outside(self) -> bool:
+        """Whether the printed number lies outside the own interval."""
+        return not self.low <= self.paper.value <= self.high
+
+    @property
+    def same_size(self) -> bool:
+        """False if the own number is of another number of problems than the printed one."""
+        return self.paper.problems in (None, self.problems)
+
+    def words(self) -> str:
+        """The comparison in one line, which says if the printed number is outside the interval."""
+        p = self.paper
+        who = " with ".join(filter(None, (p.model, p.judge)))
+        size = "" if self.same_size else f" (here {self.problems:,} problems, in the paper {p.problems:,})"
+        verdict = "OUTSIDE the interval" if self.outside else "inside the interval"
+        note = f"; {p.note}" if p.note else ""
+        return (
+            f"{p.measure} of {who} on {p.benchmark}: {self.value:.2f} [{self.low:.2f}, {self.high:.2f}], "
+            f"{p.table} {p.value:.2f}: {verdict}{size}{note}"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The comparison as one flat object for JSON."""
+        p = self.paper
+        return {
+            "model": p.model, "judge": p.judge, "measure": p.measure, "benchmark": p.benchmark,
+            "value": self.value, "low": self.low, "high": self.high, "problems": self.problems,
+            "paper": p.value, "paper_problems": p.problems, "outside": self.outside,
+            "source": p.source, "setting": p.setting, "note": p.note,
+        }  # fmt: skip
+
+
+def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") -> list[Comparison]:
+    """The printed numbers for these rows: same measure, benchmark, model and judge.
+
+    A row is one of `reward_bench` (as a dictionary) or of an evaluation's results: measure, benchmark, value, low, high,
+    problems, selector and perhaps model and judge, in percent. `model` names the policy of rows without one, `judge` the
+    reward model behind the selector "reward model" of rows that name none. A name matches as a hub id or as the last part of a path. An average
+    matches only if the rows hold the same benchmarks. Rows of pooled models have no policy, and match the tables of
+    AceMath-RewardBench alone. Undefined rows (nan, None) are left out.
+    """
+    found: dict[tuple[Any, ...], Comparison] = {}
+    for row in rows:
+        if row["value"] is None or isnan(row["value"]):
+            continue
+        who = str(row.get("model") or model)
+        selector = str(row.get("selector") or "")
+        picks = str(row.get("judge") or judge) if selector == REWARD_MODEL else selector
+        group = (measure_name(row["measure"]), _name(who), _name("" if picks in NO_JUDGE else picks))
+        mine = {
+            benchmark_key(other["benchmark"])
+            for other in rows
+            if (other["measure"], other.get("model"), other.get("selector"))
+            == (row["measure"], row.get("model"), row.get("selector"))
+            and other.get("judge") == row.get("judge")
+        }
+        for number in published():
+            same = (number.measure, _name(number.model), _name(number.judge)) == group
+            if same and _same_benchmark(number, row["benchmark"], mine):
+                cell = (group, number.benchmark, number.value)  # two tables may print the same number
+                found.setdefault(cell, Comparison(number, row["value"], row["low"], row["high"], row["problems"]))
+    return list(found.values())
+
+
+def _same_benchmark(number: Published, benchmark: str, mine: set[str]) -> bool:
+    if number.benchmark != AVERAGE:
+        return benchmark_key(number.benchmark) == benchmark_key(benchmark)
+    return benchmark == AVERAGE and {benchmark_key(b) for b in number.averaged} == mine - {AVERAGE}
+
+
+def measure_name(name: str) -> str:
+    """A measure under the name that the published numbers use."""
+    return GREEDY if "greedy" in name else name
+
+
+def benchmark_key(benchmark: str) -> str:
+    """A benchmark's name without case and punctuation, and with its aliases resolved; files end in "test"."""
+    key = re.sub(r"[^a-z0-9]", "", benchmark.lower()).removesuffix("test")
+    return ALIASES.get(key, key)
+
+
+def _name(model: str) -> str:
+    """The last part of a model's id or path, without case and punctuation."""
+    last = model.rstrip("/").rsplit("/", 1)[-1].lower().removeprefix("meta-")
+    return re.sub(r"[^a-z0-9]", "", last)

@@ -138,7 +138,7 @@ def train(
     """Train a reward model with the listwise Bradley-Terry loss.
 
     If it is stopped, the same command continues. The system prompt is stored with the model and used whenever it scores.
-    A twentieth of the groups is kept aside for pair accuracy.
+    A twentieth of the groups, at most 1,000, is kept aside for pair accuracy.
 
     Example: acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16
     """
@@ -208,11 +208,11 @@ def _train(
 
 
 def _split(rows: Sequence[Group], measured: Sequence[Group], file: Path) -> tuple[list[Group], list[Group]]:
-    """The groups to train on, and a twentieth to keep aside.
+    """The groups to train on, and those to keep aside: a twentieth, at most 1,000.
 
     UserError if nothing is left to train on, and if one of the problems for rm@k would be trained on.
     """
-    learned, held_out = split_groups(rows, max(1, len(rows) // 20))
+    learned, held_out = split_groups(rows, min(max(1, len(rows) // 20), GroupSettings().held_out_most))
     if rows and not learned:
         raise UserError(
             f"{file} holds groups of one problem only, which is kept aside; give groups of more problems"

@@ -18,7 +18,7 @@ from acemath.cli.training import (
     checkpoints_of,
     facts_of_made,
 )
-from acemath.files.conversations import read_chats
+from acemath.files.conversations import ChatFile
 from acemath.notices import is_first_process, quiet_transformers
 from acemath.run.display import Display
 from acemath.train.checkpoints import put
@@ -82,7 +82,7 @@ def fine_tune(
     """
     with Display().during(f"fine-tuning {base}", f"on the conversations of {chats}") as display:
         display.progress(0, 0, f"reading {chats}")
-        rows = read_chats(chats, columns or {})
+        rows = ChatFile(chats, columns or {})
         quiet_transformers()
         from acemath.train.sft.train import identity_of, train_sft
 

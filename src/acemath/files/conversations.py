@@ -7,7 +7,8 @@ last response in `answer` if the turns lack it, as in AceMath's sets), or as a p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,19 @@ _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _TOOLS = ("tool", "function", "function_call", "function_response", "observation", "ipython")
 
 
-def read_chats(path: Path, columns: Mapping[str, str] | None = None) -> list[Chat]:
-    """The conversations of a file, each record in its own form. `columns` maps our names to the file's.
+@dataclass(frozen=True)
+class ChatFile:
+    """The conversations of a file, each record in its own form. Each pass reads the file again.
 
-    UserError naming the record and the field at fault.
+    `columns` maps our names to the file's. UserError, during a pass, names the record and the field at fault.
     """
-    return [
-        chat_of(renamed(record, columns or {}), f"{path}, record {number}")
-        for number, record in enumerate(read_records(path), 1)
-    ]
+
+    path: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Chat]:
+        for number, record in enumerate(read_records(self.path), 1):
+            yield chat_of(renamed(record, self.columns), f"{self.path}, record {number}")
 
 
 def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: str = "") -> Chat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from functools import cache
@@ -15,6 +16,7 @@ from acemath.notices import say
 CONNECT_SECONDS = 5.0  # for the first contact
 # The files of a repository that a model may need.
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "README.md"]
+BLOCK, BLOCKS = 4096, 256  # bytes, and blocks of a file of weights that are read to tell it from another
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -94,3 +96,24 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
         if found is not None:
             return Path(found)
     return None
+
+
+def content_of(model: str | Path) -> str:
+    """A hash of a model's files in a folder, or the commit of a hub model on this machine; "" if it is not here.
+
+    Of weights only evenly spaced blocks are read: a training changes all of them.
+    """
+    folder = Path(resolve(model))
+    if not folder.is_dir():
+        config = model_file(model, "config.json", fetch=False)
+        return "" if config is None else config.parent.name
+    found = hashlib.sha256()
+    for file in sorted(f for pattern in ("*.safetensors", "*.json", "*.jinja") for f in folder.glob(pattern)):
+        size = file.stat().st_size
+        found.update(f"{file.name} {size} ".encode())
+        step = max(BLOCK, size // BLOCKS) if file.suffix == ".safetensors" else BLOCK
+        with file.open("rb") as opened:
+            for at in range(0, size, step):
+                opened.seek(at)
+                found.update(opened.read(BLOCK))
+    return found.hexdigest()[:16]

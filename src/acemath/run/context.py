@@ -5,17 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 from acemath.models.engine import Engine
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.hub import at_revision
-from acemath.models.spec import EndpointModel, TransformersModel
+from acemath.models.spec import EndpointModel, Model, TransformersModel
 from acemath.recipe.roles import Role
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
 
 ENDPOINTS = "endpoints"  # the folder with the requests, responses and costs of endpoints
+
+
+class Models(Protocol):
+    """The models of a run, an evaluation or a build of AceMath-RewardBench: what a stage of responses needs of it."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of all sampling."""
+        ...
+
+    def model(self, ref: str) -> Model:
+        """The model that a role names."""
+        ...
+
+    def identity_of(self, role: Role) -> dict[str, Any]:
+        """What a role's responses depend on, besides the prompts, their number and the seed."""
+        ...
+
+    def made_by(self, ref: str) -> tuple[str, ...]:
+        """The stage that trains a model; empty for a model from elsewhere."""
+        ...
+
+    def engine(self, role: Role, name: str, stage: str) -> Engine:
+        """The engine of a role for a stage; `name` goes into the responses' `model` column."""
+        ...
 
 
 @dataclass
@@ -41,6 +67,19 @@ class Run:
         if "account" in self.__dict__:
             self.account.close()
             del self.account
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return self.recipe.seed
+
+    def model(self, ref: str) -> Model:
+        """The model of the recipe that a role names."""
+        return self.recipe.model(ref)
+
+    def identity_of(self, role: Role) -> dict[str, Any]:
+        """What a role's responses depend on, besides the prompts, their number and the seed."""
+        return self.recipe.identity_of(role)
 
     def place(self, ref: str) -> str:
         """The folder or hub name of the model that a training starts from; a stage's name leads to its folder."""

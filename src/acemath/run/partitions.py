@@ -32,23 +32,26 @@ class Partitions:
         return int(content_key(root_id), 16) % self.count
 
 
-def count_for(rows: int) -> int:
-    """The number of partitions for this number of problems: the power of two nearest to rows/4096, from 1 to 4096."""
-    return min(MOST, 2 ** max(0, round(math.log2(max(1, rows) / ROWS))))
+def count_for(rows: int, each: int = ROWS) -> int:
+    """The number of partitions for this number of problems: the power of two nearest to rows/each, from 1 to 4096."""
+    return min(MOST, 2 ** max(0, round(math.log2(max(1, rows) / each))))
 
 
 def open_run(
-    folder: Path, rows: Callable[[], Mapping[Space, int]], fixed: Mapping[Space, int] | None = None
+    folder: Path,
+    rows: Callable[[], Mapping[Space, int]],
+    fixed: Mapping[Space, int] | None = None,
+    each: int = ROWS,
 ) -> dict[Space, Partitions]:
     """The partitions of a run's folder; the first call on a folder decides their number.
 
-    `rows` counts the problems of each space; only the first call needs it. `fixed` are numbers of partitions that the
-    recipe sets. UserError for a folder of another format or with other numbers than `fixed`.
+    `rows` counts the problems of each space; only the first call needs it. A partition gets about `each` of them. `fixed`
+    are numbers of partitions that the recipe sets. UserError for a folder of another format or with other numbers than `fixed`.
     """
     fixed = dict(fixed or {})
     if not (folder / RUN_FILE).exists():
         _refuse_old(folder)
-        counts = {space: count_for(number) for space, number in rows().items()} | fixed
+        counts = {space: count_for(number, each) for space, number in rows().items()} | fixed
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         value = {"format": FORMAT, "partitions": counts, "versions": versions()}

@@ -12,10 +12,10 @@ from typing import Any
 
 from acemath.grade import grade_many
 from acemath.models.engine import Engine, Paid, Sampling
-from acemath.models.spec import EndpointModel
+from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import LENGTH, REFUSED, Dropped, Problem, Response, Verdict
-from acemath.run.context import Run
+from acemath.run.context import Models
 from acemath.run.partitions import Space
 from acemath.run.stage import Facts, MapStage, Part, Progress, whole
 
@@ -27,22 +27,24 @@ class Responder:
     `name` goes into the responses' `model` column; by default it is the model's own name.
     """
 
-    run: Run
+    run: Models
     stage: str
     role: Role
     n: int = 1
     name: str = ""
     temperature: float | None = None  # None: the role's own
+    seed: int | None = None  # None: the run's
     _paid: list[Engine] = field(default_factory=list)  # the endpoint's engine, once the stage has used it
 
     @property
     def sampling(self) -> Sampling:
         """The settings of sampling."""
-        return self.role.sampling(self.n, self.run.recipe.seed, self.temperature)
+        seed = self.run.seed if self.seed is None else self.seed
+        return self.role.sampling(self.n, seed, self.temperature)
 
     def settings(self) -> dict[str, Any]:
         """What the responses depend on: the model, the chat, the sampling. Prices and budgets are left out."""
-        return {"role": self.run.recipe.identity_of(self.role), "sampling": self.sampling.model_dump()}
+        return {"role": self.run.identity_of(self.role), "sampling": self.sampling.model_dump()}
 
     @property
     def trained_by(self) -> tuple[str, ...]:
@@ -62,13 +64,13 @@ class Responder:
 
     def cost(self) -> Facts:
         """{"cost": …} of the stage so far for an endpoint; empty for other engines."""
-        paid = isinstance(self.run.recipe.model(self.role.model), EndpointModel)
+        paid = isinstance(self.run.model(self.role.model), EndpointModel)
         return cost_of(self._paid[0] if self._paid else self._engine()) if paid else {}
 
     @property
     def model_name(self) -> str:
         """The value of the responses' `model` column."""
-        return self.name or self.run.recipe.model(self.role.model).name
+        return self.name or self.run.model(self.role.model).name
 
     def _engine(self) -> Engine:
         return self.run.engine(self.role, self.model_name, self.stage)
@@ -122,16 +124,25 @@ def responses_of(
         rows = graded(kept, mine) if grade else kept
         part.write(rows, Response, dropped, counts_of(rows, dropped))
 
+    model = responder.run.model(responder.role.model)
     return MapStage(
         responder.stage,
         responder.settings(),
         (*inputs, *(whole(name) for name in responder.trained_by)),
         work=work,
         tool=responder.engine,
+        **copies_of(model),
         more=responder.cost,
         summary=partial(_summary, responder.model_name, grade),
         space=space,
     )
+
+
+def copies_of(model: Model) -> dict[str, int]:
+    """The `replicas` and `devices` of a stage that loads a model."""
+    if isinstance(model, TransformersModel | VllmModel):
+        return {"replicas": model.replicas, "devices": model.devices}
+    return {}
 
 
 def rows_of(stage: str) -> Callable[[Part], list[Problem]]:

@@ -13,9 +13,10 @@ from acemath.recipe.schema import BASE_CHECK
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
 from acemath.run.engines import make_ranker
-from acemath.run.responses import Responder, responses_of, rows_of
+from acemath.run.responses import Responder, copies_of, responses_of, rows_of
 from acemath.run.selection import chosen
 from acemath.run.stage import Everything, Facts, Making, MapStage, Part, Reduction, Stage, Training, whole
+from acemath.run.store import Rows
 from acemath.train.reward.groups import (
     candidates_of,
     labelled,
@@ -135,7 +136,8 @@ def ranks(run: Run) -> list[Stage]:
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
     identity = recipe.base_of(recipe.sft.base) if own else recipe.model(ranker.model).identity()
     settings = {"ranker": ranker.model_dump(), "model": identity, "cut": cut}
-    return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary)]
+    copies = {} if own else copies_of(recipe.model(ranker.model))
+    return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary, **copies)]
 
 
 def _candidate_stages(run: Run) -> tuple[str, ...]:
@@ -177,7 +179,7 @@ def groups(run: Run) -> MapStage:
         )
 
     inputs = (problem_stage(run), *_candidate_stages(run), *(("ranks",) if _ranked(run) else ()))
-    keyed = {"groups": settings.model_dump(exclude={"held_out"}), "seed": seed}
+    keyed = {"groups": settings.model_dump(exclude={"held_out", "held_out_most"}), "seed": seed}
     return MapStage("groups", keyed, inputs, work=work, summary=summary, spread=True)
 
 
@@ -189,7 +191,7 @@ def _totals(looks: Looks) -> dict[str, Any]:
 
 def held_out(run: Run) -> Reduction:
     """The groups kept aside for pair accuracy. Problems that differ only in spelling are kept aside together."""
-    share = run.recipe.reward.groups.held_out
+    settings = run.recipe.reward.groups
 
     def work(all: Everything) -> None:
         rows = [
@@ -202,7 +204,7 @@ def held_out(run: Run) -> Reduction:
             together.setdefault(problem, []).append(name)
         aside: set[str] = set()
         for names in together.values():
-            if len(aside) < round(share * len(rows)):
+            if len(aside) < min(round(settings.held_out * len(rows)), settings.held_out_most):
                 aside.update(names)
         for part in all.parts():
             mine = [group for group in part.rows("groups", Group) if group.problem_id in aside]
@@ -211,7 +213,8 @@ def held_out(run: Run) -> Reduction:
     def summary(facts: Facts) -> str:
         return f"{facts['groups']:,} groups kept aside"
 
-    return Reduction("held-out", {"share": share}, ("groups",), work=work, summary=summary)
+    keyed = {"share": settings.held_out, "most": settings.held_out_most}
+    return Reduction("held-out", keyed, ("groups",), work=work, summary=summary)
 
 
 def reward_model(run: Run) -> Training:
@@ -227,7 +230,7 @@ def reward_model(run: Run) -> Training:
 
         aside = list(making.store("held-out").all_rows(Group))
         names = {group.problem_id for group in aside}
-        train = [g for g in making.store("groups").all_rows(Group) if g.problem_id not in names]
+        train = Rows(making.store("groups"), Group, lambda group: group.problem_id not in names)
         measured = _all_candidates(run, making, aside) if reward.train.rm_k is not None else []
         base = run.place(reward.base)
         result = train_reward(

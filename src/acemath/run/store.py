@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,13 +267,14 @@ class StageStore:
 
 @dataclass(frozen=True)
 class Rows(Generic[R]):
-    """The rows of a stage. Each pass reads them again, one part in memory at a time."""
+    """The rows of a stage for which `wanted` is true. Each pass reads them again, one part in memory at a time."""
 
     store: StageStore
     kind: type[R]
+    wanted: Callable[[R], bool] = lambda _: True
 
     def __iter__(self) -> Iterator[R]:
-        return self.store.all_rows(self.kind)
+        return filter(self.wanted, self.store.all_rows(self.kind))
 
 
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,23 +71,36 @@ def tokenised(
 
     UserError if there are no conversations, or if the disk is full.
     """
+    chat_template(tokenizer)
+    made_once(folder, tokenizer, lambda temporary: _write(chats, tokenizer, temporary, progress))
+    return TokenFiles(folder)
+
+
+def made_once(folder: Path, tokenizer: Any, write: Callable[[Path], dict[str, Any]]) -> None:
+    """Make a folder of token files in the first process, unless it was made with this tokenizer. All processes call it.
+
+    `write` fills a temporary folder and returns facts for `facts.json`. UserError if the disk is full.
+    """
     key = content_key(tokenizer.backend_tokenizer.to_str(), str(tokenizer.chat_template))
     if is_first_process() and (folder / FACTS).exists() and read_json(folder / FACTS)["tokenizer"] != key:
         shutil.rmtree(folder)
     meet()  # before this, another process could map the files of another tokenizer
     if is_first_process() and not folder.exists():
-        _write(chats, tokenizer, key, folder, progress)
+        temporary = folder.with_name(folder.name + ".tmp")
+        with explained(folder):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            write_json(temporary / FACTS, {"tokenizer": key, **write(temporary)})
+            flush_tree(temporary)
+            temporary.rename(folder)
     while not folder.exists():
         time.sleep(POLL)
-    return TokenFiles(folder)
 
 
 def _write(
-    chats: Iterable[Chat], tokenizer: Any, key: str, folder: Path, progress: Callable[[int, int, str], None]
-) -> None:
-    """Write the files into a folder with a temporary name, and rename it when they are complete."""
-    chat_template(tokenizer)
-    temporary = folder.with_name(folder.name + ".tmp")
+    chats: Iterable[Chat], tokenizer: Any, folder: Path, progress: Callable[[int, int, str], None]
+) -> dict[str, Any]:
+    """Write the files of `TokenFiles`; returns the counts of sources and licences."""
     sources: Counter[str] = Counter()
     licences: Counter[str] = Counter()
 
@@ -98,27 +111,18 @@ def _write(
             yield chat.messages
 
     starts, spans, of = array("q", [0]), array("i"), array("q")
-    with explained(folder):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        with (temporary / "ids.bin").open("wb") as file:
-            for number, row in enumerate(encode_all(messages(), tokenizer)):
-                row.ids.tofile(file)
-                starts.append(starts[-1] + len(row.ids))
-                for span in row.spans:
-                    spans.extend(span)
-                    of.append(number)
-                if number % 256 == 0:
-                    progress(number, 0, "conversations tokenised")
-        if len(starts) == 1:
-            raise UserError(
-                "there are no conversations to learn; check the file, or the blend's pools and counts"
-            )
-        np.save(temporary / "starts.npy", np.frombuffer(starts, np.int64))
-        np.save(temporary / "spans.npy", np.frombuffer(spans, np.int32).reshape(-1, 2))
-        np.save(temporary / "spans-of.npy", np.frombuffer(of, np.int64))
-        write_json(
-            temporary / FACTS, {"tokenizer": key, "sources": dict(sources), "licences": dict(licences)}
-        )
-        flush_tree(temporary)
-        temporary.rename(folder)
+    with (folder / "ids.bin").open("wb") as file:
+        for number, row in enumerate(encode_all(messages(), tokenizer)):
+            row.ids.tofile(file)
+            starts.append(starts[-1] + len(row.ids))
+            for span in row.spans:
+                spans.extend(span)
+                of.append(number)
+            if number % 256 == 0:
+                progress(number, 0, "conversations tokenised")
+    if len(starts) == 1:
+        raise UserError("there are no conversations to learn; check the file, or the blend's pools and counts")
+    np.save(folder / "starts.npy", np.frombuffer(starts, np.int64))
+    np.save(folder / "spans.npy", np.frombuffer(spans, np.int32).reshape(-1, 2))
+    np.save(folder / "spans-of.npy", np.frombuffer(of, np.int64))
+    return {"sources": dict(sources), "licences": dict(licences)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,18 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import device, has_bf16, pass_tokens
+from acemath.models.hub import content_of
 from acemath.models.score.heads import chat_for, check_head
+from acemath.models.score.judging import Judge, Progress, equal_scores, silent
 from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches
 from acemath.models.score.model import head_scores, load_reward_model, plain_states, tokenizer_of
 from acemath.models.score.packed import packed_states, passes
 from acemath.models.score.probe import check_sharing
 from acemath.models.score.vllm import VllmScorer
 from acemath.notices import say
-from acemath.records import Response, by_problem
-
-SEVERAL = 4  # problems from which on equal rewards in each of them are a sign of a fault
 
 
-class RewardModel:
+class RewardModel(Judge):
     """A reward model that scores responses.
 
     `chat` is the chat in which it reads them: by default the one that it was trained with, or the paper's if its files
@@ -48,17 +47,18 @@ class RewardModel:
         `budget` is the number of tokens in one forward pass; by default it suits the device. `bf16` uses bfloat16 if
         the hardware has it. With `share_prefix` False each response is read in a padded row of its own. The engine
         "vllm" ignores `budget` and `share_prefix`, and takes `options` for its `LLM`. UserError if `path` is not a
-        reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
+        reward model, if its head has several outputs, if its pad token occurs in conversations, or if its
         architecture cannot share a prompt.
         """
         check_head(path)
-        self.name = str(path)
+        self.name, self.path = str(path), str(path)
         self.tokenizer = tokenizer_of(path)
         self.chat, notice = chat_for(path, chat)
         if notice:
             say(notice)
         self.max_length = max_length
         half = bf16 and has_bf16()
+        self.dtype = "bfloat16" if half else "float32"
         if engine == "vllm":
             self.vllm: VllmScorer | None = VllmScorer(resolve(path), max_length, half, options)
             return
@@ -76,7 +76,7 @@ class RewardModel:
     def score_many(
         self,
         items: Sequence[tuple[str, Sequence[str]]],
-        progress: Callable[[int, int, str], None] = lambda *_: None,
+        progress: Progress = silent,
     ) -> list[list[float]]:
         """The rewards of responses to many problems: rewards[i][j] belongs to response j of items[i].
 
@@ -92,23 +92,23 @@ class RewardModel:
             dict(zip(texts, rewards, strict=True)) for texts, rewards in zip(distinct, found, strict=True)
         ]
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
-        for alarm in self.alarms(rows, result, cut):
+        for alarm in self.alarms(rows, [list(table.values()) for table in tables], cut):
             say(alarm)
         if blank := sum(not text.strip() for _, texts in items for text in texts):
             say(f"{blank:,} responses are empty: their rewards say nothing about the problem")
         return result
 
-    def score_responses(
-        self,
-        prompts: Mapping[str, str],
-        responses: Sequence[Response],
-        progress: Callable[[int, int, str], None] = lambda *_: None,
-    ) -> list[float]:
-        """The reward of each response, in their order. `prompts` are the texts of the problems by id."""
-        mine = by_problem(responses)
-        items = [(prompts[key], [r.text for r in rows]) for key, rows in mine.items()]
-        found = dict(zip(mine, map(iter, self.score_many(items, progress)), strict=True))
-        return [next(found[r.problem_id]) for r in responses]
+    def identity(self) -> dict[str, Any]:
+        """All that the rewards depend on."""
+        return {
+            "kind": "reward",
+            "model": self.name,
+            "weights": content_of(self.path),
+            "engine": "transformers" if self.vllm is None else "vllm",
+            "dtype": self.dtype,
+            "chat": self.chat.model_dump(),
+            "max_length": self.max_length,
+        }
 
     def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
         """A row of token ids for each problem with responses, its number as key; and how many responses were cut."""
@@ -123,7 +123,7 @@ class RewardModel:
 
     @torch.inference_mode()
     def score_rows(
-        self, rows: Sequence[Row], progress: Callable[[int, int, str], None] = lambda *_: None
+        self, rows: Sequence[Row], progress: Progress = silent
     ) -> list[list[float]]:
         """The rewards of encoded rows: one list for each row, in the order of its responses."""
         if self.vllm is not None:
@@ -186,13 +186,7 @@ class RewardModel:
                 f"{double} of {len(rows)} prompts begin with two {self.tokenizer.bos_token}: does the chat template or the "
                 "system prompt write one too many?"
             )
-        if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
-            found.append(f"all {len(flat)} rewards are {flat[0]:g}: is the reward model's head loaded?")
-        elif sum(len(row.responses) > 1 for row in rows) >= SEVERAL and all(
-            max(row) - min(row) < 1e-6 for row in rewards if row
-        ):
-            found.append(
-                f"different responses to a problem have the same reward, in all of {len(rows)} problems: does the chat "
-                "template hold the response?"
-            )
+        found += equal_scores(
+            rewards, "is the reward model's head loaded?", "does the chat template hold the response?", "reward"
+        )
         return found

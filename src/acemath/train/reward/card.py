@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def write_card(
     folder: Path,
     base: str,
     base_licences: Sequence[str],
-    groups: Sequence[Group],
+    groups: Iterable[Group],
     settings: RewardSettings,
     chat: ChatFormat,
     result: RewardResult,
@@ -52,19 +52,13 @@ def write_card(
     of the chain of trainings, by default the base's `origin`. `identity` (`train.identity_of`) is what the weights
     depend on, so that the same training is not done again.
     """
-    right = sum(sum(group.labels) for group in groups)
     facts = {
         "kind": "reward",
         "identity": fingerprint(identity) if identity is not None else None,
         "base": base,
         "origin": first or origin(base),
         "base_licences": sorted({name.lower() for name in base_licences}) or [UNKNOWN],
-        "groups": len(groups),
-        "responses": sum(len(group.responses) for group in groups),
-        "right": right,
-        "sources": _count(groups, "source"),
-        "licences": _count(groups, "license"),
-        "styles": _count(groups, "style"),
+        **_counts(groups),
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "chat": chat.model_dump(),
         "result": result.record(),
@@ -98,8 +92,16 @@ def add_bench(folder: Path, rows: Sequence[Mapping[str, Any]], k: int) -> None:
     _render(folder, facts)
 
 
-def _count(groups: Sequence[Group], key: str) -> dict[str, int]:
-    return dict(Counter(str(group.meta.get(key) or UNKNOWN) for group in groups).most_common())
+def _counts(groups: Iterable[Group]) -> dict[str, Any]:
+    """The numbers of groups, responses and right ones, and of groups by source, licence and style, in one pass."""
+    totals = Counter[str](groups=0, responses=0, right=0)
+    keys = {"sources": "source", "licences": "license", "styles": "style"}
+    tallies = {name: Counter[str]() for name in keys}
+    for group in groups:
+        totals.update(groups=1, responses=len(group.responses), right=sum(group.labels))
+        for name, key in keys.items():
+            tallies[name][str(group.meta.get(key) or UNKNOWN)] += 1
+    return {**totals, **{name: dict(tally.most_common()) for name, tally in tallies.items()}}
 
 
 def _render(folder: Path, facts: Mapping[str, Any]) -> None:

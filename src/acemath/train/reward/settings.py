@@ -26,6 +26,8 @@ class GroupSettings(_Part):
     """Whether to use the ranker's order; `random` draws from all responses (the paper's ablation)."""
     held_out: float = Field(0.05, ge=0, lt=1)
     """The share of groups held out to measure pair accuracy. Our choice."""
+    held_out_most: int = Field(1000, ge=0)
+    """The most groups held out, whatever their share: each measurement scores all of them. Our choice."""
     balance: Literal["even", "drawn"] = "even"
     """Whether groups have equal numbers of right and wrong responses, or random numbers. Our choice."""
     least: int = Field(1, ge=1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 import time
-from array import array
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,17 @@ from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import has_bf16, leave_group_at_exit, meet
 from acemath.models.score.heads import check_base, config_with
-from acemath.models.score.layout import Row, encode_row
+from acemath.models.score.layout import Row
 from acemath.models.score.model import body, tokenizer_of
 from acemath.models.score.probe import check_sharing
 from acemath.notices import is_first_process, say
-from acemath.records import Group, content_key
+from acemath.records import Group, key_of_all
 from acemath.train.checkpoints import claim, weights_key
 from acemath.train.kernels import add_liger, check_liger
 from acemath.train.lora import add_lora
 from acemath.train.reward.groups import check_group, same_problem
 from acemath.train.reward.passes import best_of_candidates, evaluate, layout_of, step
+from acemath.train.reward.rows import GroupFiles, encoded
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import (
     CHECK_TEMPLATE,
@@ -47,7 +49,7 @@ Progress = Callable[[int, int, str], None]
 
 def train_reward(
     policy: str | Path,
-    groups: Sequence[Group],
+    groups: Iterable[Group],
     held_out: Sequence[Group],
     out: Path,
     work: Path,
@@ -59,15 +61,16 @@ def train_reward(
 ) -> RewardResult:
     """Train a reward model from `policy` and write the weights of the best evaluation into `out`.
 
-    `candidates` are problems with all their responses, for rm@k (`settings.rm_k`). `work` holds a checkpoint: after a
-    stop, a call with the same arguments resumes from it with the same batches, also within an epoch; other arguments
-    start again. All processes return when `out` is complete. UserError if there are no groups, labels are invalid
-    (`check_group`), no problem has enough candidates, the loss is not finite, or the model cannot share a prompt and
-    `settings.share_prefix` is true.
+    `groups` is iterated twice, by the first process only, and need not be in memory. `candidates` are problems with all
+    their responses, for rm@k (`settings.rm_k`). `work` holds the tokens and a checkpoint: after a stop, a call with the
+    same arguments resumes from it with the same batches, also within an epoch; other arguments start again. All
+    processes return when `out` is complete. UserError if there are no groups, labels are invalid (`check_group`), no
+    problem has enough candidates, the loss is not finite, or the model cannot share a prompt and `settings.share_prefix`
+    is true.
     """
     check_tracker(settings.report_to)
     check_base(policy)
-    candidates = _check_data(groups, held_out, candidates, settings)
+    candidates = _with_enough(candidates, settings)
     tokenizer = tokenizer_of(policy, choose_pad=True)
     if settings.page == "check":
         tokenizer.chat_template = CHECK_TEMPLATE
@@ -76,22 +79,33 @@ def train_reward(
     if is_first_process():
         claim(work, identity_of(policy, (groups, held_out, candidates), settings, chat, seed))
     meet()
+    try:
+        train, tests, problems = (
+            encoded(part, tokenizer, chat, settings.max_length, work / name)
+            for name, part in (
+                ("groups", _checked(groups, held_out)), ("held-out", held_out), ("candidates", candidates)
+            )
+        )  # fmt: skip
+        if not len(train):
+            raise UserError(
+                "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
+            )
+    except UserError:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
     model = _model(policy, tokenizer, settings, seed, accelerator.device, sharded)
     optimizer = torch.optim.AdamW(
         parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    train, tests, problems = (
-        _encode(part, tokenizer, chat, settings) for part in (groups, held_out, candidates)
-    )
     state = load_state(work, model, optimizer)
     result = state.result
-    result.groups, result.cut = len(groups), train.cut + tests.cut
-    result.held_out_groups = len(held_out)
-    result.held_out_pairs = sum(sum(g.labels) * (len(g.labels) - sum(g.labels)) for g in held_out)
+    result.groups, result.cut = len(train), train.cut + tests.cut
+    result.held_out_groups, result.held_out_pairs = len(tests), tests.pairs
+    if cut := result.cut + problems.cut:
+        say(f"{cut:,} responses are longer than {settings.max_length} tokens and are read without their middle")
     loop = _Loop(
-        model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train.rows, tests.rows,
-        problems.rows, state,
-    )  # fmt: skip
+        model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train, tests, problems, state
+    )
     started = time.monotonic()
     loop.run(work, progress)
     if state.best is None:
@@ -104,19 +118,26 @@ def train_reward(
     return result
 
 
-def _check_data(
-    groups: Sequence[Group], held_out: Sequence[Group], candidates: Sequence[Group], settings: RewardSettings
-) -> Sequence[Group]:
-    """Check groups and labels; returns the problems with at least rm_k candidates, which rm@k is measured over."""
-    if not groups:
-        raise UserError(
-            "there is no group with right and wrong responses; raise the number of problems, candidates or the temperature"
-        )
-    for group in (*groups, *held_out):
+def _checked(groups: Iterable[Group], held_out: Sequence[Group]) -> Iterator[Group]:
+    """The groups unchanged. A notice counts held-out groups whose problems are also trained on.
+
+    UserError if a group has invalid labels (`check_group`), held-out groups included.
+    """
+    for group in held_out:
         check_group(group)
-    learned = {same_problem(group.prompt) for group in groups}
-    if shared := sum(same_problem(group.prompt) in learned for group in held_out):
+    aside = Counter(same_problem(group.prompt) for group in held_out)
+    learned: set[str] = set()
+    for group in groups:
+        check_group(group)
+        if (problem := same_problem(group.prompt)) in aside:
+            learned.add(problem)
+        yield group
+    if shared := sum(aside[problem] for problem in learned):
         say(f"{shared:,} of {len(held_out):,} held-out groups have problems that are also trained on")
+
+
+def _with_enough(candidates: Sequence[Group], settings: RewardSettings) -> Sequence[Group]:
+    """The problems with at least rm_k candidates, over which rm@k is measured. UserError if there are none."""
     if settings.rm_k is None:
         return ()
     enough = [c for c in candidates if len(c.responses) >= settings.rm_k]
@@ -160,9 +181,9 @@ class _Loop:
     pad: int
     settings: RewardSettings
     seed: int
-    rows: list[Row]
-    tests: list[Row]
-    candidates: list[Row]
+    rows: GroupFiles
+    tests: GroupFiles
+    candidates: GroupFiles
     state: State
 
     def run(self, work: Path, progress: Progress) -> None:
@@ -290,30 +311,9 @@ def _save(
     meet()
 
 
-@dataclass(slots=True)
-class _Encoded:
-    rows: list[Row]
-    cut: int
-
-
-def _encode(groups: Sequence[Group], tokenizer: Any, chat: ChatFormat, settings: RewardSettings) -> _Encoded:
-    """Groups as rows with their labels. Ids take four bytes each, because there may be billions."""
-    encoded = _Encoded([], 0)
-    for group in groups:
-        row, cut = encode_row(group.prompt, group.responses, tokenizer, chat, settings.max_length)
-        compact: list[Sequence[int]] = [array("i", ids) for ids in row.responses]
-        encoded.rows.append(Row(array("i", row.prompt), compact, torch.tensor(group.labels)))
-        encoded.cut += cut
-    if encoded.cut:
-        say(
-            f"{encoded.cut:,} responses are longer than {settings.max_length} tokens and are read without their middle"
-        )
-    return encoded
-
-
 def identity_of(
     policy: str | Path,
-    data: Sequence[Sequence[Group]],
+    data: Sequence[Iterable[Group]],
     settings: RewardSettings,
     chat: ChatFormat,
     seed: int,
@@ -323,11 +323,20 @@ def identity_of(
     `data` are groups, held-out groups and candidates.
     """
     source = resolve(policy)
-    texts = (t for part in data for g in part for t in (g.prompt, *g.responses, str(g.labels)))
+    counts, licences = [0] * len(data), set[str]()
+
+    def texts() -> Iterator[str]:
+        for place, part in enumerate(data):
+            for group in part:
+                counts[place] += 1
+                licences.add(str(group.meta.get("license") or ""))
+                yield from (group.prompt, *group.responses, str(group.labels))
+
+    key = key_of_all(texts())
     return {
         "policy": [source, weights_key(source)],
-        "groups": [*map(len, data), content_key(*texts)],
-        "licences": sorted({str(g.meta.get("license") or "") for part in data for g in part}),
+        "groups": [*counts, key],
+        "licences": sorted(licences),
         "settings": settings.model_dump(exclude={"save_every", "report_to"}),
         "chat": chat.model_dump(),
         "seed": seed,
