@@ -34,6 +34,7 @@ PARSED = {
     "--engine endpoint": "a server: tests/models has real ones",
     "sft chats.parquet": "minutes: test_strangers_hour.py trains",
     "accelerate launch": "several GPUs: tests/train trains in two processes",
+    "acemath view": "a page until Ctrl-C: tests/serve opens it",
 }
 RUN = (
     "acemath run acemath-72b --dry-run",
