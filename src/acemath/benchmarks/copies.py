@@ -70,7 +70,7 @@ def problems_from(
 
 def hub_copy(benchmark: Benchmark, revision: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of the hub's data set, config by config, each with its place."""
-    what = f"benchmark {benchmark.name}, of which {DATA} gives no file"
+    what = f"the {benchmark.split} split of {benchmark.name}, of which {DATA} gives no file"
     for config in benchmark.configs:
         rows = hub_records(what, benchmark.hub, config, revision or benchmark.revision, benchmark.split, {})
         yield from ((f"benchmark {benchmark.name}, record {number}", row) for number, row in enumerate(rows, 1))
