@@ -27,6 +27,7 @@ from acemath.benchmarks.tables import (
 from acemath.benchmarks.tables import MEASURES as MEASURED
 from acemath.cli.options import Columns, Json, Pick, Setting, folder, set_option
 from acemath.cli.output import MEASURES, measure_rows, show
+from acemath.cli.rewardbench_build import build
 from acemath.errors import UserError
 from acemath.files.lock import locked
 from acemath.notices import say
@@ -54,6 +55,9 @@ app = typer.Typer(
     cls=_TableFirst, no_args_is_help=True, rich_markup_mode=None,
     help="AceMath-RewardBench: score it with judges, build it from policies, print its table.",
 )  # fmt: skip
+
+
+app.command("build")(build)
 
 
 @app.command("table")
