@@ -19,7 +19,8 @@ from acemath.errors import UserError, needing
 
 UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
 INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
-RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint", "rewardbench")  # words of commands that a second call continues
+# Words of commands that a second call continues.
+RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint", "eval", "rewardbench")
 # The commands by group of the overview, with the first sentence of their help, so that the overview imports none.
 # A command is the function `command` of the module of its name, or that module's Typer `app` if it has subcommands.
 GROUPS = {
@@ -45,7 +46,7 @@ GROUPS = {
         "grade": "Grade responses against references.",
         "score": "Score responses with a reward model and write the rewards beside them.",
         "rewardbench": "AceMath-RewardBench: score it with judges, build it from policies, print its table.",
-        "eval": "Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.",
+        "eval": "Measure policies: greedy pass@1, and with samples avg@n, maj@k, rm@k and pass@k.",
         "parity": "Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is "
         "installed.",
     },
