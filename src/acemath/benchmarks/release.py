@@ -318,7 +318,7 @@ def saved(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[s
         import pyarrow as pa
         from datasets import Dataset, DatasetDict, disable_progress_bars
 
-    if folder.exists() and not is_release(folder):
+    if folder.exists() and not _is_saved(folder):
         raise UserError(f"{folder} is there and is no release of AceMath-RewardBench; name another folder")
     disable_progress_bars()
     kinds = {"text": pa.string(), "texts": pa.list_(pa.string()), "truths": pa.list_(pa.bool_())}

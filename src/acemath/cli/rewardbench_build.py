@@ -20,8 +20,8 @@ BENCH = "bench"  # the release, in the folder of the build
 
 def build(
     model: Annotated[
-        list[str], typer.Option(help="A policy's folder or name, or NAME=MODEL; give the option again for more.")
-    ],
+        list[str] | None, typer.Option(help="A policy's folder or name, or NAME=MODEL; give the option again for more.")
+    ] = None,
     benchmarks: Annotated[
         str, typer.Option(help="Names and files with commas between them; the default is the paper's seven.")
     ] = "rewardbench",
@@ -67,9 +67,11 @@ def build(
         "chat": ChatFormat(system=system, instruction=instruction), "greedy": False, "n": n, "temperature": temperature,
         "top_p": top_p, "max_new_tokens": max_new_tokens, "seeds": (seed,),
     }  # fmt: skip
+    models = named(model or [], "model") or ({engine: ""} if engine == "worksheets" else {})
+    if not models:
+        raise UserError("no policy is named; give its folder or hub name with --model")
     policies = {
-        name: {"model": engines.model_of(engine, place, changes, **server), **writing}
-        for name, place in named(model, "model").items()
+        name: {"model": engines.model_of(engine, place, changes, **server), **writing} for name, place in models.items()
     }
     places = tuple(filter(None, benchmarks.split(",")))
     if not places:
