@@ -58,6 +58,7 @@ GROUPS = {
         "run": "Run a whole recipe.",
         "recipe": "Show the keys of a recipe, or a recipe in full.",
         "report": "Write the report of a finished run again.",
+        "view": "Look at stored problems, responses, verdicts, rewards and votes on a local page.",
         "doctor": "Show what this machine has and which optional parts are missing.",
     },
 }
