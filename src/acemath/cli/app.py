@@ -45,6 +45,7 @@ GROUPS = {
         "grade": "Grade responses against references.",
         "score": "Score responses with a reward model and write the rewards beside them.",
         "rewardbench": "Measure rm@k on stored responses, with its controls: random, shortest, longest, majority, oracle.",
+        "published": "Show the numbers that the paper prints, with their table, or put own results beside them.",
         "reward-bench-2": "Measure a judge on RewardBench 2: best of four in five subsets, and the score of its Ties subset.",
         "process-bench": "Measure on ProcessBench how well a judge finds the first wrong step: F1 by subset, and its average.",
         "eval": "Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.",
