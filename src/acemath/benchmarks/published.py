@@ -182,12 +182,14 @@ def measure_name(name: str) -> str:
     return GREEDY if "greedy" in name else name
 
 
+@cache
 def benchmark_key(benchmark: str) -> str:
     """A benchmark's name without case and punctuation, and with its aliases resolved; files end in "test"."""
     key = re.sub(r"[^a-z0-9]", "", benchmark.lower()).removesuffix("test")
     return ALIASES.get(key, key)
 
 
+@cache
 def short_name(model: str) -> str:
     """The last part of a model's id or path, without case and punctuation."""
     last = model.rstrip("/").rsplit("/", 1)[-1].lower().removeprefix("meta-")
