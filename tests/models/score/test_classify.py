@@ -71,15 +71,17 @@ def test_the_address_is_beside_v1(script: Callable[..., Any], random_reward_mode
     """Users have the address of the chat API at hand."""
     running = script(vllm(lambda ids: [1.5]))
     assert running.url.endswith("/v1")
-    judge = judge_at(running.url, random_reward_model, tmp_path / "j")
+    judge = judge_at(running.url, random_reward_model, tmp_path / "j", end_ids=[5, 6])
     assert judge._endpoint.url == running.url.removesuffix("/v1")  # type: ignore[attr-defined]
     assert judge.score_many([("1+1?", ["2"])]) == [[1.5]]
+    assert running.asked[0]["input"][0][-2:] == [5, 6]
 
 
 @pytest.mark.parametrize(
     ("score", "said"),
     [
         (lambda ids: [1.0], "all 9 scores are 1: does the server apply an activation"),
+        (lambda ids: [(-1.0) ** sum(ids)], "are 1 or -1: the server seems"),
         (lambda ids: [0.001 * (sum(ids) % 999)], "lie between 0 and 1: the server seems to squash them"),
     ],
 )

@@ -63,13 +63,14 @@ class ClassifyJudge(Judge):
         cannot be used, or refuses all.
         """
         wanted: dict[tuple[str, str], str] = {}
-        cut = 0
+        cut, end = 0, self.settings.end_ids
+        room = self.settings.max_length - len(end)
         for prompt, texts in items:
             distinct = list(dict.fromkeys(texts))
             if distinct:
-                row, lost = encode_row(prompt, distinct, self.tokenizer, self.chat, self.settings.max_length)
+                row, lost = encode_row(prompt, distinct, self.tokenizer, self.chat, room)
                 cut += lost
-                wanted |= {(prompt, text): json.dumps([*row.prompt, *ids]) for text, ids in zip(distinct, row.responses, strict=True)}
+                wanted |= {(prompt, text): json.dumps([*row.prompt, *ids, *end]) for text, ids in zip(distinct, row.responses, strict=True)}
         found = self._asked(list(dict.fromkeys(wanted.values())), progress)
         if cut:
             say(f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were scored without their middle")
@@ -98,8 +99,9 @@ class ClassifyJudge(Judge):
         flat = [value for row in scores for value in row if not math.isnan(value)]
         fix = f"start a server that can leave its activation off, and delete {self.journal}; or score in this process"
         equal = equal_scores(scores, f"does the server apply an activation? {fix}", "does the chat template hold the response?")
-        if not equal and len(flat) >= 8 and all(0 <= value <= 1 for value in flat):
-            equal = [f"all {len(flat)} scores of {self.name!r} lie between 0 and 1: the server seems to squash them with an activation; {fix}"]
+        if not equal and len(flat) >= 8 and (all(0 <= v <= 1 for v in flat) or all(abs(v) == 1 for v in flat)):
+            what = "lie between 0 and 1" if min(flat) >= 0 else "are 1 or -1"
+            equal = [f"all {len(flat)} scores of {self.name!r} {what}: the server seems to squash them with an activation; {fix}"]
         return equal
 
 

@@ -215,8 +215,14 @@ def remembered_chat(path: str | Path) -> ChatFormat | None:
 
 
 def card_chat(path: str | Path) -> ChatFormat | None:
-    """The chat that the card of a released model shows, by the model's name; None for other models."""
-    names = f"{path} {_config(path, fetch=True).get('_name_or_path', '')}".lower()
+    """The chat that the card of a released model shows, by the model's own name or class; None for other models.
+
+    The folder of a hub model holds its name some levels up, as models--owner--name.
+    """
+    parts = Path(path).parts
+    names = " ".join([*parts[-1:], *(part for part in parts if part.startswith("models--"))]).lower()
+    if "Qwen2ForRewardModel" in (_config(path, fetch=True).get("architectures") or ()):
+        return QWEN_CHAT
     return next((chat for part, chat in _CARDS if part in names), None)
 
 
