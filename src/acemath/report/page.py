@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from importlib import resources
 from typing import Any
 
-from latex2mathml.converter import convert
-
 from acemath.benchmarks.tables import HEADLINE, STANDARD, measure
 from acemath.report.data import Points, ReportData
 from acemath.report.data_section import data_section
+from acemath.report.formulas import drawn
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
@@ -20,21 +18,6 @@ BEFORE = "reward model before training"
 COLOURS = {
     name: number for number, name in enumerate((*(s for s in STANDARD if s != BEFORE), "greedy", BEFORE))
 }
-
-_FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
-
-
-def drawn(text: str) -> str:
-    """Text as HTML, with boxes and fractions as MathML. A formula that cannot be converted stays plain text."""
-    parts, at = [], 0
-    for match in _FORMULA.finditer(text):
-        parts.append(escape(text[at : match.start()]))
-        try:
-            parts.append(convert(match.group()))
-        except Exception:  # noqa: BLE001  (the converter raises many kinds on model text; the text is shown instead)
-            parts.append(escape(match.group()))
-        at = match.end()
-    return "".join(parts) + escape(text[at:])
 
 
 def _measures(data: ReportData) -> dict[str, int]:
@@ -190,11 +173,17 @@ def _browser(data: ReportData) -> str:
         f"<option>{escape(b)}</option>" for b in dict.fromkeys(i.benchmark for i in data.items)
     )
     outcomes = "".join(f"<option>{escape(o)}</option>" for o in dict.fromkeys(i.outcome for i in data.items))
+    # The report is one file: the viewer shows the others.
+    every = data.tables["policies"][data.headline]["greedy"]["problems"]
+    words = (
+        f"{len(data.items):,} of {every:,} problems, as many of each outcome as there is room for, each candidate once, best "
+        "reward first. acemath view shows all problems and responses."
+    )
     filters = (
         f'<div class="filters"><label>benchmark <select id="by-benchmark"><option value="">all</option>{benchmarks}</select></label>'
         f'<label>outcome <select id="by-outcome"><option value="">all</option>{outcomes}</select></label></div>'
     )
-    return f'<h2 id="problems-title">Problems and their candidates</h2><p>Each candidate once, best reward first.</p>{filters}<div id="problems">{"".join(entries)}</div>'
+    return f'<h2 id="problems-title">Problems and their candidates</h2><p>{words}</p>{filters}<div id="problems">{"".join(entries)}</div>'
 
 
 def _facts(data: ReportData) -> str:
