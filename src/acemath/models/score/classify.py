@@ -70,10 +70,16 @@ class ClassifyJudge(Judge):
             if distinct:
                 row, lost = encode_row(prompt, distinct, self.tokenizer, self.chat, room)
                 cut += lost
-                wanted |= {(prompt, text): json.dumps([*row.prompt, *ids, *end]) for text, ids in zip(distinct, row.responses, strict=True)}
+                wanted |= {
+                    (prompt, text): json.dumps([*row.prompt, *ids, *end])
+                    for text, ids in zip(distinct, row.responses, strict=True)
+                }
         found = self._asked(list(dict.fromkeys(wanted.values())), progress)
         if cut:
-            say(f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were scored without their middle")
+            say(
+                f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were "
+                "scored without their middle"
+            )
         scores = [[found[wanted[prompt, text]] for text in texts] for prompt, texts in items]
         for alarm in self._alarms(of_distinct(items, scores)):
             say(alarm)
@@ -90,18 +96,32 @@ class ClassifyJudge(Judge):
                 reasons += [score] if isinstance(score, str) else []
                 progress(len(found), len(rows), engine.status())
         if reasons and len(reasons) == len(rows):
-            raise UserError(f"{self._endpoint.url} gave no score for any of {len(rows):,} responses (the first: {reasons[0]}); check the server and its model")
+            raise UserError(
+                f"{self._endpoint.url} gave no score for any of {len(rows):,} responses (the first: {reasons[0]}); check the "
+                "server and its model"
+            )
         if reasons:
-            say(f"judge {self.name!r} gave no score for {len(reasons):,} of {len(rows):,} responses, which rank last (the first: {reasons[0]})")
+            say(
+                f"judge {self.name!r} gave no score for {len(reasons):,} of {len(rows):,} responses, which rank last "
+                f"(the first: {reasons[0]})"
+            )
         return found
 
     def _alarms(self, scores: Sequence[Sequence[float]]) -> list[str]:
         flat = [value for row in scores for value in row if not math.isnan(value)]
         fix = f"start a server that can leave its activation off, and delete {self.journal}; or score in this process"
-        equal = equal_scores(scores, f"does the server apply an activation? {fix}", "does the chat template hold the response?")
-        if not equal and len(flat) >= 8 and (all(0 <= v <= 1 for v in flat) or all(abs(v) == 1 for v in flat)):
+        equal = equal_scores(
+            scores, f"does the server apply an activation? {fix}", "does the chat template hold the response?"
+        )
+        if (
+            not equal
+            and len(flat) >= 8
+            and (all(0 <= v <= 1 for v in flat) or all(abs(v) == 1 for v in flat))
+        ):
             what = "lie between 0 and 1" if min(flat) >= 0 else "are 1 or -1"
-            equal = [f"all {len(flat)} scores of {self.name!r} {what}: the server seems to squash them with an activation; {fix}"]
+            equal = [
+                f"all {len(flat)} scores of {self.name!r} {what}: the server seems to squash them with an activation; {fix}"
+            ]
         return equal
 
 
@@ -118,7 +138,9 @@ class _Engine(EndpointEngine):
         for row in rows:
             if (key := self._asking.key(row, 0)) in self.account.known:
                 yield row, float(self.account.choice(key).text)
-        for request, found in self._arriving(self._asking, list(self._asking.requests(rows, self.account.known, 1))):
+        for request, found in self._arriving(
+            self._asking, list(self._asking.requests(rows, self.account.known, 1))
+        ):
             yield request.prompt, found if isinstance(found, str) else float(found[0].text)
 
 
@@ -155,10 +177,14 @@ class _ScoreReader(Reader):
         reported = short(data.get("model") or "")
         self.seen.add(reported)
         if self.reports != "*" and not same_model(self.reports or self.model, reported):
-            return Fault(f"a reply of model {reported!r}", "wrong model", "known" if usage else "unknown", usage)
+            return Fault(
+                f"a reply of model {reported!r}", "wrong model", "known" if usage else "unknown", usage
+            )
         values = _values(data)
         if values is None:
-            return Fault(f"a reply without a score: {short(data)}", "no score", "unknown", usage, unusable=True)
+            return Fault(
+                f"a reply without a score: {short(data)}", "no score", "unknown", usage, unusable=True
+            )
         if len(values) != 1:
             what = f"the model has {len(values)} outputs; only one with a single output scores"
             return Refusal(200, what, wholesale=True, usage=usage)

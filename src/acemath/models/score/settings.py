@@ -152,7 +152,9 @@ class GenerativeSettings(_Judge):
     @model_validator(mode="after")
     def _sampled(self) -> GenerativeSettings:
         if self.votes > 1 and self.temperature == 0:
-            raise ValueError(f"votes is {self.votes} and temperature 0, so all votes are equal; give a temperature above 0")
+            raise ValueError(
+                f"votes is {self.votes} and temperature 0, so all votes are equal; give a temperature above 0"
+            )
         if not self.verdicts and not self.scale[0] < self.scale[1]:
             raise ValueError(f"scale is {list(self.scale)}; its first number must be below its second")
         return self
@@ -257,9 +259,15 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UserError(f"the judge's file {str(path)!r} cannot be read ({error.strerror}); name an existing one") from error
+        raise UserError(
+            f"the judge's file {str(path)!r} cannot be read ({error.strerror}); name an existing one"
+        ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file") from error
+        raise UserError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file"
+        ) from error
     if not isinstance(data, dict):
-        raise UserError(f"{path}: a judge's file maps keys to values, such as `kind: reward`; this is {type(data).__name__}")
+        raise UserError(
+            f"{path}: a judge's file maps keys to values, such as `kind: reward`; this is {type(data).__name__}"
+        )
     return {str(key): value for key, value in data.items()}
