@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from acemath.benchmarks.compare import between_judges
 from acemath.benchmarks.notes import alarms
 from acemath.benchmarks.published import beside
+from acemath.benchmarks.quality import truncated_note
 from acemath.benchmarks.stored import stored_records
 from acemath.benchmarks.tables import (
     AVERAGE,
@@ -20,15 +21,15 @@ from acemath.benchmarks.tables import (
     VERIFIED_AND_JUDGED,
     Record,
     measure,
-    over_benchmarks,
-    per_problem,
     reward_bench,
 )
 from acemath.benchmarks.tables import MEASURES as MEASURED
+from acemath.cli.details import By, Details, TakenBy, more_of, show_details
 from acemath.cli.options import Columns, Json, Pick, Setting, folder, set_option
 from acemath.cli.output import MEASURES, measure_rows, show
 from acemath.errors import UserError
 from acemath.files.lock import locked
+from acemath.metrics import EXACT, Protocol, protocol_of
 from acemath.notices import say
 from acemath.run.display import Display
 
@@ -66,16 +67,22 @@ def table(
         ),
     ],
     k: Pick = 8,
+    protocol: TakenBy = EXACT.name,
+    by: By = None,
+    details: Details = False,
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
     """Measure rm@k on stored responses, with its controls: random, shortest, longest, majority, oracle.
 
-    Example: acemath rewardbench table scored.jsonl -k 8
+    Example: acemath rewardbench table scored.jsonl -k 8 --by level
     """
+    way = protocol_of(protocol)
     with Display().during("rewardbench"):
-        found = rewardbench(files, k, columns)
+        found = rewardbench(files, k, columns, way, by, details)
     _print(found, as_json)
+    if not as_json:
+        show_details(found)
 
 
 @app.command("score")
@@ -145,56 +152,68 @@ def scored(
                 check_k(runner.stores[CANDIDATES].manifest["facts"], k)
 
 
-def rewardbench(files: Sequence[Path], k: int, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+def rewardbench(
+    files: Sequence[Path],
+    k: int,
+    columns: Mapping[str, str] | None = None,
+    protocol: Protocol = EXACT,
+    by: str | None = None,
+    details: bool = False,
+) -> dict[str, Any]:
     """The table of selectors on the responses of some files or of one folder, with notes on what was left out.
 
-    UserError if no problem of a benchmark has k responses.
+    `by` adds a breakdown, `details` who beats whom, the quality of the rewards and the spread over seeds. UserError if no
+    problem of a benchmark has k responses.
     """
+    from acemath.run.bench_tables import Judged, judged
+
     folders = [path for path in files if (path / "run.json").is_file()]
     if folders:
-        from acemath.run.bench_tables import judged
-
         if len(files) > 1:
             raise UserError(f"{folders[0]} is a folder with rewards of its own; give it alone")
-        return _of_judges(*judged(folders[0]), k=k)
-    records, notes = stored_records(files, columns)
-    return {"k": k, "rows": (rows := _rows(records, k)), "notes": [*notes, *alarms("", records)], PAPER: _paper(rows)}
+        judges, notes = judged(folders[0])
+        found = _of_judges(judges, notes, k, protocol)
+    else:
+        records, notes = stored_records(files, columns)
+        judges = [Judged("", "", records)]
+        found = {"k": k, "rows": (rows := _rows(records, k, protocol)), "notes": [*notes, *alarms("", records)], PAPER: _paper(rows)}
+    found["notes"] += truncated_note(judges[0].records)
+    return found | more_of({judge.name: judge.records for judge in judges}, k, protocol, by, details)
 
 
-def _of_judges(judges: Sequence[Judged], notes: Sequence[str], k: int) -> dict[str, Any]:
+def _of_judges(judges: Sequence[Judged], notes: Sequence[str], k: int, protocol: Protocol = EXACT) -> dict[str, Any]:
     """The tables of some judges of the same candidates: the controls once, each judge's rows, and the judges' differences."""
     rows: list[dict[str, Any]] = []
     paper, told = [], list(notes)
     for judge in judges:
-        mine = _rows(judge.records, k, OF_JUDGE if rows else MEASURED)
+        mine = _rows(judge.records, k, protocol, OF_JUDGE if rows else MEASURED)
         paper += _paper(mine, judge.model)
         rows += [row | ({"judge": judge.name} if row["selector"] in OF_JUDGE else {}) for row in mine]
         told += alarms(judge.name, judge.records)
-    return {"k": k, "rows": rows, "comparisons": _differences(judges, k), "notes": told, PAPER: paper}
+    return {"k": k, "rows": rows, "comparisons": _differences(judges, k, protocol), "notes": told, PAPER: paper}
 
 
-def _rows(records: Sequence[Record], k: int, only: Collection[str] = MEASURED) -> list[dict[str, Any]]:
-    return [asdict(row) for row in reward_bench(records, k, only=only)]
+def _rows(
+    records: Sequence[Record], k: int, protocol: Protocol = EXACT, only: Collection[str] = MEASURED
+) -> list[dict[str, Any]]:
+    return [asdict(row) for row in reward_bench(records, k, protocol, only)]
 
 
 def _paper(rows: Sequence[Mapping[str, Any]], judge: str = "") -> list[dict[str, Any]]:
     return [found.record() for found in beside(rows, judge=judge)]
 
 
-def _differences(judges: Sequence[Judged], k: int) -> list[dict[str, Any]]:
-    """Each judge's rm@k minus each later one's, paired over problems, in percent."""
-    values = {judge.name: per_problem(judge.records, RM, k) for judge in judges if judge.records[0].rewards}
-    found = []
-    for one, other in combinations(values, 2):
-        pairs = zip(values[one], values[other], strict=True)
-        e = over_benchmarks(judges[0].records, [a - b for a, b in pairs])
-        found.append(
-            {
-                "judge": one, "minus": other, "measure": measure(RM, k), "benchmark": AVERAGE, "value": 100 * e.value,
-                "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems,
-            }
-        )  # fmt: skip
-    return found
+def _differences(judges: Sequence[Judged], k: int, protocol: Protocol) -> list[dict[str, Any]]:
+    """Each judge's rm@k minus each later one's, paired over problems, in percent; `winner` where the interval excludes 0."""
+    found = {judge.name: judge.records for judge in judges if judge.records[0].rewards}
+    duels = between_judges(found, RM, k, protocol)[0] if len(found) > 1 else []
+    return [
+        {
+            "judge": d.a, "minus": d.b, "measure": measure(RM, k), "benchmark": d.benchmark, "value": d.difference,
+            "low": d.low, "high": d.high, "problems": d.problems, "winner": d.winner,
+        }
+        for d in duels if d.benchmark == AVERAGE
+    ]  # fmt: skip
 
 
 def _print(found: Mapping[str, Any], as_json: bool) -> None:

@@ -15,6 +15,7 @@ from acemath.errors import UserError
 Floats = NDArray[np.float64]
 CHUNK = 2_000_000  # numbers in memory at a time, for one array
 RESAMPLINGS = 2000
+NOISE = 1e-9  # a difference below this is rounding: two formulas of the same number
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,9 @@ class Comparison:
     @property
     def winner(self) -> str | None:
         """a or b where the interval excludes 0; None where it does not, or where the difference is undefined."""
-        if self.difference.low > 0:
+        if self.difference.low > NOISE:
             return self.a
-        return self.b if self.difference.high < 0 else None
+        return self.b if self.difference.high < -NOISE else None
 
 
 def who_beats_whom(
