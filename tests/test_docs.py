@@ -28,6 +28,7 @@ PARSED = {
     "acemath run ": "a whole run: test_strangers_hour.py makes one",
     "fetch numinamath-cot": "the hub",
     "fetch acemath-rm": "the hub",
+    "fetch gsm8k": "the hub",
     "--benchmarks ": "the hub",
     "rm train groups.parquet --base my-policy": "the groups come from the hub",
     "--push": "the hub",

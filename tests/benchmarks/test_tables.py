@@ -10,7 +10,7 @@ import pytest
 
 from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import between_judges, between_selectors
-from acemath.benchmarks.quality import judge_quality, truncated_note, truncated_share
+from acemath.benchmarks.quality import judge_quality, notices, truncated_share
 from acemath.benchmarks.seeds import seed_spread
 from acemath.benchmarks.tables import (
     MEASURES,
@@ -105,17 +105,14 @@ def test_problems_of_different_sizes(records: list[Record]) -> None:
 
 
 def test_a_reward_that_is_missing(records: list[Record]) -> None:
-    """nan ranks below all others in rm@n, and is counted."""
+    """nan ranks below all others in rm@n, and a line says how many there are; so for constant judges and cut responses."""
     holes = replace(records[0], rewards=(NAN,) * 5 + (-9.0,))
     assert per_problem([holes], "reward model", 6) == [float(holes.correct[5])]
-    assert judge_quality([holes])[0].unscored == 5
-
-
-def test_the_share_of_cut_responses(records: list[Record]) -> None:
-    """Of the responses whose finish reason is known; a line says so, and unknown is undefined."""
+    assert judge_quality([holes])[0].unscored == 5 and "5 of 6 responses have no score" in notices([holes])[0]
+    assert "constant" in notices([replace(r, rewards=(float(at),) * 6) for at, r in enumerate(records)])[0]
+    assert notices(records) == []
     cut = replace(records[0], finish_reasons=("length", "stop", "", "", "", ""))
-    assert truncated_share([cut]) == 0.5 and "50.0 %" in truncated_note([cut])[0]
-    assert truncated_note(records) == [] and truncated_share(records) == 0
+    assert truncated_share([cut]) == 0.5 and "50.0 %" in notices([cut])[0]
     assert isnan(truncated_share([replace(cut, finish_reasons=())]))
 
 

@@ -1,4 +1,4 @@
-"""What stands behind a table: who beats whom, a judge's quality, parts of the problems, and the spread over seeds, as plain data.
+"""What stands behind a table: who beats whom, a judge's quality, and the spread over seeds, as plain data.
 
 Shares and numbers are in percent, AUC, Brier and errors of calibration in fractions of 1; None where a number is undefined.
 """
@@ -10,7 +10,6 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
-from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import between_selectors
 from acemath.benchmarks.quality import judge_quality
 from acemath.benchmarks.seeds import seed_spread
@@ -29,23 +28,13 @@ def details(
         "quality": [asdict(quality) for quality in judge_quality(records)] if scored else [],
         "seeds": [asdict(spread) for name in names for spread in seed_spread(records, name, k)],
     }
-    return {name: _plain(value) for name, value in found.items()}
+    return {name: plain(value) for name, value in found.items()}
 
 
-def parts(
-    records: Sequence[Record], by: str, k: int, protocol: Protocol = EXACT, only: Collection[str] = STANDARD
-) -> list[dict[str, Any]]:
-    """The table's rows for each part of each benchmark, with the part's name: subject, level, length or generator."""
-    return [
-        {"by": cell.by, "part": cell.part, **_plain(asdict(cell.row))}
-        for cell in breakdown(records, by, k, protocol, only)
-    ]
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value for JSON, which has no nan."""
     if isinstance(value, float):
         return None if isnan(value) else value
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,10 +1,10 @@
-"""A judge beyond its picks, over the records of a benchmark: AUC, calibration, and errors at thresholds."""
+"""A judge beyond its picks, over the records of a benchmark: AUC, calibration, thresholds, and what to be told of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -76,7 +76,24 @@ def truncated_share(records: Sequence[Record]) -> float:
     return sum(reason == LENGTH for reason in known) / len(known) if known else nan
 
 
-def truncated_note(records: Sequence[Record]) -> list[str]:
-    """A line on the share of responses that were cut, if some were."""
+def notices(records: Sequence[Record]) -> list[str]:
+    """A line for each thing that spoils a judge's numbers: constant rewards, rewards that are missing, cut responses."""
+    found = []
+    rewards = [reward for r in records for reward in r.rewards]
+    missing = sum(map(isnan, rewards))
+    scored = {r.problem_id: [reward for reward in r.rewards if not isnan(reward)] for r in records}
+    several = {name: mine for name, mine in scored.items() if len(mine) > 1}
+    if several and all(len(set(mine)) == 1 for mine in several.values()):
+        name, mine = next(iter(several.items()))
+        found.append(
+            f"the judge is constant: it gives all responses to a problem one reward (problem {name!r}: {mine[0]:g}), so its "
+            "picks are random"
+        )
+    if missing:
+        found.append(
+            f"{missing:,} of {len(rewards):,} responses have no score from the judge; they rank below all others"
+        )
     cut = truncated_share(records)
-    return [f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong"] if cut > 0 else []
+    if cut > 0:
+        found.append(f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong")
+    return found

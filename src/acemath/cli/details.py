@@ -1,59 +1,17 @@
-"""Options of commands that print a table of selectors, and the tables behind it: parts, who beats whom, quality, seeds."""
+"""Prints what stands behind a table of selectors: who beats whom, the quality of the rewards, the spread over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from acemath.benchmarks.details import details, parts
-from acemath.benchmarks.tables import Record
 from acemath.cli.output import show
-from acemath.metrics import Protocol
 
-TakenBy = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        help="How k are taken from n responses: exact (all subsets), draws (the paper's 100 draws), or first-k (the Qwen2.5-Math "
-        "harness: the first k, and the first of equals).",
-    ),
-]
-By = Annotated[
-    str | None, typer.Option("--by", help="Also a table by subject, level, length or generator.")
-]
-Details = Annotated[
-    bool,
-    typer.Option(
-        "--details",
-        help="Also who beats whom, the rewards' AUC, calibration and errors at thresholds, and the spread over sampling seeds.",
-    ),
-]
+RATES = ("false_positive_rate", "recall", "precision")
 
-
-def more_of(
-    named: Mapping[str, Sequence[Record]], k: int, protocol: Protocol, by: str | None, wanted: bool
-) -> dict[str, Any]:
-    """The parts and details of each judge's records, by its name, as fields of a command's result."""
-    found: dict[str, Any] = {}
-    if by is not None:
-        found["parts"] = [{"judge": name, **row} for name, records in named.items() for row in parts(records, by, k, protocol)]
-    if wanted:
-        found["details"] = {name: details(records, k, protocol) for name, records in named.items()}
-    return found
-
-
-def show_details(found: Mapping[str, Any]) -> None:
-    """Print the tables behind a table, where a command's result has some."""
-    if found.get("parts"):
-        columns = ("judge", "benchmark", found["parts"][0]["by"], "measure", "percent", "95 % interval", "problems")
-        rows = [
-            (r["judge"], r["benchmark"], r["part"], r["measure"], _number(r["value"]), _interval(r), r["problems"])
-            for r in found["parts"]
-        ]
-        show({}, False, columns, rows)
-    for judge, more in found.get("details", {}).items():
+def show_details(details: Mapping[str, Any]) -> None:
+    """Print the details of each judge's records, by its name (`benchmarks.details.details`)."""
+    for judge, more in details.items():
         _show_beats(judge, more["beats"])
         _show_quality(judge, more["quality"])
         _show_seeds(judge, more["seeds"])
@@ -91,9 +49,6 @@ def _show_quality(judge: str, quality: Sequence[Mapping[str, Any]]) -> None:
         for b in q["calibration"]["bins"]
     ]
     show({}, False, ("judge", "benchmark", "sigmoid(reward)", "responses", "mean, percent", "right, percent"), rows)
-
-
-RATES = ("false_positive_rate", "recall", "precision")
 
 
 def _show_seeds(judge: str, seeds: Sequence[Mapping[str, Any]]) -> None:

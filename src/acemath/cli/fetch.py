@@ -69,7 +69,7 @@ def fetch(
     """
     settings = {key: value for key, value in given.items() if value is not None}
     if name in BENCHMARKS:
-        return _fetch_benchmark(name, settings | changes, out)
+        return _fetch_benchmark(name, {**settings, **changes}, out)
     if name == SOURCE:
         settings[SOURCE] = settings.pop("split", "train")
         held = "prompts"
@@ -80,7 +80,7 @@ def fetch(
     kind: type[Any]
     rows: list[Any]
     more: dict[str, Any] = {}
-    records = islice(records_of(name, source), source.count) if source.worksheets is None else iter(())
+    records = islice(records_of(name, source), source.count)
     if held == "prompts":
         kind, rows = Problem, list(read_source(name, source, seed))
     elif held == "chats":

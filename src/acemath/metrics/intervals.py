@@ -90,7 +90,8 @@ def estimates(
             value = np.mean([values.mean(axis=0) for values in kept], axis=0)
             made = list(zip(value, *_interval(kept, draws, seed, level), strict=True))
         for column, numbers in zip(members, made, strict=True):
-            found[column] = Estimate(*map(float, numbers), problems, undefined)
+            mean, low, high = map(float, numbers)
+            found[column] = Estimate(mean, low, high, problems, undefined)
     return found
 
 
