@@ -162,11 +162,10 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     """What `saved` writes is read by `datasets` and by us; a second time replaces the first, and nothing else is left."""
     from datasets import load_from_disk
 
-    def rows(n: int) -> list[dict[str, Any]]:
-        return [row(at) | {"idx": f"a{at}", "report": ["equal"] * 4, "model": ["m", "m", "k", "k"]} for at in range(n)]
-
-    saved(tmp_path / "bench", {"gsm8k": rows(5), "math500": iter(rows(2))})
-    saved(tmp_path / "bench", {"gsm8k": rows(3), "math500": iter(rows(2))})
+    more = {"report": ["equal"] * 4, "model": ["m", "m", "k", "k"]}
+    for count in (5, 3):
+        rows = [("math500", row(0) | {"idx": "m"} | more), *(("gsm8k", row(at) | {"idx": f"a{at}"} | more) for at in range(count))]
+        assert saved(tmp_path / "bench", iter(rows)) == {"gsm8k": count, "math500": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["bench"]
     loaded = load_from_disk(str(tmp_path / "bench"))
     assert list(loaded) == ["gsm8k", "math500"] and loaded["gsm8k"].num_rows == 3
@@ -174,3 +173,5 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     unread = Unread()
     first = read(tmp_path / "bench", unread)[0]
     assert first.problem.id == "gsm8k:a0" and first.models == ["m", "m", "k", "k"] and set(unread.ignored) == {"report"}
+    with pytest.raises(UserError, match="no release of AceMath-RewardBench"):
+        saved(tmp_path, [])

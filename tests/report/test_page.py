@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from acemath.benchmarks.published import beside
 from acemath.benchmarks.tables import measure
 from acemath.curate.funnel import step_of
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
@@ -160,3 +161,13 @@ def test_in_a_browser(browser: Any, tmp_path: Path) -> None:
     )
     browser.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert browser.execute_script("return document.documentElement.scrollWidth <= 390")
+
+
+def test_the_papers_numbers_stand_beside_the_runs() -> None:
+    """Only where there are some, with the setting; a number outside the interval says so."""
+    row = {"selector": "greedy", "measure": "greedy", "low": 80.0, "high": 84.0, "problems": 500, "model": "acemath-7b-instruct"}
+    found = beside([{**row, "benchmark": "math", "value": 82.0}, {**row, "benchmark": "gsm8k", "value": 82.0}])
+    page = render(replace(_data(), published=found))
+    assert "Beside the paper" in page and "<td>82.0 (80.0 to 84.0)</td><td>83.1</td><td>500 / 5,000</td><td>inside</td>" in page
+    assert "<td>93.7</td><td>500 / 1,319</td><td>outside the interval</td>" in page and "Table 3: greedy, 0 shots" in page
+    assert "Beside the paper" not in render(_data())

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
@@ -306,31 +308,41 @@ def lists_of(
     )
 
 
-def saved(folder: Path, sets: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-    """Write sets of rows in the release's form, which `load_from_disk` reads, whole or not at all.
+def saved(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, int]:
+    """Write (set, row) pairs in the release's form, which `load_from_disk` reads, whole or not at all; the rows of each set.
 
-    One row at a time is in memory. Columns are COLUMNS. An older folder of this name is replaced.
+    One row at a time is in memory. Columns are COLUMNS. An older release of this name is replaced. UserError if `folder`
+    holds something else, and without rows.
     """
     with needing("writing a data set"):
         import pyarrow as pa
         from datasets import Dataset, DatasetDict, disable_progress_bars
 
+    if folder.exists() and not _is_saved(folder):
+        raise UserError(f"{folder} is there and is no release of AceMath-RewardBench; name another folder")
     disable_progress_bars()
     kinds = {"text": pa.string(), "texts": pa.list_(pa.string()), "truths": pa.list_(pa.bool_())}
     schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    counts: Counter[str] = Counter()
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent, prefix=".rows-") as rows:
-            for name, records in sets.items():
-                with pa.OSFile(f"{rows}/{name}.arrow", "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-                    for record in records:
-                        stream.write_batch(pa.RecordBatch.from_pylist([dict(record)], schema))
-            made = DatasetDict({name: Dataset.from_file(f"{rows}/{name}.arrow") for name in sets})
+        with TemporaryDirectory(dir=folder.parent, prefix=".rows-") as place:
+            with ExitStack() as open_files:
+                streams: dict[str, Any] = {}
+                for name, row in rows:
+                    if name not in streams:
+                        streams[name] = open_files.enter_context(pa.ipc.new_stream(f"{place}/{name}.arrow", schema))
+                    streams[name].write_batch(pa.RecordBatch.from_pylist([dict(row)], schema))
+                    counts[name] += 1
+            if not counts:
+                raise UserError(f"there is no problem to write to {folder}")
+            made = DatasetDict({name: Dataset.from_file(f"{place}/{name}.arrow") for name in sorted(counts)})
             made.save_to_disk(str(temporary))
         flush_tree(temporary)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
+    return dict(sorted(counts.items()))
 
 
 def is_record(record: Mapping[str, Any]) -> bool:

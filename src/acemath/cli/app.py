@@ -44,8 +44,11 @@ GROUPS = {
     },
     "Judging": {
         "grade": "Grade responses against references.",
-        "score": "Score responses with a reward model and write the rewards beside them.",
+        "score": "Score responses with a judge and write the scores beside them.",
         "rewardbench": "AceMath-RewardBench: score it with judges, build it from policies, print its table.",
+        "published": "Show the numbers that the paper prints, with their table, or put own results beside them.",
+        "reward-bench-2": "Measure a judge on RewardBench 2: best of four in five subsets, and the score of its Ties subset.",
+        "process-bench": "Measure on ProcessBench how well a judge finds the first wrong step: F1 by subset, and its average.",
         "eval": "Measure policies: greedy pass@1, and with samples avg@n, maj@k, rm@k and pass@k.",
         "parity": "Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is "
         "installed.",

@@ -80,7 +80,7 @@ def fetch(
     kind: type[Any]
     rows: list[Any]
     more: dict[str, Any] = {}
-    records = islice(records_of(name, source), source.count) if source.worksheets is None else iter(())
+    records = islice(records_of(name, source), source.count)
     if held == "prompts":
         kind, rows = Problem, list(read_source(name, source, seed))
     elif held == "chats":

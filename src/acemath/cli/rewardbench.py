@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from acemath.benchmarks.notes import alarms
-from acemath.benchmarks.published import beside
+from acemath.benchmarks.breakdown import WAYS
+from acemath.benchmarks.release import is_release
 from acemath.benchmarks.stored import stored_records
-from acemath.benchmarks.tables import (
-    AVERAGE,
-    JUDGED,
-    VERIFIED_AND_JUDGED,
-    Record,
-    measure,
-    over_benchmarks,
-    per_problem,
-    reward_bench,
-)
-from acemath.benchmarks.tables import MEASURES as MEASURED
 from acemath.cli.options import Columns, Json, Pick, Setting, folder, set_option
-from acemath.cli.output import MEASURES, measure_rows, show
+from acemath.cli.rewardbench_build import build
+from acemath.cli.rewardbench_table import Asked, printed, tables
 from acemath.errors import UserError
+from acemath.files.atomic import write_json
 from acemath.files.lock import locked
-from acemath.notices import say
+from acemath.metrics.protocols import EXACT, PROTOCOLS, Protocol, protocol_of
 from acemath.run.display import Display
 
 if TYPE_CHECKING:
-    from acemath.run.bench_tables import Judged
     from acemath.run.rewardbench import Candidate
 
-RM = "reward model"  # the selector of a judge
-OF_JUDGE = (*JUDGED, *VERIFIED_AND_JUDGED)  # the selectors whose picks depend on a judge
-PAPER = "paper"  # the column of the paper's numbers
+ProtocolName = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        help=f"How k of a problem's responses are taken: {', '.join(PROTOCOLS)} (the paper: draws; the Qwen2.5-Math harness: "
+        "first-k).",
+    ),
+]
+By = Annotated[str, typer.Option(help=f"Break the table down by {', '.join(WAYS)}.")]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Also who beats whom, the rewards' AUC, calibration and errors at thresholds, and the spread over sampling seeds.",
+    ),
+]
 
 
 class _TableFirst(TyperGroup):
@@ -56,6 +57,9 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+app.command("build")(build)
+
+
 @app.command("table")
 def table(
     files: Annotated[
@@ -66,6 +70,9 @@ def table(
         ),
     ],
     k: Pick = 8,
+    protocol: ProtocolName = EXACT.name,
+    by: By = "",
+    details: Details = False,
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
@@ -74,8 +81,8 @@ def table(
     Example: acemath rewardbench table scored.jsonl -k 8
     """
     with Display().during("rewardbench"):
-        found = rewardbench(files, k, columns)
-    _print(found, as_json)
+        found = rewardbench(files, k, columns, protocol_of(protocol), by, details)
+    printed(found, as_json)
 
 
 @app.command("score")
@@ -94,6 +101,8 @@ def score(
         Path, typer.Option(callback=folder, help="The folder that gets the scores; a stopped call continues there.")
     ] = Path("rewardbench"),
     k: Pick = 8,
+    protocol: ProtocolName = EXACT.name,
+    by: By = "",
     changes: Annotated[
         list[Setting] | None, set_option("Another setting of the judges, for example engine=vllm or max_length=8192.")
     ] = None,
@@ -107,12 +116,12 @@ def score(
 
     Example: acemath rewardbench score nvidia/AceMath-7B-RM --bench AceMath-RewardBench
     """
-    from acemath.run.bench_tables import judged
-
+    asked = Asked(k, protocol_of(protocol), by)
     chosen = _judges(judges, dict(changes or ()))
     scored(chosen, bench, out, k, cache, columns)
-    records, notes = judged(out, [judge.name for judge in chosen])
-    _print(_of_judges(records, notes, k), as_json)
+    found = _of_folder(out, asked, [judge.name for judge in chosen])
+    write_json(out / "results.json", found)
+    printed(found, as_json)
 
 
 def _judges(judges: Sequence[str], changes: Mapping[str, Any]) -> list[Candidate]:
@@ -145,69 +154,30 @@ def scored(
                 check_k(runner.stores[CANDIDATES].manifest["facts"], k)
 
 
-def rewardbench(files: Sequence[Path], k: int, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+def rewardbench(
+    files: Sequence[Path],
+    k: int,
+    columns: Mapping[str, str] | None = None,
+    protocol: Protocol = EXACT,
+    by: str = "",
+    details: bool = False,
+) -> dict[str, Any]:
     """The table of selectors on the responses of some files or of one folder, with notes on what was left out.
 
-    UserError if no problem of a benchmark has k responses.
+    The paper's numbers stand beside those of a release. UserError if no problem of a benchmark has k responses.
     """
+    asked = Asked(k, protocol, by, details)
     folders = [path for path in files if (path / "run.json").is_file()]
-    if folders:
-        from acemath.run.bench_tables import judged
-
-        if len(files) > 1:
-            raise UserError(f"{folders[0]} is a folder with rewards of its own; give it alone")
-        return _of_judges(*judged(folders[0]), k=k)
-    records, notes = stored_records(files, columns)
-    return {"k": k, "rows": (rows := _rows(records, k)), "notes": [*notes, *alarms("", records)], PAPER: _paper(rows)}
+    if not folders:
+        records, notes = stored_records(files, columns)
+        return tables({"": ("", records)}, asked, notes, paper=any(map(is_release, files)))
+    if len(files) > 1:
+        raise UserError(f"{folders[0]} is a folder with rewards of its own; give it alone")
+    return _of_folder(folders[0], asked)
 
 
-def _of_judges(judges: Sequence[Judged], notes: Sequence[str], k: int) -> dict[str, Any]:
-    """The tables of some judges of the same candidates: the controls once, each judge's rows, and the judges' differences."""
-    rows: list[dict[str, Any]] = []
-    paper, told = [], list(notes)
-    for judge in judges:
-        mine = _rows(judge.records, k, OF_JUDGE if rows else MEASURED)
-        paper += _paper(mine, judge.model)
-        rows += [row | ({"judge": judge.name} if row["selector"] in OF_JUDGE else {}) for row in mine]
-        told += alarms(judge.name, judge.records)
-    return {"k": k, "rows": rows, "comparisons": _differences(judges, k), "notes": told, PAPER: paper}
+def _of_folder(place: Path, asked: Asked, names: Sequence[str] | None = None) -> dict[str, Any]:
+    from acemath.run.bench_tables import is_scored, judged
 
-
-def _rows(records: Sequence[Record], k: int, only: Collection[str] = MEASURED) -> list[dict[str, Any]]:
-    return [asdict(row) for row in reward_bench(records, k, only=only)]
-
-
-def _paper(rows: Sequence[Mapping[str, Any]], judge: str = "") -> list[dict[str, Any]]:
-    return [found.record() for found in beside(rows, judge=judge)]
-
-
-def _differences(judges: Sequence[Judged], k: int) -> list[dict[str, Any]]:
-    """Each judge's rm@k minus each later one's, paired over problems, in percent."""
-    values = {judge.name: per_problem(judge.records, RM, k) for judge in judges if judge.records[0].rewards}
-    found = []
-    for one, other in combinations(values, 2):
-        pairs = zip(values[one], values[other], strict=True)
-        e = over_benchmarks(judges[0].records, [a - b for a, b in pairs])
-        found.append(
-            {
-                "judge": one, "minus": other, "measure": measure(RM, k), "benchmark": AVERAGE, "value": 100 * e.value,
-                "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems,
-            }
-        )  # fmt: skip
-    return found
-
-
-def _print(found: Mapping[str, Any], as_json: bool) -> None:
-    """Print the notes, then the table with the paper's numbers beside it."""
-    for note in found["notes"]:
-        say(note)
-    paper = {(c["measure"], c["benchmark"], c["value"]): c for c in found[PAPER]}
-    lines = []
-    for row, cells in zip(found["rows"], measure_rows(found["rows"]), strict=True):
-        c = paper.get((row["measure"], row["benchmark"], row["value"]))
-        beside = "" if c is None else f"{c['paper']:.2f}" + (" (OUTSIDE the interval)" if c["outside"] else "")
-        lines.append((f"{cells[0]} {row['judge']}" if row.get("judge") else cells[0], *cells[1:], beside))
-    for c in found.get("comparisons", ()):
-        words = f"{c['measure']} {c['judge']} − {c['minus']}"
-        lines.append((words, c["benchmark"], c["value"], f"{c['low']:.2f} … {c['high']:.2f}", str(c["problems"]), ""))
-    show(found, as_json, (*MEASURES, PAPER) if paper else MEASURES, lines if paper else [line[:-1] for line in lines])
+    judges, notes = judged(place, names)
+    return tables({j.name: (j.model, j.records) for j in judges}, asked, notes, paper=is_scored(place))

@@ -94,8 +94,26 @@ def _bench(data: ReportData) -> str:
     count = by_selector["random"]["average"]["problems"]
     words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best short of the oracle (pass@{bench['k']}) is bold."
     return (
-        f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}'
+        f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}{_published(data)}'
     )
+
+
+def _published(data: ReportData) -> str:
+    """The paper's numbers beside the run's; nothing if the paper has none for the recipe's models."""
+    if not data.published:
+        return ""
+    rows = [
+        [
+            f"{c.paper.measure} of {c.paper.name}", c.paper.benchmark, f"{c.value:.1f} ({c.low:.1f} to {c.high:.1f})",
+            f"{c.paper.value:.1f}", f"{c.problems:,} / {c.paper.problems or c.problems:,}",
+            "outside the interval" if c.outside else "inside",
+        ]
+        for c in data.published
+    ]  # fmt: skip
+    settings = dict.fromkeys(f"{c.paper.table}: {c.paper.setting}." for c in data.published)
+    words = f"The run's numbers with 95 % intervals, and those that the paper prints. {' '.join(settings)}"
+    head = ["measure", "benchmark", "this run", "the paper", "problems here / there", "the paper's number is"]
+    return f'<h3>Beside the paper</h3><p>{escape(words)}</p>{table(head, rows)}'
 
 
 def _gain(points: Points) -> str:

@@ -29,6 +29,11 @@ class Judged:
     records: Sequence[Record]
 
 
+def is_scored(folder: Path) -> bool:
+    """Whether a folder holds scores of a release."""
+    return (folder / VOTES).is_dir()
+
+
 def judges_in(folder: Path) -> list[str]:
     """The short names of the judges that scored all candidates of a folder. UserError if there is none."""
     found = [
@@ -47,7 +52,7 @@ def judged(folder: Path, names: Sequence[str] | None = None) -> tuple[list[Judge
     `names` are short names of judges; by default all that are finished. UserError if a stage is not finished, or if a judge
     scored other candidates than the folder holds now.
     """
-    if not (folder / VOTES).is_dir():
+    if not is_scored(folder):
         return pooled(folder), []
     count = partitions_of(folder)[SPACE].count
     stores = {stage: StageStore(folder / stage, count) for stage in (PROBLEMS, CANDIDATES, VOTES)}

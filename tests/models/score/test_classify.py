@@ -60,8 +60,24 @@ def sglang(score: Callable[[list[int]], list[float]]) -> Callable[[dict[str, Any
     }
 
 
-@pytest.mark.parametrize(("server", "form"), [("vllm", vllm), ("sglang", sglang)])
-def test_both_servers_give_the_reward(
+def pooling(score: Callable[[list[int]], list[float]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """vLLM's reply with a number for each token."""
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        assert request["task"] == "token_classify" and request["use_activation"] is False
+        rows = [{"index": 0, "object": "pooling", "data": [[9.0]] * 5 + [score(request["input"][0])]}]
+        return {
+            "object": "list",
+            "model": "rm",
+            "data": rows,
+            "usage": {"prompt_tokens": 9, "total_tokens": 9},
+        }
+
+    return reply
+
+
+@pytest.mark.parametrize(("server", "form"), [("vllm", vllm), ("vllm-tokens", pooling), ("sglang", sglang)])
+def test_servers_give_the_reward(
     server: str, form: Any, script: Callable[..., Any], random_reward_model: Path, tmp_path: Path
 ) -> None:
     """The ids are those that this process scores; what has arrived is not asked for again."""

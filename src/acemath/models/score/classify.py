@@ -1,4 +1,4 @@
-"""Reward models behind the `/classify` address of a vLLM or SGLang server.
+"""Reward models on a vLLM or SGLang server, behind its address `/classify` or, with a number for each token, `/pooling`.
 
 The server gets token ids, because it would add special tokens to a text. vLLM is told to leave its activation off: the
 number is then the logit, as in this process. Replies are kept in the account of the endpoint, as texts of other models
@@ -32,7 +32,7 @@ from acemath.models.score.settings import ClassifySettings
 from acemath.notices import say
 from acemath.records import STOP, content_key
 
-CLASSIFY = "/classify"
+CLASSIFY, POOLING = "/classify", "/pooling"
 
 
 class ClassifyJudge(Judge):
@@ -48,7 +48,7 @@ class ClassifyJudge(Judge):
         self.chat, notice = chat_for(source, settings.chat)
         if notice:
             say(notice)
-        # Both programs serve /classify beside /v1, not under it.
+        # Both programs have these addresses beside /v1, not under it.
         url = settings.endpoint.url.removesuffix("/v1")
         self._endpoint = settings.endpoint.model_copy(update={"url": url, "per_request": 1})
 
@@ -149,7 +149,7 @@ class _Classifying(Asking):
 
     def __init__(self, settings: Any, server: str) -> None:
         super().__init__(settings, ChatFormat(), Sampling())
-        self.path, self.server = CLASSIFY, server
+        self.path, self.server = POOLING if server == "vllm-tokens" else CLASSIFY, server
 
     def key(self, prompt: str, sample: int) -> str:
         """The key of a score: a hash of the model's name and the tokens."""
@@ -160,7 +160,8 @@ class _Classifying(Asking):
         ids = json.loads(request.prompt)
         if self.server == "sglang":
             return {"model": self.settings.id, "input_ids": ids}
-        return {"model": self.settings.id, "input": [ids], "use_activation": False}
+        found = {"model": self.settings.id, "input": [ids], "use_activation": False}
+        return found | ({"task": "token_classify"} if self.path == POOLING else {})
 
     def most(self, request: Request) -> Amount:
         """What a request costs."""
@@ -194,10 +195,12 @@ class _ScoreReader(Reader):
 
 
 def _values(data: Mapping[str, Any]) -> list[float] | None:
-    """The outputs in a reply, in vLLM's form or SGLang's; None if it holds none."""
+    """The outputs in a reply, in vLLM's forms or SGLang's; None if it holds none. Of several tokens the last one counts."""
     rows = data.get("data")
     first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else data
-    found = first.get("probs", first.get("embedding"))
+    tokens = first.get("data")
+    last = tokens[-1] if isinstance(tokens, list) and tokens else None
+    found = first.get("probs", first.get("embedding", last))
     if not isinstance(found, list) or not found or not all(isinstance(value, int | float) for value in found):
         return None
     return [float(value) for value in found]

@@ -166,14 +166,15 @@ class GenerativeSettings(_Judge):
 
 
 class ClassifySettings(_Judge):
-    """A reward model behind the `/classify` address of a vLLM or SGLang server. Token ids are sent, not texts."""
+    """A reward model on a vLLM or SGLang server. Token ids are sent, not texts."""
 
     kind: Literal["classify"]
     """A reward model on a server."""
     endpoint: EndpointModel
-    """The server: `url` (without `/classify`), `id` (the model's name there), and how it is asked."""
-    server: Literal["vllm", "sglang"] = "vllm"
-    """The program that runs there."""
+    """The server: `url` (without `/classify` or `/pooling`), `id` (the model's name there), and how it is asked."""
+    server: Literal["vllm", "vllm-tokens", "sglang"] = "vllm"
+    """The program that runs there: vLLM's `/classify`, vLLM's `/pooling` for models with which it gives a number for each
+    token (Qwen2.5-Math-RM, InternLM2-reward), or SGLang's `/classify`."""
     tokenizer: str | None = None
     """The folder or hub name of the model's tokenizer; by default the endpoint's `id`."""
     chat: ChatFormat | None = None
