@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.published import beside
 from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_json
 from acemath.files.lock import locked
@@ -53,6 +54,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
         earlier, gone = _earlier(before, plan, runner)
         found = results_of([*earlier, *stages], _stores(runner, earlier), plan.k)
         found["notes"] = [*_notes(benchmarks, plan, found), *gone]
+        found["paper"] = [compared.record() for compared in beside(found["rows"])]
         _check_answered(found, runner)
         policies = {name: before["policies"][name] for name in dict.fromkeys(one.model for one in earlier)}
         policies |= {name: {**mine, "versions": versions()} for name, mine in facts.items()}
