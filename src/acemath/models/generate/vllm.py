@@ -1,67 +1,80 @@
-"""The engine that runs vLLM in this process, on GPUs. Needs the extra: pip install 'acemath[vllm]'."""
+"""The engine that runs vLLM, on GPUs or, for small models, on a CPU. Needs the extra: pip install 'acemath[vllm]'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from acemath.errors import needing
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat, Sampling, refused, too_long
 from acemath.models.hub import at_revision
 from acemath.models.spec import VllmModel
+from acemath.models.vllm import start, stop
 from acemath.records import REFUSED, Problem, Response, content_key
 
 
 class VllmEngine:
     """Generates responses with vLLM. Prompts, end tokens and texts are those of the transformers engine.
 
-    A response is refused if vLLM ends it for another reason than a stop or the limit (abort, error).
+    Each response has a seed of its own, from the text of its problem, its number and the seed of the sampling. A prompt
+    that leaves no room for a response is refused, and so is a response that vLLM ends for another reason than a stop or
+    the limit (abort, error). `close` frees the memory.
     """
 
     def __init__(self, model: VllmModel, chat: ChatFormat | None = None, name: str = "") -> None:
-        with needing("the vLLM engine"):
-            from vllm import LLM
+        """Start vLLM with a model. MissingExtra without vLLM; UserError if vLLM refuses the model."""
         self.name = name or model.name
         self.chat = chat or ChatFormat()
         self.model = model
         template = model.template()
-        self.llm = LLM(model=at_revision(model.id, model.revision), dtype=model.dtype, **options_of(model))
+        self.llm = start(
+            at_revision(model.id, model.revision), "the vLLM engine", dtype=model.dtype, **options_of(model)
+        )
+        self.max_length: int = self.llm.model_config.max_model_len
         self.tokenizer = self.llm.get_tokenizer()
         if template is not None:
             self.tokenizer.chat_template = template
 
+    def close(self) -> None:
+        """End vLLM's processes and free the memory of the model."""
+        stop(self.llm)
+
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem, after vLLM has finished them all."""
-        from vllm import SamplingParams
-
         template = chat_template(self.tokenizer)
-        ends = sorted({*template.stop_ids(), *self.model.stop_ids})  # vLLM adds the generation config's
-        asked, prompts, parameters = [], [], []
+        asked, prompts = [], []
         for problem in problems:
             text = template.prompt(self.chat.messages(problem.prompt))
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            if too_long(ids, self.model.max_length):
-                yield from refused(problem.id, sampling.n, self.name, ids, self.model.max_length)
+            if too_long(ids, self.max_length):
+                yield from refused(problem.id, sampling.n, self.name, ids, self.max_length)
                 continue
             asked.append(problem)
             prompts.append({"prompt_token_ids": ids})
-            seed = int(content_key(problem.prompt, str(sampling.seed)), 16) % 2**31
-            parameters.append(
-                SamplingParams(
-                    n=sampling.n,
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                    max_tokens=sampling.max_new_tokens,
-                    stop_token_ids=ends,
-                    seed=seed,
-                )
-            )
-        for problem, result in zip(
-            asked, self.llm.generate(prompts, parameters, use_tqdm=False) if asked else (), strict=True
-        ):
-            for sample, out in enumerate(result.outputs):
+        if not asked:
+            return
+        parameters = [self._parameters(problem, sampling) for problem in asked]
+        results = self.llm.generate(prompts, parameters, use_tqdm=False)
+        for problem, result in zip(asked, results, strict=True):
+            # Greedy responses to a problem are equal, and vLLM writes only one.
+            outs = result.outputs * (sampling.n if sampling.temperature == 0 else 1)
+            for sample, out in enumerate(outs):
                 yield self._response(problem.id, sample, out)
+
+    def _parameters(self, problem: Problem, sampling: Sampling) -> Any:
+        """vLLM's parameters for the responses to a problem. It adds a response's number to the seed."""
+        from vllm import SamplingParams
+
+        ends = {*chat_template(self.tokenizer).stop_ids(), *self.model.stop_ids}
+        return SamplingParams(
+            n=1 if sampling.temperature == 0 else sampling.n,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_new_tokens,
+            stop_token_ids=sorted(ends),  # vLLM adds the generation config's
+            seed=int(content_key(problem.prompt, str(sampling.seed)), 16) % 2**31,
+            detokenize=False,
+        )
 
     def _response(self, problem_id: str, sample: int, out: Any) -> Response:
         if out.finish_reason not in ("stop", "length"):

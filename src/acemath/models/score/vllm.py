@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.errors import needing
 from acemath.models.score.layout import Row
+from acemath.models.vllm import fitting, start, stop
 
 
 class VllmScorer:
-    """A reward model in vLLM, whose prefix cache makes it read a prompt once for all of its responses."""
+    """A reward model in vLLM, whose prefix cache makes it read a prompt once for all of its responses.
+
+    It reads `max_length` tokens of a prompt with a response, or as many as the model has positions if these are fewer.
+    `close` frees the memory.
+    """
 
     def __init__(
         self, path: str, max_length: int, bf16: bool, options: Mapping[str, Any] | None = None
     ) -> None:
         """Load a folder or hub name, with further `options` of vLLM's `LLM`. MissingExtra without vLLM."""
-        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output belongs to results
-        with needing("scoring in vLLM"):
-            from vllm import LLM
-        self.engine: Any = LLM(
-            model=path,
-            runner="pooling",
-            convert="classify",
-            dtype="bfloat16" if bf16 else "float32",
-            max_model_len=max_length,
-            enable_prefix_caching=True,
-            enforce_eager=True,
-            **(options or {}),
-        )
+        self.max_length = fitting(path, max_length)
+        settings: dict[str, Any] = {
+            "runner": "pooling",
+            "convert": "classify",
+            "dtype": "bfloat16" if bf16 else "float32",
+            "max_model_len": self.max_length,
+            "enable_prefix_caching": True,
+            "enforce_eager": True,
+        }
+        self.engine = start(path, "scoring in vLLM", **settings | dict(options or {}))
+
+    def close(self) -> None:
+        """End vLLM's processes and free the memory of the model."""
+        stop(self.engine)
 
     def score_rows(self, rows: Sequence[Row]) -> list[list[float]]:
         """The rewards of encoded rows: one list for each row, in the order of its responses.
