@@ -6,9 +6,11 @@ Beside the run's folder lie `ids.json` (the problems) and `settings.json`; `log.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,11 @@ def stages_of(folder: Path) -> list[Stage]:
             part.write(
                 [Problem(i, f"What is {i}?", "1") for i in mine], Problem, facts={"problems": len(mine)}
             )
+
+    @contextmanager
+    def gpus() -> Iterator[str]:
+        """The GPUs that a replica may use."""
+        yield os.environ.get("CUDA_VISIBLE_DEVICES", "")
 
     def answer(part: Part) -> None:
         log(f"answer {part.number} {part.tool or ''}".strip())
@@ -85,7 +92,7 @@ def stages_of(folder: Path) -> list[Stage]:
 
     return [
         Reduction("problems", {"ids": content_key(*sorted(ids))}, (), problems),
-        MapStage("answer", {"answer": settings["answer"]}, ("problems",), answer),
+        MapStage("answer", {"answer": settings["answer"]}, ("problems",), answer, tool=gpus, replicas=2, devices=2),
         Reduction("keep", {}, ("answer",), keep, summary=lambda facts: f"{facts['kept']} kept"),
         Training("model", {"rate": settings["rate"]}, ("keep",), model),
         MapStage("score", {}, ("keep", whole("model")), score),

@@ -17,12 +17,15 @@ import yaml
 
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
+from acemath.run import launch
+from acemath.run.context import Run
 from acemath.run.display import Display
-from acemath.run.launch import launch_file, local_processes
+from acemath.run.launch import launch_file, local_processes, replicas
 from acemath.run.partitions import open_run
 from acemath.run.run import run_until
 from acemath.run.runner import Job, Runner
 from acemath.run.stage import MapStage
+from acemath.run.stages import stages_until
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -68,6 +71,35 @@ def test_two_processes_make_what_one_makes(tmp_path: Path) -> None:
     runner.make_all()
     assert _contents(one) == _contents(two)
     assert max(total for _, total, _ in seen) == 100 * PARTS and all(done <= total for done, total, _ in seen)
+
+
+def test_replicas_share_partitions_and_have_gpus_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two copies on two GPUs each make what one makes; with three GPUs nothing starts."""
+    folder = begin(tmp_path, IDS)
+    open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
+    runner = Runner(folder, stages_of(folder), width=lambda stage: getattr(stage, "replicas", 1))
+    _ready(folder)
+    runner.launch = replicas(2, lambda *_: None, "small_run:stages_of")
+    monkeypatch.setattr(launch, "visible_gpus", lambda: ["0", "1", "2"])
+    with pytest.raises(UserError, match="answer: 2 replicas on 2 GPUs each need 4, but 3 can be seen"):
+        runner.make("answer")
+    monkeypatch.setattr(launch, "visible_gpus", lambda: ["4", "5", "6", "7"])
+    assert runner.make("answer")
+    said = [line.split() for line in (tmp_path / "log.txt").read_text().splitlines() if line.startswith("answer")]
+    assert {int(number) for _, number, _ in said} == set(range(PARTS))
+    assert {gpus for _, _, gpus in said} == {"4,5", "6,7"}
+
+
+def test_a_model_says_how_many_copies_run(tmp_path: Path) -> None:
+    """`replicas` of a model are those of each stage that loads it, and no setting of the stage's key."""
+    found = {}
+    for copies in (1, 3):
+        recipe = load_recipe("laptop", {"models.math": {"replicas": copies}})
+        stages = {stage.name: stage for stage in stages_until(Run(recipe, tmp_path, Display(quiet=True)), "reward")}
+        found[copies] = stages["candidates-math"]
+    assert [found[n].replicas for n in (1, 3)] == [1, 3] and found[1].settings == found[3].settings
 
 
 def test_a_failed_process_ends_the_others(tmp_path: Path) -> None:

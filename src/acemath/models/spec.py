@@ -80,6 +80,8 @@ class _Weights(_Model):
     """A Jinja file to use in place of the tokenizer's chat template."""
     trust_remote_code: bool = False
     """Whether Python code from the model's repository may run."""
+    replicas: int = Field(1, ge=1)
+    """The number of copies of the model that share a stage's partitions, each in a process with GPUs of its own."""
 
     @property
     def name(self) -> str:
@@ -108,6 +110,13 @@ class TransformersModel(_Weights):
     engine: Literal["transformers"] = "transformers"
     """The library transformers, which is the default."""
 
+    OPERATION: ClassVar[frozenset[str]] = frozenset(["replicas"])
+
+    @property
+    def devices(self) -> int:
+        """The number of GPUs that one copy of the model takes."""
+        return 1
+
 
 class VllmModel(_Weights):
     """A model that vLLM runs in this process, on GPUs."""
@@ -121,7 +130,14 @@ class VllmModel(_Weights):
     prefix_caching: bool = True
     """Whether keys and values of a shared beginning of prompts are kept and used again."""
 
-    OPERATION: ClassVar[frozenset[str]] = frozenset(["tensor_parallel", "memory_share", "prefix_caching"])
+    OPERATION: ClassVar[frozenset[str]] = frozenset(
+        ["tensor_parallel", "memory_share", "prefix_caching", "replicas"]
+    )
+
+    @property
+    def devices(self) -> int:
+        """The number of GPUs that one copy of the model takes."""
+        return self.tensor_parallel
 
 
 class EndpointModel(_Model):

@@ -49,13 +49,49 @@ def in_process(runner: Runner) -> Launcher:
 
 def local_processes(count: int, report: Report, declared: str = DECLARED) -> Launcher:
     """Jobs in processes of this machine, at most `count` at a time, which share its cores."""
-    threads = str(max(1, (os.cpu_count() or 1) // count))
+    threads = {"OMP_NUM_THREADS": _threads(count)}
 
     def launch(jobs: Sequence[Job]) -> None:
-        commands = [job.command(declared) for job in jobs]
-        _together(commands, count, report, {"OMP_NUM_THREADS": threads})
+        _together([(job.command(declared), threads) for job in jobs], count, report)
 
     return launch
+
+
+def replicas(devices: int, report: Report, declared: str = DECLARED) -> Launcher:
+    """Jobs in processes of this machine, all at once, each with `devices` GPUs of its own if the machine has any.
+
+    UserError if there are too few GPUs for all of them.
+    """
+
+    def launch(jobs: Sequence[Job]) -> None:
+        gpus = visible_gpus()
+        if gpus and len(gpus) < len(jobs) * devices:
+            raise UserError(
+                f"{jobs[0].stage}: {len(jobs)} replicas on {devices} GPUs each need {len(jobs) * devices}, but "
+                f"{len(gpus)} can be seen; lower replicas or tensor_parallel"
+            )
+        commands = []
+        for number, job in enumerate(jobs):
+            own = {"OMP_NUM_THREADS": _threads(len(jobs))}
+            if gpus:
+                own["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[number * devices : (number + 1) * devices])
+            commands.append((job.command(declared), own))
+        _together(commands, len(jobs), report)
+
+    return launch
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",") if named else [str(n) for n in range(torch.cuda.device_count())]
+
+
+def _threads(processes: int) -> str:
+    """The value of OMP_NUM_THREADS for processes that share the cores, unless the user has set it."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
 
 
 def accelerate(config: Path, report: Report) -> Launcher:
@@ -74,7 +110,7 @@ def accelerate(config: Path, report: Report) -> Launcher:
                 say(
                     f"{job.stage} waits for {settings['num_machines'] - 1} other machines; start on each: {others}"
                 )
-            _together([command], 1, report, {})
+            _together([(command, {})], 1, report)
 
     return launch
 
@@ -115,10 +151,15 @@ def set_launch(runner: Runner, recipe: Recipe, report: Report) -> None:
     trainings = {stage: accelerate(launch_file(name), report) for stage, name in named.items() if name}
 
     def width(stage: Stage) -> int:
-        return recipe.launch.processes if isinstance(stage, MapStage) and stage.spread else 1
+        if not isinstance(stage, MapStage):
+            return 1
+        return recipe.launch.processes if stage.spread else stage.replicas
 
     def launch(jobs: Sequence[Job]) -> None:
-        trainings.get(jobs[0].stage, several if len(jobs) > 1 else here)(jobs)
+        stage = runner.by_name[jobs[0].stage]
+        copies = isinstance(stage, MapStage) and stage.replicas > 1
+        many = replicas(stage.devices, report) if copies else several
+        trainings.get(stage.name, many if len(jobs) > 1 else here)(jobs)
 
     runner.launch, runner.width = launch, width
 
@@ -162,15 +203,18 @@ class _Child:
             )
 
 
-def _together(commands: Sequence[list[str]], count: int, report: Report, more: Mapping[str, str]) -> None:
-    """Run commands, at most `count` at a time. If one fails, the others are ended, and its last lines are raised."""
+def _together(commands: Sequence[tuple[list[str], Mapping[str, str]]], count: int, report: Report) -> None:
+    """Run commands, each with its own environment variables, at most `count` at a time.
+
+    If one fails, the others are ended, and its last lines are raised.
+    """
     output: SimpleQueue[tuple[_Child, str | None]] = SimpleQueue()
     waiting, children, running = list(commands), list[_Child](), 0
-    environment = {**more, **os.environ, CHILD: "1"}
     with _ended(children):
         while waiting or running:
             while waiting and running < count:
-                children.append(_started(waiting.pop(0), environment, output))
+                command, own = waiting.pop(0)
+                children.append(_started(command, {**os.environ, **own, CHILD: "1"}, output))
                 running += 1
             child, line = output.get()
             if line is None:

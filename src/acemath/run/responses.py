@@ -12,7 +12,7 @@ from typing import Any
 
 from acemath.grade import grade_many
 from acemath.models.engine import Engine, Paid, Sampling
-from acemath.models.spec import EndpointModel
+from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import LENGTH, REFUSED, Dropped, Problem, Response, Verdict
 from acemath.run.context import Models
@@ -124,16 +124,25 @@ def responses_of(
         rows = graded(kept, mine) if grade else kept
         part.write(rows, Response, dropped, counts_of(rows, dropped))
 
+    model = responder.run.model(responder.role.model)
     return MapStage(
         responder.stage,
         responder.settings(),
         (*inputs, *(whole(name) for name in responder.trained_by)),
         work=work,
         tool=responder.engine,
+        **copies_of(model),
         more=responder.cost,
         summary=partial(_summary, responder.model_name, grade),
         space=space,
     )
+
+
+def copies_of(model: Model) -> dict[str, int]:
+    """The `replicas` and `devices` of a stage that loads a model."""
+    if isinstance(model, TransformersModel | VllmModel):
+        return {"replicas": model.replicas, "devices": model.devices}
+    return {}
 
 
 def rows_of(stage: str) -> Callable[[Part], list[Problem]]:

@@ -79,12 +79,15 @@ class MapStage(Stage):
     """A stage that makes partition p from partition p of its inputs.
 
     `tool` is something that is slow to load, such as a model: each job enters it once, and the work gets it as
-    `part.tool`. With `spread` several processes may make partitions at the same time; stages with a model may not.
+    `part.tool`. With `spread` several processes may make partitions at the same time. A stage with a model has
+    `replicas`: so many processes, each with a copy of the model on `devices` GPUs of its own.
     """
 
     work: Callable[[Part], None]
     tool: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext, kw_only=True)
     spread: bool = field(default=False, kw_only=True)
+    replicas: int = field(default=1, kw_only=True)
+    devices: int = field(default=1, kw_only=True)
 
 
 @dataclass(frozen=True)
