@@ -43,6 +43,8 @@ class VllmScorer:
         from vllm import PoolingParams
 
         prompts = [{"prompt_token_ids": [*row.prompt, *r]} for row in rows for r in row.responses]
+        if not prompts:
+            return [[] for _ in rows]
         outputs = self.engine.classify(
             prompts, pooling_params=PoolingParams(use_activation=False), use_tqdm=False
         )
