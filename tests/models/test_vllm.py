@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from acemath.models.engine import released
 from acemath.records import REFUSED
 
 HOME = Path(__file__).parents[2]
@@ -51,6 +53,17 @@ def found(wide: Path) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-3000:]
     assert not [fault for fault in FAULTS if fault in done.stderr], done.stderr[-3000:]
     return dict(json.loads(done.stdout))
+
+
+def test_an_engine_is_released_after_an_error_too() -> None:
+    """A stage that fails leaves no engine behind. What holds nothing is left as it is."""
+    closed: list[str] = []
+    engine = SimpleNamespace(close=lambda: closed.append("yes"))
+    with pytest.raises(ZeroDivisionError), released(engine):
+        raise ZeroDivisionError
+    with released(SimpleNamespace()):
+        pass
+    assert closed == ["yes"]
 
 
 def test_seeded_samples_do_not_depend_on_the_other_problems(found: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import atexit
 import gc
 import json
 import os
+import re
 import weakref
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,7 @@ def fitting(model: str, length: int) -> int:
 
 
 def _why(error: Exception) -> str:
-    """The first line of an error that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.endswith("validation error for ModelConfig")]
-    return (told or lines or [type(error).__name__])[0]
+    """The first sentence of an error that says something."""
+    lines = [line.strip().removeprefix("Value error, ") for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if "validation error for" not in line]
+    return re.split(r"\.\s+(?=[A-Z])", (told or lines or [type(error).__name__])[0])[0]
