@@ -30,7 +30,7 @@ EXTRAS = ("parquet", "train", "lora", "liger", "vllm", "all")
 SHOWN = ("torch", "transformers", "trl", "pyarrow", "vllm")
 NOT_OURS = ("pip", "setuptools")  # packages of a new environment
 LIMIT_MB, LIMIT_SECONDS, TIMES = 300, 0.3, 10
-LIGHT_TESTS = ("tests/grade", "tests/test_metrics.py", "tests/curate")
+LIGHT_TESTS = ("tests/grade", "tests/metrics", "tests/curate")
 BUILT = shutil.ignore_patterns("__pycache__", "*.egg-info")
 GRADING = r"""
 import acemath

@@ -111,6 +111,11 @@ class Problem:
         return group_of(self.subject)
 
 
+def benchmark_of(problem: Problem) -> str:
+    """The benchmark that a problem belongs to: that of its meta, else its subject, else its source."""
+    return str(problem.meta.get(BENCHMARK) or problem.subject or problem.source)
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One response to one problem: number `sample` (from 0) of those that `model` wrote.

@@ -213,7 +213,7 @@ def test_equal_ids_of_several_files_stay_apart(tmp_path: Path) -> None:
     other = write(tmp_path / "second.jsonl", [{"id": 0, "problem": "c"}])
     ids = [p.id for name, file in (("x", one_file), ("y", other)) for p in read_source(name, Source(file=file), 0)]
     assert ids == ["x:0", "x:1", "y:0"]
-    assert [(p.id, p.subject) for p in read_benchmarks([one_file, other])] == [
+    assert [(p.id, p.meta["benchmark"]) for p in read_benchmarks([one_file, other])] == [
         ("first:0", "first"), ("first:1", "first"), ("second:0", "second"),
     ]  # fmt: skip
     own = [{"id": 0, "problem": "a", "source": "s"}, {"id": 0, "problem": "b", "source": "t"}]
@@ -223,7 +223,7 @@ def test_equal_ids_of_several_files_stay_apart(tmp_path: Path) -> None:
     write_rows(curated, read_problems(mixed), Problem)
     assert [p.id for p in read_problems(curated)] == ["s:0", "t:0"], "an id is qualified once"
     (tmp_path / "copy").mkdir()
-    with pytest.raises(UserError, match="two benchmark files are called 'first'"):
+    with pytest.raises(UserError, match="two benchmarks are called 'first'"):
         read_benchmarks([one_file, write(tmp_path / "copy" / "first.jsonl", own)])
 
 

@@ -15,6 +15,7 @@ from acemath.models.engine import ChatFormat
 from acemath.recipe.load import BUILT_IN, load_recipe
 from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
+from acemath.recipe.sources import size_of
 from acemath.records import Problem
 from acemath.run.context import Run
 from acemath.run.display import Display
@@ -115,7 +116,7 @@ def test_data_are_the_papers(name: str) -> None:
     assert set(recipe.curate.evolve.methods) == METHODS and recipe.curate.evolve.sources == ("numina",)
     filters, leaks = recipe.curate.filters, recipe.curate.decontaminate
     assert (filters.prompt_words, filters.response_words, leaks.ngram, leaks.lcs) == (300, 2500, 13, 0.6)
-    assert [source.count for source in recipe.problems.benchmarks.values()] == BENCHMARKS
+    assert list(map(size_of, recipe.problems.benchmarks.values())) == BENCHMARKS
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -166,7 +167,7 @@ def test_k_that_is_not_given_fits_the_headline_policy() -> None:
             {"problems.benchmarks.worksheets.worksheets": "dev"},
             "'train', 'validation' or 'test' (it is 'dev')",
         ),
-        ({"problems.seeds.worksheets.file": "x.jsonl"}, "exactly one of worksheets, file, hub"),
+        ({"problems.seeds.worksheets.file": "x.jsonl"}, "exactly one of benchmark, worksheets, file, hub"),
         ({"seed.x": 1}, "'seed' is not a group of settings"),
     ],
 )

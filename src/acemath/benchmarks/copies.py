@@ -27,11 +27,11 @@ _RECORD = "record"
 Records = Iterable[tuple[str, dict[str, Any]]]
 
 
-def local_copy(name: str, folder: str | Path | None = None) -> Path | None:
-    """The file of a benchmark in a folder, by default the one that ACEMATH_DATA names; None if there is none.
+def local_copy(name: str, folder: str | Path | None = None, split: str = "test") -> Path | None:
+    """The file of a benchmark's split in a folder, by default the one that ACEMATH_DATA names; None if there is none.
 
-    The file is called NAME or NAME_test, with any ending of a file of rows; a folder of Parquet files has the bare name.
-    UserError if the folder does not exist or holds two such files.
+    The file is called NAME_SPLIT, or NAME for the test split, with any ending of a file of rows; a folder of Parquet files
+    has no ending. UserError if the folder does not exist or holds two such files.
     """
     given = folder or os.environ.get(DATA)
     if not given:
@@ -39,7 +39,8 @@ def local_copy(name: str, folder: str | Path | None = None) -> Path | None:
     home = Path(given)
     if not home.is_dir():
         raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct --data or {DATA}")
-    named = (home / f"{stem}{ending}" for stem in (f"{name}_test", name) for ending in _ENDINGS)
+    stems = (f"{name}_test", name) if split == "test" else (f"{name}_{split}",)
+    named = (home / f"{stem}{ending}" for stem in stems for ending in _ENDINGS)
     found = [path for path in named if path.exists()]
     if len(found) > 1:
         raise UserError(f"{home} holds {found[0].name} and {found[1].name}, both for {name}; remove one, or give --file")
@@ -54,9 +55,9 @@ def problems_from(
     `columns` maps our names to the copy's and replaces the known forms. UserError for a copy of another size, without
     problems, or in an unknown form.
     """
-    records = _hub(benchmark, revision) if file is None else placed_records(file)
+    records = hub_copy(benchmark, revision) if file is None else placed_records(file)
     where = f"data set {benchmark.hub!r}" if file is None else str(file)
-    rows = list(_problems(benchmark, records, columns, where))
+    rows = list(copy_of(benchmark, records, columns, where))
     if len(rows) not in benchmark.sizes:
         raise UserError(
             f"{benchmark.name} has {benchmark.size:,} problems, but {where} gives {len(rows):,}; give the whole test split, "
@@ -67,16 +68,18 @@ def problems_from(
     return rows
 
 
-def _hub(benchmark: Benchmark, revision: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    what = f"benchmark {benchmark.name}"
+def hub_copy(benchmark: Benchmark, revision: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of the hub's data set, config by config, each with its place."""
+    what = f"benchmark {benchmark.name}, of which {DATA} gives no file"
     for config in benchmark.configs:
         rows = hub_records(what, benchmark.hub, config, revision or benchmark.revision, benchmark.split, {})
-        yield from ((f"{what}, record {number}", row) for number, row in enumerate(rows, 1))
+        yield from ((f"benchmark {benchmark.name}, record {number}", row) for number, row in enumerate(rows, 1))
 
 
-def _problems(
+def copy_of(
     benchmark: Benchmark, records: Records, columns: Mapping[str, str] | None, where: str
 ) -> Iterator[Problem]:
+    """The problems of a benchmark's records. UserError if there are none, or in an unknown form."""
     rows = iter(records)
     first = next(rows, None)
     if first is None:

@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.tables import BENCHMARK, UNTRAINED, Answer, Record, record_of
+from acemath.benchmarks.tables import ACCEPTED, BENCHMARK, UNTRAINED, Answer, Record, record_of
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
 from acemath.files.columns import (
@@ -24,7 +24,7 @@ from acemath.files.columns import (
 from acemath.files.identity import PROMPT_KEY, qualified
 from acemath.files.rows import read_records
 from acemath.grade.core import is_complete
-from acemath.records import STATUSES, content_key
+from acemath.records import STATUSES, content_key, finish_reason
 
 KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
 FORMS = (
@@ -172,6 +172,9 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
             _reward(record.get("reward"), "reward", place),
             _reward(meta.get(UNTRAINED), UNTRAINED, place),
             len(str(text)),
+            str(record.get("model") or ""),
+            finish_reason(record.get("finish_reason")) if record.get("finish_reason") else "",
+            meta.get(ACCEPTED),
         ),
     )
 

@@ -25,6 +25,7 @@ RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of comma
 GROUPS = {
     "Data": {
         "sources": "List the data sets that acemath fetch knows, with sizes and licences.",
+        "benchmarks": "List the benchmarks that commands and recipes know by name, with sizes, shots and licences.",
         "fetch": "Fetch a data set into a file: prompts, conversations, or groups of labelled responses.",
         "curate": "Filter, deduplicate and decontaminate prompts.",
         "decontaminate": "Find prompts that leak a benchmark, or test how well that works.",

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from acemath.benchmarks.copies import SUSPECT
+from acemath.benchmarks.registry import BENCHMARKS, open_benchmark
 from acemath.cli.options import Changes, Json, Out, settings_of
 from acemath.cli.output import show
 from acemath.curate.columns import groups_of
@@ -26,7 +28,7 @@ from acemath.run.source_rows import read_source, records_of
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A name that acemath sources lists.")],
+    name: Annotated[str, typer.Argument(help="A name that acemath sources or acemath benchmarks lists.")],
     file: Annotated[
         Path | None, typer.Option(help="Read this copy of the data set instead of the hub's.")
     ] = None,
@@ -66,6 +68,8 @@ def fetch(
     or "test".
     """
     settings = {key: value for key, value in given.items() if value is not None}
+    if name in BENCHMARKS:
+        return _fetch_benchmark(name, settings | changes, out)
     if name == SOURCE:
         settings[SOURCE] = settings.pop("split", "train")
         held = "prompts"
@@ -94,4 +98,25 @@ def fetch(
         "license": LICENSE if name == SOURCE else source.license,
         "non_commercial": non_commercial([source.license]),
         **more,
+    }
+
+
+def _fetch_benchmark(name: str, settings: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Write the problems of a benchmark, whole."""
+    if wrong := settings.keys() - {"file", "revision", "columns"}:
+        raise UserError(
+            f"{min(wrong)} does not apply to the benchmark {name}, which is read whole from its registered split; give "
+            "--file, --revision or --set columns={…}"
+        )
+    rows = open_benchmark(name, **settings)
+    write_rows(out, rows, Problem)
+    licences = Counter(row.license for row in rows)
+    return {
+        "out": str(out),
+        "rows": len(rows),
+        "kind": "problem",
+        "license": next(iter(licences)) if len(licences) == 1 else dict(licences),
+        "non_commercial": non_commercial(licences),
+        "no_reference": sum(not row.answer for row in rows),
+        "suspects": sum(SUSPECT in row.meta for row in rows),
     }

@@ -163,8 +163,12 @@ Processes = Annotated[
 ]
 Prompts = Annotated[Path, typer.Argument(help="A file of prompts: JSONL, JSONL.gz, JSON, CSV or Parquet.")]
 Against = Annotated[
-    list[Path],
-    typer.Option("--against", "--benchmark", help="A benchmark's file; give the option again for more."),
+    list[str],
+    typer.Option(
+        "--against",
+        "--benchmark",
+        help="Benchmarks: names (acemath benchmarks), with commas between them, or a file; give the option again for more.",
+    ),
 ]
 System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.registry import BENCHMARKS, names, open_benchmark
 from acemath.curate.columns import groups_of, problems_of, prompt_text
 from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
@@ -14,7 +15,7 @@ from acemath.files.columns import first_value, id_text, meta_of, names_of
 from acemath.files.identity import Names, joined
 from acemath.files.rows import columns_of, placed_records, read_records, read_rows
 from acemath.notices import say
-from acemath.records import Group, Problem, Response, by_problem
+from acemath.records import BENCHMARK, Group, Problem, Response, by_problem
 
 Columns = (
     Mapping[str, str] | None
@@ -44,22 +45,25 @@ def read_names(path: Path | None, columns: Columns = None) -> Names | None:
     return None if path is None else Names(read_problems(path, columns), path)
 
 
-def read_benchmarks(paths: Sequence[Path], columns: Columns = None) -> list[Problem]:
-    """The problems of benchmark files, with the file's name as source and subject.
+def read_benchmarks(given: Sequence[str | Path], columns: Columns = None) -> list[Problem]:
+    """The problems of benchmarks: names of the registry, presets, and files, which are benchmarks of their own names.
 
-    UserError for a file without problems, and for two files of one name: their problems could not be told apart.
+    Several names may stand in one text, with commas between them. UserError for an unknown name, for a file without
+    problems, and for two benchmarks of one name: their problems could not be told apart.
     """
-    names = [path.name.split(".")[0] for path in paths]
-    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    chosen = dict.fromkeys(name for one in given for name in names(str(one)))
+    called = [Path(one).name.split(".")[0] for one in chosen]
+    twice = next((name for at, name in enumerate(called) if name in called[:at]), None)
     if twice is not None:
-        raise UserError(
-            f"two benchmark files are called {twice!r}; rename one: results name a benchmark by its file"
-        )
-    return [
-        replace(row, subject=name)
-        for path, name in zip(paths, names, strict=True)
-        for row in checked_benchmark(str(path), read_problems(path, columns, name))
-    ]
+        raise UserError(f"two benchmarks are called {twice!r}; rename a file: results name a benchmark by its file")
+    return [row for one in chosen for row in checked_benchmark(one, _benchmark(one, columns))]
+
+
+def _benchmark(name: str, columns: Columns) -> list[Problem]:
+    if name in BENCHMARKS:
+        return open_benchmark(name)
+    stem = Path(name).name.split(".")[0]
+    return [replace(row, meta={BENCHMARK: stem, **row.meta}) for row in read_problems(Path(name), columns, stem)]
 
 
 def read_answered(

@@ -15,6 +15,7 @@ from acemath.curate.known_sources import public_rows
 from acemath.models.spec import EndpointModel, WorksheetsModel
 from acemath.recipe.roles import SUBJECTS, Policy, Role
 from acemath.recipe.schema import BASE_CHECK, Recipe
+from acemath.recipe.sources import size_of
 from acemath.records import group_of
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
@@ -128,7 +129,7 @@ def plan(recipe: Recipe) -> dict[str, Any]:
     roles = recipe.roles
     problems = min(recipe.reward.problems or pools["math"], pools["math"])
     learned = problems * recipe.reward.groups.size * MATH_TOKENS * recipe.reward.train.epochs
-    tests = sum(s.count or 0 for s in recipe.problems.benchmarks.values())
+    tests = sum(map(size_of, recipe.problems.benchmarks.values()))
     evolved = pools["math"] - pools["math.seeds"]
     subjects = {name: MATH_TOKENS if name == "math" else OTHER_TOKENS for name in roles.teachers}
     size = parameters(recipe.model(recipe.sft.base).name)

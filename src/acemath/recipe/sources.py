@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from acemath.benchmarks.registry import BENCHMARKS, names
 from acemath.curate.known_sources import KNOWN
 from acemath.demo.worksheets.sheets import SOURCE, Finding, Split
+from acemath.errors import UserError
 from acemath.files.columns import OURS
-from acemath.recipe.part import Part
+from acemath.recipe.part import Part, expanded
 
 
 class Source(Part):
-    """Where prompts come from: worksheets, a file, or a data set of the hub. Exactly one of the three.
+    """Where prompts come from: a benchmark, worksheets, a file, or a data set of the hub. Exactly one of the four.
 
     `known` names a data set of the registry (`acemath sources`). Its place, columns, subject and licence apply unless the
-    recipe states others. With a `file` it describes your own copy of the data set.
+    recipe states others. With a `file` it describes your own copy of the data set. So does a `benchmark` with a `file`.
     """
 
+    benchmark: str | None = None
+    """A benchmark by name (`acemath benchmarks`), read from `file`, else from the folder of ACEMATH_DATA, else from the hub."""
     known: str | None = None
     """A data set of the registry (`acemath sources`); its place, columns, subject and licence apply unless the recipe states others."""
     worksheets: Split | None = None
@@ -70,11 +74,13 @@ class Source(Part):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
-        given = [name for name in ("worksheets", "file", "hub") if getattr(self, name) is not None]
-        if len(given) != 1:
+        given = [name for name in ("benchmark", "worksheets", "file", "hub") if getattr(self, name) is not None]
+        if len(given) != 1 and given != ["benchmark", "file"]:
             raise ValueError(
-                f"a source has exactly one of worksheets, file, hub; this one has {given or 'none'}"
+                f"a source has exactly one of benchmark, worksheets, file, hub; this one has {given or 'none'}"
             )
+        if self.benchmark is not None and self.benchmark not in BENCHMARKS:
+            raise ValueError(f"{self.benchmark!r} is no benchmark; the names are {', '.join(BENCHMARKS)}")
         if wrong := [name for name in self.columns if name not in OURS]:
             raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
         return self
@@ -85,17 +91,40 @@ def column_value(name: str, source: Source) -> str:
     return name if source.worksheets is None else SOURCE
 
 
+def size_of(source: Source) -> int:
+    """The number of a source's problems as far as it is known without reading them: its count, else a benchmark's size."""
+    size = BENCHMARKS[source.benchmark].size if source.benchmark else 0
+    return min(source.count or size, size or source.count or 0)
+
+
 class Problems(Part):
     """The prompts that training starts from, and the benchmarks that nothing may leak from."""
 
     seeds: dict[str, Source]
     """The sources of training prompts, by name."""
     benchmarks: dict[str, Source]
-    """The benchmarks, by name: policies are measured on them, and no training prompt may repeat them."""
+    """The benchmarks: policies are measured on them, and no training prompt may repeat them. A list of names (`acemath benchmarks`), or a group of sources by name."""
+
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """Names of the registry and presets as sources: `[gsm8k, math500]`, `[paper, {mine: {file: …}}]`, or one text."""
+        given = expanded([value] if isinstance(value, str) else value)
+        if not isinstance(given, Mapping):
+            return value
+        found: dict[str, Any] = {}
+        for name, source in given.items():
+            try:
+                found |= {one: {"benchmark": one} for one in names(name)} if source == {} else {name: source}
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        return found
 
     @model_validator(mode="after")
     def _splits_are_apart(self) -> Problems:
         for name, source in self.seeds.items():
+            if source.benchmark is not None:
+                raise ValueError(f"seeds.{name} draws from the benchmark {source.benchmark}; nothing may train on one")
             if source.worksheets not in (None, "train"):
                 raise ValueError(
                     f"seeds.{name} draws from worksheets' {source.worksheets} split; only train is for training"

@@ -9,7 +9,7 @@ from typing import Any
 
 from latex2mathml.converter import convert
 
-from acemath.benchmarks.tables import HEADLINE, MEASURES, measure
+from acemath.benchmarks.tables import HEADLINE, STANDARD, measure
 from acemath.report.data import Points, ReportData
 from acemath.report.data_section import data_section
 from acemath.report.parts import figure, table
@@ -18,7 +18,7 @@ from acemath.report.svg import bars, histogram, lines
 BEFORE = "reward model before training"
 # A selector has one colour on the whole page; so does "greedy", which is not a selector.
 COLOURS = {
-    name: number for number, name in enumerate((*(s for s in MEASURES if s != BEFORE), "greedy", BEFORE))
+    name: number for number, name in enumerate((*(s for s in STANDARD if s != BEFORE), "greedy", BEFORE))
 }
 
 _FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
@@ -81,10 +81,10 @@ def _curves(data: ReportData) -> str:
     for name, policy in data.tables["policies"].items():
         series = {
             measure(s, "k"): [(k, e["value"]) for k, e in zip(policy["ks"], policy["curves"][s], strict=True)]
-            for s in MEASURES
+            for s in STANDARD
             if s in policy["curves"]
         }
-        colours = {measure(s, "k"): COLOURS[s] for s in MEASURES}
+        colours = {measure(s, "k"): COLOURS[s] for s in STANDARD}
         parts.append(
             figure(
                 lines(

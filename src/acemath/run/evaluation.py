@@ -10,8 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from acemath.benchmarks.tables import (
+    ACCEPTED,
     BENCHMARK,
     HEADLINE,
+    STANDARD,
     UNTRAINED,
     Answer,
     Record,
@@ -154,19 +156,37 @@ def _reward_words(facts: Facts) -> str:
 
 
 def records_of(problems: Mapping[str, Problem], responses: Sequence[Response]) -> list[Record]:
-    """Graded responses as records for the tables.
-
-    A problem's benchmark stands in its meta if it comes from a run, and else is its subject.
-    """
+    """Graded responses as records for the tables. UserError for a problem whose meta does not name its benchmark."""
     return [
         record_of(
-            str(problems[key].meta.get(BENCHMARK) or problems[key].subject),
+            _benchmark_of(problems[key]),
             key,
             problems[key].level,
-            [Answer(r.extracted, r.correct, r.reward, r.meta.get(UNTRAINED), len(r.text)) for r in rows],
+            [
+                Answer(
+                    r.extracted,
+                    r.correct,
+                    r.reward,
+                    r.meta.get(UNTRAINED),
+                    len(r.text),
+                    r.model,
+                    r.finish_reason,
+                    r.meta.get(ACCEPTED),
+                )
+                for r in rows
+            ],
+            problems[key].subject,
         )
         for key, rows in by_problem(responses).items()
     ]
+
+
+def _benchmark_of(problem: Problem) -> str:
+    """The benchmark in a problem's meta. A subject never stands in: its problems are a part of a benchmark."""
+    name = problem.meta.get(BENCHMARK)
+    if not name:
+        raise UserError(f"problem {problem.id!r} does not say which benchmark it belongs to; name it in meta[{BENCHMARK!r}]")
+    return str(name)
 
 
 def stored_records(problems: StageStore, responses: StageStore) -> list[Record]:
@@ -183,8 +203,6 @@ def tables(run: Run) -> Training:
     bench = run.recipe.bench
 
     def work(making: Making) -> Facts:
-        from acemath.train.reward.card import add_bench
-
         problems = making.store(BENCHMARKS)
         by_policy = {n: stored_records(problems, making.store(f"scores-{n}")) for n in bench.policies}
         mine = by_policy[bench.headline]
@@ -200,7 +218,6 @@ def tables(run: Run) -> Training:
             "levels": _levels(mine, bench.k),
         }
         write_json(making.out / "tables.json", found)
-        add_bench(run.folder / "reward" / "model", found["rewardbench"]["rows"], bench.k)
         return {"headline": {name: round(e["value"], 2) for name, e in found["headline"].items()}}
 
     def summary(facts: Facts) -> str:
@@ -262,7 +279,7 @@ def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
         shared = set.intersection(*(set(found) for found in by_policy))
         together = [row for found in by_policy for key in found if key in shared for row in found[key]]
         records += records_of(by_id(problems.rows(Problem, number)), together)
-    rows = reward_bench(records, run.recipe.bench.k)
+    rows = reward_bench(records, run.recipe.bench.k, only=STANDARD)
     return {"k": run.recipe.bench.k, "policies": list(policies), "rows": [asdict(row) for row in rows]}
 
 

@@ -16,7 +16,7 @@ from acemath.curate.decontaminate.scan import Decontaminator, scan
 from acemath.errors import UserError
 from acemath.files.atomic import explained, write_bytes, write_json, write_table
 from acemath.files.versions import versions
-from acemath.records import Chat, Problem
+from acemath.records import Chat, Problem, benchmark_of
 from acemath.run.context import Run
 from acemath.run.curation import INSTRUCTIONS, wrappers_in
 from acemath.run.display import Display
@@ -104,7 +104,7 @@ def _facts(run: Run, runner: Runner, counts: dict[str, Any], processes: int | No
     return CardFacts(
         name=recipe.name,
         blends=counts,
-        benchmarks=dict(sorted(Counter(p.subject for p in benchmarks).items())),
+        benchmarks=dict(sorted(Counter(map(benchmark_of, benchmarks)).items())),
         hits={kind: found[kind] for kind in KINDS},
         dropped=dropped,
         rule=rule.model_dump(),

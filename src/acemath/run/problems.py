@@ -11,7 +11,7 @@ from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
 from acemath.files.identity import shown
 from acemath.recipe.sources import Source
-from acemath.records import Problem
+from acemath.records import Problem, benchmark_of
 from acemath.run.context import Run
 from acemath.run.partitions import Partitions, Space
 from acemath.run.scatter import scattered
@@ -109,9 +109,9 @@ def _once(rows: Sequence[Problem]) -> list[Problem]:
 def _facts(rows: list[Problem]) -> dict[str, Any]:
     return {
         "rows": len(rows),
-        "subjects": dict(Counter(p.subject for p in rows)),
+        "benchmarks": dict(Counter(map(benchmark_of, rows))),
         "groups": dict(Counter(p.group for p in rows)),
-        "answers": dict(Counter(p.subject for p in rows if p.answer)),
+        "answers": dict(Counter(benchmark_of(p) for p in rows if p.answer)),
         "licences": dict(Counter(p.license or "unknown" for p in rows)),
         **step_facts("seeds", (p.source for p in rows), ()),
     }
@@ -127,7 +127,7 @@ def check_benchmarks(run: Run, facts: Mapping[str, Any]) -> None:
     for name, source in run.recipe.problems.benchmarks.items():
         if source.worksheets is not None:
             continue  # every worksheet has an answer, and each subject is a benchmark
-        count, answered = facts["subjects"].get(name, 0), facts["answers"].get(name, 0)
+        count, answered = facts["benchmarks"].get(name, 0), facts["answers"].get(name, 0)
         if not answered:
             raise UserError(
                 f"benchmark {name!r} holds no problem with a reference answer (it has {count:,} problems); correct its "

@@ -16,7 +16,7 @@ from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
 from acemath.grade import classes
-from acemath.records import Problem, Response, by_id, by_problem, content_key, fingerprint
+from acemath.records import Problem, Response, benchmark_of, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
 from acemath.run.evaluation import TABLES
@@ -24,6 +24,7 @@ from acemath.run.problems import BENCHMARKS, SEEDS
 from acemath.run.runner import Runner
 from acemath.run.steps import funnel
 from acemath.run.store import StageStore
+from acemath.train.checkpoints import FACTS
 
 PAGE = "report.html"
 PAGE_KEY = ".report.key"  # a hash of what the page was made from
@@ -32,10 +33,20 @@ STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies",
 
 
 def make_report(run: Run, runner: Runner) -> Path:
-    """Write the page of a finished run unless its tables and recipe are unchanged; returns its path."""
+    """Write the page of a finished run unless its tables and recipe are unchanged; returns its path.
+
+    The reward model's card gets the table of rm@k, also if the model was made again with the same weights.
+    """
     path, known = run.folder / PAGE, run.folder / PAGE_KEY
     key = fingerprint([runner.output("tables"), run.recipe.model_dump(mode="json")])
-    if not path.exists() or not known.exists() or known.read_text() != key:
+    new = not path.exists() or not known.exists() or known.read_text() != key
+    judge = run.folder / "reward" / "model"
+    if new or not read_json(judge / FACTS)["bench"]:
+        from acemath.train.reward.card import add_bench
+
+        bench = read_json(run.folder / TABLES)["rewardbench"]
+        add_bench(judge, bench["rows"], bench["k"])
+    if new:
         from acemath.report.page import render
 
         run.display.start("report")
@@ -51,7 +62,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
     recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
     facts = {name: store.manifest["facts"] for name, store in stores.items()}
     scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
-    names = facts[BENCHMARKS]["subjects"]
+    names = facts[BENCHMARKS]["benchmarks"]
     rewards = _rewards(scored)
     return ReportData(
         name=recipe.name,
@@ -113,7 +124,7 @@ def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
         for _, key, number in sorted(outcomes[outcome])[:each]:
             problem = by_id(problems.rows(Problem, number))[key]
             rows = by_problem(scored.rows(Response, number))[key]
-            found.append(Item(problem.subject, problem.prompt, problem.answer, outcome, _distinct(rows)))
+            found.append(Item(benchmark_of(problem), problem.prompt, problem.answer, outcome, _distinct(rows)))
     return found
 
 

@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.tables import BENCHMARK
+from acemath.benchmarks.copies import local_copy
+from acemath.benchmarks.registry import open_benchmark
 from acemath.curate.columns import problems_of
 from acemath.curate.known_sources import public_rows
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
@@ -17,8 +18,8 @@ from acemath.demo.worksheets.sheets import draw_problems
 from acemath.files.hub import hub_records
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
-from acemath.recipe.sources import Source
-from acemath.records import Problem, content_key
+from acemath.recipe.sources import Source, size_of
+from acemath.records import BENCHMARK, Problem, content_key
 
 WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
 
@@ -29,15 +30,15 @@ def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
         yield from _worksheets(source, seed)
         return
     records = islice(records_of(name, source), source.count)
-    for problem in problems_of(records, source.columns, name, source.subject, source.license):
-        # The row number is left out: a row that is added before this one must not change it.
-        yield replace(problem, meta={key: v for key, v in problem.meta.items() if key != FILE_ROW})
+    yield from map(_without_row, problems_of(records, source.columns, name, source.subject, source.license))
 
 
 def count_rows(name: str, source: Source) -> int:
     """How many problems a source has. For a data set of the hub this is its public size, if that is known."""
     if source.worksheets is not None:
         return source.count or WORKSHEETS
+    if source.benchmark is not None:
+        return size_of(source)
     known = public_rows(source.hub or "", source.split) if local_path(source) is None else 0
     rows = known or sum(1 for _ in islice(records_of(name, source), source.count))
     return min(rows, source.count or rows)
@@ -45,11 +46,20 @@ def count_rows(name: str, source: Source) -> int:
 
 def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
     """A benchmark's problems. Of worksheets, each math subject is a benchmark of its own."""
-    if source.worksheets is None:
-        rows = [replace(p, subject=name) for p in read_source(name, source, seed)]
-    else:
+    if source.worksheets is not None:
         rows = _worksheets(source, seed, MATH_SUBJECTS)
-    return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
+        return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
+    if source.benchmark is not None:
+        found = open_benchmark(source.benchmark, source.file, source.columns or None, revision=source.revision)
+        rows = [_without_row(p) for p in found[: source.count]]
+    else:
+        rows = list(read_source(name, source, seed))
+    return [replace(p, meta={**p.meta, BENCHMARK: name}) for p in rows]
+
+
+def _without_row(problem: Problem) -> Problem:
+    """A problem without its row number: a row that is added before it must not change it."""
+    return replace(problem, meta={key: v for key, v in problem.meta.items() if key != FILE_ROW})
 
 
 def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -> list[Problem]:
@@ -61,6 +71,8 @@ def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -
 def local_path(source: Source) -> Path | None:
     """Where a source's files lie on this machine; None for worksheets and for data sets that only the hub has."""
     path = source.file or (Path(source.hub) if source.hub else None)
+    if path is None and source.benchmark is not None:
+        return local_copy(source.benchmark)
     return path if path is not None and path.exists() else None
 
 

@@ -18,7 +18,7 @@ from acemath.curate.decontaminate.reworded import Rewordings
 from acemath.curate.decontaminate.runs import Runs, run_around
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.words import NUMBER, VARIABLE, common_length, tokens_of
-from acemath.records import Problem
+from acemath.records import Problem, benchmark_of
 
 Kind = Literal["leak", "contained", "near-copy", "reworded"]
 KINDS: tuple[Kind, ...] = ("leak", "contained", "near-copy", "reworded")
@@ -65,7 +65,7 @@ class Hit:
 class BenchmarkIndex:
     """All benchmark problems, indexed so that one prompt is compared with those that it may copy.
 
-    A benchmark's name is its problems' subject, or their source if they have none.
+    A benchmark's name is that of `benchmark_of` its problems.
     """
 
     def __init__(self, benchmarks: Sequence[Problem], settings: DecontaminateSettings) -> None:
@@ -80,7 +80,7 @@ class BenchmarkIndex:
         ]
         self.rows = [*self.benchmarks, *(row for _, row in questions)]
         self._origins = [*range(len(self.benchmarks)), *(place for place, _ in questions)]
-        self.wrappers = wrappers_of((row.subject or row.source, row.prompt) for row in self.rows)
+        self.wrappers = wrappers_of((benchmark_of(row), row.prompt) for row in self.rows)
         readings = [read(tokens_of(unwrapped(row.prompt, self.wrappers))) for row in self.rows]
         self.texts = [text.words for text in readings]
         self.masked = [text.masked for text in readings]
@@ -211,7 +211,7 @@ class BenchmarkIndex:
     def _hit(self, identity: str, place: int, kind: Kind, shared: str, share: float) -> Hit:
         row = self.rows[place]
         return Hit(
-            identity, row.id, shared, round(share, 3), row.subject or row.source, kind, self._origins[place]
+            identity, row.id, shared, round(share, 3), benchmark_of(row), kind, self._origins[place]
         )
 
 

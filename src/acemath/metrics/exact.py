@@ -1,28 +1,26 @@
-"""The numbers: pass@k, rm@k and maj@k as exact expectations, their controls and their intervals.
+"""pass@k, rm@k and maj@k of one problem, as exact expectations.
 
 Each function takes one problem's n responses and returns the expectation over all subsets of k of them. The paper
 estimates it by a hundred random draws of 8 from 64 (section 4.3.1); here it has no sampling noise. If k exceeds n,
-the problem's value is undefined: nan, never 0. `estimate` and `average` leave such problems out and count them, and
-the commands refuse a k that leaves a benchmark without a problem. Ties share: the pick among equal rewards, or among
-answers with equal votes, is uniform. UserError if k is below 1, or if there is not one label, class or reward for
-each response.
+the problem's value is undefined: nan, never 0. Ties share at every k: the pick among equal rewards, or among answers
+with equal votes, is uniform. UserError if k is below 1, or if there is not one label, class or reward for each
+response. `acemath.metrics.pickers` does the same for thousands of problems at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import combinations
-from math import comb, isnan, nan
+from math import comb, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acemath.errors import UserError
+from acemath.metrics.subsets import is_exact, subsets
 
 Floats = NDArray[np.float64]
-SUBSETS = 20_000  # weighted majority enumerates at most this many subsets; beyond, it draws
+TIE = 1e-12  # votes that differ by less than this share of the most votes are equal
 
 
 def _checked(n: int, k: int) -> bool:
@@ -100,10 +98,7 @@ def rm_at_k_draws(
 
 
 def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
-    """The expected correctness of the majority answer among k; exact.
-
-    Subsets have no order, so answers with equal votes share. Only if k = n, the order of the responses counts: of
-    answers with equal votes the one that came first wins, as in the Qwen2.5-Math harness.
+    """The expected correctness of the majority answer among k: exact, answers with equal votes share.
 
     `classes` gives equal answers one number (`acemath.grade.classes`); -1 is "no answer", which never wins a vote.
     For each winning class, with v votes and t ties, a convolution over the other classes counts the ways to fill the
@@ -119,10 +114,6 @@ def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
         sizes[label] = sizes.get(label, 0) + 1
         right[label] = right.get(label, 0.0) + float(ok)
     silent = sizes.pop(-1, 0)
-    if k == n:
-        # Dictionaries keep the order of first appearance, and max() takes the first of equals.
-        winner = max(sizes, key=lambda label: sizes[label], default=None)
-        return right[winner] / sizes[winner] if winner is not None else 0.0
     shape = tuple(sorted(sizes.values()))
     # Classes without a right response add nothing, so usually only one of some twenty is counted.
     return sum(
@@ -164,17 +155,32 @@ def _wins_with(size: int, votes: int, others: list[int], silent: int, k: int) ->
     )
 
 
-def weighted_is_exact(n: int, k: int) -> bool:
-    """Whether `weighted_at_k` enumerates all k-subsets of n responses. Beyond `SUBSETS` of them it draws."""
-    return comb(n, k) <= SUBSETS
+def vote_weights(rewards: Floats, temperature: float | None = None) -> Floats:
+    """The weight of each response's vote, from its problem's rewards on the last axis; nan weighs 0.
 
-
-@lru_cache(maxsize=32)
-def _subsets(n: int, k: int) -> NDArray[np.int64]:
-    """All k-subsets of n responses, [subset, k]; cached, because problems share n."""
-    found = np.array(list(combinations(range(n), k)))
-    found.flags.writeable = False
-    return found
+    Without a temperature it is sigmoid(reward - the problem's mean reward), with one softmax(reward / temperature),
+    up to a factor. Raw rewards below zero would lower an answer's total; these weights are positive. UserError on
+    infinite rewards, and for a temperature at which the weights of a problem leave the range of numbers.
+    """
+    scored = np.isfinite(rewards)
+    if np.isinf(rewards).any():
+        raise UserError("a reward is infinite; weighted majority@k has no mean reward to weigh it by")
+    if temperature is None:
+        count = np.maximum(scored.sum(axis=-1, keepdims=True), 1)
+        mean = np.where(scored, rewards, 0.0).sum(axis=-1, keepdims=True) / count
+        # sigmoid(x) as tanh, which cannot overflow
+        return np.where(scored, 0.5 + 0.5 * np.tanh((np.where(scored, rewards, mean) - mean) / 2), 0.0)
+    if not temperature > 0:
+        raise UserError(f"the temperature of softmax votes is {temperature}; it is a number above 0")
+    top = np.where(scored, rewards, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
+    below = np.where(scored, rewards, top) - np.where(np.isfinite(top), top, 0.0)
+    lowest = float(np.where(scored, below, 0.0).min(initial=0.0))
+    if -lowest > 700 * temperature:
+        raise UserError(
+            f"a problem's rewards spread over {-lowest:.6g}; softmax votes at temperature {temperature:g} would weigh 0. Give "
+            f"a temperature of at least {-lowest / 700:.3g}"
+        )
+    return np.where(scored, np.exp(np.where(scored, below, 0.0) / temperature), 0.0)
 
 
 def weighted_at_k(
@@ -184,99 +190,30 @@ def weighted_at_k(
     k: int,
     draws: int = 400,
     seed: int = 0,
+    temperature: float | None = None,
 ) -> float:
-    """Reward-weighted majority among k: each response votes with sigmoid(reward - the problem's mean reward).
+    """Reward-weighted majority among k; the weights of the votes are `vote_weights`.
 
-    Raw rewards below zero would lower an answer's total; a sigmoid is positive. Exact if `weighted_is_exact`, else
-    the mean of `draws` seeded draws. UserError on rewards that are nan or infinite.
+    Exact if `weighted_is_exact`, else the mean of `draws` seeded draws. UserError on rewards that are nan or infinite.
     """
     n = len(classes)
     values, right = _numbers(rewards, n, "weighted majority@k"), np.asarray(correct, float)
     _one_each(len(right), n, "verdicts", "weighted majority@k")
-    if not np.isfinite(values).all():
-        raise UserError("a reward is infinite; weighted majority@k has no mean reward to weigh it by")
+    weights = vote_weights(values, temperature)
     if not _checked(n, k):
         return nan
-    # sigmoid(x) as tanh, which cannot overflow
-    weights = 0.5 + 0.5 * np.tanh((values - values.mean()) / 2)
     kinds, where = np.unique(np.asarray(classes), return_inverse=True)
     share_right = np.bincount(where, right) / np.bincount(where)  # [class]
-    if weighted_is_exact(n, k):
-        subsets = _subsets(n, k)
-    else:
-        rng = np.random.default_rng(seed)
-        subsets = np.argsort(rng.random((draws, n)), axis=1)[:, :k]
+    drawn = subsets(n, k, draws, seed)  # [subset, n]
+    member = np.zeros((n, len(kinds)))
+    member[np.arange(n), where] = 1.0
+    votes = drawn @ (member * weights[:, None])  # [subset, class]
     # An answer that none of the k gave must rank below one whose votes all weigh 0, so it gets -1.
-    votes = np.zeros((len(subsets), len(kinds)))  # [subset, class]
-    given = np.zeros(votes.shape, bool)
-    every = np.arange(len(subsets))
-    for place in range(k):
-        voter = subsets[:, place]
-        votes[every, where[voter]] += weights[voter]  # one place at a time: no index comes twice
-        given[every, where[voter]] = True
-    given[:, kinds == -1] = False
+    given = (drawn @ member > 0) & (kinds != -1)
     votes[~given] = -1.0
-    winners = given & (votes >= votes.max(axis=1, keepdims=True) - 1e-12)
+    winners = given & (votes >= votes.max(axis=1, keepdims=True) * (1 - TIE))
     shares = (winners * share_right).sum(axis=1) / np.maximum(winners.sum(axis=1), 1)
     return float(shares.mean())
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over problems as a fraction of 1, its bootstrap interval, and the number of problems."""
-
-    value: float
-    low: float
-    high: float
-    problems: int
-    undefined: int = 0  # problems left out because k exceeds their responses
-
-    @property
-    def defined(self) -> bool:
-        """False if no problem had enough responses."""
-        return not isnan(self.value)
-
-
-def estimate(values: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95) -> Estimate:
-    """The mean of per-problem values with a bootstrap interval over problems; nan values are left out and counted."""
-    array = np.asarray(values, float)
-    kept = array[~np.isnan(array)]
-    low, high = bootstrap([kept], lambda means: means[0], draws, seed, level) if len(kept) else (nan, nan)
-    return Estimate(float(kept.mean()) if len(kept) else nan, low, high, len(kept), len(array) - len(kept))
-
-
-def average(
-    benchmarks: Sequence[Sequence[float]], draws: int = 2000, seed: int = 0, level: float = 0.95
-) -> Estimate:
-    """The unweighted mean of the benchmarks' means (the paper's average), bootstrapped within each benchmark."""
-    every = [np.asarray(values, float) for values in benchmarks]
-    kept = [values[~np.isnan(values)] for values in every]
-    problems = sum(map(len, kept))
-    undefined = sum(map(len, every)) - problems
-    # The mean of the remaining benchmarks would not be comparable, so it is undefined.
-    if not kept or any(len(values) == 0 for values in kept):
-        return Estimate(nan, nan, nan, problems, undefined)
-    low, high = bootstrap(kept, lambda means: np.mean(means, axis=0), draws, seed, level)
-    return Estimate(float(np.mean([v.mean() for v in kept])), low, high, problems, undefined)
-
-
-def paired(
-    a: Sequence[float], b: Sequence[float], draws: int = 2000, seed: int = 0, level: float = 0.95
-) -> Estimate:
-    """The mean of a - b over the same problems, with its interval. A difference is significant if the interval excludes 0.
-
-    UserError if a and b differ in length: then they are not of the same problems.
-    """
-    if len(a) != len(b):
-        raise UserError(f"{len(a)} values against {len(b)}; a paired difference needs both for every problem")
-    return estimate(np.asarray(a, float) - np.asarray(b, float), draws, seed, level)  # type: ignore[arg-type]
-
-
-def bootstrap(
-    samples: Sequence[Floats], combine: Callable[[list[Floats]], Floats], draws: int, seed: int, level: float
-) -> tuple[float, float]:
-    """The interval of `combine` applied to the samples' means: percentiles over `draws` resamplings."""
-    rng = np.random.default_rng(seed)
-    means = [sample[rng.integers(0, len(sample), (draws, len(sample)))].mean(axis=1) for sample in samples]
-    low, high = np.quantile(combine(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+weighted_is_exact = is_exact
