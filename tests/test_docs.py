@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from acemath.cli.app import command_tree
+from acemath.models.score.settings import settings_from
 from acemath.recipe.load import load_recipe
 from acemath.recipe.sources import Source
 
@@ -217,8 +218,11 @@ def test_python_blocks(block: Block, beside: Path, request: pytest.FixtureReques
 
 @pytest.mark.parametrize("block", YAML, ids=lambda b: b.place)
 def test_recipe_blocks(block: Block, tmp_path: Path) -> None:
-    """Recipes and parts of them are valid."""
+    """Recipes, parts of them and judges are valid."""
     found = yaml.safe_load(block.text)
+    if "kind" in found:
+        settings_from(found)
+        return
     if "extends" in found:
         (tmp_path / "mine.yaml").write_text(block.text)
         assert load_recipe(tmp_path / "mine.yaml").name == "mine"

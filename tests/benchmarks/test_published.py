@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from acemath.benchmarks.published import Published, beside, published
+from acemath.benchmarks.registry import BENCHMARKS
 from acemath.benchmarks.tables import AVERAGE
 
-SEVEN = ("gsm8k", "math500", "minerva", "gaokao2023en", "olympiadbench", "college-math", "mmlu-stem")
+UNREGISTERED = {"humaneval", "mbpp", "rewardbench-math500", "rewardmath", AVERAGE}
+SEVEN = ("gsm8k", "math500", "minerva_math", "gaokao2023en", "olympiadbench", "college_math", "mmlu_stem")
 
 
 def number(table: str, name: str, benchmark: str) -> Published:
@@ -36,14 +38,19 @@ def test_every_printed_average_is_the_mean_of_its_row() -> None:
 
 def test_known_cells() -> None:
     """One cell of each kind of table."""
-    assert number("Table 3", "AceMath-72B-Instruct", "minerva").value == 56.99
+    assert number("Table 3", "AceMath-72B-Instruct", "minerva_math").value == 56.99
     assert number("Table 6", "AceMath-72B-RM", "math500").value == 86.72
     assert number("Table 6", "oracle", AVERAGE).measure == "pass@8"
     assert number("Table 6", "majority", "gsm8k").measure == "maj@8"
     assert number("Table 9", "Qwen2.5-Math-72B-Instruct", "aime24").value == pytest.approx(30)
     assert number("Figure 1", "AceMath-7B-Instruct", AVERAGE).judge == "AceMath-72B-RM"
-    assert number("Table 6", "AceMath-7B-RM", "mmlu-stem").problems == 3018
+    assert number("Table 6", "AceMath-7B-RM", "mmlu_stem").problems == 3018
     assert number("Table 6", "AceMath-7B-RM", "gsm8k").source == "AceMath, arXiv 2412.15084 v2, Table 6"
+
+
+def test_benchmarks_are_those_of_the_registry() -> None:
+    """A name that is not there would never be compared."""
+    assert {p.benchmark for p in published()} - set(BENCHMARKS) == UNREGISTERED
 
 
 def row(benchmark: str, value: float, **more: Any) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def row(benchmark: str, value: float, **more: Any) -> dict[str, Any]:
 
 def test_own_numbers_beside_the_papers() -> None:
     """The judge's name may be a hub id; what lies outside the interval says so, and another size too."""
-    inside, outside = beside([row("math500", 86.0), row("MMLU_STEM", 80.0)], judge="nvidia/AceMath-72B-RM")
+    inside, outside = beside([row("math500", 86.0), row("MMLU-STEM_test", 80.0)], judge="nvidia/AceMath-72B-RM")
     assert not inside.outside and inside.same_size and inside.paper.value == 86.72
     assert outside.outside and not outside.same_size
     assert "OUTSIDE the interval (here 500 problems, in the paper 3,018)" in outside.words()
@@ -85,9 +92,9 @@ def test_controls_and_policies() -> None:
     """maj@8 and pass@8 of pooled responses are Table 6's; a policy's greedy number is Table 3's, once."""
     controls = [row("gsm8k", 96.0, selector="majority", measure="maj@8"), row("gsm8k", 98.0, selector="oracle", measure="pass@8")]
     assert [c.paper.value for c in beside(controls)] == [96.22, 98.86]
-    greedy = row("math", 83.0, selector="greedy", measure="greedy pass@1", model="Qwen/Qwen2.5-Math-7B-Instruct")
+    greedy = row("math", 83.0, selector="greedy", measure="greedy", judge="", model="Qwen/Qwen2.5-Math-7B-Instruct")
     assert [(c.paper.table, c.paper.value) for c in beside([greedy])] == [("Table 3", 83.6)]
-    best = row("math", 88.0, model="AceMath-7B-Instruct", selector="nvidia/AceMath-72B-RM")
+    best = row("math", 88.0, model="AceMath-7B-Instruct", judge="nvidia/AceMath-72B-RM")
     assert [(c.paper.table, c.paper.value) for c in beside([best])] == [("Figure 1", 87.8)]
 
 

@@ -53,15 +53,20 @@ def serve() -> Iterator[Callable[..., FaultyServer]]:
 
 
 class ScriptedServer:
-    """Replies with the given bodies in order, and repeats the last one. `asked` holds the requests."""
+    """Replies with the given bodies in order, and repeats the last one. `asked` holds the requests.
+
+    A body may be a function of the request.
+    """
 
     def __init__(self, bodies: Sequence[Any], status: int) -> None:
         asked = self.asked = list[dict[str, Any]]()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                asked.append(request)
                 body = bodies[min(len(asked), len(bodies)) - 1]
+                body = body(request) if callable(body) else body
                 content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))

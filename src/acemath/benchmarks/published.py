@@ -12,17 +12,17 @@ from typing import Any
 
 import yaml
 
+from acemath.benchmarks.registry import BENCHMARKS
 from acemath.benchmarks.tables import AVERAGE
 
 GREEDY = "greedy pass@1"
 # Selectors that name no judge: what they measure is the policy itself, or their judge is named elsewhere.
 NO_JUDGE = ("", "greedy", "random")
-# Other names of benchmarks, in the form that `_key` gives, in files and in harnesses.
+REWARD_MODEL = "reward model"
+# Other names of benchmarks, in the form that `benchmark_key` gives.
 ALIASES = {
-    "math500test": "math500", "gsm8ktest": "gsm8k", "mathtest": "math", "minervamath": "minerva", "minervamathtest": "minerva",
-    "gaokao": "gaokao2023en", "gaokao23en": "gaokao2023en", "gaokao2023entest": "gaokao2023en", "olympiad": "olympiadbench",
-    "olympiadbenchtest": "olympiadbench", "college": "collegemath", "collegemathtest": "collegemath",
-    "mmlustemtest": "mmlustem", "aime2024": "aime24", "aime24test": "aime24", "amc2023": "amc23", "amc23test": "amc23",
+    "minerva": "minervamath", "gaokao": "gaokao2023en", "gaokao23en": "gaokao2023en", "olympiad": "olympiadbench",
+    "college": "collegemath", "aime2024": "aime24", "amc2023": "amc23",
 }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _numbers(table: Mapping[str, Any]) -> Iterable[Published]:
                     measure,
                     benchmark,
                     100 * value / total,
-                    _data()["problems"].get(benchmark),
+                    BENCHMARKS[benchmark].size if benchmark in BENCHMARKS else None,
                     mean_of if benchmark == AVERAGE else (),
                     _note(table["table"], name, benchmark, measure),
                 )
@@ -143,8 +143,8 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
     """The printed numbers for these rows: same measure, benchmark, model and judge.
 
     A row is one of `reward_bench` (as a dictionary) or of an evaluation's results: measure, benchmark, value, low, high,
-    problems, selector and perhaps model, in percent. `model` names the policy of rows without one, `judge` the reward
-    model behind the selector "reward model". A name matches as a hub id or as the last part of a path. An average
+    problems, selector and perhaps model and judge, in percent. `model` names the policy of rows without one, `judge` the
+    reward model behind the selector "reward model" of rows that name none. A name matches as a hub id or as the last part of a path. An average
     matches only if the rows hold the same benchmarks. Rows of pooled models have no policy, and match the tables of
     AceMath-RewardBench alone. Undefined rows (nan, None) are left out.
     """
@@ -153,13 +153,15 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
         if row["value"] is None or isnan(row["value"]):
             continue
         who = str(row.get("model") or model)
-        picks = judge if row.get("selector") == "reward model" else str(row.get("selector") or "")
-        group = (_measure(row["measure"]), _name(who), _name("" if picks in NO_JUDGE else picks))
+        selector = str(row.get("selector") or "")
+        picks = str(row.get("judge") or judge) if selector == REWARD_MODEL else selector
+        group = (measure_name(row["measure"]), _name(who), _name("" if picks in NO_JUDGE else picks))
         mine = {
-            _key(other["benchmark"])
+            benchmark_key(other["benchmark"])
             for other in rows
             if (other["measure"], other.get("model"), other.get("selector"))
             == (row["measure"], row.get("model"), row.get("selector"))
+            and other.get("judge") == row.get("judge")
         }
         for number in published():
             same = (number.measure, _name(number.model), _name(number.judge)) == group
@@ -171,17 +173,18 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
 
 def _same_benchmark(number: Published, benchmark: str, mine: set[str]) -> bool:
     if number.benchmark != AVERAGE:
-        return _key(number.benchmark) == _key(benchmark)
-    return benchmark == AVERAGE and {_key(b) for b in number.averaged} == mine - {AVERAGE}
+        return benchmark_key(number.benchmark) == benchmark_key(benchmark)
+    return benchmark == AVERAGE and {benchmark_key(b) for b in number.averaged} == mine - {AVERAGE}
 
 
-def _measure(name: str) -> str:
+def measure_name(name: str) -> str:
+    """A measure under the name that the published numbers use."""
     return GREEDY if "greedy" in name else name
 
 
-def _key(benchmark: str) -> str:
-    """A benchmark's name without case and punctuation, and with its aliases resolved."""
-    key = re.sub(r"[^a-z0-9]", "", benchmark.lower())
+def benchmark_key(benchmark: str) -> str:
+    """A benchmark's name without case and punctuation, and with its aliases resolved; files end in "test"."""
+    key = re.sub(r"[^a-z0-9]", "", benchmark.lower()).removesuffix("test")
     return ALIASES.get(key, key)
 
 

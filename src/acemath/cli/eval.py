@@ -15,7 +15,7 @@ from acemath.cli import engines
 from acemath.cli.options import Columns, Instruction, Json, MaxNewTokens, System, reward_chat_option
 from acemath.cli.output import MEASURES, measure_rows, show
 from acemath.cli.reading import read_benchmarks
-from acemath.cli.score import reward_model, rewarded
+from acemath.cli.score import judge_of, rewarded
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Engine, Sampling
 from acemath.notices import say
@@ -104,7 +104,7 @@ def evaluate(
     from acemath.run.evaluation import records_of, with_answers
 
     rows, unanswered = with_answers(read_benchmarks(problems, columns))
-    judge = reward_model(reward, reward_chat) if reward else None
+    judge = judge_of(reward, Path("judge.journal"), chat=reward_chat) if reward else None
     by_id = {p.id: p for p in rows}
     responses = graded(engines.write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
     greedy = records_of(by_id, responses)

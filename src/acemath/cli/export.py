@@ -1,26 +1,51 @@
-"""`acemath export`: a run's training sets as a data set of the hub."""
+"""`acemath export`: a run's training sets for the hub, its responses for inspect_ai's viewer, results as a table."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from acemath.cli.options import Json, Processes, folder
+from acemath.benchmarks.forms import FORMS, WRITERS
+from acemath.cli.options import Json, Pick, Processes, folder
 from acemath.cli.output import show
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
+from acemath.files.atomic import write_bytes
 from acemath.run.display import Display
 from acemath.run.export import export as export_run
 from acemath.run.export import push as push_folder
+from acemath.run.inspect_logs import write_logs
+from acemath.run.result_rows import result_rows
+
+DATASET, INSPECT = "dataset", "inspect"
+PLACES = {DATASET: "dataset", INSPECT: "inspect-logs"}  # where each kind goes without --out
 
 
 def command(
     run: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A run's folder, finished or run with --until data.")
+        Path,
+        typer.Argument(metavar="FOLDER", help="A run's folder; an evaluation's for logs and tables; or a file of results."),
     ],
-    out: Annotated[Path, typer.Option(callback=folder, help="The data set's folder.")] = Path("dataset"),
+    to: Annotated[
+        Literal["dataset", "inspect", "table-3", "table-6"],
+        typer.Option(
+            help="Training sets for the hub, logs for inspect_ai's viewer, or results in the form of the paper's Table 3 "
+            "(policies, greedy pass@1) or Table 6 (selectors, one answer picked from k)."
+        ),
+    ] = "dataset",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of a data set or of logs, or a table's file (.md, .html or .json). [default: dataset, "
+            "inspect-logs, table-3.md, table-6.md]"
+        ),
+    ] = None,
+    k: Pick = 8,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Put the paper's lines below a table, and say where they differ.")
+    ] = False,
     push: Annotated[
         str | None, typer.Option(help="Upload it to this data set of the hub, owner/name.")
     ] = None,
@@ -28,15 +53,37 @@ def command(
     processes: Processes = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's training sets as a data set for the hub: Parquet files with messages, and a card.
+    """Write a run's training sets as a data set for the hub, its responses as logs for inspect_ai, or results as a table.
 
     Nothing is uploaded without --push.
 
     Example: acemath export runs/laptop --out my-data
+
+    For inspect view: acemath export runs/laptop --to inspect --out logs
+
+    A table: acemath export runs/laptop --to table-6 --out table.html
     """
+    if to != DATASET and (push or public):
+        raise UserError(f"--push and --public are for data sets, not for --to {to}; leave them out")
+    place = out or Path(PLACES.get(to, f"{to}.md"))
     with Display().during("export"):
-        found = export(run, out, push, public, processes)
+        if to == DATASET:
+            folder(place)
+            found = export(run, place, push, public, processes)
+        elif to == INSPECT:
+            found = {"out": str(place), "logs": len(write_logs(run, place))}
+        else:
+            found = export_table(run, to, place, k, paper)
     show(found, as_json)
+
+
+def export_table(results: Path, form: str, out: Path, k: int, paper: bool) -> dict[str, Any]:
+    """Write results as a table; the ending of `out` decides its form. UserError for another ending."""
+    if out.suffix not in WRITERS:
+        raise UserError(f"cannot write a table as {out.name!r}: the name must end in {', '.join(WRITERS)}")
+    sheet = FORMS[form](result_rows(results), k, paper)
+    write_bytes(out, WRITERS[out.suffix](sheet).encode("utf-8", "replace"))
+    return {"out": str(out), "lines": len(sheet.lines), "benchmarks": list(sheet.benchmarks)}
 
 
 def export(run: Path, out: Path, push: str | None, public: bool, processes: int | None) -> dict[str, Any]:

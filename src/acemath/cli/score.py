@@ -1,72 +1,100 @@
-"""`acemath score`: a reward model's rewards for responses."""
+"""`acemath score`: a judge's scores for responses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from acemath.cli.options import Columns, Json, MaxLength, Out, SharePrefix, reward_chat_option
+from acemath.cli.options import Columns, Json, Out, reward_chat_option
 from acemath.cli.output import show
 from acemath.cli.reading import read_answered
+from acemath.errors import UserError
 from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat
-from acemath.notices import quiet_transformers
 from acemath.records import Response
 from acemath.run.display import Display
 
 if TYPE_CHECKING:
-    from acemath.models.score.score import RewardModel
+    from acemath.models.score.judge import Judge
 
 
 def command(
     responses: Annotated[Path, typer.Argument(help="Responses, as acemath sample writes them.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
-    model: Annotated[str, typer.Option(help="A reward model's folder or name.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "--judge",
+            help="A reward model's folder or name, or a YAML file that describes a judge (docs/rewardbench.md).",
+        ),
+    ],
     system: Annotated[ChatFormat | None, reward_chat_option("--system")] = None,
     engine: Annotated[
-        Literal["transformers", "vllm"], typer.Option(help="What runs the reward model.")
-    ] = "transformers",
-    max_length: MaxLength = 4096,
-    share_prefix: SharePrefix = True,
+        Literal["transformers", "vllm"] | None,
+        typer.Option(help="What runs the reward model. [default: transformers]"),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=16, help="The most tokens that a problem with its response may have. [default: 4096]"),
+    ] = None,
+    share_prefix: Annotated[
+        bool | None,
+        typer.Option(help="Read each prompt once for all of its responses, if the model supports it. [default: yes]"),
+    ] = None,
+    journal: Annotated[Path, typer.Option(help="The folder that keeps a server's replies as they arrive.")] = Path(
+        "score.journal"
+    ),
     out: Out = Path("scored.jsonl"),
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
-    """Score responses with a reward model and write the rewards beside them.
+    """Score responses with a judge and write the scores beside them.
 
     Example: acemath score samples.jsonl --problems problems.jsonl --model reward-model
     """
-    with Display().during("score"):
+    with Display().during("score") as display:
         asked, rows = read_answered(responses, problems, columns)
-        judge = reward_model(model, system, max_length=max_length, share_prefix=share_prefix, engine=engine)
-        scored = rewarded(rows, {p.id: p.prompt for p in asked}, judge)
+        if not rows:
+            raise UserError(f"{responses} holds no response; give a file with responses")
+        judge = judge_of(
+            model, journal, chat=system, engine=engine, max_length=max_length, share_prefix=share_prefix
+        )
+        scored = rewarded(rows, {p.id: p.prompt for p in asked}, judge, display)
         write_rows(out, scored, Response)
-    values = [r.reward for r in scored if r.reward is not None]
+    values = [r.reward for r in scored if r.reward is not None and not isnan(r.reward)]
+    identity = judge.identity()
     found = {
         "n": len(scored),
         "empty": sum(not r.text.strip() for r in scored),
+        "unscored": len(scored) - len(values),
         "mean": sum(values) / len(values),
         "low": min(values),
         "high": max(values),
-        "system": judge.chat.system,
+        "system": (identity.get("chat") or identity).get("system"),
         "out": str(out),
     }
-    show(found, as_json)
+    show(found | ({"judge": identity} if as_json else {}), as_json)
 
 
-def reward_model(model: str, chat: ChatFormat | None, **options: Any) -> RewardModel:
-    """A reward model with these options, loaded without the progress bars and notes of transformers."""
-    quiet_transformers()
-    from acemath.models.score.score import RewardModel
+def judge_of(judge: str, journal: Path, **options: Any) -> Judge:
+    """The judge of an option: a folder, a hub name or a YAML file, with the options of the command laid over it.
 
-    return RewardModel(model, chat, **options)
+    Options that are None are left out. UserError for one that the kind of judge does not have.
+    """
+    from acemath.models.score.judge import judge_settings, open_judge
+
+    return open_judge(judge_settings(judge, options), journal)
 
 
-def rewarded(responses: Sequence[Response], prompts: Mapping[str, str], judge: RewardModel) -> list[Response]:
+def rewarded(
+    responses: Sequence[Response], prompts: Mapping[str, str], judge: Judge, display: Display | None = None
+) -> list[Response]:
     """The responses with their rewards; `prompts` by problem id."""
-    rewards = judge.score_responses(prompts, responses)
+    rewards = judge.score_responses(prompts, responses, *([display.progress] if display else []))
     return [replace(r, reward=value) for r, value in zip(responses, rewards, strict=True)]

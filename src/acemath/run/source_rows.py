@@ -89,8 +89,9 @@ def files_key(path: Path) -> str:
 def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of a file or a data set of the hub, one at a time, each with its place (for messages)."""
     if source.file is not None:
-        return placed_records(source.file)
+        yield from placed_records(source.file)
+        return
     assert source.hub is not None
     what = f"source {name!r}"
     rows = hub_records(what, source.hub, source.config, source.revision, source.split, source.columns)
-    return ((f"{what}, record {n}", row) for n, row in enumerate(rows, 1))
+    yield from ((f"{what}, record {n}", row) for n, row in enumerate(rows, 1))

@@ -25,7 +25,7 @@ from acemath.models.score.score import RewardModel
 from acemath.recipe.load import load_recipe
 from acemath.records import Chat, Group
 from acemath.run.display import Display
-from acemath.run.run import run_recipe
+from acemath.run.run import check_models, run_recipe
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import new_reward_model
 from acemath.train.reward.train import train_reward
@@ -55,6 +55,11 @@ def head(random_reward_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         if kind == "two layers":  # as Qwen2.5-Math-RM's: a linear layer, ReLU, a linear layer
             square = torch.eye(row.shape[1])
             weights |= {"score.0.weight": square, "score.0.bias": row[0].clone(), "score.2.weight": row}
+        elif kind == "three layers":
+            square = torch.eye(row.shape[1])
+            weights |= {"score.0.weight": square, "score.2.weight": square.clone(), "score.4.weight": row}
+        elif kind == "process":  # as Qwen2.5-Math-PRM's
+            weights |= {"score.0.weight": torch.eye(row.shape[1]), "score.2.weight": torch.cat([row, -row])}
         elif kind == "another name":
             weights["v_head.weight"] = row
         elif kind == "sharded":
@@ -75,14 +80,15 @@ def head(random_reward_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
 KINDS = {
     "two outputs": "2 outputs",
     "sharded": "2 outputs",
-    "two layers": "its head has 2 layers (score.0.weight, score.2.weight)",
+    "three layers": "its head has 3 layers (score.0.weight, score.2.weight, score.4.weight)",
+    "process": "is a process reward model (score.0.weight, score.2.weight, 2 outputs)",
     "another name": "its head has another name (v_head.weight)",
     "none": "its weights have no score head",
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_one_layer_of_one_output_scores(kind: str, head: Heads, random_reward_model: Path) -> None:
+def test_other_heads_are_refused(kind: str, head: Heads, random_reward_model: Path) -> None:
     """One line says what the head is; for vLLM too, whether it is installed or not."""
     check_head(random_reward_model)
     for engine in ("transformers", "vllm"):
@@ -113,11 +119,17 @@ def test_the_head_is_checked_first(head: Heads, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.parametrize("key", ["roles.ranker", "reward.base"])
-def test_a_run_checks_heads_before_any_stage(key: str, head: Heads, tmp_path: Path) -> None:
-    """Candidates would be sampled for hours before the head is needed."""
-    recipe = load_recipe("laptop", {key: str(head("two layers"))})
-    with pytest.raises(UserError, match="2 layers"):
+@pytest.mark.parametrize(
+    ("key", "kind", "why"),
+    [("roles.ranker", "process", "process reward model"), ("reward.base", "two layers", "2 layers")],
+)
+def test_a_run_checks_heads_before_any_stage(
+    key: str, kind: str, why: str, head: Heads, tmp_path: Path
+) -> None:
+    """Candidates would be sampled for hours before the head is needed. A head of two layers ranks, but trains not."""
+    check_models(load_recipe("laptop", {"roles.ranker": str(head("two layers"))}))
+    recipe = load_recipe("laptop", {key: str(head(kind))})
+    with pytest.raises(UserError, match=why):
         run_recipe(recipe, tmp_path / "run", Display(quiet=True))
     gone = load_recipe("laptop", {key: str(tmp_path / "nowhere")})
     with pytest.raises(UserError, match="no such folder"):

@@ -79,10 +79,11 @@ def encode_row(
             f"a prompt of {len(head)} tokens leaves no room for a response in max_length {max_length}; raise it"
         )
     cut = sum(len(tail) > room for tail in tails)
-    return Row(head, [_without_middle(tail, room) for tail in tails], key), cut
+    return Row(head, [without_middle(tail, room) for tail in tails], key), cut
 
 
-def _without_middle(ids: list[int], room: int) -> list[int]:
+def without_middle(ids: list[int], room: int) -> list[int]:
+    """The ids, without their middle if there are more than `room`."""
     return ids if len(ids) <= room else ids[: room // 2] + ids[len(ids) - (room - room // 2) :]
 
 

@@ -6,7 +6,7 @@ This form loads in plain transformers, TRL and vLLM too. The score is the head's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.attention import varied_shapes
+from acemath.models.score.heads import LAYERS, LINEAR, head_kind, head_tensors
 from acemath.models.score.layout import PlainBatch
 from acemath.notices import say
 
@@ -64,15 +65,38 @@ def _choose_pad(tokenizer: Any, used: Sequence[int], path: str | Path) -> None:
 
 
 def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
-    """A trained reward model. UserError if its files lack the head: its scores would be random."""
+    """A trained reward model, whose head is one linear layer or two. UserError if its files lack a weight."""
     with loading(path):
         model, report = AutoModelForSequenceClassification.from_pretrained(
             resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
-    if any("score" in name for name in report["missing_keys"]):
+    missing = set(report["missing_keys"])
+    if head_kind(path) == "layers":
+        model.score = layered_head(head_tensors(path), path).to(dtype)
+        missing -= {LINEAR}
+    if any("score" in name for name in missing):
         raise UserError(f"{str(path)!r} is not a reward model: its weights have no score head")
-    check_whole(path, report["missing_keys"])
-    return with_head(model, path)
+    check_whole(path, missing)
+    return model if isinstance(model.score, torch.nn.Sequential) else with_head(model, path)
+
+
+def layered_head(tensors: Mapping[str, Tensor], path: str | Path) -> torch.nn.Sequential:
+    """The head of two linear layers with a ReLU between them, from its weights score.0 and score.2.
+
+    UserError if their shapes do not fit.
+    """
+    layers = []
+    for name in LAYERS:
+        weight, bias = tensors[name], tensors.get(name.replace("weight", "bias"))
+        layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
+        with torch.no_grad(), loading(path):
+            layer.weight.copy_(weight)
+            if bias is not None:
+                layer.bias.copy_(bias)
+        layers.append(layer)
+    if layers[0].out_features != layers[1].in_features:
+        raise UserError(f"{str(path)!r} cannot be scored with: the shapes of its head's layers do not fit; download it again")
+    return torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
 
 
 def with_head(model: Any, path: str | Path) -> Any:
@@ -86,12 +110,16 @@ def with_head(model: Any, path: str | Path) -> Any:
 
 def plain_states(model: Any, batch: PlainBatch) -> Tensor:
     """The states [N, H] of the last tokens of a batch, in its order, with the attention that the model has now."""
+    hidden = all_states(model, batch)
+    return hidden[torch.arange(len(batch.ends), device=hidden.device), batch.ends.to(hidden.device)]
+
+
+def all_states(model: Any, batch: PlainBatch) -> Tensor:
+    """The states [N, T, H] of all tokens of a batch."""
     batch = batch.to(model.device)
     with varied_shapes():
-        hidden = body(model)(
-            input_ids=batch.ids, attention_mask=batch.mask, use_cache=False
-        ).last_hidden_state
-    return hidden[torch.arange(len(batch.ends), device=hidden.device), batch.ends]
+        found: Tensor = body(model)(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    return found
 
 
 def body(model: Any) -> Any:
@@ -106,10 +134,22 @@ def attend(model: Any, name: str) -> None:
 
 
 def head_scores(model: Any, last: Tensor) -> Tensor:
-    """The rewards [N] for the states [N, H] of last tokens, computed in float32 whatever the dtype of the body.
+    """The rewards [N] for the states [N, H] of last tokens."""
+    return head_outputs(model.score, last)[:, 0]
 
-    bfloat16 would round rewards to three digits, and so make ties.
+
+def head_outputs(head: torch.nn.Module, states: Tensor) -> Tensor:
+    """The outputs [N, L] of a head of one linear layer, or of several, for states [N, H].
+
+    They are computed in float32 whatever the dtype of the body: bfloat16 would round rewards to three digits, and so
+    make ties.
     """
-    with torch.autocast(last.device.type, enabled=False):
-        bias = model.score.bias.float() if model.score.bias is not None else None
-        return torch.nn.functional.linear(last.float(), model.score.weight.float(), bias)[:, 0]
+    with torch.autocast(states.device.type, enabled=False):
+        found = states.float()
+        for layer in head if isinstance(head, torch.nn.Sequential) else [head]:
+            if isinstance(layer, torch.nn.Linear):
+                bias = layer.bias.float() if layer.bias is not None else None
+                found = torch.nn.functional.linear(found, layer.weight.float(), bias)
+            else:
+                found = layer(found)
+        return found

@@ -15,15 +15,13 @@ from acemath.models.engine import ChatFormat
 from acemath.models.hardware import device, has_bf16, pass_tokens
 from acemath.models.hub import content_of
 from acemath.models.score.heads import chat_for, check_head
-from acemath.models.score.judging import Judge, Progress, silent
+from acemath.models.score.judging import Judge, Progress, equal_scores, silent
 from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches
 from acemath.models.score.model import head_scores, load_reward_model, plain_states, tokenizer_of
 from acemath.models.score.packed import packed_states, passes
 from acemath.models.score.probe import check_sharing
 from acemath.models.score.vllm import VllmScorer
 from acemath.notices import say
-
-SEVERAL = 4  # problems from which on equal rewards in each of them are a sign of a fault
 
 
 class RewardModel(Judge):
@@ -49,11 +47,11 @@ class RewardModel(Judge):
         `budget` is the number of tokens in one forward pass; by default it suits the device. `bf16` uses bfloat16 if
         the hardware has it. With `share_prefix` False each response is read in a padded row of its own. The engine
         "vllm" ignores `budget` and `share_prefix`, and takes `options` for its `LLM`. UserError if `path` is not a
-        reward model, if its head has several outputs or layers, if its pad token occurs in conversations, or if its
+        reward model, if its head has several outputs, if its pad token occurs in conversations, or if its
         architecture cannot share a prompt.
         """
         check_head(path)
-        self.name = str(path)
+        self.name, self.path = str(path), str(path)
         self.tokenizer = tokenizer_of(path)
         self.chat, notice = chat_for(path, chat)
         if notice:
@@ -100,7 +98,7 @@ class RewardModel(Judge):
             dict(zip(texts, rewards, strict=True)) for texts, rewards in zip(distinct, found, strict=True)
         ]
         result = [[table[t] for t in texts] for table, (_, texts) in zip(tables, items, strict=True)]
-        for alarm in self.alarms(rows, result, cut):
+        for alarm in self.alarms(rows, [list(table.values()) for table in tables], cut):
             say(alarm)
         if blank := sum(not text.strip() for _, texts in items for text in texts):
             say(f"{blank:,} responses are empty: their rewards say nothing about the problem")
@@ -111,7 +109,7 @@ class RewardModel(Judge):
         return {
             "kind": "reward",
             "model": self.name,
-            "weights": content_of(self.name),
+            "weights": content_of(self.path),
             "engine": "transformers" if self.vllm is None else "vllm",
             "dtype": self.dtype,
             "chat": self.chat.model_dump(),
@@ -194,13 +192,7 @@ class RewardModel(Judge):
                 f"{double} of {len(rows)} prompts begin with two {self.tokenizer.bos_token}: does the chat template or the "
                 "system prompt write one too many?"
             )
-        if len(flat) >= 8 and max(flat) - min(flat) < 1e-6:
-            found.append(f"all {len(flat)} rewards are {flat[0]:g}: is the reward model's head loaded?")
-        elif sum(len(row.responses) > 1 for row in rows) >= SEVERAL and all(
-            max(row) - min(row) < 1e-6 for row in rewards if row
-        ):
-            found.append(
-                f"different responses to a problem have the same reward, in all of {len(rows)} problems: does the chat "
-                "template hold the response?"
-            )
+        found += equal_scores(
+            rewards, "is the reward model's head loaded?", "does the chat template hold the response?", "reward"
+        )
         return found

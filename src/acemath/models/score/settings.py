@@ -176,6 +176,8 @@ class ClassifySettings(_Judge):
     """The folder or hub name of the model's tokenizer; by default the endpoint's `id`."""
     chat: ChatFormat | None = None
     """The system prompt and the instruction of its conversations; by default those that the tokenizer's folder names."""
+    end_ids: tuple[int, ...] = ()
+    """Token ids after each conversation, at the last of which the server scores (InternLM2-reward: 92527)."""
     max_length: int = Field(4096, ge=16)
     """The most tokens of a problem with its response."""
 

@@ -1,0 +1,225 @@
+"""Process reward models: a probability that each step of a response is right, and one number made from them.
+
+`qwen` (Qwen2.5-Math-PRM): the mark `<extra_0>` follows each step inside the assistant's turn, and a head of two layers
+gives two logits at each mark, of which the second stands for a right step. `shepherd` (Math-Shepherd): a language model
+reads the problem and the steps as plain text, each with the tag `ки` after it; at a tag the probability of `+` against
+`-` counts. `skywork` (Skywork-o1-Open-PRM): each line is a step, and a value head gives one logit at the line break that
+ends it. Steps of the first two end at blank lines. Each form is that of the model's card.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from acemath.errors import UserError
+from acemath.models.builtin import resolve
+from acemath.models.hardware import device, has_bf16, pass_tokens
+from acemath.models.hub import at_revision, content_of
+from acemath.models.loading import chat_tokenizer, check_whole, loading
+from acemath.models.score.heads import (
+    QWEN_CHAT,
+    VALUE,
+    check_architecture,
+    head_kind,
+    head_tensors,
+    remembered_chat,
+)
+from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
+from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches, without_middle
+from acemath.models.score.model import all_states, head_outputs, layered_head
+from acemath.models.score.settings import Aggregation, ProcessModelSettings
+from acemath.notices import say
+
+EXTRA, TAG, RIGHT_WRONG = "<extra_0>", "ки", "+ -"
+_BLANK = re.compile(r"\n\s*\n")
+
+
+class Steps(NamedTuple):
+    """A response as tokens: the row that the model reads, and the positions of its marks from the start of the row [S]."""
+
+    row: Row
+    marks: list[int]
+
+
+def steps_of(text: str) -> list[str]:
+    """The steps of a response, which blank lines separate; one empty step for an empty response."""
+    return [step.strip() for step in _BLANK.split(text) if step.strip()] or [""]
+
+
+def aggregated(steps: Sequence[float], how: Aggregation) -> float:
+    """One number from the probabilities of steps: the lowest, the product, or the last."""
+    return {"min": min, "product": math.prod, "last": lambda found: found[-1]}[how](steps)  # type: ignore[operator, no-any-return]
+
+
+class ProcessRewardModel(Judge):
+    """A process reward model in one of the forms above. It computes in bfloat16 where the hardware has it."""
+
+    def __init__(self, settings: ProcessModelSettings) -> None:
+        """Load the model, on a GPU if there is one. UserError if its files do not fit the form."""
+        self.settings = settings
+        path = at_revision(settings.model, settings.revision)
+        check_architecture(path)
+        self.name, self.path = settings.model, path
+        self.form = form_of(path) if settings.form == "auto" else settings.form
+        half = settings.dtype == "bfloat16" and has_bf16()
+        self.dtype = torch.bfloat16 if half else torch.float32
+        if settings.chat is not None and self.form != "qwen":
+            raise UserError(f"judge {self.name!r} of form {self.form} reads plain text, not a conversation; leave chat out")
+        self.chat = settings.chat or remembered_chat(path) or QWEN_CHAT
+        self.tokenizer = _tokenizer(path, self.form)
+        self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
+        self.encode = {"qwen": self._qwen, "shepherd": self._shepherd, "skywork": self._skywork}[self.form]
+
+    def identity(self) -> dict[str, Any]:
+        """All that the scores depend on."""
+        return {
+            "kind": "process",
+            "model": self.name,
+            "weights": content_of(self.path),
+            "form": self.form,
+            "aggregation": self.settings.aggregation,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "chat": self.chat.model_dump() if self.form == "qwen" else None,
+            "max_length": self.settings.max_length,
+        }
+
+    def score_many(self, items: Sequence[Item], progress: Progress = silent) -> list[list[float]]:
+        """The scores of responses to many problems: scores[i][j] belongs to response j of items[i].
+
+        Equal responses to a problem are scored once. UserError if the model gives nan or inf.
+        """
+        steps = self.step_scores(items, progress)
+        scores = [[aggregated(found, self.settings.aggregation) for found in row] for row in steps]
+        for alarm in equal_scores(of_distinct(items, scores), "is the head loaded?", "are the marks of the steps right?"):
+            say(alarm)
+        return scores
+
+    @torch.inference_mode()
+    def step_scores(self, items: Sequence[Item], progress: Progress = silent) -> list[list[list[float]]]:
+        """The probability of each step: [problem][response][step]. Steps in a cut middle are missing."""
+        wanted = list(dict.fromkeys((prompt, text) for prompt, texts in items for text in texts))
+        coded = [self._coded(prompt, text, number) for number, (prompt, text) in enumerate(wanted)]
+        if cut := sum(was_cut for _, was_cut in coded):
+            say(f"{cut:,} of {len(coded):,} responses were longer than {self.settings.max_length} tokens and were judged without their middle")
+        found: list[list[float]] = [[] for _ in wanted]
+        marks = {steps.row.key: steps.marks for steps, _ in coded}
+        done = 0
+        for batch in token_batches([steps.row for steps, _ in coded], pass_tokens(device())):
+            states = all_states(self.model, plain_batch(batch, 0))
+            at = [(b, mark) for b, row in enumerate(batch) for mark in marks[row.key]]
+            rows, columns = (torch.tensor(side, device=states.device) for side in zip(*at, strict=True))
+            values = iter(probabilities(head_outputs(self.head, states[rows, columns])).tolist())
+            for row in batch:
+                found[row.key] = [next(values) for _ in marks[row.key]]
+                done += 1
+            progress(done, len(wanted), "")
+        if wrong := sum(not all(map(math.isfinite, row)) for row in found):
+            raise UserError(f"judge {self.name!r} gives nan or inf for {wrong} of {len(found)} responses; download it again, or set dtype: float32")
+        table = dict(zip(wanted, found, strict=True))
+        return [[table[prompt, text] for text in texts] for prompt, texts in items]
+
+    def _coded(self, prompt: str, text: str, key: int) -> tuple[Steps, bool]:
+        """A response as tokens with its marks, and whether it was cut. UserError if no mark is left."""
+        row, cut, mark = self.encode(prompt, text, key)
+        marks = [at + len(row.prompt) for at, token in enumerate(row.responses[0]) if token == mark]
+        if not marks:
+            raise UserError(
+                f"judge {self.name!r}: the tokens of a response hold no mark of a step; the tokenizer does not know the mark of "
+                f"form {self.form}, or max_length {self.settings.max_length} is too short"
+            )
+        return Steps(row, marks), cut
+
+    def _qwen(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
+        marked = "".join(step + EXTRA for step in steps_of(text.replace(EXTRA, "")))
+        row, cut = encode_row(prompt, [marked], self.tokenizer, self.chat, self.settings.max_length, key)
+        return row, bool(cut), int(self.tokenizer.convert_tokens_to_ids(EXTRA))
+
+    def _shepherd(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
+        marked = "\n".join(f"{step} {TAG}" for step in steps_of(text.replace(TAG, "")))
+        before, whole = self._ids(prompt), self._ids(f"{prompt} {marked}")
+        start = next((at for at, (one, two) in enumerate(zip(before, whole, strict=False)) if one != two), len(before))
+        row, cut = self._row(whole[:start], whole[start:], key)
+        return row, cut, tag_id(self.tokenizer)
+
+    def _skywork(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
+        line_break = self.tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
+        response: list[int] = []
+        for step in text.strip().split("\n"):
+            response += [*(self._ids(step) if step else []), line_break]
+        row, cut = self._row(self._ids(f"{self.tokenizer.bos_token or ''}{prompt}\n"), response, key)
+        return row, cut, int(line_break)
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text)["input_ids"])
+
+    def _row(self, prompt: list[int], response: list[int], key: int) -> tuple[Row, bool]:
+        room = self.settings.max_length - len(prompt)
+        if room < 2:
+            raise UserError(f"a prompt of {len(prompt)} tokens leaves no room for a response in max_length {self.settings.max_length}; raise it")
+        return Row(prompt, [without_middle(response, room)], key), len(response) > room
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """The probability [N] of a right step, from one logit [N, 1] or those of wrong and right [N, 2]."""
+    return torch.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else torch.softmax(logits, -1)[:, 1]
+
+
+def form_of(path: str) -> str:
+    """The form that a model's head shows. UserError if it shows none."""
+    kind = head_kind(path)
+    if kind in ("process", "value"):
+        return "qwen" if kind == "process" else "skywork"
+    what = "no score head" if kind == "none" else "an unknown head" if kind is None else "the head of a reward model"
+    fix = "kind: reward" if kind in ("linear", "layers") else "form: shepherd, if it is a language model like Math-Shepherd"
+    raise UserError(f"{path!r} has {what}, so the form of its steps is unknown; give {fix}")
+
+
+def tag_id(tokenizer: Any) -> int:
+    """The token of the tag of Math-Shepherd."""
+    return int(tokenizer(TAG, add_special_tokens=False)["input_ids"][-1])
+
+
+def _tokenizer(path: str, form: str) -> Any:
+    if form != "qwen":
+        with loading(path):
+            return AutoTokenizer.from_pretrained(resolve(path))
+    tokenizer = chat_tokenizer(path)
+    if tokenizer(EXTRA, add_special_tokens=False)["input_ids"] != [tokenizer.convert_tokens_to_ids(EXTRA)]:
+        raise UserError(f"the tokenizer of {path!r} has no token {EXTRA}, which marks the steps of form qwen; give the right form")
+    return tokenizer
+
+
+def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[Any, torch.nn.Module]:
+    """The model, whose head of its own is not used, and the head for the states of marks."""
+    kind = AutoModelForCausalLM if form == "shepherd" else AutoModelForSequenceClassification
+    with loading(path):
+        model, report = kind.from_pretrained(
+            resolve(path), dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    check_whole(path, {name for name in report["missing_keys"] if not name.startswith("score.")})
+    model = model.to(device()).eval()
+    return model, _head(path, form, model, tokenizer).to(device()).eval()
+
+
+def _head(path: str, form: str, model: Any, tokenizer: Any) -> torch.nn.Module:
+    if form == "qwen":
+        return layered_head(head_tensors(path), path)
+    head = torch.nn.Linear(model.config.get_text_config().hidden_size, 2 if form == "shepherd" else 1, form == "skywork")
+    with torch.no_grad(), loading(path):
+        if form == "skywork":
+            tensors = head_tensors(path)
+            head.weight.copy_(tensors[VALUE])
+            head.bias.copy_(tensors[VALUE.replace("weight", "bias")])
+        else:
+            ids = tokenizer(RIGHT_WRONG, add_special_tokens=False)["input_ids"]
+            if len(ids) != 2:
+                raise UserError(f"{path!r}: {RIGHT_WRONG!r} is {len(ids)} tokens, not the two that form shepherd compares; give the right form")
+            head.weight.copy_(model.get_output_embeddings().weight[[ids[1], ids[0]]])  # wrong, right
+    return head
