@@ -32,7 +32,8 @@ def texts(model: str, problems: Sequence[Problem], bf16: bool) -> bool:
     found = check_texts(model, problems, max_new_tokens=256, bf16=bf16)
     print(f"{model}: {found.same} of {found.n} greedy texts are equal ({100 * found.share:.1f} %), {found.tokens:,} tokens")
     for p in found.partings:
-        print(f"  {p.problem_id}: after {p.tokens} tokens {p.transformers!r} or {p.vllm!r}, gap of the logits {p.gap:.2e}")
+        gap = "unknown" if p.gap is None else f"{p.gap:.2e}"
+        print(f"  {p.problem_id}: after {p.tokens} tokens {p.transformers!r} or {p.vllm!r}, gap of the logits {gap}")
     return found.share >= SHARE
 
 

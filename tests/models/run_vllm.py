@@ -1,6 +1,6 @@
 """What the tests of vLLM do in vLLM's environment: several engines, one after the other, in one process.
 
-`python run_vllm.py REWARD_MODEL` prints one JSON object. tests/models/test_vllm.py says what is expected of it.
+`python run_vllm.py REWARD_MODEL TWO_LAYERS` prints one JSON object. tests/models/test_vllm.py says what is expected of it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,14 @@ def sampled(problems: Sequence[Problem]) -> dict[str, Any]:
         }
 
 
+def responses(problems: Sequence[Problem]) -> list[tuple[str, list[str]]]:
+    """Four responses to each problem."""
+    return [(p.prompt, [f"So \\boxed{{{k}}}." for k in range(4)]) for p in problems]
+
+
 def scored(reward: str, problems: Sequence[Problem]) -> dict[str, Any]:
-    """Rewards in vLLM beside plain transformers; responses of a model with fewer positions than max_length."""
-    items = [(p.prompt, [f"So \\boxed{{{k}}}." for k in range(4)]) for p in problems[:10]]
-    found = asdict(check_parity(reward, items, ChatFormat()))
+    """Rewards in vLLM beside plain transformers, of a model with fewer positions than max_length; and of no response."""
+    found = asdict(check_parity(reward, responses(problems[:10]), ChatFormat()))
     with released(RewardModel(reward, ChatFormat(), bf16=False, engine="vllm")) as model:
         return found | {"max_length": model.max_length, "none": model.score_many([("1+1?", [])])}
 
@@ -66,6 +70,7 @@ def main() -> None:
         "sampled": sampled(problems),
         "parity": asdict(check_texts("nano", problems[:20], max_new_tokens=32)),
         "scored": scored(sys.argv[1], problems),
+        "layers": asdict(check_parity(sys.argv[2], responses(problems[:5]), ChatFormat())),
         "refused": refused_start(),
     }
     print(json.dumps(found))

@@ -79,7 +79,7 @@ def _texts(
         from acemath.models.generate.parity import check_texts
 
         found = check_texts(model, problems, chat, max_new_tokens, bf16)
-    rows = [(p.problem_id, str(p.tokens), p.transformers, p.vllm, f"{p.gap:.1e}") for p in found.partings]
+    rows = [(p.problem_id, str(p.tokens), p.transformers, p.vllm, "-" if p.gap is None else f"{p.gap:.1e}") for p in found.partings]
     show(asdict(found), as_json, ("problem", "equal tokens", "then transformers", "then vLLM", "gap of their logits"), rows)
     if not as_json:
         typer.echo(

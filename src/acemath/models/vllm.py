@@ -16,7 +16,6 @@ import os
 import re
 import weakref
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from acemath.errors import UserError, needing
@@ -85,13 +84,18 @@ def _for_cpu() -> dict[str, Any]:
     return {"enforce_eager": True, "enable_chunked_prefill": False}  # compiling takes minutes
 
 
+def config_of(model: str) -> dict[str, Any]:
+    """A model's config.json; empty if it has none."""
+    file = model_file(model, "config.json", fetch=True)
+    return {} if file is None else dict(json.loads(file.read_text()))
+
+
 def fitting(model: str, length: int) -> int:
     """`length`, or the number of positions that the model has if that is lower; vLLM refuses a greater length.
 
     Models whose positions are scaled are left to vLLM.
     """
-    file = model_file(model, "config.json", fetch=True)
-    config = {} if file is None else json.loads(Path(file).read_text())
+    config = config_of(model)
     scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
     positions = config.get("max_position_embeddings")
     return min(length, positions) if isinstance(positions, int) and "factor" not in scaling else length

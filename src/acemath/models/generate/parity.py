@@ -15,27 +15,27 @@ import torch
 from transformers import DynamicCache
 
 from acemath.errors import UserError
-from acemath.models.chat import chat_template
-from acemath.models.engine import ChatFormat, Sampling, released
+from acemath.models.engine import ChatFormat, Sampling, released, too_long
 from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.generate.vllm import VllmEngine
 from acemath.models.hardware import device
 from acemath.models.spec import TransformersModel, VllmModel
-from acemath.records import REFUSED, Problem, Response
+from acemath.records import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Parting:
     """Where the texts of a problem part: after `tokens` equal tokens, with the next token of each engine.
 
-    `gap` is the logit of transformers' token less that of vLLM's, both in transformers.
+    `gap` is the logit of transformers' token less that of vLLM's, both in transformers; None if one text goes on where the
+    other ends, because an end token of one engine is none of the other's.
     """
 
     problem_id: str
     tokens: int
     transformers: str
     vllm: str
-    gap: float
+    gap: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +68,41 @@ def check_texts(
     dtype = "bfloat16" if bf16 else "float32"
     sampling = Sampling(max_new_tokens=max_new_tokens)
     plain = TransformersEngine(TransformersModel(id=model, dtype=dtype), chat)
-    ours = {r.problem_id: r for r in plain.generate(problems, sampling)}
+    prompts = [(problem, plain.prompt_ids(problem)) for problem in problems]
+    asked = [pair for pair in prompts if not too_long(pair[1], plain.max_length)]
+    if not asked:
+        raise UserError("no prompt leaves room for a response; give a model with more positions, or shorter problems")
+    ours = {problem.id: tokens for problem, _, tokens, _ in plain.token_ids(asked, sampling)}
     plain.model.to("cpu")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     with released(VllmEngine(VllmModel(engine="vllm", id=model, dtype=dtype), chat)) as engine:
-        theirs = {r.problem_id: r for r in engine.generate(problems, sampling)}
+        theirs = {problem.id: tokens for problem, _, tokens, _ in engine.token_ids(asked, sampling)}
     plain.model.to(device())
-    compared = [p for p in problems if ours[p.id].finish_reason != REFUSED]
-    if not compared:
-        raise UserError("no prompt leaves room for a response; give a model with more positions, or shorter problems")
-    pairs = [(p, ours[p.id], theirs[p.id]) for p in compared]
-    partings = [parting(plain, *pair) for pair in pairs if pair[1].text != pair[2].text]
-    same = len(compared) - len(partings)
+    differ = [(p, prompt) for p, prompt in asked if ours[p.id] != theirs[p.id]]
+    partings = [parting(plain, p.id, prompt, ours[p.id], theirs[p.id]) for p, prompt in differ]
+    same = len(asked) - len(partings)
     return TextParity(
-        n=len(compared),
+        n=len(asked),
         same=same,
-        share=same / len(compared),
-        tokens=sum(r.tokens for _, r, _ in pairs),
-        refused=len(problems) - len(compared),
-        max_gap=max((abs(found.gap) for found in partings), default=0.0),
+        share=same / len(asked),
+        tokens=sum(map(len, ours.values())),
+        refused=len(problems) - len(asked),
+        max_gap=max((abs(found.gap) for found in partings if found.gap is not None), default=0.0),
         partings=partings,
     )
 
 
 @torch.inference_mode()
-def parting(engine: TransformersEngine, problem: Problem, ours: Response, theirs: Response) -> Parting:
-    """Where two different texts of a problem part; `ours` is the text of `engine`."""
-    tokenizer = engine.tokenizer
-    one, two = (tokenizer(r.text, add_special_tokens=False)["input_ids"] for r in (ours, theirs))
-    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
-    end = chat_template(tokenizer).end
-    last = tokenizer.eos_token_id if end is None else end
-    first, second = ((ids + [last])[shared] for ids in (list(one), list(two)))
-    ids = torch.tensor([[*engine.prompt_ids(problem), *one[:shared]]], device=engine.model.device)
+def parting(
+    engine: TransformersEngine, problem_id: str, prompt: Sequence[int], ours: Sequence[int], theirs: Sequence[int]
+) -> Parting:
+    """Where two different responses to a prompt part, all as token ids; `ours` is the response of `engine`."""
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
+    ids = torch.tensor([[*prompt, *ours[:shared]]], device=engine.model.device)
     at = torch.tensor([ids.shape[1] - 1], device=ids.device)
     logits = engine.logits(torch.zeros_like(at), at, input_ids=ids, past_key_values=DynamicCache())[0].float()
-    said = [str(tokenizer.decode([token])) for token in (first, second)]
-    return Parting(problem.id, shared, *said, gap=float(logits[first] - logits[second]))
+    nexts = [list(row[shared : shared + 1]) for row in (ours, theirs)]
+    said = [str(engine.tokenizer.decode(row)) if row else "(end)" for row in nexts]
+    gap = float(logits[nexts[0][0]] - logits[nexts[1][0]]) if all(nexts) else None
+    return Parting(problem_id, shared, *said, gap=gap)

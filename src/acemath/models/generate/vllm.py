@@ -39,27 +39,37 @@ class VllmEngine:
         """End vLLM's processes and free the memory of the model."""
         stop(self.llm)
 
+    def prompt_ids(self, problem: Problem) -> list[int]:
+        """The ids of a problem through the chat template, with no special tokens added to it."""
+        text = chat_template(self.tokenizer).prompt(self.chat.messages(problem.prompt))
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem, after vLLM has finished them all."""
-        template = chat_template(self.tokenizer)
-        asked, prompts = [], []
+        fitting = []
         for problem in problems:
-            text = template.prompt(self.chat.messages(problem.prompt))
-            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            if too_long(ids, self.max_length):
-                yield from refused(problem.id, sampling.n, self.name, ids, self.max_length)
-                continue
-            asked.append(problem)
-            prompts.append({"prompt_token_ids": ids})
+            prompt = self.prompt_ids(problem)
+            if too_long(prompt, self.max_length):
+                yield from refused(problem.id, sampling.n, self.name, prompt, self.max_length)
+            else:
+                fitting.append((problem, prompt))
+        for problem, sample, tokens, reason in self.token_ids(fitting, sampling):
+            yield self._response(problem.id, sample, tokens, reason)
+
+    def token_ids(
+        self, asked: Sequence[tuple[Problem, list[int]]], sampling: Sampling
+    ) -> Iterator[tuple[Problem, int, list[int], str]]:
+        """(problem, sample, token ids up to the end token, finish reason) of each response to problems with their prompts."""
         if not asked:
             return
-        parameters = [self._parameters(problem, sampling) for problem in asked]
+        prompts = [{"prompt_token_ids": prompt} for _, prompt in asked]
+        parameters = [self._parameters(problem, sampling) for problem, _ in asked]
         results = self.llm.generate(prompts, parameters, use_tqdm=False)
-        for problem, result in zip(asked, results, strict=True):
+        for (problem, _), result in zip(asked, results, strict=True):
             # Greedy responses to a problem are equal, and vLLM writes only one.
             outs = result.outputs * (sampling.n if sampling.temperature == 0 else 1)
             for sample, out in enumerate(outs):
-                yield self._response(problem.id, sample, out)
+                yield problem, sample, list(out.token_ids), str(out.finish_reason)
 
     def _parameters(self, problem: Problem, sampling: Sampling) -> Any:
         """vLLM's parameters for the responses to a problem. It adds a response's number to the seed."""
@@ -76,16 +86,13 @@ class VllmEngine:
             detokenize=False,
         )
 
-    def _response(self, problem_id: str, sample: int, out: Any) -> Response:
-        if out.finish_reason not in ("stop", "length"):
-            why = f"vLLM ended the response with finish_reason {out.finish_reason!r}"
-            return Response(
-                problem_id, sample, "", self.name, REFUSED, len(out.token_ids), meta={REFUSED: why}
-            )
+    def _response(self, problem_id: str, sample: int, tokens: list[int], reason: str) -> Response:
+        if reason not in ("stop", "length"):
+            why = f"vLLM ended the response with finish_reason {reason!r}"
+            return Response(problem_id, sample, "", self.name, REFUSED, len(tokens), meta={REFUSED: why})
         # After a stop the last token is an end token. vLLM's own text would lack other special tokens too.
-        written = out.token_ids[:-1] if out.finish_reason == "stop" else out.token_ids
-        text = chat_template(self.tokenizer).written(written)
-        return Response(problem_id, sample, text, self.name, out.finish_reason, len(out.token_ids))
+        text = chat_template(self.tokenizer).written(tokens[:-1] if reason == "stop" else tokens)
+        return Response(problem_id, sample, text, self.name, reason, len(tokens))
 
 
 def options_of(model: VllmModel) -> dict[str, Any]:
