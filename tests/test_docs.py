@@ -28,11 +28,14 @@ PARSED = {
     "acemath run ": "a whole run: test_strangers_hour.py makes one",
     "fetch numinamath-cot": "the hub",
     "fetch acemath-rm": "the hub",
+    "fetch gsm8k": "the hub",
+    "--benchmarks ": "the hub",
     "rm train groups.parquet --base my-policy": "the groups come from the hub",
     "--push": "the hub",
     "--engine endpoint": "a server: tests/models has real ones",
     "sft chats.parquet": "minutes: test_strangers_hour.py trains",
     "accelerate launch": "several GPUs: tests/train trains in two processes",
+    "acemath view": "a page until Ctrl-C: tests/serve opens it",
 }
 RUN = (
     "acemath run acemath-72b --dry-run",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 log = logging.getLogger(__name__)
@@ -22,6 +26,29 @@ def say(text: str) -> None:
 
 
 say_once = cache(say)  # each notice once a process
+
+
+@contextmanager
+def each_once() -> Iterator[None]:
+    """Pass only the first of the notices that differ in nothing but their numbers; at the end, say how many came again.
+
+    For work that is done in many pieces, each of which may say the same.
+    """
+    seen: Counter[str] = Counter()
+
+    def new(record: logging.LogRecord) -> bool:
+        kind = re.sub(r"-?\d[\d,.e+-]*", "0", record.getMessage())
+        seen[kind] += 1
+        return seen[kind] == 1
+
+    log.addFilter(new)
+    try:
+        yield
+    finally:
+        log.removeFilter(new)
+        for kind, count in seen.items():
+            if count > 1:
+                say(f"said {count:,} times, each time with other numbers: {kind}")
 
 
 def quiet_transformers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from statistics import mean
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from acemath.benchmarks.published import Published, beside, published
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.benchmarks.tables import AVERAGE
+from acemath.recipe.load import load_recipe
 
 UNREGISTERED = {"humaneval", "mbpp", "rewardbench-math500", "rewardmath", AVERAGE}
 SEVEN = ("gsm8k", "math500", "minerva_math", "gaokao2023en", "olympiadbench", "college_math", "mmlu_stem")
@@ -104,3 +106,23 @@ def test_disagreements_within_the_paper_are_said() -> None:
     assert len(noted) == 8
     odd = number("Table 3", "Qwen2.5-Math-7B-Instruct", AVERAGE)
     assert "62.9" in odd.note
+
+
+@pytest.mark.parametrize("name", ["acemath-1.5b", "acemath-7b", "acemath-72b"])
+def test_a_recipe_is_named_after_the_papers_model(name: str) -> None:
+    """A run of it compares itself with that model: `run.reporting` adds -instruct and -rm."""
+    assert load_recipe(name).name == name
+    assert beside([row("math", 80.0, selector="greedy", measure="greedy", model=f"{name}-instruct")])
+
+
+def test_the_command_shows_and_compares(command: Any, tmp_path: Any) -> None:
+    """A table, a benchmark, own results; nothing found is one line."""
+    done = command("published", "--table", "6", "--benchmark", "math500", "--json")
+    assert len(json.loads(done.out)["rows"]) == 10
+    assert json.loads(command("published", "--table", "figure-4", "--json").out)["rows"][0]["value"] == 72.6
+    (tmp_path / "results.json").write_text(json.dumps({"rows": [row("math500", 80.0)]}))
+    done = command("published", "results.json", "--judge", "nvidia/AceMath-72B-RM")
+    assert done.code == 0 and "OUTSIDE the interval" in done.out and "86.72 (Table 6)" in done.out
+    assert "prints no number" in command("published", "results.json").err
+    failed = command("published", "--model", "nobody")
+    assert failed.code == 2 and "the paper prints no number for nobody" in failed.err

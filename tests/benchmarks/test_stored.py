@@ -224,22 +224,6 @@ def test_on_the_command_line(
     assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-def test_eval_refuses_before_it_asks(tmp_path: Path) -> None:
-    """Nothing is asked of the policy where there is nothing to measure it on."""
-    from acemath.cli.eval import evaluate
-    from acemath.models.engine import ChatFormat
-
-    class Asked:
-        name = "policy"
-
-        def generate(self, *_: object) -> None:
-            raise AssertionError("the policy was asked")
-
-    path = _file(tmp_path / "p.jsonl", [])
-    with pytest.raises(UserError, match="holds no problem"):
-        evaluate([path], Asked(), 4, 4, None, ChatFormat(), 8)  # type: ignore[arg-type]
-
-
 def test_verdicts_of_other_tools_files_keep_problems_and_rewards(
     tmp_path: Path, command: Callable[..., Any]
 ) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acemath.benchmarks.tables import reward_bench
-from acemath.cli.eval import evaluate
-from acemath.models.engine import ChatFormat, Sampling
-from acemath.models.generate.endpoint.account import Account
-from acemath.models.generate.endpoint.engine import EndpointEngine
-from acemath.models.spec import EndpointModel
+from acemath.models.engine import Sampling
+from acemath.models.spec import EndpointModel, WorksheetsModel
 from acemath.recipe.load import load_recipe
 from acemath.records import Problem, Response, by_id
+from acemath.run.display import Display
 from acemath.run.evaluation import records_of
+from acemath.run.measuring import models
+from acemath.run.measuring.measure import measure
+from acemath.run.measuring.settings import Measured, Plan
 
 SUMS = {f"How much is {n} plus {n + 3}?": str(2 * n + 3) for n in range(6)}
 PRODUCTS = {f"What do {n} boxes of {n + 2} pens hold?": str(n * (n + 2)) for n in range(6)}
@@ -79,11 +79,11 @@ def test_in_a_run(
 
 @pytest.mark.parametrize(("model", "percent"), [("right", 100.0), ("off-by-one", 0.0)])
 def test_in_eval(model: str, percent: float, files: list[Path], url: str, tmp_path: Path) -> None:
-    """The same through `acemath eval` with both files at once."""
-    with closing(Account(tmp_path / "journal")) as account:
-        engine = EndpointEngine(EndpointModel(url=url, id=model), account, ChatFormat(), model)
-        found = evaluate(files, engine, 3, 2, None, ChatFormat(), 64)
-    assert found["n"] == 12 and 100 * found["greedy"]["value"] == percent
+    """The same in an evaluation of both files at once."""
+    policy = Measured(model=EndpointModel(url=url, id=model), n=3, max_new_tokens=64)
+    plan = Plan(policies={model: policy}, benchmarks=tuple(map(str, files)), k=2)
+    found = measure(plan, tmp_path / "out", Display(quiet=True))
+    assert found["benchmarks"] == {"sums": 6, "products": 6}
     assert {row["value"] for row in found["rows"]} == {percent}
     assert {row["benchmark"] for row in found["rows"]} == {"sums", "products", "average"}
 
@@ -100,9 +100,14 @@ class Cut:
                 yield Response(problem.id, sample, f"so far {problem.answer}", self.name, "length")
 
 
-def test_eval_says_that_responses_were_cut(files: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_eval_says_that_responses_were_cut(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They earn nothing, though each ends in the reference; the reason for 0 % is said and stands in the result."""
-    found = evaluate(files, Cut(), 2, 2, None, ChatFormat(), 7)
-    assert found["greedy"]["value"] == 0.0 and {row["value"] for row in found["rows"]} == {0.0}
-    assert found["greedy_unfinished"] == {"length": 12} and found["samples_unfinished"] == {"length": 24}
-    assert "12 of 12 greedy responses have no end (12 cut at --max-new-tokens 7" in caplog.text
+    monkeypatch.setattr(models, "make_engine", lambda *_: Cut())
+    policy = Measured(model=WorksheetsModel(engine="worksheets"), n=2, max_new_tokens=7)
+    plan = Plan(policies={"cut": policy}, benchmarks=tuple(map(str, files)), k=2)
+    found = measure(plan, tmp_path / "out", Display(quiet=True))
+    assert {row["value"] for row in found["rows"]} == {0.0}
+    assert [(r["kind"], r["cut"], r["cut_percent"]) for r in found["responses"]] == [("greedy", 12, 100.0), ("samples", 24, 100.0)]
+    assert any("12 of 12 greedy responses have no end (12 cut at --max-new-tokens 7" in note for note in found["notes"])

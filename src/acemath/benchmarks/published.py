@@ -155,7 +155,7 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
         who = str(row.get("model") or model)
         selector = str(row.get("selector") or "")
         picks = str(row.get("judge") or judge) if selector == REWARD_MODEL else selector
-        group = (measure_name(row["measure"]), _name(who), _name("" if picks in NO_JUDGE else picks))
+        group = (measure_name(row["measure"]), short_name(who), short_name("" if picks in NO_JUDGE else picks))
         mine = {
             benchmark_key(other["benchmark"])
             for other in rows
@@ -164,7 +164,7 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
             and other.get("judge") == row.get("judge")
         }
         for number in published():
-            same = (number.measure, _name(number.model), _name(number.judge)) == group
+            same = (number.measure, short_name(number.model), short_name(number.judge)) == group
             if same and _same_benchmark(number, row["benchmark"], mine):
                 cell = (group, number.benchmark, number.value)  # two tables may print the same number
                 found.setdefault(cell, Comparison(number, row["value"], row["low"], row["high"], row["problems"]))
@@ -182,13 +182,15 @@ def measure_name(name: str) -> str:
     return GREEDY if "greedy" in name else name
 
 
+@cache
 def benchmark_key(benchmark: str) -> str:
     """A benchmark's name without case and punctuation, and with its aliases resolved; files end in "test"."""
     key = re.sub(r"[^a-z0-9]", "", benchmark.lower()).removesuffix("test")
     return ALIASES.get(key, key)
 
 
-def _name(model: str) -> str:
+@cache
+def short_name(model: str) -> str:
     """The last part of a model's id or path, without case and punctuation."""
     last = model.rstrip("/").rsplit("/", 1)[-1].lower().removeprefix("meta-")
     return re.sub(r"[^a-z0-9]", "", last)

@@ -33,6 +33,11 @@ _ALL = (
     Benchmark(
         "gsm8k", "GSM8K", 1319, "openai/gsm8k", (_QUESTION,), "MIT", configs=("main",),
         note="the answer stands after ####",
+        suspects={
+            "f8521086c697ddfc": "two people eat 4 apples each a day, 240 in 30 days; the reference 150 adds 4 and 1",
+            "162f16397ac34e25": "14 and 4 points are 18; the reference 14 counts the 10 of the other player",
+            "d2e726e0ae888dfa": "21 % less each year for three years leaves 9,860.78; the reference 7,400 subtracts 21 % of the first price",
+        },
     ),
     Benchmark(
         "math500", "MATH-500", 500, "HuggingFaceH4/MATH-500",

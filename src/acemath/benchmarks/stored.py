@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from math import isnan
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.notes import notes_on
+from acemath.benchmarks.release import (
+    LISTS,
+    Unread,
+    answer_text,
+    entries,
+    is_record,
+    is_release,
+    label_of,
+    lists_of,
+    reward_of,
+    sets_of,
+)
 from acemath.benchmarks.tables import ACCEPTED, BENCHMARK, UNTRAINED, Answer, Record, record_of
 from acemath.curate.columns import prompt_text
 from acemath.errors import UserError
@@ -15,11 +27,9 @@ from acemath.files.columns import (
     PROBLEM_NAMES,
     first_value,
     id_text,
-    items_of,
     meta_of,
     names_of,
     renamed,
-    truth_of,
 )
 from acemath.files.identity import PROMPT_KEY, qualified
 from acemath.files.rows import read_records
@@ -31,6 +41,7 @@ FORMS = (
     "neither a record of the Qwen2.5-Math harness (pred, score: lists) nor a labelled response (problem_id or qid, and "
     "label or status); acemath sample writes the latter"
 )
+HARNESS = {**LISTS, "text": (*LISTS["text"], "pred")}  # a record may hold the answers alone
 Answers = dict[tuple[str, str], list[Answer]]  # by benchmark and problem
 
 
@@ -40,12 +51,14 @@ def stored_records(
     """The records of the files' problems, and a line for each kind of row that was left out.
 
     A file holds records of the Qwen2.5-Math harness, or one labelled response a row. A file is one benchmark, named
-    after the file, unless its rows name their benchmark in meta, as those of a run do. `columns` maps our names to
-    the file's. If several files answer one benchmark, their responses are pooled, for the problems that all of them
+    after the file, unless its rows name their benchmark in meta, as those of a run do; a release of AceMath-RewardBench has a
+    folder for each. `columns` maps our names to the file's. If several files answer one benchmark, their responses are pooled, for the problems that all of them
     answer. UserError if a file is given twice or is empty, and for a row of neither form.
     """
     files, notes = [], list[str]()
-    for path, name in zip(paths, _names(paths), strict=True):
+    records = [record for path in paths if is_release(path) for record in _released(path, columns or {}, notes)]
+    paths = [path for path in paths if not is_release(path)]
+    for path, name in zip(paths, _names(paths) if paths else (), strict=True):
         found, uncertain = _answers(path, name, columns or {})
         if not found:
             raise UserError(f"{path} holds no response to measure; acemath sample writes some")
@@ -55,7 +68,33 @@ def stored_records(
     pooled, partial = _pooled(files)
     if partial:
         notes.append(f"{partial} problems that not every file of their benchmark answers are left out")
-    return [record_of(b, key, 0, answers) for (b, key), answers in pooled.items()], notes
+    records += [record_of(b, key, 0, answers) for (b, key), answers in pooled.items()]
+    _check_once(records)
+    return records, notes
+
+
+def _released(path: Path, columns: Mapping[str, str], notes: list[str]) -> Iterator[Record]:
+    """The records of a release; `notes` get what was not understood."""
+    facts: dict[str, dict[str, Any]] = {"problems": {}, "left out": {}, "ignored": {}}
+    for name, records in sets_of(path).items():
+        unread, count = Unread(), 0
+        for entry in entries(name, records(), unread, columns):
+            count += 1
+            lists = zip(entry.answers, entry.correct, entry.rewards, entry.texts, entry.models, strict=True)
+            answers = [Answer(a, right, reward, None, len(text), model) for a, right, reward, text, model in lists]
+            yield record_of(name, entry.problem.id, entry.problem.level, answers, entry.problem.subject)
+        facts["problems"][name] = count
+        facts["ignored"] |= {name: unread.ignored} if unread.ignored else {}
+        facts["left out"] |= {name: Counter(row.reason for row in unread.dropped)} if unread.dropped else {}
+    notes += notes_on(facts)
+
+
+def _check_once(records: Sequence[Record]) -> None:
+    """UserError if a problem of a benchmark stands twice, as in a release that is given twice."""
+    counts = Counter((record.benchmark, record.problem_id) for record in records)
+    twice = next((key for key, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"problem {twice[1]!r} of {twice[0]} stands in two of the folders; give each set once")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -82,7 +121,7 @@ def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers
         if record.get("uncertain"):
             uncertain += 1
             continue
-        if isinstance(record.get("score"), list) and isinstance(record.get("pred"), list):
+        if is_record(record):
             key = (name, id_text(record.get("idx", number - 1)))
             if key in found:
                 raise UserError(
@@ -132,18 +171,12 @@ def _unique_id(
 
 def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
     """The answers of one record of the Qwen2.5-Math harness, which holds all responses to a problem."""
-    answers, verdicts = record["pred"], record["score"]
-    texts = record.get("code") or record.get("response") or answers
-    rewards = record.get("pred_score") or [None] * len(verdicts)
-    if not len(answers) == len(verdicts) == len(rewards) == len(texts):
-        raise UserError(
-            f"{place}: {len(answers)} answers, {len(verdicts)} verdicts, {len(rewards)} rewards and {len(texts)} texts; a "
-            "record has one of each for every response"
-        )
-    for answer, verdict, reward, text in zip(answers, verdicts, rewards, texts, strict=True):
-        yield Answer(
-            _text(answer), _label(verdict, place), _reward(reward, "pred_score", place), None, len(text)
-        )
+    found = lists_of(record, place, HARNESS)
+    if isinstance(found, str):
+        raise UserError(f"{place}: {found}")
+    texts, *lists = found
+    for text, answer, label, reward, model in zip(texts, *lists, strict=True):
+        yield Answer(answer, label, reward, None, len(text), model)
 
 
 def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str, Answer]:
@@ -159,7 +192,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
         meta = meta_of(record.get("meta"))
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
-    right = _right(status, place) if label is None else _label(label, place)
+    right = _right(status, place) if label is None else label_of(label, place)
     complete = is_complete(str(record.get("finish_reason") or "stop"))
     answer = next((record[k] for k in ("extracted", "pred") if record.get(k) is not None), None)
     text = next((record[k] for k in ("text", "response") if record.get(k) is not None), "")
@@ -167,10 +200,10 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
         str(meta.get(BENCHMARK) or name),
         problem,
         Answer(
-            _text(answer) if complete else None,
+            answer_text(answer) if complete else None,
             right and complete,
-            _reward(record.get("reward"), "reward", place),
-            _reward(meta.get(UNTRAINED), UNTRAINED, place),
+            reward_of(record.get("reward"), "reward", place),
+            reward_of(meta.get(UNTRAINED), UNTRAINED, place),
             len(str(text)),
             str(record.get("model") or ""),
             finish_reason(record.get("finish_reason")) if record.get("finish_reason") else "",
@@ -185,37 +218,11 @@ def _prompt_key(record: Mapping[str, Any]) -> str | None:
     return meta_of(record.get("meta")).get(PROMPT_KEY) or (None if prompt is None else content_key(prompt))
 
 
-def _text(answer: Any) -> str | None:
-    return None if answer is None or answer == "" else str(answer)
-
-
 def _right(status: Any, place: str) -> bool:
     """Whether a status means right. UserError on a status that the grader does not give."""
     if status not in STATUSES:
         raise UserError(f"{place}: status {status!r} is no verdict; use one of {', '.join(STATUSES)}, or a label")
     return bool(status == "correct")
-
-
-def _label(value: Any, place: str) -> bool:
-    """A label as files write it. UserError if it is neither right nor wrong."""
-    found = truth_of(value)
-    if found is None:
-        raise UserError(f"{place}: label {value!r} is no verdict; use true or false")
-    return found
-
-
-def _reward(value: Any, name: str, place: str) -> float | None:
-    items = items_of(value)
-    value = items[0] if items is not None and len(items) == 1 else value
-    if value is None:
-        return None
-    try:
-        reward = float(value)
-    except (TypeError, ValueError):
-        reward = float("nan")
-    if isnan(reward):
-        raise UserError(f"{place}: {name} is {value!r}; a reward is a number, or absent")
-    return reward
 
 
 def _pooled(files: Sequence[Answers]) -> tuple[Answers, int]:

@@ -9,7 +9,7 @@ protocol with a name (`acemath.metrics.protocols`); the default is the exact exp
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -63,6 +63,15 @@ class Record:
     generators: tuple[str, ...] = ()  # the model of each response
     finish_reasons: tuple[str, ...] = ()
     accepted: tuple[bool, ...] = ()  # what a verifier accepts; empty if none was asked
+
+    def only(self, places: Sequence[int]) -> Record:
+        """The problem with the responses at these places alone."""
+        parts = {name: getattr(self, name) for name in PER_RESPONSE}
+        return replace(self, **{name: tuple(v[at] for at in places) if v else () for name, v in parts.items()})
+
+
+# The fields of a record that have a value for each response, or none at all.
+PER_RESPONSE = ("classes", "correct", "rewards", "lengths", "untrained", "generators", "finish_reasons", "accepted")
 
 
 def record_of(
@@ -259,32 +268,53 @@ def reward_bench(
     UserError as in `check_enough`. Problems with fewer than k are left out and counted.
     """
     check_enough(records, k)
-    names = list(selectors(records, only))
-    table = np.stack([values_at(records, name, [k], protocol)[:, 0] for name in names], axis=1)
-    places = np.array([r.benchmark for r in records])
-    parts = {b: table[places == b] for b in benchmarks_of(records)}
-    cells = {b: estimates([values]) for b, values in parts.items()}
-    cells[AVERAGE] = estimates(list(parts.values()))  # a benchmark cannot be called average
-    drawn = {
-        name: protocol.draws
-        or (DRAWS if protocol == EXACT and name in DRAWN and not _all_exact(records, k) else 0)
-        for name in names
-    }
+    names, parts = _table(records, k, protocol, only)
+    # a list, because a benchmark may be called average
+    cells = [*((b, estimates([values])) for b, values in parts.items()), (AVERAGE, estimates(list(parts.values())))]
     return [
-        _row(name, k, benchmark, row[at], protocol.name, drawn[name])
+        _row(records, name, k, benchmark, row[at], protocol)
         for at, name in enumerate(names)
-        for benchmark, row in cells.items()
+        for benchmark, row in cells
     ]
 
 
-def _all_exact(records: Sequence[Record], k: int) -> bool:
-    return all(is_exact(n, k) for n in {len(r.correct) for r in records})
+def rows_of(
+    records: Sequence[Record], k: int, protocol: Protocol = EXACT, only: Collection[str] = MEASURES
+) -> list[Row]:
+    """The rows of `reward_bench` without the average; where no problem has k responses, the value is nan."""
+    names, parts = _table(records, k, protocol, only)
+    return [
+        _row(records, name, k, benchmark, row, protocol)
+        for benchmark, values in parts.items()
+        for name, row in zip(names, estimates([values]), strict=True)
+    ]
 
 
-def _row(selector: str, k: int, benchmark: str, e: Estimate, protocol: str, draws: int) -> Row:
+def _table(
+    records: Sequence[Record], k: int, protocol: Protocol, only: Collection[str]
+) -> tuple[list[str], dict[str, Floats]]:
+    """The names of the selectors, and their values on each benchmark: [problem, selector]."""
+    names = list(selectors(records, only))
+    table = np.stack([values_at(records, name, [k], protocol)[:, 0] for name in names], axis=1)
+    places = np.array([r.benchmark for r in records])
+    return names, {b: table[places == b] for b in benchmarks_of(records)}
+
+
+def drawn_subsets(records: Sequence[Record], selector: str, k: int, protocol: Protocol = EXACT) -> int:
+    """How many subsets a problem's value is the mean of, where they are drawn; 0 if it is exact."""
+    if protocol.name != EXACT.name:
+        return protocol.draws
+    exact = all(is_exact(n, k) for n in {len(r.correct) for r in records if len(r.correct) >= k})
+    return DRAWS if selector in DRAWN and not exact else 0
+
+
+def _row(
+    records: Sequence[Record], selector: str, k: int, benchmark: str, e: Estimate, protocol: Protocol
+) -> Row:
     percent = (100 * e.value, 100 * e.low, 100 * e.high)
+    drawn = drawn_subsets(records, selector, k, protocol)
     return Row(
-        selector, measure(selector, k), benchmark, *percent, e.problems, e.undefined, protocol, draws
+        selector, measure(selector, k), benchmark, *percent, e.problems, e.undefined, protocol.name, drawn
     )
 
 

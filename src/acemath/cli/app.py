@@ -19,7 +19,8 @@ from acemath.errors import UserError, needing
 
 UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
 INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
-RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint")  # words of commands that a second call continues
+# Words of commands that a second call continues.
+RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint", "eval", "rewardbench")
 # The commands by group of the overview, with the first sentence of their help, so that the overview imports none.
 # A command is the function `command` of the module of its name, or that module's Typer `app` if it has subcommands.
 GROUPS = {
@@ -43,9 +44,12 @@ GROUPS = {
     },
     "Judging": {
         "grade": "Grade responses against references.",
-        "score": "Score responses with a reward model and write the rewards beside them.",
-        "rewardbench": "Measure rm@k on stored responses, with its controls: random, shortest, longest, majority, oracle.",
-        "eval": "Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.",
+        "score": "Score responses with a judge and write the scores beside them.",
+        "rewardbench": "AceMath-RewardBench: score it with judges, build it from policies, print its table.",
+        "published": "Show the numbers that the paper prints, with their table, or put own results beside them.",
+        "reward-bench-2": "Measure a judge on RewardBench 2: best of four in five subsets, and the score of its Ties subset.",
+        "process-bench": "Measure on ProcessBench how well a judge finds the first wrong step: F1 by subset, and its average.",
+        "eval": "Measure policies: greedy pass@1, and with samples avg@n, maj@k, rm@k and pass@k.",
         "parity": "Compare a reward model's scores in plain transformers, with shared prompts, and in vLLM where it is "
         "installed.",
     },
@@ -57,6 +61,7 @@ GROUPS = {
         "run": "Run a whole recipe.",
         "recipe": "Show the keys of a recipe, or a recipe in full.",
         "report": "Write the report of a finished run again.",
+        "view": "Look at stored problems, responses, verdicts, rewards and votes on a local page.",
         "doctor": "Show what this machine has and which optional parts are missing.",
     },
 }

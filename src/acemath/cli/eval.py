@@ -1,44 +1,74 @@
-"""`acemath eval`: measures of a policy on benchmarks, alone and with a reward model."""
+"""`acemath eval`: measures of policies on benchmarks, alone and with a reward model, in a folder of results."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from acemath.benchmarks.tables import AVERAGE, over_benchmarks, reward_bench
+from acemath.benchmarks.tables import AVERAGE
 from acemath.cli import engines
-from acemath.cli.options import Columns, Instruction, Json, MaxNewTokens, System, reward_chat_option
+from acemath.cli.options import (
+    Columns,
+    Instruction,
+    Json,
+    MaxNewTokens,
+    System,
+    folder,
+    reward_chat_option,
+    settings_of,
+)
 from acemath.cli.output import MEASURES, measure_rows, show
-from acemath.cli.reading import read_benchmarks
-from acemath.cli.score import judge_of, rewarded
-from acemath.errors import UserError
-from acemath.models.engine import ChatFormat, Engine, Sampling
+from acemath.errors import UserError, require
+from acemath.models.engine import ChatFormat
 from acemath.notices import say
-from acemath.records import Response
 from acemath.run.display import Display
-from acemath.run.responses import cost_of, graded
 
 
 def command(
     problems: Annotated[
-        list[Path], typer.Argument(help="Problems with answers; each file is one benchmark.")
-    ],
-    model: Annotated[str, typer.Option(help="A policy's folder or name.")],
+        list[str] | None, typer.Argument(help="Files of problems with answers; each is one benchmark.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A policy's folder or name, or NAME=MODEL; give the option again for more."),
+    ] = None,
+    benchmarks: Annotated[
+        str, typer.Option(help="Names with commas between them, for example gsm8k,math500 or paper.")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(callback=folder, help="The folder of results. [default: runs/eval-MODELS-BENCHMARKS]"),
+    ] = None,
     n: Annotated[
         int, typer.Option("--n", "-n", min=1, help="Samples of each problem; 1 is the greedy response alone.")
     ] = 1,
     k: Annotated[
         int | None,
+        typer.Option("-k", min=1, help="How many responses to pick from. [default: 8, or -n if that is less]"),
+    ] = None,
+    greedy: Annotated[bool, typer.Option(help="Write one greedy response to each problem.")] = True,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Temperature of the samples.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Probability mass of the tokens that may be drawn.")] = 1.0,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed of the samples; give the option again for the spread over seeds.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The most problems of each benchmark, chosen by a hash of their ids.")
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Demonstrations before each problem. [default: the benchmark's]")
+    ] = None,
+    reward: Annotated[
+        list[str] | None,
         typer.Option(
-            "-k", min=1, help="How many responses to pick from. [default: 8, or -n if that is less]"
+            "--reward",
+            "--judge",
+            help="A reward model's folder or name, or a YAML file that describes a judge; give the option again for more.",
         ),
     ] = None,
-    reward: Annotated[str | None, typer.Option(help="A reward model's folder or name.")] = None,
     system: System = "",
     instruction: Instruction = "",
     reward_system: Annotated[ChatFormat | None, reward_chat_option("--reward-system")] = None,
@@ -50,90 +80,86 @@ def command(
     price_out: engines.PriceOut = None,
     budget: engines.Budget = None,
     changes: engines.ModelChanges = None,
-    journal: Annotated[
-        Path, typer.Option(help="The folder that keeps an endpoint's responses as they arrive.")
-    ] = Path("eval.journal"),
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a policy: greedy pass@1, and with samples maj@k, rm@k and pass@k.
+    """Measure policies: greedy pass@1, and with samples avg@n, maj@k, rm@k and pass@k.
 
     Example: acemath eval problems.jsonl --model policy -n 8 --reward reward-model --max-new-tokens 120
+
+    Two policies, compared: acemath eval --benchmarks gsm8k,math500 --model Qwen/Qwen2.5-Math-7B-Instruct --model nvidia/AceMath-7B-Instruct
     """
-    k = min(8, n) if k is None else k
-    _check_numbers(n, k, reward)
-    policy = engines.model_of(
-        engine, model, changes, url=url, api_key_env=api_key_env, price_in=price_in, price_out=price_out,
-        budget_usd=budget,
-    )  # fmt: skip
-    with Display().during("eval"):
-        if reward is not None:
-            from acemath.models.score.heads import check_head
+    require("acemath eval", "pyarrow")
+    from acemath.models.score.judge import judge_settings
+    from acemath.run.measuring.measure import RESULTS, measure
+    from acemath.run.measuring.settings import Plan, check_plan, default_folder, named
 
-            check_head(reward)  # before the policy is loaded
-        with engines.engine_of(policy, ChatFormat(system=system, instruction=instruction), journal) as made:
-            found = evaluate(problems, made, n, k, reward, reward_system, max_new_tokens, columns)
-    percent = {key: 100 * found["greedy"][key] for key in ("value", "low", "high")}
-    greedy = {**found["greedy"], "measure": "greedy", "benchmark": AVERAGE, **percent}
-    show(found, as_json, MEASURES, measure_rows([greedy, *found.get("rows", ())]))
-
-
-def _check_numbers(n: int, k: int, reward: str | None) -> None:
-    """UserError for k above n, and for a reward model without samples to rank."""
-    if n > 1 and k > n:
-        raise UserError(f"k is {k}, but each problem gets n = {n} samples; give -k {n} or less, or -n {k}")
-    if reward and n == 1:
-        raise UserError(f"the reward model {reward!r} has one greedy response to choose from; give -n 8")
-
-
-def evaluate(
-    problems: Sequence[Path],
-    engine: Engine,
-    n: int,
-    k: int,
-    reward: str | None,
-    reward_chat: ChatFormat | None,
-    max_new_tokens: int,
-    columns: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Greedy pass@1 of a policy, and with n > 1 the table of selectors over n samples.
-
-    A file is one benchmark, unless the meta of its problems names one. Problems without a reference answer are left out
-    and counted. UserError, before the policy is loaded, if no problem has one.
-    """
-    from acemath.run.evaluation import records_of, with_answers
-
-    rows, unanswered = with_answers(read_benchmarks(problems, columns))
-    judge = judge_of(reward, Path("judge.journal"), chat=reward_chat) if reward else None
-    by_id = {p.id: p for p in rows}
-    responses = graded(engines.write(engine, rows, Sampling(max_new_tokens=max_new_tokens), "greedy"), rows)
-    greedy = records_of(by_id, responses)
-    right = over_benchmarks(greedy, [float(r.correct[0]) for r in greedy])
-    found: dict[str, Any] = {
-        "n": len(rows),
-        "greedy": asdict(right),
-        "greedy_unfinished": _unfinished(responses, "greedy", max_new_tokens),
+    server = {
+        "url": url, "api_key_env": api_key_env, "price_in": price_in, "price_out": price_out, "budget_usd": budget,
+    }  # fmt: skip
+    writing = {
+        "chat": ChatFormat(system=system, instruction=instruction), "greedy": greedy, "n": n, "temperature": temperature,
+        "top_p": top_p, "max_new_tokens": max_new_tokens, "seeds": tuple(seed or (0,)), "shots": shots,
+    }  # fmt: skip
+    policies = {
+        name: {"model": engines.model_of(engine, place, changes, **server), **writing}
+        for name, place in _models(engine, model or []).items()
     }
-    if unanswered:
-        found["no_reference"] = unanswered
-    if n > 1:
-        sampling = Sampling(n=n, temperature=1.0, max_new_tokens=max_new_tokens)
-        samples = graded(engines.write(engine, rows, sampling, "samples"), rows)
-        found["samples_unfinished"] = _unfinished(samples, "sampled", max_new_tokens)
-        if judge is not None:
-            samples = rewarded(samples, {p.id: p.prompt for p in rows}, judge)
-        records = records_of(by_id, samples)
-        found |= cost_of(engine) | {"k": k, "rows": [asdict(row) for row in reward_bench(records, k)]}
+    chosen = {
+        "policies": policies, "benchmarks": _benchmarks(problems or [], benchmarks), "columns": columns or {},
+        "limit": limit, "k": k or min(8, n),
+    }  # fmt: skip
+    named_judges = named(reward or [], "reward")
+    check_plan(settings_of(Plan, chosen, {}), named_judges)
+    judges = {name: judge_settings(judge, {"chat": reward_system}) for name, judge in named_judges.items()}
+    plan = settings_of(Plan, {**chosen, "judges": judges}, {})
+    place = out or default_folder(list(policies), plan.benchmarks)
+    with Display().during("eval"):
+        found = measure(plan, place, Display())
+    for note in found["notes"]:
+        say(note)
+    if as_json:
+        show(found, True)
+        return
+    _show(found)
+    typer.echo(f"{place / RESULTS} holds all numbers; the responses, with verdicts and reasons, lie beside it")
+
+
+def _models(engine: str, models: Sequence[str]) -> dict[str, str]:
+    """The policies of --model by name. The teacher of worksheets has no model."""
+    from acemath.run.measuring.settings import named
+
+    if engine == "worksheets" and not models:
+        return {engine: ""}
+    if not models:
+        raise UserError("no policy is named; give its folder or hub name with --model")
+    return named(models, "model")
+
+
+def _benchmarks(problems: Sequence[str], benchmarks: str) -> tuple[str, ...]:
+    """The texts that name benchmarks and files. UserError if there is none."""
+    found = (*problems, *filter(None, benchmarks.split(",")))
+    if not found:
+        raise UserError("no benchmark is named; give --benchmarks gsm8k,math500, or files of problems with answers")
     return found
 
 
-def _unfinished(responses: Sequence[Response], which: str, limit: int) -> dict[str, int]:
-    """How many responses were cut or refused, by finish reason. A notice says so, because they count as wrong."""
-    counts = Counter(r.finish_reason for r in responses if not r.complete)
-    if counts:
-        cut = counts.get("length", 0)
-        say(
-            f"{counts.total():,} of {len(responses):,} {which} responses have no end ({cut:,} cut at --max-new-tokens {limit}, "
-            f"{counts.total() - cut:,} refused); they count as wrong"
+def _show(found: Mapping[str, Any]) -> None:
+    """Print the measures of each policy, and the differences of policies."""
+    several = len(found["models"]) > 1
+    rows = found["rows"]
+    seeds = any("seeds" in row for row in rows)
+    columns = (*(["model"] if several else []), *MEASURES, *(["sd over seeds"] if seeds else []))
+    cells = [
+        (
+            *([row["model"]] if several else []),
+            *shown,
+            *([f"{row['seeds']['sd']:.2f} (n = {len(row['seeds']['values'])})" if "seeds" in row else ""] if seeds else []),
         )
-    return dict(counts)
+        for row, shown in zip(rows, measure_rows(rows), strict=True)
+    ]
+    show({}, False, columns, cells)
+    pairs = [row for row in found["comparisons"] if row["benchmark"] == AVERAGE]
+    if pairs:
+        lines = [(f"{row['model']} - {row['other']}", *measure_rows([{**row, "undefined": 0}])[0]) for row in pairs]
+        show({}, False, ("difference", *MEASURES), lines)

@@ -69,7 +69,7 @@ def fetch(
     """
     settings = {key: value for key, value in given.items() if value is not None}
     if name in BENCHMARKS:
-        return _fetch_benchmark(name, settings | changes, out)
+        return _fetch_benchmark(name, {**settings, **changes}, out)
     if name == SOURCE:
         settings[SOURCE] = settings.pop("split", "train")
         held = "prompts"

@@ -41,15 +41,19 @@ def command(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(min=16, help="The most tokens that a problem with its response may have. [default: 4096]"),
+        typer.Option(
+            min=16, help="The most tokens that a problem with its response may have. [default: 4096]"
+        ),
     ] = None,
     share_prefix: Annotated[
         bool | None,
-        typer.Option(help="Read each prompt once for all of its responses, if the model supports it. [default: yes]"),
+        typer.Option(
+            help="Read each prompt once for all of its responses, if the model supports it. [default: yes]"
+        ),
     ] = None,
-    journal: Annotated[Path, typer.Option(help="The folder that keeps a server's replies as they arrive.")] = Path(
-        "score.journal"
-    ),
+    journal: Annotated[
+        Path, typer.Option(help="The folder that keeps a server's replies as they arrive.")
+    ] = Path("score.journal"),
     out: Out = Path("scored.jsonl"),
     columns: Columns = None,
     as_json: Json = False,

@@ -168,8 +168,8 @@ def vote_weights(rewards: Floats, temperature: float | None = None) -> Floats:
     if temperature is None:
         count = np.maximum(scored.sum(axis=-1, keepdims=True), 1)
         mean = np.where(scored, rewards, 0.0).sum(axis=-1, keepdims=True) / count
-        # sigmoid(x) as tanh, which cannot overflow
-        return np.where(scored, 0.5 + 0.5 * np.tanh((np.where(scored, rewards, mean) - mean) / 2), 0.0)
+        # the logarithm of sigmoid(x) is -log(1 + exp(-x)), which neither overflows nor loses small weights
+        return np.where(scored, np.exp(-np.logaddexp(0.0, mean - np.where(scored, rewards, mean))), 0.0)
     if not temperature > 0:
         raise UserError(f"the temperature of softmax votes is {temperature}; it is a number above 0")
     top = np.where(scored, rewards, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)

@@ -20,7 +20,8 @@ from acemath.metrics.subsets import Masks, subsets
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CHUNK = 3_000_000  # numbers in memory at a time, for one array
+Rows = slice | Ints
+CHUNK = 1_000_000  # numbers in memory at a time, for one array
 
 
 class Picker(Protocol):
@@ -32,7 +33,7 @@ class Picker(Protocol):
         """The expectation over k-subsets, for each k of 1 … n: [problem, k]."""
         ...
 
-    def on(self, masks: Masks, rows: slice, first: bool = False) -> Floats:
+    def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
         """The pick's correctness for the problems `rows`: [problem, subset]. Masks are [problem or 1, subset, n]."""
         ...
 
@@ -52,7 +53,7 @@ class Random:
     def exact(self, ks: Sequence[int]) -> Floats:
         return np.repeat(self.correct.mean(axis=1, keepdims=True), len(ks), axis=1)
 
-    def on(self, masks: Masks, rows: slice, first: bool = False) -> Floats:
+    def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
         return _within(masks, self.correct[rows]) / masks.sum(axis=-1)
 
 
@@ -67,7 +68,7 @@ class Oracle:
         table = [[1.0 - comb(n - right, k) / comb(n, k) for k in ks] for right in range(n + 1)]
         return np.array(table)[(self.correct > 0).sum(axis=1)]
 
-    def on(self, masks: Masks, rows: slice, first: bool = False) -> Floats:
+    def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
         return (_within(masks, self.correct[rows]) > 0).astype(float)
 
 
@@ -89,7 +90,7 @@ class Best:
         last = np.array([[comb(n - 1 - r, k - 1) / comb(n, k) for k in ks] for r in range(n)])
         return mean[groups].reshape(ranks.shape) @ last
 
-    def on(self, masks: Masks, rows: slice, first: bool = False) -> Floats:
+    def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
         return _best(masks > 0, self.ranks[rows], self.correct[rows], first)
 
 
@@ -103,13 +104,13 @@ class Votes:
     def exact(self, ks: Sequence[int]) -> Floats:
         n = self.correct.shape[1]
         if self.weights is not None:
-            return over_subsets(self, int(self.classes.max(initial=0)) + 1, n, ks)
+            return over_subsets(self, self.classes.max(axis=1) + 1, n, ks)
         if n > LARGEST:  # beyond the range of float64: whole numbers, one problem at a time
             rows = [(c.tolist(), r.tolist()) for c, r in zip(self.classes, self.correct, strict=True)]
             return np.array([[maj_at_k(c, r, k) for k in ks] for c, r in rows])
         return maj_at_ks(self.classes, self.correct, ks)
 
-    def on(self, masks: Masks, rows: slice, first: bool = False) -> Floats:
+    def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
         classes, correct = self.classes[rows], self.correct[rows]
         member = _members(classes)
         wins = _winners(masks, member, None if self.weights is None else self.weights[rows])
@@ -118,9 +119,9 @@ class Votes:
             right = np.take_along_axis(correct, opener, axis=1)
             winner = wins.argmax(axis=2)
             return np.take_along_axis(right, winner, axis=1) * wins.any(axis=2)
-        sizes = np.maximum(member.sum(axis=1), 1)
-        right = (member * correct[:, :, None]).sum(axis=1) / sizes
-        return (wins @ right[:, :, None])[..., 0] / np.maximum(wins.sum(axis=2), 1)
+        right = (member * correct[:, :, None]).sum(axis=1) / np.maximum(member.sum(axis=1), 1)
+        sums = wins.astype(float) @ np.stack([right, np.ones_like(right)], axis=2)
+        return sums[..., 0] / np.maximum(sums[..., 1], 1.0)
 
 
 class BestOfMajority:
@@ -132,23 +133,33 @@ class BestOfMajority:
 
     def exact(self, ks: Sequence[int]) -> Floats:
         n = self.correct.shape[1]
-        return over_subsets(self, max(n, int(self.classes.max(initial=0)) + 1), n, ks)
+        return over_subsets(self, np.full(len(self.classes), n), n, ks)
 
-    def on(self, masks: Masks, rows: slice, first: bool = False) -> Floats:
-        member = _members(self.classes[rows])
+    def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
+        classes = self.classes[rows]
+        member = _members(classes)
         wins = _winners(masks, member, None)
-        allowed = (wins.astype(float) @ member.transpose(0, 2, 1) > 0) & (masks > 0)
+        # the class -1 wins nothing: it finds the column of False at the end
+        wins = np.concatenate([wins, np.zeros_like(wins[:, :, :1])], axis=2)
+        allowed = np.take_along_axis(wins, classes[:, None, :], axis=2) & (masks > 0)
         return _best(allowed, self.ranks[rows], self.correct[rows], first)
 
 
-def over_subsets(picker: Picker, width: int, n: int, ks: Sequence[int]) -> Floats:
-    """The mean over all k-subsets, or over drawn ones where they are too many (`subsets`): [problem, k]."""
-    problems = len(picker.correct)
-    found = np.empty((problems, len(ks)))
+def over_subsets(picker: Picker, widths: Ints, n: int, ks: Sequence[int]) -> Floats:
+    """The mean over all k-subsets, or over drawn ones where they are too many (`subsets`): [problem, k].
+
+    `widths`: how many numbers each problem needs for a subset. Problems of like width are taken together.
+    """
+    order = np.argsort(-widths, kind="stable")
+    found = np.empty((len(widths), len(ks)))
     for column, k in enumerate(ks):
         masks = subsets(n, k)[None]
-        for rows in chunks(problems, masks.shape[1] * width):
+        start = 0
+        while start < len(order):  # the first of a chunk is its widest
+            step = max(1, CHUNK // (max(n, masks.shape[1]) * max(1, int(widths[order[start]]))))
+            rows = order[start : start + step]
             found[rows, column] = picker.on(masks, rows).mean(axis=1)
+            start += step
     return found
 
 
@@ -186,20 +197,20 @@ def _members(classes: Ints) -> Floats:
 def _winners(masks: Masks, member: Floats, weights: Floats | None) -> NDArray[np.bool_]:
     """The classes with most votes: [problem, subset, class]. A class that no response of the subset is in never wins."""
     votes = masks @ (member if weights is None else member * weights[:, :, None])
-    if weights is None or (weights > 0).all():
-        given = votes > 0
-    else:  # votes that weigh nothing still name an answer, which ranks above those that nobody gave
-        given = masks @ member > 0
-        votes = np.where(given, votes, -1.0)
-    return given & (votes >= votes.max(axis=2, keepdims=True) * (1 - TIE))
+    if weights is not None and not (weights > 0).all():
+        # votes that weigh nothing still name an answer, which ranks above those that nobody gave
+        votes = np.where(masks @ member > 0, votes + np.finfo(float).tiny, 0.0)
+    most = votes.max(axis=2, keepdims=True)
+    return votes >= np.where(most > 0, most * (1 - TIE), np.inf)
 
 
 def _best(allowed: NDArray[np.bool_], ranks: Ints, correct: Floats, first: bool) -> Floats:
     """The correctness of the best rank among the allowed responses [problem, subset, n]; 0 where none is allowed."""
     n = ranks.shape[1]
-    placed = np.where(allowed, ranks[:, None, :].astype(np.int32), np.int32(n))
+    placed = np.where(allowed, ranks[:, None, :].astype(np.int16), np.int16(n))
     best = placed.min(axis=2, keepdims=True)
     tied = (placed == best) & (best < n)
     if first:
         return np.take_along_axis(correct, tied.argmax(axis=2), axis=1) * tied.any(axis=2)
-    return (tied @ correct[:, :, None])[..., 0] / np.maximum(tied.sum(axis=2), 1)
+    sums = tied.astype(float) @ np.stack([correct, np.ones_like(correct)], axis=2)
+    return sums[..., 0] / np.maximum(sums[..., 1], 1.0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from acemath.benchmarks.published import Comparison
 from acemath.records import Response
 
 Points = Sequence[tuple[float, float]]
@@ -46,3 +47,4 @@ class ReportData:
     stages: Sequence[Sequence[str]]
     facts: Mapping[str, str]
     recipe: str
+    published: Sequence[Comparison] = ()  # the paper's numbers for the recipe's models, beside the run's

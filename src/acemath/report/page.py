@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from importlib import resources
 from typing import Any
 
-from latex2mathml.converter import convert
-
 from acemath.benchmarks.tables import HEADLINE, STANDARD, measure
 from acemath.report.data import Points, ReportData
 from acemath.report.data_section import data_section
+from acemath.report.formulas import drawn
 from acemath.report.parts import figure, table
 from acemath.report.svg import bars, histogram, lines
 
@@ -20,21 +18,6 @@ BEFORE = "reward model before training"
 COLOURS = {
     name: number for number, name in enumerate((*(s for s in STANDARD if s != BEFORE), "greedy", BEFORE))
 }
-
-_FORMULA = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}|\\frac\{[^{}]+\}\{[^{}]+\}")
-
-
-def drawn(text: str) -> str:
-    """Text as HTML, with boxes and fractions as MathML. A formula that cannot be converted stays plain text."""
-    parts, at = [], 0
-    for match in _FORMULA.finditer(text):
-        parts.append(escape(text[at : match.start()]))
-        try:
-            parts.append(convert(match.group()))
-        except Exception:  # noqa: BLE001  (the converter raises many kinds on model text; the text is shown instead)
-            parts.append(escape(match.group()))
-        at = match.end()
-    return "".join(parts) + escape(text[at:])
 
 
 def _measures(data: ReportData) -> dict[str, int]:
@@ -111,8 +94,26 @@ def _bench(data: ReportData) -> str:
     count = by_selector["random"]["average"]["problems"]
     words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best short of the oracle (pass@{bench['k']}) is bold."
     return (
-        f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}'
+        f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}{_published(data)}'
     )
+
+
+def _published(data: ReportData) -> str:
+    """The paper's numbers beside the run's; nothing if the paper has none for the recipe's models."""
+    if not data.published:
+        return ""
+    rows = [
+        [
+            f"{c.paper.measure} of {c.paper.name}", c.paper.benchmark, f"{c.value:.1f} ({c.low:.1f} to {c.high:.1f})",
+            f"{c.paper.value:.1f}", f"{c.problems:,} / {c.paper.problems or c.problems:,}",
+            "outside the interval" if c.outside else "inside",
+        ]
+        for c in data.published
+    ]  # fmt: skip
+    settings = dict.fromkeys(f"{c.paper.table}: {c.paper.setting}." for c in data.published)
+    words = f"The run's numbers with 95 % intervals, and those that the paper prints. {' '.join(settings)}"
+    head = ["measure", "benchmark", "this run", "the paper", "problems here / there", "the paper's number is"]
+    return f'<h3>Beside the paper</h3><p>{escape(words)}</p>{table(head, rows)}'
 
 
 def _gain(points: Points) -> str:
@@ -172,11 +173,17 @@ def _browser(data: ReportData) -> str:
         f"<option>{escape(b)}</option>" for b in dict.fromkeys(i.benchmark for i in data.items)
     )
     outcomes = "".join(f"<option>{escape(o)}</option>" for o in dict.fromkeys(i.outcome for i in data.items))
+    # The report is one file: the viewer shows the others.
+    every = data.tables["policies"][data.headline]["greedy"]["problems"]
+    words = (
+        f"{len(data.items):,} of {every:,} problems, as many of each outcome as there is room for, each candidate once, best "
+        "reward first. acemath view shows all problems and responses."
+    )
     filters = (
         f'<div class="filters"><label>benchmark <select id="by-benchmark"><option value="">all</option>{benchmarks}</select></label>'
         f'<label>outcome <select id="by-outcome"><option value="">all</option>{outcomes}</select></label></div>'
     )
-    return f'<h2 id="problems-title">Problems and their candidates</h2><p>Each candidate once, best reward first.</p>{filters}<div id="problems">{"".join(entries)}</div>'
+    return f'<h2 id="problems-title">Problems and their candidates</h2><p>{words}</p>{filters}<div id="problems">{"".join(entries)}</div>'
 
 
 def _facts(data: ReportData) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from acemath.benchmarks.published import Comparison, beside
 from acemath.curate.crosscheck import agreement_shares
 from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
@@ -21,6 +22,7 @@ from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
 from acemath.run.evaluation import TABLES
 from acemath.run.problems import BENCHMARKS, SEEDS
+from acemath.run.result_rows import result_rows
 from acemath.run.runner import Runner
 from acemath.run.steps import funnel
 from acemath.run.store import StageStore
@@ -89,7 +91,19 @@ def collect(run: Run, runner: Runner) -> ReportData:
         stages=_stages(runner),
         facts=_facts(run, facts[SEEDS]["licences"]),
         recipe=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
+        published=_published(run),
     )
+
+
+def _published(run: Run) -> list[Comparison]:
+    """The paper's numbers for the models that the recipe is named after: acemath-7b makes AceMath-7B-Instruct and -RM.
+
+    Majority and oracle are left out: the paper's are of other models' responses.
+    """
+    name, headline = run.recipe.name, run.recipe.bench.headline
+    named = {headline: f"{name}-instruct"}
+    rows = [{**row, "model": named.get(row.get("model", ""), row.get("model", ""))} for row in result_rows(run.folder)]
+    return [c for c in beside(rows, judge=f"{name}-rm") if c.paper.judge not in ("majority", "oracle")]
 
 
 def _rewards(scored: StageStore) -> dict[bool, list[float]]:

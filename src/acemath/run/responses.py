@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,10 +14,21 @@ from acemath.grade import grade_many
 from acemath.models.engine import Engine, Paid, Sampling, released
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
-from acemath.records import LENGTH, REFUSED, Dropped, Problem, Response, Verdict
+from acemath.records import (
+    LENGTH,
+    REFUSED,
+    Dropped,
+    Problem,
+    Response,
+    Verdict,
+    content_key,
+    fingerprint,
+)
 from acemath.run.context import Models
 from acemath.run.partitions import Space
 from acemath.run.stage import Facts, MapStage, Part, Progress, whole
+
+ASKED = "asked"  # in a response's meta: a key of its prompt and of all that it depends on, by which it is used again
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Responder:
     name: str = ""
     temperature: float | None = None  # None: the role's own
     seed: int | None = None  # None: the run's
+    prompts: Callable[[Sequence[Problem]], Sequence[Problem]] | None = None  # what is asked for some problems
+    reuse: bool = False  # whether responses of the part that is made again are kept where nothing changed for them
     _paid: list[Engine] = field(default_factory=list)  # the endpoint's engine, once the stage has used it
 
     @property
@@ -78,8 +91,39 @@ class Responder:
 
     def responses(self, engine: Engine, problems: Sequence[Problem], part: Part) -> list[Response]:
         """All responses to some problems, in order of problem and sample."""
-        shots = self.role.shots if isinstance(self.role, Policy) else ()
-        return collect(engine, after_shots(problems, shots), self.sampling, part.progress)
+        asked = self._asked(problems)
+        if not self.reuse:
+            return collect(engine, asked, self.sampling, part.progress)
+        keys = self._keys(asked)
+        kept = complete(part.before(Response), keys, self.n)
+        missing = [p for p in asked if p.id not in kept]
+        written = collect(engine, missing, self.sampling, part.progress) if missing else []
+        marked = [replace(r, meta={**r.meta, ASKED: keys[r.problem_id]}) for r in written]
+        rows = [*marked, *(row for rows in kept.values() for row in rows)]
+        return sorted(rows, key=lambda r: (r.problem_id, r.sample))
+
+    def _asked(self, problems: Sequence[Problem]) -> Sequence[Problem]:
+        """The problems with the prompts that the model gets."""
+        if self.prompts is not None:
+            return self.prompts(problems)
+        return after_shots(problems, self.role.shots if isinstance(self.role, Policy) else ())
+
+    def _keys(self, asked: Sequence[Problem]) -> dict[str, str]:
+        """By problem, a key of its prompt and of all settings but the number of samples."""
+        sampling = self.sampling.model_dump(exclude={"n"})
+        settings = fingerprint({"role": self.run.identity_of(self.role), "sampling": sampling})
+        return {p.id: content_key(settings, p.prompt) for p in asked}
+
+
+def complete(
+    rows: Iterable[Response], keys: Mapping[str, str], n: int
+) -> dict[str, list[Response]]:
+    """Of earlier responses, the first n to each problem that has n of them under its key in `keys`."""
+    found: dict[str, list[Response]] = {}
+    for row in rows:
+        if row.sample < n and row.finish_reason != REFUSED and row.meta.get(ASKED) == keys.get(row.problem_id, ""):
+            found.setdefault(row.problem_id, []).append(row)
+    return {key: mine for key, mine in found.items() if len(mine) == n}
 
 
 def collect(

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from acemath.files.atomic import read_table
 from acemath.notices import is_first_process
-from acemath.records import Dropped, R, Row
+from acemath.records import Dropped, R, Row, from_table
 from acemath.run.partitions import Space
-from acemath.run.parts import PartWriter, dropped_path, write_dropped, write_part
+from acemath.run.parts import PartWriter, dropped_path, read_footer, write_dropped, write_part
 from acemath.run.store import StageStore
 
 Facts = Mapping[str, Any]
@@ -170,6 +171,12 @@ class Part(Reader):
     def dropped(self, name: str) -> list[Dropped]:
         """The rows that an input dropped in this partition."""
         return list(self._same(name).dropped([self.number]))
+
+    def before(self, kind: type[R]) -> list[R]:
+        """The rows that this partition holds from other settings or inputs; empty if there is no whole file."""
+        if read_footer(self._path) is None:
+            return []
+        return from_table(read_table(self._path), kind)
 
     def write(
         self,

@@ -46,13 +46,21 @@ def layered(tiny_policy: Path, out: Path, outputs: int) -> Path:
     folder = policy_with(tiny_policy, out, "<extra_0>")
     generator = torch.Generator().manual_seed(2)
     size = json.loads((folder / "config.json").read_text())["hidden_size"]
-    shapes = {"score.0.weight": (size, size), "score.0.bias": (size,), "score.2.weight": (outputs, size), "score.2.bias": (outputs,)}
+    shapes = {
+        "score.0.weight": (size, size),
+        "score.0.bias": (size,),
+        "score.2.weight": (outputs, size),
+        "score.2.bias": (outputs,),
+    }
     name = "Qwen2ForRewardModel" if outputs == 1 else "Qwen2ForProcessRewardModel"
     return add_head(
         folder,
         {key: 0.3 * torch.randn(shape, generator=generator) for key, shape in shapes.items()},
         architectures=[name],
-        auto_map={"AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig", "AutoModel": f"modeling_qwen2_rm.{name}"},
+        auto_map={
+            "AutoConfig": "configuration_qwen2_rm.Qwen2RMConfig",
+            "AutoModel": f"modeling_qwen2_rm.{name}",
+        },
     )
 
 
@@ -61,7 +69,10 @@ def valued(tiny_policy: Path, out: Path) -> Path:
     folder = policy_with(tiny_policy, out)
     size = json.loads((folder / "config.json").read_text())["hidden_size"]
     generator = torch.Generator().manual_seed(3)
-    head = {"v_head.summary.weight": torch.randn((1, size), generator=generator), "v_head.summary.bias": torch.tensor([0.2])}
+    head = {
+        "v_head.summary.weight": torch.randn((1, size), generator=generator),
+        "v_head.summary.bias": torch.tensor([0.2]),
+    }
     return add_head(folder, head)
 
 

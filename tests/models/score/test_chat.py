@@ -104,6 +104,7 @@ def test_solve_and_eval_use_it_too(
     models = ["--reward", str(remembering), "-n", "2", "--max-new-tokens", "4"]
     solve = ["solve", QUESTION, "--policy", str(tiny_policy), *models]
     evaluate = ["eval", str(tmp_path / "problems.jsonl"), "--model", str(tiny_policy), "-k", "2", *models]
+    evaluate += ["--out", str(tmp_path / "out")]
     for command in (solve, evaluate):
         for more in ([], ["--reward-system", ""]):
             done = CliRunner().invoke(app, [*command, *more])

@@ -26,7 +26,13 @@ MANY = [("1+1?", [str(n) for n in range(9)])]
 def judge_at(url: str, model: Path, journal: Path, **more: Any) -> Judge:
     """A judge of kind classify."""
     endpoint = {"id": "rm", "url": url, "timeout": 10}
-    data = {"kind": "classify", "endpoint": endpoint, "tokenizer": str(model), "chat": CHAT.model_dump(), **more}
+    data = {
+        "kind": "classify",
+        "endpoint": endpoint,
+        "tokenizer": str(model),
+        "chat": CHAT.model_dump(),
+        **more,
+    }
     return open_judge(settings_from(data), journal)
 
 
@@ -36,22 +42,48 @@ def vllm(score: Callable[[list[int]], list[float]]) -> Callable[[dict[str, Any]]
     def reply(request: dict[str, Any]) -> dict[str, Any]:
         assert request["use_activation"] is False and request["model"] == "rm"
         rows = [{"index": i, "probs": score(ids), "num_classes": 1} for i, ids in enumerate(request["input"])]
-        return {"object": "list", "model": "rm", "data": rows, "usage": {"prompt_tokens": 9, "total_tokens": 9, "completion_tokens": 0}}
+        return {
+            "object": "list",
+            "model": "rm",
+            "data": rows,
+            "usage": {"prompt_tokens": 9, "total_tokens": 9, "completion_tokens": 0},
+        }
 
     return reply
 
 
 def sglang(score: Callable[[list[int]], list[float]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """SGLang's reply."""
-    return lambda request: {"embedding": score(request["input_ids"]), "meta_info": {"id": "x", "prompt_tokens": 9}}
+    return lambda request: {
+        "embedding": score(request["input_ids"]),
+        "meta_info": {"id": "x", "prompt_tokens": 9},
+    }
 
 
-@pytest.mark.parametrize(("server", "form"), [("vllm", vllm), ("sglang", sglang)])
-def test_both_servers_give_the_reward(
+def pooling(score: Callable[[list[int]], list[float]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """vLLM's reply with a number for each token."""
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        assert request["task"] == "token_classify" and request["use_activation"] is False
+        rows = [{"index": 0, "object": "pooling", "data": [[9.0]] * 5 + [score(request["input"][0])]}]
+        return {
+            "object": "list",
+            "model": "rm",
+            "data": rows,
+            "usage": {"prompt_tokens": 9, "total_tokens": 9},
+        }
+
+    return reply
+
+
+@pytest.mark.parametrize(("server", "form"), [("vllm", vllm), ("vllm-tokens", pooling), ("sglang", sglang)])
+def test_servers_give_the_reward(
     server: str, form: Any, script: Callable[..., Any], random_reward_model: Path, tmp_path: Path
 ) -> None:
     """The ids are those that this process scores; what has arrived is not asked for again."""
-    model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, dtype=torch.float32).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        random_reward_model, dtype=torch.float32
+    ).eval()
 
     def score(ids: list[int]) -> list[float]:
         with torch.no_grad():
@@ -62,12 +94,16 @@ def test_both_servers_give_the_reward(
     expected = RewardModel(random_reward_model, CHAT, bf16=False).score_many(ITEMS)
     for _ in range(2):
         found = judge.score_many(ITEMS)
-        assert [v for row in found for v in row] == pytest.approx([v for row in expected for v in row], abs=1e-5)
+        assert [v for row in found for v in row] == pytest.approx(
+            [v for row in expected for v in row], abs=1e-5
+        )
     assert len(running.asked) == 3  # each distinct response once
     assert judge.identity()["endpoint"] == {"id": "rm"} and json.dumps(judge.identity())
 
 
-def test_the_address_is_beside_v1(script: Callable[..., Any], random_reward_model: Path, tmp_path: Path) -> None:
+def test_the_address_is_beside_v1(
+    script: Callable[..., Any], random_reward_model: Path, tmp_path: Path
+) -> None:
     """Users have the address of the chat API at hand."""
     running = script(vllm(lambda ids: [1.5]))
     assert running.url.endswith("/v1")
@@ -93,9 +129,13 @@ def test_squashed_scores_are_noticed(
     assert said in caplog.text
 
 
-def test_good_scores_raise_no_alarm(script: Callable[..., Any], random_reward_model: Path, tmp_path: Path, caplog: Any) -> None:
+def test_good_scores_raise_no_alarm(
+    script: Callable[..., Any], random_reward_model: Path, tmp_path: Path, caplog: Any
+) -> None:
     """A logit may be anything."""
-    judge_at(script(vllm(lambda ids: [sum(ids) % 99 - 50.0])).url, random_reward_model, tmp_path / "j").score_many(MANY)
+    judge_at(
+        script(vllm(lambda ids: [sum(ids) % 99 - 50.0])).url, random_reward_model, tmp_path / "j"
+    ).score_many(MANY)
     assert not caplog.text
 
 
@@ -103,7 +143,10 @@ def test_good_scores_raise_no_alarm(script: Callable[..., Any], random_reward_mo
     ("reply", "said"),
     [
         ({"data": [{"probs": [0.2, 0.8]}], "model": "rm"}, "the model has 2 outputs"),
-        ({"data": [{"probs": [float("nan")]}], "model": "rm"}, "gave no score for any of 1 responses .the first: .*nan"),
+        (
+            {"data": [{"probs": [float("nan")]}], "model": "rm"},
+            "gave no score for any of 1 responses .the first: .*nan",
+        ),
         ({"choices": []}, "gave no score for any of 1 responses.*without a score"),
     ],
 )
@@ -121,6 +164,10 @@ def test_one_refused_response_ranks_last(
     """The others keep their scores, and the count is said."""
     first = vllm(lambda ids: [2.5])
     running = script(first, {"error": {"code": 400, "message": "too long"}}, first)
-    values = judge_at(running.url, random_reward_model, tmp_path / "j").score_many([("1+1?", ["a", "b", "c"])])[0]
+    values = judge_at(running.url, random_reward_model, tmp_path / "j").score_many(
+        [("1+1?", ["a", "b", "c"])]
+    )[0]
     assert sum(map(isnan, values)) == 1 and sum(v == 2.5 for v in values) == 2
-    assert "gave no score for 1 of 3 responses, which rank last (the first: status 400: too long)" in caplog.text
+    assert (
+        "gave no score for 1 of 3 responses, which rank last (the first: status 400: too long)" in caplog.text
+    )

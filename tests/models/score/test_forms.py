@@ -41,7 +41,9 @@ def ids_of(folder: Path, system: str, text: str) -> list[int]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     turns = [{"role": "system", "content": system}] if system else []
     turns += [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": text}]
-    return list(tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"])
+    return list(
+        tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,10 @@ def math_rm(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_two_layers_with_a_relu(share: bool, math_rm: Path) -> None:
     """Through shared prompts and padded rows; the code of the repository is neither there nor needed."""
     assert QWEN_CHAT.system == "Please reason step by step, and put your final answer within \\boxed{}."
-    expected = [float(two_layers(math_rm, states(math_rm, ids_of(math_rm, QWEN_CHAT.system, text))[-1])) for text in TEXTS]
+    expected = [
+        float(two_layers(math_rm, states(math_rm, ids_of(math_rm, QWEN_CHAT.system, text))[-1]))
+        for text in TEXTS
+    ]
     assert max(expected) - min(expected) > 1e-3
     judge = RewardModel(math_rm, bf16=False, share_prefix=share)
     assert judge.score(QUESTION, TEXTS) == pytest.approx(expected, abs=1e-5)
@@ -67,7 +72,9 @@ def test_two_layers_rank_and_agree_but_are_not_trained(math_rm: Path) -> None:
     ranker = make_ranker(TransformersModel(id=str(math_rm), dtype="float32"), None)
     assert len(ranker.score_many([(QUESTION, TEXTS)])[0]) == 3
     assert check_parity(math_rm, [(QUESTION, TEXTS)]).max_abs_diff < 1e-5
-    with pytest.raises(UserError, match=r"cannot be trained from: its head has 2 layers \(score.0.weight, score.2.weight\)"):
+    with pytest.raises(
+        UserError, match=r"cannot be trained from: its head has 2 layers \(score.0.weight, score.2.weight\)"
+    ):
         check_base(math_rm)
 
 
@@ -104,9 +111,14 @@ def test_code_of_a_repository_is_not_run(random_reward_model: Path, tmp_path: Pa
     folder = tmp_path / "internlm2-7b-reward"
     shutil.copytree(random_reward_model, folder)
     config = json.loads((folder / "config.json").read_text())
-    config |= {"model_type": "internlm2", "auto_map": {"AutoModel": "modeling_internlm2.InternLM2ForRewardModel"}}
+    config |= {
+        "model_type": "internlm2",
+        "auto_map": {"AutoModel": "modeling_internlm2.InternLM2ForRewardModel"},
+    }
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="'internlm2', which is Python code in its repository.*kind: classify") as found:
+    with pytest.raises(
+        UserError, match="'internlm2', which is Python code in its repository.*kind: classify"
+    ) as found:
         open_judge(judge_settings(folder))
     assert "\n" not in str(found.value)
 

@@ -15,7 +15,10 @@ from acemath.errors import UserError
 from acemath.models.score.judge import judge_settings, open_judge
 from acemath.models.score.settings import settings_from
 
-ITEMS = [("What is 3 + 4?", ["It is 7.", "It is 8.", "It is 7."]), (r"What is \frac{1}{2} + {x}?", ["{problem}"])]
+ITEMS = [
+    ("What is 3 + 4?", ["It is 7.", "It is 8.", "It is 7."]),
+    (r"What is \frac{1}{2} + {x}?", ["{problem}"]),
+]
 
 
 def completion(*texts: str, reason: str = "stop") -> dict[str, Any]:
@@ -32,7 +35,9 @@ def completion(*texts: str, reason: str = "stop") -> dict[str, Any]:
 
 def settings(url: str, **more: Any) -> Any:
     """A generative judge at this address."""
-    return settings_from({"kind": "generative", "endpoint": {"id": "judge", "url": url, "timeout": 10}, **more})
+    return settings_from(
+        {"kind": "generative", "endpoint": {"id": "judge", "url": url, "timeout": 10}, **more}
+    )
 
 
 def graded(request: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +52,10 @@ def test_the_last_number_is_the_score(script: Callable[..., Any], tmp_path: Path
     judge = open_judge(settings(server.url), tmp_path / "journal")
     assert judge.score_many(ITEMS) == [[9, 2, 9], [2]]
     asked = [row["messages"][-1]["content"] for row in server.asked]
-    assert len(asked) == 3 and sum(r"\frac{1}{2} + {x}?" in text and "Solution:\n{problem}\n" in text for text in asked) == 1
+    assert (
+        len(asked) == 3
+        and sum(r"\frac{1}{2} + {x}?" in text and "Solution:\n{problem}\n" in text for text in asked) == 1
+    )
     assert all(row["temperature"] == 0 for row in server.asked)
     assert open_judge(settings(server.url), tmp_path / "journal").score_many(ITEMS) == [[9, 2, 9], [2]]
     assert len(server.asked) == 3
@@ -60,10 +68,13 @@ def test_votes_are_averaged_and_verdicts_read(script: Callable[..., Any], tmp_pa
     """Votes that cannot be read are left out of the mean."""
     server = script(*(completion(f"Verdict: {word}") for word in ("Correct", "wrong", "correct", "perhaps")))
     judge = open_judge(
-        settings(server.url, votes=4, pattern=r"Verdict: (\w+)", verdicts={"correct": 1, "wrong": 0}), tmp_path / "journal"
+        settings(server.url, votes=4, pattern=r"Verdict: (\w+)", verdicts={"correct": 1, "wrong": 0}),
+        tmp_path / "journal",
     )
     assert judge.score_many([("1+1?", ["2"])]) == [[pytest.approx(2 / 3)]]
-    assert {row["temperature"] for row in server.asked} == {1.0} and len({row["seed"] for row in server.asked}) == 4
+    assert {row["temperature"] for row in server.asked} == {1.0} and len(
+        {row["seed"] for row in server.asked}
+    ) == 4
 
 
 @pytest.mark.parametrize(
@@ -99,14 +110,29 @@ def test_the_budget_holds(script: Callable[..., Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\ntemplate: '{problem}'", r"template: the template lacks {response}"),
-        ("kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\npattern: 'x'", "pattern: the pattern has no group"),
+        (
+            "kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\ntemplate: '{problem}'",
+            r"template: the template lacks {response}",
+        ),
+        (
+            "kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\npattern: 'x'",
+            "pattern: the pattern has no group",
+        ),
         ("kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\npattern: '('", "no regular expression"),
-        ("kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\nvotes: 3\ntemperature: 0", "all votes are equal"),
-        ("kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\nmodel: x", r"'model' is no key .*belongs to reward, process"),
+        (
+            "kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\nvotes: 3\ntemperature: 0",
+            "all votes are equal",
+        ),
+        (
+            "kind: generative\nendpoint: {id: a, url: 'http://h/v1'}\nmodel: x",
+            r"'model' is no key .*belongs to reward, process",
+        ),
         ("kind: generative\nendpoint: {id: a, url: 'h'}", "endpoint.url: 'h' is no address"),
         ("kind: generative", "endpoint: Field required"),
-        ("kind: oracle\nmodel: x", "kind is 'oracle'; the kinds of judges are reward, process, generative, classify"),
+        (
+            "kind: oracle\nmodel: x",
+            "kind is 'oracle'; the kinds of judges are reward, process, generative, classify",
+        ),
         ("model: x\naggregation: min", "'aggregation' is no key of a judge of kind reward"),
         ("model: x\ntensor_parallel: 2", "'tensor_parallel' is no key of engine transformers"),
         ("kind: process\nmodel: x\naggregation: mean", "aggregation: "),

@@ -45,14 +45,20 @@ def marked(folder: Path, steps: list[str]) -> list[float]:
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": "<extra_0>".join(steps) + "<extra_0>"},
     ]
-    ids = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
+    ids = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)[
+        "input_ids"
+    ]
     at = [i for i, token in enumerate(ids) if token == tokenizer.convert_tokens_to_ids("<extra_0>")]
     return [float(p) for p in torch.softmax(two_layers(folder, states(folder, ids)[at]), -1)[:, 1]]
 
 
 def test_steps_end_at_blank_lines() -> None:
     """A line with only spaces is blank; an empty response is one empty step."""
-    assert STEPS == [["3 + 4 = 7.", "The answer is 7."], ["3 + 4 = 8.", "So it is 8.", "The answer is 8."], ["7"]]
+    assert STEPS == [
+        ["3 + 4 = 7.", "The answer is 7."],
+        ["3 + 4 = 8.", "So it is 8.", "The answer is 8."],
+        ["7"],
+    ]
     assert steps_of(" \n\n") == [""]
 
 
@@ -68,7 +74,9 @@ def test_marks_of_qwen(how: str, qwen: Path) -> None:
     for mine, plain in zip(found, expected, strict=True):
         assert mine == pytest.approx(plain, abs=1e-5)
     whole = {"min": min, "product": prod, "last": lambda steps: steps[-1]}[how]
-    assert judge.score_many([(QUESTION, TEXTS)])[0] == pytest.approx([whole(steps) for steps in expected], abs=1e-5)
+    assert judge.score_many([(QUESTION, TEXTS)])[0] == pytest.approx(
+        [whole(steps) for steps in expected], abs=1e-5
+    )
     assert judge.identity()["aggregation"] == how and judge.identity()["form"] == "qwen"
 
 
@@ -90,10 +98,14 @@ def test_tags_of_math_shepherd(tiny_policy: Path, tmp_path: Path) -> None:
     right, wrong = tokenizer("+ -")["input_ids"]
     judge = opened(folder, form="shepherd")
     for steps, found in zip(STEPS, judge.step_scores([(QUESTION, TEXTS)])[0], strict=True):
-        ids = torch.tensor([tokenizer(f"{QUESTION} " + "\n".join(f"{step} ки" for step in steps))["input_ids"]])
+        ids = torch.tensor(
+            [tokenizer(f"{QUESTION} " + "\n".join(f"{step} ки" for step in steps))["input_ids"]]
+        )
         with torch.no_grad():
             chances = model(ids).logits[:, :, [right, wrong]].softmax(-1)[:, :, 0]
-        assert found == pytest.approx(chances[ids == tokenizer.convert_tokens_to_ids("ки")].tolist(), abs=1e-5)
+        assert found == pytest.approx(
+            chances[ids == tokenizer.convert_tokens_to_ids("ки")].tolist(), abs=1e-5
+        )
     with pytest.raises(UserError, match="form: shepherd"):
         opened(folder)
     with pytest.raises(UserError, match="leave chat out"):

@@ -32,16 +32,22 @@ def test_a_process_reward_model_from_a_file(
 ) -> None:
     """The options of the command are laid over the file."""
     model = layered(tiny_policy, tmp_path / "prm", 2)
-    (tmp_path / "judge.yaml").write_text(f"kind: process\nmodel: {model}\naggregation: product\ndtype: float32\n")
+    (tmp_path / "judge.yaml").write_text(
+        f"kind: process\nmodel: {model}\naggregation: product\ndtype: float32\n"
+    )
     done = command("score", *rows_in(tmp_path), "--model", "judge.yaml", "--max-length", "300", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     scores = [row.reward for row in read_rows(tmp_path / "scored.jsonl", Response)]
-    assert found["n"] == 3 and found["unscored"] == 0 and found["low"] == min(s for s in scores if s is not None)
+    assert (
+        found["n"] == 3 and found["unscored"] == 0 and found["low"] == min(s for s in scores if s is not None)
+    )
     assert found["judge"]["aggregation"] == "product" and found["judge"]["max_length"] == 300
 
 
-def test_no_score_is_written_and_read_as_nan(command: Callable[..., Any], script: Any, tmp_path: Path) -> None:
+def test_no_score_is_written_and_read_as_nan(
+    command: Callable[..., Any], script: Any, tmp_path: Path
+) -> None:
     """A generative judge that gives one response no score."""
 
     def reply(request: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +55,9 @@ def test_no_score_is_written_and_read_as_nan(command: Callable[..., Any], script
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         return {"model": "j", "choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
 
-    (tmp_path / "judge.yaml").write_text(f"kind: generative\nendpoint: {{id: j, url: '{script(reply).url}'}}\n")
+    (tmp_path / "judge.yaml").write_text(
+        f"kind: generative\nendpoint: {{id: j, url: '{script(reply).url}'}}\n"
+    )
     done = command("score", *rows_in(tmp_path), "--judge", "judge.yaml", "--out", "scored.jsonl", "--json")
     assert done.code == 0 and "1 of 3 judgements have no score (1 unreadable)" in done.err
     assert json.loads(done.out)["unscored"] == 1 and json.loads(done.out)["mean"] == 6
@@ -66,9 +74,13 @@ def test_no_score_is_written_and_read_as_nan(command: Callable[..., Any], script
         (["--model", "judge.yaml", "--system", "x"], "'chat' is no key of a judge of kind generative"),
     ],
 )
-def test_options_that_do_not_fit(options: list[str], said: str, command: Callable[..., Any], tmp_path: Path) -> None:
+def test_options_that_do_not_fit(
+    options: list[str], said: str, command: Callable[..., Any], tmp_path: Path
+) -> None:
     """One line, and nothing is written."""
-    (tmp_path / "judge.yaml").write_text("kind: generative\nendpoint: {id: j, url: 'http://127.0.0.1:9/v1'}\n")
+    (tmp_path / "judge.yaml").write_text(
+        "kind: generative\nendpoint: {id: j, url: 'http://127.0.0.1:9/v1'}\n"
+    )
     done = command("score", *rows_in(tmp_path), *options)
     assert done.code == 2 and said in done.err and len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "scored.jsonl").exists()

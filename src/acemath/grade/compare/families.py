@@ -14,12 +14,15 @@ _INNER, _OUTER = 5, 60  # values of the parameter that must occur in the other f
 def same_family(a: Node, b: Node) -> bool:
     """Whether two expressions in one integer parameter each run through the same values.
 
-    Only families of angles are looked at: `2k` and `2n` are more often two different unknowns.
+    Only families of angles are looked at: `2k` and `2n` are more often two different unknowns, and the t of `sin(8πt)`
+    runs through all numbers.
     """
     one, other = symbols(a), symbols(b)
     if len(one) != 1 or len(other) != 1 or not (one | other) <= _PARAMETERS:
         return False
     (left,), (right,) = one, other
+    if any(node.kind == "func" and symbols(node) for tree in (a, b) for node in tree.walk()):
+        return False
     return is_angular(a) and is_angular(b) and _within(a, left, b, right) and _within(b, right, a, left)
 
 

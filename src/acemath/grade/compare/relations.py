@@ -11,6 +11,7 @@ from acemath.grade.values.probe import random_point, same_value
 
 _SYMMETRIC = frozenset(("equiv", "perp", "parallel", "cong"))
 _HIGH = 3.1  # of the random values of a variable
+_LOST = 1e-6  # one side of an equation is this much smaller than the other: their difference no longer shows it
 
 
 def _difference(node: Node) -> Node:
@@ -46,6 +47,8 @@ def _proportional(f: Node, g: Node, sign: int = 0) -> bool:
         env = random_point(names, seed, _HIGH)
         try:
             x, y = approximate(f, env), approximate(g, env)
+            if _hides_a_side(f, env) or _hides_a_side(g, env):
+                continue
         except Undefined:
             continue
         if abs(x) < 1e-9 or abs(y) < 1e-9:
@@ -61,6 +64,12 @@ def _proportional(f: Node, g: Node, sign: int = 0) -> bool:
         return False
     factor = ratios[0]
     return not sign or (factor.real > 0) == (sign > 0) and abs(factor.imag) < 1e-9
+
+
+def _hides_a_side(difference: Node, env: dict[str, complex]) -> bool:
+    """Whether one side of a difference is lost beside the other at a point: `x = e^(e^3)` near x = 1. A side 0 hides nothing."""
+    low, high = sorted(abs(approximate(side, env)) for side in difference.args)
+    return 0 < low < _LOST * high
 
 
 def _same_roots(f: Node, g: Node) -> bool:
@@ -79,8 +88,8 @@ def _same_roots(f: Node, g: Node) -> bool:
                     slope = abs(approximate(other, near) - value)
                 except Undefined:
                     continue
-                if abs(value) > 1e-6 * max(slope * 1e3, 1e-6):
-                    return False
+                if abs(value) > 1e-6 * max(slope * 1e3, 1e-6) or abs(value) > 1e-9 and _hides_a_side(other, root):
+                    return False  # the sides of a solved equation are equal, so neither hides the other
                 checked += 1
     return checked >= 6
 

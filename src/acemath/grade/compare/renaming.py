@@ -21,6 +21,7 @@ _SURE = re.compile(r"[Cc](?:_[0-9])?")
 _PARAMETERS = frozenset("a b c d j k l m n p r s t u v lambda mu alpha".split())
 _COORDINATES = ("x", "y", "z")
 _POINTS = 9  # at which two general solutions are compared
+_LARGEST = 1e6  # of a value beside the factor of a constant: beyond it, the constant is lost in rounding
 
 
 def with_constants_renamed(a: Node, b: Node, same: Same) -> bool:
@@ -135,6 +136,8 @@ def _row(left: General, right: General, env: dict[str, complex]) -> list[complex
                 if abs(thrice - zero - 3 * (once - zero)) > 1e-9 * (1 + abs(thrice)):
                     return None  # not linear in this constant
                 values.append(once - zero)
+            if abs(zero) > _LARGEST * max(map(abs, values[-len(names) :])):
+                return None
         except Undefined:
             return None
     return values

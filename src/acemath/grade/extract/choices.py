@@ -16,6 +16,7 @@ _SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
 _LABELLED = re.compile(r"^(?:\(([A-J])\)|([A-J])[).:])\s*(\S.*)$", re.DOTALL)
 _NAMED = re.compile(r"^([A-J])[ \t]+([A-Z][a-z]\S.*)$", re.DOTALL)
 _MORE = re.compile(r"(?:and|or|,|;|&)\s*\(?[A-J]\b|\(?[A-J]\)")
+_LABELS = re.compile(r"[,;]\s*[A-Z]:")  # `A: 3, B: 4` labels values
 _WRAPPED = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox|bf|rm)\s*\{\s*([^{}]*?)\s*\}")
 _STATED = re.compile(
     r"(?:answers?|choice|option|choose|select|pick|r[ée]ponse|答案|选)\b(?:\s+(?:choice|option))?"
@@ -50,7 +51,7 @@ def as_choice(answer: str) -> Choice | None:
     plain += "}" * (plain.count("{") - plain.count("}"))  # those that close a group inside
     if match := _LETTER.match(plain):
         return Choice(match[1], "")
-    if (match := _LABELLED.match(plain)) and not _MORE.match(match[3]):
+    if (match := _LABELLED.match(plain)) and not _MORE.match(match[3]) and not _LABELS.search(match[3]):
         return Choice(match[1] or match[2], match[3].strip())
     match = _NAMED.match(plain)
     return Choice(match[1], match[2].strip()) if match else None

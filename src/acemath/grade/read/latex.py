@@ -110,6 +110,8 @@ class Commands(Cursor):
             return self.items("]")
         if self.peek().text == "{":
             return (self.atom(),)
+        if self.peek().text == "|":
+            return (self.postfixed(),)  # bars hold the whole argument, as brackets do: `ln |x| / 4`
         if self.accept("-"):
             return (Node("neg", (self.product(implicit_only=True),)),)
         return (self.product(implicit_only=True),)

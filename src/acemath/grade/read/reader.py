@@ -23,6 +23,7 @@ from acemath.grade.read.remarks import (
     without_remarks,
 )
 from acemath.grade.read.tokens import Token, tokenize
+from acemath.grade.read.vocabulary import COMPARED
 
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,]|\.\d{4})")
 _EXPLAINING = frozenset("because since it they the this that there as".split())
@@ -41,7 +42,8 @@ def read(answer: str, thousands: bool = True) -> Node:
     tokens = _strip_group(without_remarks(tokenize(text, thousands)))
     groups = _split(tokens, (";",), ())
     if len(groups) > 1:
-        return Node("list", tuple(_commas(g) for g in groups if g), ";")
+        by_cases = all(any(t.text in COMPARED for t in g) for g in groups)  # `-t, t < 0; t, t >= 0`
+        return Node("list", tuple(_commas(g, by_cases) for g in groups if g), ";")
     return _commas(tokens)
 
 
@@ -61,7 +63,8 @@ def _closed_by_last(tokens: list[Token]) -> bool:
     return False
 
 
-def _commas(tokens: list[Token]) -> Node:
+def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
+    """Items with commas between them, without the conditions that limit others unless they tell cases apart."""
     fixed = meaning(phrase(tokens)) or _verdict(tokens)
     if fixed is not None:
         return fixed
@@ -74,7 +77,7 @@ def _commas(tokens: list[Token]) -> Node:
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     if len(items) < 2:
         return _item(items[0]) if items else Node("text", (), "")
-    nodes = [_item(item) for item in without_conditions(items)]
+    nodes = [_item(item) for item in (items if by_cases else without_conditions(items))]
     if all(n.kind == "text" for n in nodes) and not any(t.text == "," for t in tokens):
         return Node("text", (), phrase(tokens))
     if len(nodes) == 1:

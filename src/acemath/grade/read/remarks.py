@@ -123,12 +123,16 @@ def _explanation(inside: list[Token]) -> bool:
 
 
 def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
-    r"""The items of an answer without those that limit others: `x = k\pi, k \in \mathbb{Z}` states `x = k\pi`."""
+    r"""The items of an answer without those that limit others: `x = k\pi, k \in \mathbb{Z}` states `x = k\pi`.
+
+    Where each of several values has its own condition, it is a function given by cases: `2t, t < 0, t^2, t >= 0`.
+    """
     kept: list[list[Token]] = []
+    limits: list[list[Token]] = []
     for item in items:
-        if not kept or not _limits(item, kept):
-            kept.append(item)
-    return kept
+        (limits if kept and _limits(item, kept) else kept).append(item)
+    by_cases = len(kept) == len(limits) > 1 and all(any(t.text in COMPARED for t in item) for item in limits)
+    return items if by_cases else kept
 
 
 def _limits(item: list[Token], kept: list[list[Token]]) -> bool:

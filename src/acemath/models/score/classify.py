@@ -1,4 +1,4 @@
-"""Reward models behind the `/classify` address of a vLLM or SGLang server.
+"""Reward models on a vLLM or SGLang server, behind its address `/classify` or, with a number for each token, `/pooling`.
 
 The server gets token ids, because it would add special tokens to a text. vLLM is told to leave its activation off: the
 number is then the logit, as in this process. Replies are kept in the account of the endpoint, as texts of other models
@@ -32,7 +32,7 @@ from acemath.models.score.settings import ClassifySettings
 from acemath.notices import say
 from acemath.records import STOP, content_key
 
-CLASSIFY = "/classify"
+CLASSIFY, POOLING = "/classify", "/pooling"
 
 
 class ClassifyJudge(Judge):
@@ -48,7 +48,7 @@ class ClassifyJudge(Judge):
         self.chat, notice = chat_for(source, settings.chat)
         if notice:
             say(notice)
-        # Both programs serve /classify beside /v1, not under it.
+        # Both programs have these addresses beside /v1, not under it.
         url = settings.endpoint.url.removesuffix("/v1")
         self._endpoint = settings.endpoint.model_copy(update={"url": url, "per_request": 1})
 
@@ -70,10 +70,16 @@ class ClassifyJudge(Judge):
             if distinct:
                 row, lost = encode_row(prompt, distinct, self.tokenizer, self.chat, room)
                 cut += lost
-                wanted |= {(prompt, text): json.dumps([*row.prompt, *ids, *end]) for text, ids in zip(distinct, row.responses, strict=True)}
+                wanted |= {
+                    (prompt, text): json.dumps([*row.prompt, *ids, *end])
+                    for text, ids in zip(distinct, row.responses, strict=True)
+                }
         found = self._asked(list(dict.fromkeys(wanted.values())), progress)
         if cut:
-            say(f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were scored without their middle")
+            say(
+                f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were "
+                "scored without their middle"
+            )
         scores = [[found[wanted[prompt, text]] for text in texts] for prompt, texts in items]
         for alarm in self._alarms(of_distinct(items, scores)):
             say(alarm)
@@ -90,18 +96,32 @@ class ClassifyJudge(Judge):
                 reasons += [score] if isinstance(score, str) else []
                 progress(len(found), len(rows), engine.status())
         if reasons and len(reasons) == len(rows):
-            raise UserError(f"{self._endpoint.url} gave no score for any of {len(rows):,} responses (the first: {reasons[0]}); check the server and its model")
+            raise UserError(
+                f"{self._endpoint.url} gave no score for any of {len(rows):,} responses (the first: {reasons[0]}); check the "
+                "server and its model"
+            )
         if reasons:
-            say(f"judge {self.name!r} gave no score for {len(reasons):,} of {len(rows):,} responses, which rank last (the first: {reasons[0]})")
+            say(
+                f"judge {self.name!r} gave no score for {len(reasons):,} of {len(rows):,} responses, which rank last "
+                f"(the first: {reasons[0]})"
+            )
         return found
 
     def _alarms(self, scores: Sequence[Sequence[float]]) -> list[str]:
         flat = [value for row in scores for value in row if not math.isnan(value)]
         fix = f"start a server that can leave its activation off, and delete {self.journal}; or score in this process"
-        equal = equal_scores(scores, f"does the server apply an activation? {fix}", "does the chat template hold the response?")
-        if not equal and len(flat) >= 8 and (all(0 <= v <= 1 for v in flat) or all(abs(v) == 1 for v in flat)):
+        equal = equal_scores(
+            scores, f"does the server apply an activation? {fix}", "does the chat template hold the response?"
+        )
+        if (
+            not equal
+            and len(flat) >= 8
+            and (all(0 <= v <= 1 for v in flat) or all(abs(v) == 1 for v in flat))
+        ):
             what = "lie between 0 and 1" if min(flat) >= 0 else "are 1 or -1"
-            equal = [f"all {len(flat)} scores of {self.name!r} {what}: the server seems to squash them with an activation; {fix}"]
+            equal = [
+                f"all {len(flat)} scores of {self.name!r} {what}: the server seems to squash them with an activation; {fix}"
+            ]
         return equal
 
 
@@ -118,7 +138,9 @@ class _Engine(EndpointEngine):
         for row in rows:
             if (key := self._asking.key(row, 0)) in self.account.known:
                 yield row, float(self.account.choice(key).text)
-        for request, found in self._arriving(self._asking, list(self._asking.requests(rows, self.account.known, 1))):
+        for request, found in self._arriving(
+            self._asking, list(self._asking.requests(rows, self.account.known, 1))
+        ):
             yield request.prompt, found if isinstance(found, str) else float(found[0].text)
 
 
@@ -127,7 +149,7 @@ class _Classifying(Asking):
 
     def __init__(self, settings: Any, server: str) -> None:
         super().__init__(settings, ChatFormat(), Sampling())
-        self.path, self.server = CLASSIFY, server
+        self.path, self.server = POOLING if server == "vllm-tokens" else CLASSIFY, server
 
     def key(self, prompt: str, sample: int) -> str:
         """The key of a score: a hash of the model's name and the tokens."""
@@ -138,7 +160,8 @@ class _Classifying(Asking):
         ids = json.loads(request.prompt)
         if self.server == "sglang":
             return {"model": self.settings.id, "input_ids": ids}
-        return {"model": self.settings.id, "input": [ids], "use_activation": False}
+        found = {"model": self.settings.id, "input": [ids], "use_activation": False}
+        return found | ({"task": "token_classify"} if self.path == POOLING else {})
 
     def most(self, request: Request) -> Amount:
         """What a request costs."""
@@ -155,10 +178,14 @@ class _ScoreReader(Reader):
         reported = short(data.get("model") or "")
         self.seen.add(reported)
         if self.reports != "*" and not same_model(self.reports or self.model, reported):
-            return Fault(f"a reply of model {reported!r}", "wrong model", "known" if usage else "unknown", usage)
+            return Fault(
+                f"a reply of model {reported!r}", "wrong model", "known" if usage else "unknown", usage
+            )
         values = _values(data)
         if values is None:
-            return Fault(f"a reply without a score: {short(data)}", "no score", "unknown", usage, unusable=True)
+            return Fault(
+                f"a reply without a score: {short(data)}", "no score", "unknown", usage, unusable=True
+            )
         if len(values) != 1:
             what = f"the model has {len(values)} outputs; only one with a single output scores"
             return Refusal(200, what, wholesale=True, usage=usage)
@@ -168,10 +195,12 @@ class _ScoreReader(Reader):
 
 
 def _values(data: Mapping[str, Any]) -> list[float] | None:
-    """The outputs in a reply, in vLLM's form or SGLang's; None if it holds none."""
+    """The outputs in a reply, in vLLM's forms or SGLang's; None if it holds none. Of several tokens the last one counts."""
     rows = data.get("data")
     first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else data
-    found = first.get("probs", first.get("embedding"))
+    tokens = first.get("data")
+    last = tokens[-1] if isinstance(tokens, list) and tokens else None
+    found = first.get("probs", first.get("embedding", last))
     if not isinstance(found, list) or not found or not all(isinstance(value, int | float) for value in found):
         return None
     return [float(value) for value in found]

@@ -74,13 +74,19 @@ class GenerativeJudge(Judge):
         for reply in self._replies(list(asked), progress):
             value = self.read(reply.text) if reply.complete else math.nan
             if math.isnan(value):
-                lost["refused" if reply.finish_reason == REFUSED else "unreadable" if reply.complete else "cut"] += 1
+                lost[
+                    "refused" if reply.finish_reason == REFUSED else "unreadable" if reply.complete else "cut"
+                ] += 1
             else:
                 votes[reply.problem_id].append(value)
         self._say(votes, lost)
         table = {question: fmean(values) if values else math.nan for question, values in votes.items()}
         scores = [[table[self.question(prompt, text)] for text in texts] for prompt, texts in items]
-        for alarm in equal_scores(of_distinct(items, scores), "does the template show the response?", "does the template show the response?"):
+        for alarm in equal_scores(
+            of_distinct(items, scores),
+            "does the template show the response?",
+            "does the template show the response?",
+        ):
             say(alarm)
         return scores
 
@@ -88,11 +94,16 @@ class GenerativeJudge(Judge):
         """The judgements of all questions; the `problem_id` of a reply is its question."""
         settings = self.settings
         sampling = Sampling(
-            n=settings.votes, temperature=settings.heat, max_new_tokens=settings.max_new_tokens, seed=settings.seed
+            n=settings.votes,
+            temperature=settings.heat,
+            max_new_tokens=settings.max_new_tokens,
+            seed=settings.seed,
         )
         found = []
         with locked(self.journal), closing(Account(self.journal)) as account:
-            engine = EndpointEngine(settings.endpoint, account, ChatFormat(system=settings.system), stage="judge")
+            engine = EndpointEngine(
+                settings.endpoint, account, ChatFormat(system=settings.system), stage="judge"
+            )
             for reply in engine.generate([Problem(question, question) for question in questions], sampling):
                 found.append(reply)
                 progress(len(found), len(questions) * settings.votes, engine.status())

@@ -126,7 +126,11 @@ def _what(shapes: Shapes) -> str:
     weights = _weights(shapes)
     if _outputs(shapes):
         return f"{(shapes[weights[-1]] or (0,))[0]} outputs (a classifier or a process reward model)"
-    return f"{len(weights)} layers ({', '.join(weights)})" if len(weights) > 1 else f"another name ({', '.join(weights or shapes)})"
+    return (
+        f"{len(weights)} layers ({', '.join(weights)})"
+        if len(weights) > 1
+        else f"another name ({', '.join(weights or shapes)})"
+    )
 
 
 def _outputs(shapes: Shapes) -> str:

@@ -75,7 +75,10 @@ def reward_model(settings: RewardModelSettings) -> RewardModel:
 
     options = {}
     if settings.engine == "vllm":
-        options = {"tensor_parallel_size": settings.tensor_parallel, "gpu_memory_utilization": settings.memory_share}
+        options = {
+            "tensor_parallel_size": settings.tensor_parallel,
+            "gpu_memory_utilization": settings.memory_share,
+        }
     found = RewardModel(
         at_revision(settings.model, settings.revision),
         settings.chat,

@@ -18,10 +18,13 @@ def silent(done: int, total: int, note: str) -> None:
     """Progress that nobody watches."""
 
 
-def equal_scores(scores: Sequence[Sequence[float]], everywhere: str, within: str, word: str = "score") -> list[str]:
+def equal_scores(
+    scores: Sequence[Sequence[float]], everywhere: str, within: str, word: str = "score"
+) -> list[str]:
     """A line if all scores, or all scores of each problem, are equal: signs of a fault that raised no error.
 
-    `scores` are those of distinct responses (`of_distinct`). The questions `everywhere` and `within` name the likely cause of each.
+    `scores` are those of distinct responses (`of_distinct`). The questions `everywhere` and `within` name the likely cause
+    of each.
     """
     known = [[value for value in row if not math.isnan(value)] for row in scores]
     flat = [value for row in known for value in row]
@@ -29,13 +32,18 @@ def equal_scores(scores: Sequence[Sequence[float]], everywhere: str, within: str
         return [f"all {len(flat)} {word}s are {flat[0]:g}: {everywhere}"]
     several = [row for row in known if len(row) > 1]
     if len(several) >= SEVERAL and all(max(row) - min(row) < SAME for row in several):
-        return [f"different responses to a problem have the same {word}, in all of {len(several)} problems: {within}"]
+        return [
+            f"different responses to a problem have the same {word}, in all of {len(several)} problems: {within}"
+        ]
     return []
 
 
 def of_distinct(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> list[list[float]]:
     """The scores of the distinct responses to each problem."""
-    return [list(dict(zip(texts, row, strict=True)).values()) for (_, texts), row in zip(items, scores, strict=True)]
+    return [
+        list(dict(zip(texts, row, strict=True)).values())
+        for (_, texts), row in zip(items, scores, strict=True)
+    ]
 
 
 class Judge(Protocol):

@@ -42,7 +42,7 @@ _BLANK = re.compile(r"\n\s*\n")
 
 
 class Steps(NamedTuple):
-    """A response as tokens: the row that the model reads, and the positions of its marks from the start of the row [S]."""
+    """A response as tokens: the row that the model reads, and the positions [S] of its marks in that row."""
 
     row: Row
     marks: list[int]
@@ -55,7 +55,9 @@ def steps_of(text: str) -> list[str]:
 
 def aggregated(steps: Sequence[float], how: Aggregation) -> float:
     """One number from the probabilities of steps: the lowest, the product, or the last."""
-    return {"min": min, "product": math.prod, "last": lambda found: found[-1]}[how](steps)  # type: ignore[operator, no-any-return]
+    if how == "last":
+        return steps[-1]
+    return min(steps) if how == "min" else math.prod(steps)
 
 
 class ProcessRewardModel(Judge):
@@ -71,7 +73,9 @@ class ProcessRewardModel(Judge):
         half = settings.dtype == "bfloat16" and has_bf16()
         self.dtype = torch.bfloat16 if half else torch.float32
         if settings.chat is not None and self.form != "qwen":
-            raise UserError(f"judge {self.name!r} of form {self.form} reads plain text, not a conversation; leave chat out")
+            raise UserError(
+                f"judge {self.name!r} of form {self.form} reads plain text, not a conversation; leave chat out"
+            )
         self.chat = settings.chat or remembered_chat(path) or QWEN_CHAT
         self.tokenizer = _tokenizer(path, self.form)
         self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
@@ -97,7 +101,9 @@ class ProcessRewardModel(Judge):
         """
         steps = self.step_scores(items, progress)
         scores = [[aggregated(found, self.settings.aggregation) for found in row] for row in steps]
-        for alarm in equal_scores(of_distinct(items, scores), "is the head loaded?", "are the marks of the steps right?"):
+        for alarm in equal_scores(
+            of_distinct(items, scores), "is the head loaded?", "are the marks of the steps right?"
+        ):
             say(alarm)
         return scores
 
@@ -107,7 +113,10 @@ class ProcessRewardModel(Judge):
         wanted = list(dict.fromkeys((prompt, text) for prompt, texts in items for text in texts))
         coded = [self._coded(prompt, text, number) for number, (prompt, text) in enumerate(wanted)]
         if cut := sum(was_cut for _, was_cut in coded):
-            say(f"{cut:,} of {len(coded):,} responses were longer than {self.settings.max_length} tokens and were judged without their middle")
+            say(
+                f"{cut:,} of {len(coded):,} responses were longer than {self.settings.max_length} tokens and were "
+                "judged without their middle"
+            )
         found: list[list[float]] = [[] for _ in wanted]
         marks = {steps.row.key: steps.marks for steps, _ in coded}
         done = 0
@@ -121,7 +130,9 @@ class ProcessRewardModel(Judge):
                 done += 1
             progress(done, len(wanted), "")
         if wrong := sum(not all(map(math.isfinite, row)) for row in found):
-            raise UserError(f"judge {self.name!r} gives nan or inf for {wrong} of {len(found)} responses; download it again, or set dtype: float32")
+            raise UserError(
+                f"judge {self.name!r} gives nan or inf for {wrong} of {len(found)} responses; download it again, or set dtype: float32"
+            )
         table = dict(zip(wanted, found, strict=True))
         return [[table[prompt, text] for text in texts] for prompt, texts in items]
 
@@ -144,7 +155,9 @@ class ProcessRewardModel(Judge):
     def _shepherd(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
         marked = "\n".join(f"{step} {TAG}" for step in steps_of(text.replace(TAG, "")))
         before, whole = self._ids(prompt), self._ids(f"{prompt} {marked}")
-        start = next((at for at, (one, two) in enumerate(zip(before, whole, strict=False)) if one != two), len(before))
+        start = next(
+            (at for at, (one, two) in enumerate(zip(before, whole, strict=False)) if one != two), len(before)
+        )
         row, cut = self._row(whole[:start], whole[start:], key)
         return row, cut, tag_id(self.tokenizer)
 
@@ -162,7 +175,9 @@ class ProcessRewardModel(Judge):
     def _row(self, prompt: list[int], response: list[int], key: int) -> tuple[Row, bool]:
         room = self.settings.max_length - len(prompt)
         if room < 2:
-            raise UserError(f"a prompt of {len(prompt)} tokens leaves no room for a response in max_length {self.settings.max_length}; raise it")
+            raise UserError(
+                f"a prompt of {len(prompt)} tokens leaves no room for a response in max_length {self.settings.max_length}; raise it"
+            )
         return Row(prompt, [without_middle(response, room)], key), len(response) > room
 
 
@@ -176,8 +191,18 @@ def form_of(path: str) -> str:
     kind = head_kind(path)
     if kind in ("process", "value"):
         return "qwen" if kind == "process" else "skywork"
-    what = "no score head" if kind == "none" else "an unknown head" if kind is None else "the head of a reward model"
-    fix = "kind: reward" if kind in ("linear", "layers") else "form: shepherd, if it is a language model like Math-Shepherd"
+    what = (
+        "no score head"
+        if kind == "none"
+        else "an unknown head"
+        if kind is None
+        else "the head of a reward model"
+    )
+    fix = (
+        "kind: reward"
+        if kind in ("linear", "layers")
+        else "form: shepherd, if it is a language model like Math-Shepherd"
+    )
     raise UserError(f"{path!r} has {what}, so the form of its steps is unknown; give {fix}")
 
 
@@ -192,7 +217,9 @@ def _tokenizer(path: str, form: str) -> Any:
             return AutoTokenizer.from_pretrained(resolve(path))
     tokenizer = chat_tokenizer(path)
     if tokenizer(EXTRA, add_special_tokens=False)["input_ids"] != [tokenizer.convert_tokens_to_ids(EXTRA)]:
-        raise UserError(f"the tokenizer of {path!r} has no token {EXTRA}, which marks the steps of form qwen; give the right form")
+        raise UserError(
+            f"the tokenizer of {path!r} has no token {EXTRA}, which marks the steps of form qwen; give the right form"
+        )
     return tokenizer
 
 
@@ -211,7 +238,9 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
 def _head(path: str, form: str, model: Any, tokenizer: Any) -> torch.nn.Module:
     if form == "qwen":
         return layered_head(head_tensors(path), path)
-    head = torch.nn.Linear(model.config.get_text_config().hidden_size, 2 if form == "shepherd" else 1, form == "skywork")
+    head = torch.nn.Linear(
+        model.config.get_text_config().hidden_size, 2 if form == "shepherd" else 1, form == "skywork"
+    )
     with torch.no_grad(), loading(path):
         if form == "skywork":
             tensors = head_tensors(path)
@@ -220,6 +249,8 @@ def _head(path: str, form: str, model: Any, tokenizer: Any) -> torch.nn.Module:
         else:
             ids = tokenizer(RIGHT_WRONG, add_special_tokens=False)["input_ids"]
             if len(ids) != 2:
-                raise UserError(f"{path!r}: {RIGHT_WRONG!r} is {len(ids)} tokens, not the two that form shepherd compares; give the right form")
+                raise UserError(
+                    f"{path!r}: {RIGHT_WRONG!r} is {len(ids)} tokens, not the two that form shepherd compares; give the right form"
+                )
             head.weight.copy_(model.get_output_embeddings().weight[[ids[1], ids[0]]])  # wrong, right
     return head

@@ -152,7 +152,9 @@ class GenerativeSettings(_Judge):
     @model_validator(mode="after")
     def _sampled(self) -> GenerativeSettings:
         if self.votes > 1 and self.temperature == 0:
-            raise ValueError(f"votes is {self.votes} and temperature 0, so all votes are equal; give a temperature above 0")
+            raise ValueError(
+                f"votes is {self.votes} and temperature 0, so all votes are equal; give a temperature above 0"
+            )
         if not self.verdicts and not self.scale[0] < self.scale[1]:
             raise ValueError(f"scale is {list(self.scale)}; its first number must be below its second")
         return self
@@ -164,14 +166,15 @@ class GenerativeSettings(_Judge):
 
 
 class ClassifySettings(_Judge):
-    """A reward model behind the `/classify` address of a vLLM or SGLang server. Token ids are sent, not texts."""
+    """A reward model on a vLLM or SGLang server. Token ids are sent, not texts."""
 
     kind: Literal["classify"]
     """A reward model on a server."""
     endpoint: EndpointModel
-    """The server: `url` (without `/classify`), `id` (the model's name there), and how it is asked."""
-    server: Literal["vllm", "sglang"] = "vllm"
-    """The program that runs there."""
+    """The server: `url` (without `/classify` or `/pooling`), `id` (the model's name there), and how it is asked."""
+    server: Literal["vllm", "vllm-tokens", "sglang"] = "vllm"
+    """The program that runs there: vLLM's `/classify`, vLLM's `/pooling` for models with which it gives a number for each
+    token (Qwen2.5-Math-RM, InternLM2-reward), or SGLang's `/classify`."""
     tokenizer: str | None = None
     """The folder or hub name of the model's tokenizer; by default the endpoint's `id`."""
     chat: ChatFormat | None = None
@@ -257,9 +260,15 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UserError(f"the judge's file {str(path)!r} cannot be read ({error.strerror}); name an existing one") from error
+        raise UserError(
+            f"the judge's file {str(path)!r} cannot be read ({error.strerror}); name an existing one"
+        ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file") from error
+        raise UserError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file"
+        ) from error
     if not isinstance(data, dict):
-        raise UserError(f"{path}: a judge's file maps keys to values, such as `kind: reward`; this is {type(data).__name__}")
+        raise UserError(
+            f"{path}: a judge's file maps keys to values, such as `kind: reward`; this is {type(data).__name__}"
+        )
     return {str(key): value for key, value in data.items()}

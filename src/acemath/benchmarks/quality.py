@@ -1,0 +1,97 @@
+"""A judge beyond its picks, over the records of a benchmark: AUC, calibration, thresholds, and what to be told of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+
+import numpy as np
+
+from acemath.benchmarks.tables import Record, benchmarks_of
+from acemath.errors import UserError
+from acemath.metrics.intervals import Estimate, estimate
+from acemath.metrics.judging import Calibration, Threshold, at_threshold, auc, calibration
+from acemath.records import LENGTH
+
+PARTS = 10  # thresholds are the deciles of the rewards, and 0, where sigmoid is a half
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A judge's scores on one benchmark. Shares are fractions of 1; what cannot be computed is nan."""
+
+    benchmark: str
+    problems: int
+    responses: int
+    right: float  # the share of right responses
+    auc: float  # over all responses together
+    auc_within: Estimate  # the mean over problems that have a right and a wrong response; the others are `undefined`
+    calibration: Calibration
+    thresholds: tuple[Threshold, ...]
+    truncated: float  # the share of responses that were cut at a token limit; nan where this is not known
+    unscored: int  # responses that the judge gave no score
+
+
+def judge_quality(records: Sequence[Record], thresholds: Sequence[float] | None = None) -> list[Quality]:
+    """The quality of the rewards in these records on each benchmark. UserError if a problem has none.
+
+    `thresholds` are rewards; by default the deciles of each benchmark's rewards, and 0.
+    """
+    unscored = next((r for r in records if r.correct and not r.rewards), None)
+    if unscored is not None:
+        raise UserError(
+            f"the responses to problem {unscored.problem_id!r} of {unscored.benchmark} have no rewards; score them (acemath score)"
+        )
+    return [
+        _quality(name, [r for r in records if r.benchmark == name], thresholds)
+        for name in benchmarks_of(records)
+    ]
+
+
+def _quality(name: str, records: Sequence[Record], thresholds: Sequence[float] | None) -> Quality:
+    rewards = np.array([reward for r in records for reward in r.rewards])
+    right = np.array([ok for r in records for ok in r.correct], float)
+    scored = rewards[np.isfinite(rewards)]
+    if thresholds is None:
+        deciles = np.quantile(scored, np.linspace(0, 1, PARTS + 1)[1:-1]) if len(scored) else []
+        thresholds = sorted({0.0, *map(float, deciles)})
+    return Quality(
+        name,
+        len(records),
+        len(right),
+        float(right.mean()) if len(right) else nan,
+        auc(rewards, right),
+        estimate([auc(r.rewards, r.correct) for r in records]),
+        calibration(rewards, right),
+        tuple(at_threshold(rewards, right, threshold) for threshold in thresholds),
+        truncated_share(records),
+        int(np.isnan(rewards).sum()),
+    )
+
+
+def truncated_share(records: Sequence[Record]) -> float:
+    """The share of responses that were cut at a token limit, of those whose finish reason is known; nan if none is."""
+    known = [reason for r in records for reason in r.finish_reasons if reason]
+    return sum(reason == LENGTH for reason in known) / len(known) if known else nan
+
+
+def notices(records: Sequence[Record]) -> list[str]:
+    """A line for each thing that spoils a judge's numbers: constant rewards, rewards that are missing, cut responses."""
+    found = []
+    rewards = [reward for r in records for reward in r.rewards]
+    missing = sum(map(isnan, rewards))
+    several = [r for r in records if len(r.rewards) > 1]
+    if several and all(len(set(r.rewards)) == 1 for r in several):
+        found.append(
+            f"the judge is constant: it gives all responses to a problem one reward (problem {several[0].problem_id!r}: "
+            f"{several[0].rewards[0]:g}), so its picks are random"
+        )
+    if missing:
+        found.append(
+            f"{missing:,} of {len(rewards):,} responses have no score from the judge; they rank below all others"
+        )
+    cut = truncated_share(records)
+    if cut > 0:
+        found.append(f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong")
+    return found

@@ -1,0 +1,1 @@
+"""What acemath serves on this machine."""

@@ -1,0 +1,1 @@
+"""The viewer: stored problems and responses as a local page."""

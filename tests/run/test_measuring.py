@@ -1,0 +1,348 @@
+"""Evaluations in a folder: what stands in it, what a second call does again, what a kill costs, and who is compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from acemath.errors import UserError
+from acemath.metrics import pass_at_k
+from acemath.models.score.settings import RewardModelSettings
+from acemath.models.spec import EndpointModel, TransformersModel
+from acemath.records import Response, content_key
+from acemath.run.display import Display
+from acemath.run.measuring.measure import measure
+from acemath.run.measuring.settings import Measured, Plan, default_folder, named
+from acemath.run.store import StageStore
+
+FAULTY = Path(__file__).resolve().parents[2] / "perf" / "faulty_server.py"
+SUMS = {f"How much is {n} plus {n + 3}?": 2 * n + 3 for n in range(12)}
+DIGITS = {f"How much is {n} plus 0?": n for n in range(6)}
+ANSWERS = SUMS | DIGITS
+Asked = Counter[str]
+
+
+@pytest.fixture(scope="module")
+def asked() -> Asked:
+    """How often each model was asked each question."""
+    return Counter()
+
+
+@pytest.fixture(scope="module")
+def url(serve: Any, asked: Asked) -> str:
+    """Two models on a server: one is right, one states what it thought only if that is even."""
+
+    def right(question: str) -> str:
+        asked[f"right {question}"] += 1
+        return f"<think>Is it 7? No.</think> It is \\boxed{{{ANSWERS[question.split('Q: ')[-1]]}}}."
+
+    def half(question: str) -> str:
+        asked[f"half {question}"] += 1
+        answer = ANSWERS[question]
+        thought = f"<think>It is \\boxed{{{answer}}}, or is it?</think>"
+        return f"{thought} It is \\boxed{{{answer if answer % 2 == 0 else 'x'}}}."
+
+    return str(serve({"right": right, "half": half}))
+
+
+@pytest.fixture()
+def files(tmp_path: Path) -> list[str]:
+    """Two benchmarks, one of them with subjects."""
+    found = []
+    for name, part in (("sums", SUMS), ("digits", DIGITS)):
+        rows = [
+            {"id": n, "question": q, "answer": str(a), "subject": "big" if a > 9 else "small"}
+            for n, (q, a) in enumerate(part.items())
+        ]
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found.append(str(path))
+    return found
+
+
+def policy(url: str, model: str = "right", **settings: Any) -> Measured:
+    return Measured(model=EndpointModel(id=model, url=url, in_flight=4), **{"n": 4, **settings})
+
+
+def plan_of(files: list[str], policies: Mapping[str, Measured], **settings: Any) -> Plan:
+    return Plan(policies=dict(policies), benchmarks=tuple(files), **{"k": 2, **settings})
+
+
+def run(plan: Plan, folder: Path) -> dict[str, Any]:
+    return measure(plan, folder, Display(quiet=True))
+
+
+def cell(found: Mapping[str, Any], model: str, measure: str, benchmark: str = "average") -> dict[str, Any]:
+    return next(
+        row for row in found["rows"] if (row["model"], row["measure"], row["benchmark"]) == (model, measure, benchmark)
+    )
+
+
+def rows(folder: Path, stage: str) -> list[Response]:
+    return list(StageStore(folder / stage, 1).all_rows(Response))
+
+
+def test_a_folder_holds_rows_numbers_and_what_is_needed_to_get_them_again(
+    url: str, files: list[str], tmp_path: Path
+) -> None:
+    """Two policies on two benchmarks: the average is over benchmarks, subjects are a breakdown, thoughts are not graded."""
+    out = tmp_path / "out"
+    found = run(plan_of(files, {"right": policy(url), "half": policy(url, "half")}), out)
+    assert {row["benchmark"] for row in found["rows"]} == {"sums", "digits", "average"}
+    assert {row["value"] for row in found["rows"] if row["model"] == "right"} == {100.0}
+    # Sums are odd, so `half` states another answer after its thought; of the digits three are even.
+    expected = {"sums": 0.0, "digits": 50.0, "average": 25.0}
+    for name in ("greedy", "avg@4", "maj@2", "pass@2"):
+        assert {b: cell(found, "half", name, b)["value"] for b in expected} == expected
+    groups = {(row["group"], row["problems"]) for row in found["breakdowns"] if row["benchmark"] == "sums"}
+    assert groups == {("small", 4), ("big", 8)}
+    graded = rows(out, "samples-half")
+    assert len(graded) == 72 and {r.status for r in graded} == {"correct", "wrong"} and all(r.reason for r in graded)
+    assert json.loads((out / "results.json").read_text()) == found
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["benchmarks"]["sums"]["size"] == 12 and manifest["benchmarks"]["sums"]["file"]
+    half = manifest["policies"]["half"]
+    assert half["settings"]["seeds"] == [0] and half["prompts"] and half["versions"]["python"]
+    assert [(s["stage"], s["kind"]) for s in manifest["stages"]][:2] == [("greedy-right", "greedy"), ("samples-right", "samples")]
+
+
+def test_policies_are_compared_over_the_same_problems(url: str, files: list[str], tmp_path: Path) -> None:
+    """right - half: each difference with its paired interval; a difference of the same policy does not exist."""
+    found = run(plan_of(files, {"right": policy(url), "half": policy(url, "half")}), tmp_path / "out")
+    pairs = {(row["model"], row["other"]) for row in found["comparisons"]}
+    assert pairs == {("right", "half")}
+    row = next(r for r in found["comparisons"] if (r["measure"], r["benchmark"]) == ("greedy", "average"))
+    assert row["value"] == 75.0 and row["low"] < 75.0 < row["high"] and row["problems"] == 18
+    sums = next(r for r in found["comparisons"] if (r["measure"], r["benchmark"]) == ("greedy", "sums"))
+    assert (sums["value"], sums["low"], sums["high"]) == (100.0, 100.0, 100.0)
+
+
+def test_calls_share_a_folder(url: str, files: list[str], tmp_path: Path) -> None:
+    """An earlier policy stays in the results, until the problems change; a benchmark is not dropped without a word."""
+    out = tmp_path / "out"
+    run(plan_of(files, {"right": policy(url)}), out)
+    found = run(plan_of(files, {"half": policy(url, "half")}), out)
+    assert set(found["models"]) == {"right", "half"} and found["comparisons"]
+    assert set(json.loads((out / "manifest.json").read_text())["policies"]) == {"right", "half"}
+    with pytest.raises(UserError, match="holds responses to digits, which this call does not measure"):
+        run(plan_of(files[:1], {"half": policy(url, "half")}), out)
+    fewer = run(plan_of(files, {"half": policy(url, "half")}, limit=5), out)
+    assert fewer["models"] == ["half"] and fewer["benchmarks"] == {"sums": 5, "digits": 5}
+    assert any("right was measured on other problems" in note for note in fewer["notes"])
+    assert any("sums: 5 of 12 problems, chosen by a hash" in note for note in fewer["notes"])
+
+
+def test_only_what_a_setting_touches_is_done_again(
+    url: str, files: list[str], asked: Asked, tmp_path: Path
+) -> None:
+    """A second call asks for nothing; another temperature leaves the greedy responses; a limit takes a part by hash."""
+    out = tmp_path / "out"
+
+    def stamps() -> dict[str, int]:
+        return {path.parent.name: path.stat().st_mtime_ns for path in out.glob("*/part-00000.parquet")}
+
+    first = run(plan_of(files, {"a": policy(url)}), out)
+    before, stood = asked.total(), stamps()
+    assert run(plan_of(files, {"a": policy(url)}), out) == first and asked.total() == before and stamps() == stood
+    run(plan_of(files, {"a": policy(url, temperature=0.5, top_p=0.9)}), out)
+    assert asked.total() == before + 72
+    changed = {name for name, at in stamps().items() if stood[name] != at}
+    assert changed == {"samples-a"}
+    few = run(plan_of(files, {"a": policy(url)}, limit=3), tmp_path / "few")
+    mine = [r.problem_id for r in rows(tmp_path / "few", "greedy-a") if r.problem_id.startswith("sums")]
+    assert few["benchmarks"]["sums"] == 3
+    assert sorted(mine) == sorted(sorted((f"sums:{n}" for n in range(12)), key=content_key)[:3])
+
+
+def test_several_seeds(url: str, files: list[str], serve: Any, tmp_path: Path) -> None:
+    """Each seed has a folder of its own; the number is over all samples, and the spread over seeds stands beside it."""
+    served: list[str] = []
+
+    def guessing(question: str) -> str:
+        served.append(question)
+        return f"It is \\boxed{{{len(served) % 3 + ANSWERS[question]}}}."
+
+    place = str(serve({"m": guessing}))
+    found = run(plan_of(files, {"m": policy(place, "m", seeds=(3, 8), greedy=False)}), tmp_path / "out")
+    out = tmp_path / "out"
+    alone = {seed: rows(out, stage) for seed, stage in ((3, "samples-m"), (8, "samples-m@8"))}
+    row = cell(found, "m", "avg@8", "sums")
+    for seed, mine in alone.items():
+        here = [r.correct for r in mine if r.problem_id.startswith("sums")]
+        assert len(here) == 48 and row["seeds"]["values"][str(seed)] == pytest.approx(100 * sum(here) / 48)
+    assert row["value"] == pytest.approx(sum(row["seeds"]["values"].values()) / 2)
+    both = {key: [r.correct for r in (*alone[3], *alone[8]) if r.problem_id == key] for key in {r.problem_id for r in alone[3]}}
+    expected = [pass_at_k(right, 2) for key, right in both.items() if key.startswith("sums")]
+    assert cell(found, "m", "pass@2", "sums")["value"] == pytest.approx(100 * sum(expected) / 12)
+    assert not (out / "greedy-m").exists() and cell(found, "m", "pass@2")["seeds"]["sd"] >= 0
+
+
+def test_nano_and_a_reward_model(
+    tiny_policy: Path, random_reward_model: Path, tmp_path: Path, files: list[str]
+) -> None:
+    """Models in this process; a part that is made again keeps the responses for which nothing changed."""
+    out = tmp_path / "out"
+    tiny = Measured(model=TransformersModel(id=str(tiny_policy), dtype="float32"), n=4, max_new_tokens=6)
+    judges = {"rm": RewardModelSettings(model=str(random_reward_model), dtype="float32")}
+    found = run(plan_of(files[:1], {"tiny": tiny}, judges=judges, limit=6), out)
+    assert {row["measure"] for row in found["rows"] if row["judge"] == "rm"} == {"rm@2", "weighted maj@2"}
+    first = rows(out, "samples-tiny")
+    assert len(first) == 24 and all(r.reward is not None for r in rows(out, "scores-rm@tiny"))
+    assert found["responses"][1]["cut"] > 0 and any("have no end" in note for note in found["notes"])
+    policy = json.loads((out / "manifest.json").read_text())["policies"]["tiny"]
+    assert policy["template"] and "plus" in policy["example"] and policy["content"]
+    path = next((out / "samples-tiny").glob("part-*"))
+    marked = [r.text for r in first]
+    more = run(plan_of(files[:1], {"tiny": tiny}, judges=judges, limit=12), out)
+    again = {(r.problem_id, r.sample): r for r in rows(out, "samples-tiny")}
+    assert path.exists() and len(again) == 48 and more["benchmarks"] == {"sums": 12}
+    assert [again[r.problem_id, r.sample].text for r in first] == marked
+
+
+def test_responses_that_nothing_changed_for_are_used_again(
+    tiny_policy: Path, tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corrected reference asks the model for nothing; a changed question asks for that one alone."""
+    from acemath.models.generate.transformers import TransformersEngine
+
+    generate, seen = TransformersEngine.generate, list[str]()
+
+    def watched(self: Any, problems: Any, sampling: Any) -> Any:
+        seen.extend(p.prompt for p in problems)
+        return generate(self, problems, sampling)
+
+    monkeypatch.setattr(TransformersEngine, "generate", watched)
+    tiny = {"tiny": Measured(model=TransformersModel(id=str(tiny_policy), dtype="float32"), max_new_tokens=4)}
+    out, path = tmp_path / "out", Path(files[1])
+    run(plan_of(files[1:], tiny), out)
+    assert len(seen) == 6
+    path.write_text(path.read_text().replace('"answer": "5"', '"answer": "6"'))
+    run(plan_of(files[1:], tiny), out)
+    assert len(seen) == 6
+    path.write_text(path.read_text().replace("How much is 4 plus 0?", "What is 4 and 0?"))
+    run(plan_of(files[1:], tiny), out)
+    assert seen[6:] == ["What is 4 and 0?"]
+
+
+@pytest.fixture()
+def slow() -> Iterator[str]:
+    """The address of a server in a process of its own, whose answers take a while."""
+    command = [sys.executable, str(FAULTY), "--seconds", "120", "--latency", "0.05", "--faults", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    with server.stdout:
+        yield server.stdout.readline().strip()
+        server.kill()
+        server.wait()
+
+
+def test_a_kill_costs_no_response_that_arrived(
+    slow: str, files: list[str], tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    """kill -9 in the middle: the same command asks for the rest, and ends with the numbers of a call without a stop."""
+    options = ["--engine", "endpoint", "--url", slow, "--set", "in_flight=2", "-n", "4", "-k", "2", "--seed", "5", "--json"]
+    asked = ["eval", *files, "--model", "teacher", *options, "--out"]
+
+    def delivered() -> Counter[str]:
+        return Counter(httpx.get(f"{slow}/count").json()["delivered"])
+
+    first = subprocess.Popen(
+        [sys.executable, "-m", "acemath", *asked, str(tmp_path / "out")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while delivered().total() < 20 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert 20 <= delivered().total() < 90 and not (tmp_path / "out" / "results.json").exists()
+    done = command(*asked, tmp_path / "out")
+    again = delivered()
+    assert len(again) == 90 and sum(count - 1 for count in again.values()) <= 2  # those in flight at the kill
+    whole = command(*asked, tmp_path / "whole")
+
+    def numbers(text: str) -> Any:
+        found = json.loads(text)
+        for row in found["responses"]:
+            row.pop("cost")
+        return found
+
+    assert done.code == whole.code == 0 and numbers(done.out) == numbers(whole.out)
+
+
+MISTAKES = {
+    "k above n": ({"k": 5}, "k is 5, but each problem gets n = 4 samples of m"),
+    "a seed twice": ({"seeds": (1, 1)}, "the seeds 1, 1 hold one twice"),
+    "an unknown name": ({"benchmarks": ("gsm9k",)}, "did you mean gsm8k"),
+    "a file twice": ({"benchmarks": ("other/sums.jsonl",)}, "two benchmarks are called 'sums'"),
+    "no problem": ({"benchmarks": ("none.jsonl",)}, "none.jsonl holds no problem"),
+    "no reference": ({"benchmarks": ("bare.jsonl",)}, "none of 1 problems of bare has a reference answer"),
+    "a judge of one": ({"n": 1, "k": 1, "judges": {"r": RewardModelSettings(model="r")}}, "has one greedy response to choose from"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_mistakes_are_one_line_and_cost_nothing(
+    kind: str, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the folder is made."""
+    monkeypatch.chdir(tmp_path)
+    Path("other").mkdir()
+    shutil.copy(files[0], "other/sums.jsonl")
+    Path("none.jsonl").write_text("")
+    Path("bare.jsonl").write_text('{"question": "Why?"}\n')
+    settings, says = MISTAKES[kind]
+    given = dict(settings)
+    mine = {key: given.pop(key) for key in ("n", "seeds") if key in given}
+    places = [files[0], *given.pop("benchmarks", ())]
+    with pytest.raises(UserError) as error:
+        run(plan_of(places, {"m": policy("http://127.0.0.1:9/v1", **mine)}, **given), tmp_path / "out")
+    assert says in str(error.value) and "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_a_policy_without_a_template_is_an_error(
+    tiny_policy: Path, url: str, files: list[str], tmp_path: Path, asked: Asked
+) -> None:
+    """Before another policy of the call is asked anything."""
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_policy, bare)
+    (bare / "chat_template.jinja").unlink(missing_ok=True)
+    config = json.loads((bare / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (bare / "tokenizer_config.json").write_text(json.dumps(config))
+    before = asked.total()
+    policies = {"right": policy(url), "bare": Measured(model=TransformersModel(id=str(bare)), n=4)}
+    with pytest.raises(UserError, match="has no chat template"):
+        run(plan_of(files, policies), tmp_path / "out")
+    assert asked.total() == before
+
+
+def test_names_of_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last part of a path, or the name before `=`; two of one name are refused."""
+    monkeypatch.chdir(tmp_path)
+    Path("a=b").mkdir()
+    assert named(["x/y-1.5B", "own=x/y-1.5B", "a=b"], "model") == {"y-1.5B": "x/y-1.5B", "own": "x/y-1.5B", "a-b": "a=b"}
+    with pytest.raises(UserError, match="two models are called 'y'.*--model OTHER=z/y"):
+        named(["x/y", "z/y"], "model")
+    assert default_folder(["a", "b"], ["gsm8k", "x/p.jsonl"]) == Path("runs/eval-a+b-gsm8k+p")
+
+
+def test_a_policy_that_refuses_everything_is_no_policy_of_0_percent(serve: Any, files: list[str], tmp_path: Path) -> None:
+    """The error names the first reason."""
+    place = str(serve({"m": lambda question: None}))
+    with pytest.raises(UserError, match="refused|no answer"):
+        run(plan_of(files, {"m": policy(place, "m")}), tmp_path / "out")
+
+
