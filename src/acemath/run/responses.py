@@ -13,7 +13,7 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
 from acemath.grade.conventions import STRICT, Conventions
-from acemath.models.engine import Engine, Paid, Sampling
+from acemath.models.engine import Engine, Paid, Sampling, released
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import (
@@ -71,10 +71,11 @@ class Responder:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """The engine; its memory is freed when the block ends."""
-        engine = self._engine()
-        if isinstance(engine, Paid):
-            self._paid[:] = [engine]
-        yield engine
+        with released(self._engine()) as engine:
+            if isinstance(engine, Paid):
+                self._paid[:] = [engine]
+            yield engine
+        del engine
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
