@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+import acemath
 from acemath.benchmarks import registry
 from acemath.errors import UserError
 from acemath.metrics import pass_at_k
@@ -354,6 +355,18 @@ def test_a_policy_without_a_template_is_an_error(
     with pytest.raises(UserError, match="has no chat template"):
         run(plan_of(files, policies), tmp_path / "out")
     assert asked.total() == before
+
+
+def test_from_python(tiny_policy: Path, url: str, files: list[str], tmp_path: Path) -> None:
+    """A folder by its path, or any engine by name; wrong settings are one line."""
+    tiny = acemath.evaluate(str(tiny_policy), files[0], tmp_path / "tiny", limit=3, max_new_tokens=4)
+    assert tiny["benchmarks"] == {"sums": 3} and [r["measure"] for r in tiny["rows"]] == ["greedy", "greedy"]
+    found = acemath.evaluate({"right": policy(url)}, files, tmp_path / "out", k=2)
+    assert cell(found, "right", "pass@2")["value"] == 100.0
+    with pytest.raises(UserError, match="heat"):
+        acemath.evaluate(str(tiny_policy), files, tmp_path / "no", heat=2)
+    with pytest.raises(UserError, match="set it in each Measured"):
+        acemath.evaluate({"right": policy(url)}, files, tmp_path / "no", n=2)
 
 
 def test_names_of_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
