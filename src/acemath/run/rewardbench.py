@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -215,7 +215,9 @@ def _scores(judge: Candidate, folder: Path, cache: Path) -> MapStage:
 
     @contextmanager
     def tool() -> Iterator[CachedJudge]:
-        yield CachedJudge(load, ScoreCache(cache, identity))
+        with closing(CachedJudge(load, ScoreCache(cache, identity))) as judge:
+            yield judge
+        del judge
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()

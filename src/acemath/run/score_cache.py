@@ -111,6 +111,13 @@ class CachedJudge:
         self.asked += len(given)
         return [given.get(int(key), float(value)) for key, value in zip(keys, found, strict=True)]
 
+    def close(self) -> None:
+        """Free what the judge holds: processes, memory, a journal."""
+        close = getattr(self._judge, "close", None)
+        self._judge = None
+        if close is not None:
+            close()
+
     def _ask(self) -> Judge:
         if self._judge is None:
             self._judge = self._load()
