@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from acemath.benchmarks.copies import SUSPECT, hub_copy, outer_dollars_off, problems_from
+from acemath.benchmarks import copies
+from acemath.benchmarks.copies import REVISION, SUSPECT, hub_copy, outer_dollars_off, problems_from
 from acemath.benchmarks.registry import BENCHMARKS, PRESETS, benchmark, names, open_benchmark
 from acemath.cli.reading import read_benchmarks
 from acemath.curate.licences import non_commercial
@@ -120,7 +121,7 @@ def test_what_fetch_wrote_is_read_as_it_is(command: Callable[..., Any], tmp_path
     assert done.code == 2 and "count does not apply to the benchmark amc23" in done.err
 
 
-def test_the_hub_is_read_config_by_config(tmp_path: Path) -> None:
+def test_the_hub_is_read_config_by_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder in the hub's form: two configs, a part of the subjects, and the hub's own size with a notice."""
     for config in ("one", "two"):
         rows = [
@@ -135,6 +136,12 @@ def test_the_hub_is_read_config_by_config(tmp_path: Path) -> None:
     found = problems_from(mine, None)
     assert [p.answer for p in found] == ["A", "C", "A"] * 2 and found[1].prompt == "one 2?\nAnswer Choices: (A) a (B) b (C) c (D) d"
     assert len(problems_from(replace(mine, size=7, hub_size=6), None)) == 6
+    monkeypatch.setattr(copies, "commit_of", lambda hub: "abc")
+    monkeypatch.setattr(copies, "hub_records", lambda what, hub, config, revision, *rest: iter([{**AMC[0], "url": revision}] * 1))
+    one = replace(BENCHMARKS["amc23"], size=1)
+    assert [p.meta[REVISION] for given in (None, "def") for p in problems_from(one, None, revision=given)] == ["abc", "def"]
+    assert problems_from(one, None)[0].meta["url"] == "abc", "the commit that is kept is the one that was read"
+    monkeypatch.undo()
     with pytest.raises(UserError, match="mmlu has 7 problems, but data set .* gives 6"):
         problems_from(replace(mine, size=7), None)
     with pytest.raises(UserError, match="of which ACEMATH_DATA gives no file: data set .* cannot be read"):

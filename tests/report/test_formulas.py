@@ -50,3 +50,10 @@ def test_what_cannot_be_drawn_stays_text() -> None:
     assert formula("\\sqrt{" * 200 + "x" + "}" * 200) is None
     deep = "$" + "\\sqrt{" * 200 + "x" + "}" * 200 + "$"
     assert drawn(deep) == deep
+
+
+@pytest.mark.parametrize("part", ["\\[", "\\(", "$", "$$", "\\begin{align}", "\\boxed{", "\\frac{{{", "{", "\\boxed{a}", "$x$ ", "\\["])
+def test_a_hostile_text_does_not_take_long(part: str) -> None:
+    """A hundred thousand characters of openings end in a moment, where a careless pattern would take hours."""
+    text = part * (100_000 // len(part))
+    assert "".join(piece for piece, _ in formulas_in(text)) == text

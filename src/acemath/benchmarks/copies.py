@@ -13,13 +13,14 @@ from acemath.benchmarks.benchmark import Benchmark
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.files.columns import is_missing, lowered, meta_of, value_at
-from acemath.files.hub import hub_records
+from acemath.files.hub import commit_of, hub_records
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
 from acemath.notices import say_once
 from acemath.records import BENCHMARK, Problem, content_key
 
 DATA = "ACEMATH_DATA"  # the environment variable that names a folder of benchmark files
+REVISION = "revision"  # in a problem's meta: the commit of the hub's data set that it was read from
 SUSPECT = "suspect"  # in a problem's meta: why its reference is believed to be wrong
 OURS = {"id", "prompt", "answer", "source", "subject", "level", "meta"}  # columns of rows that `acemath fetch` wrote
 _ENDINGS = (".jsonl", ".jsonl.gz", ".parquet", ".json", ".csv", "")
@@ -54,7 +55,11 @@ def problems_from(
 
     `columns` maps our names to the copy's and replaces the known forms. UserError for a copy of another size, without
     problems, or in an unknown form.
+
+    From the hub, the newest commit is read unless one is given, and kept in the problems' meta.
     """
+    if file is None:
+        revision = revision or benchmark.revision or commit_of(benchmark.hub)
     records = hub_copy(benchmark, revision) if file is None else placed_records(file)
     where = f"data set {benchmark.hub!r}" if file is None else str(file)
     rows = list(copy_of(benchmark, records, columns, where))
@@ -65,12 +70,14 @@ def problems_from(
         )
     if len(rows) != benchmark.size:
         say_once(f"{benchmark.name}: {where} has {len(rows):,} problems, the paper's copy {benchmark.size:,}")
+    if file is None and revision is not None:
+        return [replace(row, meta={**row.meta, REVISION: revision}) for row in rows]
     return rows
 
 
-def hub_copy(benchmark: Benchmark, revision: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of the hub's data set, config by config, each with its place."""
-    what = f"benchmark {benchmark.name}, of which {DATA} gives no file"
+def hub_copy(benchmark: Benchmark, revision: str | None, what: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of the hub's data set, config by config, each with its place. `what` names it in a message."""
+    what = what or f"benchmark {benchmark.name}, of which {DATA} gives no file"
     for config in benchmark.configs:
         rows = hub_records(what, benchmark.hub, config, revision or benchmark.revision, benchmark.split, {})
         yield from ((f"benchmark {benchmark.name}, record {number}", row) for number, row in enumerate(rows, 1))

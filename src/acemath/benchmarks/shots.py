@@ -33,7 +33,8 @@ def demonstrations(
     if path is None and not chosen.shots_split:
         raise UserError(f"{name} has no split of demonstrations (the paper gives it 0); leave --shots out, or give their file")
     split = replace(chosen, split=chosen.shots_split)
-    records = hub_copy(split, revision) if path is None else placed_records(path)
+    what = f"the {count} demonstrations of {name} (a file {name}_{split.split} gives them too; --shots 0 asks without any)"
+    records = hub_copy(split, revision, what) if path is None else placed_records(path)
     where = f"the split {split.split!r} of {chosen.hub!r}" if path is None else str(path)
     found: dict[str, list[tuple[str, str]]] = {}
     for row in copy_of(split, records, None, where):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from acemath.errors import UserError
@@ -32,3 +33,16 @@ def hub_records(
             f"{what}: data set {hub!r} cannot be read ({str(error).splitlines()[0]}); check its name, config, revision and "
             "split, and the network"
         ) from error
+
+
+def commit_of(hub: str) -> str | None:
+    """The newest commit of a data set of the hub; None for a folder, and where the hub cannot be asked."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if Path(hub).exists():
+        return None
+    try:
+        return HfApi().dataset_info(hub, timeout=10).sha
+    except (ValueError, *HfHubHTTPError.__bases__):  # its bases: the errors of its HTTP library, and OSError
+        return None

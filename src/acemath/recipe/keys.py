@@ -1,4 +1,4 @@
-"""The reference of all keys of a recipe, made from its classes: type, default and one sentence for each key."""
+"""The reference of all keys of a recipe and of a judge's file, made from their classes: type, default and one sentence each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from acemath.models.score.settings import KINDS
 from acemath.models.spec import ENGINES
 from acemath.recipe.schema import Recipe
 
@@ -51,7 +52,7 @@ def sections(whole: type[BaseModel] = Recipe) -> list[Section]:
 
 
 def reference() -> str:
-    """All keys as a page of Markdown."""
+    """All keys as a page of Markdown: those of a recipe, and those of each kind of judge."""
     lines = [
         "# Every key of a recipe",
         "",
@@ -61,10 +62,17 @@ def reference() -> str:
     ]
     for section in sections():
         title = ", ".join(f"`{place}`" for place in section.places if place) or "The recipe"
-        lines += ["", f"## {title}", "", _about(section.kind), ""]
-        lines += ["| key | type | default | what it says |", "|---|---|---|---|"]
-        lines += [f"| `{key.name}` | {key.type} | {key.default} | {key.says} |" for key in section.keys]
+        lines += _table(title, section)
+    lines += ["", "# Every key of a judge's file", "", "What judges are: [rewardbench.md](rewardbench.md)."]
+    for name, kind in KINDS.items():
+        lines += _table(f"`kind: {name}`", sections(kind)[0])
     return "\n".join(lines) + "\n"
+
+
+def _table(title: str, section: Section) -> list[str]:
+    """The lines of a section."""
+    head = ["", f"## {title}", "", _about(section.kind), "", "| key | type | default | what it says |", "|---|---|---|---|"]
+    return head + [f"| `{key.name}` | {key.type} | {key.default} | {key.says} |" for key in section.keys]
 
 
 def _visit(kind: type[BaseModel], place: str, places: dict[type[BaseModel], list[str]]) -> None:

@@ -10,17 +10,20 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from html import escape, unescape
+from itertools import islice
 from typing import Any
 from xml.etree.ElementTree import Element
 
 LONGEST = 2000  # characters of a formula; a longer one stays text
 DEEPEST = 60  # elements inside each other
+MOST = 1000  # formulas of a text that are drawn; further ones stay text
 _ARGUMENT = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _FORMULA = re.compile(
-    r"\$\$(?P<block>[^$]+)\$\$|\\\[(?P<display>.+?)\\\]|\\\((?P<inline>.+?)\\\)"
+    # No pattern looks further than the next opening of its kind, or a bounded way: a hostile text must not take long.
+    r"\$\$(?P<block>[^$]+)\$\$|\\\[(?P<display>(?:(?!\\[\[\]]).)+)\\\]|\\\((?P<inline>(?:(?!\\[()]).)+)\\\)"
     # One dollar opens before a sign and closes behind one, not before a digit: "$5 and $7" is money.
     r"|(?<![\\$])\$(?P<dollar>(?![\s$])(?:\\.|[^$\\\n])+?)(?<!\s)\$(?![\d$])"
-    r"|\\begin\{(?P<name>(?:align|aligned|equation|gather|cases|array|[pbvV]?matrix)\*?)\}.+?\\end\{(?P=name)\}"
+    r"|\\begin\{(?P<name>(?:align|aligned|equation|gather|cases|array|[pbvV]?matrix)\*?)\}.{1,2000}?\\end\{(?P=name)\}"
     rf"|\\(?:boxed|d?frac{_ARGUMENT}){_ARGUMENT}",
     re.DOTALL,
 )
@@ -38,7 +41,7 @@ Tree = list[Any]  # [element, {attribute: value}, [children: trees or texts]]
 def formulas_in(text: str) -> Iterator[tuple[str, Tree | None]]:
     """The text in pieces: each as it stands, with the tree of its MathML if it is a formula that can be drawn."""
     at = 0
-    for match in _FORMULA.finditer(text):
+    for match in islice(_FORMULA.finditer(text), MOST):
         if match.start() > at:
             yield text[at : match.start()], None
         inner = next((found for found in match.group("block", "display", "inline", "dollar") if found), match.group())

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.copies import local_copy
+from acemath.benchmarks.copies import REVISION, local_copy
 from acemath.benchmarks.registry import open_benchmark
 from acemath.curate.columns import problems_of
 from acemath.curate.known_sources import public_rows
@@ -30,7 +30,8 @@ def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
         yield from _worksheets(source, seed)
         return
     records = islice(records_of(name, source), source.count)
-    yield from map(_without_row, problems_of(records, source.columns, name, source.subject, source.license))
+    for problem in problems_of(records, source.columns, name, source.subject, source.license):
+        yield without(problem, FILE_ROW)  # a row that is added before this one must not change it
 
 
 def count_rows(name: str, source: Source) -> int:
@@ -51,15 +52,15 @@ def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
         return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
     if source.benchmark is not None:
         found = open_benchmark(source.benchmark, source.file, source.columns or None, revision=source.revision)
-        rows = [_without_row(p) for p in found[: source.count]]
+        rows = [without(p, FILE_ROW, REVISION) for p in found[: source.count]]
     else:
         rows = list(read_source(name, source, seed))
     return [replace(p, meta={**p.meta, BENCHMARK: name}) for p in rows]
 
 
-def _without_row(problem: Problem) -> Problem:
-    """A problem without its row number: a row that is added before it must not change it."""
-    return replace(problem, meta={key: v for key, v in problem.meta.items() if key != FILE_ROW})
+def without(problem: Problem, *names: str) -> Problem:
+    """A problem without these keys in its meta."""
+    return replace(problem, meta={key: v for key, v in problem.meta.items() if key not in names})
 
 
 def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -> list[Problem]:

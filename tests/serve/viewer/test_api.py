@@ -78,6 +78,23 @@ def test_random_pools_agree_with_the_metrics(tmp_path: Path) -> None:
     viewer.worker.close()
 
 
+def test_the_curves_end_at_the_values_of_the_list(tmp_path: Path) -> None:
+    """rm@n and maj@n, ties shared, are the mean over benchmarks of what the list shows; nan rewards rank last in both."""
+    rng = np.random.default_rng(2)
+    pool = {
+        f"p{p}": [(str(int(rng.integers(0, 3))), bool(rng.random() < 0.5), float(rng.choice([np.nan, 0.0, 1.0]))) for _ in range(4)]
+        for p in range(4)
+    }
+    viewer = Viewer([write_run(tmp_path / "r", {"scores-m": responses(pool)})])
+    rows = listed(viewer)["rows"]
+    while (found := viewer.curves({"set": "0"}))["share"] < 1:
+        pass
+    for name, key in (("rm@k", "judge"), ("maj@k", "majority")):
+        means = [np.mean([row[key] for row in rows if row["benchmark"] == benchmark]) for benchmark in ("alpha", "beta")]
+        assert found["series"][name][-1]["value"] == pytest.approx(100 * np.mean(means))
+    viewer.worker.close()
+
+
 @pytest.mark.parametrize(
     ("given", "found"),
     [

@@ -25,6 +25,18 @@ def test_the_sets_of_a_run(run: Path) -> None:
     assert one.name == "greedy-m" and len(one.problems) == 4 and not one.notes
 
 
+def test_the_sets_of_an_evaluation_and_of_scored_candidates(tmp_path: Path) -> None:
+    """Each judge's scores of the samples of each seed are a set; what they score is not shown again."""
+    rows = responses(POOL)
+    names = ("samples-m", "samples-m@2", "samples-n", "scores-a@m", "scores-b@m", "scores-a@m@2", "greedy-m")
+    folder = write_run(tmp_path / "eval", dict.fromkeys(names, rows))
+    assert [s.name for s in open_sources([folder])] == ["scores-a@m", "scores-a@m@2", "scores-b@m", "samples-n", "greedy-m"]
+    folder = write_run(tmp_path / "bench", {"candidates": rows, "votes": rows, "scores-x": rows})
+    assert [s.name for s in open_sources([folder])] == ["scores-x"]
+    folder = write_run(tmp_path / "unscored", {"candidates": rows})
+    assert [s.name for s in open_sources([folder])] == ["candidates"]
+
+
 def test_an_unfinished_run_opens_with_what_is_there(run: Path) -> None:
     """A stage without a manifest and with one of two parts is shown, and the page says so."""
     (run / "scores-m" / "part-00001.parquet").unlink()

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.copies import REVISION, local_copy
 from acemath.benchmarks.registry import BENCHMARKS, names, open_benchmark
 from acemath.errors import UserError
 from acemath.files.identity import shown
 from acemath.records import BENCHMARK, Problem, content_key, key_of_all
 from acemath.run.partitions import Partitions
 from acemath.run.scatter import scattered
-from acemath.run.source_rows import files_key
+from acemath.run.source_rows import files_key, without
 from acemath.run.stage import Everything, Facts, Reduction
 
 PROBLEMS = "problems"
@@ -56,7 +57,7 @@ def read(places: Sequence[str], columns: Mapping[str, str] | None, limit: int | 
 
 
 def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None) -> Asked:
-    answered = [row for row in rows if row.answer]
+    answered = [without(row, REVISION) for row in rows if row.answer]  # another commit with the same rows changes nothing
     if not answered:
         raise UserError(
             f"none of {len(rows):,} problems of {name} has a reference answer to measure by; name the column that holds it: "
@@ -74,8 +75,10 @@ def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None) ->
     }
     if Path(place).exists():
         facts["file"] = files_key(Path(place))
+    elif (copy := local_copy(name)) is not None:
+        facts["file"] = files_key(copy)
     elif (known := BENCHMARKS.get(name)) is not None:
-        facts |= {"hub": known.hub, "revision": known.revision, "conventions": known.conventions.name}
+        facts |= {"hub": known.hub, "revision": rows[0].meta.get(REVISION)}
     return Asked(name, kept, len(rows), facts)
 
 

@@ -104,7 +104,8 @@ def _responses(record: Mapping[str, Any], reference: str) -> Iterator[dict[str, 
             f"no response among {sorted(record)}; give what acemath sample, score or grade writes, or records of a known "
             "harness"
         )
-    answers = record.get("pred") if isinstance(record.get("pred"), list) else [record.get("extracted", record.get("pred"))]
+    pred = record.get("pred")
+    answers = pred if isinstance(pred, list) else [record.get("extracted", pred)]
     answers = answers if len(answers) == len(rows) else [None] * len(rows)
     status = _status(record.get("status"))
     for row, answer in zip(rows, answers, strict=True):

@@ -1,7 +1,7 @@
 """What can be viewed: the sets of responses in runs' and evaluations' folders, and in files.
 
-A set is what one stage wrote (`samples-NAME`, `greedy-NAME`, `scores-NAME`), or one file. The page shows one set, or two
-beside each other.
+A set is what one stage wrote (`samples-NAME`, `greedy-NAME`, `scores-NAME`, `scores-JUDGE@NAME`, `candidates`), or one file.
+The page shows one set, or two beside each other.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from acemath.run.store import StageStore
 from acemath.serve.viewer.files import open_file
 from acemath.serve.viewer.stored import PartRows, Rows
 
-_RESPONSES = re.compile(r"(?P<kind>scores|samples|greedy)-(?P<name>.+)")
+_RESPONSES = re.compile(r"(scores|samples|greedy)-.+|candidates")
 _PROBLEMS = re.compile(r"problems|benchmarks|bench-problems(-\d+)?")
-_KINDS = ("scores", "samples", "greedy")
+_KINDS = ("scores", "samples", "greedy", "candidates")
 
 
 @dataclass
@@ -103,12 +103,15 @@ def _of_folder(folder: Path, title: str, only: str | None) -> Iterator[Source]:
 
 
 def _shown(sets: Iterable[str], parts: dict[str, int]) -> Iterator[str]:
-    """The stages to show, scored ones first; the samples that a stage of scores repeats are left out."""
+    """The stages to show, scored ones first; responses that a stage of scores repeats are left out."""
     sets = sorted(sets, key=lambda name: (_KINDS.index(name.split("-")[0]), name))
+    scored: dict[str, int] = {}  # by the stage that was scored: its scored parts
     for name in sets:
-        scores = name.replace("samples-", "scores-", 1)
-        if not (name.startswith("samples-") and scores in sets and parts[scores] >= parts[name]):
-            yield name
+        if name.startswith("scores-"):
+            policy = name.removeprefix("scores-").split("@", 1)[-1]
+            for given in (f"samples-{policy}", f"samples-{name.removeprefix('scores-')}", "candidates"):
+                scored[given] = max(scored.get(given, 0), parts[name])
+    yield from (name for name in sets if scored.get(name, 0) < parts[name])
 
 
 def _parts(stage: Path) -> list[Path]:
