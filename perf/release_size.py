@@ -19,7 +19,7 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS, PRESETS
 from acemath.benchmarks.release import saved
 from acemath.cli.rewardbench import rewardbench, scored
-from acemath.models.score.judge import judge_settings
+from acemath.models.score.settings import RewardModelSettings
 from acemath.run import rewardbench as stages
 
 N, WORDS = 64, 120
@@ -61,7 +61,7 @@ def main() -> None:
         home = Path(temporary)
         started = time.monotonic()
         print(f"written: {saved(home / 'bench', rows(given.share))} in {time.monotonic() - started:.0f} s, {_peak()}")
-        judges = stages.judges_named([("hashes", judge_settings("nobody/hashes"))])
+        judges = stages.judges_named([("hashes", RewardModelSettings(model="nobody/hashes"))])
         for what in ("scored", "again, with nothing to do"):
             started = time.monotonic()
             scored(judges, home / "bench", home / "out", 8, home / "cache")
