@@ -268,3 +268,27 @@ def test_columns_of_other_names(tmp_path: Path) -> None:
     named = {"problem_id": "nr", "label": "ok", "reward": "judge.score", "text": "says"}
     (record,), _ = stored_records([_file(tmp_path / "x.jsonl", rows)], named)
     assert (record.correct, record.rewards) == ((True, False), (0.0, -1.0))
+
+
+def test_protocols_parts_and_details_on_the_command_line(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """The harness's protocol by its name, parts by level and by model, what stands behind the table, and undefined values."""
+    rows = [
+        _row(at, n, n % 3 == at % 3, reward=float(n), model="ab"[n % 2], level=f"Level {1 + at % 2}", finish_reason="stop")
+        for at in range(8)
+        for n in range(4)
+    ]
+    path = _file(tmp_path / "x.jsonl", rows)
+    first = json.loads(command("rewardbench", "table", path, "-k", 2, "--protocol", "first-k", "--json").out)
+    assert {row["protocol"] for row in first["rows"]} == {"first-k"}
+    assert _values(first)["x", "rm@2"] == pytest.approx(100 * 3 / 8)  # problems 1, 4 and 7 have a right second response
+    done = command("rewardbench", "table", path, "-k", 2, "--by", "level", "--details", "--json")
+    found = json.loads(done.out)
+    assert {(row["part"], row["problems"]) for row in found["parts"]} == {("1", 4), ("2", 4)}
+    more = found["details"][""]
+    assert {row["seeds"] for row in more["seeds"]} == {0} and more["seeds"][0]["deviation"] is None, "two models are no seeds"
+    assert any(row["winner"] == "oracle" for row in more["beats"]) and 0 <= more["quality"][0]["auc"] <= 1
+    words = command("rewardbench", "table", path, "-k", 3, "--by", "generator", "--details")
+    assert words.code == 0 and "undefined" in words.out and "AUC" in words.out and " nan " not in words.out
+    for options, message in ((("--protocol", "best"), "no protocol 'best'"), (("--by", "colour"), "no breakdown by 'colour'")):
+        refused = command("rewardbench", "table", path, "-k", 2, *options)
+        assert refused.code == 2 and message in refused.err

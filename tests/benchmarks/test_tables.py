@@ -108,7 +108,7 @@ def test_a_reward_that_is_missing(records: list[Record]) -> None:
     """nan ranks below all others in rm@n, and a line says how many there are; so for constant judges and cut responses."""
     holes = replace(records[0], rewards=(NAN,) * 5 + (-9.0,))
     assert per_problem([holes], "reward model", 6) == [float(holes.correct[5])]
-    assert "5 of 6 responses have no score" in notices([holes])[0]
+    assert judge_quality([holes])[0].unscored == 5 and "5 of 6 responses have no score" in notices([holes])[0]
     assert "constant" in notices([replace(r, rewards=(float(at),) * 6) for at, r in enumerate(records)])[0]
     assert notices(records) == []
     cut = replace(records[0], finish_reasons=("length", "stop", "", "", "", ""))

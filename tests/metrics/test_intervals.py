@@ -54,6 +54,7 @@ def test_who_beats_whom() -> None:
     assert [c.winner for c in found] == ["better", None, None if found[2].difference.low <= 0 else "better"]
     assert found[0].difference.value == pytest.approx((base - better).mean())
     assert who_beats_whom({"alone": base}, ["b"] * 300) == []
+    assert who_beats_whom({"a": [0.1 + 0.2] * 5, "b": [0.3] * 5}, ["b"] * 5)[0].winner is None, "rounding wins nothing"
     undefined = who_beats_whom({"a": [NAN], "b": [1.0]}, ["b"])[0]
     assert undefined.winner is None and not undefined.difference.defined
     with pytest.raises(UserError, match="a has 1 values for 2 problems"):

@@ -11,12 +11,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from acemath.benchmarks import registry
 from acemath.errors import UserError
 from acemath.metrics import pass_at_k
 from acemath.models.score.settings import RewardModelSettings
@@ -46,7 +48,7 @@ def url(serve: Any, asked: Asked) -> str:
 
     def right(question: str) -> str:
         asked[f"right {question}"] += 1
-        return f"<think>Is it 7? No.</think> It is \\boxed{{{ANSWERS[question.split('Q: ')[-1]]}}}."
+        return f"<think>Is it 7? No.</think> It is \\boxed{{{ANSWERS[question.splitlines()[-1]]}}}."
 
     def half(question: str) -> str:
         asked[f"half {question}"] += 1
@@ -164,6 +166,31 @@ def test_only_what_a_setting_touches_is_done_again(
     mine = [r.problem_id for r in rows(tmp_path / "few", "greedy-a") if r.problem_id.startswith("sums")]
     assert few["benchmarks"]["sums"] == 3
     assert sorted(mine) == sorted(sorted((f"sums:{n}" for n in range(12)), key=content_key)[:3])
+
+
+def test_demonstrations_and_suspects(
+    url: str, files: list[str], asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Demonstrations stand before the question alone; suspect references are in the numbers, and left out beside them."""
+    shots = {"small": [("How much is 1 plus 1?", "2")], "big": [("How much is 9 plus 9?", "18")]}
+    monkeypatch.setattr("acemath.run.measuring.measure.shots_of", lambda *_: {"right": {"sums": shots}})
+    opened = "acemath.run.measuring.problems.open_benchmark"
+    read = registry.open_benchmark
+
+    def with_suspect(place: str, **options: Any) -> Any:
+        rows = read(place, **options)
+        wrong = replace(rows[0], answer="-1", meta={**rows[0].meta, "suspect": "the sum is 3"})
+        return [wrong if place == files[0] else rows[0], *rows[1:]]
+
+    monkeypatch.setattr(opened, with_suspect)
+    found = run(plan_of(files, {"right": policy(url, n=1)}, k=1), tmp_path / "out")
+    assert asked["right How much is 9 plus 9?\n18\n\nHow much is 5 plus 8?"] == 1
+    assert asked["right How much is 2 plus 0?"] >= 1
+    assert cell(found, "right", "greedy", "sums")["value"] == pytest.approx(100 * 11 / 12)
+    sound = next(r for r in found["without_suspects"] if r["benchmark"] == "sums")
+    assert (sound["value"], sound["problems"]) == (100.0, 11)
+    example = json.loads((tmp_path / "out" / "manifest.json").read_text())["policies"]["right"]
+    assert example["shots"] == {"sums": 1}
 
 
 def test_several_seeds(url: str, files: list[str], serve: Any, tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def test_a_reward_model_on_reward_bench_2(command: Command, tmp_path: Path, rand
     mine = {r["benchmark"]: r for r in found["rows"] if r["selector"] == found["judge"]}
     assert set(mine) == {"Factuality", "Precise IF", "Math", "Safety", "Focus", "Ties", "average"}
     assert {r["selector"] for r in found["rows"]} == {found["judge"], "random", "shortest", "longest"}
-    assert "not the whole benchmark" in done.err and found["prompts"] == 14
+    assert "not the whole benchmark" in done.err and found["prompts"] == 14 and found["asked"] == 18, "equal texts are judged once"
+    cached = json.loads(command("reward-bench-2", random_reward_model, "--data", data, "--json").out)
+    assert cached["asked"] == 0 and cached["rows"] == found["rows"], "every score was kept"
     again = json.loads(command("reward-bench-2", "--data", "scores.jsonl", "--json").out)
     assert again["judge"] == "scores"
     assert {r["benchmark"]: r["value"] for r in again["rows"] if r["selector"] == "scores"} == {b: r["value"] for b, r in mine.items()}

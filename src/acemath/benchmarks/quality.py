@@ -81,11 +81,13 @@ def notices(records: Sequence[Record]) -> list[str]:
     found = []
     rewards = [reward for r in records for reward in r.rewards]
     missing = sum(map(isnan, rewards))
-    several = [r for r in records if len(r.rewards) > 1]
-    if several and all(len(set(r.rewards)) == 1 for r in several):
+    scored = {r.problem_id: [reward for reward in r.rewards if not isnan(reward)] for r in records}
+    several = {name: mine for name, mine in scored.items() if len(mine) > 1}
+    if several and all(len(set(mine)) == 1 for mine in several.values()):
+        name, mine = next(iter(several.items()))
         found.append(
-            f"the judge is constant: it gives all responses to a problem one reward (problem {several[0].problem_id!r}: "
-            f"{several[0].rewards[0]:g}), so its picks are random"
+            f"the judge is constant: it gives all responses to a problem one reward (problem {name!r}: {mine[0]:g}), so its "
+            "picks are random"
         )
     if missing:
         found.append(

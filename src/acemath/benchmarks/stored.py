@@ -21,7 +21,7 @@ from acemath.benchmarks.release import (
     sets_of,
 )
 from acemath.benchmarks.tables import ACCEPTED, BENCHMARK, UNTRAINED, Answer, Record, record_of
-from acemath.curate.columns import prompt_text
+from acemath.curate.columns import level_of, prompt_text
 from acemath.errors import UserError
 from acemath.files.columns import (
     PROBLEM_NAMES,
@@ -43,6 +43,7 @@ FORMS = (
 )
 HARNESS = {**LISTS, "text": (*LISTS["text"], "pred")}  # a record may hold the answers alone
 Answers = dict[tuple[str, str], list[Answer]]  # by benchmark and problem
+About = dict[tuple[str, str], tuple[int, str]]  # level and subject, by benchmark and problem
 
 
 def stored_records(
@@ -56,10 +57,11 @@ def stored_records(
     answer. UserError if a file is given twice or is empty, and for a row of neither form.
     """
     files, notes = [], list[str]()
+    about: About = {}
     records = [record for path in paths if is_release(path) for record in _released(path, columns or {}, notes)]
     paths = [path for path in paths if not is_release(path)]
     for path, name in zip(paths, _names(paths) if paths else (), strict=True):
-        found, uncertain = _answers(path, name, columns or {})
+        found, uncertain = _answers(path, name, columns or {}, about)
         if not found:
             raise UserError(f"{path} holds no response to measure; acemath sample writes some")
         if uncertain:
@@ -68,7 +70,9 @@ def stored_records(
     pooled, partial = _pooled(files)
     if partial:
         notes.append(f"{partial} problems that not every file of their benchmark answers are left out")
-    records += [record_of(b, key, 0, answers) for (b, key), answers in pooled.items()]
+    for key, answers in pooled.items():
+        level, subject = about[key]
+        records.append(record_of(*key, level, answers, subject))
     _check_once(records)
     return records, notes
 
@@ -110,8 +114,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(name[-depth:]) for name in names]
 
 
-def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers, int]:
-    """A file's answers, and how many of its rows are marked uncertain."""
+def _answers(path: Path, name: str, columns: Mapping[str, str], about: About) -> tuple[Answers, int]:
+    """A file's answers, and how many of its rows are marked uncertain; `about` gets each problem's level and subject."""
     found: Answers = {}
     seen: dict[tuple[Any, ...], int] = {}
     asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # by benchmark and problem: prompt key, source and place of the first row
@@ -128,6 +132,7 @@ def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers
                     f"{place}: problem {key[1]!r} stands twice; give each problem an idx of its own"
                 )
             found[key] = list(_of_harness(record, place))
+            about.setdefault(key, _level_and_subject(record))
             continue
         benchmark, problem, answer = _of_row(record, name, place)
         problem = _unique_id((benchmark, problem), record, asked, place)
@@ -139,7 +144,13 @@ def _answers(path: Path, name: str, columns: Mapping[str, str]) -> tuple[Answers
                     "problems of different benchmarks a file each, or ids of their own"
                 )
         found.setdefault((benchmark, problem), []).append(answer)
+        about.setdefault((benchmark, problem), _level_and_subject(record))
     return found, uncertain
+
+
+def _level_and_subject(record: Mapping[str, Any]) -> tuple[int, str]:
+    subject = first_value(record, names_of("subject", {}))
+    return level_of(first_value(record, names_of("level", {}))), str(subject or "")
 
 
 def _unique_id(

@@ -21,6 +21,7 @@ from acemath.cli.options import (
     settings_of,
 )
 from acemath.cli.output import MEASURES, measure_rows, show
+from acemath.cli.published import BESIDE, beside_lines
 from acemath.errors import UserError, require
 from acemath.models.engine import ChatFormat
 from acemath.notices import say
@@ -145,7 +146,7 @@ def _benchmarks(problems: Sequence[str], benchmarks: str) -> tuple[str, ...]:
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    """Print the measures of each policy, and the differences of policies."""
+    """Print the measures of each policy, the differences of policies, and the paper's numbers for the same models."""
     several = len(found["models"]) > 1
     rows = found["rows"]
     seeds = any("seeds" in row for row in rows)
@@ -163,3 +164,5 @@ def _show(found: Mapping[str, Any]) -> None:
     if pairs:
         lines = [(f"{row['model']} - {row['other']}", *measure_rows([{**row, "undefined": 0}])[0]) for row in pairs]
         show({}, False, ("difference", *MEASURES), lines)
+    if found["paper"]:
+        show({}, False, BESIDE, beside_lines(found["paper"]))

@@ -81,7 +81,7 @@ def export_table(results: Path, form: str, out: Path, k: int, paper: bool) -> di
     """Write results as a table; the ending of `out` decides its form. UserError for another ending."""
     if out.suffix not in WRITERS:
         raise UserError(f"cannot write a table as {out.name!r}: the name must end in {', '.join(WRITERS)}")
-    sheet = FORMS[form](result_rows(results), k, paper)
+    sheet = FORMS[form](result_rows(results, k), k, paper)
     write_bytes(out, WRITERS[out.suffix](sheet).encode("utf-8", "replace"))
     return {"out": str(out), "lines": len(sheet.lines), "benchmarks": list(sheet.benchmarks)}
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +78,18 @@ def measure_rows(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, floa
         (
             r["measure"],
             r["benchmark"],
-            r["value"],
-            f"{r['low']:.2f} … {r['high']:.2f}",
+            float("nan") if r["value"] is None else r["value"],
+            _interval(r["low"], r["high"]),
             f"{r['problems']}" + (f" ({r['undefined']} have fewer responses)" if r["undefined"] else ""),
         )
         for r in rows
     ]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None or isnan(low) or isnan(high):
+        return "undefined"
+    return f"{low:.2f} … {high:.2f}"
 
 
 def write_kept(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,7 +45,7 @@ def command(
         compared = [c for c in compared if not benchmark or benchmark_key(c["benchmark"]) == benchmark_key(benchmark)]
         if not compared:
             say("the paper prints no number for these models, measures and benchmarks; acemath published lists what it prints")
-        show({"rows": compared}, as_json, BESIDE, [_beside(c) for c in compared])
+        show({"rows": compared}, as_json, BESIDE, beside_lines(compared))
         return
     found = listed(table, model or judge, benchmark)
     show({"rows": found}, as_json, PRINTED, [[r["table"], r["model"], r["judge"], r["measure"], r["benchmark"], r["value"]] for r in found])
@@ -73,7 +73,12 @@ def listed(table: str, model: str, benchmark: str) -> list[dict[str, Any]]:
     return found
 
 
-def _beside(c: dict[str, Any]) -> Sequence[Any]:
+def beside_lines(compared: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
+    """Comparisons (`Comparison.record`) as lines under the columns BESIDE."""
+    return [_line(c) for c in compared]
+
+
+def _line(c: Mapping[str, Any]) -> Sequence[Any]:
     who = " with ".join(filter(None, (c["model"], c["judge"])))
     verdict = "OUTSIDE the interval" if c["outside"] else "inside"
     if c["paper_problems"] not in (None, c["problems"]):

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from acemath.benchmarks.reward_bench_2 import HUB, SPLIT, Item, items_from, measured
-from acemath.cli.options import Json, json_lines
+from acemath.cli.options import Json, folder, json_lines
 from acemath.cli.output import MEASURES, measure_rows, show
-from acemath.cli.score import judge_of
 from acemath.errors import UserError
 from acemath.files.atomic import write_json_lines
 from acemath.files.rows import placed_records
@@ -19,6 +18,8 @@ from acemath.notices import say
 from acemath.recipe.sources import Source
 from acemath.run.display import Display
 from acemath.run.source_rows import records_of
+
+JOURNAL = Path("reward-bench-2.journal")  # the folder that keeps a server's replies
 
 
 def command(
@@ -33,9 +34,9 @@ def command(
         Path | None, typer.Option(help="A copy of the data set, or prompts with scores. [default: the hub's data set]")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="A commit, tag or branch of the hub's data set.")] = None,
-    journal: Annotated[Path, typer.Option(help="The folder that keeps a server's replies as they arrive.")] = Path(
-        "reward-bench-2.journal"
-    ),
+    cache: Annotated[
+        Path, typer.Option(callback=folder, help="The folder that keeps every score, so that no response is judged twice.")
+    ] = Path("rewards.cache"),
     out: Annotated[
         Path | None, typer.Option(callback=json_lines, help="Write the prompts' scores to this JSONL file, which --data reads.")
     ] = None,
@@ -48,7 +49,7 @@ def command(
     The same table again: acemath reward-bench-2 --data scores.jsonl
     """
     with Display().during("reward-bench-2") as display:
-        found = reward_bench_2(judge, data, revision, journal, out, display)
+        found = reward_bench_2(judge, data, revision, cache, out, display)
     for note in found["notes"]:
         say(note)
     show(found, as_json, MEASURES, named_rows(found["rows"]))
@@ -60,31 +61,37 @@ def named_rows(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float,
 
 
 def reward_bench_2(
-    judge: str | None, data: Path | None, revision: str | None, journal: Path, out: Path | None, display: Display
+    judge: str | None, data: Path | None, revision: str | None, cache: Path, out: Path | None, display: Display
 ) -> dict[str, Any]:
     """A judge's rows on RewardBench 2, its controls, and notes. UserError if there is neither a judge nor scores."""
     if data is not None and revision is not None:
         raise UserError(f"--revision is for the hub's data set, and --data names {str(data)!r}; leave one out")
     source = Source(hub=HUB, split=SPLIT, revision=revision)
     items = items_from(placed_records(data) if data is not None else records_of("reward-bench-2", source))
-    scores, name = _scores(judge, items, data, journal, display)
+    scores, more = _scores(judge, items, data, cache, display)
     if out is not None:
         write_json_lines(out, [_record(item, values) for item, values in zip(items, scores, strict=True)])
-    return {**measured(items, scores, name), "prompts": len(items)}
+    return {**measured(items, scores, more["judge"]), **more, "prompts": len(items)}
 
 
 def _scores(
-    judge: str | None, items: Sequence[Item], data: Path | None, journal: Path, display: Display
-) -> tuple[Sequence[Sequence[float]], str]:
-    """The scores of all responses, and the name of who gave them."""
+    judge: str | None, items: Sequence[Item], data: Path | None, cache: Path, display: Display
+) -> tuple[Sequence[Sequence[float]], dict[str, Any]]:
+    """The scores of all responses, with who gave them and how many responses it was asked about."""
     if judge is None:
         if not all(item.scores for item in items):
             raise UserError("a prompt has no scores; name a judge: acemath reward-bench-2 JUDGE, or give scored prompts: --data")
-        return [item.scores for item in items], data.name.split(".")[0] if data is not None else HUB
+        return [item.scores for item in items], {"judge": data.name.split(".")[0] if data is not None else HUB}
     if not all(item.prompt and item.responses for item in items):
         raise UserError("a prompt has no texts to judge; give the data set itself, or leave the judge out to use its scores")
-    made = judge_of(judge, journal)
-    return made.score_many([(item.prompt, item.responses) for item in items], display.progress), made.name
+    from acemath.models.score.judge import judge_settings, open_judge
+    from acemath.run.rewardbench import Candidate
+    from acemath.run.score_cache import CachedJudge, ScoreCache
+
+    made = Candidate("", judge_settings(judge))
+    asked = CachedJudge(lambda: open_judge(made.settings, JOURNAL), ScoreCache(cache, made.identity()))
+    flat = iter(asked.scores([(item.prompt, text) for item in items for text in item.responses], display.progress))
+    return [[next(flat) for _ in item.responses] for item in items], {"judge": made.model, "asked": asked.asked}
 
 
 def _record(item: Item, scores: Sequence[float]) -> dict[str, Any]:

@@ -33,6 +33,13 @@ ProtocolName = Annotated[
     ),
 ]
 By = Annotated[str, typer.Option(help=f"Break the table down by {', '.join(WAYS)}.")]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Also who beats whom, the rewards' AUC, calibration and errors at thresholds, and the spread over sampling seeds.",
+    ),
+]
 
 
 class _TableFirst(TyperGroup):
@@ -65,6 +72,7 @@ def table(
     k: Pick = 8,
     protocol: ProtocolName = EXACT.name,
     by: By = "",
+    details: Details = False,
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +81,7 @@ def table(
     Example: acemath rewardbench table scored.jsonl -k 8
     """
     with Display().during("rewardbench"):
-        found = rewardbench(files, k, columns, protocol_of(protocol), by)
+        found = rewardbench(files, k, columns, protocol_of(protocol), by, details)
     printed(found, as_json)
 
 
@@ -152,12 +160,13 @@ def rewardbench(
     columns: Mapping[str, str] | None = None,
     protocol: Protocol = EXACT,
     by: str = "",
+    details: bool = False,
 ) -> dict[str, Any]:
     """The table of selectors on the responses of some files or of one folder, with notes on what was left out.
 
     The paper's numbers stand beside those of a release. UserError if no problem of a benchmark has k responses.
     """
-    asked = Asked(k, protocol, by)
+    asked = Asked(k, protocol, by, details)
     folders = [path for path in files if (path / "run.json").is_file()]
     if not folders:
         records, notes = stored_records(files, columns)

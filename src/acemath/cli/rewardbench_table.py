@@ -8,10 +8,12 @@ from typing import Any
 
 from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import Duel, between_judges
+from acemath.benchmarks.details import details, plain
 from acemath.benchmarks.published import beside
 from acemath.benchmarks.quality import notices
 from acemath.benchmarks.tables import JUDGED, VERIFIED_AND_JUDGED, Record, measure, reward_bench
 from acemath.benchmarks.tables import MEASURES as SELECTORS
+from acemath.cli.details import show_details
 from acemath.cli.output import MEASURES, measure_rows, show
 from acemath.metrics.protocols import EXACT, Protocol
 from acemath.notices import say
@@ -23,11 +25,12 @@ Judges = Mapping[str, tuple[str, Sequence[Record]]]  # by short name: the judge'
 
 @dataclass(frozen=True)
 class Asked:
-    """What a table is asked for: k, the protocol, and parts by which it is broken down ("" for none)."""
+    """What a table is asked for: k, the protocol, parts by which it is broken down ("" for none), and whether details follow."""
 
     k: int
     protocol: Protocol = EXACT
     by: str = ""
+    details: bool = False
 
 
 def tables(judges: Judges, asked: Asked, notes: Sequence[str] = (), paper: bool = False) -> dict[str, Any]:
@@ -37,6 +40,7 @@ def tables(judges: Judges, asked: Asked, notes: Sequence[str] = (), paper: bool 
     """
     found: dict[str, Any] = {"k": asked.k, "rows": [], "notes": list(notes)}
     parts, printed = [], []
+    more = {}
     for name, (model, records) in judges.items():
         only = OF_JUDGE if found["rows"] else SELECTORS
         mine = [asdict(row) for row in reward_bench(records, asked.k, asked.protocol, only)]
@@ -44,14 +48,17 @@ def tables(judges: Judges, asked: Asked, notes: Sequence[str] = (), paper: bool 
         found["rows"] += _named(mine, name, asked.k)
         if asked.by:
             cells = breakdown(records, asked.by, asked.k, asked.protocol, only)
-            rows = [{"by": cell.by, "part": cell.part, **asdict(cell.row)} for cell in cells]
+            rows = [{"by": cell.by, "part": cell.part, **plain(asdict(cell.row))} for cell in cells]
             parts += _named(rows, name, asked.k)
+        if asked.details:
+            more[name] = details(records, asked.k, asked.protocol)
         found["notes"] += [f"{name}: {line}" if name else line for line in notices(records)]
     if len(judges) > 1:
         duels, left = between_judges({name: records for name, (_, records) in judges.items()}, RM, asked.k, asked.protocol)
         found["comparisons"] = [_difference(duel, asked.k) for duel in duels]
         found["notes"] += [f"{left:,} problems are not compared, because not all judges have them"] if left else []
-    return found | ({"paper": printed} if paper else {}) | ({"parts": parts} if asked.by else {})
+    extra = {"paper": (paper, printed), "parts": (asked.by, parts), "details": (asked.details, more)}
+    return found | {name: value for name, (wanted, value) in extra.items() if wanted}
 
 
 def _named(rows: Sequence[Mapping[str, Any]], judge: str, k: int) -> list[dict[str, Any]]:
@@ -88,6 +95,7 @@ def printed(found: Mapping[str, Any], as_json: bool) -> None:
         shown = measure_rows([{**row, "undefined": 0} for row in pairs])
         lines = [(name, *cells, row["winner"] or "neither") for name, cells, row in zip(names, shown, pairs, strict=True)]
         show({}, False, ("difference", *MEASURES, "better"), lines)
+    show_details(found.get("details", {}))
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:

@@ -15,6 +15,7 @@ from acemath.errors import UserError
 Floats = NDArray[np.float64]
 CHUNK = 2_000_000  # numbers in memory at a time, for one array
 RESAMPLINGS = 2000
+NOISE = 1e-9  # a difference below this is rounding: two formulas of the same number
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def estimates(
             value = np.mean([values.mean(axis=0) for values in kept], axis=0)
             made = list(zip(value, *_interval(kept, draws, seed, level), strict=True))
         for column, numbers in zip(members, made, strict=True):
-            found[column] = Estimate(*map(float, numbers), problems, undefined)
+            mean, low, high = map(float, numbers)
+            found[column] = Estimate(mean, low, high, problems, undefined)
     return found
 
 
@@ -126,9 +128,9 @@ class Comparison:
     @property
     def winner(self) -> str | None:
         """a or b where the interval excludes 0; None where it does not, or where the difference is undefined."""
-        if self.difference.low > 0:
+        if self.difference.low > NOISE:
             return self.a
-        return self.b if self.difference.high < 0 else None
+        return self.b if self.difference.high < -NOISE else None
 
 
 def who_beats_whom(

@@ -10,17 +10,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
-from acemath.models.engine import Engine, Paid, Sampling
+from acemath.grade.conventions import STRICT, Conventions
+from acemath.models.engine import Engine, Paid, Sampling, released
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import (
+    BENCHMARK,
     LENGTH,
     REFUSED,
     Dropped,
     Problem,
     Response,
     Verdict,
+    by_id,
     content_key,
     fingerprint,
 )
@@ -67,10 +71,11 @@ class Responder:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """The engine; its memory is freed when the block ends."""
-        engine = self._engine()
-        if isinstance(engine, Paid):
-            self._paid[:] = [engine]
-        yield engine
+        with released(self._engine()) as engine:
+            if isinstance(engine, Paid):
+                self._paid[:] = [engine]
+            yield engine
+        del engine
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -264,12 +269,26 @@ def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -
 
 
 def graded(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:
-    """Responses with their verdicts, in order of problem and sample. Without a reference answer there is no verdict."""
-    answers = {p.id: p.answer for p in problems}
-    ordered = sorted(responses, key=lambda r: (r.problem_id, r.sample))
-    pairs = [(r.text, answers[r.problem_id], r.finish_reason) for r in ordered if answers[r.problem_id]]
-    verdicts = iter(grade_many(pairs))
-    return [_with_verdict(r, next(verdicts)) if answers[r.problem_id] else r for r in ordered]
+    """Responses with their verdicts, in order of problem and sample. Without a reference answer there is no verdict.
+
+    A benchmark of the registry has conventions of its own.
+    """
+    asked = by_id(problems)
+    found = sorted(responses, key=lambda r: (r.problem_id, r.sample))
+    by_rules: dict[Conventions, list[int]] = {}
+    for at, row in enumerate(found):
+        if asked[row.problem_id].answer:
+            by_rules.setdefault(_conventions(asked[row.problem_id]), []).append(at)
+    for conventions, places in by_rules.items():
+        pairs = [(found[at].text, asked[found[at].problem_id].answer, found[at].finish_reason) for at in places]
+        for at, verdict in zip(places, grade_many(pairs, conventions), strict=True):
+            found[at] = _with_verdict(found[at], verdict)
+    return found
+
+
+def _conventions(problem: Problem) -> Conventions:
+    known = BENCHMARKS.get(str(problem.meta.get(BENCHMARK)))
+    return STRICT if known is None else known.conventions
 
 
 def _with_verdict(response: Response, verdict: Verdict) -> Response:

@@ -7,23 +7,36 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acemath.benchmarks.tables import AVERAGE, benchmarks_of, over_benchmarks
+from acemath.benchmarks.tables import (
+    AVERAGE,
+    JUDGED,
+    MEASURES,
+    VERIFIED_AND_JUDGED,
+    benchmarks_of,
+    over_benchmarks,
+    reward_bench,
+)
 from acemath.errors import UserError
 from acemath.files.atomic import read_json
 from acemath.metrics import Estimate, estimate
+from acemath.run.bench_tables import judged
 from acemath.run.evaluation import TABLES, stored_records
 from acemath.run.inspect_logs import answers_of
+from acemath.run.rewardbench import VOTES
 
 RESULTS = "results.json"
+OF_JUDGE = (*JUDGED, *VERIFIED_AND_JUDGED)  # selectors whose picks depend on a judge
 GREEDY = "greedy"  # the selector of a policy's greedy responses, and the start of their stage's name
 
 
-def result_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows with measure, benchmark, value, low, high and problems, in percent.
+def result_rows(path: Path, k: int = 8) -> list[dict[str, Any]]:
+    """The rows with measure, benchmark, value, low, high and problems, in percent; `k` is for folders of scores alone.
 
     UserError if `path` holds no results.
     """
-    if (path / TABLES).exists():
+    if (path / VOTES).is_dir():
+        found = list(_judged_rows(path, k))
+    elif (path / TABLES).exists():
         found = read_json(path / TABLES)["rewardbench"]["rows"] + list(_greedy_rows(path))
     else:
         file = path / RESULTS if path.is_dir() else path
@@ -34,6 +47,13 @@ def result_rows(path: Path) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(r, dict) and all(name in r for name in needed) for r in found):
         raise UserError(f"{path} has no rows with {', '.join(needed)}; name results of acemath eval or acemath rewardbench")
     return [{"selector": "", **row} for row in found]
+
+
+def _judged_rows(folder: Path, k: int) -> Iterator[dict[str, Any]]:
+    """The rows of a folder that `acemath rewardbench score` made: the controls once, and those of each judge."""
+    for at, judge in enumerate(judged(folder)[0]):
+        for row in reward_bench(judge.records, k, only=OF_JUDGE if at else MEASURES):
+            yield asdict(row) | ({"judge": judge.model} if row.selector in OF_JUDGE else {})
 
 
 def _greedy_rows(folder: Path) -> Iterator[dict[str, Any]]:

@@ -237,7 +237,7 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
 
 def _head(path: str, form: str, model: Any, tokenizer: Any) -> torch.nn.Module:
     if form == "qwen":
-        return layered_head(head_tensors(path), path)
+        return layered_head(path)
     head = torch.nn.Linear(
         model.config.get_text_config().hidden_size, 2 if form == "shepherd" else 1, form == "skywork"
     )

@@ -7,11 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.published import beside
 from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_json
 from acemath.files.lock import locked
 from acemath.files.versions import versions
-from acemath.models.score.settings import JudgeSettings, RewardModelSettings
+from acemath.models.score.settings import RewardModelSettings
 from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Response
 from acemath.run.display import Display
@@ -41,8 +42,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     stages = [one for name in plan.policies for one in response_stages(measuring, name)]
     stages += score_stages(measuring, plan.judges, stages)
     check_names(stages)
-    for name, settings in plan.judges.items():
-        _check_judge(name, settings)
+    _check_models(plan)
     with locked(folder), closing(measuring):
         before = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
         _check_kept(folder, before, benchmarks)
@@ -53,6 +53,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
         earlier, gone = _earlier(before, plan, runner)
         found = results_of([*earlier, *stages], _stores(runner, earlier), plan.k)
         found["notes"] = [*_notes(benchmarks, plan, found), *gone]
+        found["paper"] = [compared.record() for compared in beside(found["rows"])]
         _check_answered(found, runner)
         policies = {name: before["policies"][name] for name in dict.fromkeys(one.model for one in earlier)}
         policies |= {name: {**mine, "versions": versions()} for name, mine in facts.items()}
@@ -70,12 +71,19 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     return found
 
 
-def _check_judge(name: str, settings: JudgeSettings) -> None:
-    """UserError if a reward model's head cannot judge: before any policy is loaded."""
-    if isinstance(settings, RewardModelSettings):
-        from acemath.models.score.heads import check_head
+def _check_models(plan: Plan) -> None:
+    """UserError, before any model is loaded, for a reward model whose head cannot judge, and for replicas."""
+    for settings in plan.judges.values():
+        if isinstance(settings, RewardModelSettings):
+            from acemath.models.score.heads import check_head
 
-        check_head(settings.model)
+            check_head(settings.model)
+    for name, policy in plan.policies.items():
+        if (copies := getattr(policy.model, "replicas", 1)) > 1:
+            raise UserError(
+                f"replicas is {copies} for {name}, but an evaluation runs one copy of a model; leave replicas out, or serve the "
+                "copies as an endpoint"
+            )
 
 
 def _check_kept(folder: Path, before: Mapping[str, Any], benchmarks: Sequence[Asked]) -> None:

@@ -73,7 +73,7 @@ def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None) ->
         "content": key_of_all(text for row in kept for text in (row.id, row.prompt, row.answer)),
         "licences": dict(Counter(row.license or "unknown" for row in kept)),
     }
-    if Path(place).exists():
+    if place not in BENCHMARKS:
         facts["file"] = files_key(Path(place))
     elif (copy := local_copy(name)) is not None:
         facts["file"] = files_key(copy)
