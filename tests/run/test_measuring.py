@@ -18,10 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
+import acemath
 from acemath.benchmarks import registry
 from acemath.errors import UserError
 from acemath.metrics import pass_at_k
-from acemath.models.score.settings import RewardModelSettings
+from acemath.models.score.settings import GenerativeSettings, RewardModelSettings
 from acemath.models.spec import EndpointModel, TransformersModel
 from acemath.records import Response, content_key
 from acemath.run.display import Display
@@ -238,6 +239,31 @@ def test_nano_and_a_reward_model(
     assert [again[r.problem_id, r.sample].text for r in first] == marked
 
 
+def test_a_judge_on_a_server(serve: Any, url: str, files: list[str], tmp_path: Path) -> None:
+    """A response without a score ranks below all others and is counted; another judge of that name is refused."""
+
+    def judged(asked: str) -> str:
+        question = asked.split("Problem:\n")[1].split("\n\nSolution")[0]
+        if "{999}" in asked:
+            return "I cannot tell."
+        return "Score: 10" if f"{{{ANSWERS[question]}}}" in asked else "Score: 2"
+
+    served: list[str] = []
+
+    def policy_of(question: str) -> str:
+        served.append(question)
+        return f"It is \\boxed{{{(ANSWERS[question], 7.5, 999)[len(served) % 3]}}}."
+
+    place = str(serve({"m": policy_of, "j": judged}))
+    out, judge = tmp_path / "out", GenerativeSettings(kind="generative", endpoint=EndpointModel(id="j", url=place))
+    found = run(plan_of(files[:1], {"m": policy(place, "m", n=6)}, k=6, judges={"j": judge}, limit=1), out)
+    assert (cell(found, "m", "rm@6")["value"], cell(found, "m", "avg@6")["value"]) == (100.0, pytest.approx(100 / 3))
+    assert Counter(r.reward != r.reward for r in rows(out, "scores-j@m")) == {True: 2, False: 4}  # noqa: PLR0124
+    other = {"j": judge.model_copy(update={"scale": (0.0, 20.0)})}
+    with pytest.raises(UserError, match="scores of another judge called 'j'"):
+        run(plan_of(files[:1], {"right": policy(url)}, judges=other, limit=1), out)
+
+
 def test_responses_that_nothing_changed_for_are_used_again(
     tiny_policy: Path, tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +380,18 @@ def test_a_policy_without_a_template_is_an_error(
     with pytest.raises(UserError, match="has no chat template"):
         run(plan_of(files, policies), tmp_path / "out")
     assert asked.total() == before
+
+
+def test_from_python(tiny_policy: Path, url: str, files: list[str], tmp_path: Path) -> None:
+    """A folder by its path, or any engine by name; wrong settings are one line."""
+    tiny = acemath.evaluate(str(tiny_policy), files[0], tmp_path / "tiny", limit=3, max_new_tokens=4)
+    assert tiny["benchmarks"] == {"sums": 3} and [r["measure"] for r in tiny["rows"]] == ["greedy", "greedy"]
+    found = acemath.evaluate({"right": policy(url)}, files, tmp_path / "out", k=2)
+    assert cell(found, "right", "pass@2")["value"] == 100.0
+    with pytest.raises(UserError, match="heat"):
+        acemath.evaluate(str(tiny_policy), files, tmp_path / "no", heat=2)
+    with pytest.raises(UserError, match="set it in each Measured"):
+        acemath.evaluate({"right": policy(url)}, files, tmp_path / "no", n=2)
 
 
 def test_names_of_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

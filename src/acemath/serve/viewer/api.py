@@ -14,7 +14,7 @@ import numpy as np
 from acemath.errors import UserError
 from acemath.files.identity import Names
 from acemath.metrics import Estimate
-from acemath.serve.viewer.compare import BY, CHANGES, Comparison, picks
+from acemath.serve.viewer.compare import BY, CHANGES, Comparison, Pairs, pairs, picks
 from acemath.serve.viewer.curves import Curves, lengths
 from acemath.serve.viewer.detail import side_of, text_of, verdict_of
 from acemath.serve.viewer.index import CODES, Index, Ints, View, Votes
@@ -129,7 +129,7 @@ class Viewer:
         votes = self.votes(number, query.model, 2.0 if needed else 0.05) if needed or number in self._groupings else None
         said: dict[str, Any] = {"grouped": 0.0 if votes is None else 1.0, "of": len(view.problems)}
         if needed and (votes is None or self._other_votes(given) is None):
-            return {**said, "grouped": 0.0, "waiting": True, "total": 0, "rows": []}
+            return {**said, "grouped": 0.0, "share": self._share(number, given), "waiting": True, "total": 0, "rows": []}
         if search is not None:
             said["searched"] = {"done": search.done, "responses": search.searched}
         keep = kept(view, query, votes, search)
@@ -146,6 +146,11 @@ class Viewer:
         start = _number(given, "start", 0)
         rows = [listed(view, place, votes, changes) for place in places[start : start + PAGE].tolist()]
         return {**said, "share": self.grouping(number).job.share, "total": len(places), "start": start, "rows": rows}
+
+    def _share(self, number: int, given: Parameters) -> float:
+        """How far the votes of the sets that the list needs are counted."""
+        numbers = {number, _number(given, "other", number)}
+        return sum(self.grouping(one).job.share for one in numbers) / len(numbers)
 
     def _other_votes(self, given: Parameters) -> Votes | None | bool:
         """The votes of the other set if the sets are compared by the majority; True if they are not needed."""
@@ -169,9 +174,14 @@ class Viewer:
             picks(view, by, self.votes(at, name, 2.0) if by == "majority" else None)
             for view, at, name in ((one, number, model), (two, other, ""))
         )
+        matched = self._pairs(number, other, model)
         return self._once(
-            ("compare", number, other, by, model), lambda: Comparison(one, two, mine, theirs, self.worker)
+            ("compare", number, other, by, model), lambda: Comparison(one, two, matched, mine, theirs, self.worker)
         )
+
+    def _pairs(self, number: int, other: int, model: str) -> Pairs:
+        one, two = self.view(number, model), self.view(other, "")
+        return self._once(("pairs", number, other, model), lambda: pairs(one, two))
 
     def problem(self, given: Parameters) -> dict[str, Any]:
         """One problem with all its responses, without their texts; the same problem of the other set beside it."""
@@ -182,13 +192,11 @@ class Viewer:
             raise UserError("this set has no such problem; reload the page")
         sides = [side_of(view, place, self.grouping(number), query, self._search(number, query.q))]
         if given.get("other"):
-            comparison, other = self._comparison(number, given), _number(given, "other")
-            at = np.flatnonzero(comparison.places == place)
-            if len(at):
-                match = int(comparison.matches[at[0]])
-                found = self._search(other, query.q)
-                query = replace(query, model="")
-                sides.append(side_of(comparison.other, match, self.grouping(other), query, found))
+            other = _number(given, "other")
+            places, matches = self._pairs(number, other, query.model)
+            for match in matches[places == place].tolist():
+                found, wide = self._search(other, query.q), replace(query, model="")
+                sides.append(side_of(self.view(other, ""), match, self.grouping(other), wide, found))
         return {"sides": sides}
 
     def texts(self, given: Parameters) -> dict[str, Any]:
