@@ -73,7 +73,12 @@ def stop(llm: Any) -> None:
 @cache
 def _stop_at_exit() -> None:
     # Registered after vLLM's own hooks, so it runs before them.
-    atexit.register(lambda: [stop(llm) for llm in list(_running)])
+    atexit.register(_stop_all)
+
+
+def _stop_all() -> None:
+    for llm in list(_running):
+        stop(llm)
 
 
 def _for_cpu() -> dict[str, Any]:

@@ -103,6 +103,6 @@ def parting(
     at = torch.tensor([ids.shape[1] - 1], device=ids.device)
     logits = engine.logits(torch.zeros_like(at), at, input_ids=ids, past_key_values=DynamicCache())[0].float()
     nexts = [list(row[shared : shared + 1]) for row in (ours, theirs)]
-    said = [str(engine.tokenizer.decode(row)) if row else "(end)" for row in nexts]
+    one, two = (str(engine.tokenizer.decode(row)) if row else "(end)" for row in nexts)
     gap = float(logits[nexts[0][0]] - logits[nexts[1][0]]) if all(nexts) else None
-    return Parting(problem_id, shared, *said, gap=gap)
+    return Parting(problem_id, shared, one, two, gap)
