@@ -17,6 +17,7 @@ from acemath.benchmarks.release import Entry, Unread, entries, files_of, sets_of
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.errors import UserError
 from acemath.grade import classes
+from acemath.models.engine import released
 from acemath.models.hub import at_revision, content_of, model_file
 from acemath.models.score.judge import Judge, JudgeSettings, open_judge
 from acemath.records import Dropped, Problem, Response
@@ -215,7 +216,9 @@ def _scores(judge: Candidate, folder: Path, cache: Path) -> MapStage:
 
     @contextmanager
     def tool() -> Iterator[CachedJudge]:
-        yield CachedJudge(load, ScoreCache(cache, identity))
+        with released(CachedJudge(load, ScoreCache(cache, identity))) as cached:
+            yield cached
+        del cached
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()

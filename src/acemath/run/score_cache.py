@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acemath.files.atomic import explained, write_json
+from acemath.models.engine import close
 from acemath.models.score.judging import Judge, Progress
 from acemath.notices import each_once
 from acemath.records import content_key, fingerprint
@@ -110,6 +111,10 @@ class CachedJudge:
                 given |= dict(zip(mine, flat, strict=True))
         self.asked += len(given)
         return [given.get(int(key), float(value)) for key, value in zip(keys, found, strict=True)]
+
+    def close(self) -> None:
+        """Free what the judge holds, if it was loaded."""
+        close(self._judge)
 
     def _ask(self) -> Judge:
         if self._judge is None:
