@@ -23,7 +23,7 @@ import acemath
 from acemath.benchmarks import registry
 from acemath.errors import UserError
 from acemath.metrics import pass_at_k
-from acemath.models.score.settings import RewardModelSettings
+from acemath.models.score.settings import GenerativeSettings, RewardModelSettings
 from acemath.models.spec import EndpointModel, TransformersModel
 from acemath.records import Response, content_key
 from acemath.run.display import Display
@@ -239,6 +239,31 @@ def test_nano_and_a_reward_model(
     again = {(r.problem_id, r.sample): r for r in rows(out, "samples-tiny")}
     assert path.exists() and len(again) == 48 and more["benchmarks"] == {"sums": 12}
     assert [again[r.problem_id, r.sample].text for r in first] == marked
+
+
+def test_a_judge_on_a_server(serve: Any, url: str, files: list[str], tmp_path: Path) -> None:
+    """A response without a score ranks below all others and is counted; another judge of that name is refused."""
+
+    def judged(asked: str) -> str:
+        question = asked.split("Problem:\n")[1].split("\n\nSolution")[0]
+        if "{999}" in asked:
+            return "I cannot tell."
+        return "Score: 10" if f"{{{ANSWERS[question]}}}" in asked else "Score: 2"
+
+    served: list[str] = []
+
+    def policy_of(question: str) -> str:
+        served.append(question)
+        return f"It is \\boxed{{{(ANSWERS[question], 7.5, 999)[len(served) % 3]}}}."
+
+    place = str(serve({"m": policy_of, "j": judged}))
+    out, judge = tmp_path / "out", GenerativeSettings(kind="generative", endpoint=EndpointModel(id="j", url=place))
+    found = run(plan_of(files[:1], {"m": policy(place, "m", n=6)}, k=6, judges={"j": judge}, limit=1), out)
+    assert (cell(found, "m", "rm@6")["value"], cell(found, "m", "avg@6")["value"]) == (100.0, pytest.approx(100 / 3))
+    assert Counter(r.reward != r.reward for r in rows(out, "scores-j@m")) == {True: 2, False: 4}  # noqa: PLR0124
+    other = {"j": judge.model_copy(update={"scale": (0.0, 20.0)})}
+    with pytest.raises(UserError, match="scores of another judge called 'j'"):
+        run(plan_of(files[:1], {"right": policy(url)}, judges=other, limit=1), out)
 
 
 def test_responses_that_nothing_changed_for_are_used_again(

@@ -34,6 +34,7 @@ def result_rows(path: Path, k: int = 8) -> list[dict[str, Any]]:
 
     UserError if `path` holds no results.
     """
+    found: Any
     if (path / VOTES).is_dir():
         found = list(_judged_rows(path, k))
     elif (path / TABLES).exists():

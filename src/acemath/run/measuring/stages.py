@@ -105,11 +105,12 @@ def _scores(measuring: Measuring, name: str, judge: str, settings: JudgeSettings
         return f"{facts['responses']:,} scores" + (f", {facts['unscored']:,} without one" if facts["unscored"] else "")
 
     return MapStage(
-        name, _judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=summary, space="benchmarks"
+        name, judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=summary, space="benchmarks"
     )
 
 
-def _judge_identity(settings: JudgeSettings) -> dict[str, Any]:
+def judge_identity(settings: JudgeSettings) -> dict[str, Any]:
+    """All that a judge's scores depend on, as JSON: its settings, and the content of a model on this machine."""
     model = getattr(settings, "model", None)
     found = settings.identity()
     return found if model is None else {**found, "content": content_of(model)}
