@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,6 +55,7 @@ class Measuring:
     def release(self) -> None:
         """Let go of the model in memory, so that another one has room."""
         self._held.clear()
+        gc.collect()
 
     def model(self, ref: str) -> Model:
         """The model of a policy."""
