@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,6 +57,7 @@ class Measuring:
         for engine in self._held.values():
             close(engine)
         self._held.clear()
+        gc.collect()
 
     def finished(self, engine: Engine) -> None:
         """A model in this process stays until another one is needed."""
