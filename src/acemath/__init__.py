@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from acemath.metrics import maj_at_k, pass_at_k, rm_at_k
     from acemath.models.score.best_of_n import BestOfN
     from acemath.models.score.score import RewardModel
+    from acemath.run.measuring.api import evaluate
 
 __version__ = "0.1.0"
 __all__ = [
-    "BestOfN", "RewardModel", "__version__", "equal", "extract", "grade", "grade_many", "maj_at_k", "pass_at_k", "rm_at_k",
+    "BestOfN", "RewardModel", "__version__", "equal", "evaluate", "extract", "grade", "grade_many", "maj_at_k", "pass_at_k", "rm_at_k",
 ]  # fmt: skip
 
 _HOMES = {
     "equal": "acemath.grade", "extract": "acemath.grade", "grade_many": "acemath.grade",
     "pass_at_k": "acemath.metrics", "rm_at_k": "acemath.metrics", "maj_at_k": "acemath.metrics",
     "BestOfN": "acemath.models.score.best_of_n", "RewardModel": "acemath.models.score.score",
+    "evaluate": "acemath.run.measuring.api",
 }  # fmt: skip
 
 

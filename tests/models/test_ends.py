@@ -91,7 +91,7 @@ def test_vllm_gets_the_ends_and_its_faults_are_refused(
 
     class LLM:
         def __init__(self, model: str, **_: Any) -> None:
-            self.model = model
+            self.model, self.model_config = model, SimpleNamespace(max_model_len=1024)
 
         def get_tokenizer(self) -> Any:
             return tokenizer

@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
-from acemath.models.generate import transformers
+from acemath.models.generate import slots, transformers
+from acemath.models.generate.slots import SlotCache
 from acemath.models.generate.transformers import TransformersEngine, draw, uniform
 from acemath.models.spec import TransformersModel
 from acemath.records import REFUSED, Problem
@@ -60,6 +61,26 @@ def test_samples_do_not_depend_on_the_batch(tiny_policy: Path) -> None:
         for r in many.generate(PROBLEMS, sampling.model_copy(update={"seed": 6}))
     }
     assert other != among
+
+
+def test_memory_follows_the_texts_not_the_limit(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache that grows on the way gives the same texts, and is never wider than twice the longest text."""
+    expected = {r.problem_id: r.text for r in engine.generate(PROBLEMS, Sampling(max_new_tokens=40))}
+    widths: list[tuple[int, int]] = []
+    reserve = SlotCache._reserve
+
+    def watched(self: SlotCache, tokens: int) -> None:
+        reserve(self, tokens)
+        widths.append((tokens, self.layers[0].keys.shape[2]))
+
+    monkeypatch.setattr(slots, "FIRST", 2)
+    monkeypatch.setattr(SlotCache, "_reserve", watched)
+    grown = {r.problem_id: r.text for r in engine.generate(PROBLEMS, Sampling(max_new_tokens=40))}
+    assert grown == expected and len({width for _, width in widths}) > 2
+    most = max(tokens for tokens, _ in widths)
+    assert all(tokens <= width <= 2 * most for tokens, width in widths)
 
 
 def test_length_limit_is_a_finish_reason(engine: TransformersEngine) -> None:

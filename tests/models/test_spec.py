@@ -142,12 +142,13 @@ def test_a_revision_is_a_snapshot_of_the_hub(
 def test_vllm_is_given_each_setting(
     tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for vLLM, which needs a GPU, records its settings."""
+    """A stand-in for vLLM records its settings; on a CPU it also gets those that its build for CPUs needs."""
     made: dict[str, Any] = {}
 
     class LLM:
         def __init__(self, **options: Any) -> None:
             made.update(options)
+            self.model_config = SimpleNamespace(max_model_len=16)
 
         def get_tokenizer(self) -> Any:
             return AutoTokenizer.from_pretrained(tiny_policy)
@@ -176,4 +177,4 @@ def test_vllm_is_given_each_setting(
     assert made == {
         "model": str(tiny_policy), "dtype": "float16", "tensor_parallel_size": 4, "gpu_memory_utilization": 0.5,
         "max_model_len": 16, "enable_prefix_caching": False, "trust_remote_code": True,
-    }  # fmt: skip
+    } | ({} if torch.cuda.is_available() else {"enforce_eager": True, "enable_chunked_prefill": False})  # fmt: skip

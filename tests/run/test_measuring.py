@@ -13,19 +13,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+import acemath
 from acemath.benchmarks import registry
 from acemath.errors import UserError
 from acemath.metrics import pass_at_k
-from acemath.models.score.settings import RewardModelSettings
+from acemath.models.score.settings import GenerativeSettings, RewardModelSettings
 from acemath.models.spec import EndpointModel, TransformersModel
 from acemath.records import Response, content_key
 from acemath.run.display import Display
 from acemath.run.measuring.measure import measure
+from acemath.run.measuring.models import Measuring
 from acemath.run.measuring.settings import Measured, Plan, default_folder, named
 from acemath.run.store import StageStore
 
@@ -238,6 +241,31 @@ def test_nano_and_a_reward_model(
     assert [again[r.problem_id, r.sample].text for r in first] == marked
 
 
+def test_a_judge_on_a_server(serve: Any, url: str, files: list[str], tmp_path: Path) -> None:
+    """A response without a score ranks below all others and is counted; another judge of that name is refused."""
+
+    def judged(asked: str) -> str:
+        question = asked.split("Problem:\n")[1].split("\n\nSolution")[0]
+        if "{999}" in asked:
+            return "I cannot tell."
+        return "Score: 10" if f"{{{ANSWERS[question]}}}" in asked else "Score: 2"
+
+    served: list[str] = []
+
+    def policy_of(question: str) -> str:
+        served.append(question)
+        return f"It is \\boxed{{{(ANSWERS[question], 7.5, 999)[len(served) % 3]}}}."
+
+    place = str(serve({"m": policy_of, "j": judged}))
+    out, judge = tmp_path / "out", GenerativeSettings(kind="generative", endpoint=EndpointModel(id="j", url=place))
+    found = run(plan_of(files[:1], {"m": policy(place, "m", n=6)}, k=6, judges={"j": judge}, limit=1), out)
+    assert (cell(found, "m", "rm@6")["value"], cell(found, "m", "avg@6")["value"]) == (100.0, pytest.approx(100 / 3))
+    assert Counter(r.reward != r.reward for r in rows(out, "scores-j@m")) == {True: 2, False: 4}  # noqa: PLR0124
+    other = {"j": judge.model_copy(update={"scale": (0.0, 20.0)})}
+    with pytest.raises(UserError, match="scores of another judge called 'j'"):
+        run(plan_of(files[:1], {"right": policy(url)}, judges=other, limit=1), out)
+
+
 def test_responses_that_nothing_changed_for_are_used_again(
     tiny_policy: Path, tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +384,18 @@ def test_a_policy_without_a_template_is_an_error(
     assert asked.total() == before
 
 
+def test_from_python(tiny_policy: Path, url: str, files: list[str], tmp_path: Path) -> None:
+    """A folder by its path, or any engine by name; wrong settings are one line."""
+    tiny = acemath.evaluate(str(tiny_policy), files[0], tmp_path / "tiny", limit=3, max_new_tokens=4)
+    assert tiny["benchmarks"] == {"sums": 3} and [r["measure"] for r in tiny["rows"]] == ["greedy", "greedy"]
+    found = acemath.evaluate({"right": policy(url)}, files, tmp_path / "out", k=2)
+    assert cell(found, "right", "pass@2")["value"] == 100.0
+    with pytest.raises(UserError, match="heat"):
+        acemath.evaluate(str(tiny_policy), files, tmp_path / "no", heat=2)
+    with pytest.raises(UserError, match="set it in each Measured"):
+        acemath.evaluate({"right": policy(url)}, files, tmp_path / "no", n=2)
+
+
 def test_names_of_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last part of a path, or the name before `=`; two of one name are refused."""
     monkeypatch.chdir(tmp_path)
@@ -373,3 +413,12 @@ def test_a_policy_that_refuses_everything_is_no_policy_of_0_percent(serve: Any, 
         run(plan_of(files, {"m": policy(place, "m")}), tmp_path / "out")
 
 
+def test_a_model_is_closed_only_for_another_one(tmp_path: Path) -> None:
+    """It stays for its policy's next stage, and frees what it holds (vLLM's processes) before another one is loaded."""
+    closed: list[str] = []
+    engine: Any = SimpleNamespace(close=lambda: closed.append("yes"))
+    measuring = Measuring(tmp_path, {}, _held={"a": engine})
+    measuring.finished(engine)
+    assert closed == []
+    measuring.release()
+    assert closed == ["yes"] and measuring._held == {}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -51,3 +52,33 @@ def test_the_command_writes_tables(command: Callable[..., Any], tmp_path: Path) 
     ):
         failed = command("export", "results.json" if more[0] != "inspect" else ".", "--to", *more)
         assert failed.code == 2 and says in failed.err and "Traceback" not in failed.err
+
+
+def test_a_folder_of_scores_as_a_table_and_as_logs(command: Callable[..., Any], tmp_path: Path, random_reward_model: Path) -> None:
+    """What acemath rewardbench score made: the controls once and the judge by name; a log for each set, of all its candidates."""
+    from datasets import Dataset, DatasetDict
+
+    rows = [
+        {
+            "idx": p, "question": f"What is {p} + 1?", "gt_cot": "", "gt": str(p + 1), "code": [f"It is {p + n % 2}." for n in range(4)],
+            "pred": [str(p + n % 2) for n in range(4)], "report": [None] * 4, "score": [n % 2 == 1 for n in range(4)],
+        }
+        for p in range(6)
+    ]  # fmt: skip
+    for name in ("gsm8k", "math500"):
+        DatasetDict({"test": Dataset.from_list(rows)}).save_to_disk(str(tmp_path / "bench" / name))
+    done = command("rewardbench", "score", f"mine={random_reward_model}", "--bench", "bench", "--out", "scored", "-k", "2")
+    assert done.code == 0, done.err
+    names = [r["judge"] for r in result_rows(tmp_path / "scored", 2) if r["measure"] == "rm@2"]
+    assert names == [str(random_reward_model)] * 3
+    done = command("export", "scored", "--to", "table-6", "-k", "2", "--out", "t.json")
+    assert done.code == 0, done.err
+    lines = json.loads((tmp_path / "t.json").read_text())["lines"]
+    assert [line["name"] for line in lines].count("majority") == 1 and str(random_reward_model) in [line["name"] for line in lines]
+    done = command("export", "scored", "--to", "inspect", "--out", "logs", "--json")
+    assert done.code == 0 and json.loads(done.out) == {"out": "logs", "logs": 2}, done.err
+    with ZipFile(next((tmp_path / "logs").glob("*_gsm8k-candidates_*.eval"))) as log:
+        header = json.loads(log.read("header.json"))
+    assert header["results"]["total_samples"] == 24
+    assert {s["name"] for s in header["results"]["scores"]} == {"grader", "mine"}
+    assert header["results"]["scores"][0]["metrics"]["accuracy"]["value"] == 0.5

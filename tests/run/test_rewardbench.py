@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from acemath.benchmarks.stored import stored_records
 from acemath.benchmarks.tables import JUDGED, reward_bench
 from acemath.cli.rewardbench import rewardbench, scored
 from acemath.errors import UserError
-from acemath.models.score.judge import judge_settings
+from acemath.models.score.settings import RewardModelSettings
 from acemath.records import content_key
 from acemath.run import rewardbench as stages
 from acemath.run import score_cache
@@ -88,7 +91,7 @@ def release(folder: Path, **sets: Sequence[dict[str, Any]]) -> Path:
 
 
 def candidates(*names: str) -> list[Candidate]:
-    return judges_named([(name, judge_settings(f"nowhere/{name}")) for name in names])
+    return judges_named([(name, RewardModelSettings(model=f"nowhere/{name}")) for name in names])
 
 
 def score(home: Path, bench: Path, out: str = "out", *names: str, k: int = 4, cache: str = "cache") -> Path:
@@ -242,3 +245,46 @@ def test_on_the_command_line(tmp_path: Path, random_reward_model: Path, command:
     assert {row["by"] for row in parts["parts"]} == {"level"} and parts["rows"][0]["protocol"] == "first-k"
     wrong = command("rewardbench", "score", "no/such-model", "--bench", bench, "--out", "other")
     assert wrong.code == 2 and len(wrong.err.strip().splitlines()) == 1 and "no/such-model" in wrong.err
+
+
+@contextmanager
+def classifier() -> Iterator[tuple[str, list[int]]]:
+    """A vLLM server's `/classify` on this machine: its address, and how many texts each request held."""
+    asked: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802 (the library's name)
+            texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+            asked.append(len(texts))
+            rows = [{"index": at, "probs": [sum(ids) % 97 / 7], "num_classes": 1} for at, ids in enumerate(texts)]
+            usage = {"prompt_tokens": 9, "total_tokens": 9, "completion_tokens": 0}
+            body = json.dumps({"object": "list", "model": "rm", "data": rows, "usage": usage}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_judge_on_a_server(tmp_path: Path, random_reward_model: Path, command: Callable[..., Any]) -> None:
+    """A YAML file names it; when the server is gone, the same texts in another release are still known."""
+    with classifier() as (url, asked):
+        (tmp_path / "judge.yaml").write_text(
+            f"kind: classify\nendpoint: {{id: org/rm, url: '{url}'}}\ntokenizer: {random_reward_model}\n"
+        )
+        first = release(tmp_path / "a", own=rows(4))
+        done = command("rewardbench", "score", "judge.yaml", "--bench", first, "-k", 4, "--out", "a-scores", "--json")
+        assert done.code == 0 and sum(asked) == 4 * N, done.err
+    second = release(tmp_path / "b", own=rows(4)[::-1])
+    again = command("rewardbench", "score", "judge.yaml", "--bench", second, "-k", 4, "--out", "b-scores", "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["rows"] == json.loads(done.out)["rows"]
+    assert {row.get("judge") for row in json.loads(again.out)["rows"]} == {None, "rm"}

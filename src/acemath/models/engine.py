@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from acemath.records import REFUSED, Problem, Response
+
+AnyEngine = TypeVar("AnyEngine")
 
 
 class Sampling(BaseModel):
@@ -75,6 +78,30 @@ class Engine(Protocol):
         A response depends on its problem, its sample number and the seed, not on the other problems.
         """
         ...
+
+
+@runtime_checkable
+class Held(Protocol):
+    """An engine that holds processes or memory, which another model may need."""
+
+    def close(self) -> None:
+        """Free them; the engine is of no use afterwards."""
+        ...
+
+
+def close(engine: object) -> None:
+    """Free what an engine or a judge holds, if it holds anything."""
+    if isinstance(engine, Held):
+        engine.close()
+
+
+@contextmanager
+def released(engine: AnyEngine) -> Iterator[AnyEngine]:
+    """The engine or judge, which is closed when the block ends."""
+    try:
+        yield engine
+    finally:
+        close(engine)
 
 
 @runtime_checkable

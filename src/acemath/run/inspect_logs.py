@@ -275,6 +275,6 @@ def _result(name: str, values: Mapping[str, list[float]], epochs: int) -> dict[s
     error = stdev(means) / len(means) ** 0.5 if len(means) > 1 else 0.0
     label = "accuracy" if name == GRADER else "mean"
     numbers = ((label, mean(means)), ("stderr", error))
-    metrics = {key: {"name": key, "value": value, "params": {}} for key, value in numbers}
+    metrics: dict[str, Any] = {key: {"name": key, "value": value, "params": {}} for key, value in numbers}
     found: dict[str, Any] = {"name": name, "scorer": name, "params": {}, "metrics": metrics}
     return found | ({"reducer": "mean"} if epochs > 1 else {})

@@ -74,7 +74,11 @@ class Responder:
         engine = self._engine()
         if isinstance(engine, Paid):
             self._paid[:] = [engine]
-        yield engine
+        try:
+            yield engine
+        finally:
+            self.run.finished(engine)
+        del engine
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from acemath.grade import extract
+from acemath.models.engine import released
 from acemath.recipe.schema import BASE_CHECK
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
@@ -110,10 +111,13 @@ def ranks(run: Run) -> list[Stage]:
     def tool() -> Iterator[RewardModel]:
         from acemath.models.score.score import RewardModel
 
-        if own:
-            yield RewardModel(run.folder / BASE_CHECK / "model", ranker.chat)
-        else:
-            yield make_ranker(recipe.model(ranker.model), ranker.chat)
+        with released(
+            RewardModel(run.folder / BASE_CHECK / "model", ranker.chat)
+            if own
+            else make_ranker(recipe.model(ranker.model), ranker.chat)
+        ) as judge:
+            yield judge
+        del judge
         gc.collect()
 
     def work(part: Part) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +19,7 @@ from acemath.errors import UserError
 from acemath.grade import classes
 from acemath.models.hub import at_revision, content_of, model_file
 from acemath.models.score.judge import Judge, JudgeSettings, open_judge
+from acemath.notices import each_once
 from acemath.records import Dropped, Problem, Response
 from acemath.run.partitions import Partitions, Space, open_run
 from acemath.run.scatter import scattered, scattered_responses
@@ -215,7 +216,9 @@ def _scores(judge: Candidate, folder: Path, cache: Path) -> MapStage:
 
     @contextmanager
     def tool() -> Iterator[CachedJudge]:
-        yield CachedJudge(load, ScoreCache(cache, identity))
+        with each_once(), closing(CachedJudge(load, ScoreCache(cache, identity))) as judge:
+            yield judge
+        del judge
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -247,8 +250,11 @@ def _score_words(facts: Facts) -> str:
 def judges_named(judges: Sequence[tuple[str, JudgeSettings]]) -> list[Candidate]:
     """Judges with short names: what the user calls them, or else the last parts of their models' places.
 
-    UserError if two have one name.
+    UserError for a name that no folder can have, and if two have one name.
     """
+    wrong = next((name for name, _ in judges if name and not re.fullmatch(r"[\w.+-]+", name)), None)
+    if wrong is not None:
+        raise UserError(f"a judge cannot be called {wrong!r}; use letters, digits and . + - _")
     found = [Candidate(name or short_name(Candidate("", settings).model), settings) for name, settings in judges]
     twice = [name for name, count in Counter(judge.name for judge in found).items() if count > 1]
     if twice:

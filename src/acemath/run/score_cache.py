@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from acemath.files.atomic import explained, write_json
 from acemath.models.score.judging import Judge, Progress
-from acemath.notices import each_once
 from acemath.records import content_key, fingerprint
 
 ROW = np.dtype([("key", "<u8"), ("score", "<f8"), ("check", "<u8")])
@@ -28,7 +27,7 @@ Scores = NDArray[np.float64]
 
 
 class ScoreCache:
-    """The scores of one judge. In memory each takes 16 bytes. A response without a score (nan) is not kept."""
+    """The scores of one judge. In memory each takes 24 bytes. A response without a score (nan) is not kept."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         """Read what is in `folder` for the judge with this identity. UserError if the folder cannot be written."""
@@ -36,16 +35,19 @@ class ScoreCache:
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "judge.json", dict(identity))
-        rows = [_whole_rows(path) for path in sorted(self.folder.glob("*.scores"))]
-        self._set(np.concatenate([np.zeros(0, ROW), *rows]))
+        self._rows = np.zeros(0, ROW)  # sorted by key
+        self._new = [_whole_rows(path) for path in sorted(self.folder.glob("*.scores"))]  # not yet among them
         self._own = self.folder / f"{time.time_ns():x}-{os.getpid()}.scores"
 
     def find(self, keys: Keys) -> Scores:
         """The score of each key; nan where there is none."""
-        if not len(self._keys):
+        if self._new:
+            rows = np.concatenate([self._rows, *self._new])
+            self._rows, self._new = rows[np.argsort(rows["key"], kind="stable")], []
+        if not len(self._rows):
             return np.full(len(keys), np.nan)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, self._scores[at], np.nan)
+        at = np.minimum(np.searchsorted(self._rows["key"], keys), len(self._rows) - 1)
+        return np.where(self._rows["key"][at] == keys, self._rows["score"][at], np.nan)
 
     def add(self, keys: Keys, scores: Scores) -> None:
         """Keep scores; they are on disk when this returns."""
@@ -57,14 +59,7 @@ class ScoreCache:
             file.write(rows.tobytes())
             file.flush()
             os.fsync(file.fileno())
-        known = np.zeros(len(self._keys), ROW)
-        known["key"], known["score"] = self._keys, self._scores
-        self._set(np.concatenate([known, rows]))
-
-    def _set(self, rows: NDArray[Any]) -> None:
-        rows = rows[np.argsort(rows["key"], kind="stable")]
-        self._keys: Keys = np.ascontiguousarray(rows["key"])
-        self._scores: Scores = np.ascontiguousarray(rows["score"])
+        self._new.append(rows)
 
 
 def _whole_rows(path: Path) -> NDArray[Any]:
@@ -95,21 +90,27 @@ class CachedJudge:
         missing = {int(keys[at]): at for at in np.flatnonzero(np.isnan(found))[::-1]}
         new = [pairs[at] for at in sorted(missing.values())]
         given: dict[int, float] = {}
-        with each_once():
-            for chunk in _chunks(new):
-                done = len(given)
+        for chunk in _chunks(new):
+            done = len(given)
 
-                def report(now: int, total: int, note: str, done: int = done) -> None:
-                    progress(done + now, len(new), note)
+            def report(now: int, total: int, note: str, done: int = done) -> None:
+                progress(done + now, len(new), note)
 
-                texts = [(prompt, [text for _, text in group]) for prompt, group in chunk]
-                scores = self._ask().score_many(texts, report)
-                mine = [int(content_key(*pair), 16) for _, group in chunk for pair in group]
-                flat = [score for row in scores for score in row]
-                self.cache.add(np.array(mine, np.uint64), np.array(flat, np.float64))
-                given |= dict(zip(mine, flat, strict=True))
+            texts = [(prompt, [text for _, text in group]) for prompt, group in chunk]
+            scores = self._ask().score_many(texts, report)
+            mine = [int(content_key(*pair), 16) for _, group in chunk for pair in group]
+            flat = [score for row in scores for score in row]
+            self.cache.add(np.array(mine, np.uint64), np.array(flat, np.float64))
+            given |= dict(zip(mine, flat, strict=True))
         self.asked += len(given)
         return [given.get(int(key), float(value)) for key, value in zip(keys, found, strict=True)]
+
+    def close(self) -> None:
+        """Free what the judge holds: processes, memory, a journal."""
+        close = getattr(self._judge, "close", None)
+        self._judge = None
+        if close is not None:
+            close()
 
     def _ask(self) -> Judge:
         if self._judge is None:

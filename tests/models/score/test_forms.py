@@ -66,6 +66,21 @@ def test_two_layers_with_a_relu(share: bool, math_rm: Path) -> None:
     assert judge.identity()["chat"] == QWEN_CHAT.model_dump()
 
 
+def test_another_class_with_two_layers_is_noticed(
+    math_rm: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have another function between them. Qwen's class under another name is read in Qwen's chat, and that is said."""
+    RewardModel(math_rm, bf16=False)
+    assert "ReLU" not in caplog.text and "does not say" not in caplog.text
+    shutil.copytree(math_rm, tmp_path / "renamed")
+    assert RewardModel(tmp_path / "renamed", bf16=False).chat == QWEN_CHAT
+    assert "does not say which chat" in caplog.text and "ReLU" not in caplog.text
+    config = json.loads((math_rm / "config.json").read_text()) | {"architectures": ["OtherModel"]}
+    (tmp_path / "renamed" / "config.json").write_text(json.dumps(config))
+    RewardModel(tmp_path / "renamed", ChatFormat(), bf16=False)
+    assert "(OtherModel) has a head of two layers, which is read with a ReLU between them" in caplog.text
+
+
 def test_two_layers_rank_and_agree_but_are_not_trained(math_rm: Path) -> None:
     """The ranker of a recipe, the comparison of engines; training keeps one linear layer only."""
     check_head(math_rm)

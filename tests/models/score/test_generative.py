@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from acemath.errors import UserError
+from acemath.models.score.generative import GenerativeJudge
 from acemath.models.score.judge import judge_settings, open_judge
 from acemath.models.score.settings import settings_from
 
@@ -62,6 +63,21 @@ def test_the_last_number_is_the_score(script: Callable[..., Any], tmp_path: Path
     identity = judge.identity()
     assert identity == json.loads(json.dumps(identity)) and "url" not in identity["endpoint"]
     assert identity != open_judge(settings(server.url, votes=2), tmp_path).identity()
+
+
+@pytest.mark.parametrize(
+    ("reply", "score"),
+    [
+        ("Score: 7/10", 7), ("**SCORE**: 9.5.", 9.5), ("score:\n\n4", 4), ("Score: 3\nScore: 10", 10), ("Score: 1e3", None),
+        ("Score: 10.5", None), ("Score: -1", None), ("Score: ten", None), ("Score: n", None), ("7", None),
+    ],
+)  # fmt: skip
+def test_what_the_default_pattern_reads(reply: str, score: float | None, tmp_path: Path) -> None:
+    """Numbers on the scale; the last one counts."""
+    judge = open_judge(settings("http://127.0.0.1:9/v1"), tmp_path)
+    assert isinstance(judge, GenerativeJudge)
+    found = judge.read(reply)
+    assert isnan(found) if score is None else found == score
 
 
 def test_votes_are_averaged_and_verdicts_read(script: Callable[..., Any], tmp_path: Path) -> None:

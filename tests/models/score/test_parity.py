@@ -104,7 +104,7 @@ def test_template_and_tokenizer_both_write_bos(
 def test_vllm_is_compared_if_it_is_installed(
     random_reward_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same ids, without its activation. A stand-in for vLLM, which needs a GPU, shifts each reward."""
+    """With the same ids, without its activation, and shut down afterwards. A stand-in for vLLM shifts each reward."""
     asked: dict[str, Any] = {}
     model = AutoModelForSequenceClassification.from_pretrained(
         random_reward_model, num_labels=1, dtype=torch.float32
@@ -113,6 +113,8 @@ def test_vllm_is_compared_if_it_is_installed(
     class Stand:
         def __init__(self, **options: Any) -> None:
             asked.update(options)
+            core = SimpleNamespace(shutdown=lambda timeout: asked.update(stopped=True))
+            self.llm_engine = SimpleNamespace(engine_core=core)
 
         def classify(
             self, prompts: list[dict[str, list[int]]], pooling_params: Any, use_tqdm: bool
@@ -131,6 +133,7 @@ def test_vllm_is_compared_if_it_is_installed(
     monkeypatch.setitem(sys.modules, "vllm", module)
     found = check_parity(random_reward_model, ITEMS, ChatFormat())
     assert (asked["runner"], asked["convert"], asked["activation"]) == ("pooling", "classify", False)
+    assert asked["stopped"] and asked["max_model_len"] == 1024  # the positions of the model
     assert [e.engine for e in found.engines][-1] == "vLLM"
     assert found.max_abs_diff == pytest.approx(0.25, abs=1e-5) and found.rank_agreement == 1.0
 

@@ -136,9 +136,20 @@ def test_long_responses_lose_their_middle(qwen: Path, caplog: pytest.LogCaptureF
     assert 0 < len(found) < 40 and "1 of 1 responses were longer than 80 tokens" in caplog.text
 
 
-def test_the_wrong_form_is_one_line(qwen: Path, random_reward_model: Path) -> None:
-    """A reward model as a process reward model, and the other way round."""
+def test_the_wrong_form_is_one_line(
+    qwen: Path, random_reward_model: Path, tiny_policy: Path, tmp_path: Path
+) -> None:
+    """A reward model as a process reward model, and the other way round; another form than the head's; a tag in pieces."""
     with pytest.raises(UserError, match="kind: reward"):
         opened(random_reward_model)
     with pytest.raises(UserError, match="is a process reward model.*kind: process"):
         open_judge(settings_from({"model": str(qwen)}))
+    for form in ("shepherd", "skywork"):
+        with pytest.raises(
+            UserError, match=f"has a head with two outputs, so its form is not {form}; give form: qwen"
+        ):
+            opened(qwen, form=form)
+    with pytest.raises(UserError, match="has no token 'ки'"):
+        opened(policy_with(tiny_policy, tmp_path / "bytes"), form="shepherd")
+    with pytest.raises(UserError, match="has no weights that can be read"):
+        opened(Path("no/such-model"))

@@ -16,6 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "acemath_folded_sdpa"
+FIRST = 512  # tokens that there is room for after the first prompts
 
 
 def folded_attention(
@@ -66,7 +67,8 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
 class SlotCache(Cache):  # type: ignore[misc]
     """The keys and values of `slots` unfinished responses, of at most `room` tokens with their prompts.
 
-    Slot i holds `lengths[i]` tokens; the next one is written at that index.
+    Slot i holds `lengths[i]` tokens; the next one is written at that index. Memory grows with the longest slot, so a limit
+    of many thousand tokens costs nothing until a response reaches them.
     """
 
     def __init__(self, slots: int, room: int, device: torch.device) -> None:
@@ -82,15 +84,24 @@ class SlotCache(Cache):  # type: ignore[misc]
             for layer in prefilled.layers:
                 _, shared, _, width = layer.keys.shape
                 mine = SlotLayer(self)
-                mine.keys = layer.keys.new_zeros(len(self.rows), shared, self.room, width)
-                mine.values = layer.values.new_zeros(len(self.rows), shared, self.room, width)
+                mine.keys = layer.keys.new_zeros(len(self.rows), shared, 0, width)
+                mine.values = layer.values.new_zeros(len(self.rows), shared, 0, width)
                 mine.is_initialized = True
                 self.layers.append(mine)
+        self._reserve(prefilled.layers[0].keys.shape[2])
         for mine, layer in zip(self.layers, prefilled.layers, strict=True):
             length = layer.keys.shape[2]
             mine.keys[slots, :, :length] = layer.keys[sources]
             mine.values[slots, :, :length] = layer.values[sources]
         self.lengths[slots] = lengths
+
+    def _reserve(self, tokens: int) -> None:
+        """Make room for so many tokens in each slot: twice as many as before, or `FIRST` more than the first prompts have."""
+        for layer in self.layers:
+            have = layer.keys.shape[2]
+            if have < tokens:
+                size = min(self.room, max(tokens, 2 * have) if have else tokens + FIRST)
+                layer.keys, layer.values = _wider(layer.keys, size), _wider(layer.values, size)
 
     def shrink(self, keep: Tensor) -> None:
         """Keep only these slots: near the end, when no prompt is left to fill the others."""
@@ -102,8 +113,16 @@ class SlotCache(Cache):  # type: ignore[misc]
     def mask(self, window: int | None = None) -> Tensor:
         """Which keys each slot's next token sees, at most `window` of them: [B, 1, 1, reach]. Sets `reach`."""
         self.reach = int(self.lengths.max()) + 1
+        self._reserve(self.reach)
         keys, last = torch.arange(self.reach, device=self.rows.device), self.lengths[:, None]
         seen = keys <= last
         if window is not None:
             seen &= keys > last - window
         return seen[:, None, None, :]
+
+
+def _wider(old: Tensor, size: int) -> Tensor:
+    """A tensor [slots, KV, size, D] that begins with the old one [slots, KV, S, D]."""
+    found = old.new_zeros(*old.shape[:2], size, old.shape[3])
+    found[:, :, : old.shape[2]] = old
+    return found

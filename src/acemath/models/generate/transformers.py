@@ -122,20 +122,32 @@ class TransformersEngine:
             return cache.mask(self.window)
         return {kind: cache.mask(self.window if "sliding" in kind else None) for kind in self.kinds}
 
-    @torch.inference_mode()
     def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
         """`sampling.n` responses to each problem, as they finish."""
-        prompts = [self.prompt_ids(p) for p in problems]
-        for problem, prompt in zip(problems, prompts, strict=True):
+        fitting = []
+        for problem in problems:
+            prompt = self.prompt_ids(problem)
             if too_long(prompt, self.max_length):
                 yield from refused(problem.id, sampling.n, self.name, prompt, self.max_length)
-        fitting = [i for i, prompt in enumerate(prompts) if not too_long(prompt, self.max_length)]
-        order = sorted(fitting, key=lambda i: (len(prompts[i]), problems[i].id))
+            else:
+                fitting.append((problem, prompt))
+        template = chat_template(self.tokenizer)
+        for problem, sample, tokens, reason in self.token_ids(fitting, sampling):
+            text = template.written(tokens[:-1] if reason == "stop" else tokens)
+            yield Response(problem.id, sample, text, self.name, reason, len(tokens))
+
+    @torch.inference_mode()
+    def token_ids(
+        self, asked: Sequence[tuple[Problem, list[int]]], sampling: Sampling
+    ) -> Iterator[tuple[Problem, int, list[int], str]]:
+        """(problem, sample, token ids up to the end token, finish reason) of each response to problems with their prompts."""
+        prompts = [prompt for _, prompt in asked]
+        order = sorted(range(len(asked)), key=lambda i: (len(prompts[i]), asked[i][0].id))
         waiting = deque(
             _Request(
                 i,
                 s,
-                int(content_key(problems[i].prompt, str(s), str(sampling.seed)), 16),
+                int(content_key(asked[i][0].prompt, str(s), str(sampling.seed)), 16),
                 min(sampling.max_new_tokens, (self.max_length or sys.maxsize) - len(prompts[i])),
             )
             for i in order
@@ -144,19 +156,9 @@ class TransformersEngine:
         if not waiting:
             return
         room = max(len(prompts[r.problem]) + r.limit for r in waiting) + 1
-        template = chat_template(self.tokenizer)
         cache = SlotCache(min(self.slots, len(waiting)), room, self.model.device)
-        run = _Run(self, prompts, waiting, sampling, cache)
-        for request, reason in run:
-            tokens = request.tokens[:-1] if reason == "stop" else request.tokens
-            yield Response(
-                problem_id=problems[request.problem].id,
-                sample=request.sample,
-                text=template.written(tokens),
-                model=self.name,
-                finish_reason=reason,
-                tokens=len(request.tokens),
-            )
+        for request, reason in _Run(self, prompts, waiting, sampling, cache):
+            yield asked[request.problem][0], request.sample, request.tokens, reason
 
 
 class _Run:

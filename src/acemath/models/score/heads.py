@@ -33,6 +33,8 @@ _HEAD = re.compile(
     r"^(score|classifier|classification_head|v_head|value_head|reward_head|regression_layer)\."
 )
 QWEN_CHAT = ChatFormat(system="Please reason step by step, and put your final answer within \\boxed{}.")
+# Classes of Qwen2 with a head of two layers and a ReLU between them.
+QWEN_CLASSES = frozenset(["Qwen2ForRewardModel", "Qwen2ForProcessRewardModel"])
 # The chats of released reward models, from their model cards, by what their names hold.
 _CARDS = (
     ("qwen2.5-math-rm", QWEN_CHAT),
@@ -219,29 +221,41 @@ def remembered_chat(path: str | Path) -> ChatFormat | None:
 
 
 def card_chat(path: str | Path) -> ChatFormat | None:
-    """The chat that the card of a released model shows, by the model's own name or class; None for other models.
+    """The chat that the card of a released model shows, by the model's own name; None for other models.
 
     The folder of a hub model holds its name some levels up, as models--owner--name.
     """
     parts = Path(path).parts
     names = " ".join([*parts[-1:], *(part for part in parts if part.startswith("models--"))]).lower()
-    if "Qwen2ForRewardModel" in (_config(path, fetch=True).get("architectures") or ()):
-        return QWEN_CHAT
     return next((chat for part, chat in _CARDS if part in names), None)
+
+
+def layers_notice(path: str | Path) -> str:
+    """A notice for a head of two layers whose class is not known to have a ReLU between them; "" otherwise."""
+    classes = _config(path, fetch=True).get("architectures") or ("unknown",)
+    if QWEN_CLASSES.intersection(classes):
+        return ""
+    return (
+        f"{str(path)!r} ({', '.join(classes)}) has a head of two layers, which is read with a ReLU between them, as in "
+        "Qwen2.5-Math-RM; with another function there its scores would be wrong"
+    )
 
 
 def chat_for(path: str | Path, asked: ChatFormat | None) -> tuple[ChatFormat, str]:
     """The chat to score with, and a notice if it is not the chat that the model was trained with ("" otherwise).
 
-    `asked` comes first, then the chat that the model was trained with, then that of its card, then the paper's.
+    `asked` comes first, then the chat that the model was trained with, then that of its card, then that of the card of
+    its kind: Qwen's for a class of Qwen's, else the paper's.
     """
     remembered = remembered_chat(path)
     if asked is None and remembered is None and (card := card_chat(path)) is not None:
         return card, ""
     if asked is None and remembered is None:
-        return PAPER_CHAT, (
-            f"reward model {str(path)!r} does not say which chat it was trained with; scoring with the paper's "
-            f"({_said(PAPER_CHAT)}), as for AceMath's released models"
+        qwen = QWEN_CLASSES.intersection(_config(path, fetch=True).get("architectures") or ())
+        chat, whose = (QWEN_CHAT, "Qwen2.5-Math-RM's") if qwen else (PAPER_CHAT, "the paper's")
+        return chat, (
+            f"reward model {str(path)!r} does not say which chat it was trained with; scoring with "
+            f"{whose} ({_said(chat)})" + ("" if qwen else ", as for AceMath's released models")
         )
     if asked is None or asked == remembered:
         assert remembered is not None

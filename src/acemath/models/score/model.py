@@ -6,7 +6,7 @@ This form loads in plain transformers, TRL and vLLM too. The score is the head's
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.attention import varied_shapes
-from acemath.models.score.heads import LAYERS, LINEAR, head_kind, head_tensors
+from acemath.models.score.heads import LAYERS, LINEAR, head_kind, head_tensors, layers_notice
 from acemath.models.score.layout import PlainBatch
 from acemath.notices import say
 
@@ -72,7 +72,7 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
         )
     missing = set(report["missing_keys"])
     if head_kind(path) == "layers":
-        model.score = layered_head(head_tensors(path), path).to(dtype)
+        model.score = layered_head(path).to(dtype)
         missing -= {LINEAR}
     if any("score" in name for name in missing):
         raise UserError(f"{str(path)!r} is not a reward model: its weights have no score head")
@@ -80,11 +80,14 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
     return model if isinstance(model.score, torch.nn.Sequential) else with_head(model, path)
 
 
-def layered_head(tensors: Mapping[str, Tensor], path: str | Path) -> torch.nn.Sequential:
+def layered_head(path: str | Path) -> torch.nn.Sequential:
     """The head of two linear layers with a ReLU between them, from its weights score.0 and score.2.
 
-    UserError if their shapes do not fit.
+    A notice tells if the model's class is not known to have a ReLU there. UserError if the shapes do not fit.
     """
+    if notice := layers_notice(path):
+        say(notice)
+    tensors = head_tensors(path)
     layers = []
     for name in LAYERS:
         weight, bias = tensors[name], tensors.get(name.replace("weight", "bias"))

@@ -19,10 +19,11 @@ import torch
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
-from acemath.models.engine import ChatFormat
+from acemath.models.engine import ChatFormat, released
 from acemath.models.score.layout import Row, plain_batch
 from acemath.models.score.score import RewardModel
 from acemath.models.score.vllm import VllmScorer
+from acemath.models.vllm import fitting
 
 Item = tuple[str, Sequence[str]]  # a problem and its responses
 Scores = list[list[float]]  # [problem][response]
@@ -82,6 +83,7 @@ def check_parity(
     items = [(problem, list(dict.fromkeys(texts))) for problem, texts in items if texts]
     if not items:
         raise UserError("there is no response to score; give a file with problems and responses")
+    max_length = fitting(resolve(model), max_length)
     scorer = RewardModel(model, chat, max_length, bf16=bf16, share_prefix=share_prefix)
     rows, cut = scorer.encode(items)
     reference = _reference(scorer, rows)
@@ -89,7 +91,7 @@ def check_parity(
     kind = "shared prompts" if share_prefix else "padded rows"
     ways: dict[str, Callable[[], Scores]] = {f"transformers, {kind}": lambda: scorer.score_rows(rows)}
     if importlib.util.find_spec("vllm") is not None:
-        ways["vLLM"] = lambda: VllmScorer(resolve(model), max_length, bf16).score_rows(rows)
+        ways["vLLM"] = lambda: _in_vllm(scorer, rows)
     engines = [_agreement(name, reference, score()) for name, score in ways.items()]
     ranks = [a.rank_agreement for a in engines if a.rank_agreement is not None]
     return Parity(
@@ -116,6 +118,15 @@ def _reference(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
             mine.append(float(logits[0, 0]))
         found.append(mine)
     return found
+
+
+def _in_vllm(scorer: RewardModel, rows: Sequence[Row]) -> Scores:
+    """The rewards from vLLM. The model in transformers leaves the GPU, which vLLM fills."""
+    scorer.model.to("cpu")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with released(VllmScorer(resolve(scorer.name), scorer.max_length, scorer.dtype == "bfloat16")) as engine:
+        return engine.score_rows(rows)
 
 
 def _agreement(engine: str, reference: Scores, found: Scores) -> Agreement:

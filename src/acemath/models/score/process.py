@@ -38,6 +38,12 @@ from acemath.models.score.settings import Aggregation, ProcessModelSettings
 from acemath.notices import say
 
 EXTRA, TAG, RIGHT_WRONG = "<extra_0>", "ки", "+ -"
+# The form of each kind of head, and what the head is.
+HEADS = {
+    "process": ("qwen", "a head with two outputs"),
+    "value": ("skywork", "a value head"),
+    "none": ("shepherd", "no head"),
+}
 _BLANK = re.compile(r"\n\s*\n")
 
 
@@ -69,7 +75,7 @@ class ProcessRewardModel(Judge):
         path = at_revision(settings.model, settings.revision)
         check_architecture(path)
         self.name, self.path = settings.model, path
-        self.form = form_of(path) if settings.form == "auto" else settings.form
+        self.form = form_of(path, settings.form)
         half = settings.dtype == "bfloat16" and has_bf16()
         self.dtype = torch.bfloat16 if half else torch.float32
         if settings.chat is not None and self.form != "qwen":
@@ -79,6 +85,7 @@ class ProcessRewardModel(Judge):
         self.chat = settings.chat or remembered_chat(path) or QWEN_CHAT
         self.tokenizer = _tokenizer(path, self.form)
         self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
+        self._tag = tag_id(self.tokenizer, path) if self.form == "shepherd" else -1
         self.encode = {"qwen": self._qwen, "shepherd": self._shepherd, "skywork": self._skywork}[self.form]
 
     def identity(self) -> dict[str, Any]:
@@ -159,7 +166,7 @@ class ProcessRewardModel(Judge):
             (at for at, (one, two) in enumerate(zip(before, whole, strict=False)) if one != two), len(before)
         )
         row, cut = self._row(whole[:start], whole[start:], key)
-        return row, cut, tag_id(self.tokenizer)
+        return row, cut, self._tag
 
     def _skywork(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
         line_break = self.tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
@@ -186,29 +193,40 @@ def probabilities(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else torch.softmax(logits, -1)[:, 1]
 
 
-def form_of(path: str) -> str:
-    """The form that a model's head shows. UserError if it shows none."""
+def form_of(path: str, asked: str) -> str:
+    """The form of a model: the one that is asked for, or with "auto" the one that its head shows.
+
+    UserError if the head does not fit, or shows no form.
+    """
     kind = head_kind(path)
-    if kind in ("process", "value"):
-        return "qwen" if kind == "process" else "skywork"
-    what = (
-        "no score head"
-        if kind == "none"
-        else "an unknown head"
-        if kind is None
-        else "the head of a reward model"
-    )
-    fix = (
-        "kind: reward"
-        if kind in ("linear", "layers")
-        else "form: shepherd, if it is a language model like Math-Shepherd"
-    )
-    raise UserError(f"{path!r} has {what}, so the form of its steps is unknown; give {fix}")
+    if kind is None:
+        raise UserError(
+            f"judge {path!r} has no weights that can be read; give a model's folder with safetensors, or a hub name that can be "
+            "reached"
+        )
+    if kind not in HEADS:
+        raise UserError(
+            f"{path!r} has no head of a process reward model; if it is a reward model, give kind: reward"
+        )
+    found, what = HEADS[kind]
+    if asked == "auto" and kind == "none":
+        raise UserError(
+            f"{path!r} is a language model, whose files do not say whether it judges steps; give form: shepherd, if it is one like "
+            "Math-Shepherd"
+        )
+    if asked not in ("auto", found):
+        raise UserError(f"{path!r} has {what}, so its form is not {asked}; give form: {found}")
+    return found
 
 
-def tag_id(tokenizer: Any) -> int:
-    """The token of the tag of Math-Shepherd."""
-    return int(tokenizer(TAG, add_special_tokens=False)["input_ids"][-1])
+def tag_id(tokenizer: Any, path: str) -> int:
+    """The token of Math-Shepherd's tag. UserError if the tokenizer splits it: parts of it would count as tags."""
+    found = int(tokenizer(TAG, add_special_tokens=False)["input_ids"][-1])
+    if tokenizer.decode([found]).strip() != TAG:
+        raise UserError(
+            f"the tokenizer of {path!r} has no token {TAG!r}, which marks the steps of form shepherd; give the right form"
+        )
+    return found
 
 
 def _tokenizer(path: str, form: str) -> Any:
@@ -237,7 +255,7 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
 
 def _head(path: str, form: str, model: Any, tokenizer: Any) -> torch.nn.Module:
     if form == "qwen":
-        return layered_head(head_tensors(path), path)
+        return layered_head(path)
     head = torch.nn.Linear(
         model.config.get_text_config().hidden_size, 2 if form == "shepherd" else 1, form == "skywork"
     )

@@ -61,6 +61,7 @@ class RewardModel(Judge):
         self.dtype = "bfloat16" if half else "float32"
         if engine == "vllm":
             self.vllm: VllmScorer | None = VllmScorer(resolve(path), max_length, half, options)
+            self.max_length = self.vllm.max_length
             return
         self.vllm = None
         self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()
@@ -68,6 +69,11 @@ class RewardModel(Judge):
         self.share = share_prefix
         if share_prefix:
             check_sharing(self.model, max_length)
+
+    def close(self) -> None:
+        """Free the memory that vLLM holds."""
+        if self.vllm is not None:
+            self.vllm.close()
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
         """The rewards of the responses to one problem, in their order."""

@@ -109,7 +109,7 @@ class GenerativeSettings(_Judge):
     """The server and its model, with the keys of a recipe's endpoint."""
     template: str = TEMPLATE
     """The question, with `{problem}` and `{response}` in it."""
-    pattern: str = r"[Ss]core\W{0,8}?(-?\d+(?:\.\d+)?)"
+    pattern: str = r"(?i)score\W{0,8}?(-?\d+(?:\.\d+)?)(?!\w)"
     """A regular expression whose first group is the number or the verdict; its last match in the reply counts."""
     verdicts: dict[str, float] = Field(default_factory=dict)
     """The score of each verdict, if the pattern's group is a word; capitals do not matter."""

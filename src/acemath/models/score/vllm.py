@@ -1,46 +1,60 @@
-"""Rewards from vLLM, through its classification task. Needs the extra: pip install 'acemath[vllm]'."""
+"""Rewards from vLLM, through its pooling. Needs the extra: pip install 'acemath[vllm]'."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acemath.errors import needing
+from acemath.errors import UserError
+from acemath.models.score.heads import head_kind
 from acemath.models.score.layout import Row
+from acemath.models.vllm import config_of, fitting, start, stop
+
+LAYERED = "Qwen2ForRewardModel"  # vLLM's class for Qwen2's reward models with a head of two layers
 
 
 class VllmScorer:
-    """A reward model in vLLM, whose prefix cache makes it read a prompt once for all of its responses."""
+    """A reward model in vLLM, whose prefix cache makes it read a prompt once for all of its responses.
+
+    A head of one layer is a classifier with one label to vLLM. A head of two (Qwen2.5-Math-RM) has a class of its own there,
+    which gives a number for every token; the last one's is the reward. It reads `max_length` tokens of a prompt with a
+    response, or as many as the model has positions if these are fewer. `close` frees the memory.
+    """
 
     def __init__(
         self, path: str, max_length: int, bf16: bool, options: Mapping[str, Any] | None = None
     ) -> None:
         """Load a folder or hub name, with further `options` of vLLM's `LLM`. MissingExtra without vLLM."""
-        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output belongs to results
-        with needing("scoring in vLLM"):
-            from vllm import LLM
-        self.engine: Any = LLM(
-            model=path,
-            runner="pooling",
-            convert="classify",
-            dtype="bfloat16" if bf16 else "float32",
-            max_model_len=max_length,
-            enable_prefix_caching=True,
-            enforce_eager=True,
-            **(options or {}),
-        )
+        self.max_length = fitting(path, max_length)
+        self.every_token = head_kind(path) == "layers"
+        if self.every_token and (kind := config_of(path).get("model_type")) != "qwen2":
+            raise UserError(f"{path!r} has a head of two layers on {kind}, which vLLM does not know; use the engine transformers")
+        form = {"hf_overrides": {"architectures": [LAYERED]}} if self.every_token else {"convert": "classify"}
+        settings: dict[str, Any] = {
+            "runner": "pooling",
+            "dtype": "bfloat16" if bf16 else "float32",
+            "max_model_len": self.max_length,
+            "enable_prefix_caching": True,
+            "enforce_eager": True,
+        }
+        self.engine = start(path, "scoring in vLLM", **settings | form | dict(options or {}))
+
+    def close(self) -> None:
+        """End vLLM's processes and free the memory of the model."""
+        stop(self.engine)
 
     def score_rows(self, rows: Sequence[Row]) -> list[list[float]]:
-        """The rewards of encoded rows: one list for each row, in the order of its responses.
+        """The rewards of encoded rows: one list for each row, in the order of its responses."""
+        prompts = [{"prompt_token_ids": [*row.prompt, *r]} for row in rows for r in row.responses]
+        flat = iter(self._rewards(prompts) if prompts else ())
+        return [[next(flat) for _ in row.responses] for row in rows]
 
-        vLLM's default activation would squash rewards to between 0 and 1, so it is off.
-        """
+    def _rewards(self, prompts: list[dict[str, list[int]]]) -> list[float]:
+        """The reward of each prompt with its response. vLLM's default activation would squash it to between 0 and 1."""
         from vllm import PoolingParams
 
-        prompts = [{"prompt_token_ids": [*row.prompt, *r]} for row in rows for r in row.responses]
-        outputs = self.engine.classify(
-            prompts, pooling_params=PoolingParams(use_activation=False), use_tqdm=False
-        )
-        flat = iter([float(output.outputs.probs[0]) for output in outputs])
-        return [[next(flat) for _ in row.responses] for row in rows]
+        options: dict[str, Any] = {"pooling_params": PoolingParams(use_activation=False), "use_tqdm": False}
+        if self.every_token:
+            found = self.engine.encode(prompts, pooling_task="token_classify", **options)
+            return [float(output.outputs.data[-1, 0]) for output in found]
+        return [float(output.outputs.probs[0]) for output in self.engine.classify(prompts, **options)]

@@ -20,7 +20,7 @@ from acemath.run.measuring.models import Measuring, shots_of
 from acemath.run.measuring.problems import PROBLEMS, Asked, problem_stage, read
 from acemath.run.measuring.results import results_of
 from acemath.run.measuring.settings import Measured, Plan, check_plan
-from acemath.run.measuring.stages import Named, check_names, response_stages, score_stages
+from acemath.run.measuring.stages import Named, check_names, judge_identity, response_stages, score_stages
 from acemath.run.partitions import ROWS, open_run
 from acemath.run.runner import Runner
 from acemath.run.store import StageStore
@@ -46,6 +46,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     with locked(folder), closing(measuring):
         before = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
         _check_kept(folder, before, benchmarks)
+        _check_judges(folder, before, plan)
         rows = [row for one in benchmarks for row in one.problems]
         facts = {name: measuring.facts(name, rows) for name in plan.policies}
         runner = _runner(plan.policies, folder, benchmarks, stages, display)
@@ -57,7 +58,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
         _check_answered(found, runner)
         policies = {name: before["policies"][name] for name in dict.fromkeys(one.model for one in earlier)}
         policies |= {name: {**mine, "versions": versions()} for name, mine in facts.items()}
-        judges = {name: settings.model_dump(mode="json") for name, settings in plan.judges.items()}
+        judges = {name: judge_identity(settings) for name, settings in plan.judges.items()}
         manifest = {
             "benchmarks": {one.name: one.facts for one in benchmarks},
             "limit": plan.limit,
@@ -94,6 +95,16 @@ def _check_kept(folder: Path, before: Mapping[str, Any], benchmarks: Sequence[As
             f"{folder} holds responses to {', '.join(gone)}, which this call does not measure and would remove; name "
             f"{'it' if len(gone) == 1 else 'them'} too, or use another --out"
         )
+
+
+def _check_judges(folder: Path, before: Mapping[str, Any], plan: Plan) -> None:
+    """UserError if a judge has the name of another one that scored an earlier policy: the two would be compared as one."""
+    used = {one["judge"] for one in before.get("stages", ()) if one["model"] not in plan.policies}
+    for name, settings in plan.judges.items():
+        if name in used and before["judges"][name] != judge_identity(settings):
+            raise UserError(
+                f"{folder} holds scores of another judge called {name!r}; name this one: --reward OTHER=…, or use another --out"
+            )
 
 
 def _runner(
@@ -159,7 +170,7 @@ def _notes(benchmarks: Sequence[Asked], plan: Plan, found: Mapping[str, Any]) ->
             limit = plan.policies[row["model"]].max_new_tokens if row["model"] in plan.policies else "its limit"
             notes.append(
                 f"{row['model']}: {open_ends:,} of {row['responses']:,} {_kind(row)} responses have no end ({row['cut']:,} cut at "
-                f"--max-new-tokens {limit}, {row['refused']:,} refused); they count as wrong"
+                f"--max-new-tokens {limit}, {row['cut_percent']:.1f} %; {row['refused']:,} refused); they count as wrong"
             )
     return notes
 

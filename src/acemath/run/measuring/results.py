@@ -175,11 +175,13 @@ def _comparisons(columns: Sequence[Column], frame: _Frame) -> list[dict[str, Any
         return []
     table = _table([one.values for one, _ in pairs]) - _table([other.values for _, other in pairs])
     found = frame.estimates(table)
-    return [
-        {**one.names(), "other": other.model, "benchmark": name, **percent(cells[at])}
-        for at, (one, other) in enumerate(pairs)
-        for name, cells in found.items()
-    ]
+    rows = []
+    for at, (one, other) in enumerate(pairs):
+        names = {**one.names(), "other": other.model}
+        if one.measure != other.measure:  # avg@8 and avg@16 both estimate pass@1
+            names["measure"] = f"{one.measure} - {other.measure}"
+        rows += [{**names, "benchmark": name, **percent(cells[at])} for name, cells in found.items()]
+    return rows
 
 
 def _breakdowns(columns: Sequence[Column], problems: Sequence[Problem]) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from acemath.errors import UserError
+from acemath.models.engine import released
 from acemath.models.hub import content_of
 from acemath.models.score.judge import Judge, JudgeSettings, open_judge
 from acemath.records import BENCHMARK, Problem, Response, by_id
@@ -85,7 +86,8 @@ def _scores(measuring: Measuring, name: str, judge: str, settings: JudgeSettings
     @contextmanager
     def tool() -> Iterator[Judge]:
         measuring.release()
-        yield open_judge(settings, measuring.folder / ENDPOINTS / judge)
+        with released(open_judge(settings, measuring.folder / ENDPOINTS / judge)) as opened:
+            yield opened
         gc.collect()
 
     def work(part: Part) -> None:
@@ -103,11 +105,12 @@ def _scores(measuring: Measuring, name: str, judge: str, settings: JudgeSettings
         return f"{facts['responses']:,} scores" + (f", {facts['unscored']:,} without one" if facts["unscored"] else "")
 
     return MapStage(
-        name, _judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=summary, space="benchmarks"
+        name, judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=summary, space="benchmarks"
     )
 
 
-def _judge_identity(settings: JudgeSettings) -> dict[str, Any]:
+def judge_identity(settings: JudgeSettings) -> dict[str, Any]:
+    """All that a judge's scores depend on, as JSON: its settings, and the content of a model on this machine."""
     model = getattr(settings, "model", None)
     found = settings.identity()
     return found if model is None else {**found, "content": content_of(model)}

@@ -20,8 +20,14 @@ BY = {
     "first": "the first response",
     "average": "the share of right responses",
 }
-CHANGES = {"lost": "right → wrong", "gained": "wrong → right", "other": "wrong, other answer", "same": "the same"}
+CHANGES = {
+    "lost": "right → wrong",
+    "gained": "wrong → right",
+    "other": "wrong, other answer",
+    "same": "the same",
+}
 LOST, GAINED, OTHER, SAME = range(4)
+Pairs = tuple[Ints, Ints]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,9 @@ def picks(view: View, by: str, votes: Votes | None) -> Picks:
     """What a rule picks. UserError if the set has no rewards, or if the votes are not counted yet."""
     if by == "judge":
         if not view.judged.all():
-            raise UserError(f"{view.index.source.name} has responses without a reward; compare by the majority instead")
+            raise UserError(
+                f"{view.index.source.name} has responses without a reward; compare by the majority instead"
+            )
         return Picks(view.judge, view.judge_rows)
     if by == "majority":
         if votes is None:
@@ -56,12 +64,16 @@ class Comparison:
     wrong answers are equal is for the grader to say, which takes a while: until `job` is done, these count as the same.
     """
 
-    def __init__(self, one: View, other: View, mine: Picks, theirs: Picks, worker: Worker) -> None:
+    def __init__(
+        self, one: View, other: View, matched: Pairs, mine: Picks, theirs: Picks, worker: Worker
+    ) -> None:
         self.one, self.other = one, other
         self._mine, self._theirs = mine, theirs
-        self.places, self.matches = _pairs(one, other)  # positions in the two views
+        self.places, self.matches = matched
         self.before, self.after = mine.value[self.places], theirs.value[self.matches]
-        self.changes: Ints = np.where(self.after < self.before, LOST, np.where(self.after > self.before, GAINED, SAME))
+        self.changes: Ints = np.where(
+            self.after < self.before, LOST, np.where(self.after > self.before, GAINED, SAME)
+        )
         self.job: Job[Ints] = Job(worker, self._answers, lambda: self.changes)
 
     def _answers(self) -> Iterator[float]:
@@ -91,8 +103,8 @@ def _answer(index: Index, row: int) -> str | None:
     return index.answer(int(row)) if row >= 0 else None
 
 
-def _pairs(one: View, other: View) -> tuple[Ints, Ints]:
-    """The positions of the problems that both views answer: by id and prompt, else by a prompt that stands once in each."""
+def pairs(one: View, other: View) -> Pairs:
+    """The positions, in each view, of the problems that both views answer: by id and prompt, else by a prompt that stands once in each."""
     by_key = {_key(other, p): at for at, p in enumerate(other.problems.tolist())}
     mine, theirs = _once(one), _once(other)
     found = []
@@ -103,8 +115,8 @@ def _pairs(one: View, other: View) -> tuple[Ints, Ints]:
             match = theirs.get(prompt)
         if match is not None:
             found.append((at, match))
-    pairs = np.array(found, np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    both = np.array(found, np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
 
 
 def _key(view: View, problem: int) -> tuple[str, str]:

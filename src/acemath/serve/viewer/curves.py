@@ -61,21 +61,26 @@ class Curves:
 
 
 def lengths(view: View, keep: Bools) -> dict[str, Any]:
-    """Bins of equally many responses by length, with accuracy and mean reward, and some responses as points.
+    """Bins of about equally many responses by length, with accuracy and mean reward, and some responses as points.
 
     A share's interval is Wilson's at 95 %, over responses: those of one problem are not independent, so that it is narrow.
     """
     index = view.index
     mine = np.isin(index.problem[view.rows], view.problems[keep])
     rows = view.rows[mine]
-    rows = rows[np.argsort(index.length[rows], kind="stable")]
+    # Responses of one length share a bin.
+    edges = (
+        np.unique(np.quantile(index.length[rows], np.arange(1, BINS) / BINS)) if len(rows) else np.zeros(0)
+    )
+    where = np.searchsorted(edges, index.length[rows], side="left")
     bins = []
-    for part in np.array_split(rows, min(BINS, len(rows))) if len(rows) else []:
+    for number in np.unique(where).tolist():
+        part = rows[where == number]
         rewards = index.reward[part][np.isfinite(index.reward[part])]
         share, low, high = _share(int(index.right[part].sum()), len(part))
         bins.append(
             {
-                "from": int(index.length[part[0]]), "to": int(index.length[part[-1]]), "n": len(part),
+                "from": int(index.length[part].min()), "to": int(index.length[part].max()), "n": len(part),
                 "accuracy": share, "low": low, "high": high,
                 "reward": float(rewards.mean()) if len(rewards) else None,
             }

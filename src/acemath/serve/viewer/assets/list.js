@@ -30,6 +30,7 @@ export async function load() {
       const found = await ask("problems", parameters(), signal);
       report(null);
       show(found, first);
+      $("rows").removeAttribute("aria-busy");
       if (!goesOn(found)) break;
       await new Promise((done) => setTimeout(done, found.searched?.done === false ? 0 : 300));
       if (signal.aborted) return;
@@ -41,8 +42,8 @@ export async function load() {
     total = 0;
     $("rows").replaceChildren();
     $("total").textContent = "";
+    $("rows").removeAttribute("aria-busy");
   }
-  $("rows").removeAttribute("aria-busy");
 }
 
 const goesOn = (found) =>
@@ -68,7 +69,7 @@ function show(found, first) {
 export const narrow = () => matchMedia("(max-width: 800px)").matches;
 
 function status(found) {
-  const parts = [found.total === found.of ? `${count(found.of)} problems` : `${count(found.total)} of ${count(found.of)} problems`];
+  const parts = found.waiting ? [] : [found.total === found.of ? `${count(found.of)} problems` : `${count(found.total)} of ${count(found.of)} problems`];
   if (found.searched?.done === false) parts.push(`searched ${count(found.searched.responses)} responses …`);
   if (found.grouped < 1) parts.push(`counting votes, ${Math.floor(100 * (found.share ?? 0))} %`);
   $("total").textContent = parts.join(" · ");

@@ -98,16 +98,17 @@ function drawLengths(place, found) {
   const xs = found.bins.map(middle);
   const share = found.bins.map((bin) => ({ x: middle(bin), value: 100 * bin.accuracy, low: 100 * bin.low, high: 100 * bin.high }));
   const label = `length in ${found.unit}`;
-  parts.push(h("figure", {}, lines("Accuracy by length", [{ colour: 0, points: share }],
+  if (found.bins.length > 1) parts.push(h("figure", {}, lines("Accuracy by length", [{ colour: 0, points: share }],
     { low: Math.min(...xs), high: Math.max(...xs), label }, { low: 0, high: 100, axis: { text: (v) => `${v} %` } }),
-  h("figcaption", {}, `Share of right responses in ${found.bins.length} bins of equally many of ${count(found.responses)} responses, with intervals over responses.`)));
+  h("figcaption", {}, `Share of right responses in ${found.bins.length} bins of about equally many of ${count(found.responses)} responses, with 95 % intervals over responses.`)));
+  else parts.push(h("p", { class: "soft" }, `All ${count(found.responses)} responses are of about one length: ${count(found.bins[0].from)} to ${count(found.bins[0].to)} ${found.unit}.`));
   if (found.points.length) {
     // The longest percent would squeeze all others into a corner.
     const sorted = found.points.map(([x]) => x).sort((a, b) => a - b);
     const high = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.995))];
     const shown = found.points.filter(([x]) => x <= high);
     const ys = shown.map(([, y]) => y);
-    parts.push(h("figure", {}, scatter("Reward over length", shown, { low: sorted[0], high, label }, { low: Math.min(...ys), high: Math.max(...ys) }),
+    parts.push(h("figure", {}, scatter("Reward over length", shown, { low: sorted[0], high, label }, { low: Math.min(...ys), high: Math.max(...ys, Math.min(...ys) + 1e-6) }),
       h("ul", { class: "legend" }, h("li", {}, h("span", { class: "mark right" }, "●"), "right"), h("li", {}, h("span", { class: "mark wrong" }, "✗"), "wrong")),
       h("figcaption", {}, `Reward over length: ${count(shown.length)} of ${count(found.scored)} scored responses, drawn by a fixed seed${shown.length < found.points.length ? `; ${found.points.length - shown.length} longer ones are beyond the edge` : ""}.`)));
   }

@@ -1,0 +1,113 @@
+"""Starting vLLM's engine and shutting it down, for responses and rewards alike.
+
+The engine is a process of its own, with a worker for each GPU. `stop` ends them, so that the next model finds the memory
+free. What was not stopped is stopped when the interpreter ends, before anything that the engine needs is gone.
+
+vLLM's build for CPUs is for tests and small models. It cannot rewind a seeded random number generator (`CPU Generator does
+not use offset`), which it does if only a part of a prompt fits into a step. So on a CPU each prompt is read in one step.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import re
+import weakref
+from functools import cache
+from typing import Any
+
+from acemath.errors import UserError, needing
+from acemath.models.hardware import device, in_group
+from acemath.models.hub import model_file
+
+# Standard output belongs to results, the user's set-up is reported to nobody, and no port is open to other machines.
+_ENVIRONMENT = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+}
+CPU_CACHE = "VLLM_CPU_KVCACHE_SPACE"  # vLLM's variable for the gigabytes of keys and values on a CPU
+CPU_GIGABYTES = 2  # by default; vLLM's own default is most of the machine's memory
+PATIENCE = 60.0  # seconds for an engine to end by itself, before it is killed
+_running: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def start(model: str, what: str, **options: Any) -> Any:
+    """vLLM's `LLM` of a folder or hub name, with these options of its. `what` is the thing that needs vLLM.
+
+    MissingExtra without vLLM. UserError if vLLM refuses the model or an option, or lacks memory.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with needing(what):
+        from vllm import LLM
+    try:
+        found = LLM(model=model, **_for_cpu() | options)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UserError(
+            f"vLLM cannot start with model {model!r} ({_why(error)}); correct its settings, or use the engine transformers"
+        ) from error
+    _stop_at_exit()
+    _running.add(found)
+    return found
+
+
+def stop(llm: Any) -> None:
+    """End an engine's processes and free its memory. A second call does nothing."""
+    if llm not in _running:
+        return
+    _running.discard(llm)
+    core = llm.llm_engine.engine_core
+    inside = hasattr(core, "engine_core")  # with VLLM_ENABLE_V1_MULTIPROCESSING=0 it runs in this process
+    core.shutdown(timeout=PATIENCE)
+    if inside and in_group():
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        cleanup_dist_env_and_memory()  # gloo threads that outlive the interpreter abort the process
+    gc.collect()
+
+
+@cache
+def _stop_at_exit() -> None:
+    # Registered after vLLM's own hooks, so it runs before them.
+    atexit.register(_stop_all)
+
+
+def _stop_all() -> None:
+    for llm in list(_running):
+        stop(llm)
+
+
+def _for_cpu() -> dict[str, Any]:
+    """The options that vLLM's build for CPUs needs; none on a GPU."""
+    if device().type != "cpu":
+        return {}
+    os.environ.setdefault(CPU_CACHE, str(CPU_GIGABYTES))
+    return {"enforce_eager": True, "enable_chunked_prefill": False}  # compiling takes minutes
+
+
+def config_of(model: str) -> dict[str, Any]:
+    """A model's config.json; empty if it has none."""
+    file = model_file(model, "config.json", fetch=True)
+    return {} if file is None else dict(json.loads(file.read_text()))
+
+
+def fitting(model: str, length: int) -> int:
+    """`length`, or the number of positions that the model has if that is lower; vLLM refuses a greater length.
+
+    Models whose positions are scaled are left to vLLM.
+    """
+    config = config_of(model)
+    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    positions = config.get("max_position_embeddings")
+    return min(length, positions) if isinstance(positions, int) and "factor" not in scaling else length
+
+
+def _why(error: Exception) -> str:
+    """The first sentence of an error that says something."""
+    lines = [line.strip().removeprefix("Value error, ") for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if "validation error for" not in line]
+    return re.split(r"\.\s+(?=[A-Z])", (told or lines or [type(error).__name__])[0])[0]
