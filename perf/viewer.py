@@ -39,7 +39,9 @@ STEP = "We add {a} and {b}, so that \\(x = {a} + {b} = {c}\\), and then use \\[\
 def make(folder: Path, problems: int, each: int) -> None:
     """A run's folder with problems and scored responses."""
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"format": 2, "partitions": {"benchmarks": 1, "training": 1}}))
+    (folder / "run.json").write_text(
+        json.dumps({"format": 2, "partitions": {"benchmarks": 1, "training": 1}})
+    )
     for stage in ("bench-problems", "scores-policy"):
         (folder / stage).mkdir()
     rng = np.random.default_rng(0)
@@ -59,7 +61,10 @@ def responses(problems: list[Problem], each: int, rng: Any) -> Iterator[Response
             a, b = rng.integers(1, 10_000, 2).tolist()
             right = bool(rng.random() < 0.3 + 0.6 * (n % 7) / 6)
             answer = problem.answer if right else f"\\frac{{{3 * n + int(rng.integers(1, 4))}}}{{2}}"
-            text = "".join(STEP.format(a=a + i, b=b * i, c=a + i + b * i) for i in range(1, 14)) + f"So the answer is $\\boxed{{{answer}}}$."
+            text = (
+                "".join(STEP.format(a=a + i, b=b * i, c=a + i + b * i) for i in range(1, 14))
+                + f"So the answer is $\\boxed{{{answer}}}$."
+            )
             yield Response(
                 problem.id, sample, text, "policy", "stop", 300 + sample, "correct" if right else "wrong", answer,
                 "same text" if right else f"{answer} is not {problem.answer}", float(rng.normal(1.0 if right else 0.0)),
@@ -130,7 +135,9 @@ def measure(driver: Any, folder: Path, times: int) -> None:
     print(f"folder opened in {1000 * statistics.median(opened):.0f} ms (median of {times})")
     print(f"first byte after {statistics.median(first):.0f} ms, list rendered after {statistics.median(rendered):.0f} ms "
           f"(best {min(rendered):.0f}, worst {max(rendered):.0f} ms; load of the machine {os.getloadavg()[0]:.1f})")  # fmt: skip
-    print(f"processor's time until then, server and browser: {1000 * statistics.median(spent):.0f} ms (best {1000 * min(spent):.0f})")
+    print(
+        f"processor's time until then, server and browser: {1000 * statistics.median(spent):.0f} ms (best {1000 * min(spent):.0f})"
+    )
     viewer = Viewer([folder])
     start = time.perf_counter()
     grouping = viewer.grouping(0)

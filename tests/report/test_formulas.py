@@ -35,11 +35,21 @@ def test_text_outside_and_inside_a_formula_is_escaped() -> None:
         "$\\text{</math><script>alert(1)</script>}$",
         "\\(\\href{javascript:alert(1)}{x}\\)",
         "\\frac{<b onclick=x>}{\\style{color:red}{y}}",
-        "$\\mathrm{\"><svg/onload=alert(1)>}$",
+        '$\\mathrm{"><svg/onload=alert(1)>}$',
     ):
         page = drawn(hostile)
         assert "<math" in page
-        assert set(re.findall(r"<([a-z]+)", page)) <= {"math", "mrow", "menclose", "mtext", "mi", "mo", "mn", "mfrac", "mspace"}
+        assert set(re.findall(r"<([a-z]+)", page)) <= {
+            "math",
+            "mrow",
+            "menclose",
+            "mtext",
+            "mi",
+            "mo",
+            "mn",
+            "mfrac",
+            "mspace",
+        }
         assert not re.search(r"<[^>]*(?:href|onerror|onclick|onload|style)=", page)
     assert drawn("<b>&") == "&lt;b&gt;&amp;"
 
@@ -52,7 +62,10 @@ def test_what_cannot_be_drawn_stays_text() -> None:
     assert drawn(deep) == deep
 
 
-@pytest.mark.parametrize("part", ["\\[", "\\(", "$", "$$", "\\begin{align}", "\\boxed{", "\\frac{{{", "{", "\\boxed{a}", "$x$ ", "\\["])
+@pytest.mark.parametrize(
+    "part",
+    ["\\[", "\\(", "$", "$$", "\\begin{align}", "\\boxed{", "\\frac{{{", "{", "\\boxed{a}", "$x$ ", "\\["],
+)
 def test_a_hostile_text_does_not_take_long(part: str) -> None:
     """A hundred thousand characters of openings end in a moment, where a careless pattern would take hours."""
     text = part * (100_000 // len(part))

@@ -25,10 +25,15 @@ def command(
         ),
     ],
     problems: Annotated[
-        Path | None, typer.Option(help="The problems that a file's responses answer, if it does not hold them.")
+        Path | None,
+        typer.Option(help="The problems that a file's responses answer, if it does not hold them."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port. [default: a free one]", show_default=False)] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address and open no browser.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port. [default: a free one]", show_default=False)
+    ] = 0,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the address and open no browser.")
+    ] = False,
 ) -> None:
     """Look at stored problems, responses, verdicts, rewards and votes on a local page.
 

@@ -44,7 +44,9 @@ def formulas_in(text: str) -> Iterator[tuple[str, Tree | None]]:
     for match in islice(_FORMULA.finditer(text), MOST):
         if match.start() > at:
             yield text[at : match.start()], None
-        inner = next((found for found in match.group("block", "display", "inline", "dollar") if found), match.group())
+        inner = next(
+            (found for found in match.group("block", "display", "inline", "dollar") if found), match.group()
+        )
         block = match["block"] is not None or match["display"] is not None
         yield match.group(), formula(inner, block)
         at = match.end()

@@ -34,7 +34,9 @@ def listed(viewer: Viewer, **given: str) -> dict[str, Any]:
     for number in {int(given["set"]), int(given.get("other", "0"))}:
         assert viewer.grouping(number).job.wait(30)
     found = viewer.problems(given)
-    while found.get("compared", {}).get("share", 1.0) < 1 or not found.get("searched", {"done": True})["done"]:
+    while (
+        found.get("compared", {}).get("share", 1.0) < 1 or not found.get("searched", {"done": True})["done"]
+    ):
         found = viewer.problems(given)
     json.dumps(found, allow_nan=False)
     return found
@@ -47,11 +49,18 @@ def names(found: dict[str, Any]) -> list[str]:
 def test_numbers_of_each_problem(viewer: Viewer) -> None:
     """Right responses, judge, majority and margin by hand; equal answers in other forms vote together."""
     rows = {row["id"]: row for row in listed(viewer)["rows"]}
-    assert {key: (row["right"], row["n"]) for key, row in rows.items()} == {"p0": (3, 4), "p1": (2, 4), "p2": (2, 4), "p3": (1, 4)}
+    assert {key: (row["right"], row["n"]) for key, row in rows.items()} == {
+        "p0": (3, 4),
+        "p1": (2, 4),
+        "p2": (2, 4),
+        "p3": (1, 4),
+    }
     assert {key: row["judge"] for key, row in rows.items()} == {"p0": 1.0, "p1": 0.0, "p2": 0.5, "p3": 1.0}
     assert {key: row["majority"] for key, row in rows.items()} == {"p0": 1.0, "p1": 1.0, "p2": 0.5, "p3": 0.0}
     assert {key: row["votes"] for key, row in rows.items()} == {"p0": 3, "p1": 2, "p2": 2, "p3": 3}
-    assert {key: row["margin"] for key, row in rows.items()} == pytest.approx({"p0": 2.0, "p1": -2.5, "p2": 0.0, "p3": 3.7})
+    assert {key: row["margin"] for key, row in rows.items()} == pytest.approx(
+        {"p0": 2.0, "p1": -2.5, "p2": 0.0, "p3": 3.7}
+    )
     assert rows["p1"]["cut"] == 1 and rows["p1"]["strip"] == "wrrc"  # the highest reward first
 
 
@@ -59,7 +68,10 @@ def test_random_pools_agree_with_the_metrics(tmp_path: Path) -> None:
     """The judge's value is rm@n for any rewards, with ties and scores that the judge could not give; the vote is exact."""
     rng = np.random.default_rng(1)
     pool = {
-        f"p{p}": [(str(int(rng.integers(0, 4))), bool(rng.random() < 0.5), float(rng.integers(0, 4))) for _ in range(rng.integers(1, 9))]
+        f"p{p}": [
+            (str(int(rng.integers(0, 4))), bool(rng.random() < 0.5), float(rng.integers(0, 4)))
+            for _ in range(rng.integers(1, 9))
+        ]
         for p in range(4)
     }
     pool["p3"] = [*pool["p3"], ("1", True, float("nan"))]
@@ -67,7 +79,9 @@ def test_random_pools_agree_with_the_metrics(tmp_path: Path) -> None:
     rows = {row["id"]: row for row in listed(viewer)["rows"]}
     for key, answers in pool.items():
         rewards = [-np.inf if np.isnan(reward or 0) else reward or 0.0 for _, _, reward in answers]
-        assert rows[key]["judge"] == pytest.approx(rm_at_k(rewards, [right for _, right, _ in answers], len(answers)))
+        assert rows[key]["judge"] == pytest.approx(
+            rm_at_k(rewards, [right for _, right, _ in answers], len(answers))
+        )
         votes: dict[str | None, list[bool]] = {}
         for answer, right, _ in answers:
             votes.setdefault(answer, []).append(right)
@@ -82,7 +96,10 @@ def test_the_curves_end_at_the_values_of_the_list(tmp_path: Path) -> None:
     """rm@n and maj@n, ties shared, are the mean over benchmarks of what the list shows; nan rewards rank last in both."""
     rng = np.random.default_rng(2)
     pool = {
-        f"p{p}": [(str(int(rng.integers(0, 3))), bool(rng.random() < 0.5), float(rng.choice([np.nan, 0.0, 1.0]))) for _ in range(4)]
+        f"p{p}": [
+            (str(int(rng.integers(0, 3))), bool(rng.random() < 0.5), float(rng.choice([np.nan, 0.0, 1.0])))
+            for _ in range(4)
+        ]
         for p in range(4)
     }
     viewer = Viewer([write_run(tmp_path / "r", {"scores-m": responses(pool)})])
@@ -90,7 +107,10 @@ def test_the_curves_end_at_the_values_of_the_list(tmp_path: Path) -> None:
     while (found := viewer.curves({"set": "0"}))["share"] < 1:
         pass
     for name, key in (("rm@k", "judge"), ("maj@k", "majority")):
-        means = [np.mean([row[key] for row in rows if row["benchmark"] == benchmark]) for benchmark in ("alpha", "beta")]
+        means = [
+            np.mean([row[key] for row in rows if row["benchmark"] == benchmark])
+            for benchmark in ("alpha", "beta")
+        ]
         assert found["series"][name][-1]["value"] == pytest.approx(100 * np.mean(means))
     viewer.worker.close()
 
@@ -151,9 +171,14 @@ def test_a_problem_with_its_responses(viewer: Viewer) -> None:
     [side] = viewer.problem({"set": "0", "problem": "0"})["sides"]
     assert side["id"] == "p0" and side["reference"][0][1][0] == "math"
     assert [(a["votes"], a["right"]) for a in side["answers"]] == [(3, 3), (1, 0)]
-    assert [row["reward"] for row in side["responses"]] == [2.0, 1.0, 0.0, -1.0] and side["responses"][0]["picked"]
+    assert [row["reward"] for row in side["responses"]] == [2.0, 1.0, 0.0, -1.0] and side["responses"][0][
+        "picked"
+    ]
     [text] = viewer.texts({"set": "0", "rows": str(side["responses"][0]["row"])})["texts"]
-    assert "".join(piece for piece, _ in text["text"]).endswith("number 0 of p0, so \\boxed{1/2}.") and text["rule"] == "boxed"
+    assert (
+        "".join(piece for piece, _ in text["text"]).endswith("number 0 of p0, so \\boxed{1/2}.")
+        and text["rule"] == "boxed"
+    )
     again = viewer.verdict({"set": "0", "rows": str(side["responses"][2]["row"])})
     assert again["status"] == "wrong" and again["answer"] == "3"
 
@@ -163,12 +188,22 @@ def test_two_sets_beside_each_other(tmp_path: Path) -> None:
     other = {
         "p0": [("3", False, 1.0)], "p1": [("7", True, 1.0)], "p2": [("4", True, 1.0)], "p3": [("18/3", True, 1.0)],
     }  # fmt: skip
-    wrong = {"p0": [("3.0", False, 1.0)], "p1": [("8", False, 1.0)], "p2": [("5", False, 1.0)], "p3": [(None, False, 1.0)]}
-    paths = [write_run(tmp_path / n, {"scores-m": responses(pool)}) for n, pool in (("a", other), ("b", wrong))]
+    wrong = {
+        "p0": [("3.0", False, 1.0)],
+        "p1": [("8", False, 1.0)],
+        "p2": [("5", False, 1.0)],
+        "p3": [(None, False, 1.0)],
+    }
+    paths = [
+        write_run(tmp_path / n, {"scores-m": responses(pool)}) for n, pool in (("a", other), ("b", wrong))
+    ]
     viewer = Viewer(paths)
     found = listed(viewer, other="1", by="judge")
     assert found["compared"]["counts"] == {"lost": 3, "gained": 0, "other": 0, "same": 1}
-    assert found["compared"]["difference"]["value"] == pytest.approx(-75.0) and found["compared"]["problems"] == 4
+    assert (
+        found["compared"]["difference"]["value"] == pytest.approx(-75.0)
+        and found["compared"]["problems"] == 4
+    )
     assert names(listed(viewer, other="1", by="majority", change="lost")) == ["p1", "p2", "p3"]
     assert names(listed(viewer, set="1", other="0", by="first", change="gained")) == ["p1", "p2", "p3"]
     sides = viewer.problem({"set": "0", "problem": "0", "other": "1", "by": "judge"})["sides"]
@@ -184,7 +219,10 @@ def test_only_problems_of_one_prompt_are_compared(tmp_path: Path) -> None:
 
     from .conftest import problems
 
-    changed = [replace(p, prompt="another") if p.id == "p0" else replace(p, id="q") if p.id == "p1" else p for p in problems()]
+    changed = [
+        replace(p, prompt="another") if p.id == "p0" else replace(p, id="q") if p.id == "p1" else p
+        for p in problems()
+    ]
     write_part(second / "bench-problems" / "part-00000.parquet", changed, Problem, "key")
     moved = [replace(r, problem_id="q") if r.problem_id == "p1" else r for r in responses(POOL)]
     write_part(second / "greedy-m" / "part-00000.parquet", moved, Response, "key")
@@ -204,7 +242,11 @@ def test_curves_and_lengths(viewer: Viewer) -> None:
     assert {row[0]["value"] for row in found["series"].values()} == {50.0}
     assert found["series"]["pass@k"][-1]["value"] == 100.0 and found["series"]["rm@k"][-1]["value"] == 62.5
     lengths = viewer.lengths({"set": "0", "benchmark": "beta"})
-    assert lengths["responses"] == 8 and sum(part["n"] for part in lengths["bins"]) == 8 and len(lengths["points"]) == 8
+    assert (
+        lengths["responses"] == 8
+        and sum(part["n"] for part in lengths["bins"]) == 8
+        and len(lengths["points"]) == 8
+    )
 
 
 def test_wrong_questions_are_one_line(viewer: Viewer) -> None:
@@ -214,6 +256,7 @@ def test_wrong_questions_are_one_line(viewer: Viewer) -> None:
         ("problems", {"set": "-1"}, "whole number"),
         ("problems", {"set": "0", "outcome": "x"}, "outcome is 'x'"),
         ("problems", {"set": "0", "model": "x"}, "no responses of 'x'"),
+        ("problems", {"set": "0", "change": "x"}, "change is 'x'"),
         ("problems", {"set": "1", "other": "0", "by": "judge"}, "without a reward"),
         ("problem", {"set": "0", "problem": "99"}, "no such problem"),
         ("texts", {"set": "0", "rows": "0,999"}, "numbers of responses"),

@@ -30,7 +30,13 @@ def test_the_sets_of_an_evaluation_and_of_scored_candidates(tmp_path: Path) -> N
     rows = responses(POOL)
     names = ("samples-m", "samples-m@2", "samples-n", "scores-a@m", "scores-b@m", "scores-a@m@2", "greedy-m")
     folder = write_run(tmp_path / "eval", dict.fromkeys(names, rows))
-    assert [s.name for s in open_sources([folder])] == ["scores-a@m", "scores-a@m@2", "scores-b@m", "samples-n", "greedy-m"]
+    assert [s.name for s in open_sources([folder])] == [
+        "scores-a@m",
+        "scores-a@m@2",
+        "scores-b@m",
+        "samples-n",
+        "greedy-m",
+    ]
     folder = write_run(tmp_path / "bench", {"candidates": rows, "votes": rows, "scores-x": rows})
     assert [s.name for s in open_sources([folder])] == ["scores-x"]
     folder = write_run(tmp_path / "unscored", {"candidates": rows})
@@ -94,11 +100,19 @@ def test_records_of_the_harness(tmp_path: Path) -> None:
         "score": [True, False], "pred_score": [[0.5], [1.5]],
     }  # fmt: skip
     path = tmp_path / "h.jsonl"
-    path.write_text("".join(json.dumps(r) + "\n" for r in (record, record | {"question": "What is 4-2?"}, record | {"uncertain": True})))
+    path.write_text(
+        "".join(
+            json.dumps(r) + "\n"
+            for r in (record, record | {"question": "What is 4-2?"}, record | {"uncertain": True})
+        )
+    )
     [source] = open_sources([path])
     view = Index(source).view()
     assert view.judge.tolist() == [0.0, 0.0] and view.margin.tolist() == [-1.0, -1.0]
-    assert [p.prompt for p in view.index.problems] == ["What is 1+1?", "What is 4-2?"] and view.index.problems[0].level == 3
+    assert [p.prompt for p in view.index.problems] == [
+        "What is 1+1?",
+        "What is 4-2?",
+    ] and view.index.problems[0].level == 3
     assert any("1 rows that are marked uncertain" in note for note in source.notes)
 
 
@@ -112,5 +126,8 @@ def test_the_known_values_of_real_responses(shared: Path) -> None:
     job = Grouping(index, worker).job
     assert job.wait(60) and job.result is not None
     worker.close()
-    shares = [100 * values.mean() for values in (view.right / view.n, view.judge, view.votes(job.result).value, view.right > 0)]
+    shares = [
+        100 * values.mean()
+        for values in (view.right / view.n, view.judge, view.votes(job.result).value, view.right > 0)
+    ]
     assert [round(float(share), 1) for share in shares] == [91.0, 94.0, 92.5, 96.0]

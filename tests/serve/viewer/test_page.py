@@ -51,7 +51,13 @@ def test_in_a_browser(browser: Any, run: Path, tmp_path: Path, served: Callable[
     until(browser, "return document.querySelectorAll('#detail .response').length", 4)
 
     # Hostile text is shown as it is and does nothing; a formula shows its source by a click.
-    until(browser, "return document.querySelector('#detail .text')?.textContent.includes(arguments[0])".replace("arguments[0]", repr(EVIL[:60])), True)
+    until(
+        browser,
+        "return document.querySelector('#detail .text')?.textContent.includes(arguments[0])".replace(
+            "arguments[0]", repr(EVIL[:60])
+        ),
+        True,
+    )
     assert browser.execute_script("return window.evil") is None
     made = "return document.querySelectorAll('#detail :is(img, script, a, b, iframe)').length"
     assert browser.execute_script(made) == 0
@@ -70,7 +76,11 @@ def test_in_a_browser(browser: Any, run: Path, tmp_path: Path, served: Callable[
     keys(browser, "/")
     keys(browser, "number 3 of p2")
     until(browser, LISTED, ["2"])
-    until(browser, "return document.querySelector('#detail .response.found mark')?.textContent", "number 3 of p2")
+    until(
+        browser,
+        "return document.querySelector('#detail .response.found mark')?.textContent",
+        "number 3 of p2",
+    )
     browser.find_element("id", "clear").click()
     until(browser, LISTED, ["0", "1", "2", "3"])
     choose(browser, "outcome", "judge-missed")
@@ -92,7 +102,8 @@ def test_in_a_browser(browser: Any, run: Path, tmp_path: Path, served: Callable[
     keys(browser, "2")
     until(browser, "return document.querySelectorAll('#numbers path.line').length >= 8", True)
     browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True},
     )
     assert browser.execute_script(NARROW)
     keys(browser, "1")

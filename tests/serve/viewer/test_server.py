@@ -47,13 +47,19 @@ def test_the_policy_allows_nothing_from_elsewhere(run: Path, served: Serve) -> N
     for name in ("", "main.js", "style.css", "api/sets"):
         _, headers, _ = asked(server, f"/{server.token}/{name}")
         policy = headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy and "require-trusted-types-for 'script'" in policy
+        assert (
+            "default-src 'none'" in policy
+            and "unsafe" not in policy
+            and "require-trusted-types-for 'script'" in policy
+        )
         assert headers["Cache-Control"] == "no-store" and headers["Referrer-Policy"] == "no-referrer"
     allowed = {"http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML"}
     for name, asset in server.assets.items():
         text = asset.read_text(encoding="utf-8")
         assert set(re.findall(r"https?://[^\"' >]+", text)) <= allowed
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|\bon\w+=\"| style=\"", text), name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|\bon\w+=\"| style=\"", text
+        ), name
         assert text.count("\n") < 400
     assert not re.search(r"<script(?![^>]* src=)|<style", server.assets["index.html"].read_text())
 
@@ -62,13 +68,19 @@ def test_errors_are_answers(run: Path, served: Serve) -> None:
     """A wrong question gets its line with status 400."""
     server = served(run)
     status, headers, text = asked(server, f"/{server.token}/api/problems?set=9")
-    assert status == 400 and "there is no set 9" in text and headers["Content-Type"].startswith("application/json")
+    assert (
+        status == 400
+        and "there is no set 9" in text
+        and headers["Content-Type"].startswith("application/json")
+    )
 
 
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(run: Path, served: Serve) -> None:
     """Exit code 0 after SIGINT; a port in use, and three folders, are one line with exit code 2."""
     command = [sys.executable, "-m", "acemath", "view", "--no-open"]
-    with subprocess.Popen([*command, str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         port, token = re.match(r"http://127\.0\.0\.1:(\d+)/([\w-]{20,})/ ", line).groups()  # type: ignore[union-attr]
@@ -78,12 +90,18 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(run: Path, served: 
         connection.close()
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(30) == 0 and "Traceback" not in process.stderr.read()
-    done = subprocess.run([*command, str(run), "--port", str(served(run).port)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, str(run), "--port", str(served(run).port)], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 2 and "choose another one" in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("paths", "words"), [(["a", "b", "c"], "give one, or two"), (["nowhere"], "does not exist")])
-def test_the_commands_mistakes(command: Callable[..., tuple[int, str, str]], paths: list[str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("paths", "words"), [(["a", "b", "c"], "give one, or two"), (["nowhere"], "does not exist")]
+)
+def test_the_commands_mistakes(
+    command: Callable[..., tuple[int, str, str]], paths: list[str], words: str
+) -> None:
     """One line and exit code 2."""
     code, _, err = command("view", "--no-open", *paths)
     assert code == 2 and words in err and err.count("\n") == 1

@@ -39,7 +39,7 @@ class Viewer:
         self._lock = threading.RLock()
         self._state: object = None
         self.worker = Worker()
-        self.refresh()
+        self.refresh()  # makes the rest
 
     def refresh(self) -> None:
         """Read the folders again if a stage has written since: the page shows a run that goes on when it is reloaded."""
@@ -47,6 +47,8 @@ class Viewer:
         with self._lock:
             if state != self._state:
                 self.sources = open_sources(self.paths, self._names)
+                self.worker.close(wait=False)  # it works on what is no longer shown
+                self.worker = Worker()
                 self._indexes: dict[int, Index] = {}
                 self._groupings: dict[int, Grouping] = {}
                 self._made: OrderedDict[Any, Any] = OrderedDict()
@@ -83,7 +85,9 @@ class Viewer:
         """A set, or the responses of one of its models. UserError for a model that it does not have."""
         index = self.index(number)
         if model and model not in index.models:
-            raise UserError(f"{index.source.name} has no responses of {model!r}; its models are {', '.join(index.models)}")
+            raise UserError(
+                f"{index.source.name} has no responses of {model!r}; its models are {', '.join(index.models)}"
+            )
         return self._once(("view", number, model), lambda: index.view(model))
 
     def votes(self, number: int, model: str, wait: float = 0.0) -> Votes | None:
@@ -93,7 +97,11 @@ class Viewer:
         if grouping.job.error:
             raise UserError(f"the answers could not be grouped: {grouping.job.error}")
         found = grouping.job.result
-        return None if found is None else self._once(("votes", number, model), lambda: self.view(number, model).votes(found))
+        return (
+            None
+            if found is None
+            else self._once(("votes", number, model), lambda: self.view(number, model).votes(found))
+        )
 
     # What the page asks for
 
@@ -124,12 +132,27 @@ class Viewer:
         number, query = _number(given, "set"), Query.of(given)
         view = self.view(number, query.model)
         search = self._search(number, query.q)
-        needed = query.outcome in VOTED or query.sort == "votes" or (given.get("other", "") and given.get("by") == "majority")
+        needed = (
+            query.outcome in VOTED
+            or query.sort == "votes"
+            or (given.get("other", "") and given.get("by") == "majority")
+        )
         # The first list is not kept waiting for votes that it does not need: they are counted when it is on its way.
-        votes = self.votes(number, query.model, 2.0 if needed else 0.05) if needed or number in self._groupings else None
+        votes = (
+            self.votes(number, query.model, 2.0 if needed else 0.05)
+            if needed or number in self._groupings
+            else None
+        )
         said: dict[str, Any] = {"grouped": 0.0 if votes is None else 1.0, "of": len(view.problems)}
         if needed and (votes is None or self._other_votes(given) is None):
-            return {**said, "grouped": 0.0, "share": self._share(number, given), "waiting": True, "total": 0, "rows": []}
+            return {
+                **said,
+                "grouped": 0.0,
+                "share": self._share(number, given),
+                "waiting": True,
+                "total": 0,
+                "rows": [],
+            }
         if search is not None:
             said["searched"] = {"done": search.done, "responses": search.searched}
         keep = kept(view, query, votes, search)
@@ -145,7 +168,13 @@ class Viewer:
         places = order(view, query, votes, np.flatnonzero(keep))
         start = _number(given, "start", 0)
         rows = [listed(view, place, votes, changes) for place in places[start : start + PAGE].tolist()]
-        return {**said, "share": self.grouping(number).job.share, "total": len(places), "start": start, "rows": rows}
+        return {
+            **said,
+            "share": self.grouping(number).job.share,
+            "total": len(places),
+            "start": start,
+            "rows": rows,
+        }
 
     def _share(self, number: int, given: Parameters) -> float:
         """How far the votes of the sets that the list needs are counted."""
@@ -176,7 +205,8 @@ class Viewer:
         )
         matched = self._pairs(number, other, model)
         return self._once(
-            ("compare", number, other, by, model), lambda: Comparison(one, two, matched, mine, theirs, self.worker)
+            ("compare", number, other, by, model),
+            lambda: Comparison(one, two, matched, mine, theirs, self.worker),
         )
 
     def _pairs(self, number: int, other: int, model: str) -> Pairs:
@@ -203,7 +233,12 @@ class Viewer:
         """The texts of some responses of one set."""
         index = self.index(_number(given, "set"))
         rows = _rows(given, index.count)
-        return {"texts": [text_of(index, record, row) for row, record in zip(rows, index.source.rows.full(rows), strict=True)]}
+        return {
+            "texts": [
+                text_of(index, record, row)
+                for row, record in zip(rows, index.source.rows.full(rows), strict=True)
+            ]
+        }
 
     def verdict(self, given: Parameters) -> dict[str, Any]:
         """A response graded again, now: its answer, status, reason, and how they were found."""
@@ -276,5 +311,7 @@ def _rows(given: Parameters, count: int) -> list[int]:
     """The numbers of some responses. UserError for more than `TEXTS`, or for one that the set does not have."""
     parts = given.get("rows", "").split(",")
     if len(parts) > TEXTS or not all(part.isdecimal() and int(part) < count for part in parts):
-        raise UserError(f"rows is {given.get('rows', '')[:60]!r}; it is 1 to {TEXTS} numbers of responses with commas between")
+        raise UserError(
+            f"rows is {given.get('rows', '')[:60]!r}; it is 1 to {TEXTS} numbers of responses with commas between"
+        )
     return [int(part) for part in parts]

@@ -20,7 +20,12 @@ BY = {
     "first": "the first response",
     "average": "the share of right responses",
 }
-CHANGES = {"lost": "right → wrong", "gained": "wrong → right", "other": "wrong, other answer", "same": "the same"}
+CHANGES = {
+    "lost": "right → wrong",
+    "gained": "wrong → right",
+    "other": "wrong, other answer",
+    "same": "the same",
+}
 LOST, GAINED, OTHER, SAME = range(4)
 Pairs = tuple[Ints, Ints]
 
@@ -37,7 +42,9 @@ def picks(view: View, by: str, votes: Votes | None) -> Picks:
     """What a rule picks. UserError if the set has no rewards, or if the votes are not counted yet."""
     if by == "judge":
         if not view.judged.all():
-            raise UserError(f"{view.index.source.name} has responses without a reward; compare by the majority instead")
+            raise UserError(
+                f"{view.index.source.name} has responses without a reward; compare by the majority instead"
+            )
         return Picks(view.judge, view.judge_rows)
     if by == "majority":
         if votes is None:
@@ -57,12 +64,16 @@ class Comparison:
     wrong answers are equal is for the grader to say, which takes a while: until `job` is done, these count as the same.
     """
 
-    def __init__(self, one: View, other: View, matched: Pairs, mine: Picks, theirs: Picks, worker: Worker) -> None:
+    def __init__(
+        self, one: View, other: View, matched: Pairs, mine: Picks, theirs: Picks, worker: Worker
+    ) -> None:
         self.one, self.other = one, other
         self._mine, self._theirs = mine, theirs
         self.places, self.matches = matched
         self.before, self.after = mine.value[self.places], theirs.value[self.matches]
-        self.changes: Ints = np.where(self.after < self.before, LOST, np.where(self.after > self.before, GAINED, SAME))
+        self.changes: Ints = np.where(
+            self.after < self.before, LOST, np.where(self.after > self.before, GAINED, SAME)
+        )
         self.job: Job[Ints] = Job(worker, self._answers, lambda: self.changes)
 
     def _answers(self) -> Iterator[float]:

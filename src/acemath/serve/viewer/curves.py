@@ -69,7 +69,9 @@ def lengths(view: View, keep: Bools) -> dict[str, Any]:
     mine = np.isin(index.problem[view.rows], view.problems[keep])
     rows = view.rows[mine]
     # Responses of one length share a bin.
-    edges = np.unique(np.quantile(index.length[rows], np.arange(1, BINS) / BINS)) if len(rows) else np.zeros(0)
+    edges = (
+        np.unique(np.quantile(index.length[rows], np.arange(1, BINS) / BINS)) if len(rows) else np.zeros(0)
+    )
     where = np.searchsorted(edges, index.length[rows], side="left")
     bins = []
     for number in np.unique(where).tolist():

@@ -21,7 +21,9 @@ from acemath.serve.viewer.search import Search
 _STATUS = {code: name for name, code in CODES.items()}
 
 
-def side_of(view: View, place: int, grouping: Grouping, query: Query, search: Search | None) -> dict[str, Any]:
+def side_of(
+    view: View, place: int, grouping: Grouping, query: Query, search: Search | None
+) -> dict[str, Any]:
     """A problem of one set with its responses, highest reward first, and its votes."""
     index = view.index
     number = int(view.problems[place])
@@ -86,7 +88,13 @@ def _answers(responses: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in sorted(responses, key=lambda row: row["row"]):
         entry = found.setdefault(
             row["group"],
-            {"group": row["group"], "answer": row["answer"] if row["group"] >= 0 else None, "votes": 0, "right": 0, "rewards": []},
+            {
+                "group": row["group"],
+                "answer": row["answer"] if row["group"] >= 0 else None,
+                "votes": 0,
+                "right": 0,
+                "rewards": [],
+            },
         )
         entry["votes"] += 1
         entry["right"] += row["right"]
@@ -120,7 +128,13 @@ def verdict_of(index: Index, row: int) -> dict[str, Any]:
         return {"unknown": "the problem has no reference answer here"}
     [record] = index.source.rows.full([row])
     found = grade(record["text"], problem.answer, finish_reason=record["finish_reason"])
-    return {"answer": found.answer, "status": found.status, "reason": found.reason, "tier": found.tier, "rule": found.rule}
+    return {
+        "answer": found.answer,
+        "status": found.status,
+        "reason": found.reason,
+        "tier": found.tier,
+        "rule": found.rule,
+    }
 
 
 def _plain_meta(meta: Mapping[str, Any]) -> dict[str, str]:

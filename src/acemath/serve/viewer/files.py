@@ -68,7 +68,11 @@ def open_file(path: Path, names: Names | None) -> tuple[dict[str, Problem], Tabl
         schema = schema.append(pa.field(name, pa.string()))
     table = pa.Table.from_pylist([whole_text(row) for row in rows], schema=schema)
     bare = sum(not problem.prompt for problem in problems.values())
-    notes = [f"{bare:,} of {len(problems):,} problems have no text here; give their file with --problems"] if bare else []
+    notes = (
+        [f"{bare:,} of {len(problems):,} problems have no text here; give their file with --problems"]
+        if bare
+        else []
+    )
     if uncertain:
         notes.append(f"{uncertain:,} rows that are marked uncertain are left out")
     return problems, TableRows(table), notes

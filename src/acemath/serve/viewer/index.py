@@ -44,7 +44,9 @@ class Index:
         self.problems = [source.problems.get(name, Problem(name, "")) for name in names]
         self.problem: Ints = ids.indices.to_numpy().astype(np.int64)
         status = table.column("status").combine_chunks().fill_null(UNGRADED)
-        self.status: Ints = pc.index_in(status, pa.array(list(CODES))).to_numpy(zero_copy_only=False).astype(np.int64)
+        self.status: Ints = (
+            pc.index_in(status, pa.array(list(CODES))).to_numpy(zero_copy_only=False).astype(np.int64)
+        )
         finish = table.column("finish_reason").combine_chunks().fill_null(STOP)
         self.cut: Bools = pc.equal(finish, LENGTH).to_numpy(zero_copy_only=False)
         self.complete: Bools = pc.equal(finish, STOP).to_numpy(zero_copy_only=False)
@@ -55,7 +57,9 @@ class Index:
         models = pc.dictionary_encode(table.column("model").combine_chunks())
         self.models: list[str] = models.dictionary.to_pylist()
         self.model: Ints = models.indices.to_numpy().astype(np.int64)
-        self.sample: Ints = table.column("sample").combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
+        self.sample: Ints = (
+            table.column("sample").combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
+        )
         self.extracted = table.column("extracted").combine_chunks()
         self.reason = table.column("reason").combine_chunks()
         tokens = table.column("tokens").combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
@@ -77,7 +81,9 @@ class Index:
         if lost:
             found.append(f"{lost:,} responses got no score from the judge; they rank below all others")
         if self.scored.any() and not self.scored.all():
-            found.append(f"{int((~self.scored).sum()):,} responses have no reward; problems with such a response have no judge's pick")
+            found.append(
+                f"{int((~self.scored).sum()):,} responses have no reward; problems with such a response have no judge's pick"
+            )
         ungraded = int((self.status == CODES[UNGRADED]).sum())
         if ungraded:
             found.append(f"{ungraded:,} of {self.count:,} responses are not graded; they count as not right")
@@ -146,7 +152,9 @@ class View:
 
     def total(self, values: NDArray[Any]) -> Floats:
         """The sum over each problem's responses of one value a response of the set."""
-        return np.add.reduceat(values[self.rows].astype(float), self.starts) if len(self.rows) else np.zeros(0)
+        return (
+            np.add.reduceat(values[self.rows].astype(float), self.starts) if len(self.rows) else np.zeros(0)
+        )
 
     def best(self, values: Floats, among: Bools) -> Floats:
         """The highest value among some responses of each problem; -inf where there is none."""
@@ -232,7 +240,10 @@ class View:
         mine, owner = classes[self.rows], self.index.problem[self.rows]
         given = mine >= 0
         keys, first, place, counts = np.unique(
-            owner[given] * (self.index.count + 1) + mine[given], return_index=True, return_inverse=True, return_counts=True
+            owner[given] * (self.index.count + 1) + mine[given],
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
         )
         share = np.bincount(place, self.index.right[self.rows][given], len(keys)) / np.maximum(counts, 1)
         slot = np.searchsorted(self.problems, keys // (self.index.count + 1))
@@ -242,9 +253,13 @@ class View:
         winners = np.bincount(slot[winning], minlength=len(self.problems))
         value = np.bincount(slot[winning], share[winning], len(self.problems)) / np.maximum(winners, 1)
         rows = np.full(len(self.problems), -1)
-        where = np.flatnonzero(given)[first[winning]]  # of several winners, the one that came first in the files
+        where = np.flatnonzero(given)[
+            first[winning]
+        ]  # of several winners, the one that came first in the files
         np.maximum.at(rows, slot[winning], len(self.rows) - where)
-        picked = np.where(rows >= 0, self.rows[(len(self.rows) - rows).clip(0, max(0, len(self.rows) - 1))], -1)
+        picked = np.where(
+            rows >= 0, self.rows[(len(self.rows) - rows).clip(0, max(0, len(self.rows) - 1))], -1
+        )
         return Votes(value, most, winners, picked)
 
 

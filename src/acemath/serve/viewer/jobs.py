@@ -20,16 +20,16 @@ T = TypeVar("T")
 
 
 class Worker:
-    """The thread that does the slow work, one job after another; `close` lets the job in hand stop at its next step."""
+    """The thread that does the slow work, one job after another."""
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "viewer")
         self.closed = threading.Event()
 
-    def close(self) -> None:
-        """End the thread."""
+    def close(self, wait: bool = True) -> None:
+        """End the thread when the job in hand has come to its next step; `wait` waits for that."""
         self.closed.set()
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.pool.shutdown(wait=wait, cancel_futures=True)
 
 
 class Job(Generic[T]):

@@ -50,7 +50,9 @@ def open_sources(paths: Sequence[Path], names: Names | None = None) -> list[Sour
     found: list[Source] = []
     for path, title in zip(paths, titles, strict=True):
         if not path.exists():
-            raise UserError(f"{str(path)!r} does not exist; give a run's folder, an evaluation's, or a file of responses")
+            raise UserError(
+                f"{str(path)!r} does not exist; give a run's folder, an evaluation's, or a file of responses"
+            )
         found += list(_sources(path.resolve(), title, names))
     if len(places) > 1:
         for source in found:
@@ -91,7 +93,9 @@ def _of_folder(folder: Path, title: str, only: str | None) -> Iterator[Source]:
         for row in from_table(read_table(part), Problem)
     }
     sets = [name for name, parts in stages.items() if parts and _RESPONSES.fullmatch(name)]
-    shown = [only] if only in sets else list(_shown(sets, {name: len(parts) for name, parts in stages.items()}))
+    shown = (
+        [only] if only in sets else list(_shown(sets, {name: len(parts) for name, parts in stages.items()}))
+    )
     if not shown or not problems:
         raise UserError(
             f"{folder} holds no {'problem' if shown else 'response'} to a benchmark yet; view it when its stages "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acemath.errors import UserError
+from acemath.serve.viewer.compare import CHANGES
 from acemath.serve.viewer.index import CODES, Bools, Floats, Ints, View, Votes
 from acemath.serve.viewer.search import Search
 
@@ -57,7 +58,7 @@ class Query:
     def of(cls, given: Mapping[str, str]) -> Query:
         """The query of an address. UserError for a value that no filter or sort has."""
         query = cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
-        for name, known in (("outcome", OUTCOMES), ("sort", SORTS), ("status", CODES)):
+        for name, known in (("outcome", OUTCOMES), ("sort", SORTS), ("status", CODES), ("change", CHANGES)):
             value = getattr(query, name)
             if value and value not in known:
                 raise UserError(f"{name} is {value!r}; it is one of {', '.join(known)}")

@@ -38,7 +38,9 @@ class Search:
             while not self.done and time.monotonic() < until:
                 piece = next(self._pieces, None)
                 if piece is None:
-                    answers = pc.match_substring(self._index.extracted, self._text, ignore_case=True).fill_null(False)
+                    answers = pc.match_substring(
+                        self._index.extracted, self._text, ignore_case=True
+                    ).fill_null(False)
                     self.rows |= answers.to_numpy(zero_copy_only=False)
                     self.done = True
                     break

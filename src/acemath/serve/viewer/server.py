@@ -51,7 +51,9 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
-            raise UserError(f"port {port} cannot be used ({error.strerror}); choose another one, or leave --port out") from error
+            raise UserError(
+                f"port {port} cannot be used ({error.strerror}); choose another one, or leave --port out"
+            ) from error
         self.port = int(self.server_address[1])
         self.hosts = {f"{name}:{self.port}" for name in (HOST, "localhost")}
         home = resources.files("acemath.serve.viewer") / "assets"
@@ -91,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         parts = split.path.split("/")
         known = self.headers.get("Host", "") in self.server.hosts
-        if not known or len(parts) < 3 or not hmac.compare_digest(parts[1].encode(), self.server.token.encode()):
+        if (
+            not known
+            or len(parts) < 3
+            or not hmac.compare_digest(parts[1].encode(), self.server.token.encode())
+        ):
             self._send(HTTPStatus.NOT_FOUND, b"not found", "text/plain")
         elif parts[2] == "api" and len(parts) == 4 and parts[3] in self.server.answers:
             self._answer(parts[3], dict(parse_qsl(split.query)))

@@ -17,7 +17,17 @@ from acemath.files.atomic import check_rows, opened_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SMALL = ("problem_id", "sample", "model", "finish_reason", "tokens", "status", "extracted", "reason", "reward")
+SMALL = (
+    "problem_id",
+    "sample",
+    "model",
+    "finish_reason",
+    "tokens",
+    "status",
+    "extracted",
+    "reason",
+    "reward",
+)
 PIECE = 8192  # rows of a table in memory that are searched at a time
 
 
