@@ -24,7 +24,11 @@ from acemath.errors import EXTRAS
 from acemath.grade import PRESETS
 
 Command = Callable[..., Any]
-SHARED = {"--init--", "app", "engines", "options", "output", "reading", "training"}  # modules that are no commands
+# Modules that are no commands.
+SHARED = {
+    "--init--", "app", "details", "engines", "options", "output", "reading", "rewardbench-build", "rewardbench-table",
+    "training",
+}  # fmt: skip
 HEAVY = {*EXTRAS, "pyarrow", "pydantic", "numpy"}
 
 

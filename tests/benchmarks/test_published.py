@@ -92,8 +92,11 @@ def test_nothing_is_compared_with_another_model_measure_or_average() -> None:
 
 def test_controls_and_policies() -> None:
     """maj@8 and pass@8 of pooled responses are Table 6's; a policy's greedy number is Table 3's, once."""
-    controls = [row("gsm8k", 96.0, selector="majority", measure="maj@8"), row("gsm8k", 98.0, selector="oracle", measure="pass@8")]
+    picks = (("majority", "maj@8", 96.0), ("oracle", "pass@8", 98.0))
+    controls = [row("gsm8k", value, selector=s, measure=m, problems=1319) for s, m, value in picks]
     assert [c.paper.value for c in beside(controls)] == [96.22, 98.86]
+    assert not beside([{**r, "problems": 100} for r in controls]), "other responses to some problems are another thing"
+    assert number("Table 6", "majority", AVERAGE).problems == 8987
     greedy = row("math", 83.0, selector="greedy", measure="greedy", judge="", model="Qwen/Qwen2.5-Math-7B-Instruct")
     assert [(c.paper.table, c.paper.value) for c in beside([greedy])] == [("Table 3", 83.6)]
     best = row("math", 88.0, model="AceMath-7B-Instruct", judge="nvidia/AceMath-72B-RM")

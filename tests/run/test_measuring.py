@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ from acemath.models.spec import EndpointModel, TransformersModel
 from acemath.records import Response, content_key
 from acemath.run.display import Display
 from acemath.run.measuring.measure import measure
+from acemath.run.measuring.models import Measuring
 from acemath.run.measuring.settings import Measured, Plan, default_folder, named
 from acemath.run.store import StageStore
 
@@ -411,3 +413,12 @@ def test_a_policy_that_refuses_everything_is_no_policy_of_0_percent(serve: Any, 
         run(plan_of(files, {"m": policy(place, "m")}), tmp_path / "out")
 
 
+def test_a_model_is_closed_only_for_another_one(tmp_path: Path) -> None:
+    """It stays for its policy's next stage, and frees what it holds (vLLM's processes) before another one is loaded."""
+    closed: list[str] = []
+    engine: Any = SimpleNamespace(close=lambda: closed.append("yes"))
+    measuring = Measuring(tmp_path, {}, _held={"a": engine})
+    measuring.finished(engine)
+    assert closed == []
+    measuring.release()
+    assert closed == ["yes"] and measuring._held == {}

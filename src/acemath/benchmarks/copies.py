@@ -39,7 +39,7 @@ def local_copy(name: str, folder: str | Path | None = None, split: str = "test")
         return None
     home = Path(given)
     if not home.is_dir():
-        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct --data or {DATA}")
+        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct {DATA}")
     stems = (f"{name}_test", name) if split == "test" else (f"{name}_{split}",)
     named = (home / f"{stem}{ending}" for stem in stems for ending in _ENDINGS)
     found = [path for path in named if path.exists()]

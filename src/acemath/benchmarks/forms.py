@@ -30,7 +30,7 @@ ORACLE = "oracle"  # no selector that a user can have, so never the best of a co
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}table{border-collapse:collapse}"
     "caption{text-align:left;font-weight:600;padding:.4rem 0}th,td{padding:.3rem .7rem;text-align:right;border-top:1px solid #8886}"
-    "th:first-child,td:first-child{text-align:left}small{display:block;opacity:.7}.paper{opacity:.75}div{overflow-x:auto}"
+    "th:first-child,td:first-child{text-align:left}small{display:block;opacity:.7;white-space:nowrap}.paper{opacity:.75}div{overflow-x:auto}"
     "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
 )
 

@@ -19,6 +19,7 @@ GREEDY = "greedy pass@1"
 # Selectors that name no judge: what they measure is the policy itself, or their judge is named elsewhere.
 NO_JUDGE = ("", "greedy", "random")
 REWARD_MODEL = "reward model"
+MAJORITY, ORACLE = "majority", "oracle"
 # Other names of benchmarks, in the form that `benchmark_key` gives.
 ALIASES = {
     "minerva": "minervamath", "gaokao": "gaokao2023en", "gaokao23en": "gaokao2023en", "olympiad": "olympiadbench",
@@ -37,7 +38,7 @@ class Published:
     measure: str  # greedy pass@1, rm@8, maj@8, pass@8, accuracy
     benchmark: str  # a name of the registry, or "average"
     value: float
-    problems: int | None  # the benchmark's size; None for an average and where it is not stated
+    problems: int | None  # the size of the benchmark, or of those of an average together; None where it is not stated
     averaged: tuple[str, ...] = ()  # of an average: the benchmarks that it is the plain mean of
     note: str = ""  # where the paper disagrees with itself
 
@@ -82,10 +83,15 @@ def _numbers(table: Mapping[str, Any]) -> Iterable[Published]:
                     measure,
                     benchmark,
                     100 * value / total,
-                    BENCHMARKS[benchmark].size if benchmark in BENCHMARKS else None,
+                    _size(mean_of if benchmark == AVERAGE else (benchmark,)),
                     mean_of if benchmark == AVERAGE else (),
                     _note(table["table"], name, benchmark, measure),
                 )
+
+
+def _size(benchmarks: Sequence[str]) -> int | None:
+    """The number of problems of some benchmarks together; None if one is not registered."""
+    return sum(BENCHMARKS[b].size for b in benchmarks) if set(benchmarks) <= set(BENCHMARKS) else None
 
 
 def _note(table: str, row: str, benchmark: str, measure: str) -> str:
@@ -144,9 +150,10 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
 
     A row is one of `reward_bench` (as a dictionary) or of an evaluation's results: measure, benchmark, value, low, high,
     problems, selector and perhaps model and judge, in percent. `model` names the policy of rows without one, `judge` the
-    reward model behind the selector "reward model" of rows that name none. A name matches as a hub id or as the last part of a path. An average
-    matches only if the rows hold the same benchmarks. Rows of pooled models have no policy, and match the tables of
-    AceMath-RewardBench alone. Undefined rows (nan, None) are left out.
+    reward model behind the selector "reward model" of rows that name none. A name matches as a hub id or as the last part of
+    a path. An average matches only if the rows hold the same benchmarks. Rows of pooled models have no policy, and match the
+    tables of AceMath-RewardBench alone; majority and oracle, which no name ties to the paper's responses, only on as many
+    problems. Undefined rows (nan, None) are left out.
     """
     found: dict[tuple[Any, ...], Comparison] = {}
     for row in rows:
@@ -156,19 +163,20 @@ def beside(rows: Sequence[Mapping[str, Any]], model: str = "", judge: str = "") 
         selector = str(row.get("selector") or "")
         picks = str(row.get("judge") or judge) if selector == REWARD_MODEL else selector
         group = (measure_name(row["measure"]), short_name(who), short_name("" if picks in NO_JUDGE else picks))
-        mine = {
-            benchmark_key(other["benchmark"])
-            for other in rows
-            if (other["measure"], other.get("model"), other.get("selector"))
-            == (row["measure"], row.get("model"), row.get("selector"))
-            and other.get("judge") == row.get("judge")
-        }
+        mine = _benchmarks_beside(row, rows) if row["benchmark"] == AVERAGE else set()
         for number in published():
             same = (number.measure, short_name(number.model), short_name(number.judge)) == group
-            if same and _same_benchmark(number, row["benchmark"], mine):
+            control = number.judge in (MAJORITY, ORACLE) and number.problems != row["problems"]
+            if same and not control and _same_benchmark(number, row["benchmark"], mine):
                 cell = (group, number.benchmark, number.value)  # two tables may print the same number
                 found.setdefault(cell, Comparison(number, row["value"], row["low"], row["high"], row["problems"]))
     return list(found.values())
+
+
+def _benchmarks_beside(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The benchmarks of the rows that differ from this one in nothing else."""
+    names = ("measure", "model", "selector", "judge")
+    return {benchmark_key(r["benchmark"]) for r in rows if all(r.get(n) == row.get(n) for n in names)}
 
 
 def _same_benchmark(number: Published, benchmark: str, mine: set[str]) -> bool:

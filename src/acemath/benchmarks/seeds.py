@@ -61,8 +61,6 @@ def _by_seed(records: Sequence[Record], selector: str, k: int) -> np.ndarray:
 
 def _spread(selector: str, k: int, benchmark: str, values: np.ndarray) -> SeedSpread:
     seeds = len(values)
-    if seeds < 2:
-        numbers = (nan, nan, nan, nan)
-    else:
-        numbers = tuple(100 * float(v) for v in (values.mean(), values.std(ddof=1), values.min(), values.max()))
-    return SeedSpread(selector, measure(selector, k), benchmark, seeds, *numbers)
+    statistics = (np.mean, lambda v: np.std(v, ddof=1), np.min, np.max)
+    mean, deviation, lowest, highest = (100 * float(f(values)) if seeds > 1 else nan for f in statistics)
+    return SeedSpread(selector, measure(selector, k), benchmark, seeds, mean, deviation, lowest, highest)

@@ -185,8 +185,8 @@ def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
     found = lists_of(record, place, HARNESS)
     if isinstance(found, str):
         raise UserError(f"{place}: {found}")
-    texts, *lists = found
-    for text, answer, label, reward, model in zip(texts, *lists, strict=True):
+    texts, answers, labels, rewards, models = found
+    for text, answer, label, reward, model in zip(texts, answers, labels, rewards, models, strict=True):
         yield Answer(answer, label, reward, None, len(text), model)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +66,9 @@ class Record:
 
     def only(self, places: Sequence[int]) -> Record:
         """The problem with the responses at these places alone."""
-        parts = {name: getattr(self, name) for name in PER_RESPONSE}
-        return replace(self, **{name: tuple(v[at] for at in places) if v else () for name, v in parts.items()})
+        columns = {name: getattr(self, name) for name in PER_RESPONSE}
+        kept: dict[str, Any] = {name: tuple(v[at] for at in places) if v else () for name, v in columns.items()}
+        return replace(self, **kept)
 
 
 # The fields of a record that have a value for each response, or none at all.

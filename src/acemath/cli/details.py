@@ -37,12 +37,20 @@ def _show_quality(judge: str, quality: Sequence[Mapping[str, Any]]) -> None:
     ]  # fmt: skip
     columns = ("judge", "benchmark", "AUC", "AUC within a problem", "Brier", "calibration error", "cut, percent", "no score")
     show({}, False, columns, rows)
+    _show_thresholds(judge, quality)
+    _show_bins(judge, quality)
+
+
+def _show_thresholds(judge: str, quality: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (judge, q["benchmark"], f"{t['threshold']:.4g}", t["accepted"], *(_percent(t[name]) for name in RATES))
         for q in quality
         for t in q["thresholds"]
     ]
     show({}, False, ("judge", "benchmark", "reward at least", "accepted", *(name.replace("_", " ") for name in RATES)), rows)
+
+
+def _show_bins(judge: str, quality: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (judge, q["benchmark"], f"{b['low']:g} … {b['high']:g}", b["responses"], _percent(b["predicted"]), _percent(b["right"]))
         for q in quality

@@ -91,7 +91,7 @@ class Best:
         return mean[groups].reshape(ranks.shape) @ last
 
     def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
-        return _best(masks > 0, self.ranks[rows], self.correct[rows], first)
+        return _best((masks > 0).transpose(0, 2, 1), self.ranks[rows], self.correct[rows], first)
 
 
 class Votes:
@@ -137,11 +137,11 @@ class BestOfMajority:
 
     def on(self, masks: Masks, rows: Rows, first: bool = False) -> Floats:
         classes = self.classes[rows]
-        member = _members(classes)
-        wins = _winners(masks, member, None)
-        # the class -1 wins nothing: it finds the column of False at the end
-        wins = np.concatenate([wins, np.zeros_like(wins[:, :, :1])], axis=2)
-        allowed = np.take_along_axis(wins, classes[:, None, :], axis=2) & (masks > 0)
+        found = _winners(masks, _members(classes), None)
+        # [problem, class, subset]; the class -1 wins nothing: it finds the row of False at the end
+        wins = np.zeros((len(found), found.shape[2] + 1, found.shape[1]), bool)
+        wins[:, :-1] = found.transpose(0, 2, 1)
+        allowed = wins[np.arange(len(classes))[:, None], classes] & np.ascontiguousarray((masks > 0).transpose(0, 2, 1))
         return _best(allowed, self.ranks[rows], self.correct[rows], first)
 
 
@@ -205,12 +205,25 @@ def _winners(masks: Masks, member: Floats, weights: Floats | None) -> NDArray[np
 
 
 def _best(allowed: NDArray[np.bool_], ranks: Ints, correct: Floats, first: bool) -> Floats:
-    """The correctness of the best rank among the allowed responses [problem, subset, n]; 0 where none is allowed."""
-    n = ranks.shape[1]
-    placed = np.where(allowed, ranks[:, None, :].astype(np.int16), np.int16(n))
-    best = placed.min(axis=2, keepdims=True)
-    tied = (placed == best) & (best < n)
-    if first:
-        return np.take_along_axis(correct, tied.argmax(axis=2), axis=1) * tied.any(axis=2)
-    sums = tied.astype(float) @ np.stack([correct, np.ones_like(correct)], axis=2)
-    return sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+    """The correctness of the best rank among the allowed responses [problem or 1, n, subset]; 0 where none is allowed.
+
+    It walks down the ranks of all problems at once, and adds up the allowed responses of the first rank that has some.
+    """
+    problems, n = ranks.shape
+    order = np.argsort(ranks, axis=1, kind="stable")  # equal ranks stay in the order of the responses
+    ordered = np.take_along_axis(ranks, order, axis=1)
+    opens = np.ones((problems, n), bool)  # whether a place opens a new rank
+    if not first:
+        opens[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    right = np.take_along_axis(correct, order, axis=1)
+    owner = np.arange(problems) if len(allowed) == problems else np.zeros(problems, int)
+    found = np.zeros((problems, allowed.shape[2]), bool)  # whether the rank so far, or a better one, has some
+    done = np.zeros_like(found)  # whether a better rank has some
+    tied, total = np.zeros(found.shape, np.int32), np.zeros(found.shape)
+    for place in range(n):
+        done |= found & opens[:, place, None]
+        hit = allowed[owner, order[:, place]] & ~done
+        found |= hit
+        tied += hit
+        total += hit * right[:, place, None]
+    return total / np.maximum(tied, 1)

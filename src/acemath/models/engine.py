@@ -89,14 +89,19 @@ class Held(Protocol):
         ...
 
 
+def close(engine: object) -> None:
+    """Free what an engine or a judge holds, if it holds anything."""
+    if isinstance(engine, Held):
+        engine.close()
+
+
 @contextmanager
 def released(engine: AnyEngine) -> Iterator[AnyEngine]:
-    """The engine or judge, which frees what it holds when the block ends."""
+    """The engine or judge, which is closed when the block ends."""
     try:
         yield engine
     finally:
-        if isinstance(engine, Held):
-            engine.close()
+        close(engine)
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from acemath.models.engine import Engine
+from acemath.models.engine import Engine, close
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.hub import at_revision
 from acemath.models.spec import EndpointModel, Model, TransformersModel
@@ -41,6 +41,10 @@ class Models(Protocol):
 
     def engine(self, role: Role, name: str, stage: str) -> Engine:
         """The engine of a role for a stage; `name` goes into the responses' `model` column."""
+        ...
+
+    def finished(self, engine: Engine) -> None:
+        """A stage needs its engine no longer."""
         ...
 
 
@@ -102,3 +106,7 @@ class Run:
             model = model.model_copy(update={"id": self.place(trained)})
         account = self.account if isinstance(model, EndpointModel) else None
         return make_engine(model, role.chat, name, account, stage, self.recipe.engine_slots)
+
+    def finished(self, engine: Engine) -> None:
+        """Free what the engine holds."""
+        close(engine)

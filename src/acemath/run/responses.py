@@ -13,7 +13,7 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
 from acemath.grade.conventions import STRICT, Conventions
-from acemath.models.engine import Engine, Paid, Sampling, released
+from acemath.models.engine import Engine, Paid, Sampling
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import (
@@ -71,10 +71,13 @@ class Responder:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """The engine; its memory is freed when the block ends."""
-        with released(self._engine()) as engine:
-            if isinstance(engine, Paid):
-                self._paid[:] = [engine]
+        engine = self._engine()
+        if isinstance(engine, Paid):
+            self._paid[:] = [engine]
+        try:
             yield engine
+        finally:
+            self.run.finished(engine)
         del engine
         gc.collect()
         if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():

@@ -44,7 +44,7 @@ def result_rows(path: Path, k: int = 8) -> list[dict[str, Any]]:
         if not file.exists():
             raise UserError(f"{file} does not exist; name a finished run, an evaluation's folder, or the file of a --json output")
         found = read_json(file).get("rows")
-    needed = ("measure", "benchmark", "value")
+    needed = ("measure", "benchmark", "value", "low", "high", "problems")
     if not isinstance(found, list) or not all(isinstance(r, dict) and all(name in r for name in needed) for r in found):
         raise UserError(f"{path} has no rows with {', '.join(needed)}; name results of acemath eval or acemath rewardbench")
     return [{"selector": "", **row} for row in found]

@@ -170,7 +170,7 @@ def _notes(benchmarks: Sequence[Asked], plan: Plan, found: Mapping[str, Any]) ->
             limit = plan.policies[row["model"]].max_new_tokens if row["model"] in plan.policies else "its limit"
             notes.append(
                 f"{row['model']}: {open_ends:,} of {row['responses']:,} {_kind(row)} responses have no end ({row['cut']:,} cut at "
-                f"--max-new-tokens {limit}, {row['refused']:,} refused); they count as wrong"
+                f"--max-new-tokens {limit}, {row['cut_percent']:.1f} %; {row['refused']:,} refused); they count as wrong"
             )
     return notes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ from acemath.benchmarks.registry import BENCHMARKS
 from acemath.benchmarks.shots import Shots, demonstrations, with_shots
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
-from acemath.models.engine import Engine
+from acemath.models.engine import Engine, close
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.hub import at_revision, content_of, model_file
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel, WorksheetsModel
@@ -53,7 +54,13 @@ class Measuring:
 
     def release(self) -> None:
         """Let go of the model in memory, so that another one has room."""
+        for engine in self._held.values():
+            close(engine)
         self._held.clear()
+        gc.collect()
+
+    def finished(self, engine: Engine) -> None:
+        """A model in this process stays until another one is needed."""
 
     def model(self, ref: str) -> Model:
         """The model of a policy."""

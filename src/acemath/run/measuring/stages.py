@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from acemath.errors import UserError
+from acemath.models.engine import released
 from acemath.models.hub import content_of
 from acemath.models.score.judge import Judge, JudgeSettings, open_judge
 from acemath.records import BENCHMARK, Problem, Response, by_id
@@ -85,7 +86,8 @@ def _scores(measuring: Measuring, name: str, judge: str, settings: JudgeSettings
     @contextmanager
     def tool() -> Iterator[Judge]:
         measuring.release()
-        yield open_judge(settings, measuring.folder / ENDPOINTS / judge)
+        with released(open_judge(settings, measuring.folder / ENDPOINTS / judge)) as opened:
+            yield opened
         gc.collect()
 
     def work(part: Part) -> None:
