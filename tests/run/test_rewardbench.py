@@ -230,7 +230,7 @@ def test_equal_texts_of_a_problem_are_asked_once(tmp_path: Path) -> None:
     assert CachedJudge(load, ScoreCache(tmp_path, {})).scores(pairs, lambda *_: None) == scores
 
 
-def test_on_the_command_line(tmp_path: Path, random_reward_model: Path, command: Callable[..., Any]) -> None:
+def test_on_the_command_line(tmp_path: Path, tiny_policy: Path, random_reward_model: Path, command: Callable[..., Any]) -> None:
     """A real reward model: the table as JSON, and the same from its folder, with `table` and without."""
     bench = release(tmp_path / "bench", gsm8k=rows(3))
     done = command("rewardbench", "score", f"tiny={random_reward_model}", "--bench", bench, "-k", 4, "--out", "o", "--json")
@@ -243,8 +243,10 @@ def test_on_the_command_line(tmp_path: Path, random_reward_model: Path, command:
     assert json.loads((tmp_path / "o" / "results.json").read_text())["rows"] == found["rows"]
     parts = json.loads(command("rewardbench", "o", "-k", 4, "--by", "level", "--protocol", "first-k", "--json").out)
     assert {row["by"] for row in parts["parts"]} == {"level"} and parts["rows"][0]["protocol"] == "first-k"
-    wrong = command("rewardbench", "score", "no/such-model", "--bench", bench, "--out", "other")
-    assert wrong.code == 2 and len(wrong.err.strip().splitlines()) == 1 and "no/such-model" in wrong.err
+    for model, says in (("no/such-model", "no/such-model"), (tiny_policy, "is not a reward model")):
+        wrong = command("rewardbench", "score", model, "--bench", bench, "--out", "other")
+        assert wrong.code == 2 and len(wrong.err.strip().splitlines()) == 1 and says in wrong.err
+        assert not (tmp_path / "other" / "problems").exists()
 
 
 @contextmanager

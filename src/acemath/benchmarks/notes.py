@@ -9,10 +9,12 @@ from acemath.benchmarks.registry import BENCHMARKS
 
 
 def notes_on(facts: Mapping[str, Any]) -> list[str]:
-    """A line for each set of which something was not understood, or that has another size than the registry says."""
-    notes = []
+    """A line for each thing that was not understood in some sets, or that has another size than the registry says."""
+    notes: list[str] = []
+    alike: dict[str, list[str]] = {}  # the sets, by the columns that are not read
     for name, columns in sorted(facts["ignored"].items()):
-        notes.append(f"{name}: columns that are not read: {', '.join(sorted(columns))}")
+        alike.setdefault(", ".join(sorted(columns)), []).append(name)
+    notes += [f"{', '.join(names)}: columns that are not read: {columns}" for columns, names in alike.items()]
     for name, reasons in sorted(facts["left out"].items()):
         why = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(reasons.items()))
         notes.append(f"{name}: rows that are left out: {why}")

@@ -18,7 +18,9 @@ from acemath.benchmarks.tables import BENCHMARK
 from acemath.errors import UserError
 from acemath.grade import classes
 from acemath.models.hub import at_revision, content_of, model_file
+from acemath.models.score.heads import check_head
 from acemath.models.score.judge import Judge, JudgeSettings, open_judge
+from acemath.models.score.settings import RewardModelSettings
 from acemath.notices import each_once
 from acemath.records import Dropped, Problem, Response
 from acemath.run.partitions import Partitions, Space, open_run
@@ -78,8 +80,10 @@ class Candidate:
     def identity(self) -> dict[str, Any]:
         """All that its scores depend on: the settings, the content of its files, the number format that the hardware has.
 
-        UserError if there is no such model.
+        UserError if there is no such model, or if it has no head to judge with.
         """
+        if isinstance(self.settings, RewardModelSettings):
+            check_head(at_revision(self.settings.model, self.settings.revision))
         found = self.settings.identity()
         for key in ("model", "tokenizer"):
             place = getattr(self.settings, key, None)
