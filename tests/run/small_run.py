@@ -17,7 +17,7 @@ from pathlib import Path
 from acemath.records import Dropped, Problem, Response, content_key
 from acemath.run.partitions import Partitions, open_run
 from acemath.run.runner import Runner
-from acemath.run.stage import Everything, Making, MapStage, Part, Reduction, Stage, Training, whole
+from acemath.run.stage import Copies, Everything, Making, MapStage, Part, Reduction, Stage, Training, whole
 
 PARTS = 16
 
@@ -92,7 +92,7 @@ def stages_of(folder: Path) -> list[Stage]:
 
     return [
         Reduction("problems", {"ids": content_key(*sorted(ids))}, (), problems),
-        MapStage("answer", {"answer": settings["answer"]}, ("problems",), answer, tool=gpus, replicas=2, devices=2),
+        MapStage("answer", {"answer": settings["answer"]}, ("problems",), answer, tool=gpus, copies=Copies(2, 2)),
         Reduction("keep", {}, ("answer",), keep, summary=lambda facts: f"{facts['kept']} kept"),
         Training("model", {"rate": settings["rate"]}, ("keep",), model),
         MapStage("score", {}, ("keep", whole("model")), score),

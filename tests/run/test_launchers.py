@@ -79,7 +79,7 @@ def test_replicas_share_partitions_and_have_gpus_of_their_own(
     """Two copies on two GPUs each make what one makes; with three GPUs nothing starts."""
     folder = begin(tmp_path, IDS)
     open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
-    runner = Runner(folder, stages_of(folder), width=lambda stage: getattr(stage, "replicas", 1))
+    runner = Runner(folder, stages_of(folder), width=lambda stage: stage.copies.replicas if isinstance(stage, MapStage) else 1)
     _ready(folder)
     runner.launch = replicas(2, lambda *_: None, "small_run:stages_of")
     monkeypatch.setattr(launch, "visible_gpus", lambda: ["0", "1", "2"])
@@ -99,7 +99,7 @@ def test_a_model_says_how_many_copies_run(tmp_path: Path) -> None:
         recipe = load_recipe("laptop", {"models.math": {"replicas": copies}})
         stages = {stage.name: stage for stage in stages_until(Run(recipe, tmp_path, Display(quiet=True)), "reward")}
         found[copies] = stages["candidates-math"]
-    assert [found[n].replicas for n in (1, 3)] == [1, 3] and found[1].settings == found[3].settings
+    assert [found[n].copies.replicas for n in (1, 3)] == [1, 3] and found[1].settings == found[3].settings
 
 
 def test_a_failed_process_ends_the_others(tmp_path: Path) -> None:

@@ -44,5 +44,5 @@ def commit_of(hub: str) -> str | None:
         return None
     try:
         return HfApi().dataset_info(hub, timeout=10).sha
-    except (ValueError, *HfHubHTTPError.__bases__):  # its bases: the errors of its HTTP library, and OSError
+    except (ValueError, *HfHubHTTPError.__bases__):  # type: ignore[misc]  # its bases: the errors of its HTTP library, and OSError
         return None

@@ -26,7 +26,7 @@ from acemath.notices import say
 from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.schema import Recipe
 from acemath.run.runner import DECLARED, Job, Launcher, Runner, run_job
-from acemath.run.stage import MapStage, Stage
+from acemath.run.stage import Copies, MapStage, Stage
 
 CHILD = "ACEMATH_CHILD"  # set for child processes: standard input is their parent's pipe
 PROGRESS = "acemath-progress "  # begins a line of progress: [done, total, note]
@@ -153,12 +153,12 @@ def set_launch(runner: Runner, recipe: Recipe, report: Report) -> None:
     def width(stage: Stage) -> int:
         if not isinstance(stage, MapStage):
             return 1
-        return recipe.launch.processes if stage.spread else stage.replicas
+        return recipe.launch.processes if stage.spread else stage.copies.replicas
 
     def launch(jobs: Sequence[Job]) -> None:
         stage = runner.by_name[jobs[0].stage]
-        copies = isinstance(stage, MapStage) and stage.replicas > 1
-        many = replicas(stage.devices, report) if copies else several
+        copies = stage.copies if isinstance(stage, MapStage) else Copies()
+        many = replicas(copies.devices, report) if copies.replicas > 1 else several
         trainings.get(stage.name, many if len(jobs) > 1 else here)(jobs)
 
     runner.launch, runner.width = launch, width

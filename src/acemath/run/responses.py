@@ -30,7 +30,7 @@ from acemath.records import (
 )
 from acemath.run.context import Models
 from acemath.run.partitions import Space
-from acemath.run.stage import Facts, MapStage, Part, Progress, whole
+from acemath.run.stage import Copies, Facts, MapStage, Part, Progress, whole
 
 ASKED = "asked"  # in a response's meta: a key of its prompt and of all that it depends on, by which it is used again
 
@@ -183,18 +183,18 @@ def responses_of(
         (*inputs, *(whole(name) for name in responder.trained_by)),
         work=work,
         tool=responder.engine,
-        **copies_of(model),
+        copies=copies_of(model),
         more=responder.cost,
         summary=partial(_summary, responder.model_name, grade),
         space=space,
     )
 
 
-def copies_of(model: Model) -> dict[str, int]:
-    """The `replicas` and `devices` of a stage that loads a model."""
+def copies_of(model: Model) -> Copies:
+    """The copies of a model that a stage loads."""
     if isinstance(model, TransformersModel | VllmModel):
-        return {"replicas": model.replicas, "devices": model.devices}
-    return {}
+        return Copies(model.replicas, model.devices)
+    return Copies()
 
 
 def rows_of(stage: str) -> Callable[[Part], list[Problem]]:

@@ -16,7 +16,18 @@ from acemath.run.context import Run
 from acemath.run.engines import make_ranker
 from acemath.run.responses import Responder, copies_of, responses_of, rows_of
 from acemath.run.selection import chosen
-from acemath.run.stage import Everything, Facts, Making, MapStage, Part, Reduction, Stage, Training, whole
+from acemath.run.stage import (
+    Copies,
+    Everything,
+    Facts,
+    Making,
+    MapStage,
+    Part,
+    Reduction,
+    Stage,
+    Training,
+    whole,
+)
 from acemath.run.store import Rows
 from acemath.train.reward.groups import (
     candidates_of,
@@ -140,8 +151,8 @@ def ranks(run: Run) -> list[Stage]:
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
     identity = recipe.base_of(recipe.sft.base) if own else recipe.model(ranker.model).identity()
     settings = {"ranker": ranker.model_dump(), "model": identity, "cut": cut}
-    copies = {} if own else copies_of(recipe.model(ranker.model))
-    return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary, **copies)]
+    copies = Copies() if own else copies_of(recipe.model(ranker.model))
+    return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary, copies=copies)]
 
 
 def _candidate_stages(run: Run) -> tuple[str, ...]:

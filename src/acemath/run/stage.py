@@ -75,20 +75,27 @@ class Stage:
         return tuple(i.name if isinstance(i, Whole) else i for i in self.inputs)
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The processes in which a stage runs its model: `replicas`, each on `devices` GPUs of its own."""
+
+    replicas: int = 1
+    devices: int = 1
+
+
 @dataclass(frozen=True)
 class MapStage(Stage):
     """A stage that makes partition p from partition p of its inputs.
 
     `tool` is something that is slow to load, such as a model: each job enters it once, and the work gets it as
-    `part.tool`. With `spread` several processes may make partitions at the same time. A stage with a model has
-    `replicas`: so many processes, each with a copy of the model on `devices` GPUs of its own.
+    `part.tool`. With `spread` several processes may make partitions at the same time; of a stage with a model, as many
+    as there are `copies` of the model.
     """
 
     work: Callable[[Part], None]
     tool: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext, kw_only=True)
     spread: bool = field(default=False, kw_only=True)
-    replicas: int = field(default=1, kw_only=True)
-    devices: int = field(default=1, kw_only=True)
+    copies: Copies = field(default=Copies(), kw_only=True)
 
 
 @dataclass(frozen=True)
