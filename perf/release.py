@@ -30,7 +30,7 @@ from acemath.run.responses import graded
 
 SKILLS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85)
 EACH = 8
-LIKE = 0.05  # engines round differently, so nearly equal scores may change places
+LIKE = 0.05  # nearly equal scores may change places
 
 
 def write_release(folder: Path, problems: int) -> None:
@@ -111,16 +111,17 @@ def main() -> None:
         home = given.keep or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
         write_release(home / "release", given.problems)
-        first, _ = whole(given.judge, home, "unstopped", [])
+        exact = ["--set", "dtype=float32"] if given.also else []  # in bfloat16 engines round differently
+        first, _ = whole(given.judge, home, "unstopped", exact)
         total = scored(home, "unstopped")
         for number in range(given.kills):
-            killed(given.judge, home, "stopped", [], total * (number + 1) // (given.kills + 2))
-        again, _ = whole(given.judge, home, "stopped", [])
-        whole(given.judge, home, "stopped", [])
+            killed(given.judge, home, "stopped", exact, total * (number + 1) // (given.kills + 2))
+        again, _ = whole(given.judge, home, "stopped", exact)
+        whole(given.judge, home, "stopped", exact)
         also = first
         if given.also:
-            killed(given.judge, home, "also", ["--set", given.also], total // 3)
-            also, _ = whole(given.judge, home, "also", ["--set", given.also])
+            killed(given.judge, home, "also", [*exact, "--set", given.also], total // 3)
+            also, _ = whole(given.judge, home, "also", [*exact, "--set", given.also])
     for row in first["rows"]:
         if row["benchmark"] == "average":
             print(f"  {row['measure']:16} {row['value']:6.2f} [{row['low']:.2f}, {row['high']:.2f}], {row['problems']} problems")
