@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from acemath.errors import UserError
@@ -16,7 +19,9 @@ from acemath.notices import say
 CONNECT_SECONDS = 5.0  # for the first contact
 # The files of a repository that a model may need.
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "README.md"]
-BLOCK, BLOCKS = 4096, 256  # bytes, and blocks of a file of weights that are read to tell it from another
+WHOLE = 2**28  # bytes of a file of weights up to which all of it is read to tell it from another
+BLOCK, BLOCKS = 4096, 16  # of a larger one: bytes of a block, and blocks of each tensor
+FACTS = "training.json"  # what a model was trained on; numbers are added to it later, and it does not change the model
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -101,19 +106,32 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
 def content_of(model: str | Path) -> str:
     """A hash of a model's files in a folder, or the commit of a hub model on this machine; "" if it is not here.
 
-    Of weights only evenly spaced blocks are read: a training changes all of them.
+    Of large weight files only evenly spaced blocks of every tensor are read: training a tensor changes all of it.
     """
     folder = Path(resolve(model))
     if not folder.is_dir():
         config = model_file(model, "config.json", fetch=False)
         return "" if config is None else config.parent.name
     found = hashlib.sha256()
-    for file in sorted(f for pattern in ("*.safetensors", "*.json", "*.jinja") for f in folder.glob(pattern)):
+    files = {file for pattern in ("*.safetensors", "*.json", "*.jinja") for file in folder.glob(pattern)}
+    for file in sorted(file for file in files if file.name != FACTS):
         size = file.stat().st_size
         found.update(f"{file.name} {size} ".encode())
-        step = max(BLOCK, size // BLOCKS) if file.suffix == ".safetensors" else BLOCK
         with file.open("rb") as opened:
-            for at in range(0, size, step):
-                opened.seek(at)
-                found.update(opened.read(BLOCK))
+            large = file.suffix == ".safetensors" and size > WHOLE
+            for start, end in _tensors(opened) if large else [(0, size)]:
+                for at in range(start, end, max(BLOCK, (end - start) // BLOCKS) if large else BLOCK):
+                    opened.seek(at)
+                    found.update(opened.read(min(BLOCK, end - at)))
     return found.hexdigest()[:16]
+
+
+def _tensors(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Where the header of a safetensors file and each of its tensors begins and ends."""
+    begin = 8 + int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(begin - 8))
+    yield 0, begin
+    for name, tensor in sorted(header.items()):
+        if name != "__metadata__":
+            start, end = tensor["data_offsets"]
+            yield begin + start, begin + end
