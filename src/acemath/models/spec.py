@@ -259,9 +259,26 @@ ENGINES: Mapping[str, type[_Model]] = {
 }
 
 
-def owners(key: str) -> list[str]:
-    """The engines whose models have this key."""
-    return [name for name, kind in ENGINES.items() if key in kind.model_fields]
+def owners(key: str, kinds: Mapping[str, type[BaseModel]] = ENGINES) -> list[str]:
+    """The engines (or other kinds) that have this key."""
+    return [name for name, kind in kinds.items() if key in kind.model_fields]
+
+
+def check_keys(
+    data: Mapping[str, Any], chosen: str, kinds: Mapping[str, type[BaseModel]], word: str, plural: str, of: str
+) -> None:
+    """ValueError for a kind that does not exist, and for a key that the `chosen` kind does not have.
+
+    `word` is the key that chooses the kind; `plural` and `of` stand in the messages.
+    """
+    if chosen not in kinds:
+        raise ValueError(f"{word} is {chosen!r}; the {plural} are {', '.join(kinds)}")
+    for key in data:
+        if key not in kinds[chosen].model_fields:
+            others = owners(str(key), kinds)
+            has = f"it belongs to {', '.join(others)}" if others else f"no {word} has it"
+            known = ", ".join(kinds[chosen].model_fields)
+            raise ValueError(f"{key!r} is no key of {of} {chosen} ({has}); its keys are {known}")
 
 
 def _engine(data: Any) -> str:
@@ -269,18 +286,8 @@ def _engine(data: Any) -> str:
 
 
 def _fitting(data: Any) -> Any:
-    """The data unchanged. ValueError for an engine that does not exist, and for a key that the engine does not have."""
-    if not isinstance(data, Mapping):
-        return data
-    engine = _engine(data)
-    if engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}; the engines are {', '.join(ENGINES)}")
-    for key in data:
-        if key not in ENGINES[engine].model_fields:
-            others = owners(str(key))
-            has = f"it belongs to {', '.join(others)}" if others else "no engine has it"
-            known = ", ".join(ENGINES[engine].model_fields)
-            raise ValueError(f"{key!r} is no key of engine {engine} ({has}); its keys are {known}")
+    if isinstance(data, Mapping):
+        check_keys(data, _engine(data), ENGINES, "engine", "engines", "engine")
     return data
 
 

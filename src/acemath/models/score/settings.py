@@ -23,7 +23,7 @@ from pydantic import (
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
-from acemath.models.spec import EndpointModel
+from acemath.models.spec import EndpointModel, check_keys
 
 Aggregation = Literal["min", "product", "last"]
 PROBLEM, RESPONSE = "{problem}", "{response}"
@@ -210,18 +210,8 @@ def _kind(data: Any) -> str:
 
 
 def _fitting(data: Any) -> Any:
-    """The data unchanged. ValueError for a kind that does not exist, and for a key that the kind does not have."""
-    if not isinstance(data, Mapping):
-        return data
-    kind = _kind(data)
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; the kinds of judges are {', '.join(KINDS)}")
-    for key in data:
-        if key not in KINDS[kind].model_fields:
-            others = [name for name, other in KINDS.items() if key in other.model_fields]
-            has = f"it belongs to {', '.join(others)}" if others else "no kind has it"
-            known = ", ".join(KINDS[kind].model_fields)
-            raise ValueError(f"{key!r} is no key of a judge of kind {kind} ({has}); its keys are {known}")
+    if isinstance(data, Mapping):
+        check_keys(data, _kind(data), KINDS, "kind", "kinds of judges", "a judge of kind")
     return data
 
 
