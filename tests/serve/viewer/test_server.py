@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -75,12 +75,22 @@ def test_errors_are_answers(run: Path, served: Serve) -> None:
     )
 
 
+@contextmanager
+def ending(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process when the block is left, so that a failed test does not wait for it."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(run: Path, served: Serve) -> None:
     """Exit code 0 after SIGINT; a port in use, and three folders, are one line with exit code 2."""
     command = [sys.executable, "-m", "acemath", "view", "--no-open"]
     with subprocess.Popen(
-        [*command, str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+        [*command, str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test in the background inherits that it is ignored
+    ) as process, ending(process):  # fmt: skip
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         port, token = re.match(r"http://127\.0\.0\.1:(\d+)/([\w-]{20,})/ ", line).groups()  # type: ignore[union-attr]
@@ -88,7 +98,7 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(run: Path, served: 
         connection.request("GET", f"/{token}/api/sets")
         assert connection.getresponse().status == 200
         connection.close()
-        os.kill(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0 and "Traceback" not in process.stderr.read()
     done = subprocess.run(
         [*command, str(run), "--port", str(served(run).port)], capture_output=True, text=True, timeout=120
