@@ -29,6 +29,13 @@ ELSEWHERE = {
     "acemath sample problems.jsonl --engine endpoint": "a server: tests/engines has real ones",
     "acemath pretrain-nano nano --share 0.01": "minutes: tests/nano has a smaller one",
     "acemath run acemath-7b --dry-run": "typed in the second half of this hour, with --json",
+    "acemath eval --benchmarks gsm8k,math500": "models of the hub: tests/run/test_measuring.py has small ones",
+    "acemath rewardbench build": "several policies: tests/run/test_building.py has small ones",
+    "acemath rewardbench score": "a release: tests/run/test_rewardbench.py makes one",
+    "acemath process-bench": "a process reward model: tests/run/test_other_benches.py makes one",
+    "acemath reward-bench-2": "its data set: tests/run/test_other_benches.py makes one",
+    "acemath published results.json": "results of a released judge: tests/benchmarks/test_published.py",
+    "acemath view": "a server: tests/serve has real ones",
 }
 SMALL_RUN = [
     "problems.seeds.worksheets.count=200",
@@ -158,14 +165,16 @@ def from_samples_to_a_judge(me: Stranger) -> None:
     assert trained["groups"] == made["groups"] - 1 and 0 <= trained["pair_accuracy"] <= 1
     scored = me.counts("acemath score samples.jsonl --problems problems.jsonl --model reward-model")
     assert scored["n"] == 288 and scored["low"] < scored["mean"] < scored["high"]
-    me.types("acemath rewardbench scored.jsonl")
-    table = me.counts("acemath rewardbench scored.jsonl -k 8")
+    me.types("acemath rewardbench table scored.jsonl")
+    table = me.counts("acemath rewardbench table scored.jsonl -k 8")
     value = {row["selector"]: row["value"] for row in table["rows"] if row["benchmark"] != "average"}
     right = sum(row["status"] == "correct" for row in rows("scored.jsonl"))
     assert value["random"] == pytest.approx(100 * right / 288)
     assert value["random"] <= value["oracle"] and value["reward model"] <= value["oracle"]
     for name in ("gsm8k", "math500"):
         Path(f"{name}-scored.jsonl").write_bytes(Path("scored.jsonl").read_bytes())
+    assert "gsm8k" in me.types("acemath benchmarks")
+    assert "86.72" in me.types("acemath published --table 6 --benchmark math500")
     me.types("acemath rm card reward-model gsm8k-scored.jsonl math500-scored.jsonl")
     assert "math500-scored" in Path("reward-model/README.md").read_text()
     same = me.counts("acemath parity reward-model samples.jsonl --problems problems.jsonl", "--limit", "4")
@@ -177,7 +186,9 @@ def from_samples_to_a_judge(me: Stranger) -> None:
     told = me.counts(
         "acemath eval problems.jsonl --model policy -n 8 --reward reward-model --max-new-tokens 120"
     )
-    assert told["n"] == 18 and told["greedy"]["low"] <= told["greedy"]["value"] <= told["greedy"]["high"]
+    values = {row["measure"]: row for row in told["rows"] if row["benchmark"] == "average"}
+    assert {"greedy", "avg@8", "maj@8", "rm@8", "pass@8"} <= set(values)
+    assert all(row["problems"] == 18 and row["low"] <= row["value"] <= row["high"] for row in values.values())
 
 
 def a_whole_run(me: Stranger) -> None:
@@ -193,6 +204,10 @@ def a_whole_run(me: Stranger) -> None:
     assert "rm@8" in report.read_text()
     blends = me.counts("acemath export runs/laptop --out my-data")["conversations"]
     assert blends["math"] > 50 and Path("my-data/README.md").exists()
+    me.types("acemath export runs/laptop --to inspect --out logs")
+    assert list(Path("logs").rglob("*.eval"))
+    me.types("acemath export runs/laptop --to table-6 --out table.html")
+    assert "reward model" in Path("table.html").read_text()
     said = me.counts(f'acemath solve "{QUESTION}"')
     assert len(said["candidates"]) == 8
     assert said["reward"] == max(candidate["reward"] for candidate in said["candidates"])

@@ -128,7 +128,10 @@ def test_no_process_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> 
     folder = begin(tmp_path, IDS, slow=60.0)
     open_run(folder, lambda: {"training": 1, "benchmarks": 1}, {"training": PARTS})
     _ready(folder)
-    parent = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test in the background inherits that it is ignored
+    )  # fmt: skip
     children = _wait(lambda: _running(folder, 2))
     assert isinstance(children, list) and len(children) == 2
     parent.send_signal(how)

@@ -16,7 +16,7 @@ from acemath.run.evaluation import records_of, with_answers
 from acemath.run.responses import graded
 from acemath.run.synthesis import against_references
 
-PROBLEMS = [Problem("a", "3+4?", "7", subject="sums"), Problem("b", "Prove it."), Problem("c", "9-4?", "5")]
+PROBLEMS = [Problem("a", "3+4?", "7", meta={"benchmark": "sums"}), Problem("b", "Prove it."), Problem("c", "9-4?", "5")]
 
 
 def _response(problem: str, number: int, text: str, finish: str = "stop") -> Response:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from acemath.cli.options import Setting, set_option
 from acemath.errors import UserError
 from acemath.files.lock import locked
-from acemath.models.engine import ChatFormat, Engine, Sampling, released
+from acemath.models.engine import ChatFormat, Engine, Sampling, collect, released
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.spec import EndpointModel, Model
 from acemath.notices import quiet_transformers
@@ -22,7 +22,6 @@ from acemath.recipe.plan import MATH_TOKENS
 from acemath.records import REFUSED, Problem, Response
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
-from acemath.run.responses import collect
 
 BYTES_A_TOKEN = 4  # of English prompts, for estimates only: a budget reserves one token for each byte
 _MODEL: TypeAdapter[Model] = TypeAdapter(Model)

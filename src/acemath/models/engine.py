@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -115,3 +115,19 @@ class Paid(Protocol):
     def cost(self) -> dict[str, Any]:
         """What the stage cost so far, for its manifest."""
         ...
+
+
+def collect(
+    engine: Engine, problems: Sequence[Problem], sampling: Sampling, progress: Callable[[int, int, str], None]
+) -> list[Response]:
+    """All responses to some problems, in order of problem and sample.
+
+    Responses are held in memory until the last one arrives. An endpoint also writes each one to disk as it arrives, so
+    that a stop loses none. After a stop, a model in this process generates them again.
+    """
+    found: list[Response] = []
+    for response in engine.generate(problems, sampling):
+        found.append(response)
+        note = engine.status() if isinstance(engine, Paid) else ""
+        progress(len(found), len(problems) * sampling.n, note)
+    return sorted(found, key=lambda r: (r.problem_id, r.sample))

@@ -13,7 +13,7 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
 from acemath.grade.conventions import STRICT, Conventions
-from acemath.models.engine import Engine, Paid, Sampling
+from acemath.models.engine import Engine, Paid, Sampling, collect
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import (
@@ -30,7 +30,7 @@ from acemath.records import (
 )
 from acemath.run.context import Models
 from acemath.run.partitions import Space
-from acemath.run.stage import Copies, Facts, MapStage, Part, Progress, whole
+from acemath.run.stage import Copies, Facts, MapStage, Part, whole
 
 ASKED = "asked"  # in a response's meta: a key of its prompt and of all that it depends on, by which it is used again
 
@@ -131,22 +131,6 @@ def complete(
         if row.sample < n and row.finish_reason != REFUSED and row.meta.get(ASKED) == keys.get(row.problem_id, ""):
             found.setdefault(row.problem_id, []).append(row)
     return {key: mine for key, mine in found.items() if len(mine) == n}
-
-
-def collect(
-    engine: Engine, problems: Sequence[Problem], sampling: Sampling, progress: Progress
-) -> list[Response]:
-    """All responses to some problems, in order of problem and sample.
-
-    Responses are held in memory until the last one arrives. An endpoint also writes each one to disk as it arrives, so
-    that a stop loses none. After a stop, a model in this process generates them again.
-    """
-    found: list[Response] = []
-    for response in engine.generate(problems, sampling):
-        found.append(response)
-        note = engine.status() if isinstance(engine, Paid) else ""
-        progress(len(found), len(problems) * sampling.n, note)
-    return sorted(found, key=lambda r: (r.problem_id, r.sample))
 
 
 def cost_of(engine: Engine) -> dict[str, Any]:
