@@ -26,3 +26,15 @@ def test_content_tells_models_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert len(set(found)) == 2
         (folder / "training.json").write_text(f'{{"bench": [{whole}]}}')
         assert hub.content_of(folder) == found[1]
+
+
+def test_a_hub_models_commit_is_known_before_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a first call would store another identity than the second, which asks everything again."""
+    asked: list[bool] = []
+
+    def found(path: str, name: str, fetch: bool) -> Path:
+        asked.append(fetch)
+        return tmp_path / "snapshots" / "abc123" / name
+
+    monkeypatch.setattr(hub, "model_file", found)
+    assert hub.content_of("owner/model") == "abc123" and asked == [True]

@@ -60,7 +60,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     """The judge that every call opens, asked in chunks of two problems."""
     found = Judge()
     monkeypatch.setattr(stages, "open_judge", lambda settings, journal=None: found)
-    monkeypatch.setattr(Candidate, "identity", lambda self: {"model": self.model})
+    monkeypatch.setattr(stages, "judge_identity", lambda settings: {"model": settings.model})
     monkeypatch.setattr(score_cache, "AT_ONCE", 2 * N)
     return found
 

@@ -117,7 +117,7 @@ def form_of(benchmark: Benchmark, record: Mapping[str, Any], where: str) -> Mapp
     known = " or ".join(", ".join(form.values()) for form in benchmark.forms)
     raise UserError(
         f"{where} is no known form of {benchmark.name}: its columns are {', '.join(sorted(map(str, record)))}, and {known} "
-        "are needed; name its own with --columns, for example prompt=…,answer=…"
+        "are needed; name its own: --columns prompt=…,answer=… (acemath fetch: --set columns={prompt: …, answer: …})"
     )
 
 

@@ -85,12 +85,12 @@ def _scores(
     if not all(item.prompt and item.responses for item in items):
         raise UserError("a prompt has no texts to judge; give the data set itself, or leave the judge out to use its scores")
     from acemath.models.engine import released
-    from acemath.models.score.judge import judge_settings, open_judge
+    from acemath.models.score.judge import judge_identity, judge_settings, open_judge
     from acemath.run.rewardbench import Candidate
     from acemath.run.score_cache import CachedJudge, ScoreCache
 
     made = Candidate("", judge_settings(judge))
-    asked = CachedJudge(lambda: open_judge(made.settings, JOURNAL), ScoreCache(cache, made.identity()))
+    asked = CachedJudge(lambda: open_judge(made.settings, JOURNAL), ScoreCache(cache, judge_identity(made.settings)))
     with released(asked):
         flat = iter(asked.scores([(item.prompt, text) for item in items for text in item.responses], display.progress))
     return [[next(flat) for _ in item.responses] for item in items], {"judge": made.model, "asked": asked.asked}

@@ -104,13 +104,14 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
 
 
 def content_of(model: str | Path) -> str:
-    """A hash of a model's files in a folder, or the commit of a hub model on this machine; "" if it is not here.
+    """A hash of a model's files in a folder, or the commit of a hub model; "" if there is no such model, or no network.
 
+    A hub model's config.json is fetched if it is not here: before and after the first load the commit must be the same.
     Of large weight files only evenly spaced blocks of every tensor are read: training a tensor changes all of it.
     """
     folder = Path(resolve(model))
     if not folder.is_dir():
-        config = model_file(model, "config.json", fetch=False)
+        config = model_file(model, "config.json", fetch=True)
         return "" if config is None else config.parent.name
     found = hashlib.sha256()
     files = {file for pattern in ("*.safetensors", "*.json", "*.jinja") for file in folder.glob(pattern)}

@@ -17,10 +17,7 @@ from acemath.benchmarks.release import Entry, Unread, entries, files_of, sets_of
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.errors import UserError
 from acemath.grade import classes
-from acemath.models.hub import at_revision, content_of, model_file
-from acemath.models.score.heads import check_head
-from acemath.models.score.judge import Judge, JudgeSettings, open_judge
-from acemath.models.score.settings import RewardModelSettings
+from acemath.models.score.judge import Judge, JudgeSettings, judge_identity, open_judge
 from acemath.notices import each_once
 from acemath.records import Dropped, Problem, Response
 from acemath.run.partitions import Partitions, Space, open_run
@@ -76,33 +73,6 @@ class Candidate:
         """The model's folder or hub name."""
         place: Any = getattr(self.settings, "endpoint", None)
         return str(self.settings.model if place is None else place.id)  # type: ignore[union-attr]
-
-    def identity(self) -> dict[str, Any]:
-        """All that its scores depend on: the settings, the content of its files, the number format that the hardware has.
-
-        UserError if there is no such model, or if it has no head to judge with.
-        """
-        if isinstance(self.settings, RewardModelSettings):
-            check_head(at_revision(self.settings.model, self.settings.revision))
-        found = self.settings.identity()
-        for key in ("model", "tokenizer"):
-            place = getattr(self.settings, key, None)
-            if place is not None:
-                found[f"{key} files"] = _content(place, getattr(self.settings, "revision", None))
-        if getattr(self.settings, "dtype", None) == "bfloat16":
-            from acemath.models.hardware import has_bf16
-
-            found["half"] = has_bf16()
-        return found
-
-
-def _content(model: str, revision: str | None) -> str:
-    place = at_revision(model, revision)
-    model_file(place, "config.json", fetch=True)
-    found = content_of(place)
-    if not found:
-        raise UserError(f"judge {model!r} is no folder, and no model that the hub gives; check its name and the network")
-    return found
 
 
 def bench_stages(bench: Bench, folder: Path, judges: Sequence[Candidate], cache: Path) -> list[Stage]:
@@ -213,7 +183,7 @@ def _voting(rows: Iterable[Response]) -> Iterator[Response]:
 
 def _scores(judge: Candidate, folder: Path, cache: Path) -> MapStage:
     """A judge's score of every candidate."""
-    identity = judge.identity()
+    identity = judge_identity(judge.settings)
 
     def load() -> Judge:
         return open_judge(judge.settings, folder / f"{judge.stage}.journal")

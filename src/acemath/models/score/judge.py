@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acemath.errors import needing
-from acemath.models.hub import at_revision
+from acemath.errors import UserError, needing
+from acemath.models.hub import at_revision, content_of
 from acemath.models.score.judging import Item, Judge, Progress, silent
 from acemath.models.score.settings import (
     ClassifySettings,
@@ -24,7 +24,7 @@ from acemath.notices import quiet_transformers
 if TYPE_CHECKING:
     from acemath.models.score.score import RewardModel
 
-__all__ = ["Item", "Judge", "JudgeSettings", "Progress", "judge_settings", "open_judge", "silent"]
+__all__ = ["Item", "Judge", "JudgeSettings", "Progress", "judge_identity", "judge_settings", "open_judge", "silent"]
 
 
 JOURNAL = Path("judge.journal")  # the folder that keeps a server's replies, where the caller names none
@@ -44,6 +44,33 @@ def judge_settings(judge: str | Path, options: Mapping[str, Any] | None = None) 
         with needing(f"judge {str(judge)!r}"):
             data["kind"] = "process" if head_kind(judge) in ("process", "value") else "reward"
     return settings_from({**data, **given}, str(judge))
+
+
+def judge_identity(settings: JudgeSettings) -> dict[str, Any]:
+    """All that a judge's scores depend on, as JSON, without loading it: its settings, the content of its files, and whether
+    the hardware has its number format.
+
+    UserError if there is no such model, or if a reward model has no head to judge with.
+    """
+    found = settings.identity()
+    revision = getattr(settings, "revision", None)
+    with needing(f"a judge of kind {settings.kind}"):
+        if isinstance(settings, RewardModelSettings):
+            from acemath.models.score.heads import check_head
+
+            check_head(at_revision(settings.model, revision))
+        for key in ("model", "tokenizer"):
+            if (place := getattr(settings, key, None)) is not None:
+                found[f"{key} files"] = content = content_of(at_revision(place, revision))
+                if not content:
+                    raise UserError(
+                        f"judge {place!r} is no folder, and no model that the hub gives; check its name and the network"
+                    )
+        if getattr(settings, "dtype", None) == "bfloat16":
+            from acemath.models.hardware import has_bf16
+
+            found["half"] = has_bf16()
+    return found
 
 
 def open_judge(settings: JudgeSettings, journal: Path | None = None) -> Judge:

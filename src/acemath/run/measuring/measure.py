@@ -12,7 +12,7 @@ from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_json
 from acemath.files.lock import locked
 from acemath.files.versions import versions
-from acemath.models.score.settings import RewardModelSettings
+from acemath.models.score.judge import judge_identity
 from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Response
 from acemath.run.display import Display
@@ -20,7 +20,7 @@ from acemath.run.measuring.models import Measuring, shots_of
 from acemath.run.measuring.problems import PROBLEMS, Asked, problem_stage, read
 from acemath.run.measuring.results import results_of
 from acemath.run.measuring.settings import Measured, Plan, check_plan
-from acemath.run.measuring.stages import Named, check_names, judge_identity, response_stages, score_stages
+from acemath.run.measuring.stages import Named, check_names, response_stages, score_stages
 from acemath.run.partitions import ROWS, open_run
 from acemath.run.runner import Runner
 from acemath.run.store import StageStore
@@ -42,7 +42,7 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     stages = [one for name in plan.policies for one in response_stages(measuring, name)]
     stages += score_stages(measuring, plan.judges, stages)
     check_names(stages)
-    _check_models(plan)
+    _check_copies(plan)
     with locked(folder), closing(measuring):
         before = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
         _check_kept(folder, before, benchmarks)
@@ -72,13 +72,8 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     return found
 
 
-def _check_models(plan: Plan) -> None:
-    """UserError, before any model is loaded, for a reward model whose head cannot judge, and for replicas."""
-    for settings in plan.judges.values():
-        if isinstance(settings, RewardModelSettings):
-            from acemath.models.score.heads import check_head
-
-            check_head(settings.model)
+def _check_copies(plan: Plan) -> None:
+    """UserError for a model with replicas, which would be ignored."""
     for name, policy in plan.policies.items():
         if (copies := getattr(policy.model, "replicas", 1)) > 1:
             raise UserError(

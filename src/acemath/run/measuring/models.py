@@ -15,7 +15,7 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import Engine, close
 from acemath.models.generate.endpoint.account import Account
-from acemath.models.hub import at_revision, content_of, model_file
+from acemath.models.hub import at_revision, content_of
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel, WorksheetsModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.roles import Role
@@ -124,7 +124,6 @@ class Measuring:
 
         place = at_revision(model.id, model.revision)
         tokenizer = chat_tokenizer(place, model.template(), model.trust_remote_code)
-        model_file(place, "config.json", fetch=True)  # whose folder in the cache names the commit
         template = tokenizer.chat_template
         return {
             **found,

@@ -11,8 +11,7 @@ from typing import Any
 
 from acemath.errors import UserError
 from acemath.models.engine import released
-from acemath.models.hub import content_of
-from acemath.models.score.judge import Judge, JudgeSettings, open_judge
+from acemath.models.score.judge import Judge, JudgeSettings, judge_identity, open_judge
 from acemath.records import BENCHMARK, Problem, Response, by_id
 from acemath.run.context import ENDPOINTS
 from acemath.run.measuring.models import Measuring
@@ -107,13 +106,6 @@ def _scores(measuring: Measuring, name: str, judge: str, settings: JudgeSettings
     return MapStage(
         name, judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=summary, space="benchmarks"
     )
-
-
-def judge_identity(settings: JudgeSettings) -> dict[str, Any]:
-    """All that a judge's scores depend on, as JSON: its settings, and the content of a model on this machine."""
-    model = getattr(settings, "model", None)
-    found = settings.identity()
-    return found if model is None else {**found, "content": content_of(model)}
 
 
 def check_names(stages: Sequence[Named]) -> None:

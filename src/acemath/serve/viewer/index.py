@@ -24,11 +24,6 @@ UNGRADED = "not graded"
 CODES = {name: code for code, name in enumerate((*STATUSES, UNGRADED))}
 
 
-def benchmark_of(problem: Problem) -> str:
-    """The benchmark that a problem belongs to; its subject where none is named."""
-    return str(problem.meta.get(BENCHMARK) or problem.subject)
-
-
 class Index:
     """The columns of one set, one item a response; rows keep the numbers that they have in the files."""
 
@@ -98,8 +93,8 @@ class Index:
 
     @cached_property
     def benchmarks(self) -> list[str]:
-        """The benchmark of each problem."""
-        return [benchmark_of(problem) for problem in self.problems]
+        """The benchmark of each problem; its source where it belongs to none. A subject is never the unit of an average."""
+        return [str(problem.meta.get(BENCHMARK) or problem.source) for problem in self.problems]
 
     @cached_property
     def by_problem(self) -> Ints:
