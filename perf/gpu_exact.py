@@ -62,7 +62,7 @@ def exactness() -> Iterator[Found]:
         for name, way in ways.items():
             found, mine = run(way, autocast)
             yield {
-                "what": f"{name}, {'bfloat16' if autocast else 'float32'}", "spread": scores.std().item(),
+                "what": f"{name} ({model.config._attn_implementation}), {'bfloat16' if autocast else 'float32'}", "spread": scores.std().item(),
                 "scores": (found - scores).abs().max().item(), "gradients": _apart(mine, gradients),
             }  # fmt: skip
 
