@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from acemath.errors import UserError
@@ -74,7 +74,7 @@ def _inverse(probs: Tensor, shares: Tensor, top_p: float, width: int) -> tuple[T
     return (at if index is None else index.gather(-1, at))[:, 0], sure
 
 
-def uniform(seeds: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def uniform(seeds: ArrayLike, steps: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A number in [0, 1) for each (seed, step), by SplitMix64's finaliser: the same on every machine."""
     with np.errstate(over="ignore"):
         x = np.array(seeds, np.uint64) + np.array(steps, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
