@@ -144,7 +144,7 @@ def test_the_hub_is_read_config_by_config(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     with pytest.raises(UserError, match="mmlu has 7 problems, but data set .* gives 6"):
         problems_from(replace(mine, size=7), None)
-    with pytest.raises(UserError, match="of which ACEMATH_DATA gives no file: data set .* cannot be read"):
+    with pytest.raises(UserError, match="of which neither --data nor ACEMATH_DATA gives a file: data set .* cannot be read"):
         list(hub_copy(replace(mine, split="nowhere"), None))
 
 

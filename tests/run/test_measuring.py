@@ -82,7 +82,7 @@ def policy(url: str, model: str = "right", **settings: Any) -> Measured:
 
 
 def plan_of(files: list[str], policies: Mapping[str, Measured], **settings: Any) -> Plan:
-    return Plan(policies=dict(policies), benchmarks=tuple(files), **{"k": 2, **settings})
+    return Plan(policies=dict(policies), benchmarks=tuple(files), **{"k": 2, "cache": Path(files[0]).parent / "cache", **settings})
 
 
 def run(plan: Plan, folder: Path) -> dict[str, Any]:

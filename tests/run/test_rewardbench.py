@@ -59,8 +59,9 @@ class Judge:
 def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     """The judge that every call opens, asked in chunks of two problems."""
     found = Judge()
-    monkeypatch.setattr(stages, "open_judge", lambda settings, journal=None: found)
-    monkeypatch.setattr(stages, "judge_identity", lambda settings: {"model": settings.model})
+    monkeypatch.setattr(score_cache, "open_judge", lambda settings, journal=None: found)
+    for module in (score_cache, stages):
+        monkeypatch.setattr(module, "judge_identity", lambda settings: {"model": settings.model})
     monkeypatch.setattr(score_cache, "AT_ONCE", 2 * N)
     return found
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acemath.benchmarks.copies import SUSPECT
+from acemath.benchmarks.quality import judge_notices
 from acemath.benchmarks.tables import (
     AVERAGE,
     HEADLINE,
@@ -64,7 +65,8 @@ def results_of(stages: Sequence[Named], stores: Mapping[str, StageStore], k: int
     problems whose reference is believed to be wrong.
     """
     problems = list(stores[PROBLEMS].all_rows(Problem))
-    columns = [column for model in _models(stages) for column in _columns(model, stages, stores, k)]
+    notes: list[str] = []
+    columns = [column for model in _models(stages) for column in _columns(model, stages, stores, k, notes)]
     everything = np.ones(len(problems), bool)
     frame = _Frame(problems, everything)
     found: dict[str, Any] = {
@@ -75,6 +77,7 @@ def results_of(stages: Sequence[Named], stores: Mapping[str, StageStore], k: int
         "comparisons": _comparisons(columns, frame),
         "breakdowns": list(_breakdowns(columns, problems)),
         "responses": [_counts(one, stores[one.stage]) for one in stages if one.kind != SCORES],
+        "notes": notes,
     }
     sound = np.array([not p.meta.get(SUSPECT) for p in problems])
     if not sound.all():
@@ -132,8 +135,10 @@ def percent(e: Estimate) -> dict[str, float]:
     return {"value": 100 * e.value, "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems}
 
 
-def _columns(model: str, stages: Sequence[Named], stores: Mapping[str, StageStore], k: int) -> Iterator[Column]:
-    """The measures of one policy: greedy, those of its samples, and those of each judge."""
+def _columns(
+    model: str, stages: Sequence[Named], stores: Mapping[str, StageStore], k: int, notes: list[str]
+) -> Iterator[Column]:
+    """The measures of one policy: greedy, those of its samples, and those of each judge. `notes` get what spoils the last."""
     mine = [one for one in stages if one.model == model]
     for one in mine:
         if one.kind == GREEDY:
@@ -142,6 +147,7 @@ def _columns(model: str, stages: Sequence[Named], stores: Mapping[str, StageStor
     for judge in dict.fromkeys(one.judge for one in mine if one.kind != GREEDY):
         seeded = [one for one in mine if one.kind != GREEDY and one.judge == judge]
         records = _records(stores, seeded)
+        notes += [f"{judge} on {model}: {line}" for line in judge_notices(records)] if judge else []
         alone = {one.seed or 0: _records(stores, [one]) for one in seeded} if len(seeded) > 1 else {}
         for selector in selectors(records, STANDARD):
             if (selector in JUDGED) != bool(judge):
