@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -373,15 +372,12 @@ def label_of(value: Any, place: str) -> bool:
 
 
 def reward_of(value: Any, name: str, place: str) -> float | None:
-    """A reward as files write it, also as a list of one. UserError if it is not a number."""
+    """A reward as files write it, also as a list of one; nan where the judge gave none. UserError if it is not a number."""
     items = items_of(value)
     value = items[0] if items is not None and len(items) == 1 else value
     if value is None:
         return None
     try:
-        reward = float(value)
-    except (TypeError, ValueError):
-        reward = float("nan")
-    if isnan(reward):
-        raise UserError(f"{place}: {name} is {value!r}; a reward is a number, or absent")
-    return reward
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{place}: {name} is {value!r}; a reward is a number, nan (no score), or absent") from error

@@ -64,7 +64,7 @@ def results_of(stages: Sequence[Named], stores: Mapping[str, StageStore], k: int
     policies over the same problems, `breakdowns` the means by subject and level, `without_suspects` the rows without
     problems whose reference is believed to be wrong.
     """
-    problems = list(stores[PROBLEMS].all_rows(Problem))
+    problems = sorted(stores[PROBLEMS].all_rows(Problem), key=lambda p: p.id)  # whatever the number of partitions
     notes: list[str] = []
     columns = [column for model in _models(stages) for column in _columns(model, stages, stores, k, notes)]
     everything = np.ones(len(problems), bool)
@@ -161,13 +161,13 @@ def _columns(
 
 
 def _records(stores: Mapping[str, StageStore], stages: Sequence[Named]) -> list[Record]:
-    """The records of all responses of some stages together, in the order of the problems."""
+    """The records of all responses of some stages together, in the order of the problems' ids."""
     problems, found = stores[PROBLEMS], list[Record]()
     for number in range(problems.count):
         mine = by_id(problems.rows(Problem, number))
         rows = [row for one in stages for row in stores[one.stage].rows(Response, number)]
         found += records_of(mine, sorted(rows, key=lambda r: r.problem_id))
-    return found
+    return sorted(found, key=lambda record: record.problem_id)
 
 
 def _comparisons(columns: Sequence[Column], frame: _Frame) -> list[dict[str, Any]]:
