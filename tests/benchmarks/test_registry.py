@@ -200,3 +200,10 @@ def test_the_table(command: Callable[..., Any]) -> None:
     found = json.loads(command("benchmarks", "--json").out)
     assert [row["name"] for row in found["benchmarks"]] == list(BENCHMARKS) and found["presets"]["paper"][1] == "math"
     assert {row["name"] for row in found["benchmarks"] if row["non_commercial"]} == {"minerva_math"}
+
+
+def test_rows_that_stand_twice_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are read once; the size of a registered benchmark would be wrong without a word."""
+    row = '{"id": 1, "question": "What is 1 + 1?", "answer": "2"}\n'
+    (tmp_path / "mine.jsonl").write_text(row + row)
+    assert len(open_benchmark(str(tmp_path / "mine.jsonl"))) == 1 and "1 of 2 rows stand twice" in caplog.text

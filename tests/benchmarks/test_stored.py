@@ -79,6 +79,8 @@ def test_what_a_row_may_say(tmp_path: Path) -> None:
         ({"label": "maybe"}, "record 3: label 'maybe' is no verdict"),
         ({"label": 2}, "record 3: label 2 is no verdict"),
         ({"reward": "high"}, "record 3: reward is 'high'"),
+        ({"reward": float("inf")}, "record 3: reward is inf"),
+        ({"meta": {"accepted": "perhaps"}}, "record 3, accepted: label 'perhaps' is no verdict"),
         ({"status": None}, "record 3: neither a record of"),
         ({"status": "error"}, "record 3: status 'error' is no verdict"),
         ({"status": "Passed"}, "record 3: status 'Passed' is no verdict"),

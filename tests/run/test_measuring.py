@@ -28,6 +28,7 @@ from acemath.models.score.settings import GenerativeSettings, RewardModelSetting
 from acemath.models.spec import EndpointModel, TransformersModel
 from acemath.records import Response, content_key
 from acemath.run import score_cache
+from acemath.run.bench_tables import judged
 from acemath.run.display import Display
 from acemath.run.measuring import measure as measuring
 from acemath.run.measuring import stages
@@ -151,6 +152,14 @@ def test_calls_share_a_folder(url: str, files: list[str], tmp_path: Path) -> Non
     assert fewer["models"] == ["half"] and fewer["benchmarks"] == {"sums": 5, "digits": 5}
     assert any("right was measured on other problems" in note for note in fewer["notes"])
     assert any("sums: 5 of 12 problems, chosen by a hash" in note for note in fewer["notes"])
+    judges, notes = judged(out)
+    assert {r.generators for r in judges[0].records} == {("half",) * 4} and "samples-right was made from other rows" in notes[0]
+    few = run(plan_of(files, {"two": policy(url, n=2)}, limit=5), out)
+    assert cell(few, "two", "avg@2")["value"] == 100.0
+    more = run(plan_of(files, {"half": policy(url, "half")}, k=4, limit=5), out)
+    assert cell(more, "two", "avg@2")["value"] == 100.0, "it does not depend on k"
+    assert not any(row["model"] == "two" and row["k"] == 4 for row in more["rows"])
+    assert any("two has 2 samples of a problem, too few for measures at 4" in note for note in more["notes"])
 
 
 def test_only_what_a_setting_touches_is_done_again(
@@ -347,6 +356,7 @@ MISTAKES = {
     "an unknown name": ({"benchmarks": ("gsm9k",)}, "did you mean gsm8k"),
     "a file twice": ({"benchmarks": ("other/sums.jsonl",)}, "two benchmarks are called 'sums'"),
     "no problem": ({"benchmarks": ("none.jsonl",)}, "none.jsonl holds no problem"),
+    "an empty text": ({"benchmarks": ("blank.jsonl",)}, "1 of 1 problems of blank have an empty text"),
     "no reference": ({"benchmarks": ("bare.jsonl",)}, "none of 1 problems of bare has a reference answer"),
     "a judge of one": ({"n": 1, "k": 1, "judges": {"r": RewardModelSettings(model="r")}}, "has one greedy response to choose from"),
 }  # fmt: skip
@@ -361,6 +371,7 @@ def test_mistakes_are_one_line_and_cost_nothing(
     Path("other").mkdir()
     shutil.copy(files[0], "other/sums.jsonl")
     Path("none.jsonl").write_text("")
+    Path("blank.jsonl").write_text('{"question": "", "answer": "1"}\n')
     Path("bare.jsonl").write_text('{"question": "Why?"}\n')
     settings, says = MISTAKES[kind]
     given = dict(settings)

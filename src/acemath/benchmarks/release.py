@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import inf, isinf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -378,6 +379,9 @@ def reward_of(value: Any, name: str, place: str) -> float | None:
     if value is None:
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{place}: {name} is {value!r}; a reward is a number, nan (no score), or absent") from error
+        reward = float(value)
+    except (TypeError, ValueError):
+        reward = inf
+    if isinf(reward):
+        raise UserError(f"{place}: {name} is {value!r}; a reward is a finite number, nan (no score), or absent")
+    return reward

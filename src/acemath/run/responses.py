@@ -13,6 +13,7 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
 from acemath.grade.conventions import STRICT, Conventions
+from acemath.grade.reward import UNKNOWN
 from acemath.models.engine import Engine, Paid, Sampling, collect
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
@@ -203,6 +204,7 @@ def counts_of(rows: Sequence[Response], dropped: Sequence[Dropped]) -> dict[str,
         "refused": len(dropped) + sum(r.finish_reason == REFUSED for r in rows),
         "cut": sum(r.finish_reason == LENGTH for r in rows),
         "ungraded": sum(r.status is None for r in rows),
+        "unknown": sum(r.status in UNKNOWN for r in rows),
     }
 
 

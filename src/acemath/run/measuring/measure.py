@@ -50,11 +50,12 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
         runner.make_all()
         earlier, gone = _earlier(before, plan, runner)
         found = results_of([*earlier, *stages], _stores(runner, earlier), plan.k)
-        found["notes"] = [*_notes(benchmarks, plan, found), *found["notes"], *gone]
-        found["paper"] = [compared.record() for compared in beside(found["rows"])]
-        _check_answered(found, runner)
         policies = {name: before["policies"][name] for name in dict.fromkeys(one.model for one in earlier)}
         policies |= {name: {**mine, "versions": versions()} for name, mine in facts.items()}
+        limits = {name: policy["settings"]["max_new_tokens"] for name, policy in policies.items()}
+        found["notes"] = [*_notes(benchmarks, limits, found), *found["notes"], *gone]
+        found["paper"] = [compared.record() for compared in beside(found["rows"])]
+        _check_answered(found, runner)
         judges = {name: judge_identity(settings) for name, settings in plan.judges.items()}
         manifest = {
             "benchmarks": {one.name: one.facts for one in benchmarks},
@@ -175,8 +176,8 @@ def _check_answered(found: Mapping[str, Any], runner: Runner) -> None:
             )
 
 
-def _notes(benchmarks: Sequence[Asked], plan: Plan, found: Mapping[str, Any]) -> list[str]:
-    """What a reader of the numbers must know: problems left out, responses without an end."""
+def _notes(benchmarks: Sequence[Asked], limits: Mapping[str, int], found: Mapping[str, Any]) -> list[str]:
+    """What a reader of the numbers must know: problems left out, responses without an end; `limits` of tokens by policy."""
     notes = []
     for one in benchmarks:
         if lacking := one.facts["no_reference"]:
@@ -186,10 +187,14 @@ def _notes(benchmarks: Sequence[Asked], plan: Plan, found: Mapping[str, Any]) ->
     for row in found["responses"]:
         open_ends = row["cut"] + row["refused"]
         if open_ends:
-            limit = plan.policies[row["model"]].max_new_tokens if row["model"] in plan.policies else "its limit"
             notes.append(
                 f"{row['model']}: {open_ends:,} of {row['responses']:,} {_kind(row)} responses have no end ({row['cut']:,} cut at "
-                f"--max-new-tokens {limit}, {row['cut_percent']:.1f} %; {row['refused']:,} refused); they count as wrong"
+                f"--max-new-tokens {limits[row['model']]}, {row['cut_percent']:.1f} %; {row['refused']:,} refused); they count as wrong"
+            )
+        if row["unknown"]:
+            notes.append(
+                f"{row['model']}: the grader gave no verdict on {row['unknown']:,} of {row['responses']:,} {_kind(row)} responses "
+                "(too long, too deep or too slow); they count as wrong"
             )
     return notes
 

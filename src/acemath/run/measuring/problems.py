@@ -62,6 +62,11 @@ def read(
 
 def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None, data: Path | None) -> Asked:
     answered = [without(row, REVISION) for row in rows if row.answer]  # another commit with the same rows changes nothing
+    if blank := [row.id for row in answered if not row.prompt.strip()]:
+        raise UserError(
+            f"{len(blank):,} of {len(rows):,} problems of {name} have an empty text (the first: {blank[0]}); name the column that "
+            "holds it: --columns prompt=…, or remove them"
+        )
     if not answered:
         raise UserError(
             f"none of {len(rows):,} problems of {name} has a reference answer to measure by; name the column that holds it: "

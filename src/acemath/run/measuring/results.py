@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
@@ -149,15 +149,17 @@ def _columns(
         records = _records(stores, seeded)
         notes += [f"{judge} on {model}: {line}" for line in judge_notices(records)] if judge else []
         alone = {one.seed or 0: _records(stores, [one]) for one in seeded} if len(seeded) > 1 else {}
+        fewest = min(len(r.correct) for found in (records, *alone.values()) for r in found)
+        if fewest < k and not judge:
+            notes.append(f"{model} has {fewest} samples of a problem, too few for measures at {k}; they are left out (-k {fewest})")
         for selector in selectors(records, STANDARD):
-            if (selector in JUDGED) != bool(judge):
+            at = 1 if selector == RANDOM else k
+            if (selector in JUDGED) != bool(judge) or fewest < at:
                 continue  # controls need no judge, and are the same with any
-            values = per_problem(records, selector, k)
-            seeds = {seed: per_problem(found, selector, k) for seed, found in alone.items()}
-            column = Column(model, selector, measure(selector, k), k, judge, values, seeds)
-            if selector == RANDOM:
-                column = replace(column, measure=f"avg@{len(records[0].correct)}", k=1)
-            yield column
+            values = per_problem(records, selector, at)
+            seeds = {seed: per_problem(found, selector, at) for seed, found in alone.items()}
+            name = f"avg@{len(records[0].correct)}" if selector == RANDOM else measure(selector, k)
+            yield Column(model, selector, name, at, judge, values, seeds)
 
 
 def _records(stores: Mapping[str, StageStore], stages: Sequence[Named]) -> list[Record]:
@@ -209,6 +211,7 @@ def _counts(one: Named, store: StageStore) -> dict[str, Any]:
     facts = store.manifest["facts"]
     names = {"model": one.model, "kind": one.kind, "seed": one.seed, "stage": one.stage}
     found = {**names, **{key: facts[key] for key in ("responses", "correct", "cut", "refused", "tokens")}}
+    found["unknown"] = facts.get("unknown", 0)
     found["cut_percent"] = 100 * facts["cut"] / max(1, facts["responses"])
     return found | ({"cost": facts["cost"]} if "cost" in facts else {})
 
