@@ -92,7 +92,9 @@ class ProcessRewardModel(Judge):
         if settings.engine == "vllm":
             self.vllm = VllmSteps(resolve(path), self.form, settings.max_length, half, settings.vllm_options())
             self.max_length = self.vllm.max_length
-            self.head = None if self.form == "qwen" else _shepherd_head(output_rows(path, _wrong_right(path, self.tokenizer)))
+            self.head: torch.nn.Module = torch.nn.Sequential()  # vLLM has applied Qwen's
+            if self.form == "shepherd":
+                self.head = _shepherd_head(output_rows(path, _wrong_right(path, self.tokenizer)))
         else:
             self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
         self._tag = tag_id(self.tokenizer, path) if self.form == "shepherd" else -1
@@ -163,7 +165,7 @@ class ProcessRewardModel(Judge):
                 rows = [[*steps.row.prompt, *steps.row.responses[0]] for steps in some]
                 mark = rows[0][some[0].marks[0]]
                 found = torch.cat(self.vllm.at_marks(rows, [len(steps.marks) for steps in some], mark))
-                yield some, found if self.head is None else head_outputs(self.head, found)
+                yield some, head_outputs(self.head, found)
             return
         by_key = {steps.row.key: steps for steps in coded}
         for batch in token_batches([steps.row for steps in coded], pass_tokens(device())):
