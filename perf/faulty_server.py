@@ -204,7 +204,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--faults", type=float, default=0.3, help="share of requests that fail")
     parser.add_argument("--kinds", default=",".join(FAULTS), help="the kinds of fault, each as often")
-    parser.add_argument("--most", type=int, default=1 << 30, help="faults of one request, after which it is answered")
+    parser.add_argument(
+        "--most", type=int, default=1 << 30, help="faults of one request, after which it is answered"
+    )
     parser.add_argument("--latency", type=float, default=0.05, help="mean seconds of an answer")
     parser.add_argument("--stall", type=float, default=30.0, help="seconds that a stall lasts")
     parser.add_argument("--capacity", type=int, default=0, help="429 for more requests at once than this")

@@ -139,9 +139,7 @@ def test_a_budget_stops_before_it_is_exceeded(serve: Serve, tmp_path: Path) -> N
     assert server.count()["outcomes"] == {"good": 300}
 
 
-@pytest.mark.parametrize(
-    "body", [{"max_tokens": 8192}, {"max_tokens": None, "max_completion_tokens": 8192}]
-)
+@pytest.mark.parametrize("body", [{"max_tokens": 8192}, {"max_tokens": None, "max_completion_tokens": 8192}])
 def test_a_budget_knows_the_token_limit_of_the_body(body: dict[str, Any], tmp_path: Path) -> None:
     """Responses may be as long as the request says, so that much is reserved."""
     with (
