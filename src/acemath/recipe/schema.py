@@ -150,8 +150,8 @@ class Recipe(Part):
     """The run's name, and its folder's under `runs`."""
     seed: int = 0
     """The seed of every random choice."""
-    engine_slots: int = Field(512, ge=1)
-    """The most responses that a transformers model generates at the same time."""
+    engine_slots: int | None = Field(None, ge=1)
+    """The most responses that a transformers model generates at the same time; by default 512 on a CPU, and as many as fit into a GPU's memory, up to 2,048."""
     budget_usd: float | None = Field(None, ge=0)
     """The most US dollars that all endpoints together may cost."""
     partitions: int | None = Field(None, ge=1, le=4096)
