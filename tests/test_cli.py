@@ -213,9 +213,8 @@ def test_ctrl_c_within_an_import(presses: int, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n" if presses == 1 else "", "")
 
 
-@pytest.mark.parametrize("library", ["_multiarray_umath", "libtorch_cpu"])
-def test_ctrl_c_while_a_library_is_loaded(library: str) -> None:
-    """One line, no traceback and no abort, when the library of numpy or torch is there and its package is not."""
+def test_ctrl_c_while_torch_is_loaded() -> None:
+    """One line, no traceback and no abort, when the library of torch is there and its package is not."""
     process = subprocess.Popen(
         [sys.executable, "-m", "acemath", "doctor"],
         stdout=subprocess.DEVNULL,
@@ -223,11 +222,11 @@ def test_ctrl_c_while_a_library_is_loaded(library: str) -> None:
         text=True,
         preexec_fn=_interruptible,
     )
-    while library not in Path(f"/proc/{process.pid}/maps").read_text():
+    while "libtorch_cpu" not in Path(f"/proc/{process.pid}/maps").read_text():
         assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (130, "acemath: stopped\n")
 
 

@@ -7,18 +7,15 @@ through. A second Ctrl-C in that time ends the process at once, which does no mo
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import sys
-import time
 from types import FrameType
+from typing import NoReturn
 
 from acemath.errors import INTERRUPTED
 
-CHECK_EVERY = 0.02  # seconds
 _IMPORTING = "<frozen importlib._bootstrap>"  # the file of the functions that import
-_waits = False  # whether a Ctrl-C waits for the end of an import
 
 
 def main() -> None:
@@ -38,27 +35,27 @@ def main() -> None:
 
 
 def _on_interrupt(_number: int, frame: FrameType | None) -> None:
-    global _waits
-    if not _imports(frame):
-        raise KeyboardInterrupt
-    if _waits:
-        os._exit(INTERRUPTED)
-    _waits = True
-    _thread.start_new_thread(_interrupt_after_import, (_thread.get_ident(),))
-
-
-def _interrupt_after_import(main_thread: int) -> None:
-    global _waits
-    while _imports(sys._current_frames().get(main_thread)):
-        time.sleep(CHECK_EVERY)
-    _waits = False
-    signal.pthread_kill(main_thread, signal.SIGINT)  # it also ends a wait
-
-
-def _imports(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code.co_filename != _IMPORTING:
+    """Raise KeyboardInterrupt: here, or behind the import that the program is in."""
+    importer: FrameType | None = None  # what began the outermost import
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            importer = frame.f_back
         frame = frame.f_back
-    return frame is not None
+    if importer is None:
+        raise KeyboardInterrupt
+    if sys.gettrace() is _ignore:
+        os._exit(INTERRUPTED)
+    importer.f_trace = _raise  # called at the importer's next line, or at its end
+    sys.settrace(_ignore)  # without it Python calls no `f_trace`
+
+
+def _raise(*_: object) -> NoReturn:
+    sys.settrace(None)
+    raise KeyboardInterrupt
+
+
+def _ignore(*_: object) -> None:
+    return None
 
 
 if __name__ == "__main__":
