@@ -14,7 +14,7 @@ from typing import Any
 from acemath.curate.known_sources import public_rows
 from acemath.models.spec import EndpointModel, WorksheetsModel
 from acemath.recipe.roles import SUBJECTS, Policy, Role
-from acemath.recipe.schema import BASE_CHECK, Recipe
+from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.recipe.sources import size_of
 from acemath.records import group_of
 
@@ -109,7 +109,7 @@ def _scored(stage: str, rows: float, size: float) -> dict[str, Any]:
 def _ranks(recipe: Recipe, candidates: list[dict[str, Any]], base: float) -> list[dict[str, Any]]:
     """The ranker's rewards, if groups are drawn by them: of all candidates, though only mixed problems get some."""
     ranker = recipe.roles.ranker
-    if ranker is None or recipe.reward.groups.by != "rank":
+    if ranker is None or ranker.model == VOTES or recipe.reward.groups.by != "rank":
         return []
     size = base if ranker.model == BASE_CHECK else parameters(recipe.model(ranker.model).name)
     return [_scored("ranks", sum(row["rows"] for row in candidates), size)]

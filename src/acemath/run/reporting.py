@@ -79,7 +79,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
         benchmarks=len(names),
         tables=read_json(run.folder / TABLES),
         funnel=funnel(stores[name] for name in STEPS if name in stores),
-        teachers=agreement_shares(facts["cross-check"]["checkers"]),
+        teachers=agreement_shares(facts["cross-check"]["checkers"]) if "cross-check" in facts else {},
         blends={name: facts[f"blend-{name}"] for name in recipe.sft.stages},
         sft_curves={name: _points(facts[f"sft-{name}"]["curve"], "loss") for name in recipe.sft.stages},
         reward_loss=_points(facts["reward"]["curve"], "loss"),
