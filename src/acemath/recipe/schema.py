@@ -26,6 +26,7 @@ from acemath.train.sft.settings import SftSettings
 BASE_CHECK = "base-check"  # a ranker: the base model's own judgement of right and wrong
 VOTES = "votes"  # a ranker: how many of a problem's candidates give the same answer
 CHECKED_POOLS = ("math.checked", "math.unchecked")  # pools that a cross-check makes
+MATH_TOKENS = 800  # of a response to a math problem, mean (paper, section 3.2: derived from its counts)
 BASE_KEYS = {"engine", "id", "revision"}  # the keys of a model that a training starts from
 RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
 
@@ -167,7 +168,7 @@ class Recipe(Part):
     """The number of partitions of a new run, of its seeds and of its benchmarks; by default it follows from how many there are."""
     launch: LaunchSettings = LaunchSettings()
     """How the jobs of stages that need no model are started; `sft.launch` and `reward.launch` are for trainings."""
-    response_tokens: int = Field(800, ge=1)
+    response_tokens: int = Field(MATH_TOKENS, ge=1)
     """The mean tokens of a response to a math problem, for the plan alone (paper, section 3.2: 800)."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from acemath.curate.crosscheck import agreement_shares
 from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
+from acemath.files.versions import versions
 from acemath.grade import classes
 from acemath.records import Problem, Response, benchmark_of, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
@@ -30,7 +29,6 @@ from acemath.train.checkpoints import FACTS
 
 PAGE = "report.html"
 PAGE_KEY = ".report.key"  # a hash of what the page was made from
-VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
 STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies", "prompts", "solvable", "responses", "cross-check")
 
 
@@ -178,6 +176,7 @@ def _facts(run: Run, licences: Mapping[str, int]) -> dict[str, str]:
     found["commercial use"] = (
         f"forbidden by {', '.join(forbidding)}" if forbidding else "no licence forbids it"
     )
-    found["versions"] = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
-    found["python"] = platform.python_version()
+    made_with = versions()
+    found["python"] = made_with.pop("python")
+    found["versions"] = ", ".join(f"{name} {version}" for name, version in made_with.items())
     return found
