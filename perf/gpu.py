@@ -1,6 +1,6 @@
 """Training, scoring and generation on one GPU: speed, MFU and peak memory, compared with TRL and transformers.
 
-    python perf/gpu.py                        # all jobs; about eight minutes on an H100
+    python perf/gpu.py                        # all jobs
     python perf/gpu.py --only exact,sft,reward --out results.jsonl
 
 Weights of Qwen2.5's shapes and tokens of realistic lengths are random, which does not change the speed. Needs no
@@ -19,19 +19,28 @@ import tempfile
 from pathlib import Path
 
 import torch
+from gpu_exact import exactness, packing
 from gpu_jobs import Found, job
 
 JOBS = {  # what a job measures, and its time limit in seconds
-    "exact": ("scores and gradients of each layout against separate calls in float32", 300),
-    "reward": ("listwise reward training, several groups a row, FlexAttention", 240),
+    "exact": ("scores and gradients of each layout against separate calls in float32", 180),
+    "packing": (
+        "log-probabilities and gradients of packed conversations against conversations alone in float32",
+        90,
+    ),
+    "reward": ("listwise reward training, 8,192 tokens a pass, layers compiled", 180),
+    "reward_eager": ("the same, layers not compiled", 120),
+    "reward_liger": ("the same, with Liger's kernels", 120),
+    "reward_default": ("listwise reward training, 16,384 tokens a pass, as is the default", 180),
     "trl": ("TRL RewardTrainer, all nine pairs of each group", 240),
-    "sft": ("SFT, packed rows of 4,096, attention as acemath chooses", 240),
-    "sft_flex": ("SFT, packed rows of 4,096, FlexAttention", 300),
-    "score": ("scoring, 64 responses a problem", 300),
+    "sft": ("SFT, 2 packed rows of 4,096 a pass, layers compiled", 180),
+    "sft_eager": ("the same, layers not compiled", 120),
+    "sft_liger": ("the same, with Liger's kernels", 120),
+    "sft_mask": ("the same with a mask (attention: sdpa), layers not compiled", 120),
+    "sft_four": ("SFT, 4 packed rows of 4,096 a pass, layers compiled", 180),
+    "score": ("scoring, 64 responses a problem", 180),
     "generate": ("responses of 256 tokens, 512 at a time", 240),
-    "reward_packed": ("listwise reward training, several groups a row, attention text by text", 240),
-    "memory_lora": ("7B shape, listwise, LoRA of rank 16, gradient checkpointing", 300),
-    "reward_default": ("listwise reward training, 16,384 tokens a pass, as is the default", 240),
+    "memory_lora": ("7B shape, listwise, LoRA of rank 16, gradient checkpointing", 240),
     "memory_whole": ("7B shape, listwise, all weights, gradient checkpointing", 300),
 }
 
@@ -112,7 +121,7 @@ def main() -> None:
         print("perf/gpu.py measures a GPU, and torch sees none on this machine", file=sys.stderr)
         sys.exit(2)
     if args.job:
-        for found in job(args.job):
+        for found in {"exact": exactness, "packing": packing}.get(args.job, lambda: job(args.job))():
             print(json.dumps(found), flush=True)
         return
     names = args.only.split(",")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from acemath.models.score.layout import Row, split_rows
+from acemath.models.score.layout import Row
 from acemath.train.speed import matmul_rate, seen_alone, training_flops
 
 DEVICE = "cuda"
@@ -93,24 +93,27 @@ def flops_of(model: Any, rows: Sequence[Row]) -> float:
 
 
 def listwise(shape: str, count: int, **settings: Any) -> Found:
-    """Two steps over groups; the second is measured."""
+    """Two steps over groups; the second is measured, when kernels are ready."""
     from accelerate import Accelerator
 
     from acemath.models.score.model import body
+    from acemath.train.kernels import add_liger, compile_layers
     from acemath.train.lora import add_lora
     from acemath.train.reward.passes import step
     from acemath.train.reward.settings import RewardSettings
-    from acemath.train.reward.start import checkpoint_gradients
-    from acemath.train.sharding import parameter_groups
+    from acemath.train.reward.start import adamw, checkpoint_gradients
 
     options = RewardSettings(batch_groups=count, **settings)
     accelerator = Accelerator(mixed_precision="bf16")
     model = reward_model(shape, torch.float32)
     if options.lora is not None:
         add_lora(body(model), options.lora)
+    if options.liger:
+        add_liger(model)
     if options.gradient_checkpointing:
         checkpoint_gradients(model)
-    optimizer = torch.optim.AdamW(parameter_groups(model), lr=1e-6, weight_decay=0.0)
+    compile_layers(model, options, torch.device(DEVICE), False)
+    optimizer = adamw(model, options)
     rows = groups(count)
     for _ in range(2):
         started = _now()
@@ -128,15 +131,15 @@ def listwise(shape: str, count: int, **settings: Any) -> Found:
     }
 
 
-def fine_tuning(attention: str) -> Found:
+def fine_tuning(rows_a_pass: int = 2, **settings: Any) -> Found:
     """The trainer on packed rows; the second half of its steps is measured, when kernels are compiled."""
     from acemath.train.packing import PackedRows, pack
     from acemath.train.sft.settings import SftSettings
     from acemath.train.sft.trainer import make_trainer
 
-    rows = [_conversation(r.prompt, x) for r in groups(90) for x in r.responses]
+    rows = [conversation(r.prompt, x) for r in groups(90) for x in r.responses]
     packed = PackedRows(rows, pack([len(row.ids) for row in rows], ROOM), ROOM)
-    options = SftSettings(global_batch=8, micro_batch=2, max_length=ROOM, validation=0, attention=attention)
+    options = SftSettings(global_batch=8, micro_batch=rows_a_pass, max_length=ROOM, validation=0, **settings)
     times: dict[int, float] = {}  # by the number of steps done
     with tempfile.TemporaryDirectory() as name:
         trainer = make_trainer(
@@ -160,7 +163,8 @@ def fine_tuning(attention: str) -> Found:
     }
 
 
-def _conversation(prompt: Sequence[int], response: Sequence[int]) -> Any:
+def conversation(prompt: Sequence[int], response: Sequence[int]) -> Any:
+    """A conversation as tokens; the response is learned."""
     from acemath.models.encoding import Tokens
 
     ids = array("i", [*prompt, *response])
@@ -204,10 +208,9 @@ def trl() -> Found:
 
 @torch.inference_mode()
 def scoring() -> Iterator[Found]:
-    """Score the same responses in bfloat16: two layouts that read the prompt once, and padded batches."""
+    """Score the same responses in bfloat16: prompts read once, and padded batches."""
     from acemath.models.hardware import pass_tokens
     from acemath.models.score.attention import varied_shapes
-    from acemath.models.score.flex import flex_states
     from acemath.models.score.model import head_scores
     from acemath.models.score.packed import packed_states, passes
 
@@ -222,18 +225,10 @@ def scoring() -> Iterator[Found]:
             found.update(zip(keys, head_scores(model, packed_states(model, batch)).tolist(), strict=True))
         return [found[key] for key in sorted(found)]
 
-    def flex(some: Sequence[Row]) -> list[float]:
-        parts = [part for row in some for part in split_rows(row, budget)]
-        return [
-            reward for part in parts for reward in head_scores(model, flex_states(model, [part], 0)).tolist()
-        ]
-
     def by(size: int) -> Callable[[Sequence[Row]], list[float]]:
         return lambda some: padded_scores(model, some, size)
 
-    ways = {"acemath": packed, "FlexAttention": flex} | {
-        f"transformers, {n} a padded batch": by(n) for n in (8, 32)
-    }
+    ways = {"acemath": packed} | {f"transformers, {n} a padded batch": by(n) for n in (8, 32)}
     expected: list[float] = []
     flops = flops_of(model, rows) / 3
     for name, way in ways.items():
@@ -289,51 +284,6 @@ def generation() -> Found:
     return {"seconds": seconds, "units": tokens, "unit": "tokens", "tokens": tokens}
 
 
-def exactness() -> Iterator[Found]:
-    """Each layout in float32 and bfloat16 autocast, compared with separate calls in float32 with eager attention."""
-    from acemath.models.score.flex import flex_states
-    from acemath.models.score.layout import plain_batch
-    from acemath.models.score.model import head_scores, plain_states
-    from acemath.models.score.packed import packed_states
-    from acemath.train.reward.losses import batch_loss
-
-    model, rows = reward_model("small", torch.float32), groups(4)
-    torch.nn.init.normal_(model.score.weight, std=0.2)
-
-    def alone() -> torch.Tensor:
-        model.set_attn_implementation("eager")
-        texts = [[*row.prompt, *response] for row in rows for response in row.responses]
-        return torch.cat(
-            [model(input_ids=torch.tensor([ids], device=DEVICE)).logits[0] for ids in texts]
-        ).float()
-
-    ways = {
-        "separate calls": alone,
-        "packed": lambda: head_scores(model, packed_states(model, rows)),
-        "plain": lambda: head_scores(model, plain_states(model, plain_batch(rows, 0))),
-        "flex": lambda: head_scores(model, flex_states(model, rows, 0)),
-    }
-
-    def run(way: Callable[[], torch.Tensor], half: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        model.zero_grad()
-        with torch.autocast(DEVICE, torch.bfloat16, enabled=half):
-            rewards = way()
-        batch_loss("listwise", list(rewards.split(6)), [row.key.to(DEVICE) for row in rows]).backward()
-        return rewards.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
-
-    scores, gradients = run(alone, False)
-    for half in (True, False):
-        for name, way in ways.items():
-            found, mine = run(way, half)
-            apart = max(
-                ((m - g).norm() / g.norm()).item() for m, g in zip(mine, gradients, strict=True) if g.norm()
-            )
-            yield {
-                "what": f"{name}, {'bfloat16' if half else 'float32'}", "spread": scores.std().item(),
-                "scores": (found - scores).abs().max().item(), "gradients": apart,
-            }  # fmt: skip
-
-
 def _now() -> float:
     torch.cuda.synchronize()
     return time.perf_counter()
@@ -349,20 +299,23 @@ def job(name: str) -> Iterator[Found]:
     """The measurements of one job. Run it in its own process, so that the peak memory is its own."""
     from acemath.train.lora_settings import LoraSettings
 
-    several = {"exact": exactness, "score": scoring}
     seven = {"gradient_checkpointing": True, "micro_tokens": PASS}
     single: dict[str, Callable[[], Found]] = {
         "reward": lambda: listwise("1.5B", GROUPS, micro_tokens=PASS),
-        "trl": trl,
-        "sft": lambda: fine_tuning("auto"),
-        "sft_flex": lambda: fine_tuning("flex_attention"),
-        "generate": generation,
-        "reward_packed": lambda: listwise("1.5B", GROUPS, layout="packed", micro_tokens=PASS),
-        "memory_lora": lambda: listwise("7B", 8, lora=LoraSettings(), **seven),
+        "reward_eager": lambda: listwise("1.5B", GROUPS, micro_tokens=PASS, compile=False),
+        "reward_liger": lambda: listwise("1.5B", GROUPS, micro_tokens=PASS, liger=True),
         "reward_default": lambda: listwise("1.5B", GROUPS),
+        "trl": trl,
+        "sft": fine_tuning,
+        "sft_eager": lambda: fine_tuning(compile=False),
+        "sft_liger": lambda: fine_tuning(liger=True),
+        "sft_mask": lambda: fine_tuning(attention="sdpa", compile=False),
+        "sft_four": lambda: fine_tuning(rows_a_pass=4),
+        "generate": generation,
+        "memory_lora": lambda: listwise("7B", 8, lora=LoraSettings(), **seven),
         "memory_whole": lambda: listwise("7B", 8, **seven),
     }
-    if name in several:
-        yield from several[name]()
+    if name == "score":
+        yield from scoring()
     else:
         yield _measured(single[name]())

@@ -285,7 +285,7 @@ def test_protocols_parts_and_details_on_the_command_line(tmp_path: Path, command
     found = json.loads(done.out)
     assert {(row["part"], row["problems"]) for row in found["parts"]} == {("1", 4), ("2", 4)}
     more = found["details"][""]
-    assert {row["seeds"] for row in more["seeds"]} == {0} and more["seeds"][0]["deviation"] is None, "two models are no seeds"
+    assert {row["blocks"] for row in more["blocks"]} == {0} and more["blocks"][0]["deviation"] is None, "two models wrote them"
     assert any(row["winner"] == "oracle" for row in more["beats"]) and 0 <= more["quality"][0]["auc"] <= 1
     words = command("rewardbench", "table", path, "-k", 3, "--by", "generator", "--details")
     assert words.code == 0 and "undefined" in words.out and "AUC" in words.out and " nan " not in words.out

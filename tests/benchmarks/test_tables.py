@@ -1,4 +1,4 @@
-"""Selectors, protocols and rows over records; breakdowns, comparisons, the spread over seeds, a judge's quality."""
+"""Selectors, protocols and rows over records; breakdowns, comparisons, the spread over blocks, a judge's quality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import between_judges, between_selectors
 from acemath.benchmarks.quality import judge_quality, notices, truncated_share
-from acemath.benchmarks.seeds import seed_spread
+from acemath.benchmarks.blocks import block_spread
 from acemath.benchmarks.tables import (
     MEASURES,
     STANDARD,
@@ -164,21 +164,21 @@ def test_who_beats_whom(records: list[Record]) -> None:
             between_judges(given, "reward model", 4)
 
 
-def test_the_spread_over_seeds(records: list[Record]) -> None:
-    """Groups of k responses in their order are seeds; several models, or unknown ones, have none."""
-    one, two, average = seed_spread(records, "random", 3)
-    by_seed = [100 * sum(r.correct[at] for r in records[:30]) / 30 for at in range(6)]
-    assert (one.seeds, one.lowest, one.highest) == (6, pytest.approx(min(by_seed)), pytest.approx(max(by_seed)))
-    mean = sum(by_seed) / 6
-    assert one.deviation == pytest.approx((sum((v - mean) ** 2 for v in by_seed) / 5) ** 0.5)
+def test_the_spread_over_blocks(records: list[Record]) -> None:
+    """Blocks of k responses in their order are samplings; several models, or unknown ones, have none."""
+    one, two, average = block_spread(records, "random", 3)
+    by_block = [100 * sum(r.correct[at] for r in records[:30]) / 30 for at in range(6)]
+    assert (one.blocks, one.lowest, one.highest) == (6, pytest.approx(min(by_block)), pytest.approx(max(by_block)))
+    mean = sum(by_block) / 6
+    assert one.deviation == pytest.approx((sum((v - mean) ** 2 for v in by_block) / 5) ** 0.5)
     assert average.mean == pytest.approx((one.mean + two.mean) / 2)
-    best = seed_spread(records, "reward model", 3)[0]
+    best = block_spread(records, "reward model", 3)[0]
     top = [100 * sum(r.correct[max(range(3 * g, 3 * g + 3), key=r.rewards.__getitem__)] for r in records[:30]) / 30 for g in (0, 1)]
-    assert (best.seeds, best.lowest, best.highest) == (2, pytest.approx(min(top)), pytest.approx(max(top)))
-    assert seed_spread(records, "majority", 4)[0].seeds == 1 and isnan(seed_spread(records, "majority", 4)[0].mean)
+    assert (best.blocks, best.lowest, best.highest) == (2, pytest.approx(min(top)), pytest.approx(max(top)))
+    assert block_spread(records, "majority", 4)[0].blocks == 1 and isnan(block_spread(records, "majority", 4)[0].mean)
     for generators in ((), ("",) * 6, ("a", "b", "b", "a", "b", "b")):
-        spread = seed_spread([replace(r, generators=generators) for r in records], "random", 1)
-        assert [s.seeds for s in spread] == [0, 0, 0] and isnan(spread[0].deviation)
+        spread = block_spread([replace(r, generators=generators) for r in records], "random", 1)
+        assert [s.blocks for s in spread] == [0, 0, 0] and isnan(spread[0].deviation)
 
 
 def test_a_judges_quality(records: list[Record]) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate import slots, transformers
 from acemath.models.generate.slots import SlotCache
-from acemath.models.generate.transformers import TransformersEngine, draw, uniform
+from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.spec import TransformersModel
 from acemath.records import REFUSED, Problem
 
@@ -83,37 +85,82 @@ def test_memory_follows_the_texts_not_the_limit(
     assert all(tokens <= width <= 2 * most for tokens, width in widths)
 
 
+class _Tape(TorchDispatchMode):
+    """A stand-in for a CUDA graph: records operations, and repeats them on the same tensors, whatever else changed."""
+
+    made: ClassVar[list[_Tape]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+        self.replays = 0
+        self.made.append(self)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert "_local_scalar_dense" not in str(func), "a graph cannot look at values"
+        found = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, found))
+        return found
+
+    def pool(self) -> None:
+        """A graph's memory."""
+
+    def replay(self) -> None:
+        """Repeat all operations, with each result in its recorded place."""
+        self.replays += 1
+        for func, args, kwargs, found in self.calls:
+            again = func(*args, **kwargs)
+            for old, new in zip(tree_leaves(found), tree_leaves(again), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("graphs", [False, True])
+def test_steps_of_fixed_shape_give_the_same_texts(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, graphs: bool, temperature: float
+) -> None:
+    """As on a GPU: all slots, whole blocks of keys, recorded steps, while the cache grows and slots become fewer."""
+    sampling = Sampling(n=3, temperature=temperature, top_p=0.9, max_new_tokens=40, seed=3)
+    expected = sorted(map(repr, engine.generate(PROBLEMS, sampling)))
+    monkeypatch.setattr(_Tape, "made", [])
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", _Tape)
+    monkeypatch.setattr(torch.cuda, "graph", lambda tape, **_: tape)
+    monkeypatch.setattr(transformers, "BLOCK", 16)
+    monkeypatch.setattr(transformers, "FEW_SLOTS", 1)
+    monkeypatch.setattr(slots, "FIRST", 16)
+    monkeypatch.setattr(engine, "fixed", True)
+    monkeypatch.setattr(engine, "graphs", graphs)
+    monkeypatch.setattr(engine, "slots", 7)
+    assert sorted(map(repr, engine.generate(PROBLEMS, sampling))) == expected
+    replays = [tape.replays for tape in _Tape.made]
+    assert len(replays) > 3 and sum(replays) > 4 * len(replays) if graphs else not replays
+
+
+def test_prompts_are_read_in_passes_of_bounded_size(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each problem in a pass of its own gives what one pass gives, and fills all slots."""
+    monkeypatch.setattr(engine, "slots", 8)
+    sampling = Sampling(n=2, temperature=1.0, max_new_tokens=12)
+    expected = sorted(map(repr, engine.generate(PROBLEMS, sampling)))
+    passes: list[int] = []
+    admit = SlotCache.admit
+
+    def watched(self: SlotCache, prefilled: Any, sources: Any, into: Any) -> None:
+        passes.append(len(sources))
+        admit(self, prefilled, sources, into)
+
+    monkeypatch.setattr(SlotCache, "admit", watched)
+    monkeypatch.setattr(transformers, "PASS_TOKENS", 1)
+    assert sorted(map(repr, engine.generate(PROBLEMS, sampling))) == expected
+    assert sum(passes) == 10 and max(passes) == 2
+
+
 def test_length_limit_is_a_finish_reason(engine: TransformersEngine) -> None:
     """A response that was cut at the limit has the finish reason "length" and counts its tokens."""
     for response in engine.generate(PROBLEMS, Sampling(n=2, temperature=1.0, max_new_tokens=3)):
         assert response.tokens <= 3 and (response.finish_reason == "stop" or response.tokens == 3)
-
-
-def test_draws_follow_the_distribution() -> None:
-    """Inverse transform: frequencies match the softmax, and top_p cuts the tail."""
-    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).repeat(20_000, 1)
-    seeds, steps = list(range(20_000)), [0] * 20_000
-    shares = torch.bincount(draw(logits, Sampling(temperature=1.0), seeds, steps), minlength=4) / 20_000
-    assert torch.allclose(shares, torch.softmax(logits[0], -1), atol=0.015)
-    cut = draw(logits, Sampling(temperature=1.0, top_p=0.6), seeds, steps)
-    assert set(cut.tolist()) == {0}
-    numbers = uniform(range(10_000), [3] * 10_000)
-    assert numbers.min() >= 0 and numbers.max() < 1 and abs(numbers.mean() - 0.5) < 0.02
-
-
-def test_an_impossible_token_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest number in [0, 1) rounds to 1.0 in float32; the last token, which has no probability, is not drawn."""
-    monkeypatch.setattr(transformers, "uniform", lambda seeds, _: np.full(len(seeds), 1 - 2.0**-53))
-    logits = torch.randn(50, 300).masked_fill(torch.arange(300) > 250, -torch.inf)
-    assert draw(logits, Sampling(temperature=1.0), [0] * 50, [0] * 50).max() <= 250
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_logits_that_are_no_numbers_are_an_error(temperature: float, value: float) -> None:
-    """They would draw a token that means nothing."""
-    with pytest.raises(UserError, match="gives nan or inf"):
-        draw(torch.tensor([[0.0, 1.0], [0.0, value]]), Sampling(temperature=temperature), [0, 0], [0, 0])
 
 
 def test_the_positions_of_the_model_limit_its_texts(tiny_policy: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Seeds and benchmarks that number their rows alike, and files that change, in a run."""
+"""Seeds and benchmarks that number their rows alike, and files and models that change, in a run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors.numpy import save_file
 
 from acemath.recipe.load import load_recipe
-from acemath.records import Problem
+from acemath.records import Problem, fingerprint
+from acemath.run.context import Run
+from acemath.run.display import Display
 from acemath.run.runner import Runner
+from acemath.run.stages import stages_until
 
 Make = Callable[..., Runner]
 
@@ -59,3 +64,25 @@ def test_a_changed_file_is_read_again_whatever_shares_its_name(make: Make, tmp_p
     assert again() == ["benchmarks"] and again() == []
     pq.write_table(pa.table({"question": ["another shard?"], "answer": ["1"]}), folder / "part-0.parquet")
     assert again() == ["seeds"] and again() == []
+
+
+def test_a_model_that_was_replaced_in_its_folder_is_another_model(make: Make, tmp_path: Path) -> None:
+    """As a base, as a policy and as a ranker; a copy of the same files, or a new time, is the same model."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    changes = {
+        "models.mine": {"id": str(folder)}, "models.far": {"id": "owner/name"}, "sft.base": "mine", "roles.ranker": "mine",
+        "reward.base": "mine", "reward.candidates.policies": ["mine", "far"],
+    }  # fmt: skip
+
+    def keyed(value: float) -> dict[str, str]:
+        save_file({"model.body": np.full((4, 4), value, np.float32)}, folder / "model.safetensors")
+        run = Run(load_recipe("laptop", changes), tmp_path / "run", Display(quiet=True))
+        return {stage.name: fingerprint(stage.settings) for stage in stages_until(run, "tables")}
+
+    before, same, now = keyed(0.0), keyed(0.0), keyed(1.0)
+    assert before == same
+    assert {name for name in now if now[name] != before[name]} == {
+        "sft-general-1", "candidates-mine", "ranks", "reward", "reward-start",
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What stands behind a table: who beats whom, a judge's quality, and the spread over seeds, as plain data.
+"""What stands behind a table: who beats whom, a judge's quality, and the spread over blocks, as plain data.
 
 Shares and numbers are in percent, AUC, Brier and errors of calibration in fractions of 1; None where a number is undefined.
 """
@@ -10,9 +10,9 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
+from acemath.benchmarks.blocks import block_spread
 from acemath.benchmarks.compare import between_selectors
 from acemath.benchmarks.quality import judge_quality
-from acemath.benchmarks.seeds import seed_spread
 from acemath.benchmarks.tables import STANDARD, Record, selectors
 from acemath.metrics.protocols import EXACT, Protocol
 
@@ -20,13 +20,13 @@ from acemath.metrics.protocols import EXACT, Protocol
 def details(
     records: Sequence[Record], k: int, protocol: Protocol = EXACT, only: Collection[str] = STANDARD
 ) -> dict[str, Any]:
-    """`beats`: each pair of selectors; `quality`: the rewards themselves, if there are any; `seeds`: the spread over sampling seeds."""
+    """`beats`: each pair of selectors; `quality`: the rewards themselves, if there are any; `blocks`: the spread over blocks of k."""
     names = selectors(records, only)
     scored = all(record.rewards for record in records)
     found = {
         "beats": [asdict(duel) for duel in between_selectors(records, k, protocol, only)],
         "quality": [asdict(quality) for quality in judge_quality(records)] if scored else [],
-        "seeds": [asdict(spread) for name in names for spread in seed_spread(records, name, k)],
+        "blocks": [asdict(spread) for name in names for spread in block_spread(records, name, k)],
     }
     return {name: plain(value) for name, value in found.items()}
 

@@ -1,4 +1,4 @@
-"""Prints what stands behind a table of selectors: who beats whom, the quality of the rewards, the spread over seeds."""
+"""Prints what stands behind a table of selectors: who beats whom, the quality of the rewards, the spread over blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def show_details(details: Mapping[str, Any]) -> None:
     for judge, more in details.items():
         _show_beats(judge, more["beats"])
         _show_quality(judge, more["quality"])
-        _show_seeds(judge, more["seeds"])
+        _show_blocks(judge, more["blocks"])
 
 
 def _show_beats(judge: str, beats: Sequence[Mapping[str, Any]]) -> None:
@@ -59,15 +59,15 @@ def _show_bins(judge: str, quality: Sequence[Mapping[str, Any]]) -> None:
     show({}, False, ("judge", "benchmark", "sigmoid(reward)", "responses", "mean, percent", "right, percent"), rows)
 
 
-def _show_seeds(judge: str, seeds: Sequence[Mapping[str, Any]]) -> None:
+def _show_blocks(judge: str, blocks: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (
-            judge, r["measure"], r["benchmark"], r["seeds"], _number(r["mean"]), _number(r["deviation"]),
+            judge, r["measure"], r["benchmark"], r["blocks"], _number(r["mean"]), _number(r["deviation"]),
             "undefined" if r["lowest"] is None else f"{r['lowest']:.2f} … {r['highest']:.2f}",
         )
-        for r in seeds
+        for r in blocks
     ]  # fmt: skip
-    columns = ("judge", "measure", "benchmark", "sampling seeds", "mean", "standard deviation over seeds", "range over seeds")
+    columns = ("judge", "measure", "benchmark", "blocks of k", "mean", "standard deviation over blocks", "range over blocks")
     show({}, False, columns, rows)
 
 

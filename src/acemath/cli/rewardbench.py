@@ -37,7 +37,7 @@ Details = Annotated[
     bool,
     typer.Option(
         "--details",
-        help="Also who beats whom, the rewards' AUC, calibration and errors at thresholds, and the spread over sampling seeds.",
+        help="Also who beats whom, the rewards' AUC, calibration and errors at thresholds, and the spread over blocks of k responses.",
     ),
 ]
 

@@ -35,6 +35,11 @@ def has_bf16() -> bool:
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
+def pass_dtype(bf16: bool) -> torch.dtype:
+    """What training computes in: bfloat16 if it is wanted and the hardware has it."""
+    return torch.bfloat16 if bf16 and has_bf16() else torch.float32
+
+
 def attention(where: torch.device, tokens: int) -> str:
     """The attention implementation, by its name in transformers, for padded rows of `tokens` tokens."""
     if where.type != "cpu":

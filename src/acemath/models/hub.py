@@ -7,13 +7,14 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
+from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.notices import say
 
 CONNECT_SECONDS = 5.0  # for the first contact
@@ -103,20 +104,42 @@ def model_file(path: str | Path, name: str, fetch: bool) -> Path | None:
     return None
 
 
+def model_identity(model: Model) -> dict[str, Any]:
+    """The settings of a model that its responses depend on; of a model in a folder also the content of the folder.
+
+    A hub model counts by its name and revision, so that nothing is asked of the hub.
+    """
+    found = model.identity()
+    if isinstance(model, TransformersModel | VllmModel) and Path(resolve(model.id)).is_dir():
+        found["content"] = content_of(model.id)
+    return found
+
+
 def content_of(model: str | Path) -> str:
     """A hash of a model's files in a folder, or the commit of a hub model; "" if there is no such model, or no network.
 
     A hub model's config.json is fetched if it is not here: before and after the first load the commit must be the same.
-    Of large weight files only evenly spaced blocks of every tensor are read: training a tensor changes all of it.
+    Of large weight files only evenly spaced blocks of every tensor are read: training a tensor changes all of it. In one
+    process a folder is read again only if the time or size of a file has changed.
     """
     folder = Path(resolve(model))
     if not folder.is_dir():
         config = model_file(model, "config.json", fetch=True)
         return "" if config is None else config.parent.name
-    found = hashlib.sha256()
     files = {file for pattern in ("*.safetensors", "*.json", "*.jinja") for file in folder.glob(pattern)}
-    for file in sorted(file for file in files if file.name != FACTS):
-        size = file.stat().st_size
+    return _content(tuple((file, *_stamp(file)) for file in sorted(files) if file.name != FACTS))
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+@lru_cache(maxsize=256)
+def _content(files: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """A hash of some files; each stands with its size in bytes and its stamps."""
+    found = hashlib.sha256()
+    for file, size, _, _ in files:
         found.update(f"{file.name} {size} ".encode())
         with file.open("rb") as opened:
             large = file.suffix == ".safetensors" and size > WHOLE

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from acemath.curate.blend import POOLS
 from acemath.curate.settings import CurateSettings, PoolSettings
 from acemath.models.engine import ChatFormat
+from acemath.models.hub import model_identity
 from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
@@ -160,8 +161,8 @@ class Recipe(Part):
     """The run's name, and its folder's under `runs`."""
     seed: int = 0
     """The seed of every random choice."""
-    engine_slots: int = Field(512, ge=1)
-    """The most responses that a transformers model generates at the same time."""
+    engine_slots: int | None = Field(None, ge=1)
+    """The most responses that a transformers model generates at the same time; by default 512 on a CPU, and as many as fit into a GPU's memory, up to 2,048."""
     budget_usd: float | None = Field(None, ge=0)
     """The most US dollars that all endpoints together may cost."""
     partitions: int | None = Field(None, ge=1, le=4096)
@@ -285,9 +286,10 @@ class Recipe(Part):
         return self.models[ref] if ref in self.models else TransformersModel(id=ref)
 
     def base_of(self, ref: str) -> dict[str, Any]:
-        """The identity of a training's base: a stage's name, or a model with its revision."""
-        spec = TransformersModel(id=ref) if ref in self.sft.stages else self.model(ref)
-        return spec.model_dump(include={"id", "revision"})
+        """The identity of a training's base: a stage's name, or a model with its revision and the content of its folder."""
+        if ref in self.sft.stages:
+            return {"id": ref, "revision": None}
+        return {key: value for key, value in model_identity(self.model(ref)).items() if key in ("id", "revision", "content")}
 
     def stage_of(self, ref: str) -> str | None:
         """The fine-tuning stage that trains the model of this name; None for other models."""
@@ -300,4 +302,6 @@ class Recipe(Part):
         kept = role.model_dump(
             mode="json", include={"chat", "temperature", "top_p", "max_new_tokens", "shots"}
         )
-        return {"model": self.model(role.model).identity(), **kept}
+        model = self.model(role.model)
+        trained = self.stage_of(role.model) is not None
+        return {"model": model.identity() if trained else model_identity(model), **kept}

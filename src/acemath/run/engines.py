@@ -20,12 +20,12 @@ def make_engine(
     name: str = "",
     account: Account | None = None,
     stage: str = "",
-    slots: int = 512,
+    slots: int | None = None,
 ) -> Engine:
     """The engine that runs a model. `name` goes into the responses' `model` column, by default the model's own name.
 
-    An endpoint needs the `account`, which keeps its responses and records its cost under `stage`. `slots` is the number
-    of responses that a transformers model generates at the same time.
+    An endpoint needs the `account`, which keeps its responses and records its cost under `stage`. `slots` is the most
+    responses that a transformers model generates at the same time, by default as many as suit the device.
     """
     if isinstance(model, WorksheetsModel):
         return WorksheetTeacher(model.name, model.skill)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from acemath.grade import classes, extract
 from acemath.models.engine import released
+from acemath.models.hub import model_identity
 from acemath.recipe.schema import BASE_CHECK, VOTES
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
@@ -156,7 +157,7 @@ def ranks(run: Run) -> list[Stage]:
 
     stages: list[Stage] = [_base_check(run)] if own else []
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
-    identity = recipe.base_of(recipe.sft.base) if own else {} if votes else recipe.model(ranker.model).identity()
+    identity = recipe.base_of(recipe.sft.base) if own else {} if votes else model_identity(recipe.model(ranker.model))
     settings = {"ranker": ranker.model_dump(), "model": identity, "cut": cut}
     copies = Copies() if own or votes else copies_of(recipe.model(ranker.model))
     return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary, copies=copies)]

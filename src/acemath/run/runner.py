@@ -153,7 +153,7 @@ class Runner:
     def check_current(self, names: Sequence[str]) -> None:
         """UserError if one of these stages, or one that they come from, was made by another recipe than the folder's.
 
-        Settings of seeds and benchmarks are not compared, because their files need not be there any more.
+        Settings of seeds and benchmarks and the content of models' folders are not compared: they need not be there any more.
         """
         wanted = set(names)
         for stage in reversed(self.stages):
@@ -161,7 +161,8 @@ class Runner:
                 wanted |= set(stage.reads)
                 manifest = self.stores[stage.name].manifest
                 read = {name: self.stores[name].manifest["output"] for name in stage.reads}
-                if (manifest["settings"], manifest["inputs"]) != (self._settings(stage), read):
+                made, now = _without_content(manifest["settings"]), _without_content(self._settings(stage))
+                if made != now or manifest["inputs"] != read:
                     raise UserError(f"{self.folder / stage.name} was not made by the folder's recipe; run it again")
 
     def output(self, name: str) -> str:
@@ -183,6 +184,13 @@ class Runner:
 
     def _record(self, stage: Stage) -> Record:
         return {"settings": self._settings(stage), "inputs": {name: self.output(name) for name in stage.reads}}
+
+
+def _without_content(settings: Any) -> Any:
+    """Settings without what the models' folders hold."""
+    if not isinstance(settings, Mapping):
+        return settings
+    return {key: _without_content(value) for key, value in settings.items() if key != "content"}
 
 
 def _by_partitions(stage: Stage, read: str | Whole) -> bool:

@@ -1,8 +1,8 @@
 """Several conversations in one row, with no attention between them.
 
 A row holds whole conversations one after the other. Positions restart at 0 with each conversation. Without an
-attention mask, transformers makes a block mask from such positions, so no token attends to another conversation.
-A test compares the loss with that of unpacked rows. Some architectures ignore positions or carry a recurrent state
+attention mask, transformers makes a block mask from such positions, so no token attends to another conversation. On a
+GPU, attention gets the borders of the conversations instead (models/score/varlen.py), and there is no mask. A test compares the loss with that of unpacked rows. Some architectures ignore positions or carry a recurrent state
 across the border; `check_packing` refuses them.
 """
 
@@ -23,6 +23,8 @@ from torch.utils.data import Dataset
 
 from acemath.errors import UserError
 from acemath.models.encoding import IGNORE, Tokens
+from acemath.models.score.model import attend
+from acemath.models.score.varlen import VARLEN, borders
 from acemath.train.tokens import TokenFiles
 
 # Differences up to this share of the largest logit count as rounding.
@@ -133,13 +135,15 @@ def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
 class Collator:
     """Pads examples on the right to [B, T]. Positions restart at 0 in the padding, so it is a block of its own.
 
-    `count` is called with each batch's tokens, without and with padding.
+    `count` is called with each batch's tokens, without and with padding. With `borders` a batch has those of its
+    conversations, for an attention that takes them in place of a mask.
     """
 
     pad: int
     count: Callable[[int, int], None] = lambda *_: None
+    borders: bool = False
 
-    def __call__(self, examples: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Tensor]:
+    def __call__(self, examples: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
         width = max(len(e["input_ids"]) for e in examples)
         self.count(sum(len(e["input_ids"]) for e in examples), width * len(examples))
         padding: dict[str, Callable[[int], Iterable[int]]] = {
@@ -147,34 +151,53 @@ class Collator:
             "labels": lambda n: [IGNORE] * n,
             "position_ids": range,
         }
-        return {
+        batch = {
             name: torch.tensor([[*e[name], *fill(width - len(e[name]))] for e in examples])
             for name, fill in padding.items()
         }
+        return {**batch, **(borders(batch["position_ids"]) if self.borders else {})}
 
 
-@torch.no_grad()
 def check_packing(model: Any) -> None:
     """UserError if a model attends to other conversations in a packed row; its mode does not change.
 
-    The test is two short conversations, packed and alone. All processes call it if they hold shards of the model.
+    All processes call it if they hold shards of the model.
     """
-    size = int(model.get_input_embeddings().num_embeddings)
-    first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0)).to(model.device)
-    implementation, training = model.config._attn_implementation, model.training
-    if implementation not in ("eager", "sdpa"):  # kernels for GPUs, where the model is not yet
-        model.set_attn_implementation("sdpa")
-    model.eval()
-    try:
-        places = torch.arange(12, device=model.device).repeat(2)[None]
-        alone = model(input_ids=second[None], use_cache=False).logits[0]
-        packed = model(input_ids=torch.cat([first, second])[None], position_ids=places, use_cache=False)
-    finally:
-        model.train(training)
-        if model.config._attn_implementation != implementation:
-            model.set_attn_implementation(implementation)
-    if not (packed.logits[0, 12:] - alone).abs().max() <= ROUNDING[alone.dtype] * alone.abs().max():
+    if not keeps_apart(model):
         raise UserError(
             f"{type(model).__name__} attends to other conversations in a packed row, so it cannot be trained on packed rows; "
             "set packing: false"
         )
+
+
+@torch.no_grad()
+def keeps_apart(model: Any) -> bool:
+    """Whether a conversation has the same logits alone and after another one in a packed row.
+
+    The test is two short conversations. Kernels that run only on GPUs, where the model is not yet, are not tested.
+    """
+    size = int(model.get_input_embeddings().num_embeddings)
+    first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0)).to(model.device)
+    implementation, training = model.config._attn_implementation, model.training
+    plain = implementation if implementation in ("eager", "sdpa") else "sdpa"
+    places = torch.arange(12).repeat(2)[None]
+    options = {"position_ids": places, **(borders(places) if implementation == VARLEN else {})}
+    model.eval()
+    try:
+        attend(model, plain)
+        alone = model(input_ids=second[None], use_cache=False).logits[0]
+        attend(model, VARLEN if implementation == VARLEN else plain)
+        options = {
+            name: part.to(model.device) if isinstance(part, Tensor) else part
+            for name, part in options.items()
+        }
+        packed = model(input_ids=torch.cat([first, second])[None], use_cache=False, **options)
+    except TypeError:  # the model does not pass the borders on to its layers
+        if implementation != VARLEN:
+            raise
+        return False
+    finally:
+        model.train(training)
+        attend(model, implementation)
+    apart = (packed.logits[0, 12:] - alone).abs().max()
+    return bool(apart <= ROUNDING[alone.dtype] * alone.abs().max())

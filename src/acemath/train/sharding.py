@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from acemath.errors import UserError
 from acemath.notices import is_first_process
+from acemath.train.kernels import layers_of
 
 LAUNCHER = "ACCELERATE_USE_FSDP"  # set by accelerate launch
 OURS = "ACEMATH_USE_FSDP"
@@ -72,7 +73,7 @@ def shard(model: Any, root: Any, where: torch.device, bf16: bool) -> Any:
         "reshard_after_forward": os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() == "true",
         "mp_policy": MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy(),
     }
-    for layer in next(m for m in model.base_model.children() if isinstance(m, torch.nn.ModuleList)):
+    for layer in layers_of(model):
         fully_shard(layer, **options)
     fully_shard(root, **options)
     model.to_empty(device=where)

@@ -17,6 +17,9 @@ from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "acemath_folded_sdpa"
 FIRST = 512  # tokens that there is room for after the first prompts
+BLOCK = 128  # tokens by which a GPU's attention grows: a graph serves so many steps
+CPU_SLOTS, GPU_SLOTS = 512, 2048
+SHARE = 0.7  # of a GPU's free memory, for the cache and the logits; the rest is for reading prompts
 
 
 def folded_attention(
@@ -71,21 +74,28 @@ class SlotCache(Cache):  # type: ignore[misc]
     of many thousand tokens costs nothing until a response reaches them.
     """
 
-    def __init__(self, slots: int, room: int, device: torch.device) -> None:
+    def __init__(self, slots: int, room: int, device: torch.device, block: int = 1) -> None:
+        """Attention reaches over a multiple of `block` tokens."""
         self.rows = torch.arange(slots, device=device)
         self.lengths = torch.zeros_like(self.rows)
         self.reach = 0
-        self.room = room
+        self.block = block
+        self.room = self._blocks(room)
         super().__init__(layers=[])
 
-    def admit(self, prefilled: DynamicCache, sources: Tensor, slots: Tensor, lengths: Tensor) -> None:
-        """Copy prompts into slots: row `sources[j]` of `prefilled`, with `lengths[j]` tokens, into slot `slots[j]`."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """The number of slots, and the tokens that each has room for at present."""
+        return len(self.rows), self.layers[0].keys.shape[2] if self.layers else 0
+
+    def admit(self, prefilled: DynamicCache, sources: Tensor, slots: Tensor) -> None:
+        """Copy prompts into slots: row `sources[j]` of `prefilled` into slot `slots[j]`, with its padding."""
         if not self.layers:
             for layer in prefilled.layers:
                 _, shared, _, width = layer.keys.shape
                 mine = SlotLayer(self)
                 mine.keys = layer.keys.new_zeros(len(self.rows), shared, 0, width)
-                mine.values = layer.values.new_zeros(len(self.rows), shared, 0, width)
+                mine.values = layer.values.new_zeros(len(self.rows), shared, 0, layer.values.shape[3])
                 mine.is_initialized = True
                 self.layers.append(mine)
         self._reserve(prefilled.layers[0].keys.shape[2])
@@ -93,14 +103,16 @@ class SlotCache(Cache):  # type: ignore[misc]
             length = layer.keys.shape[2]
             mine.keys[slots, :, :length] = layer.keys[sources]
             mine.values[slots, :, :length] = layer.values[sources]
-        self.lengths[slots] = lengths
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self.block) * self.block
 
     def _reserve(self, tokens: int) -> None:
         """Make room for so many tokens in each slot: twice as many as before, or `FIRST` more than the first prompts have."""
         for layer in self.layers:
             have = layer.keys.shape[2]
             if have < tokens:
-                size = min(self.room, max(tokens, 2 * have) if have else tokens + FIRST)
+                size = min(self.room, self._blocks(max(tokens, 2 * have) if have else tokens + FIRST))
                 layer.keys, layer.values = _wider(layer.keys, size), _wider(layer.values, size)
 
     def shrink(self, keep: Tensor) -> None:
@@ -110,15 +122,36 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.lengths = self.lengths[keep]
         self.rows = torch.arange(len(keep), device=keep.device)
 
-    def mask(self, window: int | None = None) -> Tensor:
-        """Which keys each slot's next token sees, at most `window` of them: [B, 1, 1, reach]. Sets `reach`."""
-        self.reach = int(self.lengths.max()) + 1
+    def attend(self, tokens: int) -> None:
+        """Make room for so many tokens, and let attention reach over them: the longest slot with its next token."""
+        self.reach = self._blocks(tokens)
         self._reserve(self.reach)
+
+    def mask(self, window: int | None = None) -> Tensor:
+        """What is added to the scores of each slot's next token [B, 1, 1, reach]: 0 for the keys that it sees, else -inf.
+
+        It sees those up to itself, at most `window` of them.
+        """
         keys, last = torch.arange(self.reach, device=self.rows.device), self.lengths[:, None]
-        seen = keys <= last
+        hidden = keys > last
         if window is not None:
-            seen &= keys > last - window
-        return seen[:, None, None, :]
+            hidden |= keys <= last - window
+        bias = torch.zeros(hidden.shape, dtype=self.layers[0].keys.dtype, device=hidden.device)
+        return bias.masked_fill_(hidden, -torch.inf)[:, None, None, :]
+
+
+def most_slots(model: Any, room: int) -> int:
+    """The number of slots that suits the device: on a GPU, so many of `room` tokens as fit into its free memory."""
+    if model.device.type != "cuda":
+        return CPU_SLOTS
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    keys = getattr(config, "num_key_value_heads", None) or heads
+    cached = 2 * config.num_hidden_layers * keys * width * model.dtype.itemsize  # bytes a token
+    drawn = 20 * config.vocab_size  # bytes a slot: logits in the model's type, and four times in float32
+    free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return max(1, min(GPU_SLOTS, int(SHARE * free) // (cached * room + drawn)))
 
 
 def _wider(old: Tensor, size: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat, Sampling, refused, too_long
-from acemath.models.generate.slots import ATTENTION, SlotCache
+from acemath.models.generate.draw import draw, uniform
+from acemath.models.generate.graphs import Graphs, repeatable
+from acemath.models.generate.slots import ATTENTION, BLOCK, SlotCache, most_slots
 from acemath.models.hardware import device
 from acemath.models.hub import at_revision
 from acemath.models.layers import active_window, layer_kinds, other_layers
@@ -26,16 +28,24 @@ from acemath.models.score.attention import varied_shapes
 from acemath.models.spec import TransformersModel
 from acemath.records import Problem, Response, content_key
 
+PASS_TOKENS = 32_768  # of prompts with their padding, read in one pass: a bound on its memory
+FEW_SLOTS = 64  # a step of a GPU is hardly shorter with fewer
+Slots = np.ndarray[Any, np.dtype[np.int64]]  # indices of slots
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class _Request:
-    """One response to write: the index of its problem, the sample number, the most tokens, and those so far."""
+    """One response to write: the index of its problem, the sample number, the seed, and the most tokens."""
 
     problem: int
     sample: int
     seed: int
     limit: int
-    tokens: list[int] = field(default_factory=list)
+
+
+Finished = tuple[
+    _Request, list[int], str
+]  # a request, its token ids up to the end token, and its finish reason
 
 
 class TransformersEngine:
@@ -45,7 +55,8 @@ class TransformersEngine:
     numbers of its own, whatever shares its batch. (Rounding may differ between batch shapes, so a resumed run repeats
     whole partitions.) A response ends at a token that the chat template, the tokenizer or the generation config names as
     an end. Its text has all special tokens except that one. A prompt and its response have at most `max_length` tokens,
-    by default the positions that the model has. UserError for models with layers other than softmax attention, or with
+    by default the positions that the model has. `slots` is the most responses at a time, by default 512 on a CPU, and on
+    a GPU as many as fit into its memory, up to 2,048. UserError for models with layers other than softmax attention, or with
     chunked attention.
     """
 
@@ -54,7 +65,7 @@ class TransformersEngine:
         model: str | Path | TransformersModel,
         chat: ChatFormat | None = None,
         name: str = "",
-        slots: int = 512,
+        slots: int | None = None,
     ) -> None:
         spec = model if isinstance(model, TransformersModel) else TransformersModel(id=str(model))
         self.name = name or spec.name
@@ -84,6 +95,9 @@ class TransformersEngine:
         self.max_length: int | None = spec.max_length or positions
         ends = {*chat_template(self.tokenizer).stop_ids(self.model.generation_config), *spec.stop_ids}
         self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=self.model.device)
+        # A GPU repeats steps of the same shapes: it computes all slots, empty ones too, and attends to whole blocks.
+        self.fixed = self.model.device.type == "cuda"
+        self.graphs = repeatable(self.model)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """The ids of a problem through the chat template, with no special tokens added to it."""
@@ -156,13 +170,17 @@ class TransformersEngine:
         if not waiting:
             return
         room = max(len(prompts[r.problem]) + r.limit for r in waiting) + 1
-        cache = SlotCache(min(self.slots, len(waiting)), room, self.model.device)
-        for request, reason in _Run(self, prompts, waiting, sampling, cache):
-            yield asked[request.problem][0], request.sample, request.tokens, reason
+        slots = min(self.slots or most_slots(self.model, room), len(waiting))
+        cache = SlotCache(slots, room, self.model.device, BLOCK if self.fixed else 1)
+        for request, tokens, reason in _Run(self, prompts, waiting, sampling, cache):
+            yield asked[request.problem][0], request.sample, tokens, reason
 
 
 class _Run:
-    """One call of `generate`: the slots, the request in each, and the step that adds a token to all of them."""
+    """One call of `generate`: the slots, the request in each, and the step that adds a token to all of them.
+
+    The state of the slots is kept here, not on the device, which gets what a step needs and returns one token a slot.
+    """
 
     def __init__(
         self,
@@ -173,37 +191,51 @@ class _Run:
         cache: SlotCache,
     ) -> None:
         self.engine, self.prompts, self.waiting = engine, prompts, waiting
-        self.sampling, self.cache = sampling, cache
-        self.seated: list[_Request | None] = [None] * len(cache.rows)
-        self.last = torch.zeros_like(cache.rows)  # the newest token of each slot [B]
+        self.sampling, self.cache, self.graphs = sampling, cache, Graphs()
+        self.ends = engine.ends.cpu().numpy()
+        slots = len(cache.rows)
+        self.input = torch.zeros_like(cache.rows)  # on the device: the newest token of each slot [B]
+        self.seated: list[_Request | None] = [None] * slots
+        self.busy = np.zeros(slots, bool)
+        self.seeds = np.zeros(slots, np.uint64)
+        # Of each slot: the newest token, tokens in the cache, tokens written, the most to write.
+        self.last, self.lengths, self.counts, self.limits = np.zeros((4, slots), np.int64)
+        self.written = np.zeros((slots, 64), np.int32)  # the responses so far; grows with the longest
 
-    def __iter__(self) -> Iterator[tuple[_Request, str]]:
-        free = list(range(len(self.seated)))
+    def __iter__(self) -> Iterator[Finished]:
         while True:
+            free = np.flatnonzero(~self.busy)
             # Reading prompts in batches is faster, so wait until an eighth of the slots is free.
-            if self.waiting and len(free) >= max(1, len(self.seated) // 8):
+            if self.waiting and len(free) >= max(1, len(self.busy) // 8):
                 yield from self._admit(free)
-            busy = [i for i, request in enumerate(self.seated) if request is not None]
-            if not busy:
-                if not self.waiting:
-                    return
-                free = list(range(len(self.seated)))
-                continue
-            if not self.waiting and len(busy) <= len(self.seated) * 3 // 4:
-                self._shrink(busy)
-            yield from self._step()
-            free = [i for i, request in enumerate(self.seated) if request is None]
+            elif len(free) == len(self.busy):
+                return
+            else:
+                self._shrink()
+                yield from self._step()
 
-    def _admit(self, free: list[int]) -> Iterator[tuple[_Request, str]]:
+    def _admit(self, free: Slots) -> Iterator[Finished]:
         """Read the next prompts, put their requests into free slots, and draw the first token of each."""
-        taken = [self.waiting.popleft() for _ in range(min(len(free), len(self.waiting)))]
+        taken: list[_Request] = []
+        unique: dict[
+            int, int
+        ] = {}  # the row of each problem; prompts are sorted, so the last one is the longest
+        while self.waiting and len(taken) < len(free):
+            problem = self.waiting[0].problem
+            if (
+                unique
+                and problem not in unique
+                and (len(unique) + 1) * len(self.prompts[problem]) > PASS_TOKENS
+            ):
+                break
+            unique.setdefault(problem, len(unique))
+            taken.append(self.waiting.popleft())
         where = self.cache.rows.device
-        slots = torch.tensor(free[: len(taken)], device=where)
-        unique = sorted({r.problem for r in taken})
+        slots = free[: len(taken)]
         lengths = torch.tensor([len(self.prompts[i]) for i in unique], device=where)
         ids = torch.full((len(unique), int(lengths.max())), int(self.engine.tokenizer.pad_token_id or 0))
-        for row, i in enumerate(unique):
-            ids[row, : lengths[row]] = torch.tensor(self.prompts[i])
+        for i, row in unique.items():
+            ids[row, : len(self.prompts[i])] = torch.tensor(self.prompts[i])
         prefilled = DynamicCache()
         # Padding is on the right and attention is causal, so no token of a prompt sees padding.
         logits = self.engine.logits(
@@ -212,79 +244,79 @@ class _Run:
             input_ids=ids.to(where),
             past_key_values=prefilled,
         )  # [prompts, V]
-        sources = torch.tensor([unique.index(r.problem) for r in taken], device=where)
-        self.cache.admit(prefilled, sources, slots, lengths[sources])
+        sources = torch.tensor([unique[r.problem] for r in taken], device=where)
+        self.cache.admit(prefilled, sources, torch.from_numpy(slots).to(where))
         for slot, request in zip(slots.tolist(), taken, strict=True):
             self.seated[slot] = request
-        yield from self._accept(slots, logits[sources])
+        self.busy[slots], self.counts[slots] = True, 0
+        self.seeds[slots] = [r.seed for r in taken]
+        self.limits[slots] = [r.limit for r in taken]
+        self.lengths[slots] = [len(self.prompts[r.problem]) for r in taken]
+        yield from self._accept(slots, draw(logits[sources], self.sampling, self._shares(slots)))
 
-    def _step(self) -> Iterator[tuple[_Request, str]]:
-        """Draw one token for every busy slot. Empty slots are computed too, and ignored."""
-        masks, positions = self.engine.masks(self.cache), self.cache.lengths[:, None].clone()
-        occupied = [i for i, request in enumerate(self.seated) if request is not None]
-        busy = torch.tensor(occupied, device=self.last.device)
-        logits = self.engine.logits(
-            busy,
-            torch.zeros_like(busy),
-            input_ids=self.last[:, None],
-            attention_mask=masks,
-            position_ids=positions,
+    def _step(self) -> Iterator[Finished]:
+        """Draw one token for every busy slot."""
+        cache = self.cache
+        slots = np.arange(len(self.busy)) if self.engine.fixed else np.flatnonzero(self.busy)
+        shares = self._shares(slots)
+        cache.attend(int(self.lengths[self.busy].max()) + 1)
+        cache.lengths.copy_(torch.from_numpy(self.lengths))
+        self.input.copy_(torch.from_numpy(self.last))
+        if self.engine.graphs:
+            logits = self.graphs.logits(lambda: self._forward(cache.rows), cache.size, cache.reach)
+        else:
+            logits = self._forward(torch.from_numpy(slots).to(cache.rows.device))
+        self.lengths[self.busy] += 1
+        yield from self._accept(slots, draw(logits, self.sampling, shares))
+
+    def _forward(self, rows: Tensor) -> Tensor:
+        """The logits [n, V] after the newest tokens of n slots. It writes the keys of all slots, in empty ones to no harm."""
+        return self.engine.logits(
+            rows,
+            torch.zeros_like(rows),
+            input_ids=self.input[:, None],
+            attention_mask=self.engine.masks(self.cache),
+            position_ids=self.cache.lengths[:, None],
             past_key_values=self.cache,
         )
-        self.cache.lengths[busy] += 1
-        yield from self._accept(busy, logits)
 
-    def _accept(self, slots: Tensor, logits: Tensor) -> Iterator[tuple[_Request, str]]:
-        """Draw a token for each of these slots from its logits [slots, V], and free those that end."""
-        requests: list[Any] = [self.seated[i] for i in slots.tolist()]
-        steps = [len(r.tokens) for r in requests]
-        tokens = draw(logits.float(), self.sampling, [r.seed for r in requests], steps)
+    def _shares(self, slots: Slots) -> Tensor:
+        """The number that decides the next token of each of these slots, by its seed and step; -1 for empty slots."""
+        shares = uniform(self.seeds[slots], self.counts[slots])
+        shares[~self.busy[slots]] = -1
+        return torch.from_numpy(shares).to(self.cache.rows.device)
+
+    def _accept(self, slots: Slots, drawn: Tensor) -> Iterator[Finished]:
+        """Add the tokens drawn for these slots to their responses, and free the slots of those that end."""
+        read = self.busy[slots]
+        slots, tokens = slots[read], drawn.cpu().numpy()[read]
+        if self.counts[slots].max() == self.written.shape[1]:
+            self.written = np.pad(self.written, ((0, 0), (0, self.written.shape[1])))
+        self.written[slots, self.counts[slots]] = tokens
         self.last[slots] = tokens
-        ended = torch.isin(tokens, self.engine.ends).tolist()
-        for slot, request, token, stop in zip(slots.tolist(), requests, tokens.tolist(), ended, strict=True):
-            request.tokens.append(token)
-            if stop or len(request.tokens) >= request.limit:
-                self.seated[slot] = None
-                self.cache.lengths[slot] = 0  # the longest slot sets how far all of them attend
-                yield request, "stop" if stop else "length"
+        self.counts[slots] += 1
+        stop = np.isin(tokens, self.ends)
+        over = stop | (self.counts[slots] >= self.limits[slots])
+        for slot, ended in zip(slots[over].tolist(), stop[over].tolist(), strict=True):
+            request = self.seated[slot]
+            assert request is not None
+            self.seated[slot], self.busy[slot] = None, False
+            self.lengths[slot] = 0
+            yield request, self.written[slot, : self.counts[slot]].tolist(), "stop" if ended else "length"
 
-    def _shrink(self, busy: list[int]) -> None:
-        keep = torch.tensor(busy, device=self.last.device)
-        self.cache.shrink(keep)
-        self.last = self.last[keep]
-        self.seated = [self.seated[i] for i in busy]
+    def _shrink(self) -> None:
+        """Keep only the busy slots near the end, when no prompt is left for the others.
 
-
-def draw(logits: Tensor, sampling: Sampling, seeds: Sequence[int], steps: Sequence[int]) -> Tensor:
-    """One token for each row of logits [B, V]: the most likely one at temperature 0, else by inverse transform.
-
-    Row i uses one uniform number, a hash of its seed and step, so its draws do not depend on the batch. UserError if a
-    row has no finite maximum.
-    """
-    best, greedy = logits.max(-1)
-    if not best.isfinite().all():
-        raise UserError(
-            "the policy gives nan or inf for a token; its weights are damaged, or too large for its dtype: download it "
-            "again, or give the model another dtype (bfloat16 or float32)"
+        A new size costs new graphs, and few slots take a GPU as long as one, so there it waits for half of them.
+        """
+        least, share = (FEW_SLOTS, 0.5) if self.engine.fixed else (0, 0.75)
+        keep = np.flatnonzero(self.busy)
+        if self.waiting or len(self.busy) <= least or len(keep) > share * len(self.busy):
+            return
+        self.cache.shrink(torch.from_numpy(keep).to(self.cache.rows.device))
+        self.input = torch.zeros_like(self.cache.rows)
+        self.seated = [self.seated[i] for i in keep]
+        self.busy, self.seeds, self.written = self.busy[keep], self.seeds[keep], self.written[keep]
+        self.last, self.lengths, self.counts, self.limits = (
+            row[keep] for row in (self.last, self.lengths, self.counts, self.limits)
         )
-    if sampling.temperature == 0:
-        return greedy
-    probs = torch.softmax(logits / sampling.temperature, dim=-1)
-    if sampling.top_p < 1:
-        ranked, index = probs.sort(dim=-1, descending=True)
-        ranked[ranked.cumsum(-1) - ranked > sampling.top_p] = 0  # keeps the token that crosses top_p
-        probs = torch.zeros_like(probs).scatter(-1, index, ranked)
-    sums = probs.cumsum(-1)
-    # Rounding to float32 may give 1.0, which would draw the last token of the vocabulary even if it is impossible.
-    share = torch.from_numpy(uniform(seeds, steps)).to(sums).clamp(max=1 - 2**-24)
-    return torch.searchsorted(sums, share[:, None] * sums[:, -1:], right=True)[:, 0]
-
-
-def uniform(seeds: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A number in [0, 1) for each (seed, step), by SplitMix64's finaliser: the same on every machine."""
-    with np.errstate(over="ignore"):
-        x = np.array(seeds, np.uint64) + np.array(steps, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return (x >> np.uint64(11)).astype(np.float64) / float(1 << 53)

@@ -19,12 +19,10 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.flex_attention import flex_attention_forward
 
 from acemath.models.hardware import attention
 
 SEGMENTS = "acemath_segments"  # the name of this attention in transformers' registry
-FLEX = "flex_attention"  # transformers' FlexAttention
 # Padding may raise the scores of a batch to WASTE times those needed, and SPARE more: a call for a few scores takes as
 # long as one for SPARE of them. All counts of scores are for one head.
 WASTE = 1.25
@@ -64,20 +62,25 @@ class Plan(NamedTuple):
 
 def plan_row(segments: Sequence[Segment], dtype: torch.dtype, device: torch.device) -> Plan:
     """Plan the attention of a row that consists of these segments, in this order."""
-    reaches: list[Reach] = []
-    for start, end, parent in segments:
-        own = torch.arange(start, end)
-        reaches.append(Reach(own, own if parent is None else torch.cat([reaches[parent].keys, own])))
-    similar = list(_similar(reaches, CPU_SCORES if device.type == "cpu" else 1 << 62))
+    similar = list(_similar(reaches(segments), CPU_SCORES if device.type == "cpu" else 1 << 62))
     order = _order(similar, segments[-1].end).to(device)
     return Plan([_batch(members, dtype, device) for members in similar], order)
 
 
-def _similar(reaches: Sequence[Reach], most: int) -> Iterator[list[Reach]]:
+def reaches(segments: Sequence[Segment]) -> list[Reach]:
+    """What each segment of a row sees."""
+    found: list[Reach] = []
+    for start, end, parent in segments:
+        own = torch.arange(start, end)
+        found.append(Reach(own, own if parent is None else torch.cat([found[parent].keys, own])))
+    return found
+
+
+def _similar(whole: Sequence[Reach], most: int) -> Iterator[list[Reach]]:
     """Segments of similar size together, with little padding and at most `most` scores."""
     members: list[Reach] = []
     longest = needed = 0
-    for reach in sorted(reaches, key=lambda r: (len(r.queries), len(r.keys))):
+    for reach in sorted(whole, key=lambda r: (len(r.queries), len(r.keys))):
         longest = max(longest, len(reach.keys))
         size = len(reach.queries) * longest * (len(members) + 1)
         mine = len(reach.queries) * len(reach.keys)
@@ -132,7 +135,7 @@ def segment_attention(
     # [N, heads, D]. Under autocast, rotary embedding leaves queries and keys in float32; multiply in the values' type.
     queries, keys, values = (side[0].transpose(0, 1).to(value.dtype) for side in (query, key, value))
     found = [_attend(batch, queries, keys, values, scaling, softcap) for batch in plan.batches]
-    return _take(torch.cat(found), plan.order).view(1, *queries.shape), None
+    return take(torch.cat(found), plan.order).view(1, *queries.shape), None
 
 
 def _attend(
@@ -176,10 +179,10 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scaling: float) -> Ten
 def _take_heads(rows: Tensor, positions: Tensor, heads: int) -> Tensor:
     """The rows [n, heads, T, D] at token positions [n, T], from rows [N · heads, D] of each token's heads."""
     at = positions.to(rows.device)[:, None] * heads + torch.arange(heads, device=rows.device)[:, None]
-    return _take(rows, at)
+    return take(rows, at)
 
 
-def _take(rows: Tensor, index: Tensor) -> Tensor:
+def take(rows: Tensor, index: Tensor) -> Tensor:
     """rows[index]. Its gradient is always summed in the same order; that of plain indexing depends on threads."""
     return functional.embedding(index.to(rows.device), rows)
 
@@ -195,15 +198,5 @@ def _no_mask(*_: Any, **__: Any) -> None:
     """No mask: the plan says what each token sees."""
 
 
-def flex_in_one_type(module: Any, query: Tensor, key: Tensor, *given: Any, **options: Any) -> Any:
-    """transformers' FlexAttention with queries and keys in the type of the values.
-
-    Under autocast, rotary embedding leaves queries and keys in float32, and the kernel would multiply in float32.
-    """
-    value = given[0] if given else options["value"]
-    return flex_attention_forward(module, query.to(value.dtype), key.to(value.dtype), *given, **options)
-
-
-AttentionInterface.register(FLEX, flex_in_one_type)
 AttentionInterface.register(SEGMENTS, segment_attention)
 AttentionMaskInterface.register(SEGMENTS, _no_mask)

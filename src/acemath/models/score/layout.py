@@ -1,6 +1,6 @@
 """A problem with its responses as token ids, and the plain layout: one padded row for each response.
 
-packed.py and flex.py read a prompt once for all of its responses. The plain layout is for architectures that cannot
+packed.py reads a prompt once for all of its responses. The plain layout is for architectures that cannot
 share a prompt (probe.py).
 """
 

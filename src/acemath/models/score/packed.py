@@ -15,6 +15,7 @@ from torch import Tensor
 from acemath.models.score.attention import SEGMENTS, Segment, plan_row, varied_shapes
 from acemath.models.score.layout import Row
 from acemath.models.score.model import attend, body
+from acemath.models.score.varlen import VARLEN, fits_varlen, varlen_plan
 
 # The shortest opening that is read once, in tokens. Each opening is one more segment for attention; openings of four
 # tokens saved almost nothing.
@@ -120,12 +121,22 @@ def packed_states(model: Any, rows: Sequence[Row]) -> Tensor:
             if node.response is not None:
                 last[node.response] = len(ids) - 1
         ends += last
-    attend(model, SEGMENTS)
+    attention, options = _attention(model, segments)
+    attend(model, attention)
     with varied_shapes():
         hidden = body(model)(
             input_ids=torch.tensor(ids, device=model.device)[None],
             position_ids=torch.cat(positions).to(model.device)[None],
             use_cache=False,
-            plan=plan_row(segments, model.dtype, model.device),
+            **options,
         ).last_hidden_state
     return hidden[0, torch.tensor(ends, device=hidden.device)]
+
+
+def _attention(model: Any, segments: Sequence[Segment]) -> tuple[str, dict[str, Any]]:
+    """The attention that suits the model here, by its name, and the options of a pass over a row of segments."""
+    kind = model.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else model.dtype
+    if fits_varlen(model.config, model.device, dtype):
+        return VARLEN, varlen_plan(segments, model.device)
+    return SEGMENTS, {"plan": plan_row(segments, model.dtype, model.device)}

@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from acemath.errors import UserError
 from acemath.models.layers import active_window, other_layers
-from acemath.models.score.flex import flex_states
 from acemath.models.score.layout import Row, plain_batch
 from acemath.models.score.model import head_scores, plain_states
 from acemath.models.score.packed import packed_states
@@ -27,15 +25,12 @@ FLOAT32 = 1e-4
 BFLOAT16 = 0.25
 
 
-def check_sharing(model: Any, max_length: int, layout: str = "packed") -> None:
+def check_sharing(model: Any, max_length: int) -> None:
     """UserError if sharing a prompt would change the scores of `model`.
 
-    `layout` says how responses share their prompt: "packed" (packed.py) or "flex" (flex.py). "plain" shares nothing and
-    needs no check. `max_length` is the longest prompt with one response, in tokens: a sliding window of at least that
-    length hides nothing. The model's mode, attention and gradients stay as they were.
+    `max_length` is the longest prompt with one response, in tokens: a sliding window of at least that length hides
+    nothing. The model's mode, attention and gradients stay as they were.
     """
-    if layout == "plain":
-        return
     name = type(model).__name__
     if other := other_layers(model.config):
         raise UserError(
@@ -48,7 +43,7 @@ def check_sharing(model: Any, max_length: int, layout: str = "packed") -> None:
             f"outside the window; set max_length to at most {window}, or {FIX}"
         )
     try:
-        difference = _difference(model, layout)
+        difference = _difference(model)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{name} cannot read responses that share a prompt ({reason}); {FIX}") from error
@@ -61,7 +56,7 @@ def check_sharing(model: Any, max_length: int, layout: str = "packed") -> None:
 
 
 @torch.no_grad()
-def _difference(model: Any, layout: str) -> float:
+def _difference(model: Any) -> float:
     """How far the states are from those of separate rows, as a share of their norm."""
     vocabulary = int(model.get_input_embeddings().num_embeddings)
     ids = torch.randint(vocabulary, (36,), generator=torch.Generator().manual_seed(0)).tolist()
@@ -71,7 +66,7 @@ def _difference(model: Any, layout: str) -> float:
     before = model.config._attn_implementation
     model.eval()
     try:
-        plain, shared = plain_states(model, plain_batch(rows, 0)), _shared(model, rows, layout)
+        plain, shared = plain_states(model, plain_batch(rows, 0)), packed_states(model, rows)
     finally:
         model.train(training)
         if model.config._attn_implementation != before:
@@ -82,7 +77,3 @@ def _difference(model: Any, layout: str) -> float:
             f"{str(model.dtype).removeprefix('torch.')}"
         )
     return float((plain - shared).float().norm() / plain.float().norm().clamp_min(1e-6))
-
-
-def _shared(model: Any, rows: list[Row], layout: str) -> Tensor:
-    return flex_states(model, rows, 0) if layout == "flex" else packed_states(model, rows)

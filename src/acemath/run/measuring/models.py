@@ -12,10 +12,9 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.benchmarks.shots import Shots, demonstrations, with_shots
 from acemath.errors import UserError
-from acemath.models.builtin import resolve
 from acemath.models.engine import Engine, close
 from acemath.models.generate.endpoint.account import Account
-from acemath.models.hub import at_revision, content_of
+from acemath.models.hub import at_revision, content_of, model_identity
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel, WorksheetsModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.roles import Role
@@ -34,7 +33,7 @@ class Measuring:
     shots: Mapping[str, Mapping[str, Shots]] = field(default_factory=dict)  # by policy and benchmark
     seed: int = 0  # of greedy responses; samples name their own
     _held: dict[str, Engine] = field(default_factory=dict)
-    _contents: dict[str, str] = field(default_factory=dict)
+    _commits: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def account(self) -> Account:
@@ -83,15 +82,16 @@ class Measuring:
         ]
 
     def _identity(self, ref: str) -> dict[str, Any]:
+        """A folder counts by its content, wherever it lies, a hub model also by its commit."""
         model = self.model(ref)
-        found = model.identity()
-        if not isinstance(model, TransformersModel | VllmModel):
-            return found
-        if ref not in self._contents:
-            self._contents[ref] = content_of(at_revision(model.id, model.revision))
-        if Path(resolve(model.id)).is_dir():
+        found = model_identity(model)
+        if "content" in found:
             del found["id"]
-        return {**found, "content": self._contents[ref]}
+        elif isinstance(model, TransformersModel | VllmModel):
+            if ref not in self._commits:
+                self._commits[ref] = content_of(at_revision(model.id, model.revision))
+            found["content"] = self._commits[ref]
+        return found
 
     def engine(self, role: Role, name: str, stage: str) -> Engine:
         """The engine of a policy. A model in this process stays for the policy's next stage."""

@@ -1,7 +1,6 @@
 """One optimiser step over groups, and the measures over held-out groups and candidates.
 
-Several groups are packed into a row, and each prompt is read once. Attention runs text by text
-(models/score/packed.py) or, on a GPU, with FlexAttention (models/score/flex.py).
+Several groups are packed into a row, and each prompt is read once (models/score/packed.py).
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from torch.distributed.tensor import DTensor
 
 from acemath.metrics import rm_at_k
 from acemath.models.hardware import pass_tokens
-from acemath.models.score.flex import flex_states
 from acemath.models.score.layout import Row, plain_batch, split_rows, token_batches
 from acemath.models.score.model import head_scores, plain_states
 from acemath.models.score.packed import packed_states
@@ -41,15 +39,6 @@ class HeldOut:
     loss: float
 
 
-def layout_of(settings: RewardSettings, device: torch.device) -> str:
-    """The layout of a forward pass: "plain" (prompts are not shared), "packed" or "flex"."""
-    if not settings.share_prefix:
-        return "plain"
-    if settings.layout != "auto":
-        return settings.layout
-    return "flex" if device.type == "cuda" else "packed"
-
-
 def step(
     model: Any,
     optimizer: torch.optim.Optimizer,
@@ -64,12 +53,11 @@ def step(
     their number changes only the time. Returns the mean loss over groups.
     """
     total = torch.zeros((), device=accelerator.device)
-    layout = layout_of(settings, accelerator.device)
-    plan = _plan(accelerator, rows, settings, layout)
+    plan = _plan(accelerator, rows, settings)
     for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
         batch = [rows[number] for number in numbers]
         with accelerator.autocast():
-            rewards = _by_group(_rewards(model, batch, pad, layout), batch)
+            rewards = _by_group(_rewards(model, batch, pad, settings.share_prefix), batch)
         labels = [row.key.to(accelerator.device) for row in batch]
         loss = batch_loss(settings.loss, rewards, labels, settings.centring, settings.margin)
         loss = loss * (counts * len(batch) / len(rows))
@@ -88,12 +76,10 @@ def step(
     return float(total)
 
 
-def _plan(
-    accelerator: Accelerator, rows: Sequence[Row], settings: RewardSettings, layout: str
-) -> list[list[int]]:
+def _plan(accelerator: Accelerator, rows: Sequence[Row], settings: RewardSettings) -> list[list[int]]:
     """Indices of rows in forward passes of a bounded number of tokens."""
     budget = settings.micro_tokens or pass_tokens(accelerator.device)
-    if layout != "plain":
+    if settings.share_prefix:
         return list(pack([row.length for row in rows], budget))
     numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
     return [[row.key for row in batch] for batch in token_batches(numbered, budget)]
@@ -149,16 +135,15 @@ def _all_rewards(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
 ) -> list[Tensor]:
     """Each row's rewards [R] on the CPU. Processes share the passes, and all of them get all rewards."""
-    layout = layout_of(settings, accelerator.device)
     starts = [0]
     for row in rows:
         starts.append(starts[-1] + len(row.responses))
     flat = torch.zeros(starts[-1], device=accelerator.device)
-    plan = _plan(accelerator, rows, settings, layout)
+    plan = _plan(accelerator, rows, settings)
     for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
         batch = [rows[number] for number in numbers]
         with accelerator.autocast():
-            rewards = _rewards(model, batch, pad, layout)
+            rewards = _rewards(model, batch, pad, settings.share_prefix)
         for number, mine in zip(numbers, _by_group(rewards, batch), strict=True):
             if counts:
                 flat[starts[number] : starts[number + 1]] = mine
@@ -167,14 +152,9 @@ def _all_rewards(
     return _by_group(flat.cpu(), rows)
 
 
-def _rewards(model: Any, batch: Sequence[Row], pad: int, layout: str) -> Tensor:
+def _rewards(model: Any, batch: Sequence[Row], pad: int, share: bool) -> Tensor:
     """The rewards [N] of the responses of one pass."""
-    if layout == "packed":
-        states = packed_states(model, batch)
-    elif layout == "flex":
-        states = flex_states(model, batch, pad)
-    else:
-        states = plain_states(model, plain_batch(batch, pad))
+    states = packed_states(model, batch) if share else plain_states(model, plain_batch(batch, pad))
     return head_scores(model, states)
 
 

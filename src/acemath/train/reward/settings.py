@@ -75,14 +75,14 @@ class RewardSettings(_Part):
     """The most tokens of a response with its prompt. Our choice."""
     share_prefix: bool = True
     """Whether a prompt is read once for its whole group; set false for models that do not allow it."""
-    layout: Literal["auto", "packed", "flex"] = "auto"
-    """How the responses share a prompt; `auto` chooses for the device."""
     bf16: bool = True
     """Whether forward passes use bfloat16, if the hardware computes it. Our choice."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again in the backward pass, which takes time and saves memory."""
     liger: bool = False
     """Whether to use Liger's kernels in the body; they need a GPU."""
+    compile: bool = True
+    """Whether layers are compiled on a GPU: the first step takes about a minute, the others are faster. Not with Liger or shards."""
     lora: LoraSettings | None = None
     """Train LoRA matrices only; by default all weights are trained, as in the paper."""
     evaluations: int = Field(4, ge=1)

@@ -22,6 +22,7 @@ from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.model import with_head
 from acemath.notices import say
 from acemath.train.reward.settings import RewardSettings
+from acemath.train.sharding import parameter_groups
 
 CHECK_TEMPLATE = (
     "Problem: {{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | first }}\nCheck:\n"
@@ -116,3 +117,13 @@ def checkpoint_gradients(model: Any) -> None:
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.training = True
+
+
+def adamw(model: Any, settings: RewardSettings) -> torch.optim.AdamW:
+    """The optimiser of all trainable weights; on a GPU one kernel updates many of them."""
+    return torch.optim.AdamW(
+        parameter_groups(model),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True if model.device.type == "cuda" else None,
+    )

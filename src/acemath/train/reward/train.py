@@ -27,20 +27,21 @@ from acemath.models.score.probe import check_sharing
 from acemath.notices import is_first_process, say
 from acemath.records import Group, key_of_all
 from acemath.train.checkpoints import claim, weights_key
-from acemath.train.kernels import add_liger, check_liger
+from acemath.train.kernels import add_liger, check_liger, compile_layers
 from acemath.train.lora import add_lora
 from acemath.train.reward.groups import check_group, same_problem
-from acemath.train.reward.passes import best_of_candidates, evaluate, layout_of, step
+from acemath.train.reward.passes import best_of_candidates, evaluate, step
 from acemath.train.reward.rows import GroupFiles, encoded
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import (
     CHECK_TEMPLATE,
+    adamw,
     checkpoint_gradients,
     empty_reward_model,
     new_reward_model,
 )
 from acemath.train.reward.state import RewardResult, State, best_weights, load_state, save_state
-from acemath.train.sharding import parameter_groups, shard, sharded_launch
+from acemath.train.sharding import shard, sharded_launch
 from acemath.train.shards import save_model, save_shards, written
 from acemath.train.trackers import check_tracker
 
@@ -94,15 +95,15 @@ def train_reward(
         shutil.rmtree(work, ignore_errors=True)
         raise
     model = _model(policy, tokenizer, settings, seed, accelerator.device, sharded)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = adamw(model, settings)
     state = load_state(work, model, optimizer)
     result = state.result
     result.groups, result.cut = len(train), train.cut + tests.cut
     result.held_out_groups, result.held_out_pairs = len(tests), tests.pairs
     if cut := result.cut + problems.cut:
-        say(f"{cut:,} responses are longer than {settings.max_length} tokens and are read without their middle")
+        say(
+            f"{cut:,} responses are longer than {settings.max_length} tokens and are read without their middle"
+        )
     loop = _Loop(
         model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train, tests, problems, state
     )
@@ -150,7 +151,12 @@ def _with_enough(candidates: Sequence[Group], settings: RewardSettings) -> Seque
 
 
 def _model(
-    policy: str | Path, tokenizer: Any, settings: RewardSettings, seed: int, where: torch.device, sharded: bool
+    policy: str | Path,
+    tokenizer: Any,
+    settings: RewardSettings,
+    seed: int,
+    where: torch.device,
+    sharded: bool,
 ) -> Any:
     """The model to train, on this process's device, with LoRA, kernels and shards if they are set."""
     if settings.liger:
@@ -158,16 +164,20 @@ def _model(
     if sharded and not is_first_process():
         model = empty_reward_model(policy, tokenizer)  # the first process sends the weights
     else:
-        model = new_reward_model(policy, tokenizer, settings.head_words, seed, "auto" if sharded else torch.float32)
+        model = new_reward_model(
+            policy, tokenizer, settings.head_words, seed, "auto" if sharded else torch.float32
+        )
     if settings.lora is not None:
         add_lora(body(model), settings.lora, seed)
     if settings.liger:
         add_liger(model)
     # The head (one row) is not sharded: it is used outside the model's forward pass.
     model = shard(model, body(model), where, settings.bf16 and has_bf16()) if sharded else model.to(where)
-    check_sharing(model, settings.max_length, layout_of(settings, where))
+    if settings.share_prefix:
+        check_sharing(model, settings.max_length)
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)
+    compile_layers(model, settings, where, sharded)
     return model
 
 

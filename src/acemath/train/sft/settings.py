@@ -38,10 +38,12 @@ class SftSettings(BaseModel):
     """Whether forward passes use bfloat16, if the hardware computes it. Our choice."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again in the backward pass, which takes time and saves memory."""
-    attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = "auto"
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """The implementation of attention; `auto` takes the fastest that this machine has."""
     liger: bool = False
     """Whether to use Liger's kernels, also for the loss over the vocabulary; they need a GPU."""
+    compile: bool = True
+    """Whether layers are compiled on a GPU: the first step takes about a minute, the others are faster. Not with Liger or shards."""
     lora: LoraSettings | None = None
     """Train LoRA matrices only; by default all weights are trained, as in the paper."""
     validation: int = Field(64, ge=0)

@@ -15,7 +15,6 @@ from torch.utils.data import Sampler
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-import acemath.models.score.attention  # noqa: F401  (gives FlexAttention queries, keys and values in one dtype)
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.encoding import IGNORE
@@ -24,15 +23,18 @@ from acemath.models.hardware import (
     device,
     has_bf16,
     leave_group_at_exit,
+    pass_dtype,
     processes,
     rows_a_pass,
 )
 from acemath.models.loading import check_whole, loading
+from acemath.models.score.model import attend
+from acemath.models.score.varlen import VARLEN, fits_varlen
 from acemath.notices import is_first_process
 from acemath.train.checkpoints import STATE, checkpoint, remove_older
-from acemath.train.kernels import check_liger
+from acemath.train.kernels import check_liger, compile_layers
 from acemath.train.lora import add_lora
-from acemath.train.packing import Collator, PackedRows, check_packing
+from acemath.train.packing import Collator, PackedRows, check_packing, keeps_apart
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sharding import clip, is_sharded, shard, sharded_launch
 from acemath.train.shards import load_shards, save_shards, written
@@ -60,6 +62,7 @@ def make_trainer(
     width = int(rows.widths.max())
     sharded = sharded_launch()
     model = _model(source, width, settings, seed, sharded)
+    varlen = _use_borders(model, settings)
     if rows.packed and (sharded or is_first_process()):
         check_packing(model)
     if rows.packed:  # packed rows are full, so a smaller pass is no slower
@@ -77,10 +80,11 @@ def make_trainer(
         args=training_arguments(len(rows), work, settings, seed),
         rows=rows,
         validation=validation,
-        data_collator=Collator(pad, meter.count),
+        data_collator=Collator(pad, meter.count, varlen),
         processing_class=tokenizer,
         callbacks=[_ProgressCallback(progress, float(rows.widths.mean()))],
     )
+    compile_layers(model, settings, device(), sharded)
     leave_group_at_exit()
     trainer.remove_callback(PrinterCallback)  # standard output belongs to results
     return trainer
@@ -107,10 +111,25 @@ def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: b
     return shard(model, model, device(), settings.bf16 and has_bf16()) if sharded else model
 
 
+def _use_borders(model: Any, settings: SftSettings) -> bool:
+    """Give the model an attention that takes the borders of conversations, if it suits model and machine; says whether."""
+    if settings.attention != "auto" or not fits_varlen(model.config, device(), pass_dtype(settings.bf16)):
+        return False
+    before = model.config._attn_implementation
+    attend(model, VARLEN)
+    if not keeps_apart(model):  # a kind of attention that needs more than the borders
+        attend(model, before)
+    return bool(model.config._attn_implementation == VARLEN)
+
+
 def _stored(source: str, implementation: str, dtype: torch.dtype | str) -> Any:
     """The policy with its weights. With dtype "auto" they stay in the stored dtype and are mapped, not loaded."""
     model, report = AutoModelForCausalLM.from_pretrained(
-        source, dtype=dtype, attn_implementation=implementation, use_safetensors=True, output_loading_info=True
+        source,
+        dtype=dtype,
+        attn_implementation=implementation,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     check_whole(source, report["missing_keys"])
     return model
@@ -142,8 +161,7 @@ def _make_saveable(config: Any, source: str) -> None:
 def _meter(model: Any, rows: PackedRows, settings: SftSettings) -> Meter:
     lengths = rows.lengths
     flops = training_flops(model, int(lengths.sum()), seen_alone(lengths))
-    dtype = torch.bfloat16 if settings.bf16 and has_bf16() else torch.float32
-    return Meter(flops / int(lengths.sum()), matmul_rate(device(), dtype))
+    return Meter(flops / int(lengths.sum()), matmul_rate(device(), pass_dtype(settings.bf16)))
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
@@ -189,10 +207,12 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         self.model.eval()
         mine = range(self.args.process_index, math.ceil(len(rows) / size), self.args.world_size)
         for number in range(math.ceil(len(rows) / size / self.args.world_size)):
-            counts = number < len(mine)  # with shards every process runs every pass: extra passes have weight 0
+            counts = number < len(
+                mine
+            )  # with shards every process runs every pass: extra passes have weight 0
             at = size * mine[number] if counts else 0
             batch = self.data_collator([rows[i] for i in range(at, min(at + size, len(rows)))])
-            batch = {name: value.to(self.args.device) for name, value in batch.items()}
+            batch = self._prepare_inputs(batch)
             with self.accelerator.autocast():
                 loss = self.model(**batch, use_cache=False).loss
             tokens = int((batch["labels"][:, 1:] != IGNORE).sum())
