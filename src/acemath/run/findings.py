@@ -19,6 +19,7 @@ from acemath.benchmarks.tables import (
     Pool,
     Record,
     Selector,
+    benchmarks_of,
     measure,
     over_benchmarks,
     per_problem,
@@ -136,8 +137,10 @@ def parts(records: Sequence[Record], problems: Iterable[Problem], k: int) -> lis
         for name in selectors(mine, HEADLINE) if mine else ():
             value = percent(over_benchmarks(mine, per_problem(mine, name, k)))
             found.append({"by": "steps", "part": label, "measure": measure(name, k), **value})
+    several = len(benchmarks_of(records)) > 1
     for part in breakdown(records, "length", k, only=HEADLINE):
         row = part.row
+        label = f"{row.benchmark}, {part.part}" if several else part.part
         values = {"value": row.value, "low": row.low, "high": row.high, "problems": row.problems}
-        found.append({"by": "length", "part": part.part, "measure": row.measure, **values})
+        found.append({"by": "length", "part": label, "measure": row.measure, **values})
     return found

@@ -62,11 +62,11 @@ def collect(run: Run, runner: Runner) -> ReportData:
     recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
     facts = {name: store.manifest["facts"] for name, store in stores.items()}
     scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
-    names = facts[BENCHMARKS]["benchmarks"]
+    names = {n: count for n, count in facts[BENCHMARKS]["benchmarks"].items() if n != bench.validation}
     rewards = _rewards(scored)
     return ReportData(
         name=recipe.name,
-        subtitle=f"{facts[BENCHMARKS]['rows']:,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
+        subtitle=f"{sum(names.values()):,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
         notes=[
             SPLIT_NOTES[source.worksheets]
             for source in recipe.problems.benchmarks.values()
