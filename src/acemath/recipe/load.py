@@ -58,7 +58,7 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
     first, *more = [name] if Path(name).exists() else str(name).split("+")
     path = find_recipe(first)
     data = _whole(path)
-    for overlay in map(find_overlay, more):
+    for overlay in [find_overlay(str(one)) for one in more]:
         data = _over(data, {**_read(overlay), "name": f"{data.get('name', path.stem)}+{overlay.stem}"})
     lay_over(data, changes or {}, str(path))
     if old := _old_key(data):

@@ -201,7 +201,8 @@ def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None)
         ),
     ]
     for row in stages:
-        row["hours_here"] = _hours(*row["hours_here"], rates or {})
+        work, amount = row["hours_here"]
+        row["hours_here"] = _hours(work, amount, rates or {})
     note = (
         f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {tokens} tokens a response; "
         "a source without a count and of unknown size has 0 rows. Prices of endpoints are the recipe's. "

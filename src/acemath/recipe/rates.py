@@ -68,15 +68,15 @@ def measure_rates(recipe: Recipe, say: Callable[[str], None]) -> Rates:
     return known_rates()
 
 
-def _write(model: str, slots: int) -> float:
-    """Tokens a second of drawn responses, with as many at once as the recipe allows."""
+def _write(model: str, slots: int | None) -> float:
+    """Tokens a second of drawn responses, with as many at once as the recipe allows, or 512."""
     from acemath.demo.worksheets.registry import MATH_SUBJECTS
     from acemath.demo.worksheets.sheets import draw_problems
     from acemath.models.engine import Sampling
     from acemath.models.generate.transformers import TransformersEngine
 
     engine = TransformersEngine(TransformersModel(id=model), slots=slots)
-    problems = draw_problems("train", max(1, slots // 8), 0, MATH_SUBJECTS)
+    problems = draw_problems("train", max(1, (slots or 512) // 8), 0, MATH_SUBJECTS)
     started = time.monotonic()
     written = sum(r.tokens for r in engine.generate(problems, Sampling(n=8, temperature=1.0, max_new_tokens=TOKENS)))
     return written / (time.monotonic() - started)

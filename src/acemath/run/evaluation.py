@@ -68,7 +68,9 @@ def samples(run: Run) -> list[Stage]:
         given = measured(policy.problems)
         found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
         for kind, count, temperature in (("samples", policy.each, None), ("greedy", 1, 0.0)):
-            responder = Responder(run, f"{kind}-{name}", policy, count, name, temperature, run.recipe.bench.seed)
+            responder = Responder(
+                run, f"{kind}-{name}", policy, count, name, temperature, run.recipe.bench.seed, reuse=True
+            )
             found[responder.stage] = responses_of(
                 responder,
                 (given,),
