@@ -85,7 +85,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
 
 
 def test_what_tests_and_measurements_import_is_declared() -> None:
-    known = declared() | declared("dev") | declared("train") | declared("parquet")
+    known = declared() | declared("dev") | declared("train") | declared("parquet") | declared("vllm")
     assert imported("tests", "perf") - PEERS <= known
     assert declared("dev") - TOOLS - {"peft"} <= imported("tests", "perf")
 
