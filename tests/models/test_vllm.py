@@ -110,6 +110,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __init__(self, model: str, **_: Any) -> None:
             if model == "bad":
                 raise ValueError("1 validation error for ModelConfig\n  Value error, it is bad. To allow it, set VLLM_X\n")
+            if model == "broken":
+                raise RuntimeError("Engine core initialization failed. See root cause above. Failed core proc(s): {}")
             self.llm_engine = SimpleNamespace(engine_core=SimpleNamespace(shutdown=lambda timeout: called.append(f"stop {timeout}")))
 
     library: Any = ModuleType("vllm")
@@ -132,6 +134,8 @@ def test_a_refused_model_is_one_line(stand_in: list[str]) -> None:
     """The first sentence of what vLLM says."""
     with pytest.raises(UserError, match=r"^vLLM cannot start with model 'bad' \(it is bad\); correct its settings"):
         start("bad", "a test")
+    with pytest.raises(UserError, match=r"\(Engine core initialization failed; its log above says why\)"):
+        start("broken", "a test")
 
 
 def test_a_length_fits_the_positions_of_a_model(tmp_path: Path) -> None:

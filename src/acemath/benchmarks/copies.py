@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.benchmark import Benchmark
-from acemath.curate.columns import problems_of
+from acemath.curate.columns import STEPS, problems_of
 from acemath.errors import UserError
 from acemath.files.columns import is_missing, lowered, meta_of, value_at
 from acemath.files.hub import commit_of, hub_records
@@ -99,8 +99,7 @@ def copy_of(
         if not form and record["source"] != benchmark.name:
             raise UserError(f"{where} holds problems of {record['source']!r}, not of {benchmark.name}; give another file")
         meta = {**_extras(record, form, problem), BENCHMARK: benchmark.name}
-        if FILE_ROW in problem.meta:
-            meta[FILE_ROW] = problem.meta[FILE_ROW]
+        meta |= {name: problem.meta[name] for name in (FILE_ROW, STEPS) if name in problem.meta}
         if (reason := benchmark.suspects.get(content_key(problem.prompt))) is not None:
             meta[SUSPECT] = reason
         yield replace(problem, answer=_READINGS[benchmark.reading](problem.answer, record), meta=meta)

@@ -148,7 +148,8 @@ def fitting(model: str, length: int) -> int:
 
 
 def _why(error: Exception) -> str:
-    """The first sentence of an error that says something."""
+    """The first sentence of an error that says something; for what failed in vLLM's own process, that its log says more."""
     lines = [line.strip().removeprefix("Value error, ") for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if "validation error for" not in line]
-    return re.split(r"\.\s+(?=[A-Z])", (told or lines or [type(error).__name__])[0])[0]
+    first = re.split(r"\.\s+(?=[A-Z])", (told or lines or [type(error).__name__])[0])[0]
+    return first + ("; its log above says why" if "See root cause above" in str(error) else "")
