@@ -39,7 +39,7 @@ def local_copy(name: str, folder: str | Path | None = None, split: str = "test")
         return None
     home = Path(given)
     if not home.is_dir():
-        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct {DATA}")
+        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct {'--data' if folder else DATA}")
     stems = (f"{name}_test", name) if split == "test" else (f"{name}_{split}",)
     named = (home / f"{stem}{ending}" for stem in stems for ending in _ENDINGS)
     found = [path for path in named if path.exists()]
@@ -77,7 +77,7 @@ def problems_from(
 
 def hub_copy(benchmark: Benchmark, revision: str | None, what: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of the hub's data set, config by config, each with its place. `what` names it in a message."""
-    what = what or f"benchmark {benchmark.name}, of which {DATA} gives no file"
+    what = what or f"benchmark {benchmark.name}, of which neither --data nor {DATA} gives a file"
     for config in benchmark.configs:
         rows = hub_records(what, benchmark.hub, config, revision or benchmark.revision, benchmark.split, {})
         yield from ((f"benchmark {benchmark.name}, record {number}", row) for number, row in enumerate(rows, 1))
