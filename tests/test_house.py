@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -31,14 +32,18 @@ INSIDE = {
 LINES, FUNCTION_LINES = 400, 50
 
 
+@cache
 def sources() -> dict[str, ast.Module]:
     """The syntax tree of every module, by its full name."""
-    found = {}
-    for path in sorted(HOME.rglob("*.py")):
-        parts = path.relative_to(HOME).with_suffix("").parts
-        name = ".".join(("acemath", *(part for part in parts if part != "__init__")))
-        found[name] = ast.parse(path.read_text(encoding="utf-8"))
-    return found
+    return {
+        module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(HOME.rglob("*.py"))
+    }
+
+
+def module_name(path: Path) -> str:
+    """The full name of the module in a file."""
+    parts = path.relative_to(HOME).with_suffix("").parts
+    return ".".join(("acemath", *(part for part in parts if part != "__init__")))
 
 
 def imports(tree: ast.AST, names: set[str]) -> Iterator[str]:
@@ -115,7 +120,7 @@ def test_files_and_functions_are_short() -> None:
         text = path.read_text(encoding="utf-8")
         lengths = {
             node.name: length(node)
-            for node in ast.walk(ast.parse(text))
+            for node in ast.walk(sources()[module_name(path)])
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }
         long += [f"{path.name}, {name}: {count} lines" for name, count in lengths.items() if count >= FUNCTION_LINES]

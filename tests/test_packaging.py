@@ -28,7 +28,7 @@ IMPORTED_AS = {
 }
 OWN = {"acemath", *(path.stem for folder in ("tests", "perf") for path in (ROOT / folder).rglob("*.py"))}
 # Packages of `dev` that are commands, plugins or types, and those that perf/curation.py asks for itself.
-TOOLS, PEERS = {"mypy", "ruff", "types-pyyaml", "tensorboard"}, {"datatrove", "spacy", "xxhash"}
+TOOLS, PEERS = {"mypy", "pytest-xdist", "ruff", "types-pyyaml", "tensorboard"}, {"datatrove", "spacy", "xxhash"}
 
 LIGHT = f"""
 import sys
@@ -85,7 +85,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
 
 
 def test_what_tests_and_measurements_import_is_declared() -> None:
-    known = declared() | declared("dev") | declared("train") | declared("parquet")
+    known = declared() | declared("dev") | declared("train") | declared("parquet") | declared("vllm")
     assert imported("tests", "perf") - PEERS <= known
     assert declared("dev") - TOOLS - {"peft"} <= imported("tests", "perf")
 

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "acemath rewardbench score": "a release: tests/run/test_rewardbench.py makes one",
     "acemath process-bench": "a process reward model: tests/run/test_other_benches.py makes one",
     "acemath reward-bench-2": "its data set: tests/run/test_other_benches.py makes one",
+    "acemath score scored.jsonl": "a verifier on a server: tests/models/score/test_score_command.py",
     "acemath published results.json": "results of a released judge: tests/benchmarks/test_published.py",
     "acemath view": "a server: tests/serve has real ones",
 }

@@ -1,4 +1,4 @@
-"""Errors that a user can fix, each in one line."""
+"""Errors that a user can fix, each in one line, and the exit code after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
 _TRAIN = (
     "accelerate", "datasets", "huggingface_hub", "jinja2", "safetensors", "tokenizers", "torch", "transformers", "trl",
 )  # fmt: skip

@@ -144,7 +144,7 @@ def test_the_hub_is_read_config_by_config(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     with pytest.raises(UserError, match="mmlu has 7 problems, but data set .* gives 6"):
         problems_from(replace(mine, size=7), None)
-    with pytest.raises(UserError, match="of which ACEMATH_DATA gives no file: data set .* cannot be read"):
+    with pytest.raises(UserError, match="of which neither --data nor ACEMATH_DATA gives a file: data set .* cannot be read"):
         list(hub_copy(replace(mine, split="nowhere"), None))
 
 
@@ -200,3 +200,10 @@ def test_the_table(command: Callable[..., Any]) -> None:
     found = json.loads(command("benchmarks", "--json").out)
     assert [row["name"] for row in found["benchmarks"]] == list(BENCHMARKS) and found["presets"]["paper"][1] == "math"
     assert {row["name"] for row in found["benchmarks"] if row["non_commercial"]} == {"minerva_math"}
+
+
+def test_rows_that_stand_twice_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are read once; the size of a registered benchmark would be wrong without a word."""
+    row = '{"id": 1, "question": "What is 1 + 1?", "answer": "2"}\n'
+    (tmp_path / "mine.jsonl").write_text(row + row)
+    assert len(open_benchmark(str(tmp_path / "mine.jsonl"))) == 1 and "1 of 2 rows stand twice" in caplog.text

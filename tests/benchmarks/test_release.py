@@ -105,7 +105,6 @@ def test_a_missing_column(gone: str, says: str, tmp_path: Path) -> None:
         ([row(3), row(3, gt="9")], "row 1: problem 'gsm8k:3' stands in .*row 0 already"),
         ([row(3, score=[True])], "row 0: 4 responses, 4 answers, 1 verdicts"),
         ([row(3, score=[0.25, 0.5, 0.1, 0.9])], "label 0.25 is no verdict"),
-        ([row(3, pred_score=[[1.0], [2.0], [float("nan")], [1.0]])], "pred_score is nan"),
     ],
 )
 def test_rows_that_are_refused(rows: list[dict[str, Any]], says: str, tmp_path: Path) -> None:

@@ -78,8 +78,9 @@ def test_what_a_row_may_say(tmp_path: Path) -> None:
     [
         ({"label": "maybe"}, "record 3: label 'maybe' is no verdict"),
         ({"label": 2}, "record 3: label 2 is no verdict"),
-        ({"reward": float("nan")}, "record 3: reward is nan"),
         ({"reward": "high"}, "record 3: reward is 'high'"),
+        ({"reward": float("inf")}, "record 3: reward is inf"),
+        ({"meta": {"accepted": "perhaps"}}, "record 3, accepted: label 'perhaps' is no verdict"),
         ({"status": None}, "record 3: neither a record of"),
         ({"status": "error"}, "record 3: status 'error' is no verdict"),
         ({"status": "Passed"}, "record 3: status 'Passed' is no verdict"),
@@ -122,7 +123,6 @@ def test_two_problems_under_one_id_are_never_one(tmp_path: Path) -> None:
         ({"pred_score": [[1.0]]}, "2 answers, 2 verdicts, 1 rewards"),
         ({"score": [True]}, "2 answers, 1 verdicts"),
         ({"score": [True, "perhaps"]}, "label 'perhaps'"),
-        ({"pred_score": [[1.0], [float("nan")]]}, "pred_score is nan"),
     ],
 )
 def test_harness_records_that_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from math import isnan
 
 import pytest
 
+from acemath.benchmarks.blocks import block_spread
 from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import between_judges, between_selectors
 from acemath.benchmarks.quality import judge_quality, notices, truncated_share
-from acemath.benchmarks.blocks import block_spread
 from acemath.benchmarks.tables import (
     MEASURES,
     STANDARD,

@@ -50,6 +50,16 @@ def test_a_prompt_is_taken_once_though_two_rows_have_it() -> None:
     assert len(make_blend(Picker(["math"], {}, {}, {}, 0), twins, rows, (), ChatFormat())) == 1
 
 
+def test_several_responses_of_a_prompt_are_taken_up_to_a_number() -> None:
+    """Of three responses two, in an order that does not put them side by side, and never more than there are."""
+    rows = [Response(p.id, n, f"{n}", "t") for p in PROBLEMS for n in range(3)]
+    for each, taken in ((1, 20), (2, 40), (5, 60)):
+        chats = make_blend(Picker(["math"], {}, {}, {}, 0, each), by_id(PROBLEMS), rows, (), ChatFormat())
+        assert len(chats) == taken and len({(c.problem_id, c.messages[-1]["content"]) for c in chats}) == taken
+    order = [c.problem_id for c in chats]
+    assert sum(a == b for a, b in zip(order, order[1:], strict=False)) < 20
+
+
 def test_a_checked_pool_has_only_checked_responses() -> None:
     """Of two responses to one problem, the one that passed the cross-check."""
     for checked in [r for r in RESPONSES if r.problem_id == "algebra3"]:

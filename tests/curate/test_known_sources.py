@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 
 from acemath.cli.fetch import fetch
-from acemath.cli.reading import read_groups, read_problems
+from acemath.cli.reading import GroupFile, read_problems
 from acemath.curate.columns import groups_of, prompt_text
 from acemath.curate.known_sources import KNOWN
 from acemath.curate.licences import non_commercial
@@ -153,7 +153,7 @@ def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
     assert groups[0].prompt == "Question 0" and groups[0].responses[2] == "Response 2"
     path = write(tmp_path / "rm.jsonl", LABELLED)
     Dataset.from_list(LABELLED).to_parquet(tmp_path / "rm.parquet")
-    assert read_groups(path) == read_groups(tmp_path / "rm.parquet") == groups
+    assert list(GroupFile(path)) == list(GroupFile(tmp_path / "rm.parquet")) == groups
     with pytest.raises(UserError, match="record 2: not a labelled response"):
         list(groups_of([LABELLED[0], {**LABELLED[1], "label": 2}], "here"))
     with pytest.raises(UserError, match="record 3: qid .* is not next to"):

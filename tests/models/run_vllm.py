@@ -1,6 +1,6 @@
 """What the tests of vLLM do in vLLM's environment: several engines, one after the other, in one process.
 
-`python run_vllm.py REWARD_MODEL TWO_LAYERS` prints one JSON object. tests/models/test_vllm.py says what is expected of it.
+`python run_vllm.py REWARD_MODEL TWO_LAYERS QWEN_PRM SHEPHERD` prints one JSON object. tests/models/test_vllm.py says what is expected of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from acemath.models.engine import ChatFormat, Sampling, released
 from acemath.models.generate.parity import check_texts
 from acemath.models.generate.vllm import VllmEngine
 from acemath.models.score.parity import check_parity
+from acemath.models.score.process import ProcessRewardModel
 from acemath.models.score.score import RewardModel
+from acemath.models.score.settings import settings_from
 from acemath.models.spec import VllmModel
 from acemath.records import Problem
 
@@ -54,6 +56,14 @@ def scored(reward: str, problems: Sequence[Problem]) -> dict[str, Any]:
         return found | {"max_length": model.max_length, "none": model.score_many([("1+1?", [])])}
 
 
+def steps(model: str, form: str, engine: str, problems: Sequence[Problem]) -> list[Any]:
+    """What a process reward model gives to each step of three responses to each problem."""
+    texts = [("One.\n\nTwo.\n\nSo 3.", "It is 4.", "Wrong.\n\nSo 5.")] * len(problems)
+    data = {"kind": "process", "model": model, "form": form, "engine": engine, "dtype": "float32"}
+    with released(ProcessRewardModel(settings_from(data))) as judge:
+        return judge.step_scores(list(zip([p.prompt for p in problems], texts, strict=True)))
+
+
 def refused_start() -> str:
     """The message for a model that vLLM refuses."""
     try:
@@ -71,6 +81,11 @@ def main() -> None:
         "parity": asdict(check_texts("nano", problems[:20], max_new_tokens=32)),
         "scored": scored(sys.argv[1], problems),
         "layers": asdict(check_parity(sys.argv[2], responses(problems[:5]), ChatFormat())),
+        "steps": {
+            f"{form} {engine}": steps(model, form, engine, problems[:5])
+            for model, form in ((sys.argv[3], "qwen"), (sys.argv[4], "shepherd"))
+            for engine in ("transformers", "vllm")
+        },
         "refused": refused_start(),
     }
     print(json.dumps(found))

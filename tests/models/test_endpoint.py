@@ -45,12 +45,15 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_kind_of_fault_is_overcome_and_booked(serve: Serve, tmp_path: Path) -> None:
-    """Every problem gets one answer; the ledger and the server agree on all counted tokens."""
-    server = serve("--faults", "0.3", "--stall", "4")
+    """The responses are those of a server without faults; the ledger and the server agree on all counted tokens."""
+    with engine_at(tmp_path / "without", serve("--faults", "0").url) as engine:
+        wanted = list(engine.generate(problems(80), GREEDY))
+    # Each request fails at most twice: three empty replies would be believed.
+    server = serve("--faults", "0.4", "--stall", "4", "--most", "2")
     with engine_at(tmp_path, server.url, timeout=3.0, tries=30, in_flight=24) as engine:
-        found = list(engine.generate(problems(150), GREEDY))
-    assert pairs(found) == sorted((f"p{i}", 0) for i in range(150))
-    assert all(r.text.endswith("}.") and r.model == "teacher" and r.tokens > 0 for r in found)
+        found = list(engine.generate(problems(80), GREEDY))
+    assert sorted(found, key=lambda r: r.problem_id) == sorted(wanted, key=lambda r: r.problem_id)
+    assert len(wanted) == 80 and all(r.text.endswith("}.") and r.tokens > 0 for r in wanted)
     count, lines = server.count(), ledger(tmp_path)
     booked: dict[str, int] = {}
     for line in lines:
@@ -136,9 +139,7 @@ def test_a_budget_stops_before_it_is_exceeded(serve: Serve, tmp_path: Path) -> N
     assert server.count()["outcomes"] == {"good": 300}
 
 
-@pytest.mark.parametrize(
-    "body", [{"max_tokens": 8192}, {"max_tokens": None, "max_completion_tokens": 8192}]
-)
+@pytest.mark.parametrize("body", [{"max_tokens": 8192}, {"max_tokens": None, "max_completion_tokens": 8192}])
 def test_a_budget_knows_the_token_limit_of_the_body(body: dict[str, Any], tmp_path: Path) -> None:
     """Responses may be as long as the request says, so that much is reserved."""
     with (

@@ -65,8 +65,8 @@ def test_backoff_has_full_jitter_and_a_bound() -> None:
 
 
 def reply(status: int = 200, headers: dict[str, str] | None = None, **content: Any) -> Any:
-    """A reply to a request for "teacher", as it is read."""
-    return Reader("teacher", "").read(status, headers or {}, json.dumps(content).encode())
+    """A reply to a request for at most eleven tokens of "teacher", as it is read."""
+    return Reader("teacher", "").read(status, headers or {}, json.dumps(content).encode(), limit=11)
 
 
 def test_texts_and_counts() -> None:
@@ -84,13 +84,14 @@ def test_texts_and_counts() -> None:
     assert isinstance(cut, Good) and cut.choices[0].finish_reason == "length"
 
 
+@pytest.mark.parametrize("tokens", [0, 11])
 @pytest.mark.parametrize(
     "choices",
     [[], [{}], [{"message": {}}], [{"message": {"content": None}}], [{"message": {"content": " "}}], None],
 )
-def test_an_empty_choice_is_a_fault_that_was_paid_for(choices: Any) -> None:
-    """Whatever its form."""
-    fault = reply(model="teacher", choices=choices, usage={"prompt_tokens": 3, "completion_tokens": 0})
+def test_an_empty_choice_is_a_fault_that_was_paid_for(choices: Any, tokens: int) -> None:
+    """Whatever its form, also if the server counted as many tokens as it was allowed."""
+    fault = reply(model="teacher", choices=choices, usage={"prompt_tokens": 3, "completion_tokens": tokens})
     assert isinstance(fault, Fault) and (fault.kind, fault.billed) == ("empty choice", "known")
 
 

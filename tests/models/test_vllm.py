@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -22,6 +24,9 @@ from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.spec import TransformersModel
 from acemath.models.vllm import fitting, start, stop
 from acemath.records import REFUSED, Problem
+
+sys.path.insert(0, str(Path(__file__).parent / "score"))
+from shapes import layered, policy_with  # noqa: E402
 
 HOME = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("ACEMATH_VLLM", HOME / ".venv-vllm")) / "bin" / "python"
@@ -53,6 +58,8 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new_reward_model(folder / "policy", tokenizer, None, seed=3).save_pretrained(folder / "reward")
     tokenizer.save_pretrained(folder / "reward")
     two_layers(folder / "reward", folder / "layers")
+    layered(folder / "policy", folder / "qwen-prm", 2)
+    policy_with(folder / "policy", folder / "shepherd", "ки")
     return folder
 
 
@@ -76,7 +83,8 @@ def two_layers(reward: Path, to: Path) -> None:
 def found(wide: Path) -> dict[str, Any]:
     """What run_vllm.py found, in one process: vLLM's engine runs in it too, which starts faster."""
     script = Path(__file__).with_name("run_vllm.py")
-    done = in_vllm(str(script), str(wide / "reward"), str(wide / "layers"), VLLM_ENABLE_V1_MULTIPROCESSING="0")
+    models = [str(wide / name) for name in ("reward", "layers", "qwen-prm", "shepherd")]
+    done = in_vllm(str(script), *models, VLLM_ENABLE_V1_MULTIPROCESSING="0")
     assert done.returncode == 0, done.stderr[-3000:]
     assert not [fault for fault in FAULTS if fault in done.stderr], done.stderr[-3000:]
     return dict(json.loads(done.stdout))
@@ -102,6 +110,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __init__(self, model: str, **_: Any) -> None:
             if model == "bad":
                 raise ValueError("1 validation error for ModelConfig\n  Value error, it is bad. To allow it, set VLLM_X\n")
+            if model == "broken":
+                raise RuntimeError("Engine core initialization failed. See root cause above. Failed core proc(s): {}")
             self.llm_engine = SimpleNamespace(engine_core=SimpleNamespace(shutdown=lambda timeout: called.append(f"stop {timeout}")))
 
     library: Any = ModuleType("vllm")
@@ -124,6 +134,8 @@ def test_a_refused_model_is_one_line(stand_in: list[str]) -> None:
     """The first sentence of what vLLM says."""
     with pytest.raises(UserError, match=r"^vLLM cannot start with model 'bad' \(it is bad\); correct its settings"):
         start("bad", "a test")
+    with pytest.raises(UserError, match=r"\(Engine core initialization failed; its log above says why\)"):
+        start("broken", "a test")
 
 
 def test_a_length_fits_the_positions_of_a_model(tmp_path: Path) -> None:
@@ -205,6 +217,15 @@ def test_a_head_of_two_layers(found: dict[str, Any]) -> None:
     assert last["engine"] == "vLLM" and last["max_abs_diff"] < 1e-4 and last["rank_agreement"] == 1.0
 
 
+@pytest.mark.parametrize("form", ["qwen", "shepherd"])
+def test_steps_are_judged_as_in_transformers(form: str, found: dict[str, Any]) -> None:
+    """Each step of each response; the probabilities of a random model differ from step to step."""
+    plain, other = (found["steps"][f"{form} {engine}"] for engine in ("transformers", "vllm"))
+    assert [len(steps) for steps in plain[0]] == [3, 1, 2]
+    pairs = [pair for one, two in zip(plain, other, strict=True) for a, b in zip(one, two, strict=True) for pair in zip(a, b, strict=True)]
+    assert max(abs(a - b) for a, b in pairs) < 1e-4 and len({a for a, _ in pairs}) > 20
+
+
 def test_what_vllm_refuses_is_one_line(found: dict[str, Any]) -> None:
     """A length that the model does not have."""
     said = found["refused"]
@@ -226,3 +247,24 @@ def test_commands_end_without_a_fault(wide: Path, tmp_path: Path) -> None:
     assert json.loads(compared.stdout)["engines"][-1]["engine"] == "vLLM"
     for done in (sampled, compared):
         assert not [fault for fault in FAULTS if fault in done.stderr], done.stderr[-3000:]
+
+
+def test_kill_9_leaves_no_process(wide: Path, tmp_path: Path) -> None:
+    """Neither vLLM's engine nor its worker outlives acemath, whose end they cannot be told of."""
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text("".join(json.dumps({"id": f"p{k}", "prompt": f"What is {k}+4?", "answer": str(k + 4)}) + "\n" for k in range(99)))
+    owner = subprocess.Popen(
+        [
+            str(PYTHON), "-m", "acemath", "sample", str(problems), "--engine", "vllm", "--model", str(wide / "policy"), "--n", "99",
+            "--out", str(tmp_path / "rows.jsonl"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(HOME / "src"), "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline, family = time.monotonic() + 300, []
+    while len(family) < 3 and owner.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+        family = psutil.Process(owner.pid).children(recursive=True)  # a tracker of shared memory, the engine, a worker
+    owner.kill()
+    owner.wait()
+    assert len(family) >= 3
+    assert not psutil.wait_procs(family, timeout=120)[1]  # a worker that is still importing finds out when it has

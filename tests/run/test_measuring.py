@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -26,7 +27,11 @@ from acemath.metrics import pass_at_k
 from acemath.models.score.settings import GenerativeSettings, RewardModelSettings
 from acemath.models.spec import EndpointModel, TransformersModel
 from acemath.records import Response, content_key
+from acemath.run import score_cache
+from acemath.run.bench_tables import judged
 from acemath.run.display import Display
+from acemath.run.measuring import measure as measuring
+from acemath.run.measuring import stages
 from acemath.run.measuring.measure import measure
 from acemath.run.measuring.models import Measuring
 from acemath.run.measuring.settings import Measured, Plan, default_folder, named
@@ -82,7 +87,7 @@ def policy(url: str, model: str = "right", **settings: Any) -> Measured:
 
 
 def plan_of(files: list[str], policies: Mapping[str, Measured], **settings: Any) -> Plan:
-    return Plan(policies=dict(policies), benchmarks=tuple(files), **{"k": 2, **settings})
+    return Plan(policies=dict(policies), benchmarks=tuple(files), **{"k": 2, "cache": Path(files[0]).parent / "cache", **settings})
 
 
 def run(plan: Plan, folder: Path) -> dict[str, Any]:
@@ -147,6 +152,14 @@ def test_calls_share_a_folder(url: str, files: list[str], tmp_path: Path) -> Non
     assert fewer["models"] == ["half"] and fewer["benchmarks"] == {"sums": 5, "digits": 5}
     assert any("right was measured on other problems" in note for note in fewer["notes"])
     assert any("sums: 5 of 12 problems, chosen by a hash" in note for note in fewer["notes"])
+    judges, notes = judged(out)
+    assert {r.generators for r in judges[0].records} == {("half",) * 4} and "samples-right was made from other rows" in notes[0]
+    few = run(plan_of(files, {"two": policy(url, n=2)}, limit=5), out)
+    assert cell(few, "two", "avg@2")["value"] == 100.0
+    more = run(plan_of(files, {"half": policy(url, "half")}, k=4, limit=5), out)
+    assert cell(more, "two", "avg@2")["value"] == 100.0, "it does not depend on k"
+    assert not any(row["model"] == "two" and row["k"] == 4 for row in more["rows"])
+    assert any("two has 2 samples of a problem, too few for measures at 4" in note for note in more["notes"])
 
 
 def test_only_what_a_setting_touches_is_done_again(
@@ -343,6 +356,7 @@ MISTAKES = {
     "an unknown name": ({"benchmarks": ("gsm9k",)}, "did you mean gsm8k"),
     "a file twice": ({"benchmarks": ("other/sums.jsonl",)}, "two benchmarks are called 'sums'"),
     "no problem": ({"benchmarks": ("none.jsonl",)}, "none.jsonl holds no problem"),
+    "an empty text": ({"benchmarks": ("blank.jsonl",)}, "1 of 1 problems of blank have an empty text"),
     "no reference": ({"benchmarks": ("bare.jsonl",)}, "none of 1 problems of bare has a reference answer"),
     "a judge of one": ({"n": 1, "k": 1, "judges": {"r": RewardModelSettings(model="r")}}, "has one greedy response to choose from"),
 }  # fmt: skip
@@ -357,6 +371,7 @@ def test_mistakes_are_one_line_and_cost_nothing(
     Path("other").mkdir()
     shutil.copy(files[0], "other/sums.jsonl")
     Path("none.jsonl").write_text("")
+    Path("blank.jsonl").write_text('{"question": "", "answer": "1"}\n')
     Path("bare.jsonl").write_text('{"question": "Why?"}\n')
     settings, says = MISTAKES[kind]
     given = dict(settings)
@@ -411,6 +426,76 @@ def test_a_policy_that_refuses_everything_is_no_policy_of_0_percent(serve: Any, 
     place = str(serve({"m": lambda question: None}))
     with pytest.raises(UserError, match="refused|no answer"):
         run(plan_of(files, {"m": policy(place, "m")}), tmp_path / "out")
+
+
+def test_copies_of_a_model_share_the_work(tiny_policy: Path, files: list[str], tmp_path: Path) -> None:
+    """Two processes give the numbers of one, to the last digit."""
+    tiny = Measured(model=TransformersModel(id=str(tiny_policy), dtype="float32"), max_new_tokens=4)
+    one = run(plan_of(files, {"tiny": tiny}, k=1), tmp_path / "one")
+    copies = tiny.model_copy(update={"model": tiny.model.model_copy(update={"replicas": 2})})
+    two = run(plan_of(files, {"tiny": copies}, k=1), tmp_path / "two")
+    assert one == two and json.loads((tmp_path / "two" / "run.json").read_text())["partitions"]["benchmarks"] == 8
+
+
+def test_benchmarks_of_a_folder(url: str, files: list[str], tmp_path: Path, command: Callable[..., Any]) -> None:
+    """--data names the folder of a registered benchmark's files, whatever ACEMATH_DATA says; the manifest holds the file."""
+    home = tmp_path / "data"
+    home.mkdir()
+    lines = [json.dumps({"question": q, "answer": str(a)}) for q, a in list(SUMS.items())[:10]] * 4
+    (home / "amc23_test.jsonl").write_text("\n".join(lines))
+    asked = ["eval", "--benchmarks", "amc23", "--model", "right", "--engine", "endpoint", "--url", url, "--out", "out", "--data"]
+    done = command(*asked, home, "--json")
+    assert done.code == 0 and json.loads(done.out)["benchmarks"] == {"amc23": 40}, done.err
+    assert json.loads(Path("out/manifest.json").read_text())["benchmarks"]["amc23"]["file"]
+    assert "'nowhere' does not exist; correct --data" in command(*asked, "nowhere").err
+
+
+def test_a_dry_run_asks_for_nothing(url: str, files: list[str], asked: Asked, command: Callable[..., Any]) -> None:
+    """It says what would be asked and paid, and what is there; nothing is written."""
+    options = ["--engine", "endpoint", "--url", url, "--model", "right", "-n", "4", "-k", "2", "--set", "price_out=1000"]
+    words = ["eval", *files, *options, "--max-new-tokens", "100", "--out", "out", "--json"]
+    before = asked.total()
+    first = json.loads(command(*words, "--dry-run").out)
+    assert asked.total() == before and not Path("out").exists()
+    greedy, samples = first["responses"]
+    assert (greedy["responses"], samples["responses"], samples["kept_already"]) == (18, 72, 0)
+    assert (samples["usd_at_most"], first["usd_at_most"]) == (7.2, 9.0) and samples["tokens_at_most"] > 7200
+    assert command(*words).code == 0
+    again = json.loads(command(*words, "--dry-run", "--temperature", "0.3").out)
+    assert [(row["responses"], row["kept_already"]) for row in again["responses"]] == [(0, 18), (72, 0)]
+    assert "right" in command(*words[:-1], "--dry-run").out
+
+
+def test_a_judge_reads_no_text_twice_and_what_spoils_it_is_said(
+    serve: Any, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder of results asks it for nothing; a constant judge, and responses without a score, stand in the notes."""
+    seen: list[str] = []
+
+    class Fake:
+        def score_many(self, items: Any, progress: Any) -> list[list[float]]:
+            seen.extend(text for _, texts in items for text in texts)
+            return [[math.nan if "plus 3?" in prompt else 1.0 for _ in texts] for prompt, texts in items]
+
+    monkeypatch.setattr(score_cache, "open_judge", lambda settings, journal: Fake())
+    for module in (score_cache, stages, measuring):
+        monkeypatch.setattr(module, "judge_identity", lambda settings: {"judge": "fake"})
+    judges = {"fake": RewardModelSettings(model="fake")}
+    served: list[str] = []
+
+    def several(question: str) -> str:
+        served.append(question)
+        return f"It is \\boxed{{{len(served) % 3}}}."
+
+    plan = plan_of(files, {"m": policy(str(serve({"m": several})), "m", greedy=False)}, judges=judges)
+    notes = run(plan, tmp_path / "out")["notes"]
+    assert any("fake on m: the judge is constant" in note for note in notes)
+    assert any("fake on m: 4 of 72 responses have no score" in note for note in notes)
+    before = len(seen)
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
+    shutil.rmtree(tmp_path / "other" / "scores-fake@m")
+    run(plan, tmp_path / "other")
+    assert 0 < len(seen) - before <= 4, "those without a score alone"
 
 
 def test_a_model_is_closed_only_for_another_one(tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from acemath.models.score.settings import ProcessModelSettings
+from acemath.run import score_cache
+from acemath.run.score_cache import CachedSteps
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "score"))
 from shapes import layered  # noqa: E402
 
@@ -86,8 +90,30 @@ def test_a_process_reward_model_on_process_bench(command: Command, tmp_path: Pat
     tuned = json.loads(command("process-bench", model, *files, "--threshold", "gsm8k", "--json").out)
     best = next(r["value"] for r in tuned["rows"] if (r["measure"], r["benchmark"]) == ("F1", "gsm8k"))
     assert 0 < tuned["threshold"] < 1 and best >= f1["gsm8k"]
+    assert (found["asked"], tuned["asked"]) == (3, 0), "equal texts are judged once, and every step's score was kept"
     few = json.loads(command("process-bench", model, *files, "--limit", "2", "--json").out)
     assert few["solutions"] == 8
+
+
+def test_steps_are_kept_as_they_are_scored(
+    tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a stop the model is asked for the rest alone, and the scores are those of a call without a stop."""
+    model = ProcessModelSettings(kind="process", model=str(layered(tiny_policy, tmp_path / "prm", 2)))
+    items = [(f"{n} + {n}?", [f"Add.\n\nIt is {2 * n}."]) for n in range(6)]
+    expected = CachedSteps(model, tmp_path / "whole").step_scores(items, lambda *_: None)
+    monkeypatch.setattr(score_cache, "STEPS_AT_ONCE", 2)
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CachedSteps(model, tmp_path / "cache").step_scores(items, stop)
+    rest = CachedSteps(model, tmp_path / "cache")
+    found = rest.step_scores(items, lambda *_: None)
+    assert rest.asked == 4 and [len(steps) for (steps,) in found] == [2] * 6
+    assert [s for (steps,) in found for s in steps] == pytest.approx([s for (steps,) in expected for s in steps], abs=1e-3)
 
 
 @pytest.fixture

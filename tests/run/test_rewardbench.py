@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from acemath.benchmarks.stored import stored_records
 from acemath.benchmarks.tables import JUDGED, reward_bench
 from acemath.cli.rewardbench import rewardbench, scored
 from acemath.errors import UserError
+from acemath.models.score.judging import NoScore
 from acemath.models.score.settings import RewardModelSettings
 from acemath.records import content_key
 from acemath.run import rewardbench as stages
@@ -59,8 +61,9 @@ class Judge:
 def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     """The judge that every call opens, asked in chunks of two problems."""
     found = Judge()
-    monkeypatch.setattr(stages, "open_judge", lambda settings, journal=None: found)
-    monkeypatch.setattr(stages, "judge_identity", lambda settings: {"model": settings.model})
+    monkeypatch.setattr(score_cache, "open_judge", lambda settings, journal=None: found)
+    for module in (score_cache, stages):
+        monkeypatch.setattr(module, "judge_identity", lambda settings: {"model": settings.model})
     monkeypatch.setattr(score_cache, "AT_ONCE", 2 * N)
     return found
 
@@ -228,6 +231,24 @@ def test_equal_texts_of_a_problem_are_asked_once(tmp_path: Path) -> None:
         raise AssertionError("the judge was loaded")
 
     assert CachedJudge(load, ScoreCache(tmp_path, {})).scores(pairs, lambda *_: None) == scores
+
+
+def test_a_judge_that_has_scored_may_find_none_in_the_rest(tmp_path: Path) -> None:
+    """It is an error only if it never gave a score: what is asked again after a stop may be what it cannot read."""
+
+    class Picky(Judge):
+        def score_many(self, items: Sequence[tuple[str, Sequence[str]]], progress: Any) -> list[list[float]]:
+            if all(text == "odd" for _, texts in items for text in texts):
+                raise NoScore("no score for any")
+            return [[nan if text == "odd" else 1.0 for text in texts] for _, texts in items]
+
+    def scores(*texts: str) -> list[float]:
+        cached = CachedJudge(Picky, ScoreCache(tmp_path, {}))  # type: ignore[arg-type]
+        return cached.scores([("p", text) for text in texts], lambda *_: None)
+
+    with pytest.raises(NoScore):
+        scores("odd")
+    assert isnan(scores("even", "odd")[1]) and isnan(scores("odd", "even")[0])
 
 
 def test_on_the_command_line(tmp_path: Path, tiny_policy: Path, random_reward_model: Path, command: Callable[..., Any]) -> None:

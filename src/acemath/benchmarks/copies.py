@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.benchmark import Benchmark
-from acemath.curate.columns import problems_of
+from acemath.curate.columns import STEPS, problems_of
 from acemath.errors import UserError
 from acemath.files.columns import is_missing, lowered, meta_of, value_at
 from acemath.files.hub import commit_of, hub_records
@@ -39,7 +39,7 @@ def local_copy(name: str, folder: str | Path | None = None, split: str = "test")
         return None
     home = Path(given)
     if not home.is_dir():
-        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct {DATA}")
+        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct {'--data' if folder else DATA}")
     stems = (f"{name}_test", name) if split == "test" else (f"{name}_{split}",)
     named = (home / f"{stem}{ending}" for stem in stems for ending in _ENDINGS)
     found = [path for path in named if path.exists()]
@@ -77,7 +77,7 @@ def problems_from(
 
 def hub_copy(benchmark: Benchmark, revision: str | None, what: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of the hub's data set, config by config, each with its place. `what` names it in a message."""
-    what = what or f"benchmark {benchmark.name}, of which {DATA} gives no file"
+    what = what or f"benchmark {benchmark.name}, of which neither --data nor {DATA} gives a file"
     for config in benchmark.configs:
         rows = hub_records(what, benchmark.hub, config, revision or benchmark.revision, benchmark.split, {})
         yield from ((f"benchmark {benchmark.name}, record {number}", row) for number, row in enumerate(rows, 1))
@@ -99,8 +99,7 @@ def copy_of(
         if not form and record["source"] != benchmark.name:
             raise UserError(f"{where} holds problems of {record['source']!r}, not of {benchmark.name}; give another file")
         meta = {**_extras(record, form, problem), BENCHMARK: benchmark.name}
-        if FILE_ROW in problem.meta:
-            meta[FILE_ROW] = problem.meta[FILE_ROW]
+        meta |= {name: problem.meta[name] for name in (FILE_ROW, STEPS) if name in problem.meta}
         if (reason := benchmark.suspects.get(content_key(problem.prompt))) is not None:
             meta[SUSPECT] = reason
         yield replace(problem, answer=_READINGS[benchmark.reading](problem.answer, record), meta=meta)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isnan
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,6 @@ Floats = NDArray[np.float64]
 Prediction = int | None  # None if a judge named no index; it is never right
 
 
-@runtime_checkable
 class StepJudge(Protocol):
     """A process reward model, as `models.score.process` has it. Steps end at blank lines, in the form "skywork" at each line."""
 

@@ -78,22 +78,28 @@ def truncated_share(records: Sequence[Record]) -> float:
 
 def notices(records: Sequence[Record]) -> list[str]:
     """A line for each thing that spoils a judge's numbers: constant rewards, rewards that are missing, cut responses."""
+    found, cut = judge_notices(records), truncated_share(records)
+    if cut > 0:
+        found.append(f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong")
+    return found
+
+
+def judge_notices(records: Sequence[Record]) -> list[str]:
+    """The lines of `notices` about the rewards."""
     found = []
     rewards = [reward for r in records for reward in r.rewards]
     missing = sum(map(isnan, rewards))
-    scored = [(r.problem_id, [reward for reward in r.rewards if not isnan(reward)]) for r in records]
+    differing = [r for r in records if len(set(zip(r.lengths, r.classes, strict=True))) > 1]  # equal texts have equal rewards
+    scored = [(r.problem_id, [reward for reward in r.rewards if not isnan(reward)]) for r in differing]
     several = [(name, mine) for name, mine in scored if len(mine) > 1]
     if several and all(len(set(mine)) == 1 for _, mine in several):
         name, mine = several[0]
         found.append(
-            f"the judge is constant: it gives all responses to a problem one reward (problem {name!r}: {mine[0]:g}), so its "
+            f"the judge is constant: it gives all different responses to a problem one reward (problem {name!r}: {mine[0]:g}), so its "
             "picks are random"
         )
     if missing:
         found.append(
             f"{missing:,} of {len(rewards):,} responses have no score from the judge; they rank below all others"
         )
-    cut = truncated_share(records)
-    if cut > 0:
-        found.append(f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong")
     return found

@@ -16,6 +16,7 @@ from acemath.benchmarks.copies import local_copy, problems_from
 from acemath.curate.columns import problems_of
 from acemath.errors import UserError
 from acemath.files.rows import placed_records
+from acemath.notices import say_once
 from acemath.records import BENCHMARK, Problem
 
 _QUESTION = {"prompt": "question", "answer": "answer"}
@@ -149,10 +150,10 @@ def open_benchmark(
         return problems_from(chosen, file or local_copy(name, data), columns, revision)
     path = Path(name)
     stem = path.name.split(".")[0]
-    rows = [
-        replace(row, meta={BENCHMARK: stem, **row.meta})
-        for row in problems_of(placed_records(path), columns or {}, stem)
-    ]
+    records = list(placed_records(path))
+    rows = [replace(row, meta={BENCHMARK: stem, **row.meta}) for row in problems_of(records, columns or {}, stem)]
     if not rows:
         raise UserError(f"{path} holds no problem; give a file with at least one row")
+    if len(rows) < len(records):
+        say_once(f"{path}: {len(records) - len(rows):,} of {len(records):,} rows stand twice and are read once")
     return rows

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from math import isnan
+from math import inf, isinf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -373,7 +373,7 @@ def label_of(value: Any, place: str) -> bool:
 
 
 def reward_of(value: Any, name: str, place: str) -> float | None:
-    """A reward as files write it, also as a list of one. UserError if it is not a number."""
+    """A reward as files write it, also as a list of one; nan where the judge gave none. UserError if it is not a number."""
     items = items_of(value)
     value = items[0] if items is not None and len(items) == 1 else value
     if value is None:
@@ -381,7 +381,7 @@ def reward_of(value: Any, name: str, place: str) -> float | None:
     try:
         reward = float(value)
     except (TypeError, ValueError):
-        reward = float("nan")
-    if isnan(reward):
-        raise UserError(f"{place}: {name} is {value!r}; a reward is a number, or absent")
+        reward = inf
+    if isinf(reward):
+        raise UserError(f"{place}: {name} is {value!r}; a reward is a finite number, nan (no score), or absent")
     return reward

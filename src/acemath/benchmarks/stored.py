@@ -218,7 +218,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
             len(str(text)),
             str(record.get("model") or ""),
             finish_reason(record.get("finish_reason")) if record.get("finish_reason") else "",
-            meta.get(ACCEPTED),
+            None if meta.get(ACCEPTED) is None else label_of(meta[ACCEPTED], f"{place}, {ACCEPTED}"),
         ),
     )
 

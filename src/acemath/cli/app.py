@@ -15,10 +15,9 @@ from typer.core import TyperGroup
 
 from acemath import __version__
 from acemath.cli.output import show_notices
-from acemath.errors import UserError, needing
+from acemath.errors import INTERRUPTED, UserError, needing
 
 UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
-INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
 # Words of commands that a second call continues.
 RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint", "eval", "rewardbench")
 # The commands by group of the overview, with the first sentence of their help, so that the overview imports none.

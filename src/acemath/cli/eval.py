@@ -10,8 +10,12 @@ import typer
 
 from acemath.benchmarks.tables import AVERAGE
 from acemath.cli import engines
+from acemath.cli.ahead import show_ahead
 from acemath.cli.options import (
+    REWARDS,
+    Cache,
     Columns,
+    Data,
     Instruction,
     Json,
     MaxNewTokens,
@@ -82,6 +86,9 @@ def command(
     budget: engines.Budget = None,
     changes: engines.ModelChanges = None,
     columns: Columns = None,
+    data: Data = None,
+    cache: Cache = REWARDS,
+    dry_run: engines.DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Measure policies: greedy pass@1, and with samples avg@n, maj@k, rm@k and pass@k.
@@ -108,13 +115,16 @@ def command(
     }
     chosen = {
         "policies": policies, "benchmarks": _benchmarks(problems or [], benchmarks), "columns": columns or {},
-        "limit": limit, "k": k or min(8, n),
+        "limit": limit, "k": k or min(8, n), "cache": cache, "data": data,
     }  # fmt: skip
     named_judges = named(reward or [], "reward")
     check_plan(settings_of(Plan, chosen, {}), named_judges)
     judges = {name: judge_settings(judge, {"chat": reward_system}) for name, judge in named_judges.items()}
     plan = settings_of(Plan, {**chosen, "judges": judges}, {})
     place = out or default_folder(list(policies), plan.benchmarks)
+    if dry_run:
+        show_ahead(plan, place, as_json)
+        return
     with Display().during("eval"):
         found = measure(plan, place, Display())
     for note in found["notes"]:

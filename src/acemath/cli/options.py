@@ -174,6 +174,15 @@ System = Annotated[str, typer.Option(help="System prompt of the conversation.")]
 Instruction = Annotated[str, typer.Option(help="Text after each problem.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="The most tokens that a response may have.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="Temperature of sampling; 0 is greedy.")]
+Cache = Annotated[
+    Path,
+    typer.Option("--cache", callback=folder, help="The folder that keeps every score, so that no response is judged twice."),
+]
+REWARDS = Path("rewards.cache")  # the default of --cache
+Data = Annotated[
+    Path | None,
+    typer.Option(help="The folder of the benchmarks' files. [default: that of ACEMATH_DATA, else the hub is read]"),
+]
 Pick = Annotated[int, typer.Option("-k", min=1, help="How many responses to pick from.")]
 MaxLength = Annotated[
     int, typer.Option(min=16, help="The most tokens that a problem with its response may have.")

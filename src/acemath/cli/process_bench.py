@@ -15,7 +15,6 @@ from acemath.benchmarks.process_bench import (
     TUNED_ON,
     Prediction,
     Solution,
-    StepJudge,
     best_threshold,
     critic_prompt,
     first_error,
@@ -26,10 +25,9 @@ from acemath.benchmarks.process_bench import (
     voted,
 )
 from acemath.cli import engines
-from acemath.cli.options import Json, MaxNewTokens, Seed, System, json_lines
+from acemath.cli.options import REWARDS, Cache, Json, MaxNewTokens, Seed, System, json_lines
 from acemath.cli.output import MEASURES, show
 from acemath.cli.reward_bench_2 import named_rows
-from acemath.cli.score import judge_of
 from acemath.errors import UserError
 from acemath.files.atomic import write_json_lines
 from acemath.files.rows import placed_records
@@ -85,6 +83,7 @@ def command(
     price_out: engines.PriceOut = None,
     budget: engines.Budget = None,
     changes: engines.ModelChanges = None,
+    cache: Cache = REWARDS,
     out: Annotated[
         Path | None, typer.Option(callback=json_lines, help="Write predictions to this JSONL file, which --data reads.")
     ] = None,
@@ -100,7 +99,7 @@ def command(
         raise UserError(f"both a judge ({judge}) and a critic ({critic}) are named; name one")
     with Display().during("process-bench") as display:
         solutions = read_solutions(data or (), revision, limit)
-        found = None if critic else of_judge(judge, solutions, threshold, display)
+        found = None if critic else of_judge(judge, solutions, threshold, cache, display)
     if found is None:
         model = engines.model_of(
             engine, critic, changes, url=url, api_key_env=api_key_env, price_in=price_in, price_out=price_out,
@@ -140,20 +139,25 @@ def read_solutions(data: Sequence[Path], revision: str | None, limit: int | None
     return [s for subset in subsets(found) for s in [r for r in ranked if r.subset == subset][:limit]]
 
 
-def of_judge(judge: str | None, solutions: Sequence[Solution], threshold: str, display: Display) -> Found:
+def of_judge(judge: str | None, solutions: Sequence[Solution], threshold: str, cache: Path, display: Display) -> Found:
     """A process reward model's predictions, or without one those that are stored with the solutions."""
     if judge is None:
         if not all(s.predicted for s in solutions):
             raise UserError("a solution has no prediction; name a process reward model, or a language model with --critic")
         return Found("stored predictions", [s.prediction for s in solutions], [{} for _ in solutions], {})
     cut = _threshold(threshold)
-    made = judge_of(judge, Path("process-bench.journal"))
-    if not isinstance(made, StepJudge):
+    from acemath.models.score.judge import judge_settings
+    from acemath.models.score.settings import ProcessModelSettings
+    from acemath.run.score_cache import CachedSteps
+
+    settings = judge_settings(judge)
+    if not isinstance(settings, ProcessModelSettings):
         raise UserError(f"judge {judge!r} gives no score for a step; name a process reward model, or a language model with --critic")
+    made = CachedSteps(settings, cache)
     scores = scored_steps(made, solutions, display.progress)
     limit = best_threshold(solutions, scores) if cut is None else cut
     details = [{"scores": [None if x != x else x for x in row]} for row in scores]  # noqa: PLR0124 (nan is no JSON)
-    return Found(made.name, [first_error(row, limit) for row in scores], details, {"threshold": limit})
+    return Found(made.name, [first_error(row, limit) for row in scores], details, {"threshold": limit, "asked": made.asked})
 
 
 def _threshold(text: str) -> float | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
 from acemath.files.columns import first_value, id_text, meta_of, names_of
 from acemath.files.identity import Names, joined
-from acemath.files.rows import columns_of, placed_records, read_records, read_rows
+from acemath.files.rows import columns_of, iter_rows, placed_records, read_records, read_rows
 from acemath.notices import say
 from acemath.records import BENCHMARK, Group, Problem, Response, by_problem
 
@@ -97,12 +97,23 @@ def read_graded(
     return [p for p in asked if p.id in mine], mine
 
 
-def read_groups(path: Path) -> list[Group]:
-    """Groups of a file: our rows, or AceMath's reward-model data (`qid`, `message`, `label`, six rows a question)."""
-    first = next(iter(read_records(path)), {})
-    if "qid" in first and "message" in first:
-        return list(groups_of(read_records(path), str(path)))
-    return read_rows(path, Group)
+@dataclass(frozen=True)
+class GroupFile:
+    """Groups of a file: our rows, or AceMath's reward-model data (`qid`, `message`, `label`, six rows a question).
+
+    Each pass reads the file again, without the groups at the positions `without`.
+    """
+
+    path: Path
+    without: Set[int] = frozenset()
+
+    def __iter__(self) -> Iterator[Group]:
+        first = next(iter(read_records(self.path)), {})
+        if "qid" in first and "message" in first:
+            rows = groups_of(read_records(self.path), str(self.path))
+        else:
+            rows = iter_rows(self.path, Group)
+        return (group for at, group in enumerate(rows) if at not in self.without)
 
 
 def read_prompts_with_responses(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from acemath.benchmarks.reward_bench_2 import HUB, SPLIT, Item, items_from, measured
-from acemath.cli.options import Json, folder, json_lines
+from acemath.cli.options import REWARDS, Cache, Json, json_lines
 from acemath.cli.output import MEASURES, measure_rows, show
 from acemath.errors import UserError
 from acemath.files.atomic import write_json_lines
@@ -34,9 +34,7 @@ def command(
         Path | None, typer.Option(help="A copy of the data set, or prompts with scores. [default: the hub's data set]")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="A commit, tag or branch of the hub's data set.")] = None,
-    cache: Annotated[
-        Path, typer.Option(callback=folder, help="The folder that keeps every score, so that no response is judged twice.")
-    ] = Path("rewards.cache"),
+    cache: Cache = REWARDS,
     out: Annotated[
         Path | None, typer.Option(callback=json_lines, help="Write the prompts' scores to this JSONL file, which --data reads.")
     ] = None,
@@ -84,14 +82,12 @@ def _scores(
         return [item.scores for item in items], {"judge": data.name.split(".")[0] if data is not None else HUB}
     if not all(item.prompt and item.responses for item in items):
         raise UserError("a prompt has no texts to judge; give the data set itself, or leave the judge out to use its scores")
-    from acemath.models.engine import released
-    from acemath.models.score.judge import judge_identity, judge_settings, open_judge
+    from acemath.models.score.judge import judge_settings
     from acemath.run.rewardbench import Candidate
-    from acemath.run.score_cache import CachedJudge, ScoreCache
+    from acemath.run.score_cache import cached_judge
 
     made = Candidate("", judge_settings(judge))
-    asked = CachedJudge(lambda: open_judge(made.settings, JOURNAL), ScoreCache(cache, judge_identity(made.settings)))
-    with released(asked):
+    with cached_judge(made.settings, JOURNAL, cache) as asked:
         flat = iter(asked.scores([(item.prompt, text) for item in items for text in item.responses], display.progress))
     return [[next(flat) for _ in item.responses] for item in items], {"judge": made.model, "asked": asked.asked}
 

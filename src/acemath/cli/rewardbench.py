@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from acemath.benchmarks.breakdown import WAYS
 from acemath.benchmarks.release import is_release
 from acemath.benchmarks.stored import stored_records
-from acemath.cli.options import Columns, Json, Pick, Setting, folder, set_option
+from acemath.cli.options import REWARDS, Cache, Columns, Json, Pick, Setting, folder, set_option
 from acemath.cli.rewardbench_build import build
 from acemath.cli.rewardbench_table import Asked, printed, tables
 from acemath.errors import UserError
@@ -106,9 +106,7 @@ def score(
     changes: Annotated[
         list[Setting] | None, set_option("Another setting of the judges, for example engine=vllm or max_length=8192.")
     ] = None,
-    cache: Annotated[
-        Path, typer.Option(callback=folder, help="The folder that keeps every score, so that no response is judged twice.")
-    ] = Path("rewards.cache"),
+    cache: Cache = REWARDS,
     columns: Columns = None,
     as_json: Json = False,
 ) -> None:

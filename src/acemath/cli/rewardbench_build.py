@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from acemath.cli import engines
-from acemath.cli.options import Columns, Instruction, Json, MaxNewTokens, Seed, System, folder, settings_of
+from acemath.cli.ahead import show_ahead
+from acemath.cli.options import (
+    Columns,
+    Data,
+    Instruction,
+    Json,
+    MaxNewTokens,
+    Seed,
+    System,
+    folder,
+    settings_of,
+)
 from acemath.cli.output import show
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat
@@ -47,6 +58,8 @@ def build(
     budget: engines.Budget = None,
     changes: engines.ModelChanges = None,
     columns: Columns = None,
+    data: Data = None,
+    dry_run: engines.DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Sample several policies on benchmarks, grade them, and write the release's form (paper, section 4.3.1).
@@ -77,8 +90,11 @@ def build(
     if not places:
         raise UserError("no benchmark is named; give --benchmarks rewardbench, or names and files with commas between them")
     plan = settings_of(
-        Plan, {"policies": policies, "benchmarks": places, "columns": columns or {}, "limit": limit, "k": n}, {}
+        Plan, {"policies": policies, "benchmarks": places, "columns": columns or {}, "limit": limit, "k": n, "data": data}, {}
     )
+    if dry_run:
+        show_ahead(plan, out, as_json)
+        return
     with Display().during("rewardbench build"):
         found = measure(plan, out, Display())
         made = write_bench(out, out / BENCH)

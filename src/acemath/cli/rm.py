@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 
 from acemath.cli.options import Changes, Columns, Json, Out, Pick, Seed, settings_of
 from acemath.cli.output import show
-from acemath.cli.reading import read_graded, read_groups
+from acemath.cli.reading import GroupFile, read_graded
 from acemath.cli.rewardbench import rewardbench
 from acemath.cli.training import (
     Epochs,
@@ -25,15 +26,15 @@ from acemath.cli.training import (
 from acemath.errors import UserError
 from acemath.files.rows import write_rows
 from acemath.notices import is_first_process, quiet_transformers, say
-from acemath.records import Group
+from acemath.records import Group, content_key
 from acemath.run.display import Display
 from acemath.train.checkpoints import put
 from acemath.train.reward.groups import (
     candidates_of,
     chat_of_groups,
+    held_out_of,
     make_groups,
     same_problem,
-    split_groups,
     unlabelled_words,
 )
 from acemath.train.reward.settings import GroupSettings, RewardSettings
@@ -183,21 +184,20 @@ def _train(
     trained again; another one is replaced only with `overwrite`. Without `system` the groups' own system prompt is used,
     or the paper's if they have none. `measured` are problems with candidates for rm@k.
     """
-    rows = read_groups(groups_file)
-    learned, held_out = _split(rows, measured, groups_file)
+    learned, held_out = _split(groups_file, measured)
     quiet_transformers()
     from acemath.train.provenance import stated_licences
     from acemath.train.reward.card import write_card
     from acemath.train.reward.train import identity_of, train_reward
 
-    chat = chat_of_groups(rows, system)
+    chat = chat_of_groups(chain(learned, held_out), system)
     identity = identity_of(base, (learned, held_out, measured), settings, chat, seed)
     facts = facts_of_made(out, identity, overwrite)
     if facts is not None:
         return {"out": str(out), **facts["result"], "seconds": 0.0}
     work = checkpoints_of(out)
     made = work / "model"
-    with Display().during(f"reward model on {base}", f"{len(learned):,} groups") as display:
+    with Display().during(f"reward model on {base}", f"the groups of {groups_file}") as display:
         result = train_reward(
             base, learned, held_out, made, work, settings, chat, seed, display.progress, measured
         )
@@ -207,23 +207,25 @@ def _train(
     return {"out": str(out), **result.record(), "seconds": result.seconds}
 
 
-def _split(rows: Sequence[Group], measured: Sequence[Group], file: Path) -> tuple[list[Group], list[Group]]:
-    """The groups to train on, and those to keep aside: a twentieth, at most 1,000.
+def _split(file: Path, measured: Sequence[Group]) -> tuple[GroupFile, list[Group]]:
+    """The groups to train on, which stay in the file, and those to keep aside: a twentieth, at most 1,000.
 
     UserError if nothing is left to train on, and if one of the problems for rm@k would be trained on.
     """
-    learned, held_out = split_groups(rows, min(max(1, len(rows) // 20), GroupSettings().held_out_most))
-    if rows and not learned:
+    problems = [(group.problem_id, content_key(same_problem(group.prompt))) for group in GroupFile(file)]
+    aside = held_out_of(problems, min(max(1, len(problems) // 20), GroupSettings().held_out_most))
+    if problems and len(aside) == len(problems):
         raise UserError(
             f"{file} holds groups of one problem only, which is kept aside; give groups of more problems"
         )
-    seen = {same_problem(group.prompt) for group in learned}
-    shared = next((g.problem_id for g in measured if same_problem(g.prompt) in seen), None)
+    seen = {key for at, (_, key) in enumerate(problems) if at not in aside}
+    shared = next((g.problem_id for g in measured if content_key(same_problem(g.prompt)) in seen), None)
     if shared is not None:
         raise UserError(
             f"problem {shared!r} of --candidates is among the training groups too, so rm@k would not be held out; leave it out"
         )
-    return learned, held_out
+    held_out = [group for at, group in enumerate(GroupFile(file)) if at in aside]
+    return GroupFile(file, aside), held_out
 
 
 @app.command("card")

@@ -9,16 +9,18 @@ import typer
 
 from acemath.cli.options import Changes, Json, folder
 from acemath.cli.output import show
-from acemath.errors import require
+from acemath.errors import UserError, require
+from acemath.notices import say
 from acemath.recipe.load import load_recipe
 from acemath.recipe.plan import plan
+from acemath.recipe.rates import known_rates, local_models, measure_rates, rates_file
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 
 
 def command(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or one of laptop, acemath-1.5b, acemath-7b, acemath-72b.")
+        str, typer.Argument(help="A recipe file, or one of laptop, acemath-0.5b, acemath-1.5b, acemath-7b, acemath-72b; +OVERLAY after it changes parts.")
     ] = "laptop",
     out: Annotated[
         Path | None, typer.Option(callback=folder, help="The run's folder. [default: runs/NAME]")
@@ -26,6 +28,10 @@ def command(
     changes: Changes = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
+    ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="With --dry-run: measure how fast this machine runs the recipe's models, and keep it."),
     ] = False,
     until: Annotated[
         Literal["data", "sft", "reward", "report"],
@@ -45,8 +51,10 @@ def command(
     """
     spend = {} if budget is None else {"budget_usd": budget}
     loaded = load_recipe(recipe, dict(changes or ()) | spend)
+    if measure and not dry_run:
+        raise UserError("--measure belongs to --dry-run, which then gives hours of this machine; add --dry-run")
     if dry_run:
-        _show_plan(loaded, as_json)
+        _show_plan(loaded, as_json, measure)
         return
     if until != "data":
         require("acemath run", "torch", "transformers", "trl")  # before the data is made
@@ -67,10 +75,20 @@ def command(
     typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
 
 
-def _show_plan(recipe: Recipe, as_json: bool) -> None:
+def _show_plan(recipe: Recipe, as_json: bool, measure: bool) -> None:
     """Print the plan of a recipe as a table, with the assumptions of its estimates."""
-    result = plan(recipe)
-    rows = [tuple(row.values()) for row in result["stages"]]
-    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$"), rows)
+    if measure:
+        require("--measure", "torch", "transformers")
+        measure_rates(recipe, say)
+    # Naming the machine needs torch; without it, nothing can have been measured.
+    result = plan(recipe, known_rates() if rates_file().exists() else {})
+    hours = "hours here"
+    rows = [tuple("" if value is None else value for value in row.values()) for row in result["stages"]]
+    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$", hours), rows)
     if not as_json:
+        total = result["total"]["hours_here"]
         typer.echo(result["note"])
+        typer.echo(
+            "No hours of this machine, because a model was not measured here: add --measure." if total is None
+            else f"{total:g} hours of this machine, at rates that were measured on it with {', '.join(local_models(recipe))}."
+        )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from acemath.benchmarks.tables import ACCEPTED
 from acemath.cli.options import Columns, Json, Out, reward_chat_option
 from acemath.cli.output import show
 from acemath.cli.reading import read_answered
@@ -54,6 +55,12 @@ def command(
     journal: Annotated[
         Path, typer.Option(help="The folder that keeps a server's replies as they arrive.")
     ] = Path("score.journal"),
+    accept_at: Annotated[
+        float | None,
+        typer.Option(
+            help="Write no rewards, but which responses this judge, a verifier, accepts: those with this score or a higher one."
+        ),
+    ] = None,
     out: Out = Path("scored.jsonl"),
     columns: Columns = None,
     as_json: Json = False,
@@ -61,6 +68,8 @@ def command(
     """Score responses with a judge and write the scores beside them.
 
     Example: acemath score samples.jsonl --problems problems.jsonl --model reward-model
+
+    A verifier: acemath score scored.jsonl --problems problems.jsonl --judge verifier.yaml --accept-at 0.5 --out verified.jsonl
     """
     with Display().during("score") as display:
         asked, rows = read_answered(responses, problems, columns)
@@ -69,7 +78,8 @@ def command(
         options = {"chat": system, "engine": engine, "max_length": max_length, "share_prefix": share_prefix}
         with released(judge_of(model, journal, **options)) as judge:
             scored = rewarded(rows, {p.id: p.prompt for p in asked}, judge, display)
-        write_rows(out, scored, Response)
+        kept = scored if accept_at is None else accepted(rows, scored, accept_at)
+        write_rows(out, kept, Response)
     values = [r.reward for r in scored if r.reward is not None and not isnan(r.reward)]
     identity = judge.identity()
     found = {
@@ -82,7 +92,17 @@ def command(
         "system": (identity.get("chat") or identity).get("system"),
         "out": str(out),
     }
+    if accept_at is not None:
+        found["accepted"] = sum(row.meta[ACCEPTED] for row in kept)
     show(found | ({"judge": identity} if as_json else {}), as_json)
+
+
+def accepted(rows: Sequence[Response], scored: Sequence[Response], least: float) -> list[Response]:
+    """The rows with a verifier's verdict in their meta; a response without a score is not accepted. Rewards stay as they are."""
+    return [
+        replace(row, meta={**row.meta, ACCEPTED: r.reward is not None and r.reward >= least})
+        for row, r in zip(rows, scored, strict=True)
+    ]
 
 
 def judge_of(judge: str, journal: Path, **options: Any) -> Judge:

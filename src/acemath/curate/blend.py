@@ -2,7 +2,7 @@
 
 A pool is a set of responses: `code`, `general`, `math`, or a part of `math`: `math.checked` (cross-checked),
 `math.unchecked`, `math.seeds` (to prompts that are not evolved). A recipe may declare further pools (`PoolSettings`). A
-stage takes its pools in order. A prompt that is in several pools is taken once, by the first of them.
+stage takes its pools in order. A prompt that is in several pools is taken by the first of them alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Picker:
 
     `counts` limits a pool to a seeded subset of that size, `shares` to that share (0 to 1) of its responses. Both limit
     what the pool offers, including prompts that an earlier pool takes. The `take` of a declared pool instead counts what
-    it adds. UserError for a pool that does not exist, and for a limit on a pool that is not in the blend.
+    it adds. Of a prompt, at most `each` responses are taken. UserError for a pool that does not exist, and for a limit on a pool that is not in the blend.
     """
 
     def __init__(
@@ -57,8 +57,10 @@ class Picker:
         shares: Mapping[str, float],
         declared: Mapping[str, PoolSettings],
         seed: int,
+        each: int = 1,
     ) -> None:
         _check_caps(pools, counts, shares)
+        self.each = each
         self.pools, self.counts, self.shares, self.declared, self.seed = pools, counts, shares, declared, seed
         self._keys = array("Q")  # by response: a hash of its prompt
         self._members = {pool: array("I") for pool in pools}  # the numbers of its responses …
@@ -102,13 +104,23 @@ class Picker:
             if pool in self.shares:
                 mine = mine[: round(self.shares[pool] * len(mine))]
             mine = mine[: self.counts.get(pool)]
-            mine = mine[np.sort(np.unique(keys[mine], return_index=True)[1])]
+            mine = mine[_earlier(keys[mine]) < self.each]
             mine = mine[~taken[keys[mine]]]
             if pool in self.declared:
                 mine = mine[: self.declared[pool].take]
             taken[keys[mine]] = True
             found[mine] = place
         return found
+
+
+def _earlier(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each key, how many equal ones come before it."""
+    order = np.argsort(keys, kind="stable")
+    first = np.concatenate(([True], np.diff(keys[order]) != 0))[: len(keys)]
+    starts = np.maximum.accumulate(np.where(first, np.arange(len(keys)), 0))
+    found = np.empty_like(order)
+    found[order] = np.arange(len(keys)) - starts
+    return found
 
 
 def _number(*parts: str) -> int:
@@ -122,8 +134,15 @@ def conversation(problem: Problem, response: Response, chat: ChatFormat, pool: s
 
 
 def shuffled(chats: Sequence[Chat], seed: int) -> list[Chat]:
-    """Conversations in a seeded order that does not depend on the given one."""
-    return sorted(chats, key=lambda chat: content_key(str(seed), "order", chat.problem_id))
+    """Conversations in a seeded order, which depends on the given one only among those to one problem."""
+    seen: Counter[str] = Counter()
+
+    def place(chat: Chat) -> str:
+        seen[chat.problem_id] += 1
+        again = [] if seen[chat.problem_id] == 1 else [str(seen[chat.problem_id])]
+        return content_key(str(seed), "order", chat.problem_id, *again)
+
+    return sorted(chats, key=place)
 
 
 def make_blend(

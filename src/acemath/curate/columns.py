@@ -28,6 +28,7 @@ from acemath.files.identity import FILE_ROW, Places, qualified
 from acemath.grade.references import choices_in, reference_in
 from acemath.records import Group, Problem, content_key
 
+STEPS = "steps"  # in meta: the calculations in a reference solution that marks them, as GSM8K's <<48/2=24>>
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
 _SOLUTIONS = frozenset(KNOWN_COLUMNS["solution"])
 _USERS = ("user", "human")
@@ -87,6 +88,8 @@ def _problem_of(
     answer = _answer_in(record, columns, subject, prompt_text(value_at(record, column)) == value_at(record, column)) or ""
     choices = choices_in(record, columns)
     meta = meta_of(record.get("meta"))
+    if steps := _steps(record, columns):
+        meta = {**meta, STEPS: steps}
     if choices is not None and not _lists(prompt, choices):
         meta = {**meta, QUESTION: prompt}
         listed = " ".join(f"({label}) {text}" for label, text in choices.items())
@@ -104,6 +107,12 @@ def _problem_of(
         meta=meta,
     )
     return problem, own is not None
+
+
+def _steps(record: Mapping[str, Any], columns: Mapping[str, str]) -> int:
+    """The calculations that a record's reference solution marks with <<…>>."""
+    texts = (first_value(record, names_of(ours, columns)) for ours in ("solution", "answer"))
+    return max(text.count("<<") if isinstance(text, str) else 0 for text in texts)
 
 
 def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: list[str]) -> tuple[str, str]:

@@ -30,6 +30,7 @@ class KnownSource:
     split: str = "train"
     rows: int = 0
     kind: Kind = "prompts"
+    config: str | None = None
 
 
 _RELEASED = {"prompt": "messages", "solution": "answer"}
@@ -41,6 +42,9 @@ KNOWN: dict[str, KnownSource] = {
     # Math prompts (section 3.2.2).
     "numinamath-cot": KnownSource("AI-MO/NuminaMath-CoT", {"prompt": "problem", "solution": "solution"}, "Apache-2.0", rows=859_494),
     "orca-math": KnownSource("microsoft/orca-math-word-problems-200k", {"prompt": "question", "solution": "answer"}, "MIT", rows=200_035),
+    "gsm8k-train": KnownSource(
+        "openai/gsm8k", {"prompt": "question", "answer": "answer"}, "MIT", rows=7_473, config="main"
+    ),
     "mathinstruct": KnownSource("TIGER-Lab/MathInstruct", {"prompt": "instruction", "solution": "output"}, "MIT", rows=262_039),
     "metamathqa": KnownSource("meta-math/MetaMathQA", {"prompt": "query", "solution": "response"}, "MIT", rows=395_000),
     # Code prompts (section 3.2.1).

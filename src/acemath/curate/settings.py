@@ -37,6 +37,8 @@ class FilterSettings(_Part):
 
     prompt_words: int = Field(300, ge=1)
     """The most words of an evolved prompt (paper: 300)."""
+    right: bool = False
+    """Whether a math response must be right by its prompt's reference answer; without one it is dropped too. Our addition."""
     seed_words: int | None = Field(None, ge=1)
     """The most words of any other prompt; by default no limit."""
     response_words: int = Field(2500, ge=1)

@@ -58,14 +58,18 @@ def columns_of(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> list[R]:
-    """Rows of one kind from a file of any known form.
+    """Rows of one kind from a file of any known form, as a list; `iter_rows` does not hold them all in memory."""
+    return list(iter_rows(path, kind, columns))
+
+
+def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> Iterator[R]:
+    """Rows of one kind from a file of any known form, as they are read.
 
     `columns` maps our names to the file's. Columns that the kind does not have are ignored; null means the column's
     default. A response without `sample` gets the next number of its problem, one without `model` an empty name.
     UserError naming the file, the line and the column if a record does not fit.
     """
     check = _checker(kind)
-    rows: list[R] = []
     numbers: Counter[str] = Counter()
     for place, record in placed_records(path):
         row = renamed(record, columns or {})
@@ -73,10 +77,9 @@ def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
             row = _numbered(row, numbers)
         known = check(place, row)
         try:
-            rows.append(from_record(known, kind))
+            yield from_record(known, kind)
         except (TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
-    return rows
 
 
 def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:

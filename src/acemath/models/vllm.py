@@ -1,7 +1,8 @@
 """Starting vLLM's engine and shutting it down, for responses and rewards alike.
 
 The engine is a process of its own, with a worker for each GPU. `stop` ends them, so that the next model finds the memory
-free. What was not stopped is stopped when the interpreter ends, before anything that the engine needs is gone.
+free. What was not stopped is stopped when the interpreter ends, before anything that the engine needs is gone. If this
+process is killed, the engine ends by itself, and vLLM's workers end with their engine.
 
 vLLM's build for CPUs is for tests and small models. It cannot rewind a seeded random number generator (`CPU Generator does
 not use offset`), which it does if only a part of a prompt fits into a step. So on a CPU each prompt is read in one step.
@@ -14,13 +15,18 @@ import gc
 import json
 import os
 import re
+import signal
+import threading
+import time
 import weakref
 from functools import cache
+from multiprocessing import parent_process
 from typing import Any
 
 from acemath.errors import UserError, needing
 from acemath.models.hardware import device, in_group
 from acemath.models.hub import model_file
+from acemath.notices import say
 
 # Standard output belongs to results, the user's set-up is reported to nobody, and no port is open to other machines.
 _ENVIRONMENT = {
@@ -32,7 +38,9 @@ _ENVIRONMENT = {
 CPU_CACHE = "VLLM_CPU_KVCACHE_SPACE"  # vLLM's variable for the gigabytes of keys and values on a CPU
 CPU_GIGABYTES = 2  # by default; vLLM's own default is most of the machine's memory
 PATIENCE = 60.0  # seconds for an engine to end by itself, before it is killed
+LOOK = 0.5  # seconds between two looks of an engine at the process that started it
 _running: weakref.WeakSet[Any] = weakref.WeakSet()
+_theirs: list[Any] = []  # vLLM's own function for an engine's process, once `_watched` has replaced it
 
 
 def start(model: str, what: str, **options: Any) -> Any:
@@ -44,6 +52,7 @@ def start(model: str, what: str, **options: Any) -> Any:
         os.environ.setdefault(name, value)
     with needing(what):
         from vllm import LLM
+    _watched()
     try:
         found = LLM(model=model, **_for_cpu() | options)
     except (ValueError, RuntimeError, OSError) as error:
@@ -68,6 +77,38 @@ def stop(llm: Any) -> None:
 
         cleanup_dist_env_and_memory()  # gloo threads that outlive the interpreter abort the process
     gc.collect()
+
+
+@cache
+def _watched() -> None:
+    """Have vLLM run `run_engine` in each engine's process. A notice if this version of vLLM starts them in another way."""
+    try:
+        from vllm.v1.engine.core import EngineCoreProc
+
+        _theirs.append(EngineCoreProc.run_engine_core)
+    except (ImportError, AttributeError):
+        say("this version of vLLM is not known: if acemath is killed, end the processes called VLLM by hand")
+        return
+    EngineCoreProc.run_engine_core = staticmethod(run_engine)
+
+
+def run_engine(*arguments: Any, **options: Any) -> None:
+    """What an engine's process runs: vLLM's function, beside a thread that ends the process once its parent is gone.
+
+    A forked process has the parent's `_theirs`; a spawned one imports this module anew.
+    """
+    from vllm.v1.engine.core import EngineCoreProc
+
+    if (parent := parent_process()) is not None and parent.pid is not None:
+        threading.Thread(target=_end_after, args=(parent.pid,), daemon=True).start()
+    (_theirs or [EngineCoreProc.run_engine_core])[0](*arguments, **options)
+
+
+def _end_after(parent: int) -> None:
+    """End this process, with no chance to hang, once it has another parent than this one."""
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @cache
@@ -107,7 +148,8 @@ def fitting(model: str, length: int) -> int:
 
 
 def _why(error: Exception) -> str:
-    """The first sentence of an error that says something."""
+    """The first sentence of an error that says something; for what failed in vLLM's own process, that its log says more."""
     lines = [line.strip().removeprefix("Value error, ") for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if "validation error for" not in line]
-    return re.split(r"\.\s+(?=[A-Z])", (told or lines or [type(error).__name__])[0])[0]
+    first = re.split(r"\.\s+(?=[A-Z])", (told or lines or [type(error).__name__])[0])[0]
+    return first + ("; its log above says why" if "See root cause above" in str(error) else "")

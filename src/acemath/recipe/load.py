@@ -15,7 +15,7 @@ from acemath.errors import UserError
 from acemath.recipe.part import expanded
 from acemath.recipe.schema import Recipe
 
-BUILT_IN = ("laptop", "acemath-1.5b", "acemath-7b", "acemath-72b")
+BUILT_IN = ("laptop", "acemath-0.5b", "acemath-1.5b", "acemath-7b", "acemath-72b")
 EXTENDS = "extends"
 DEPTH = 8  # recipes that extend one another at most
 
@@ -37,10 +37,29 @@ def find_recipe(name: str | Path) -> Path:
     )
 
 
+def overlays() -> list[str]:
+    """The names of the overlays that ship with acemath."""
+    return sorted(path.name.removesuffix(".yaml") for path in (resources.files("acemath") / "recipes" / "overlays").iterdir())
+
+
+def find_overlay(name: str) -> Path:
+    """The file of an overlay, which is a part of a recipe: a path, or the name of one that ships with acemath."""
+    path = Path(str(resources.files("acemath") / "recipes" / "overlays" / f"{name}.yaml")) if name in overlays() else Path(name)
+    if not path.is_file():
+        raise UserError(f"overlay {name!r} is neither a file nor one of {', '.join(overlays())}; correct the name")
+    return path
+
+
 def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe with `changes` (dotted key: value) laid over its file. UserError if it is not valid."""
-    path = find_recipe(name)
+    """A recipe with overlays (`RECIPE+OVERLAY+…`) and `changes` (dotted key: value) laid over its file.
+
+    Each overlay adds its name to the recipe's, and so to that of the run's folder. UserError if it is not valid.
+    """
+    first, *more = [name] if Path(name).exists() else str(name).split("+")
+    path = find_recipe(first)
     data = _whole(path)
+    for overlay in [find_overlay(str(one)) for one in more]:
+        data = _over(data, {**_read(overlay), "name": f"{data.get('name', path.stem)}+{overlay.stem}"})
     lay_over(data, changes or {}, str(path))
     if old := _old_key(data):
         raise UserError(

@@ -58,6 +58,13 @@ class Writer(Role):
     """The most tokens of a question."""
 
 
+class Teacher(Role):
+    """Who answers the prompts of a subject (paper, section 3.2.1: one response a prompt, greedy)."""
+
+    each: int = Field(1, ge=1)
+    """The number of responses to each prompt; a blend takes `each` of them at most. Our addition."""
+
+
 class Checker(Role):
     """Who answers math problems again to check the teacher (paper, section 3.2.2: GPT-4o-mini, two answers)."""
 
@@ -110,7 +117,7 @@ class Ranker(Part):
     """The reward model that sorts candidates (paper, section 4.1: Qwen2.5-Math-RM-72B)."""
 
     model: str
-    """A name under `models`, a hub name, a folder, or `base-check`: the built-in base's own judgement."""
+    """A name under `models`, a hub name, a folder, `base-check`: the built-in base's own judgement, or `votes`: the share of a problem's candidates that give the same answer."""
     chat: ChatFormat | None = None
     """The chat that it reads; by default that of its training."""
 
@@ -123,10 +130,10 @@ class Ranker(Part):
 class Roles(Part):
     """The roles of a run. Policies are named where they are used, in `reward.candidates` and `bench`."""
 
-    teachers: dict[Subject, Role]
+    teachers: dict[Subject, Teacher]
     """Who answers the prompts of each subject: `math`, `code`, `general`, and `all` for those not named."""
-    checkers: dict[str, Checker]
-    """Who answers again, by name; `checker` is the short form for one, whose name is `first`."""
+    checkers: dict[str, Checker] = Field(default_factory=dict)
+    """Who answers again, by name; `checker` is the short form for one, whose name is `first`. Without one there is no cross-check."""
     writer: Writer | None = None
     """Who writes new questions; worksheets need none."""
     labeller: Role | None = None
@@ -153,13 +160,13 @@ class Roles(Part):
     @field_validator("checkers")
     @classmethod
     def _enough(cls, checkers: dict[str, Checker]) -> dict[str, Checker]:
-        if (answers := sum(checker.answers for checker in checkers.values())) < 2:
+        if checkers and (answers := sum(checker.answers for checker in checkers.values())) < 2:
             raise ValueError(
                 f"checkers give {answers} answers to a problem in all; the cross-check needs two or more"
             )
         return checkers
 
-    def teacher(self, subject: str) -> Role | None:
+    def teacher(self, subject: str) -> Teacher | None:
         """The teacher of a subject ("math", "code" or "general")."""
         return self.teachers.get(subject)  # type: ignore[call-overload, no-any-return]
 

@@ -25,6 +25,9 @@ from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
 
 BASE_CHECK = "base-check"  # a ranker: the base model's own judgement of right and wrong
+VOTES = "votes"  # a ranker: how many of a problem's candidates give the same answer
+CHECKED_POOLS = ("math.checked", "math.unchecked")  # pools that a cross-check makes
+MATH_TOKENS = 800  # of a response to a math problem, mean (paper, section 3.2: derived from its counts)
 BASE_KEYS = {"engine", "id", "revision"}  # the keys of a model that a training starts from
 RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
 
@@ -40,6 +43,8 @@ class SftStage(Part):
     """The most prompts of a pool, by the pool's name."""
     shares: dict[str, float] = Field(default_factory=dict)
     """The largest share of a pool, by the pool's name."""
+    each: int = Field(1, ge=1)
+    """The most responses to a prompt, if a teacher gives several."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of this stage that differ from `sft.settings`."""
 
@@ -109,6 +114,12 @@ class Bench(Policies):
     """The number of responses to choose from in maj@k, rm@k and pass@k; at most what the headline policy gives."""
     curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """The k of the curves; by default 1, 2, 4 … up to the most responses of a policy."""
+    seed: int | None = None
+    """The seed of sampling on the benchmarks; by default the recipe's."""
+    validation: str | None = None
+    """The benchmark on which the selector is chosen. It is in no headline and no average."""
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Token limits below `max_new_tokens` at which accuracy is shown too: what is longer counts as cut."""
     before_training: bool = False
     """Whether responses are also ranked by the reward model before its training."""
     browse: int = Field(35, ge=0)
@@ -155,9 +166,11 @@ class Recipe(Part):
     budget_usd: float | None = Field(None, ge=0)
     """The most US dollars that all endpoints together may cost."""
     partitions: int | None = Field(None, ge=1, le=4096)
-    """The number of partitions of a new run; by default it follows from the number of seed prompts."""
+    """The number of partitions of a new run, of its seeds and of its benchmarks; by default it follows from how many there are."""
     launch: LaunchSettings = LaunchSettings()
     """How the jobs of stages that need no model are started; `sft.launch` and `reward.launch` are for trainings."""
+    response_tokens: int = Field(MATH_TOKENS, ge=1)
+    """The mean tokens of a response to a math problem, for the plan alone (paper, section 3.2: 800)."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""
     problems: Problems
@@ -196,7 +209,7 @@ class Recipe(Part):
         for where, base in bases.items():
             if base not in stages:
                 self._only(where, base, ("transformers",), BASE_KEYS)
-        if (ranker := self.roles.ranker) is not None and ranker.model != BASE_CHECK:
+        if (ranker := self.roles.ranker) is not None and ranker.model not in (BASE_CHECK, VOTES):
             self._only("roles.ranker", ranker.model, ("transformers", "vllm"), RANKER_KEYS)
         for name, spec in self.models.items():
             if (
@@ -226,6 +239,21 @@ class Recipe(Part):
                     f"problems.seeds.{name} holds {source.subject} prompts, which no teacher answers; "
                     f"name roles.teachers.{group}, or leave the source out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _checked_and_chosen(self) -> Recipe:
+        for name, stage in self.sft.stages.items():
+            of = {pool: self.sft.pools[pool].of if pool in self.sft.pools else pool for pool in stage.blend}
+            if not self.roles.checkers and (lost := [pool for pool in of if of[pool] in CHECKED_POOLS]):
+                raise ValueError(
+                    f"sft.stages.{name}.blend names {lost[0]!r}, which the cross-check fills; name roles.checker, or blend math"
+                )
+        wanted, benchmarks = self.bench.validation, self.problems.benchmarks
+        if wanted is not None and (wanted not in benchmarks or len(benchmarks) < 2):
+            raise ValueError(
+                f"bench.validation is {wanted!r}; it is one of at least two benchmarks ({', '.join(benchmarks)})"
+            )
         return self
 
     @model_validator(mode="after")

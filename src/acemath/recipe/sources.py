@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,6 +43,10 @@ class Source(Part):
     """Our column names mapped to the data set's, such as `{prompt: problem}`; `a.0.b` reaches into nested values."""
     count: int | None = Field(None, ge=1)
     """The most rows that are taken; by default all."""
+    part: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 1.0)
+    """The rows that are taken, by a hash of their prompt: [0, 0.1] is a tenth, and [0.1, 1] all others. So one data set gives disjoint sources. `count` counts within it."""
+    use: Literal["all", "sft", "reward"] = "all"
+    """What prompts are for: fine-tuning (`sft`), the candidates of the reward model (`reward`), or both. Our addition."""
     levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field((1, 2, 3, 4, 5), min_length=1)
     """The levels of worksheets, drawn evenly; a level named twice is drawn twice as often."""
     finding: Finding | None = None
@@ -67,6 +71,7 @@ class Source(Part):
             "subject": found.subject,
             "license": found.license,
             "split": found.split,
+            "config": found.config,
         }
         if data.get("file") is None and data.get("hub") is None:
             given["hub"] = found.hub
@@ -83,7 +88,16 @@ class Source(Part):
             raise ValueError(f"{self.benchmark!r} is no benchmark; the names are {', '.join(BENCHMARKS)}")
         if wrong := [name for name in self.columns if name not in OURS]:
             raise ValueError(f"columns names {wrong[0]!r}; ours are {', '.join(OURS)}")
+        if not self.part[0] < self.part[1]:
+            raise ValueError(f"part is {list(self.part)}; it goes from a smaller to a larger number, such as [0, 0.1]")
+        if self.worksheets is not None and (self.part, self.use) != ((0.0, 1.0), "all"):
+            raise ValueError("part and use are not for worksheets, which are all one source; leave them out")
         return self
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that `part` takes."""
+        return self.part[1] - self.part[0]
 
 
 def column_value(name: str, source: Source) -> str:
@@ -92,8 +106,12 @@ def column_value(name: str, source: Source) -> str:
 
 
 def size_of(source: Source) -> int:
-    """The number of a source's problems as far as it is known without reading them: its count, else a benchmark's size."""
-    size = BENCHMARKS[source.benchmark].size if source.benchmark else 0
+    """The number of a source's problems as far as it is known without reading them: its count, else a benchmark's size
+    or the public size of a data set of the registry, or the part of it."""
+    whole = BENCHMARKS[source.benchmark].size if source.benchmark else 0
+    if source.known is not None:
+        whole = KNOWN[source.known].rows
+    size = round(source.share * whole)
     return min(source.count or size, size or source.count or 0)
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from acemath.benchmarks.tables import HEADLINE, STANDARD, measure
+from acemath.report.choices import choices_section
 from acemath.report.data import Points, ReportData
 from acemath.report.data_section import data_section
 from acemath.report.formulas import drawn
@@ -198,6 +199,7 @@ def render(data: ReportData) -> str:
     style, script = ((home / name).read_text() for name in ("style.css", "script.js"))
     parts = {
         "headline": "Headline",
+        "choices": "Choices",
         "curves": "Curves",
         "rewardbench": "RewardBench",
         "data": "Data",
@@ -206,10 +208,10 @@ def render(data: ReportData) -> str:
         "problems-title": "Problems",
         "facts": "Facts",
     }
-    nav = "".join(f'<a href="#{key}">{name}</a>' for key, name in parts.items())
     body = "".join(
-        f(data) for f in (_headline, _curves, _bench, data_section, _training, _scores, _browser, _facts)
+        f(data) for f in (_headline, choices_section, _curves, _bench, data_section, _training, _scores, _browser, _facts)
     )
+    nav = "".join(f'<a href="#{key}">{name}</a>' for key, name in parts.items() if f'id="{key}"' in body)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>acemath: {escape(data.name)}</title><style>{style}</style></head><body><main>'

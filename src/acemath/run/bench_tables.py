@@ -17,6 +17,7 @@ from acemath.run.partitions import partitions_of
 from acemath.run.rewardbench import CANDIDATES, CLASS, LENGTH, PROBLEMS, SCORES, SPACE, VOTES
 from acemath.run.store import StageStore
 
+SAMPLES = "samples-"
 OWN = "reward model"  # the judge of a run, which trains it
 
 
@@ -53,7 +54,7 @@ def judged(folder: Path, names: Sequence[str] | None = None) -> tuple[list[Judge
     scored other candidates than the folder holds now.
     """
     if not is_scored(folder):
-        return pooled(folder), []
+        return pooled(folder)
     count = partitions_of(folder)[SPACE].count
     stores = {stage: StageStore(folder / stage, count) for stage in (PROBLEMS, CANDIDATES, VOTES)}
     found = []
@@ -104,25 +105,41 @@ def _model_of(store: StageStore) -> str:
     return str(identity.get("model") or identity.get("endpoint", {}).get("id", ""))
 
 
-def pooled(folder: Path) -> list[Judged]:
-    """Each judge's records from the folder of an evaluation or a run: the responses of all its policies together.
+def pooled(folder: Path) -> tuple[list[Judged], list[str]]:
+    """Each judge's records from the folder of an evaluation or a run: the responses of all its policies together, and notes.
 
-    Problems that not every policy answered are left out. Without scores there is one entry without a judge. UserError
-    if no policy has samples.
+    Problems that not every policy answered are left out, and so are stages that were made from other rows than the folder
+    holds now. Without scores there is one entry without a judge. UserError if no policy has samples.
     """
     count = partitions_of(folder)[SPACE].count
-    places = [path for path in sorted(folder.iterdir()) if path.is_dir() and StageStore(path, count).finished]
+    done = [path for path in sorted(folder.iterdir()) if path.is_dir() and StageStore(path, count).finished]
+    made = {path.name: StageStore(path, count).manifest for path in done}
+    stale = {name for name in made if _is_stale(name, made)}
+    places = [path for path in done if path.name not in stale]
+    notes = [
+        f"{name} was made from other rows than {folder} holds now, and is left out; run its command again"
+        for name in sorted(stale)
+        if name.startswith((SCORES, SAMPLES))
+    ]
     by_judge: dict[str, list[StageStore]] = {}
     for path in places:
         if path.name.startswith(SCORES):
             judge, at, _ = path.name.removeprefix(SCORES).partition("@")
             by_judge.setdefault(judge if at else OWN, []).append(StageStore(path, count))
     if not by_judge:
-        by_judge = {"": [StageStore(path, count) for path in places if path.name.startswith("samples-")]}
+        by_judge = {"": [StageStore(path, count) for path in places if path.name.startswith(SAMPLES)]}
     if not by_judge.get("", True):
         raise UserError(f"{folder} holds no finished samples; run its command again, with -n 8")
     problems = StageStore(folder / (PROBLEMS if (folder / PROBLEMS).is_dir() else "benchmarks"), count)
-    return [Judged(name, _model_of(stores[0]), _together(problems, stores)) for name, stores in by_judge.items()]
+    return [Judged(name, _model_of(stores[0]), _together(problems, stores)) for name, stores in by_judge.items()], notes
+
+
+def _is_stale(name: str, made: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a stage, or one that it comes from, was made from other rows than its inputs hold now; `made` are all manifests."""
+    return any(
+        read not in made or made[read]["output"] != output or _is_stale(read, made)
+        for read, output in made[name]["inputs"].items()
+    )
 
 
 def _together(problems: StageStore, stores: Sequence[StageStore]) -> list[Record]:

@@ -36,9 +36,9 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
     chat = sft.chat
 
     def work(all: Everything) -> None:
-        picker = Picker(mine.blend, mine.counts, mine.shares, declared, seed)
+        picker = Picker(mine.blend, mine.counts, mine.shares, declared, seed, mine.each)
         for part in all.parts():
-            _offer(picker, part, prompts, earlier)
+            _offer(picker, part, prompts, earlier, bool(run.recipe.roles.checkers))
             all.progress(part.number + 1, 2 * all.count, "choosing")
         picked, at = picker.picked(), 0
         added = {pool: int((picked == place).sum()) for place, pool in enumerate(mine.blend)}
@@ -64,22 +64,24 @@ def _blend(run: Run, prompts: str, name: str) -> Reduction:
         "blend": mine.blend,
         "counts": mine.counts,
         "shares": mine.shares,
+        "each": mine.each,
         "pools": {pool: narrowed.model_dump() for pool, narrowed in declared.items()},
         "chat": chat.model_dump(),
         "seed": seed,
     }
-    inputs = (prompts, "responses", "cross-check", *(f"blend-{stage}" for stage in earlier))
+    checked = ("cross-check",) if run.recipe.roles.checkers else ()
+    inputs = (prompts, "responses", *checked, *(f"blend-{stage}" for stage in earlier))
     return Reduction(f"blend-{name}", settings, inputs, work=work, summary=summary)
 
 
-def _offer(picker: Picker, part: Part, prompts: str, earlier: tuple[str, ...]) -> None:
+def _offer(picker: Picker, part: Part, prompts: str, earlier: tuple[str, ...], cross_checked: bool) -> None:
     """Offer the responses of one partition to the picker. It needs no texts, so none are read."""
     problems = {
         row["id"]: Problem(row["id"], "", "", row["source"], "", row["subject"], row["level"], json.loads(row["meta"]))
         for batch in part.batches(prompts, PROMPT_COLUMNS)
         for row in batch.to_pylist()
     }
-    checked = _ids(part, "cross-check")
+    checked = _ids(part, "cross-check") if cross_checked else set()
     used = {stage: _ids(part, f"blend-{stage}") for stage in earlier}
     for batch in part.batches("responses", RESPONSE_COLUMNS):
         for row in batch.to_pylist():

@@ -28,9 +28,9 @@ from acemath.benchmarks.tables import (
 )
 from acemath.errors import UserError
 from acemath.files.atomic import write_json
-from acemath.metrics import Estimate
 from acemath.records import Problem, Response, by_id, by_problem
 from acemath.run.context import Run
+from acemath.run.findings import apart, at_lengths, between_policies, choice, parts, percent
 from acemath.run.problems import BENCHMARKS
 from acemath.run.responses import Responder, responses_of, rows_of
 from acemath.run.selection import chosen
@@ -68,7 +68,9 @@ def samples(run: Run) -> list[Stage]:
         given = measured(policy.problems)
         found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
         for kind, count, temperature in (("samples", policy.each, None), ("greedy", 1, 0.0)):
-            responder = Responder(run, f"{kind}-{name}", policy, count, name, temperature)
+            responder = Responder(
+                run, f"{kind}-{name}", policy, count, name, temperature, run.recipe.bench.seed, reuse=True
+            )
             found[responder.stage] = responses_of(
                 responder,
                 (given,),
@@ -204,32 +206,42 @@ def tables(run: Run) -> Training:
 
     def work(making: Making) -> Facts:
         problems = making.store(BENCHMARKS)
-        by_policy = {n: stored_records(problems, making.store(f"scores-{n}")) for n in bench.policies}
+        everything = {n: stored_records(problems, making.store(f"scores-{n}")) for n in bench.policies}
+        by_policy = {n: apart(records, bench.validation)[0] for n, records in everything.items()}
+        stores = {n: making.store(f"greedy-{n}") for n in bench.policies}
+        greedy = {n: apart(stored_records(problems, store), bench.validation)[0] for n, store in stores.items()}
         mine = by_policy[bench.headline]
         head = _headline(mine, bench.k)
         found: dict[str, Any] = {
-            "policies": {
-                n: _policy_numbers(run, n, records, stored_records(problems, making.store(f"greedy-{n}")))
-                for n, records in by_policy.items()
-            },
-            "headline": {name: _percent(over_benchmarks(mine, values)) for name, values in head.items()},
+            "policies": {n: _policy_numbers(run, n, records, greedy[n]) for n, records in by_policy.items()},
+            "headline": {name: percent(over_benchmarks(mine, values)) for name, values in head.items()},
             "differences": _differences(mine, head, bench.k),
+            "between policies": between_policies(by_policy, greedy, bench.headline),
             "rewardbench": _reward_bench(run, making),
             "levels": _levels(mine, bench.k),
+            "parts": parts(mine, problems.all_rows(Problem), bench.k),
         }
+        if bench.lengths:
+            kinds = {f"{kind}-{n}": making.store(f"{kind}-{n}") for n in bench.policies for kind in ("greedy", "scores")}
+            of = {r.problem_id: r.benchmark for records in by_policy.values() for r in records}
+            found["lengths"] = at_lengths(kinds, bench.lengths, of)
+        if bench.validation is not None:
+            found["choice"] = choice(mine, apart(everything[bench.headline], bench.validation)[1], bench.k)
         write_json(making.out / "tables.json", found)
         return {"headline": {name: round(e["value"], 2) for name, e in found["headline"].items()}}
 
     def summary(facts: Facts) -> str:
         return ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
 
-    settings = {"k": bench.k, "curve": bench.curve, "headline": bench.headline}
+    settings = {
+        "k": bench.k,
+        "curve": bench.curve,
+        "headline": bench.headline,
+        "validation": bench.validation,
+        "lengths": bench.lengths,
+    }
     inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
     return Training("tables", settings, (BENCHMARKS, *inputs), work=work, makes=NUMBERS, summary=summary)
-
-
-def _percent(e: Estimate) -> dict[str, float]:
-    return {"value": 100 * e.value, "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems}
 
 
 def _headline(records: list[Record], k: int) -> dict[str, list[float]]:
@@ -248,7 +260,7 @@ def _differences(records: list[Record], head: Mapping[str, list[float]], k: int)
         name for s in HEADLINE if s not in ("reward model", "oracle") and (name := measure(s, k)) in head
     ]
     return {
-        name: _percent(over_benchmarks(records, [a - b for a, b in zip(mine, head[name], strict=True)]))
+        name: percent(over_benchmarks(records, [a - b for a, b in zip(mine, head[name], strict=True)]))
         for name in others
     }
 
@@ -263,9 +275,9 @@ def _policy_numbers(run: Run, name: str, records: list[Record], greedy: list[Rec
     return {
         "n": bench.policies[name].each,
         "ks": ks,
-        "greedy": _percent(over_benchmarks(greedy, right)),
+        "greedy": percent(over_benchmarks(greedy, right)),
         "greedy by benchmark": {b: 100 * sum(v) / len(v) for b, v in by_benchmark.items()},
-        "curves": {s: [_percent(e) for e in row] for s, row in curves(records, ks).items()},
+        "curves": {s: [percent(e) for e in row] for s, row in curves(records, ks).items()},
     }
 
 
@@ -278,7 +290,7 @@ def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
         by_policy = [by_problem(store.rows(Response, number)) for store in stores]
         shared = set.intersection(*(set(found) for found in by_policy))
         together = [row for found in by_policy for key in found if key in shared for row in found[key]]
-        records += records_of(by_id(problems.rows(Problem, number)), together)
+        records += apart(records_of(by_id(problems.rows(Problem, number)), together), run.recipe.bench.validation)[0]
     rows = reward_bench(records, run.recipe.bench.k, only=STANDARD)
     return {"k": run.recipe.bench.k, "policies": list(policies), "rows": [asdict(row) for row in rows]}
 

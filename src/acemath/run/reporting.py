@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from acemath.curate.crosscheck import agreement_shares
 from acemath.curate.licences import non_commercial
 from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
+from acemath.files.versions import versions
 from acemath.grade import classes
 from acemath.records import Problem, Response, benchmark_of, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
@@ -30,7 +29,6 @@ from acemath.train.checkpoints import FACTS
 
 PAGE = "report.html"
 PAGE_KEY = ".report.key"  # a hash of what the page was made from
-VERSIONS = ("acemath", "torch", "transformers", "trl", "accelerate", "datasets")
 STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies", "prompts", "solvable", "responses", "cross-check")
 
 
@@ -64,11 +62,11 @@ def collect(run: Run, runner: Runner) -> ReportData:
     recipe, bench, stores = run.recipe, run.recipe.bench, runner.stores
     facts = {name: store.manifest["facts"] for name, store in stores.items()}
     scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
-    names = facts[BENCHMARKS]["benchmarks"]
+    names = {n: count for n, count in facts[BENCHMARKS]["benchmarks"].items() if n != bench.validation}
     rewards = _rewards(scored)
     return ReportData(
         name=recipe.name,
-        subtitle=f"{facts[BENCHMARKS]['rows']:,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
+        subtitle=f"{sum(names.values()):,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
         notes=[
             SPLIT_NOTES[source.worksheets]
             for source in recipe.problems.benchmarks.values()
@@ -79,7 +77,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
         benchmarks=len(names),
         tables=read_json(run.folder / TABLES),
         funnel=funnel(stores[name] for name in STEPS if name in stores),
-        teachers=agreement_shares(facts["cross-check"]["checkers"]),
+        teachers=agreement_shares(facts["cross-check"]["checkers"]) if "cross-check" in facts else {},
         blends={name: facts[f"blend-{name}"] for name in recipe.sft.stages},
         sft_curves={name: _points(facts[f"sft-{name}"]["curve"], "loss") for name in recipe.sft.stages},
         reward_loss=_points(facts["reward"]["curve"], "loss"),
@@ -178,6 +176,7 @@ def _facts(run: Run, licences: Mapping[str, int]) -> dict[str, str]:
     found["commercial use"] = (
         f"forbidden by {', '.join(forbidding)}" if forbidding else "no licence forbids it"
     )
-    found["versions"] = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
-    found["python"] = platform.python_version()
+    made_with = versions()
+    found["python"] = made_with.pop("python")
+    found["versions"] = ", ".join(f"{name} {version}" for name, version in made_with.items())
     return found

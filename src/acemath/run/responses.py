@@ -13,6 +13,7 @@ from typing import Any
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
 from acemath.grade.conventions import STRICT, Conventions
+from acemath.grade.reward import UNKNOWN
 from acemath.models.engine import Engine, Paid, Sampling, collect
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
@@ -98,18 +99,22 @@ class Responder:
 
     def responses(self, engine: Engine, problems: Sequence[Problem], part: Part) -> list[Response]:
         """All responses to some problems, in order of problem and sample."""
-        asked = self._asked(problems)
+        asked = self.asked(problems)
         if not self.reuse:
             return collect(engine, asked, self.sampling, part.progress)
         keys = self._keys(asked)
-        kept = complete(part.before(Response), keys, self.n)
+        kept = self.kept(part.before(Response), asked)
         missing = [p for p in asked if p.id not in kept]
         written = collect(engine, missing, self.sampling, part.progress) if missing else []
         marked = [replace(r, meta={**r.meta, ASKED: keys[r.problem_id]}) for r in written]
         rows = [*marked, *(row for rows in kept.values() for row in rows)]
         return sorted(rows, key=lambda r: (r.problem_id, r.sample))
 
-    def _asked(self, problems: Sequence[Problem]) -> Sequence[Problem]:
+    def kept(self, rows: Iterable[Response], asked: Sequence[Problem]) -> dict[str, list[Response]]:
+        """Of earlier responses, those to the problems (as they are asked) for which nothing has changed."""
+        return complete(rows, self._keys(asked), self.n)
+
+    def asked(self, problems: Sequence[Problem]) -> Sequence[Problem]:
         """The problems with the prompts that the model gets."""
         if self.prompts is not None:
             return self.prompts(problems)
@@ -199,6 +204,7 @@ def counts_of(rows: Sequence[Response], dropped: Sequence[Dropped]) -> dict[str,
         "refused": len(dropped) + sum(r.finish_reason == REFUSED for r in rows),
         "cut": sum(r.finish_reason == LENGTH for r in rows),
         "ungraded": sum(r.status is None for r in rows),
+        "unknown": sum(r.status in UNKNOWN for r in rows),
     }
 
 

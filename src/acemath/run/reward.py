@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from acemath.grade import extract
+from acemath.grade import classes, extract
 from acemath.models.engine import released
 from acemath.models.hub import model_identity
-from acemath.recipe.schema import BASE_CHECK
+from acemath.recipe.schema import BASE_CHECK, VOTES
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
 from acemath.run.engines import make_ranker
@@ -30,6 +31,7 @@ from acemath.run.stage import (
     whole,
 )
 from acemath.run.store import Rows
+from acemath.run.synthesis import only_for
 from acemath.train.reward.groups import (
     candidates_of,
     labelled,
@@ -51,7 +53,9 @@ STATED = ("answer-tag", "final-answer", "boxed", "boxes", "hashes", "json", "ans
 def problems(run: Run, prompts: str) -> list[Stage]:
     """The math problems that get candidates. If there is a labeller, its answers become their reference answers."""
     role = run.recipe.roles.labeller
-    first = chosen(PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True)
+    first = chosen(
+        PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True, without=only_for(run, "sft")
+    )
     if role is None:
         return [first]
     responder = Responder(run, "labels", role)
@@ -117,10 +121,13 @@ def ranks(run: Run) -> list[Stage]:
     recipe, ranker = run.recipe, run.recipe.roles.ranker
     if ranker is None or not _ranked(run):
         return []
-    cut, own = recipe.reward.groups.cut, ranker.model == BASE_CHECK
+    cut, own, votes = recipe.reward.groups.cut, ranker.model == BASE_CHECK, ranker.model == VOTES
 
     @contextmanager
-    def tool() -> Iterator[RewardModel]:
+    def tool() -> Iterator[RewardModel | None]:
+        if votes:
+            yield None
+            return
         from acemath.models.score.score import RewardModel
 
         with released(
@@ -137,7 +144,7 @@ def ranks(run: Run) -> list[Stage]:
         known = {key: labelled(rows, cut)[0] for key, rows in responses.items()}
         mixed = [p for p in part.rows(problem_stage(run), Problem) if len({r.correct for r in known.get(p.id, ())}) == 2]
         items = [(p.prompt, [r.text for r in known[p.id]]) for p in mixed]
-        scores = part.tool.score_many(items, part.progress)
+        scores = [vote_shares(known[p.id]) for p in mixed] if votes else part.tool.score_many(items, part.progress)
         rows = [
             replace(response, reward=value)
             for problem, values in zip(mixed, scores, strict=True)
@@ -150,10 +157,20 @@ def ranks(run: Run) -> list[Stage]:
 
     stages: list[Stage] = [_base_check(run)] if own else []
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
-    identity = recipe.base_of(recipe.sft.base) if own else model_identity(recipe.model(ranker.model))
+    identity = recipe.base_of(recipe.sft.base) if own else {} if votes else model_identity(recipe.model(ranker.model))
     settings = {"ranker": ranker.model_dump(), "model": identity, "cut": cut}
-    copies = Copies() if own else copies_of(recipe.model(ranker.model))
+    copies = Copies() if own or votes else copies_of(recipe.model(ranker.model))
     return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary, copies=copies)]
+
+
+def vote_shares(responses: Sequence[Response]) -> list[float]:
+    """For each of a problem's responses, the share of them that give the same answer; 0 without an answer.
+
+    As a ranking it has a known quality: its best of k is the majority, so its rm@k is maj@k.
+    """
+    groups = classes([r.extracted for r in responses])
+    counts = Counter(groups)
+    return [counts[group] / len(groups) if group >= 0 else 0.0 for group in groups]
 
 
 def _candidate_stages(run: Run) -> tuple[str, ...]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,11 @@ from acemath.benchmarks.release import Entry, Unread, entries, files_of, sets_of
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.errors import UserError
 from acemath.grade import classes
-from acemath.models.score.judge import Judge, JudgeSettings, judge_identity, open_judge
-from acemath.notices import each_once
+from acemath.models.score.judge import JudgeSettings, judge_identity
 from acemath.records import Dropped, Problem, Response
 from acemath.run.partitions import Partitions, Space, open_run
 from acemath.run.scatter import scattered, scattered_responses
-from acemath.run.score_cache import CachedJudge, ScoreCache
+from acemath.run.score_cache import cached_judge, score_words
 from acemath.run.source_rows import files_key
 from acemath.run.stage import Everything, Facts, MapStage, Part, Reduction, Stage
 
@@ -183,42 +180,21 @@ def _voting(rows: Iterable[Response]) -> Iterator[Response]:
 
 def _scores(judge: Candidate, folder: Path, cache: Path) -> MapStage:
     """A judge's score of every candidate."""
-    identity = judge_identity(judge.settings)
-
-    def load() -> Judge:
-        return open_judge(judge.settings, folder / f"{judge.stage}.journal")
-
-    @contextmanager
-    def tool() -> Iterator[CachedJudge]:
-        with each_once(), closing(CachedJudge(load, ScoreCache(cache, identity))) as judge:
-            yield judge
-        del judge
-        gc.collect()
-        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     return MapStage(
-        judge.stage, {"judge": identity}, (PROBLEMS, CANDIDATES), work=_score, tool=tool, summary=_score_words, space=SPACE
+        judge.stage,
+        {"judge": judge_identity(judge.settings)},
+        (PROBLEMS, CANDIDATES),
+        work=_score,
+        tool=partial(cached_judge, judge.settings, folder / f"{judge.stage}.journal", cache),
+        summary=score_words,
+        space=SPACE,
     )
 
 
 def _score(part: Part) -> None:
     prompts = {row.id: row.prompt for row in part.rows(PROBLEMS, Problem)}
-    rows = part.rows(CANDIDATES, Response)
-    asked = part.tool.asked
-    scores = part.tool.scores([(prompts[row.problem_id], row.text) for row in rows], part.progress)
-    scored = [replace(row, reward=score) for row, score in zip(rows, scores, strict=True)]
-    facts = {
-        "responses": len(rows),
-        "asked": part.tool.asked - asked,
-        "no score": sum(score != score for score in scores),  # noqa: PLR0124 (only nan differs from itself)
-    }
+    scored, facts = part.tool.scored(prompts, part.rows(CANDIDATES, Response), part.progress)
     part.write(scored, Response, facts=facts)
-
-
-def _score_words(facts: Facts) -> str:
-    words = f"{facts['responses']:,} scores, of which {facts['asked']:,} were asked for and the others known"
-    return words + (f"; {facts['no score']:,} responses got no score" if facts["no score"] else "")
 
 
 def judges_named(judges: Sequence[tuple[str, JudgeSettings]]) -> list[Candidate]:

@@ -17,7 +17,7 @@ from acemath.files.lock import locked
 from acemath.models.spec import TransformersModel, VllmModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
-from acemath.recipe.schema import BASE_CHECK, Recipe
+from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.launch import set_launch
@@ -93,7 +93,8 @@ def _begun(run: Run, last: str, measured: bool = False) -> Runner:
     check_models(run.recipe)
     if measured:
         _check_answering(run.recipe)
-    fixed: dict[Space, int] = {} if run.recipe.partitions is None else {"training": run.recipe.partitions}
+    wanted = run.recipe.partitions
+    fixed: dict[Space, int] = {} if wanted is None else {"training": wanted, "benchmarks": wanted}
     open_run(run.folder, lambda: row_counts(run), fixed)
     plain = run.recipe.model_dump(mode="json")
     write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
@@ -148,7 +149,7 @@ def check_models(recipe: Recipe) -> None:
     is on this machine.
     """
     ranker = recipe.roles.ranker
-    ranked = ranker is not None and ranker.model != BASE_CHECK
+    ranked = ranker is not None and ranker.model not in (BASE_CHECK, VOTES)
     own = recipe.reward.base in recipe.sft.stages
     if own and not ranked:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,20 +14,29 @@ from acemath.run.stage import Everything, Facts, Part, Reduction
 
 
 def chosen(
-    name: str, given: str, count: int | None, *, answered: bool, space: Space = "training", math: bool = False
+    name: str,
+    given: str,
+    count: int | None,
+    *,
+    answered: bool,
+    space: Space = "training",
+    math: bool = False,
+    without: Collection[str] = (),
 ) -> Reduction:
     """At most `count` problems of the stage `given`; of benchmarks an equal share each, and at least one of each.
 
-    `answered` leaves out problems without a reference answer, `math` those of code and general subjects.
+    `answered` leaves out problems without a reference answer, `math` those of code and general subjects, `without`
+    those of these sources.
     """
 
     def candidates(part: Part) -> Iterable[tuple[str, int, bool]]:
         """Each problem's benchmark ("" for training problems), its rank, and whether it may be chosen."""
-        for batch in part.batches(given, ("id", "subject", "answer")):
-            ids, names, answers = (batch.column(n) for n in ("id", "subject", "answer"))
-            known = pc.greater(pc.binary_length(answers), 0).to_pylist()
-            for key, subject, has_answer in zip(ids.to_pylist(), names.to_pylist(), known, strict=True):
+        for batch in part.batches(given, ("id", "subject", "answer", "source")):
+            ids, names, sources = (batch.column(n).to_pylist() for n in ("id", "subject", "source"))
+            known = pc.greater(pc.binary_length(batch.column("answer")), 0).to_pylist()
+            for key, subject, has_answer, source in zip(ids, names, known, sources, strict=True):
                 fits = (has_answer or not answered) and not (math and subject in ("code", "general"))
+                fits = fits and source not in without
                 yield (subject if space == "benchmarks" else ""), int(content_key(key), 16), fits
 
     def work(all: Everything) -> None:
@@ -43,7 +52,7 @@ def chosen(
     def summary(facts: Facts) -> str:
         return f"{facts['rows']:,} problems"
 
-    settings = {"count": count, "answered": answered, "math": math}
+    settings = {"count": count, "answered": answered, "math": math, "without": sorted(without)}
     return Reduction(name, settings, (given,), work=work, summary=summary, space=space)
 
 

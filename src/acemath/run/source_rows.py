@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -29,9 +29,15 @@ def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
     if source.worksheets is not None:
         yield from _worksheets(source, seed)
         return
-    records = islice(records_of(name, source), source.count)
-    for problem in problems_of(records, source.columns, name, source.subject, source.license):
+    rows = problems_of(records_of(name, source), source.columns, name, source.subject, source.license)
+    for problem in islice(part_of(rows, source), source.count):
         yield without(problem, FILE_ROW)  # a row that is added before this one must not change it
+
+
+def part_of(rows: Iterable[Problem], source: Source) -> Iterator[Problem]:
+    """The problems of the source's `part`. The hash is of the prompt alone, so it is the same under every name."""
+    low, high = (round(edge * 2**64) for edge in source.part)
+    return (row for row in rows if low <= int(content_key("part", row.prompt), 16) < high)
 
 
 def count_rows(name: str, source: Source) -> int:
@@ -41,7 +47,7 @@ def count_rows(name: str, source: Source) -> int:
     if source.benchmark is not None:
         return size_of(source)
     known = public_rows(source.hub or "", source.split) if local_path(source) is None else 0
-    rows = known or sum(1 for _ in islice(records_of(name, source), source.count))
+    rows = round(source.share * (known or sum(1 for _ in islice(records_of(name, source), source.count if source.share == 1 else None))))
     return min(rows, source.count or rows)
 
 
@@ -52,7 +58,7 @@ def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
         return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
     if source.benchmark is not None:
         found = open_benchmark(source.benchmark, source.file, source.columns or None, revision=source.revision)
-        rows = [without(p, FILE_ROW, REVISION) for p in found[: source.count]]
+        rows = [without(p, FILE_ROW, REVISION) for p in islice(part_of(found, source), source.count)]
     else:
         rows = list(read_source(name, source, seed))
     return [replace(p, meta={**p.meta, BENCHMARK: name}) for p in rows]
@@ -70,10 +76,16 @@ def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -
 
 
 def local_path(source: Source) -> Path | None:
-    """Where a source's files lie on this machine; None for worksheets and for data sets that only the hub has."""
+    """Where a source's files lie on this machine; None for worksheets and for data sets that only the hub has.
+
+    A data set of the registry is looked for in the folder of ACEMATH_DATA too, as a benchmark is: gsm8k-train is the file
+    gsm8k_train.jsonl there.
+    """
+    if source.file is None and (named := source.benchmark or source.known) is not None:
+        copy = local_copy(named.replace("-", "_"))
+        if copy is not None or source.benchmark is not None:
+            return copy
     path = source.file or (Path(source.hub) if source.hub else None)
-    if path is None and source.benchmark is not None:
-        return local_copy(source.benchmark)
     return path if path is not None and path.exists() else None
 
 
@@ -89,8 +101,9 @@ def files_key(path: Path) -> str:
 
 def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of a file or a data set of the hub, one at a time, each with its place (for messages)."""
-    if source.file is not None:
-        yield from placed_records(source.file)
+    file = source.file or (None if source.known is None else local_path(source))
+    if file is not None:
+        yield from placed_records(file)
         return
     assert source.hub is not None
     what = f"source {name!r}"

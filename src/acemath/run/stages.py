@@ -28,7 +28,7 @@ def data_stages(run: Run) -> list[Stage]:
     return [
         seeds(run), benchmarks(run), evolution(run), filtered(run), deduplicated(run), *without_near_copies(run),
         instructions(run), decontaminated(run), *vote(run), *teachers(run, prompts), responses(run, prompts), *checkers(run, prompts),
-        cross_check(run, prompts), *blends(run, prompts),
+        *cross_check(run, prompts), *blends(run, prompts),
     ]  # fmt: skip
 
 

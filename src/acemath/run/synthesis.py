@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from acemath.curate.crosscheck import agreement_counts, cross_checked
 from acemath.curate.filters import filter_responses
@@ -16,10 +16,10 @@ from acemath.run.steps import response_facts
 
 
 def teachers(run: Run, prompts: str) -> list[MapStage]:
-    """One response to each prompt, by the teacher of its subject (paper, section 3.2.1)."""
+    """The responses to each prompt by the teacher of its subject (paper, section 3.2.1: one, greedy)."""
     return [
         responses_of(
-            Responder(run, f"teacher-{subject}", role),
+            Responder(run, f"teacher-{subject}", role, role.each),
             (prompts,),
             _prompts_of(run, prompts, subject),
         )
@@ -29,9 +29,10 @@ def teachers(run: Run, prompts: str) -> list[MapStage]:
 
 def _prompts_of(run: Run, prompts: str, subject: str) -> Callable[[Part], list[Problem]]:
     """The prompts that a subject's teacher responds to. UserError where a prompt has no teacher."""
+    others = only_for(run, "reward")
 
     def chosen(part: Part) -> list[Problem]:
-        rows = part.rows(prompts, Problem)
+        rows = [p for p in part.rows(prompts, Problem) if p.source not in others]
         if lacking := {p.group for p in rows} - set(run.recipe.roles.teachers):
             raise UserError(
                 f"no teacher answers the {min(lacking)} prompts; name a model as roles.teachers.{min(lacking)}, or leave "
@@ -40,6 +41,12 @@ def _prompts_of(run: Run, prompts: str, subject: str) -> Callable[[Part], list[P
         return [p for p in rows if p.group == subject]
 
     return chosen
+
+
+def only_for(run: Run, use: str) -> frozenset[str]:
+    """The sources whose prompts are for one use alone, by their value in the `source` column."""
+    seeds = run.recipe.problems.seeds.items()
+    return frozenset(column_value(name, source) for name, source in seeds if source.use == use)
 
 
 def responses(run: Run, prompts: str) -> MapStage:
@@ -52,8 +59,9 @@ def responses(run: Run, prompts: str) -> MapStage:
         given = [row for name in stages for row in part.rows(name, Response)]
         groups = {p.id: p.group for p in rows}
         kept, dropped = filter_responses(given, settings, lambda r: groups[r.problem_id] == "math")
-        known = [p for p in rows if p.group == "math" and p.answer and p.source in exact]
-        kept, wrong, reference = against_references(kept, known)
+        math = [p for p in rows if p.group == "math"]
+        known = [p for p in math if p.answer and (p.source in exact or settings.right)]
+        kept, wrong, reference = against_references(kept, known, {p.id for p in math} if settings.right else set())
         dropped += wrong
         facts = {"rows": len(kept), "of": len(given), "reference": reference}
         part.write(kept, Response, dropped, facts | response_facts("filter responses", rows, kept, dropped))
@@ -77,12 +85,12 @@ def _exact_sources(run: Run) -> set[str]:
 
 
 def against_references(
-    responses: Sequence[Response], problems: Sequence[Problem]
+    responses: Sequence[Response], problems: Sequence[Problem], right: Collection[str] = ()
 ) -> tuple[list[Response], list[Dropped], dict[str, int]]:
     """Drop the responses that contradict the reference answer of one of `problems`.
 
     Returns those kept, those dropped, and how many were right, wrong and unknown. A response is kept if it cannot be
-    compared, and if it answers another problem.
+    compared, and if it answers another problem; but those to problems with an id in `right` only if they are right.
     """
     prompts = {p.id: p for p in problems}
     judged = {
@@ -92,16 +100,17 @@ def against_references(
     kept, dropped = [], []
     for row in responses:
         verdict = judged.get((row.problem_id, row.sample))
-        if verdict is None or verdict.status != "wrong" or verdict.label is None:
+        contradicts = verdict is not None and verdict.status == "wrong" and verdict.label is not None
+        if not contradicts and (row.problem_id not in right or verdict is not None and verdict.correct):
             kept.append(row)
             continue
-        detail = f"{verdict.extracted!r} against the reference {prompts[row.problem_id].answer!r}"
-        dropped.append(
-            Dropped(row.problem_id, "filter-responses", "wrong by reference", row.text, row.model, detail)
-        )
-    right = sum(r.correct for r in judged.values())
-    counts = {"right": right, "wrong": len(dropped), "unknown": len(judged) - right - len(dropped)}
-    return kept, dropped, counts
+        why = "wrong by reference" if contradicts else "not known to be right"
+        detail = ""
+        if verdict is not None:
+            detail = f"{verdict.extracted!r} against the reference {prompts[row.problem_id].answer!r}"
+        dropped.append(Dropped(row.problem_id, "filter-responses", why, row.text, row.model, detail))
+    good, bad = sum(r.correct for r in judged.values()), sum(d.reason == "wrong by reference" for d in dropped)
+    return kept, dropped, {"right": good, "wrong": bad, "unknown": len(judged) - good - bad}
 
 
 def checkers(run: Run, prompts: str) -> list[MapStage]:
@@ -119,9 +128,11 @@ def checkers(run: Run, prompts: str) -> list[MapStage]:
     ]
 
 
-def cross_check(run: Run, prompts: str) -> MapStage:
-    """The math responses that the checkers confirm (paper, section 3.2.2)."""
+def cross_check(run: Run, prompts: str) -> list[MapStage]:
+    """The math responses that the checkers confirm (paper, section 3.2.2); no stage without a checker."""
     settings, roles = run.recipe.curate.cross_check, run.recipe.roles.checkers
+    if not roles:
+        return []
     stages = [f"checker-{name}" for name in roles]
     need = sum(role.answers for role in roles.values())
 
@@ -139,6 +150,5 @@ def cross_check(run: Run, prompts: str) -> MapStage:
         return f"{facts['rows']:,} of {facts['of']:,} math responses cross-checked"
 
     keyed = {"cross_check": settings.model_dump(), "answers": need}
-    return MapStage(
-        "cross-check", keyed, (prompts, "responses", *stages), work=work, summary=summary, spread=True
-    )
+    inputs = (prompts, "responses", *stages)
+    return [MapStage("cross-check", keyed, inputs, work=work, summary=summary, spread=True)]

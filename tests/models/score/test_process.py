@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from acemath.errors import UserError
-from acemath.models.score.heads import QWEN_CHAT
+from acemath.models.score.heads import QWEN_CHAT, output_rows
 from acemath.models.score.judge import judge_settings, open_judge
 from acemath.models.score.process import ProcessRewardModel, steps_of
 from acemath.models.score.settings import settings_from
@@ -127,6 +127,20 @@ def test_lines_of_skywork(tiny_policy: Path, tmp_path: Path) -> None:
             at.append(len(ids) - 1)
         values = states(folder, ids)[at] @ head["v_head.summary.weight"].T + head["v_head.summary.bias"]
         assert found == pytest.approx(torch.sigmoid(values[:, 0]).tolist(), abs=1e-5)
+
+
+def test_what_vllm_runs_of_these(tiny_policy: Path, tmp_path: Path) -> None:
+    """Math-Shepherd's head is two rows of the output layer, read from the files; a value head is refused before vLLM starts."""
+    for tied in (True, False):
+        folder = policy_with(tiny_policy, tmp_path / f"shepherd-{tied}", "ки")
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        if not tied:
+            model.config.tie_word_embeddings = False
+            model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
+            model.save_pretrained(folder)
+        assert torch.equal(output_rows(folder, [9, 4]), model.get_output_embeddings().weight[[9, 4]])
+    with pytest.raises(UserError, match="has a value head, which vLLM does not read; use the engine transformers"):
+        opened(valued(tiny_policy, tmp_path / "skywork"), engine="vllm")
 
 
 def test_long_responses_lose_their_middle(qwen: Path, caplog: pytest.LogCaptureFixture) -> None:

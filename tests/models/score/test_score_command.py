@@ -84,3 +84,37 @@ def test_options_that_do_not_fit(
     done = command("score", *rows_in(tmp_path), *options)
     assert done.code == 2 and said in done.err and len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "scored.jsonl").exists()
+
+
+def test_a_verifiers_verdicts_are_written_and_chosen_among(
+    command: Callable[..., Any], script: Any, tmp_path: Path, random_reward_model: Path
+) -> None:
+    """A reward model's rewards, then a verifier's verdicts beside them, then the table; no score is no acceptance."""
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        said = request["messages"][-1]["content"]
+        text = "?" if "maybe" in said else "Score: 9" if "box 7" in said else "Score: 2"
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        return {"model": "j", "choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
+
+    (tmp_path / "verifier.yaml").write_text(f"kind: generative\nendpoint: {{id: j, url: '{script(reply).url}'}}\n")
+    (tmp_path / "problems.jsonl").write_text(json.dumps({"id": "a", "prompt": QUESTION, "answer": "7"}) + "\n")
+    texts = {"box 7": True, "so 8": False, "maybe 9": False, "then 10": False}
+    rows = [
+        {"problem_id": "a", "sample": i, "text": t, "model": "m", "status": "correct" if right else "wrong"}
+        for i, (t, right) in enumerate(texts.items())
+    ]
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ["--problems", "problems.jsonl"]
+    assert command("score", "samples.jsonl", *asked, "--model", random_reward_model, "--out", "scored.jsonl").code == 0
+    options = ["--judge", "verifier.yaml", "--accept-at", "5", "--out", "verified.jsonl", "--json"]
+    found = json.loads(command("score", "scored.jsonl", *asked, *options).out)
+    assert (found["accepted"], found["unscored"]) == (1, 1)
+    before, after = (read_rows(tmp_path / f"{name}.jsonl", Response) for name in ("scored", "verified"))
+    assert [r.reward for r in before] == [r.reward for r in after] and None not in [r.reward for r in after]
+    table = json.loads(command("rewardbench", "table", "verified.jsonl", "-k", "4", "--json").out)
+    values = {row["selector"]: row["value"] for row in table["rows"]}
+    assert values["verifier"] == values["reward model in accepted"] == 100 and values["random"] == 25
+    assert command("score", "samples.jsonl", *asked, "--judge", "verifier.yaml", "--out", "half.jsonl").code == 0
+    done = command("rewardbench", "table", "half.jsonl", "-k", "4", "--json")
+    assert done.code == 0 and "1 of 4 responses have no score" in done.err, done.err

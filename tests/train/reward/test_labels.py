@@ -16,9 +16,10 @@ from acemath.train.reward.groups import (
     candidates_of,
     check_group,
     choose,
+    held_out_of,
     labelled,
     make_groups,
-    split_groups,
+    same_problem,
 )
 from acemath.train.reward.settings import GroupSettings
 
@@ -105,15 +106,11 @@ def test_candidates_for_rm_at_k_are_labelled() -> None:
 
 def test_what_is_held_out_shares_no_problem_with_training() -> None:
     """Groups of one problem stay together, even if its spaces and capitals differ."""
-    groups = [
-        Group(f"{source}:{i}", f"What  is {i}+{i}?" if source == "a" else f"what is {i}+{i}?", ("1", "2"), (1, 0))
-        for source in "ab"
-        for i in range(20)
-    ]  # fmt: skip
-    train, held_out = split_groups(groups, 5)
-    assert len(train) + len(held_out) == 40 and len(held_out) == 6
-    assert not {g.prompt.split()[-1] for g in train} & {g.prompt.split()[-1] for g in held_out}
-    assert split_groups(groups[::-1], 5)[1] == held_out
+    prompts = [(f"a:{i}", f"What  is {i}+{i}?") for i in range(20)] + [(f"b:{i}", f"what is {i}+{i}?") for i in range(20)]
+    problems = [(name, same_problem(prompt)) for name, prompt in prompts]
+    held_out = held_out_of(problems, 5)
+    assert len(held_out) == 6 and {at % 20 for at in held_out} == {at for at in held_out if at < 20}
+    assert held_out_of(problems[::-1], 5) == {39 - at for at in held_out}
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,8 @@ from acemath.files.rows import read_rows
 policy, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), RewardSettings.model_validate_json(sys.argv[3])
 rows = read_rows(folder / "groups.jsonl", Group)
 seen = []
-make = train.parameter_groups
-train.parameter_groups = lambda model: seen.append(is_sharded(model)) or make(model)
+make = train.adamw
+train.adamw = lambda model, settings: seen.append(is_sharded(model)) or make(model, settings)
 
 def watch(done, total, note):
     print(done, flush=True)

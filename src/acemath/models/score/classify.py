@@ -14,7 +14,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from acemath.errors import UserError
 from acemath.files.lock import locked
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import Account
@@ -26,7 +25,7 @@ from acemath.models.generate.endpoint.replies import Fault, Good, Reader, Refusa
 from acemath.models.generate.endpoint.requests import Asking, Request
 from acemath.models.loading import chat_tokenizer
 from acemath.models.score.heads import chat_for
-from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
+from acemath.models.score.judging import Item, Judge, NoScore, Progress, equal_scores, of_distinct, silent
 from acemath.models.score.layout import encode_row
 from acemath.models.score.settings import ClassifySettings
 from acemath.notices import say
@@ -96,7 +95,7 @@ class ClassifyJudge(Judge):
                 reasons += [score] if isinstance(score, str) else []
                 progress(len(found), len(rows), engine.status())
         if reasons and len(reasons) == len(rows):
-            raise UserError(
+            raise NoScore(
                 f"{self._endpoint.url} gave no score for any of {len(rows):,} responses (the first: {reasons[0]}); check the "
                 "server and its model"
             )

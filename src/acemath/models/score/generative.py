@@ -11,12 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from acemath.errors import UserError
 from acemath.files.lock import locked
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import Account
 from acemath.models.generate.endpoint.engine import EndpointEngine
-from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
+from acemath.models.score.judging import Item, Judge, NoScore, Progress, equal_scores, of_distinct, silent
 from acemath.models.score.settings import PROBLEM, RESPONSE, GenerativeSettings
 from acemath.notices import say
 from acemath.records import REFUSED, Problem, Response
@@ -115,7 +114,7 @@ class GenerativeJudge(Judge):
         none = sum(not values for values in votes.values())
         why = ", ".join(f"{count:,} {what}" for what, count in sorted(lost.items()))
         if none == len(votes):
-            raise UserError(
+            raise NoScore(
                 f"judge {self.name!r} gave no score for any of {none:,} responses ({why} judgements); look at "
                 f"{self.journal / 'responses.jsonl'}, and correct the template or the pattern, or raise max_new_tokens"
             )

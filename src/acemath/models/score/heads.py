@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
 LINEAR = "score.weight"
 LAYERS = ("score.0.weight", "score.2.weight")
 VALUE = "v_head.summary.weight"  # TRL's value head, in Skywork-o1-Open-PRM
+OUTPUT = ("lm_head.weight", "model.embed_tokens.weight")  # of a language model; the second where both layers are one
 # The usual names of heads. A policy's "lm_head" does not match.
 _HEAD = re.compile(
     r"^(score|classifier|classification_head|v_head|value_head|reward_head|regression_layer)\."
@@ -151,6 +152,20 @@ def head_tensors(path: str | Path) -> dict[str, Any]:
                 with safe_open(at, "pt") as opened:
                     found[name] = opened.get_tensor(name)
     return found
+
+
+def output_rows(path: str | Path, ids: Sequence[int]) -> Any:
+    """The rows [N, H] of a language model's output layer that belong to these tokens, as a torch tensor.
+
+    Where the files hold no such layer, it is that of the input. UserError if they hold neither.
+    """
+    with _readable(path):
+        names = _names(path, fetch=True) or {}
+        name = next((name for name in OUTPUT if name in names), None)
+        if name is None or (file := model_file(path, names[name], fetch=True)) is None:
+            raise UserError(f"{str(path)!r} has no weights called {' or '.join(OUTPUT)}; use the engine transformers")
+        with safe_open(file, "pt") as opened:
+            return opened.get_slice(name)[list(ids)]
 
 
 def _head_shapes(path: str | Path, fetch: bool) -> Shapes | None:

@@ -100,12 +100,6 @@ def reward_model(settings: RewardModelSettings) -> RewardModel:
     """The reward model with these settings."""
     from acemath.models.score.score import RewardModel
 
-    options = {}
-    if settings.engine == "vllm":
-        options = {
-            "tensor_parallel_size": settings.tensor_parallel,
-            "gpu_memory_utilization": settings.memory_share,
-        }
     found = RewardModel(
         at_revision(settings.model, settings.revision),
         settings.chat,
@@ -113,7 +107,7 @@ def reward_model(settings: RewardModelSettings) -> RewardModel:
         bf16=settings.dtype == "bfloat16",
         share_prefix=settings.share_prefix,
         engine=settings.engine,
-        options=options,
+        options=settings.vllm_options(),
     )
     found.name = settings.model
     return found

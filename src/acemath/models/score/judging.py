@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from acemath.errors import UserError
 from acemath.records import Response, by_problem
 
 Item = tuple[str, Sequence[str]]  # a problem's text with responses to it
@@ -44,6 +45,10 @@ def of_distinct(items: Sequence[Item], scores: Sequence[Sequence[float]]) -> lis
         list(dict(zip(texts, row, strict=True)).values())
         for (_, texts), row in zip(items, scores, strict=True)
     ]
+
+
+class NoScore(UserError):
+    """A judge gave no score for any of the responses that it was asked about."""
 
 
 class Judge(Protocol):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -29,15 +29,18 @@ from acemath.models.score.heads import (
     check_architecture,
     head_kind,
     head_tensors,
+    output_rows,
     remembered_chat,
 )
 from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
 from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches, without_middle
 from acemath.models.score.model import all_states, head_outputs, layered_head
 from acemath.models.score.settings import Aggregation, ProcessModelSettings
+from acemath.models.score.vllm import VllmSteps
 from acemath.notices import say
 
 EXTRA, TAG, RIGHT_WRONG = "<extra_0>", "ки", "+ -"
+CHUNK = 256  # responses that vLLM reads between two steps of progress
 # The form of each kind of head, and what the head is.
 HEADS = {
     "process": ("qwen", "a head with two outputs"),
@@ -84,7 +87,16 @@ class ProcessRewardModel(Judge):
             )
         self.chat = settings.chat or remembered_chat(path) or QWEN_CHAT
         self.tokenizer = _tokenizer(path, self.form)
-        self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
+        self.max_length = settings.max_length
+        self.vllm: VllmSteps | None = None
+        if settings.engine == "vllm":
+            self.vllm = VllmSteps(resolve(path), self.form, settings.max_length, half, settings.vllm_options())
+            self.max_length = self.vllm.max_length
+            self.head: torch.nn.Module = torch.nn.Sequential()  # vLLM has applied Qwen's
+            if self.form == "shepherd":
+                self.head = _shepherd_head(output_rows(path, _wrong_right(path, self.tokenizer)))
+        else:
+            self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
         self._tag = tag_id(self.tokenizer, path) if self.form == "shepherd" else -1
         self.encode = {"qwen": self._qwen, "shepherd": self._shepherd, "skywork": self._skywork}[self.form]
 
@@ -95,11 +107,17 @@ class ProcessRewardModel(Judge):
             "model": self.name,
             "weights": content_of(self.path),
             "form": self.form,
+            "engine": self.settings.engine,
             "aggregation": self.settings.aggregation,
             "dtype": str(self.dtype).removeprefix("torch."),
             "chat": self.chat.model_dump() if self.form == "qwen" else None,
-            "max_length": self.settings.max_length,
+            "max_length": self.max_length,
         }
+
+    def close(self) -> None:
+        """Free the memory that vLLM holds."""
+        if self.vllm is not None:
+            self.vllm.close()
 
     def score_many(self, items: Sequence[Item], progress: Progress = silent) -> list[list[float]]:
         """The scores of responses to many problems: scores[i][j] belongs to response j of items[i].
@@ -121,20 +139,16 @@ class ProcessRewardModel(Judge):
         coded = [self._coded(prompt, text, number) for number, (prompt, text) in enumerate(wanted)]
         if cut := sum(was_cut for _, was_cut in coded):
             say(
-                f"{cut:,} of {len(coded):,} responses were longer than {self.settings.max_length} tokens and were "
+                f"{cut:,} of {len(coded):,} responses were longer than {self.max_length} tokens and were "
                 "judged without their middle"
             )
         found: list[list[float]] = [[] for _ in wanted]
-        marks = {steps.row.key: steps.marks for steps, _ in coded}
         done = 0
-        for batch in token_batches([steps.row for steps, _ in coded], pass_tokens(device())):
-            states = all_states(self.model, plain_batch(batch, 0))
-            at = [(b, mark) for b, row in enumerate(batch) for mark in marks[row.key]]
-            rows, columns = (torch.tensor(side, device=states.device) for side in zip(*at, strict=True))
-            values = iter(probabilities(head_outputs(self.head, states[rows, columns])).tolist())
-            for row in batch:
-                found[row.key] = [next(values) for _ in marks[row.key]]
-                done += 1
+        for some, outputs in self._outputs([steps for steps, _ in coded]):
+            values = iter(probabilities(outputs).tolist())
+            for steps in some:
+                found[steps.row.key] = [next(values) for _ in steps.marks]
+            done += len(some)
             progress(done, len(wanted), "")
         if wrong := sum(not all(map(math.isfinite, row)) for row in found):
             raise UserError(
@@ -143,6 +157,24 @@ class ProcessRewardModel(Judge):
         table = dict(zip(wanted, found, strict=True))
         return [[table[prompt, text] for text in texts] for prompt, texts in items]
 
+    def _outputs(self, coded: Sequence[Steps]) -> Iterator[tuple[list[Steps], Tensor]]:
+        """Some of the responses at a time, with the outputs [S, L] of the head at all of their marks."""
+        if self.vllm is not None:
+            for at in range(0, len(coded), CHUNK):
+                some = list(coded[at : at + CHUNK])
+                rows = [[*steps.row.prompt, *steps.row.responses[0]] for steps in some]
+                mark = rows[0][some[0].marks[0]]
+                found = torch.cat(self.vllm.at_marks(rows, [len(steps.marks) for steps in some], mark))
+                yield some, head_outputs(self.head, found)
+            return
+        by_key = {steps.row.key: steps for steps in coded}
+        for batch in token_batches([steps.row for steps in coded], pass_tokens(device())):
+            some = [by_key[row.key] for row in batch]
+            states = all_states(self.model, plain_batch(batch, 0))
+            where = [(b, mark) for b, steps in enumerate(some) for mark in steps.marks]
+            lines, columns = (torch.tensor(side, device=states.device) for side in zip(*where, strict=True))
+            yield some, head_outputs(self.head, states[lines, columns])
+
     def _coded(self, prompt: str, text: str, key: int) -> tuple[Steps, bool]:
         """A response as tokens with its marks, and whether it was cut. UserError if no mark is left."""
         row, cut, mark = self.encode(prompt, text, key)
@@ -150,13 +182,13 @@ class ProcessRewardModel(Judge):
         if not marks:
             raise UserError(
                 f"judge {self.name!r}: the tokens of a response hold no mark of a step; the tokenizer does not know the mark of "
-                f"form {self.form}, or max_length {self.settings.max_length} is too short"
+                f"form {self.form}, or max_length {self.max_length} is too short"
             )
         return Steps(row, marks), cut
 
     def _qwen(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
         marked = "".join(step + EXTRA for step in steps_of(text.replace(EXTRA, "")))
-        row, cut = encode_row(prompt, [marked], self.tokenizer, self.chat, self.settings.max_length, key)
+        row, cut = encode_row(prompt, [marked], self.tokenizer, self.chat, self.max_length, key)
         return row, bool(cut), int(self.tokenizer.convert_tokens_to_ids(EXTRA))
 
     def _shepherd(self, prompt: str, text: str, key: int) -> tuple[Row, bool, int]:
@@ -180,10 +212,10 @@ class ProcessRewardModel(Judge):
         return list(self.tokenizer(text)["input_ids"])
 
     def _row(self, prompt: list[int], response: list[int], key: int) -> tuple[Row, bool]:
-        room = self.settings.max_length - len(prompt)
+        room = self.max_length - len(prompt)
         if room < 2:
             raise UserError(
-                f"a prompt of {len(prompt)} tokens leaves no room for a response in max_length {self.settings.max_length}; raise it"
+                f"a prompt of {len(prompt)} tokens leaves no room for a response in max_length {self.max_length}; raise it"
             )
         return Row(prompt, [without_middle(response, room)], key), len(response) > room
 
@@ -256,19 +288,29 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
 def _head(path: str, form: str, model: Any, tokenizer: Any) -> torch.nn.Module:
     if form == "qwen":
         return layered_head(path)
-    head = torch.nn.Linear(
-        model.config.get_text_config().hidden_size, 2 if form == "shepherd" else 1, form == "skywork"
-    )
+    if form == "shepherd":
+        return _shepherd_head(model.get_output_embeddings().weight[_wrong_right(path, tokenizer)])
+    head = torch.nn.Linear(model.config.get_text_config().hidden_size, 1)
     with torch.no_grad(), loading(path):
-        if form == "skywork":
-            tensors = head_tensors(path)
-            head.weight.copy_(tensors[VALUE])
-            head.bias.copy_(tensors[VALUE.replace("weight", "bias")])
-        else:
-            ids = tokenizer(RIGHT_WRONG, add_special_tokens=False)["input_ids"]
-            if len(ids) != 2:
-                raise UserError(
-                    f"{path!r}: {RIGHT_WRONG!r} is {len(ids)} tokens, not the two that form shepherd compares; give the right form"
-                )
-            head.weight.copy_(model.get_output_embeddings().weight[[ids[1], ids[0]]])  # wrong, right
+        tensors = head_tensors(path)
+        head.weight.copy_(tensors[VALUE])
+        head.bias.copy_(tensors[VALUE.replace("weight", "bias")])
     return head
+
+
+def _shepherd_head(rows: Tensor) -> torch.nn.Module:
+    """The head from the rows [2, H] of the output layer for wrong and right."""
+    head = torch.nn.Linear(rows.shape[1], 2, bias=False)
+    with torch.no_grad():
+        head.weight.copy_(rows)
+    return head
+
+
+def _wrong_right(path: str, tokenizer: Any) -> list[int]:
+    """The tokens that Math-Shepherd writes for a wrong step and for a right one."""
+    ids = tokenizer(RIGHT_WRONG, add_special_tokens=False)["input_ids"]
+    if len(ids) != 2:
+        raise UserError(
+            f"{path!r}: {RIGHT_WRONG!r} is {len(ids)} tokens, not the two that form shepherd compares; give the right form"
+        )
+    return [ids[1], ids[0]]

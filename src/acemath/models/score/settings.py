@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import (
@@ -62,6 +62,25 @@ class _Weights(_Judge):
     """The system prompt and the instruction of its conversations; by default those that its files name."""
     max_length: int = Field(4096, ge=16)
     """The most tokens of a problem with its response."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """The library that runs it."""
+    tensor_parallel: int = Field(1, ge=1)
+    """The number of GPUs that the weights are split over (vllm)."""
+    memory_share: float = Field(0.9, gt=0, le=1)
+    """The share of each GPU's memory that may be taken (vllm)."""
+
+    OPERATION: ClassVar[frozenset[str]] = frozenset(_VLLM)
+
+    @model_validator(mode="after")
+    def _of_the_engine(self) -> Self:
+        for key in _VLLM if self.engine != "vllm" else ("share_prefix",):
+            if key in self.model_fields_set and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key!r} is no key of engine {self.engine}; leave it out, or change engine")
+        return self
+
+    def vllm_options(self) -> dict[str, Any]:
+        """The settings that vLLM's `LLM` takes."""
+        return {"tensor_parallel_size": self.tensor_parallel, "gpu_memory_utilization": self.memory_share}
 
 
 class RewardModelSettings(_Weights):
@@ -69,30 +88,17 @@ class RewardModelSettings(_Weights):
 
     kind: Literal["reward"] = "reward"
     """A reward model, which is the default."""
-    engine: Literal["transformers", "vllm"] = "transformers"
-    """The library that runs it."""
     share_prefix: bool = True
     """Whether each prompt is read once for all of its responses; some architectures do not support it."""
-    tensor_parallel: int = Field(1, ge=1)
-    """The number of GPUs that the weights are split over (vllm)."""
-    memory_share: float = Field(0.9, gt=0, le=1)
-    """The share of each GPU's memory that may be taken (vllm)."""
 
     OPERATION: ClassVar[frozenset[str]] = frozenset(["share_prefix", *_VLLM])
-
-    @model_validator(mode="after")
-    def _of_the_engine(self) -> RewardModelSettings:
-        for key in _VLLM if self.engine != "vllm" else ("share_prefix",):
-            if key in self.model_fields_set and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(f"{key!r} is no key of engine {self.engine}; leave it out, or change engine")
-        return self
 
 
 class ProcessModelSettings(_Weights):
     """A process reward model: a probability for each step of a response, and one number made from them."""
 
     kind: Literal["process"]
-    """A process reward model."""
+    """A process reward model; vllm runs the forms qwen and shepherd."""
     form: Literal["auto", "qwen", "shepherd", "skywork"] = "auto"
     """How steps are marked and judged: as in Qwen2.5-Math-PRM, Math-Shepherd or Skywork-o1-Open-PRM; by default as the
     files of the model show, which cannot show Math-Shepherd."""

@@ -19,12 +19,14 @@ from transformers import AttentionInterface
 from acemath.models.score.attention import Segment, reaches, take
 
 try:
-    from torch.nn.attention.varlen import varlen_attn
+    from torch.nn.attention import varlen
 except ImportError:  # before torch 2.10
-    varlen_attn = None
+    KERNEL: Any = None
+else:
+    KERNEL = varlen.varlen_attn
 
 VARLEN = "acemath_varlen"  # the name of this attention in transformers' registry
-OPTIONS = frozenset(inspect.signature(varlen_attn).parameters) if varlen_attn else frozenset()
+OPTIONS = frozenset(inspect.signature(KERNEL).parameters if KERNEL else ())
 LARGEST_HEAD = 256
 # Settings of attention that the kernel does not compute: bounded scores (Gemma 2), compressed keys (DeepSeek), dropout.
 OTHER_KINDS = ("attn_logit_softcapping", "kv_lora_rank", "attention_dropout", "attn_pdrop")
@@ -112,15 +114,15 @@ def varlen_attention(
     if seen is not None:
         both = take(torch.cat([k, v], 1).flatten(1), seen).view(len(seen), -1, v.shape[2])
         k, v = (side.contiguous() for side in both.chunk(2, 1))
-    edges = (cu_seq_lens_q, cu_seq_lens_k)
     window = -1 if sliding_window is None else sliding_window - 1
     if q.is_cuda:
         grouped = {"enable_gqa": True} if "enable_gqa" in OPTIONS else {}
-        found = varlen_attn(
-            q, k, v, *edges, max_length_q, max_length_k, scale=scaling, window_size=(window, 0), **grouped
-        )
+        found: Tensor = KERNEL(
+            q, k, v, cu_seq_lens_q, cu_seq_lens_k, max_length_q, max_length_k,
+            scale=scaling, window_size=(window, 0), **grouped,
+        )  # fmt: skip
     else:
-        found = _text_by_text(q, k, v, *(edge.diff().tolist() for edge in edges), scaling, window)
+        found = _text_by_text(q, k, v, cu_seq_lens_q.diff().tolist(), cu_seq_lens_k.diff().tolist(), scaling, window)
     return found.view(query.shape[0], query.shape[2], *found.shape[1:]), None
 
 
@@ -134,8 +136,8 @@ def _text_by_text(
         sees = torch.ones(len(one), len(two), dtype=torch.bool).tril(before)
         if window >= 0:
             sees = sees.triu(before - window)
-        sides = (side.transpose(0, 1)[None] for side in (one, two, three))
-        mine = functional.scaled_dot_product_attention(*sides, attn_mask=sees, scale=scaling, enable_gqa=True)
+        q1, k1, v1 = (side.transpose(0, 1)[None] for side in (one, two, three))
+        mine = functional.scaled_dot_product_attention(q1, k1, v1, attn_mask=sees, scale=scaling, enable_gqa=True)
         found.append(mine[0].transpose(0, 1))
     return torch.cat(found)
 

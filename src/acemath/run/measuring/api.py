@@ -27,6 +27,8 @@ def evaluate(
     k: int | None = None,
     limit: int | None = None,
     columns: Mapping[str, str] | None = None,
+    data: str | Path | None = None,
+    cache: str | Path = "rewards.cache",
     quiet: bool = True,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def evaluate(
 
     policies: folders or hub names, run by transformers with `settings` (fields of `Measured`: n, temperature, …), or
     `Measured` by name for any other engine. benchmarks: names of the registry, presets, files. judges: reward models, or
-    settings of judges by name. UserError for a wrong value.
+    settings of judges by name. data: the folder of the benchmarks' files. cache: the folder that keeps every score. UserError
+    for a wrong value.
     """
     places = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     try:
@@ -48,8 +51,9 @@ def evaluate(
         scored = judges if isinstance(judges, Mapping) else {n: judge_settings(j) for n, j in named(judges, "reward").items()}
         most = max(policy.n for policy in measured.values())
         plan = Plan(
-            policies=measured, benchmarks=tuple(places), columns=dict(columns or {}), limit=limit, k=k or min(8, most), judges=dict(scored)
-        )
+            policies=measured, benchmarks=tuple(places), columns=dict(columns or {}), limit=limit, k=k or min(8, most),
+            judges=dict(scored), cache=Path(cache), data=None if data is None else Path(data),
+        )  # fmt: skip
     except ValidationError as error:
         raise UserError(first_fault(error, "evaluate")) from error
     folder = Path(out) if out is not None else default_folder(list(measured), places)

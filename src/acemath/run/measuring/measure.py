@@ -16,16 +16,20 @@ from acemath.models.score.judge import judge_identity
 from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Response
 from acemath.run.display import Display
+from acemath.run.launch import replicas
 from acemath.run.measuring.models import Measuring, shots_of
 from acemath.run.measuring.problems import PROBLEMS, Asked, problem_stage, read
 from acemath.run.measuring.results import results_of
-from acemath.run.measuring.settings import Measured, Plan, check_plan
+from acemath.run.measuring.settings import Plan, check_plan
 from acemath.run.measuring.stages import Named, check_names, response_stages, score_stages
 from acemath.run.partitions import ROWS, open_run
-from acemath.run.runner import Runner
+from acemath.run.runner import Job, Runner, run_job
+from acemath.run.stage import Copies, MapStage, Stage
 from acemath.run.store import StageStore
 
 RESULTS, MANIFEST = "results.json", "manifest.json"
+PLAN = "plan.json"  # what the call in work asks for, for the processes of a model's copies
+DECLARED = f"{__name__}:stages_of"
 EACH = 256  # problems of a partition, roughly: what a stop costs a model in this process
 
 
@@ -35,29 +39,23 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     Several calls may share a folder: policies that earlier ones measured on the same problems stay in the results.
     UserError for a plan that cannot be measured, before anything is asked of a model.
     """
-    check_plan(plan, plan.judges)
-    benchmarks = read(plan.benchmarks, plan.columns, plan.limit)
-    places = {one.name: str(one.facts["place"]) for one in benchmarks}
-    measuring = Measuring(folder, plan.policies, shots_of(plan.policies, places))
-    stages = [one for name in plan.policies for one in response_stages(measuring, name)]
-    stages += score_stages(measuring, plan.judges, stages)
-    check_names(stages)
-    _check_copies(plan)
+    benchmarks, measuring, stages = prepared(plan, folder)
     with locked(folder), closing(measuring):
         before = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
         _check_kept(folder, before, benchmarks)
         _check_judges(folder, before, plan)
         rows = [row for one in benchmarks for row in one.problems]
         facts = {name: measuring.facts(name, rows) for name in plan.policies}
-        runner = _runner(plan.policies, folder, benchmarks, stages, display)
+        runner = _runner(plan, measuring, benchmarks, stages, display)
         runner.make_all()
         earlier, gone = _earlier(before, plan, runner)
         found = results_of([*earlier, *stages], _stores(runner, earlier), plan.k)
-        found["notes"] = [*_notes(benchmarks, plan, found), *gone]
-        found["paper"] = [compared.record() for compared in beside(found["rows"])]
-        _check_answered(found, runner)
         policies = {name: before["policies"][name] for name in dict.fromkeys(one.model for one in earlier)}
         policies |= {name: {**mine, "versions": versions()} for name, mine in facts.items()}
+        limits = {name: policy["settings"]["max_new_tokens"] for name, policy in policies.items()}
+        found["notes"] = [*_notes(benchmarks, limits, found), *found["notes"], *gone]
+        found["paper"] = [compared.record() for compared in beside(found["rows"])]
+        _check_answered(found, runner)
         judges = {name: judge_identity(settings) for name, settings in plan.judges.items()}
         manifest = {
             "benchmarks": {one.name: one.facts for one in benchmarks},
@@ -72,14 +70,22 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
     return found
 
 
-def _check_copies(plan: Plan) -> None:
-    """UserError for a model with replicas, which would be ignored."""
-    for name, policy in plan.policies.items():
-        if (copies := getattr(policy.model, "replicas", 1)) > 1:
-            raise UserError(
-                f"replicas is {copies} for {name}, but an evaluation runs one copy of a model; leave replicas out, or serve the "
-                "copies as an endpoint"
-            )
+def prepared(plan: Plan, folder: Path) -> tuple[list[Asked], Measuring, list[Named]]:
+    """The benchmarks of a plan, its models, and its stages in order. Nothing is written, and nothing asked of a model."""
+    check_plan(plan, plan.judges)
+    benchmarks = read(plan.benchmarks, plan.columns, plan.limit, plan.data)
+    places = {one.name: str(one.facts["place"]) for one in benchmarks}
+    measuring = Measuring(folder, plan.policies, shots_of(plan.policies, places, plan.data))
+    stages = [one for name in plan.policies for one in response_stages(measuring, name)]
+    stages += score_stages(measuring, plan.judges, stages, plan.cache)
+    check_names(stages)
+    return benchmarks, measuring, stages
+
+
+def stages_of(folder: Path) -> list[Stage]:
+    """The stages of the call that works in a folder, for a process that runs a copy of a model."""
+    benchmarks, _, stages = prepared(Plan.model_validate(read_json(folder / PLAN)), folder)
+    return _works(benchmarks, stages)
 
 
 def _check_kept(folder: Path, before: Mapping[str, Any], benchmarks: Sequence[Asked]) -> None:
@@ -102,21 +108,40 @@ def _check_judges(folder: Path, before: Mapping[str, Any], plan: Plan) -> None:
             )
 
 
+def _works(benchmarks: Sequence[Asked], stages: Sequence[Named]) -> list[Stage]:
+    return [problem_stage(benchmarks), *(one.work for one in stages if one.work is not None)]
+
+
 def _runner(
-    policies: Mapping[str, Measured],
-    folder: Path,
-    benchmarks: Sequence[Asked],
-    stages: Sequence[Named],
-    display: Display,
+    plan: Plan, measuring: Measuring, benchmarks: Sequence[Asked], stages: Sequence[Named], display: Display
 ) -> Runner:
     """The runner of a call's stages. The folder's first call decides the number of partitions.
 
-    An endpoint loses no response when it stops, and waits for the last response of each partition, so it gets few.
+    An endpoint loses no response when it stops, and waits for the last response of each partition, so it gets few. Copies of
+    a model share the partitions of a stage, so each gets four or more.
     """
-    local = any(not isinstance(policy.model, EndpointModel) for policy in policies.values())
-    open_run(folder, lambda: {"benchmarks": sum(one.size for one in benchmarks)}, each=EACH if local else ROWS)
-    work = [one.work for one in stages if one.work is not None]
-    return Runner(folder, [problem_stage(benchmarks), *work], display)
+    folder, size = measuring.folder, sum(one.size for one in benchmarks)
+    models = [policy.model for policy in plan.policies.values()]
+    copies = max(getattr(model, "replicas", 1) for model in models)
+    each = EACH if any(not isinstance(model, EndpointModel) for model in models) else ROWS
+    open_run(folder, lambda: {"benchmarks": size}, each=each if copies == 1 else max(1, min(each, size // (4 * copies))))
+    runner = Runner(folder, _works(benchmarks, stages), display)
+    if copies == 1:
+        return runner
+    write_json(folder / PLAN, plan.model_dump(mode="json"))
+
+    def copies_of(stage: Stage) -> Copies:
+        return stage.copies if isinstance(stage, MapStage) else Copies()
+
+    def launch(jobs: Sequence[Job]) -> None:
+        if len(jobs) == 1:
+            run_job(runner, jobs[0])
+            return
+        measuring.release()
+        replicas(copies_of(runner.by_name[jobs[0].stage]).devices, display.progress, DECLARED)(jobs)
+
+    runner.launch, runner.width = launch, lambda stage: copies_of(stage).replicas
+    return runner
 
 
 def _earlier(before: Mapping[str, Any], plan: Plan, runner: Runner) -> tuple[list[Named], list[str]]:
@@ -151,8 +176,8 @@ def _check_answered(found: Mapping[str, Any], runner: Runner) -> None:
             )
 
 
-def _notes(benchmarks: Sequence[Asked], plan: Plan, found: Mapping[str, Any]) -> list[str]:
-    """What a reader of the numbers must know: problems left out, responses without an end."""
+def _notes(benchmarks: Sequence[Asked], limits: Mapping[str, int], found: Mapping[str, Any]) -> list[str]:
+    """What a reader of the numbers must know: problems left out, responses without an end; `limits` of tokens by policy."""
     notes = []
     for one in benchmarks:
         if lacking := one.facts["no_reference"]:
@@ -162,10 +187,14 @@ def _notes(benchmarks: Sequence[Asked], plan: Plan, found: Mapping[str, Any]) ->
     for row in found["responses"]:
         open_ends = row["cut"] + row["refused"]
         if open_ends:
-            limit = plan.policies[row["model"]].max_new_tokens if row["model"] in plan.policies else "its limit"
             notes.append(
                 f"{row['model']}: {open_ends:,} of {row['responses']:,} {_kind(row)} responses have no end ({row['cut']:,} cut at "
-                f"--max-new-tokens {limit}, {row['cut_percent']:.1f} %; {row['refused']:,} refused); they count as wrong"
+                f"--max-new-tokens {limits[row['model']]}, {row['cut_percent']:.1f} %; {row['refused']:,} refused); they count as wrong"
+            )
+        if row["unknown"]:
+            notes.append(
+                f"{row['model']}: the grader gave no verdict on {row['unknown']:,} of {row['responses']:,} {_kind(row)} responses "
+                "(too long, too deep or too slow); they count as wrong"
             )
     return notes
 

@@ -133,7 +133,9 @@ class Measuring:
         }
 
 
-def shots_of(policies: Mapping[str, Measured], places: Mapping[str, str]) -> dict[str, dict[str, Shots]]:
+def shots_of(
+    policies: Mapping[str, Measured], places: Mapping[str, str], data: Path | None = None
+) -> dict[str, dict[str, Shots]]:
     """The demonstrations before each policy's problems, by policy and benchmark; `places` are the benchmarks' by name.
 
     By default a benchmark of the registry has its own number of them (paper, section 3.4: five for MMLU), a file none.
@@ -150,6 +152,6 @@ def shots_of(policies: Mapping[str, Measured], places: Mapping[str, str]) -> dic
                 raise UserError(f"{place} is a file, which has no demonstrations; leave --shots out")
             if count:
                 if (benchmark, count) not in known:
-                    known[benchmark, count] = demonstrations(benchmark, count)
+                    known[benchmark, count] = demonstrations(benchmark, count, data=data)
                 found[name][benchmark] = known[benchmark, count]
     return found

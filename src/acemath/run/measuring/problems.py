@@ -34,8 +34,12 @@ class Asked:
     facts: Mapping[str, Any]
 
 
-def read(places: Sequence[str], columns: Mapping[str, str] | None, limit: int | None) -> list[Asked]:
+def read(
+    places: Sequence[str], columns: Mapping[str, str] | None, limit: int | None, data: Path | None = None
+) -> list[Asked]:
     """The benchmarks of some names, presets and files, by the name that each problem states (`meta[BENCHMARK]`).
+
+    `data` is the folder of the benchmarks' files, by default that of ACEMATH_DATA.
 
     UserError for an unknown name, for two benchmarks of one name, and for a benchmark that has no reference answer, or whose ids are those of another.
     """
@@ -43,7 +47,7 @@ def read(places: Sequence[str], columns: Mapping[str, str] | None, limit: int | 
     places_of: dict[str, str] = {}
     for place in dict.fromkeys(name for text in places for name in names(text)):
         rows: dict[str, list[Problem]] = {}
-        for row in open_benchmark(place, columns=columns):
+        for row in open_benchmark(place, columns=columns, data=data):
             rows.setdefault(str(row.meta[BENCHMARK]), []).append(row)
         for name, mine in rows.items():
             if name in found:
@@ -51,13 +55,18 @@ def read(places: Sequence[str], columns: Mapping[str, str] | None, limit: int | 
                     f"two benchmarks are called {name!r} ({places_of[name]} and {place}); rename one file: results name a "
                     "benchmark by its file"
                 )
-            found[name], places_of[name] = _asked(name, place, mine, limit), place
+            found[name], places_of[name] = _asked(name, place, mine, limit, data), place
     _check_ids(list(found.values()))
     return list(found.values())
 
 
-def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None) -> Asked:
+def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None, data: Path | None) -> Asked:
     answered = [without(row, REVISION) for row in rows if row.answer]  # another commit with the same rows changes nothing
+    if blank := [row.id for row in answered if not row.prompt.strip()]:
+        raise UserError(
+            f"{len(blank):,} of {len(rows):,} problems of {name} have an empty text (the first: {blank[0]}); name the column that "
+            "holds it: --columns prompt=…, or remove them"
+        )
     if not answered:
         raise UserError(
             f"none of {len(rows):,} problems of {name} has a reference answer to measure by; name the column that holds it: "
@@ -75,7 +84,7 @@ def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None) ->
     }
     if place not in BENCHMARKS:
         facts["file"] = files_key(Path(place))
-    elif (copy := local_copy(name)) is not None:
+    elif (copy := local_copy(name, data)) is not None:
         facts["file"] = files_key(copy)
     elif (known := BENCHMARKS.get(name)) is not None:
         facts |= {"hub": known.hub, "revision": rows[0].meta.get(REVISION)}

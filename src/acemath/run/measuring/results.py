@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acemath.benchmarks.copies import SUSPECT
+from acemath.benchmarks.quality import judge_notices
 from acemath.benchmarks.tables import (
     AVERAGE,
     HEADLINE,
@@ -63,8 +64,9 @@ def results_of(stages: Sequence[Named], stores: Mapping[str, StageStore], k: int
     policies over the same problems, `breakdowns` the means by subject and level, `without_suspects` the rows without
     problems whose reference is believed to be wrong.
     """
-    problems = list(stores[PROBLEMS].all_rows(Problem))
-    columns = [column for model in _models(stages) for column in _columns(model, stages, stores, k)]
+    problems = sorted(stores[PROBLEMS].all_rows(Problem), key=lambda p: p.id)  # whatever the number of partitions
+    notes: list[str] = []
+    columns = [column for model in _models(stages) for column in _columns(model, stages, stores, k, notes)]
     everything = np.ones(len(problems), bool)
     frame = _Frame(problems, everything)
     found: dict[str, Any] = {
@@ -75,6 +77,7 @@ def results_of(stages: Sequence[Named], stores: Mapping[str, StageStore], k: int
         "comparisons": _comparisons(columns, frame),
         "breakdowns": list(_breakdowns(columns, problems)),
         "responses": [_counts(one, stores[one.stage]) for one in stages if one.kind != SCORES],
+        "notes": notes,
     }
     sound = np.array([not p.meta.get(SUSPECT) for p in problems])
     if not sound.all():
@@ -132,8 +135,10 @@ def percent(e: Estimate) -> dict[str, float]:
     return {"value": 100 * e.value, "low": 100 * e.low, "high": 100 * e.high, "problems": e.problems}
 
 
-def _columns(model: str, stages: Sequence[Named], stores: Mapping[str, StageStore], k: int) -> Iterator[Column]:
-    """The measures of one policy: greedy, those of its samples, and those of each judge."""
+def _columns(
+    model: str, stages: Sequence[Named], stores: Mapping[str, StageStore], k: int, notes: list[str]
+) -> Iterator[Column]:
+    """The measures of one policy: greedy, those of its samples, and those of each judge. `notes` get what spoils the last."""
     mine = [one for one in stages if one.model == model]
     for one in mine:
         if one.kind == GREEDY:
@@ -142,26 +147,29 @@ def _columns(model: str, stages: Sequence[Named], stores: Mapping[str, StageStor
     for judge in dict.fromkeys(one.judge for one in mine if one.kind != GREEDY):
         seeded = [one for one in mine if one.kind != GREEDY and one.judge == judge]
         records = _records(stores, seeded)
+        notes += [f"{judge} on {model}: {line}" for line in judge_notices(records)] if judge else []
         alone = {one.seed or 0: _records(stores, [one]) for one in seeded} if len(seeded) > 1 else {}
+        fewest = min(len(r.correct) for found in (records, *alone.values()) for r in found)
+        if fewest < k and not judge:
+            notes.append(f"{model} has {fewest} samples of a problem, too few for measures at {k}; they are left out (-k {fewest})")
         for selector in selectors(records, STANDARD):
-            if (selector in JUDGED) != bool(judge):
+            at = 1 if selector == RANDOM else k
+            if (selector in JUDGED) != bool(judge) or fewest < at:
                 continue  # controls need no judge, and are the same with any
-            values = per_problem(records, selector, k)
-            seeds = {seed: per_problem(found, selector, k) for seed, found in alone.items()}
-            column = Column(model, selector, measure(selector, k), k, judge, values, seeds)
-            if selector == RANDOM:
-                column = replace(column, measure=f"avg@{len(records[0].correct)}", k=1)
-            yield column
+            values = per_problem(records, selector, at)
+            seeds = {seed: per_problem(found, selector, at) for seed, found in alone.items()}
+            name = f"avg@{len(records[0].correct)}" if selector == RANDOM else measure(selector, k)
+            yield Column(model, selector, name, at, judge, values, seeds)
 
 
 def _records(stores: Mapping[str, StageStore], stages: Sequence[Named]) -> list[Record]:
-    """The records of all responses of some stages together, in the order of the problems."""
+    """The records of all responses of some stages together, in the order of the problems' ids."""
     problems, found = stores[PROBLEMS], list[Record]()
     for number in range(problems.count):
         mine = by_id(problems.rows(Problem, number))
         rows = [row for one in stages for row in stores[one.stage].rows(Response, number)]
         found += records_of(mine, sorted(rows, key=lambda r: r.problem_id))
-    return found
+    return sorted(found, key=lambda record: record.problem_id)
 
 
 def _comparisons(columns: Sequence[Column], frame: _Frame) -> list[dict[str, Any]]:
@@ -203,6 +211,7 @@ def _counts(one: Named, store: StageStore) -> dict[str, Any]:
     facts = store.manifest["facts"]
     names = {"model": one.model, "kind": one.kind, "seed": one.seed, "stage": one.stage}
     found = {**names, **{key: facts[key] for key in ("responses", "correct", "cut", "refused", "tokens")}}
+    found["unknown"] = facts.get("unknown", 0)
     found["cut_percent"] = 100 * facts["cut"] / max(1, facts["responses"])
     return found | ({"cost": facts["cost"]} if "cost" in facts else {})
 

@@ -71,6 +71,10 @@ class Plan(BaseModel):
     """How many responses the selectors pick from."""
     judges: dict[str, JudgeSettings] = Field(default_factory=dict)
     """The judges of the samples by the names that results use."""
+    cache: Path = Path("rewards.cache")
+    """The folder that keeps every score of a judge, so that no response is judged twice."""
+    data: Path | None = None
+    """The folder of the benchmarks' files; by default that of the environment variable ACEMATH_DATA, if it is set."""
 
 
 def check_plan(plan: Plan, judges: Iterable[str]) -> None:

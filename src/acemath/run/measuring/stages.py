@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from acemath.errors import UserError
-from acemath.models.engine import released
-from acemath.models.score.judge import Judge, JudgeSettings, judge_identity, open_judge
+from acemath.models.score.judge import JudgeSettings, judge_identity
 from acemath.records import BENCHMARK, Problem, Response, by_id
 from acemath.run.context import ENDPOINTS
 from acemath.run.measuring.models import Measuring
 from acemath.run.measuring.problems import PROBLEMS
 from acemath.run.responses import Responder, responses_of, rows_of
-from acemath.run.stage import Facts, MapStage, Part
+from acemath.run.score_cache import CachedJudge, cached_judge, score_words
+from acemath.run.stage import MapStage, Part
 
 GREEDY, SAMPLES, SCORES = "greedy", "samples", "scores"
 SEEDED = "@"  # between a stage's name and a seed, or a judge and a policy
@@ -42,33 +42,39 @@ class Named:
         return {"stage": self.stage, "kind": self.kind, "model": self.model, "seed": self.seed, "judge": self.judge}
 
 
-def response_stages(measuring: Measuring, name: str) -> list[Named]:
-    """The responses of one policy: one greedy one to each problem, and n samples for each seed.
+def responders(measuring: Measuring, name: str) -> list[tuple[Named, Responder]]:
+    """Who writes the responses of one policy: one greedy one to each problem, and n samples for each seed.
 
     The samples of the first seed are in `samples-NAME`, those of another in `samples-NAME@SEED`.
     """
-    policy, asked, found = measuring.policies[name], partial(measuring.asked, name), list[Named]()
-    if policy.greedy:
-        stage = _responses(
-            Responder(measuring, f"{GREEDY}-{name}", policy.role(name, False), 1, name, prompts=asked, reuse=True)
-        )
-        found.append(Named(stage.name, GREEDY, name, work=stage))
+    policy, asked = measuring.policies[name], partial(measuring.asked, name)
+    wanted = [(Named(f"{GREEDY}-{name}", GREEDY, name), 1)] if policy.greedy else []
     for at, seed in enumerate(policy.seeds if policy.samples else ()):
         place = f"{SAMPLES}-{name}" + (f"{SEEDED}{seed}" if at else "")
-        role = policy.role(name, True)
-        stage = _responses(Responder(measuring, place, role, policy.n, name, seed=seed, prompts=asked, reuse=True))
-        found.append(Named(place, SAMPLES, name, seed, work=stage))
-    return found
+        wanted.append((Named(place, SAMPLES, name, seed), policy.n))
+    return [
+        (
+            one,
+            Responder(
+                measuring, one.stage, policy.role(name, one.kind == SAMPLES), n, name, seed=one.seed, prompts=asked, reuse=True
+            ),
+        )
+        for one, n in wanted
+    ]
 
 
-def _responses(responder: Responder) -> MapStage:
-    return responses_of(
-        responder, (PROBLEMS,), rows_of(PROBLEMS), grade=True, keep_refused=True, space="benchmarks"
-    )
+def response_stages(measuring: Measuring, name: str) -> list[Named]:
+    """The stages of the responses of one policy."""
+    return [
+        replace(
+            one, work=responses_of(responder, (PROBLEMS,), rows_of(PROBLEMS), grade=True, keep_refused=True, space="benchmarks")
+        )
+        for one, responder in responders(measuring, name)
+    ]
 
 
 def score_stages(
-    measuring: Measuring, judges: Mapping[str, JudgeSettings], samples: Sequence[Named]
+    measuring: Measuring, judges: Mapping[str, JudgeSettings], samples: Sequence[Named], cache: Path
 ) -> list[Named]:
     """The scores of each judge for all samples, in `scores-JUDGE@NAME`: responses with the score as `reward`."""
     found = []
@@ -76,35 +82,29 @@ def score_stages(
         for given in samples:
             if given.kind == SAMPLES:
                 name = f"{SCORES}-{judge}{SEEDED}{given.stage.removeprefix(f'{SAMPLES}-')}"
-                stage = _scores(measuring, name, judge, settings, given.stage)
+                stage = _scores(measuring, name, judge, settings, given.stage, cache)
                 found.append(Named(name, SCORES, given.model, given.seed, judge, stage))
     return found
 
 
-def _scores(measuring: Measuring, name: str, judge: str, settings: JudgeSettings, source: str) -> MapStage:
+def _scores(
+    measuring: Measuring, name: str, judge: str, settings: JudgeSettings, source: str, cache: Path
+) -> MapStage:
     @contextmanager
-    def tool() -> Iterator[Judge]:
+    def tool() -> Iterator[CachedJudge]:
         measuring.release()
-        with released(open_judge(settings, measuring.folder / ENDPOINTS / judge)) as opened:
+        with cached_judge(settings, measuring.folder / ENDPOINTS / judge, cache) as opened:
             yield opened
-        gc.collect()
 
     def work(part: Part) -> None:
-        problems, rows = by_id(part.rows(PROBLEMS, Problem)), part.rows(source, Response)
+        problems = by_id(part.rows(PROBLEMS, Problem))
         prompts = {key: p.prompt for key, p in problems.items()}
-        scores = part.tool.score_responses(prompts, rows, part.progress)
-        scored = [
-            replace(row, reward=score, meta={**row.meta, BENCHMARK: problems[row.problem_id].meta[BENCHMARK]})
-            for row, score in zip(rows, scores, strict=True)
-        ]
-        unscored = sum(score != score for score in scores)  # noqa: PLR0124 (only nan differs from itself)
-        part.write(scored, Response, facts={"responses": len(rows), "unscored": unscored})
-
-    def summary(facts: Facts) -> str:
-        return f"{facts['responses']:,} scores" + (f", {facts['unscored']:,} without one" if facts["unscored"] else "")
+        rows, facts = part.tool.scored(prompts, part.rows(source, Response), part.progress)
+        scored = [replace(r, meta={**r.meta, BENCHMARK: problems[r.problem_id].meta[BENCHMARK]}) for r in rows]
+        part.write(scored, Response, facts=facts)
 
     return MapStage(
-        name, judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=summary, space="benchmarks"
+        name, judge_identity(settings), (PROBLEMS, source), work=work, tool=tool, summary=score_words, space="benchmarks"
     )
 
 

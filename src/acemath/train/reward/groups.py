@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -252,22 +252,23 @@ def same_problem(prompt: str) -> str:
     return " ".join(prompt.casefold().split())
 
 
-def split_groups(groups: Sequence[Group], held_out: int) -> tuple[list[Group], list[Group]]:
-    """Groups to train on, and at least `held_out` groups to measure on; groups of one problem stay together.
+def held_out_of(problems: Sequence[tuple[str, str]], count: int) -> set[int]:
+    """The positions of at least `count` groups to measure on; groups of one problem stay together.
 
-    The split depends on the problems' ids, not on the order of the groups.
+    `problems` are the id of each group's problem, and a key of its prompt. The choice depends on them alone, not on the
+    order of the groups.
     """
-    by_problem: dict[str, list[Group]] = {}
-    for group in sorted(groups, key=lambda g: content_key(g.problem_id)):
-        by_problem.setdefault(same_problem(group.prompt), []).append(group)
-    train: list[Group] = []
-    test: list[Group] = []
+    by_problem: dict[str, list[int]] = {}
+    for at in sorted(range(len(problems)), key=lambda at: content_key(problems[at][0])):
+        by_problem.setdefault(problems[at][1], []).append(at)
+    found: set[int] = set()
     for same in by_problem.values():
-        (test if len(test) < held_out else train).extend(same)
-    return train, test
+        if len(found) < count:
+            found.update(same)
+    return found
 
 
-def chat_of_groups(groups: Sequence[Group], system: str | None) -> ChatFormat:
+def chat_of_groups(groups: Iterable[Group], system: str | None) -> ChatFormat:
     """The chat to train with. Its system prompt is `system`, else the groups' own (`meta.system`), else the paper's.
 
     A notice says if `system` replaces another one. UserError if the groups have several and none is chosen.

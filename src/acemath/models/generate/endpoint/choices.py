@@ -53,7 +53,7 @@ def read_choices(
 
     They are in the order of their index, or as they came if the indices are not distinct numbers. Servers count the
     `tokens` of all choices together, so each gets a share by the length of its text. If a server sends no finish reason,
-    a text of `limit` tokens counts as cut.
+    a text of `limit` tokens counts as cut. No text at all does not: it is an empty reply, which deserves another try.
     """
     at = [c.get("index") for c in data]
     if all(type(i) is int for i in at) and len(set(at)) == len(at):
@@ -64,7 +64,8 @@ def read_choices(
 
 
 def _choice(data: dict[str, Any], text: str, tokens: int, limit: int | None) -> Choice:
-    reason, message = _reason(data, tokens, limit), _message(data)
+    cut = bool(text.strip()) and limit is not None and tokens >= limit
+    reason, message = _reason(data, cut), _message(data)
     meaning, refusal = finished(reason), _refusal(data)
     why = unfinished(reason) if meaning in (FAULT, REFUSED) else ""
     if refusal and meaning != FAULT:
@@ -74,12 +75,11 @@ def _choice(data: dict[str, Any], text: str, tokens: int, limit: int | None) -> 
     return Choice(text, meaning, tokens, _logprobs(data.get("logprobs")), why)
 
 
-def _reason(data: dict[str, Any], tokens: int, limit: int | None) -> Any:
-    """The finish reason, under any of its names; "stop" or "length" if the field is missing, but not if it is null."""
+def _reason(data: dict[str, Any], cut: bool) -> Any:
+    """The finish reason, under any of its names; "length" or "stop" if the field is missing, but not if it is null."""
     if "finish_reason" in data:
         return data["finish_reason"]
-    cut = LENGTH if limit is not None and tokens >= limit else STOP
-    return data.get("finishReason") or data.get("stop_reason") or cut
+    return data.get("finishReason") or data.get("stop_reason") or (LENGTH if cut else STOP)
 
 
 def _message(data: dict[str, Any]) -> Any:
