@@ -29,6 +29,7 @@ ELSEWHERE = {
     "acemath sample problems.jsonl --engine endpoint": "a server: tests/engines has real ones",
     "acemath pretrain-nano nano --share 0.01": "minutes: tests/nano has a smaller one",
     "acemath run acemath-7b --dry-run": "typed in the second half of this hour, with --json",
+    "acemath run acemath-0.5b+full": "models of the hub: tests/recipe/test_overlays.py plans it",
     "acemath eval --benchmarks gsm8k,math500": "models of the hub: tests/run/test_measuring.py has small ones",
     "acemath rewardbench build": "several policies: tests/run/test_building.py has small ones",
     "acemath rewardbench score": "a release: tests/run/test_rewardbench.py makes one",
