@@ -38,8 +38,9 @@ def _headline(data: ReportData) -> str:
         "",
         COLOURS | measures,
     )
+    mean = f", unweighted mean of {data.benchmarks} benchmarks" if data.benchmarks > 1 else ""
     caption = (
-        f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems, unweighted mean of {data.benchmarks} benchmarks, with 95 % "
+        f"Policy {data.headline!r} on {greedy['problems']:,} held-out problems{mean}, with 95 % "
         "intervals over problems; differences are paired. pass@1 is the mean of its samples: a random pick."
     )
     mine, before = measure("reward model", data.k), measure(BEFORE, data.k)
@@ -94,9 +95,7 @@ def _bench(data: ReportData) -> str:
     best = {c: max(free, key=lambda i: float(rows[i][c])) for c in range(1, len(names) + 1)}
     count = by_selector["random"]["average"]["problems"]
     words = f"One of {bench['k']} responses drawn from {', '.join(bench['policies'])} together, {count:,} problems; percent right, as Table 6 of the paper. The best short of the oracle (pass@{bench['k']}) is bold."
-    return (
-        f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}{_published(data)}'
-    )
+    return f'<h2 id="rewardbench">RewardBench</h2><p>{escape(words)}</p>{table(["measure", *names], rows, best)}{_published(data)}'
 
 
 def _published(data: ReportData) -> str:
@@ -114,7 +113,7 @@ def _published(data: ReportData) -> str:
     settings = dict.fromkeys(f"{c.paper.table}: {c.paper.setting}." for c in data.published)
     words = f"The run's numbers with 95 % intervals, and those that the paper prints. {' '.join(settings)}"
     head = ["measure", "benchmark", "this run", "the paper", "problems here / there", "the paper's number is"]
-    return f'<h3>Beside the paper</h3><p>{escape(words)}</p>{table(head, rows)}'
+    return f"<h3>Beside the paper</h3><p>{escape(words)}</p>{table(head, rows)}"
 
 
 def _gain(points: Points) -> str:
@@ -209,7 +208,18 @@ def render(data: ReportData) -> str:
         "facts": "Facts",
     }
     body = "".join(
-        f(data) for f in (_headline, choices_section, _curves, _bench, data_section, _training, _scores, _browser, _facts)
+        f(data)
+        for f in (
+            _headline,
+            choices_section,
+            _curves,
+            _bench,
+            data_section,
+            _training,
+            _scores,
+            _browser,
+            _facts,
+        )
     )
     nav = "".join(f'<a href="#{key}">{name}</a>' for key, name in parts.items() if f'id="{key}"' in body)
     return (

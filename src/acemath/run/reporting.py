@@ -29,7 +29,17 @@ from acemath.train.checkpoints import FACTS
 
 PAGE = "report.html"
 PAGE_KEY = ".report.key"  # a hash of what the page was made from
-STEPS = ("seeds", "evolve", "filter-prompts", "deduplicate", "drop-near-copies", "prompts", "solvable", "responses", "cross-check")
+STEPS = (
+    "seeds",
+    "evolve",
+    "filter-prompts",
+    "deduplicate",
+    "drop-near-copies",
+    "prompts",
+    "solvable",
+    "responses",
+    "cross-check",
+)
 
 
 def make_report(run: Run, runner: Runner) -> Path:
@@ -63,10 +73,12 @@ def collect(run: Run, runner: Runner) -> ReportData:
     facts = {name: store.manifest["facts"] for name, store in stores.items()}
     scored, problems = stores[f"scores-{bench.headline}"], stores[BENCHMARKS]
     names = {n: count for n, count in facts[BENCHMARKS]["benchmarks"].items() if n != bench.validation}
-    rewards = _rewards(scored)
+    rewards, tables = _rewards(scored), read_json(run.folder / TABLES)
+    measured, known = tables["policies"][bench.headline]["greedy"]["problems"], sum(names.values())
+    some = "" if measured == known else f" of {known:,}"
     return ReportData(
         name=recipe.name,
-        subtitle=f"{sum(names.values()):,} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
+        subtitle=f"{measured:,}{some} held-out problems: {', '.join(sorted(names))}. Seed {recipe.seed}.",
         notes=[
             SPLIT_NOTES[source.worksheets]
             for source in recipe.problems.benchmarks.values()
@@ -75,7 +87,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
         headline=bench.headline,
         k=bench.k,
         benchmarks=len(names),
-        tables=read_json(run.folder / TABLES),
+        tables=tables,
         funnel=funnel(stores[name] for name in STEPS if name in stores),
         teachers=agreement_shares(facts["cross-check"]["checkers"]) if "cross-check" in facts else {},
         blends={name: facts[f"blend-{name}"] for name in recipe.sft.stages},
@@ -100,7 +112,10 @@ def _published(run: Run) -> list[Comparison]:
     """
     name, headline = run.recipe.name, run.recipe.bench.headline
     named = {headline: f"{name}-instruct"}
-    rows = [{**row, "model": named.get(row.get("model", ""), row.get("model", ""))} for row in result_rows(run.folder)]
+    rows = [
+        {**row, "model": named.get(row.get("model", ""), row.get("model", ""))}
+        for row in result_rows(run.folder)
+    ]
     return [c for c in beside(rows, judge=f"{name}-rm") if c.paper.judge not in ("majority", "oracle")]
 
 
@@ -136,7 +151,9 @@ def _items(scored: StageStore, problems: StageStore, count: int) -> list[Item]:
         for _, key, number in sorted(outcomes[outcome])[:each]:
             problem = by_id(problems.rows(Problem, number))[key]
             rows = by_problem(scored.rows(Response, number))[key]
-            found.append(Item(benchmark_of(problem), problem.prompt, problem.answer, outcome, _distinct(rows)))
+            found.append(
+                Item(benchmark_of(problem), problem.prompt, problem.answer, outcome, _distinct(rows))
+            )
     return found
 
 
