@@ -1,4 +1,4 @@
-"""`python -m acemath` is the command `acemath`. Ctrl-C ends it quietly at any moment.
+"""`python -m acemath` is the command `acemath`. Once it has started, Ctrl-C ends it quietly.
 
 While a module is being imported, Ctrl-C takes effect when the import is done: an exception in the middle of an import
 leaves half a package behind (numpy cannot be imported twice), is swallowed, or aborts the C++ code that it passes
