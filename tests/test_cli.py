@@ -26,7 +26,7 @@ from acemath.grade import PRESETS
 Command = Callable[..., Any]
 # Modules that are no commands.
 SHARED = {
-    "--init--", "app", "details", "engines", "options", "output", "reading", "rewardbench-build", "rewardbench-table",
+    "--init--", "app", "details", "dry-run", "engines", "options", "output", "reading", "rewardbench-build", "rewardbench-table",
     "training",
 }  # fmt: skip
 HEAVY = {*EXTRAS, "pyarrow", "pydantic", "numpy"}

@@ -10,7 +10,7 @@ import typer
 
 from acemath.benchmarks.tables import AVERAGE
 from acemath.cli import engines
-from acemath.cli.ahead import show_ahead
+from acemath.cli.dry_run import show_dry_run
 from acemath.cli.options import (
     REWARDS,
     Cache,
@@ -123,7 +123,7 @@ def command(
     plan = settings_of(Plan, {**chosen, "judges": judges}, {})
     place = out or default_folder(list(policies), plan.benchmarks)
     if dry_run:
-        show_ahead(plan, place, as_json)
+        show_dry_run(plan, place, as_json)
         return
     with Display().during("eval"):
         found = measure(plan, place, Display())

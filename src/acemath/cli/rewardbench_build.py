@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from acemath.cli import engines
-from acemath.cli.ahead import show_ahead
+from acemath.cli.dry_run import show_dry_run
 from acemath.cli.options import (
     Columns,
     Data,
@@ -93,7 +93,7 @@ def build(
         Plan, {"policies": policies, "benchmarks": places, "columns": columns or {}, "limit": limit, "k": n, "data": data}, {}
     )
     if dry_run:
-        show_ahead(plan, out, as_json)
+        show_dry_run(plan, out, as_json)
         return
     with Display().during("rewardbench build"):
         found = measure(plan, out, Display())

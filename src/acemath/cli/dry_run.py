@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 COLUMNS = ("policy", "responses", "problems", "wanted", "there already", "to write", "tokens at most", "US$ expected", "US$ at most")
 
 
-def show_ahead(plan: Plan, folder: Path, as_json: bool) -> None:
+def show_dry_run(plan: Plan, folder: Path, as_json: bool) -> None:
     """Print what a call would ask for, and what of it is in its folder already. Nothing is asked or written there."""
     from acemath.run.context import ENDPOINTS
-    from acemath.run.measuring.ahead import ahead
+    from acemath.run.measuring.dry_run import dry_run
 
-    found = ahead(plan, folder)
+    found = dry_run(plan, folder)
     rows: list[dict[str, Any]] = []
     for one in found.responses:
         policy = plan.policies[one.model]

@@ -31,7 +31,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class ToWrite:
     """What a call would do: its benchmarks with their sizes, the responses to be written, the scores to be given."""
 
     benchmarks: Mapping[str, int]
@@ -39,7 +39,7 @@ class Ahead:
     scores: Mapping[str, int]  # by judge; those that its cache has are not given again
 
 
-def ahead(plan: Plan, folder: Path) -> Ahead:
+def dry_run(plan: Plan, folder: Path) -> ToWrite:
     """What `measure` would do with a plan in this folder. Nothing is written there. UserError as for `measure`."""
     benchmarks, measuring, _ = prepared(plan, folder)
     problems = [row for one in benchmarks for row in one.problems]
@@ -53,7 +53,7 @@ def ahead(plan: Plan, folder: Path) -> Ahead:
                 missing = [problem for problem in asked if problem.id not in kept]
                 found.append(Wanted(name, one.kind, one.seed, missing, len(kept) * responder.n, responder.sampling))
     samples = sum(policy.n * len(policy.seeds) * len(problems) for policy in plan.policies.values())
-    return Ahead({one.name: len(one.problems) for one in benchmarks}, found, dict.fromkeys(plan.judges, samples))
+    return ToWrite({one.name: len(one.problems) for one in benchmarks}, found, dict.fromkeys(plan.judges, samples))
 
 
 def _rows(folder: Path) -> list[Response]:
