@@ -30,7 +30,7 @@ def test_the_tiers_have_the_sizes_that_they_state() -> None:
     small, full = (plan(load_recipe(name)) for name in (BASE, f"{BASE}+full"))
     rows = [{row["stage"]: row["rows"] for row in one["stages"]} for one in (small, full)]
     assert [one["teacher-math"] for one in rows] == [2 * 702, 4 * 4110]
-    assert [one["samples-math"] for one in rows] == [8 * 1340, 8 * 1618]
+    assert [one["samples-math"] for one in rows] == [8 * (670 + 149), 8 * 1618]
 
 
 def test_an_overlay_may_be_a_file_and_a_wrong_name_is_one_line(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_hours_come_from_measured_rates_alone(tmp_path: Path, monkeypatch: pytes
     part = plan(recipe, {base: mine})
     rows = {row["stage"]: row["hours_here"] for row in part["stages"]}
     assert rows["teacher-math"] is None and part["total"]["hours_here"] is None
-    assert rows["samples-math"] == round(8 * 1340 * 300 / 100 / 3600, 2) and rows["sft-math"] == round(702 * 300 / 50 / 3600, 2)
-    assert plan(recipe, {base: mine, teacher: mine})["total"]["hours_here"] > 10
+    assert rows["samples-math"] == round(8 * (670 + 149) * 300 / 100 / 3600, 2) and rows["sft-math"] == round(702 * 300 / 50 / 3600, 2)
+    assert plan(recipe, {base: mine, teacher: mine})["total"]["hours_here"] > 5
 
 
 def test_rates_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,8 @@ class Picker:
 
     `counts` limits a pool to a seeded subset of that size, `shares` to that share (0 to 1) of its responses. Both limit
     what the pool offers, including prompts that an earlier pool takes. The `take` of a declared pool instead counts what
-    it adds. Of a prompt, at most `each` responses are taken. UserError for a pool that does not exist, and for a limit on a pool that is not in the blend.
+    it adds. Of a prompt, at most `each` responses are taken. UserError for a pool that does not exist, and for a limit on
+    a pool that is not in the blend.
     """
 
     def __init__(

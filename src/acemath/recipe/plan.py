@@ -8,7 +8,7 @@ downloaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,21 @@ def _training_rows(recipe: Recipe, pools: dict[str, float]) -> list[dict[str, An
 
 
 def _policy_rows(
-    recipe: Recipe, kind: str, policies: Mapping[str, Policy], problems: float
+    recipe: Recipe, kind: str, policies: Mapping[str, Policy], sizes: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Responses of policies: "candidates" of the reward model, "samples" or "greedy" ones on the benchmarks."""
+    """Responses of policies: "candidates" of the reward model, "samples" or "greedy" ones on benchmarks of these sizes.
+
+    A policy that answers a part of the problems answers as many of each benchmark.
+    """
+
+    def answered(most: int | None) -> float:
+        return sum(sizes) if most is None else sum(min(size, max(1, most // len(sizes))) for size in sizes)
+
     return [
         _written(
             recipe,
             f"{kind}-{name}",
-            min(policy.problems or problems, problems) * (1 if kind == "greedy" else policy.each),
+            answered(policy.problems) * (1 if kind == "greedy" else policy.each),
             recipe.response_tokens,
             policy,
         )
@@ -171,15 +178,15 @@ def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None)
     math = _pools(recipe, "sft")["math"]
     problems = min(recipe.reward.problems or math, math)
     learned = problems * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
-    tests = sum(map(size_of, recipe.problems.benchmarks.values()))
+    tests = [size_of(source) for source in recipe.problems.benchmarks.values()]
     evolved = everything["math"] - everything["math.seeds"]
     subjects = {name: tokens if name == "math" else OTHER_TOKENS for name in roles.teachers}
     size = parameters(recipe.model(recipe.sft.base).name)
-    candidates = _policy_rows(recipe, "candidates", recipe.reward.candidates.policies, problems)
+    candidates = _policy_rows(recipe, "candidates", recipe.reward.candidates.policies, [problems])
     samples = _policy_rows(recipe, "samples", recipe.bench.policies, tests)
     stages = [
         _row("seeds", everything["seeds"], 0, 0, TRAIN_FLOPS),
-        _row("benchmarks", tests, 0, 0, TRAIN_FLOPS),
+        _row("benchmarks", sum(tests), 0, 0, TRAIN_FLOPS),
         _written(recipe, "evolve", evolved, EVOLVED_TOKENS, roles.writer),
         _row("prompts", everything["all"], 0, 0, TRAIN_FLOPS),
         *_votes(recipe, everything["math"]),

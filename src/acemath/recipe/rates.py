@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -64,7 +63,7 @@ def measure_rates(recipe: Recipe, say: Callable[[str], None]) -> Rates:
         kept: dict[str, Any] = read_json(rates_file()) if rates_file().exists() else {}
         kept.setdefault(machine(), {})[model] = found
         rates_file().parent.mkdir(parents=True, exist_ok=True)
-        write_json(rates_file(), json.loads(json.dumps(kept)))
+        write_json(rates_file(), kept)
     return known_rates()
 
 
@@ -83,7 +82,7 @@ def _write(model: str, slots: int | None) -> float:
 
 
 def _passes(model: str) -> dict[str, float]:
-    """Tokens a second of a forward pass, and of a step of training with AdamW, as the trainers do them."""
+    """Tokens a second of a forward pass, and of a step of training with AdamW, in rows of random tokens without packing."""
     import torch
     from transformers import AutoModelForCausalLM
 

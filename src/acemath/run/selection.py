@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from acemath.records import Problem, content_key
+from acemath.records import BENCHMARK, Problem, content_key
 from acemath.run.partitions import Space
 from acemath.run.stage import Everything, Facts, Part, Reduction
 
@@ -23,7 +24,7 @@ def chosen(
     math: bool = False,
     without: Collection[str] = (),
 ) -> Reduction:
-    """At most `count` problems of the stage `given`; of benchmarks an equal share each, and at least one of each.
+    """At most `count` problems of the stage `given`; of benchmarks an equal number each, and at least one of each.
 
     `answered` leaves out problems without a reference answer, `math` those of code and general subjects, `without`
     those of these sources.
@@ -31,21 +32,22 @@ def chosen(
 
     def candidates(part: Part) -> Iterable[tuple[str, int, bool]]:
         """Each problem's benchmark ("" for training problems), its rank, and whether it may be chosen."""
-        for batch in part.batches(given, ("id", "subject", "answer", "source")):
-            ids, names, sources = (batch.column(n).to_pylist() for n in ("id", "subject", "source"))
+        for batch in part.batches(given, ("id", "subject", "answer", "source", "meta")):
+            ids, names, sources, metas = (batch.column(n).to_pylist() for n in ("id", "subject", "source", "meta"))
             known = pc.greater(pc.binary_length(batch.column("answer")), 0).to_pylist()
-            for key, subject, has_answer, source in zip(ids, names, known, sources, strict=True):
+            for key, subject, has_answer, source, meta in zip(ids, names, known, sources, metas, strict=True):
                 fits = (has_answer or not answered) and not (math and subject in ("code", "general"))
                 fits = fits and source not in without
-                yield (subject if space == "benchmarks" else ""), int(content_key(key), 16), fits
+                benchmark = str(json.loads(meta)[BENCHMARK]) if space == "benchmarks" else ""
+                yield benchmark, int(content_key(key), 16), fits
 
     def work(all: Everything) -> None:
         limits = {} if count is None else _limits((row for part in all.parts() for row in candidates(part)), count)
         for part in all.parts():
             kept = [
                 row
-                for row, (subject, rank, fits) in zip(part.rows(given, Problem), candidates(part), strict=True)
-                if fits and (count is None or rank <= limits[subject])
+                for row, (benchmark, rank, fits) in zip(part.rows(given, Problem), candidates(part), strict=True)
+                if fits and (count is None or rank <= limits[benchmark])
             ]
             part.write(kept, Problem, facts={"rows": len(kept)})
 
@@ -57,14 +59,14 @@ def chosen(
 
 
 def _limits(rows: Iterable[tuple[str, int, bool]], count: int) -> dict[str, int]:
-    """The largest rank that is chosen, by subject."""
+    """The largest rank that is chosen, by benchmark."""
     ranks: dict[str, list[int]] = {}
-    for subject, rank, fits in rows:
-        ranks.setdefault(subject, [])
+    for benchmark, rank, fits in rows:
+        ranks.setdefault(benchmark, [])
         if fits:
-            ranks[subject].append(rank)
+            ranks[benchmark].append(rank)
     each = max(1, count // max(1, len(ranks)))
-    return {subject: _smallest(np.array(found, np.uint64), each) for subject, found in ranks.items()}
+    return {benchmark: _smallest(np.array(found, np.uint64), each) for benchmark, found in ranks.items()}
 
 
 def _smallest(ranks: NDArray[np.uint64], count: int) -> int:

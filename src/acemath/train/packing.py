@@ -2,8 +2,9 @@
 
 A row holds whole conversations one after the other. Positions restart at 0 with each conversation. Without an
 attention mask, transformers makes a block mask from such positions, so no token attends to another conversation. On a
-GPU, attention gets the borders of the conversations instead (models/score/varlen.py), and there is no mask. A test compares the loss with that of unpacked rows. Some architectures ignore positions or carry a recurrent state
-across the border; `check_packing` refuses them.
+GPU, attention gets the borders of the conversations instead (models/score/varlen.py), and there is no mask. A test
+compares the loss with that of unpacked rows. Some architectures ignore positions or carry a recurrent state across the
+border; `check_packing` refuses them.
 """
 
 from __future__ import annotations

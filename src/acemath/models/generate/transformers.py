@@ -43,9 +43,8 @@ class _Request:
     limit: int
 
 
-Finished = tuple[
-    _Request, list[int], str
-]  # a request, its token ids up to the end token, and its finish reason
+# A request, its token ids up to the end token, and its finish reason.
+Finished = tuple[_Request, list[int], str]
 
 
 class TransformersEngine:
@@ -217,16 +216,11 @@ class _Run:
     def _admit(self, free: Slots) -> Iterator[Finished]:
         """Read the next prompts, put their requests into free slots, and draw the first token of each."""
         taken: list[_Request] = []
-        unique: dict[
-            int, int
-        ] = {}  # the row of each problem; prompts are sorted, so the last one is the longest
+        unique: dict[int, int] = {}  # the row of each problem
         while self.waiting and len(taken) < len(free):
             problem = self.waiting[0].problem
-            if (
-                unique
-                and problem not in unique
-                and (len(unique) + 1) * len(self.prompts[problem]) > PASS_TOKENS
-            ):
+            tokens = (len(unique) + 1) * len(self.prompts[problem])  # prompts are sorted: this one is the longest
+            if unique and problem not in unique and tokens > PASS_TOKENS:
                 break
             unique.setdefault(problem, len(unique))
             taken.append(self.waiting.popleft())

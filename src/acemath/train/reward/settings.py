@@ -82,7 +82,7 @@ class RewardSettings(_Part):
     liger: bool = False
     """Whether to use Liger's kernels in the body; they need a GPU."""
     compile: bool = True
-    """Whether layers are compiled on a GPU: the first step takes about a minute, the others are faster. Not with Liger or shards."""
+    """Whether layers are compiled on a GPU: the first pass takes seconds longer, the others are faster. Not with Liger or shards."""
     lora: LoraSettings | None = None
     """Train LoRA matrices only; by default all weights are trained, as in the paper."""
     evaluations: int = Field(4, ge=1)

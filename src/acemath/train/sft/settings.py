@@ -43,7 +43,7 @@ class SftSettings(BaseModel):
     liger: bool = False
     """Whether to use Liger's kernels, also for the loss over the vocabulary; they need a GPU."""
     compile: bool = True
-    """Whether layers are compiled on a GPU: the first step takes about a minute, the others are faster. Not with Liger or shards."""
+    """Whether layers are compiled on a GPU: the first pass takes seconds longer, the others are faster. Not with Liger or shards."""
     lora: LoraSettings | None = None
     """Train LoRA matrices only; by default all weights are trained, as in the paper."""
     validation: int = Field(64, ge=0)

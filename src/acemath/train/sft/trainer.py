@@ -207,9 +207,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         self.model.eval()
         mine = range(self.args.process_index, math.ceil(len(rows) / size), self.args.world_size)
         for number in range(math.ceil(len(rows) / size / self.args.world_size)):
-            counts = number < len(
-                mine
-            )  # with shards every process runs every pass: extra passes have weight 0
+            counts = number < len(mine)  # with shards every process runs every pass; extra ones have weight 0
             at = size * mine[number] if counts else 0
             batch = self.data_collator([rows[i] for i in range(at, min(at + size, len(rows)))])
             batch = self._prepare_inputs(batch)
