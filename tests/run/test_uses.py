@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
 from acemath.recipe.sources import Source
-from acemath.records import Chat, Problem, Response
+from acemath.records import Chat, Problem, Response, benchmark_of
+from acemath.run.display import Display
+from acemath.run.measuring.problems import problem_stage, read
+from acemath.run.partitions import open_run
 from acemath.run.reward import vote_shares
+from acemath.run.runner import Runner
+from acemath.run.selection import chosen
 from acemath.run.source_rows import count_rows, read_benchmark, read_source
 
 QUESTIONS = {f"A farm of town {n} has {n} hens and gets {n + 3}; how many has it?": 2 * n + 3 for n in range(60)}
@@ -84,6 +90,23 @@ def test_prompts_are_for_one_use_and_only_right_responses_are_kept(
     assert {p.source for p in problems} == {"reward"}
     prompts = {c.messages[-2]["content"].split("\n")[0] for c in chats}
     assert not prompts & {p.prompt for p in problems}
+
+
+def test_a_limit_takes_as_many_problems_of_each_benchmark(tmp_path: Path) -> None:
+    """Whatever their subjects are: here both are math, and one is four times as large. A small one is taken whole."""
+    for name, count in (("large", 60), ("small", 15)):
+        rows = [{"id": f"{name}{n}", "prompt": f"{name} {n} + 1?", "answer": str(n + 1)} for n in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = read([str(tmp_path / "large.jsonl"), str(tmp_path / "small.jsonl")], None, None)
+    folder = tmp_path / "run"
+    open_run(folder, lambda: {"benchmarks": 75}, {"benchmarks": 2})
+    limits = {20: {"large": 10, "small": 10}, 60: {"large": 30, "small": 15}}
+    stages = [chosen(f"some-{n}", "problems", n, answered=True, space="benchmarks") for n in limits]
+    runner = Runner(folder, [problem_stage(asked), *stages], Display())
+    runner.make_all()
+    for limit, expected in limits.items():
+        rows = runner.stores[f"some-{limit}"].all_rows(Problem)
+        assert Counter(benchmark_of(row) for row in rows) == expected
 
 
 def test_a_ranking_by_votes_is_the_share_of_equal_answers() -> None:
