@@ -32,6 +32,18 @@ def keys(browser: Any, text: str) -> None:
     ActionChains(browser).send_keys(text).perform()
 
 
+def click(browser: Any, selector: str) -> None:
+    """Click an element, and look for it again if the page drew it anew in between."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def clicked(browser: Any) -> bool:
+        browser.find_element("css selector", selector).click()
+        return True
+
+    WebDriverWait(browser, 20, 0.05, [StaleElementReferenceException]).until(clicked)
+
+
 def choose(browser: Any, name: str, value: str) -> None:
     """Choose a value of one of the page's selects."""
     script = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
@@ -81,18 +93,18 @@ def test_in_a_browser(browser: Any, run: Path, tmp_path: Path, served: Callable[
         "return document.querySelector('#detail .response.found mark')?.textContent",
         "number 3 of p2",
     )
-    browser.find_element("id", "clear").click()
+    click(browser, "#clear")
     until(browser, LISTED, ["0", "1", "2", "3"])
     choose(browser, "outcome", "judge-missed")
     until(browser, LISTED, ["1"])
     choose(browser, "outcome", "majority-wrong")
     until(browser, LISTED, ["3"])
-    browser.find_element("id", "clear").click()
+    click(browser, "#clear")
 
     # Two runs beside each other, and what changed; the address brings the same view back.
     choose(browser, "other", "2")
     until(browser, "return document.querySelector('#changes .lost')?.textContent", "1 right → wrong")
-    browser.find_element("css selector", "#changes .gained").click()
+    click(browser, "#changes .gained")
     until(browser, LISTED, ["1"])
     until(browser, "return document.querySelectorAll('#detail .side').length", 2)
     browser.refresh()
@@ -109,7 +121,7 @@ def test_in_a_browser(browser: Any, run: Path, tmp_path: Path, served: Callable[
     keys(browser, "1")
     until(browser, "return document.querySelectorAll('#detail .side').length", 2)
     assert browser.execute_script(NARROW)
-    browser.find_element("css selector", ".back").click()
+    click(browser, ".back")
     until(browser, "return getComputedStyle(document.getElementById('side')).display", "flex")
     assert browser.execute_script(NARROW)
     browser.execute_script("document.getElementById('more').open = true")
