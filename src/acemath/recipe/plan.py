@@ -18,7 +18,7 @@ from acemath.recipe.rates import Kind, model_of
 from acemath.recipe.roles import SUBJECTS, Policy, Role
 from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.recipe.schema import MATH_TOKENS as MATH_TOKENS
-from acemath.recipe.sources import size_of
+from acemath.recipe.sources import Source, size_of
 from acemath.records import group_of
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
@@ -104,6 +104,8 @@ def _training_rows(recipe: Recipe, pools: dict[str, float]) -> list[dict[str, An
     for name, part in recipe.sft.stages.items():
         rows = sum(min(pools[pool], part.counts.get(pool, pools[pool])) for pool in part.blend) * part.each
         math = all(p.startswith("math") for p in part.blend)
+        if part.data is not None:
+            rows, math = size_of(part.data), part.data.subject == "math"
         epochs = float(part.settings.get("epochs", recipe.sft.settings.epochs))
         tokens = rows * (recipe.response_tokens if math else OTHER_TOKENS) * epochs
         work = _by(recipe, "train", recipe.sft.base)
@@ -168,18 +170,22 @@ def _hours(work: tuple[Kind, str] | None, tokens: float, rates: Mapping[str, Map
     return None if rate is None else round(tokens / rate / 3600, 2)
 
 
+def _groups(data: Source) -> float:
+    """The groups of labelled responses that exist already: the data's count, or a sixth of its public rows (paper, section 4.1)."""
+    rows = size_of(data.model_copy(update={"count": None})) / 6
+    return min(data.count or rows, rows or data.count or 0)
+
+
 def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, Any]:
     """The stages of a recipe with their estimated size and cost.
 
     `rates` are tokens a second on this machine, by model and kind of work; `hours_here` is None where they are missing.
     """
     everything, pools, tokens = _pools(recipe), _pools(recipe, "reward"), recipe.response_tokens
-    roles = recipe.roles
-    math = _pools(recipe, "sft")["math"]
-    problems = min(recipe.reward.problems or math, math)
+    roles, math = recipe.roles, _pools(recipe, "sft")["math"]
+    problems = _groups(recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
     learned = problems * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
     tests = [size_of(source) for source in recipe.problems.benchmarks.values()]
-    evolved = everything["math"] - everything["math.seeds"]
     subjects = {name: tokens if name == "math" else OTHER_TOKENS for name in roles.teachers}
     size = parameters(recipe.model(recipe.sft.base).name)
     candidates = _policy_rows(recipe, "candidates", recipe.reward.candidates.policies, [problems])
@@ -187,7 +193,7 @@ def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None)
     stages = [
         _row("seeds", everything["seeds"], 0, 0, TRAIN_FLOPS),
         _row("benchmarks", sum(tests), 0, 0, TRAIN_FLOPS),
-        _written(recipe, "evolve", evolved, EVOLVED_TOKENS, roles.writer),
+        _written(recipe, "evolve", everything["math"] - everything["math.seeds"], EVOLVED_TOKENS, roles.writer),
         _row("prompts", everything["all"], 0, 0, TRAIN_FLOPS),
         *_votes(recipe, everything["math"]),
         *(_written(recipe, f"teacher-{n}", pools[n] * roles.teachers[n].each, t, roles.teachers[n]) for n, t in subjects.items()),
@@ -207,6 +213,8 @@ def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None)
             for row in samples
         ),
     ]
+    if not recipe.problems.seeds:
+        stages = [row for row in stages if row["stage"] not in ("seeds", "evolve", "prompts")]
     for row in stages:
         work, amount = row["hours_here"]
         row["hours_here"] = _hours(work, amount, rates or {})
