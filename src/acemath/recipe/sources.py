@@ -15,6 +15,8 @@ from acemath.errors import UserError
 from acemath.files.columns import OURS
 from acemath.recipe.part import Part, expanded
 
+WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
+
 
 class Source(Part):
     """Where prompts come from: a benchmark, worksheets, a file, or a data set of the hub. Exactly one of the four.
@@ -108,6 +110,8 @@ def column_value(name: str, source: Source) -> str:
 def size_of(source: Source) -> int:
     """The number of a source's problems as far as it is known without reading them: its count, else a benchmark's size
     or the public size of a data set of the registry, or the part of it."""
+    if source.worksheets is not None:
+        return source.count or WORKSHEETS
     whole = BENCHMARKS[source.benchmark].size if source.benchmark else 0
     if source.known is not None:
         whole = KNOWN[source.known].rows

@@ -18,10 +18,8 @@ from acemath.demo.worksheets.sheets import draw_problems
 from acemath.files.hub import hub_records
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
-from acemath.recipe.sources import Source, size_of
+from acemath.recipe.sources import WORKSHEETS, Source, size_of
 from acemath.records import BENCHMARK, Problem, content_key
-
-WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
 
 
 def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
