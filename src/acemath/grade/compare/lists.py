@@ -72,10 +72,8 @@ def _one_collection(
     many: Node, items: tuple[Node, ...], one: Node, conventions: Conventions, same: Same
 ) -> bool | None:
     """A collection with its items against a single value: equal only where it holds that one value."""
-    if not items and one == symbol("phi"):
-        return many.kind == "set"
-    if one.kind == "sym" and len(one.value) == len(items) > 1 and one.value.isupper():
-        return sorted(one.value) == sorted(str(i.value) for i in items)  # the choices AC and A, C
+    if one.kind in ("sym", "text") and len(one.value) == len(items) > 1 and (one.kind == "text" or one.value.isupper()):
+        return sorted(one.value.upper()) == sorted(str(i.value) for i in items)  # the choices AC and A, C
     if one.kind == "matrix" and many.kind == "tuple":
         return 1 in (one.value, len(one.args) // one.value) and all_same(one.args, items, same)
     if many.kind == "list" and conventions.decimal_comma and _decimal_comma(many, one, same):
