@@ -14,7 +14,6 @@ import atexit
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +23,7 @@ from typing import Literal
 Outcome = Literal["equal", "different", "unknown", "timeout"]
 START_LIMIT = 120.0  # seconds for a new worker to load sympy, on a machine under load too
 # Times its own time that a pair may take on a machine under load; without a timer of processor time, the clock counts.
-_WAIT = 20 if hasattr(signal, "setitimer") else 1
+_WAIT = 1 if sys.platform == "win32" else 20
 MEMORY_LIMIT_MB = 2048
 _OUTCOMES: dict[str, Outcome] = {"equal": "equal", "different": "different", "unknown": "unknown"}
 

@@ -83,7 +83,9 @@ class Comparison:
         name = str(other.value).lower()
         if _INITIALS.get(name) == words.value:
             return True
-        return name == plain(words.value) and len(name) > 1 or place_of(str(other.value)) == essence(words.value)
+        return (
+            name == plain(words.value) and len(name) > 1 or place_of(str(other.value)) == essence(words.value)
+        )
 
     def _symbols(self, a: Node, b: Node) -> object:
         """Two single letters: choices, points, variables."""
@@ -117,17 +119,18 @@ class Comparison:
         names = {plain(a.value), plain(b.value)}
         if names <= {"am", "pm"} and _moment(a) is not None:
             return _moment(a) == _moment(b)
-        left, right = a.args[0], b.args[0]
-        if self.conventions.units != "ignored":
-            one, other = parse_unit(a.value), parse_unit(b.value)
-            if one is None or other is None:
-                if len(names) > 1 and names <= _CLOCK:
-                    return False  # noon is not midnight
-            elif one.dims != other.dims:
-                return False
-            elif one.size != other.size:
-                left, right = Node("mul", (number(one.size), left)), Node("mul", (number(other.size), right))
-        return self.same(left, right)
+        one, other = parse_unit(a.value), parse_unit(b.value)
+        ignored = self.conventions.units == "ignored"
+        if one is None or other is None:
+            if not ignored and len(names) > 1 and names <= _CLOCK:
+                return False  # noon is not midnight
+        elif one.dims == other.dims and one.size != other.size:
+            left, right = (Node("mul", (number(u.size), n.args[0])) for u, n in ((one, a), (other, b)))
+            if not ignored or self.same(left, right) is True:
+                return self.same(left, right)
+        elif one.dims != other.dims and not ignored:
+            return False
+        return self.same(a.args[0], b.args[0])
 
     def _marked(self, a: Node, b: Node) -> object:
         """Percent and degree signs on one side only."""
@@ -169,6 +172,8 @@ class Comparison:
         equation, other = (a, b) if is_equation(a) else (b, a)
         if other.kind == "rel":
             return equal_sides(a, b)
+        if other.kind == "list" and all(map(is_equation, other.args)):
+            return SKIP
         named, sides = head_and_value(equation), equation.args
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":

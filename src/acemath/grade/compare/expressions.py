@@ -12,7 +12,6 @@ from acemath.grade.base.nodes import (
     symbol,
     symbols,
 )
-from acemath.grade.compare.families import same_family
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
@@ -41,7 +40,7 @@ def _same(a: Node, b: Node, conventions: Conventions) -> bool | None:
         if _rounded(a, b, conventions) or _rounded(b, a, conventions) or _close(a, b, conventions):
             return True
         return False if _without_value(a) or _without_value(b) else result
-    return result is False and (_same_up_to_constant(a, b) or same_family(a, b)) or result
+    return result is False and _same_up_to_constant(a, b) or result
 
 
 def _readings(a: Node, b: Node) -> tuple[tuple[Node, Node], ...]:
@@ -116,7 +115,9 @@ def _rounded(decimal: Node, value: Node, conventions: Conventions) -> bool:
         and unsigned.value[1] <= places
     ):
         return False
-    beyond = (abs(other) - abs(written)) * 10.0**places  # in units of the last place: cut below 1, rounded up to a half
+    beyond = (
+        abs(other) - abs(written)
+    ) * 10.0**places  # in units of the last place: cut below 1, rounded up to a half
     return other * written >= 0 and -0.5001 <= beyond < 0.9999
 
 
