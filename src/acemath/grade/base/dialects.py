@@ -69,6 +69,11 @@ _WORDS = rules(
         r"|(?<![A-Za-z\\])(?:\\(?:text|mathrm|operatorname)\s*\{\s*mod\s*\}|mod(?=\s))\s*(\w{1,12})$",
         lambda m: rf"\pmod{{{m[1] or m[2]}}}",
     ),
+    (
+        "congruent",
+        r"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?congruent\s+to\s+(.{1,40}?)\s+(?:modulo|mod)\s+(\w{1,12})",
+        lambda m: rf"{m[1] or 'n'} \equiv {m[2]} \pmod{{{m[3]}}}",
+    ),
     # `C_5^2` is a binomial coefficient
     (
         "C_",

@@ -61,6 +61,10 @@ _JUST = re.compile(r"(?:(?:option|choice)\s+)?\(?([A-J])(?:[).:\]\s]*$|\)\s*\S)"
 _LIST_WORDS = re.compile(r"\\?text\w*|(?<![A-Za-z])(?:[A-J]|and|or|n?either|nor|not|both|any|all|of)(?![A-Za-z])|[^A-Za-z\\]", re.I)
 _MARKED = ("answer-tag", "json", "boxed", "boxes", "final-answer", "hashes")
 # `Monday`, `\text{no solution}`
+_BOUND = re.compile(r"[<>]|\\(?:l|g)(?:e|eq|t)\b|\\infty|\\equiv")
+_BOUND_SAID = re.compile(
+    r"(?:\b[a-z]\s+(?:is|must\s+be)\s+)?(?:all\s+(?:real\s+)?numbers\s+)?(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$"
+)
 _WORDS_ONLY = re.compile(r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*")
 _VERDICT = re.compile(r"[\s*\\{}$]*(?:\\?text\s*\{)?(yes|no|true|false)(?![A-Za-z])[\s*}.]*", re.IGNORECASE)
 _OPENING = re.compile(r"[\s#]*(?:answer\s*:?\s*)?(yes|no|true|false)\b\s*(?:[.,;:!–—-]|$)", re.IGNORECASE)
@@ -169,6 +173,12 @@ def extract_for(text: str, reference: str, conventions: Conventions) -> Extracti
         return Extraction(None, "nothing")  # what names no letter clearly is no choice by another rule either
     if found.rule in ("nothing", "last-number", "last-formula") and is_verdict(reference):
         return extract_verdict(text, conventions) or found
-    if found.rule == "nothing" and _WORDS_ONLY.fullmatch(reference):
-        return said_at_the_end(text, conventions)
+    if found.rule not in ("nothing", "last-number", "last-formula"):
+        return found
+    said = said_at_the_end(text, conventions) if _WORDS_ONLY.fullmatch(reference) or _BOUND.search(reference) else found
+    words = _WRAPPED.sub(r"\1", reference).strip("$ .").lower()
+    if said.answer and (found.rule == "nothing" or words and words in said.answer.lower()):
+        return said
+    if said.answer and _BOUND.search(reference) and (bound := _BOUND_SAID.search(said.answer)):
+        return Extraction(bound[0], "last-sentence")
     return found

@@ -22,6 +22,7 @@ from acemath.grade.extract.sentences import (
     SENTENCE_END,
     WORD,
     Extraction,
+    end_of,
     first_sentence,
     formulas,
     has_value,
@@ -32,7 +33,7 @@ from acemath.grade.extract.sentences import (
 )
 
 TAIL = 4000  # characters at the end of a response that the rules look at
-_LAST = 1000  # characters in which a last sentence or a statement is looked for first
+_STATEMENT = 1000  # characters behind "the answer is" that may belong to it
 _LONG_TAG = 300  # characters of a tag's content that is read as a response, not as an answer
 _NOTHING = Extraction(None, "nothing")
 
@@ -72,7 +73,7 @@ _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ 
 _ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
 # `$5 each`, `$18.` and the first of `$2 = $18`: a currency, not the start of a formula.
 _MONEY = re.compile(
-    r"(?<!\\)\$(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}|a\s)"
+    r"\$(?<!\\\$)(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}|a\s)"
     r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?[,.;:)!?]*(?:\s|$)(?![^$\n]{0,40}\\)(?!\s*[-+*/=<>^_]\s*[^$\s\d])"
     r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?\s*[-+*/×=]\s*\$)"
 )
@@ -82,7 +83,9 @@ _NO_PROSE = re.compile(
 )
 _LEADS = frozenset("therefore thus hence so then donc since because the we answer it this that here".split())
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.IGNORECASE)
-_THEREFORE = re.compile(r"^(?:(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.IGNORECASE)
+_THEREFORE = re.compile(
+    r"(?:(?:^|,?\s+)(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.IGNORECASE
+)
 
 
 def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
@@ -202,19 +205,11 @@ def _from_tail(tail: str) -> Extraction:
         return Extraction(stated, "answer-is")
     if _is_bare(tail):
         return Extraction(tail.strip(), "whole")
-    return last_math(_with_money(_paragraphs(tail))) or last_math(_with_money(tail)) or _NOTHING
+    return last_math(_with_money(end_of(tail, "\n"))) or last_math(_with_money(tail)) or _NOTHING
 
 
 def _with_money(text: str) -> str:
     return _MONEY.sub(r"\\$", with_units(text)) if "$" in text else text
-
-
-def _paragraphs(tail: str) -> str:
-    """The end of a text from a line on at which no formula is open: the rest is rarely needed."""
-    at = tail.find("\n", max(0, len(tail) - _LAST))
-    rest = tail[at:] if at >= 0 else ""
-    balanced = rest.count("$") % 2 == 0 and rest.count("\\[") == rest.count("\\]") and "$$" not in rest
-    return rest if balanced else tail
 
 
 def _answer_is(tail: str) -> tuple[str | None, int]:
@@ -226,7 +221,7 @@ def _answer_is(tail: str) -> tuple[str | None, int]:
     for end, start in spans:
         if NO_OPINION.search(SENTENCE_END.split(tail[max(0, start - 60) : start])[-1]):
             continue
-        value = stated_value(_with_money(first_sentence(tail[end : end + _LAST].lstrip("\n"))))
+        value = stated_value(_with_money(first_sentence(tail[end : end + _STATEMENT].lstrip("\n"))))
         if value is not None:
             return value, end
     return None, -1
@@ -249,9 +244,9 @@ def _is_bare(text: str) -> bool:
 
 
 def said_at_the_end(text: str, conventions: Conventions) -> Extraction:
-    """The last sentence as an answer in words, `So it will be Monday.`: for references that are words themselves."""
+    """What the last sentence concludes, `…, so it will be Monday.`: for references that are words or bounds."""
     sentences = [s.strip() for s in SENTENCE_END.split(plain_tail(visible(text, conventions))) if s.strip()]
-    last = sentences[-1] if sentences else ""
+    last = _THEREFORE.split(sentences[-1])[-1] if sentences else ""
     if not _SAYS.search(last) or len(WORD.findall(last)) > 14:
         return _NOTHING
-    return Extraction(_THEREFORE.sub("", last), "last-sentence")
+    return Extraction(last, "last-sentence")

@@ -15,8 +15,9 @@ class Extraction(NamedTuple):
     rule: str
 
 
+# Patterns that are tried everywhere begin with one set of characters: so the engine skips what none of them can be.
 FORMULA = re.compile(
-    r"\$\$(.+?)\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
+    r"[$\\](?:(?<=\$)\$(.+?)\$\$|(?<=\$)(?<!\\\$)((?:\\\$|[^$\n])+?)(?<!\\)\$|(?<=\\)\((.+?)\\\)|(?<=\\)\[(.+?)\\\])", re.DOTALL
 )
 NUMBER = re.compile(
     r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
@@ -25,7 +26,8 @@ NUMBER = re.compile(
 )
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 SENTENCE_END = re.compile(
-    r"(?<=[^\s.])[.!?](?=\s|$|[A-Z\"*])|[.!?](?=[^\x00-\x7f])|\n+|(?:(?<=\$\$)|(?<=\\\]))\s+(?=[A-Z])"
+    r"[.!?\s](?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*"
+    r"|(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
 )
 _VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(
@@ -39,6 +41,7 @@ _AFTERTHOUGHT = re.compile(
     r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b",
     re.IGNORECASE,
 )
+_THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
 _STATES = re.compile(r"(?:\b(?:is|are|was|were|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|is|are|was|means?)\b", re.IGNORECASE
@@ -52,6 +55,7 @@ _DURATION = re.compile(
     re.IGNORECASE,
 )
 _UNIT = re.compile(r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
+_MAYBE = re.compile(r"[0-9$]|\\[a-z(\[]")
 _LATEX_VALUE = re.compile(r"-?(?<![\w.])[0-9]*\s?\\(?:frac|dfrac|tfrac|sqrt)\b")
 _DIVISOR = re.compile(r"\s?/\s?[0-9]+")
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
@@ -101,7 +105,7 @@ def first_sentence(text: str) -> str:
 
 def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
-    bare = _FILLER.sub("", sentence.strip().strip("*\"' "))
+    bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
     if not sentence:
         return None
@@ -144,7 +148,9 @@ def last_math(tail: str) -> Extraction | None:
 
 def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
-    sentence = _without_afterthought(sentence)
+    if not _MAYBE.search(sentence):
+        return None
+    sentence = _without_afterthought(end_of(sentence, " "))
     spans = [m for m in FORMULA.finditer(sentence) if has_value(m.group())]
     outside = FORMULA.sub(lambda m: " " * len(m.group()), sentence)
     numbers = list(NUMBER.finditer(outside))
@@ -197,6 +203,17 @@ def _without_afterthought(sentence: str) -> str:
     return sentence
 
 
+def end_of(text: str, mark: str) -> str:
+    """The end of a long text from a mark on, a blank or a line's end, at which no formula is open."""
+    for length in (800, 1200, 1600):
+        at = text.find(mark, len(text) - length) if len(text) > length else -1
+        rest = text[at:]
+        even = rest.count("$") % 2 == rest.count("$$") % 2 == 0
+        if at > 0 and even and all(rest.count(a) == rest.count(b) for a, b in ((r"\(", r"\)"), (r"\[", r"\]"))):
+            return rest
+    return text
+
+
 def _listed(sentence: str, spans: list[re.Match[str]]) -> tuple[int, bool]:
     """Which of the values is the first of the list that the last one ends, and whether "or" stands in it."""
     first, either = len(spans) - 1, False
@@ -236,7 +253,7 @@ def _joined(sentence: str, spans: list[re.Match[str]]) -> str | None:
 
 def _raw_latex(sentence: str) -> tuple[int, int] | None:
     r"""Where the last `\frac{…}{…}` or `\sqrt{…}` outside any math marks starts and ends."""
-    matches = list(_LATEX_VALUE.finditer(sentence))
+    matches = list(_LATEX_VALUE.finditer(sentence)) if "\\" in sentence else []
     if not matches:
         return None
     start, end = matches[-1].span()
