@@ -97,17 +97,11 @@ def _degrees(match: re.Match[str]) -> str:
     return rf"\frac{{{value.numerator}}}{{{value.denominator}}}^\circ"
 
 
-def _rate(match: re.Match[str]) -> str:
-    return rf" \text{{ {match[1] or match[2]}/{match[3] or match[4]}}}"
-
-
-_UNIT = r"\{\s*(?:\\(?:text|mathrm)\s*\{\s*([A-Za-z]{1,12}(?:\^\d)?)\s*\}|([A-Za-z]{1,12}(?:\^\d)?))\s*\}"
 _PRIME = r"\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)"
 _WORDS = rules(
     ("clock", r"\s*o['’]?\s?clock", ""),
+    ("in the ", r"\s+in the (?:morning|(afternoon|evening))$", lambda m: " pm" if m[1] else " am"),
     ("\\circ", rf"(\d+)\s*\^\s*\{{?\s*\\circ\s*\}}?\s*(\d+){_PRIME}(?:\s*(\d+(?:\.\d+)?)(?:{_PRIME}{_PRIME}|\s*\"))?", _degrees),
-    # a unit as a fraction, behind a number and a space
-    ("frac", rf"(?<=[\d}}])\s+\\[dt]?frac\s*{_UNIT}\s*{_UNIT}", _rate),
     ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),

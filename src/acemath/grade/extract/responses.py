@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from acemath.grade.base.dialects import restored
 from acemath.grade.base.text import from_unicode
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import last_boxes, unboxed
@@ -85,6 +86,7 @@ def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
 
 def visible(text: str, conventions: Conventions) -> tuple[str, bool]:
     """The text that counts, and whether it is a reasoning block that was never closed."""
+    text = restored(text)
     turn = _TURN.search(text) if "<" in text else None
     if turn is not None and turn.start() > 0:
         text = text[: turn.start()]

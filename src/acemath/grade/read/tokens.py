@@ -38,7 +38,7 @@ _SHORT_WORDS = _CONNECTIVES.union(
     SCALE_WORDS,
     MONTHS,
     "pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
-    "via by".split(),
+    "via by pcs pts".split(),
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
@@ -155,8 +155,10 @@ def _is_product(run: str, text: str, start: int, end: int) -> bool:
     unit = lower in TABLE
     before, behind = text[:start].rstrip(), text[end:].lstrip()
     left, right = before[-1:], behind[:1]
-    if left in (")", "}") and len(before) == start and not unit and lower != "or":
+    if left and (left in ")}" or left.isdigit()) and len(before) == start and not unit and lower != "or":
         return True  # `\frac12 at`, without the space
+    if not unit and (left.isdigit() or left.isalpha() and not before[-2:-1].isalpha()):
+        left = ""  # `k Ax + 1`
     if left and left not in _LEFT or right and (right not in _RIGHT or right in "|\\^-" and lower in FUNCTIONS):
         return False
     if unit and (left == "/" or left == "(" and before[:-1].rstrip()[-1:].isdigit()):
@@ -193,7 +195,7 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool, factors: b
         return [Token("op", "=")]
     if run == "USD":
         return [Token("word", run, spaced)]
-    if lower in _SHORT_WORDS or not run.isascii():
+    if lower in _SHORT_WORDS and (run[1:].islower() or run.isupper() or lower in TABLE) or not run.isascii():
         return [Token("word", run, True)]
     if run.isupper() and len(run) <= 4:
         return [Token("letter", run, spaced)]
