@@ -28,7 +28,7 @@ _CONTROLS = {"\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", 
 # White space stands for itself unless the rest of a command follows it.
 _EATEN = re.compile(
     r"[\x07\b\v\f](?=[A-Za-z]{2})|\t(?=(?:imes|heta|au|frac|riangle)(?![a-z])|ext\w*\{|o\s|an\s*[({^\\]|an\s+[a-z]\b)"
-    r"|\r(?=(?:ho|ight|angle|vert|floor|ceil)(?![a-z]))|\n(?=(?:e|eq|u|abla|otin)(?![a-z]))"
+    r"|\r(?=(?:ho|ight|ightarrow|angle|vert|floor|ceil)(?![a-z]))|\n(?=(?:eq|abla|otin)(?![a-z]))"
 )
 _MARKUP = rules(
     ("<su", r"<su([pb])>(.{0,80}?)</su[pb]>", lambda m: f"{'^' if m[1] == 'p' else '_'}{{{m[2]}}}"),

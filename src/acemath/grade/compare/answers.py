@@ -120,7 +120,6 @@ class Comparison:
         return self.same(amount.args[0], bare)
 
     def _two_amounts(self, a: Node, b: Node) -> Result:
-        names = {_plain(a.value), _plain(b.value)}
         left, right = a.args[0], b.args[0]
         if self.conventions.units != "ignored":
             one, other = parse_unit(a.value), parse_unit(b.value)

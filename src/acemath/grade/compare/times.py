@@ -15,7 +15,10 @@ def same_time(a: Node, b: Node) -> object:
     The half of the day may be missing on one side: 5:30 pm is 17:30, and may be said as 5:30.
     """
     (one, half), (other, its_half) = _read(a), _read(b)
-    if one is None or other is None or "num" in (a.kind, b.kind) and one != other and not (half or its_half):
+    bare = not (half or its_half) and one != other
+    if bare and {a.kind, b.kind} <= {"num", "ratio"} and (_is_clock(a) or _is_clock(b)):
+        return False  # 2:01 is no ratio
+    if one is None or other is None or bare and "num" in (a.kind, b.kind):
         return SKIP
     if a.kind == b.kind == "num":
         return SKIP
@@ -39,6 +42,11 @@ def _read(node: Node) -> tuple[Clock | None, str]:
         return None, ""
     hour, minute, second = (*whole, 0, 0)[:3]
     return (hour, minute, second), half or ""
+
+
+def _is_clock(node: Node) -> bool:
+    """Whether a ratio has a part such as 00 or 05, which only times have."""
+    return node.kind == "ratio" and any(p.kind == "num" and p.value[2][:1] == "0" and p.value[2][1:] for p in node.args[1:])
 
 
 def _on_24_hours(time: Clock, half: str) -> Clock:

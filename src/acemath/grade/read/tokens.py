@@ -7,7 +7,16 @@ from typing import NamedTuple
 
 from acemath.grade.base.guards import MAX_TOKENS, TooHard
 from acemath.grade.read.units import TABLE, UNIT_WORDS, parse_unit
-from acemath.grade.read.vocabulary import DOTS, FUNCTIONS, GREEK, MONTHS, NUMBER_WORDS, RELATIONS, SCALE_WORDS, WRAPPERS
+from acemath.grade.read.vocabulary import (
+    DOTS,
+    FUNCTIONS,
+    GREEK,
+    MONTHS,
+    NUMBER_WORDS,
+    RELATIONS,
+    SCALE_WORDS,
+    WRAPPERS,
+)
 
 
 class Token(NamedTuple):

@@ -34,7 +34,7 @@ def rounds_to(rounded: Node, value: Node, digits: int) -> bool:
         except Undefined:
             continue
         for part in ("real", "imag"):
-            at, gap = getattr(complex(written), part), getattr(complex(exact - written), part)
+            gap = getattr(complex(exact - written), part)
             sizes = [getattr(complex(step), part) for step in steps]
             noise = 1e-13 * abs(written) if names else 0.0
             low = sum(min(-0.5001 * size, 0.9999 * size) for size in sizes)
