@@ -47,7 +47,7 @@ def restored(text: str) -> str:
     return _EATEN.sub(lambda m: _CONTROLS[m.group()], text)
 
 
-def without_markup(text: str) -> str:
+def from_html(text: str) -> str:
     """HTML's powers, tags and named signs, roots and circled numbers as plain text has them."""
     return text if text.isascii() and "<" not in text and "&" not in text else replaced(text, _MARKUP)
 
