@@ -63,7 +63,7 @@ _MARKED = ("answer-tag", "json", "boxed", "boxes", "final-answer", "hashes")
 # `Monday`, `\text{no solution}`
 _BOUND = re.compile(r"[<>]|\\(?:l|g)(?:e|eq|t)\b|\\infty|\\equiv")
 _BOUND_SAID = re.compile(
-    r"(?:\b[a-z]\s+(?:is|must\s+be)\s+)?(?:all\s+(?:real\s+)?numbers\s+)?(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$"
+    r"(?:all\s+(?:real\s+)?numbers\s+)?(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$"
 )
 _WORDS_ONLY = re.compile(r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*")
 _VERDICT = re.compile(r"[\s*\\{}$]*(?:\\?text\s*\{)?(yes|no|true|false)(?![A-Za-z])[\s*}.]*", re.IGNORECASE)

@@ -150,7 +150,7 @@ def _recorded(text: str) -> Extraction | None:
     field = _FIELD.match(rest)
     if field is None:
         return None
-    whole = text.lstrip("` \njson").startswith("{") and rest.rstrip("` \n").endswith("}")
+    whole = text.lstrip("` \njson").startswith("{") and re.search(r'"\s*\}[`\s]*\Z', rest) is not None
     if "boxed" in rest[field.end() :] and not whole:
         return None
     return Extraction(_field_value(field[1].strip()) or None, "json")
