@@ -173,7 +173,7 @@ def test_reward_and_bench_are_the_papers(name: str) -> None:
     """Candidates, groups, training and k (sections 4.1 to 4.4.1)."""
     recipe = load_recipe(name)
     reward = recipe.reward
-    policies = {n: p for n, p in reward.candidates.policies.items() if n not in ("own", "short-forms")}
+    policies = {n: p for n, p in reward.candidates.policies.items() if n != "own" and not p.sources}
     models = {recipe.model(p.model).name for p in policies.values()}
     each = {p.each for p in policies.values()}
     assert len(models) == 14 and each == {4} and reward.problems == 350_000
