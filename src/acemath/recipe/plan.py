@@ -18,6 +18,8 @@ from acemath.recipe.rates import Kind, model_of
 from acemath.recipe.roles import SUBJECTS, Policy, Role
 from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.recipe.schema import MATH_TOKENS as MATH_TOKENS
+from acemath.recipe.sources import Source, size_of
+from acemath.records import group_of
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
 OTHER_TOKENS = {"code": 560, "general": 790}  # of a response, mean (paper, section 3.2: derived from its counts)
@@ -77,8 +79,10 @@ def _training_rows(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     """The fine-tuning stages."""
     size, found = parameters(recipe.model(recipe.sft.base).name), []
     for name, part in recipe.sft.stages.items():
-        each = min(part.each, max(role.each for role in recipe.roles.teachers.values()))
+        each = min(part.each, max((role.each for role in recipe.roles.teachers.values()), default=1))
         added = {pool: rows * each for pool, rows in counts.blend(name).items()}
+        if part.data is not None:
+            added = {group_of(part.data.subject): size_of(part.data)}
         epochs = float(part.settings.get("epochs", recipe.sft.settings.epochs))
         groups = {
             pool: (recipe.sft.pools[pool].of if pool in recipe.sft.pools else pool).partition(".")[0]
@@ -154,13 +158,19 @@ def _hours(work: tuple[Kind, str] | None, tokens: float, rates: Mapping[str, Map
     return None if rate is None else round(tokens / rate / 3600, 2)
 
 
+def _groups(data: Source) -> float:
+    """The groups of labelled responses that exist already: the data's count, or a sixth of its public rows (paper, section 4.1)."""
+    rows = size_of(data.model_copy(update={"count": None})) / 6
+    return min(data.count or rows, rows or data.count or 0)
+
+
 def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     """The rows of the plan, in the order of a run."""
     tokens = recipe.response_tokens
     roles = recipe.roles
     answered = {name: counts.group(name, "reward") for name in SUBJECTS}
     math = counts.group("math", "sft")
-    problems = min(recipe.reward.problems or math, math)
+    problems = _groups(recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
     learned = problems * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
     tests = [counts.benchmark(name) for name in recipe.problems.benchmarks]
     size = parameters(recipe.model(recipe.sft.base).name)
@@ -203,7 +213,8 @@ def plan(
     are the prompts of sources that were counted, by their key (problems.seeds.NAME).
     """
     counts = Counts(recipe, rows or {})
-    stages = _stages(recipe, counts)
+    without = () if recipe.problems.seeds else ("seeds", "evolve", "prompts")
+    stages = [row for row in _stages(recipe, counts) if row["stage"] not in without]
     for row in stages:
         work, amount = row["hours_here"]
         row["hours_here"] = _hours(work, amount, rates or {})
