@@ -220,6 +220,26 @@ def test_a_plan_counts_files_as_a_run_takes_them(tmp_path: Path, command: Callab
     assert {"place": "problems.seeds.far", "state": "not checked", "says": "data set a/b of the hub: it was not opened"} in plan["checks"]
 
 
+def test_data_that_are_ready_to_train_on_are_opened_and_counted(tmp_path: Path) -> None:
+    """Conversations and groups: a first row of another form is a fault, a later one is dropped by the run and said."""
+    chat = {"messages": [{"role": "user", "content": "1+1?"}], "answer": "2"}
+    turns = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"}]
+    groups = [{"qid": str(n // 2), "message": turns, "label": n % 2} for n in range(6)]
+    changes: dict[str, Any] = {
+        "sft.stages": {"math": {"data": {"file": lines(tmp_path / "chats.jsonl", chat, {"text": "?"}, chat)}}},
+        "reward.data": {"file": lines(tmp_path / "groups.jsonl", *groups)},
+    }
+    recipe = load_recipe("acemath-7b-released", changes)
+    told = check.preflight(recipe, tmp_path, network=False, here=False)
+    assert "2 conversations" in says(told.findings, "note", "sft.stages.math.data")
+    assert "of the first 3, 1 have another form and will be dropped" in says(told.findings, "note", "sft.stages.math.data")
+    assert says(told.findings, "good", "reward.data").startswith("3 groups")
+    assert {row["stage"]: row["rows"] for row in told.plan["stages"] if row["stage"] in ("sft-math", "reward")} == {"sft-math": 2, "reward": 3}
+    changes["reward.data"] = {"file": lines(tmp_path / "other.jsonl", {"id": "1", "message": turns, "label": 1})}
+    other = check.preflight(load_recipe("acemath-7b-released", changes), tmp_path, network=False, here=False)
+    assert "not a labelled response" in says(other.findings, "fault", "reward.data")
+
+
 class _Hub(BaseHTTPRequestHandler):
     """A hub whose repositories are all gated, but for those called missing."""
 

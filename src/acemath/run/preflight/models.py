@@ -19,7 +19,6 @@ from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.records import Problem
 from acemath.run.preflight.finding import Findings
 from acemath.run.preflight.sources import BENCH, Read, terms
-from acemath.run.responses import after_shots
 
 LAST = ("data", "sft", "reward", "tables")  # the parts of a run in order; a part needs the models of those before it
 Kind = Literal["writes", "trains", "trains a reward model", "ranks"]
@@ -243,6 +242,8 @@ def _generation(place: str) -> Any:
 
 def _room(use: Use, name: str, most: int, template: Any, tokenizer: Any, found: Findings, read: Read) -> None:
     """Compare the longest prompts that a role gets with the most tokens of its model."""
+    from acemath.run.responses import after_shots  # which needs pyarrow
+
     role, chat = use.role, use.chat or ChatFormat()
     assert role is not None
 

@@ -9,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from acemath.curate.columns import problems_of
+from acemath.curate.columns import groups_or_faults, problems_of
 from acemath.curate.dedup import text_digest
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
 from acemath.files.columns import lowered
-from acemath.recipe.counts import BENCHMARKS, SEEDS
+from acemath.files.conversations import chat_of
+from acemath.recipe.counts import BENCHMARKS, SEEDS, ready_key
 from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source, size_of
 from acemath.records import Problem
@@ -50,7 +51,53 @@ def check_sources(recipe: Recipe, found: Findings, network: bool, count: bool) -
     for name, source in recipe.problems.benchmarks.items():
         with found.faults(BENCHMARKS + name):
             _benchmark(BENCHMARKS + name, name, source, recipe.seed, found, read, network)
+    for key, source, kind in _ready(recipe):
+        with found.faults(key):
+            _ready_rows(key, source, kind, found, read, network, count)
     return read
+
+
+def _ready(recipe: Recipe) -> Iterator[tuple[str, Source, str]]:
+    """The data that are ready to train on: their key, their source, and what they hold."""
+    for name, stage in recipe.sft.stages.items():
+        if stage.data is not None:
+            yield ready_key(name), stage.data, "conversations"
+    if recipe.reward.data is not None:
+        yield ready_key(None), recipe.reward.data, "groups"
+
+
+def _ready_rows(key: str, source: Source, kind: str, found: Findings, read: Read, network: bool, count: bool) -> None:
+    here = source.file is not None or local_path(source) is not None
+    if not here and not network:
+        found.add(key, "not checked", f"data set {source.hub} of the hub: it was not opened")
+        return
+
+    def rows(most: int | None) -> Iterator[object]:
+        records = islice(records_of(key, source), most)
+        if kind == "groups":
+            yield from groups_or_faults((record for _, record in records), key)
+            return
+        for place, record in records:
+            try:
+                yield chat_of(record, place, key, source.license)
+            except UserError as error:
+                yield error
+
+    with gated(source):
+        first = list(rows(LOOKED_AT))
+    if not first:
+        raise UserError(f"{key} holds no rows; give another file or data set")
+    if isinstance(first[0], UserError):
+        raise first[0]
+    size = "the first rows"
+    if here and count:
+        whole = round(source.share * sum(1 for row in rows(None) if not isinstance(row, UserError)))
+        read.rows[key] = min(whole, source.count or whole)
+        size = f"{read.rows[key]:,}"
+    wrong = sum(isinstance(row, UserError) for row in first)
+    more = f"; of the first {len(first)}, {wrong} have another form and will be dropped" if wrong else ""
+    forbids = ", which forbids commercial use" if non_commercial([source.license]) else ""
+    found.add(key, "note" if wrong or forbids else "good", f"{size} {kind}; licence {source.license or 'not stated'}{forbids}{more}")
 
 
 def _seed(recipe: Recipe, key: str, name: str, found: Findings, read: Read, network: bool, count: bool) -> None:
