@@ -38,6 +38,7 @@ class Conventions:
     decimal_comma: whether `1,22` may be read as 1.22 where a thousands separator is impossible.
     think_tags: whether an answer counts that stands only inside `<think> … </think>`.
     join_boxes: whether neighbouring boxes (`\\boxed{1} and \\boxed{2}`) make one list.
+    skip_empty: whether an empty or torn last box or answer tag is passed over; otherwise there is no answer.
     symbolic: whether pairs that cheap tiers cannot decide go to a worker process.
     timeout: seconds that a worker has for one pair.
     """
@@ -56,6 +57,7 @@ class Conventions:
     decimal_comma: bool = True
     think_tags: bool = False
     join_boxes: bool = True
+    skip_empty: bool = False
     symbolic: bool = True
     timeout: float = 3.0
 
@@ -100,6 +102,7 @@ LENIENT = Conventions(
     units="ignored",
     ignore_case=True,
     think_tags=True,
+    skip_empty=True,
 )
 # Qwen2.5-Math's published harness (paper, section 3.4): relative tolerance 1e-4 everywhere, a percentage in
 # any of three spellings, lists in order, units stripped, and only the last box.
