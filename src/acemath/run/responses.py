@@ -17,7 +17,6 @@ from acemath.grade.reward import UNKNOWN
 from acemath.models.engine import Engine, Paid, Sampling, collect
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
-from acemath.recipe.sources import Source
 from acemath.records import (
     BENCHMARK,
     LENGTH,
@@ -119,8 +118,7 @@ class Responder:
         """The problems with the prompts that the model gets."""
         if self.prompts is not None:
             return self.prompts(problems)
-        shots = self.role.shots if isinstance(self.role, Policy) else ()
-        return problems if isinstance(shots, Source) else after_shots(problems, shots)
+        return after_shots(problems, self.role.listed if isinstance(self.role, Policy) else ())
 
     def _keys(self, asked: Sequence[Problem]) -> dict[str, str]:
         """By problem, a key of its prompt and of all settings but the number of samples."""
