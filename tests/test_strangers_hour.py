@@ -209,6 +209,7 @@ def a_whole_run(me: Stranger) -> None:
     me.types("acemath export runs/laptop --to inspect --out logs")
     assert list(Path("logs").rglob("*.eval"))
     me.types("acemath export runs/laptop --to table-6 --out table.html")
+    me.types("acemath export runs/laptop --to policy --out my-policy")
     assert "reward model" in Path("table.html").read_text()
     said = me.counts(f'acemath solve "{QUESTION}"')
     assert len(said["candidates"]) == 8

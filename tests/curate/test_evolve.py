@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import pytest
+
 from acemath.curate.evolve import evolve_with
 from acemath.models.engine import Sampling
 from acemath.records import LENGTH, REFUSED, STOP, Problem, Response
@@ -30,3 +32,43 @@ def test_cut_and_refused_replies_are_dropped_rows() -> None:
     assert [p.id for p in born] == ["s:stop-in-depth"] and born[0].answer == ""
     assert {(d.id, d.reason) for d in dropped} == {("s:length", "cut-off"), ("s:refused", "refused")}
     assert any("not this one" in d.detail for d in dropped)
+
+
+class Sayer:
+    """Writes the same reply to every request."""
+
+    name = "sayer"
+
+    def __init__(self, text: str, reason: str = STOP) -> None:
+        self.text, self.reason = text, reason
+
+    def generate(self, problems: Sequence[Problem], sampling: Sampling) -> Iterator[Response]:
+        """One reply to each request."""
+        for problem in problems:
+            yield Response(problem.id, 0, self.text, self.name, self.reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "why"),
+    [
+        ("I'm sorry, but I can't create that.", STOP, "refused"),
+        ("I cannot help with this question.", STOP, "refused"),
+        ("As an AI, I do not write questions.", STOP, "refused"),
+        ("How many sheep", "content_filter", "incomplete"),
+        ("I cannot remember my number of three digits, whose sum is 26. How many are there?", STOP, None),
+        ("Sorry paid 3 dollars. What is left of 10?", STOP, None),
+    ],
+)
+def test_refusals_in_words_are_no_questions(text: str, reason: str, why: str | None) -> None:
+    """A question may begin alike."""
+    born, dropped = evolve_with(Sayer(text, reason), [Problem("s:1", "What is 2 + 2?")], ["in-breadth"], Sampling())
+    assert [d.reason for d in dropped] == ([why] if why else []) and [p.prompt for p in born] == ([] if why else [text])
+
+
+@pytest.mark.parametrize("heading", ["# New question\n", "New question: ", "#Created MATH Question#: ", "## New Question ##\n\n"])
+def test_a_repeated_heading_is_no_part_of_the_question(heading: str) -> None:
+    """The template's own heading, and the paper's."""
+    seed = [Problem("s:1", "What is 2 + 2?")]
+    assert evolve_with(Sayer(f"{heading}New questions are ten; how many of 4?"), seed, ["in-depth"], Sampling())[0][0].prompt == (
+        "New questions are ten; how many of 4?"
+    )

@@ -49,6 +49,7 @@ def test_the_plan_counts_evolved_sources_and_pools() -> None:
         "sft.pools": {"few": {"of": "math.seeds", "take": 300}},
         "sft.stages.math.blend": ["few"],
         "sft.stages.math.counts": {},
+        "reward.candidates.policies": ["math"],
     }
     rows = {row["stage"]: row["rows"] for row in plan(load_recipe("acemath-7b", changes))["stages"]}
     assert (rows["seeds"], rows["evolve"], rows["teacher-math"], rows["sft-math"]) == (2000, 2000, 4000, 300)
@@ -69,7 +70,7 @@ def test_a_prompt_of_several_pools_is_counted_once() -> None:
         },
         "reward.base": "general-1",
     }
-    changes |= {"reward.candidates.policies.own.model": "general-1", "bench.headline": "general-1", "bench.policies": ["general-1"]}
+    changes |= {"reward.candidates.policies": ["general-1"], "bench.headline": "general-1", "bench.policies": ["general-1"]}
     changes |= {"bench.each": 64}
     counts = Counts(load_recipe("acemath-7b", changes))
     added = counts.blend("general-1")
@@ -173,7 +174,7 @@ def test_reward_and_bench_are_the_papers(name: str) -> None:
     """Candidates, groups, training and k (sections 4.1 to 4.4.1)."""
     recipe = load_recipe(name)
     reward = recipe.reward
-    policies = {n: p for n, p in reward.candidates.policies.items() if n not in ("own", "short-forms")}
+    policies = {n: p for n, p in reward.candidates.policies.items() if n != "own" and not p.sources}
     models = {recipe.model(p.model).name for p in policies.values()}
     each = {p.each for p in policies.values()}
     assert len(models) == 14 and each == {4} and reward.problems == 350_000

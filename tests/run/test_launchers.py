@@ -171,7 +171,7 @@ def test_configurations_are_found() -> None:
     assert (
         launch_file("8-gpus") == launch_file("recipes/launch/8-gpus.yaml") or launch_file("8-gpus").is_file()
     )
-    with pytest.raises(UserError, match="'9-gpus' is not a file.*32-nodes, 8-gpus"):
+    with pytest.raises(UserError, match="'9-gpus' is not a file.*1-gpu, 32-nodes, 8-gpus"):
         launch_file("9-gpus")
 
 

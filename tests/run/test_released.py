@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from transformers import AutoModelForCausalLM
 
+from acemath.cli.export import export_model
 from acemath.demo.worksheets.registry import MATH_SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
 from acemath.errors import UserError
@@ -128,6 +131,25 @@ def test_the_whole_run_goes_through(released: dict[str, Any], tmp_path: Path) ->
     assert run_recipe(recipe, tmp_path / "run", Display(quiet=True)).ran == ()
     with pytest.raises(UserError, match="stage general-1 trains on data that exist already"):
         export(tmp_path / "run", tmp_path / "out")
+    _models_are_given_away(tmp_path, outcome.headline)
+
+
+def _models_are_given_away(folder: Path, headline: Mapping[str, float]) -> None:
+    """Whole folders that transformers loads, whose cards have the licence of the data and the run's numbers."""
+    for kind in ("policy", "reward-model"):
+        found = export_model(folder / "run", kind, folder / kind, None, None, False)
+        card = (folder / kind / "README.md").read_text()
+        assert f"license: {LICENCE.lower()}" in card and "Commercial use is forbidden" in card
+        assert {"model.safetensors", "tokenizer.json", FACTS, "README.md"} <= set(found["files"])
+    card = (folder / "policy" / "README.md").read_text()
+    assert f"| rm@8 | average | {headline['rm@8']:.2f} |" in card and "| greedy | average |" in card
+    assert "rm@8" in (folder / "reward-model" / "README.md").read_text()
+    assert AutoModelForCausalLM.from_pretrained(folder / "policy") is not None
+    export_model(folder / "run", "policy", folder / "policy", "math", None, False)  # an earlier release is replaced
+    with pytest.raises(UserError, match="policy 'general-1' was not measured; the policies are math"):
+        export_model(folder / "run", "policy", folder / "policy", "general-1", None, False)
+    with pytest.raises(UserError, match="is not empty and no earlier release"):
+        export_model(folder / "run", "policy", folder, None, None, False)
 
 
 @pytest.mark.parametrize(

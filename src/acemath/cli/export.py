@@ -17,10 +17,12 @@ from acemath.run.display import Display
 from acemath.run.export import export as export_run
 from acemath.run.export import push as push_folder
 from acemath.run.inspect_logs import write_logs
+from acemath.run.release import release
 from acemath.run.result_rows import result_rows
 
 DATASET, INSPECT = "dataset", "inspect"
-PLACES = {DATASET: "dataset", INSPECT: "inspect-logs"}  # where each kind goes without --out
+MODELS = ("policy", "reward-model")
+PLACES = {DATASET: "dataset", INSPECT: "inspect-logs", **{kind: kind for kind in MODELS}}  # where each kind goes without --out
 
 
 def command(
@@ -29,31 +31,34 @@ def command(
         typer.Argument(metavar="FOLDER", help="A run's folder; an evaluation's for logs and tables; or a file of results."),
     ],
     to: Annotated[
-        Literal["dataset", "inspect", "table-3", "table-6"],
+        Literal["dataset", "policy", "reward-model", "inspect", "table-3", "table-6"],
         typer.Option(
-            help="Training sets for the hub, logs for inspect_ai's viewer, or results in the form of the paper's Table 3 "
-            "(policies, greedy pass@1) or Table 6 (selectors, one answer picked from k)."
+            help="Training sets for the hub, a model with its card, logs for inspect_ai's viewer, or results in the form of the "
+            "paper's Table 3 (policies, greedy pass@1) or Table 6 (selectors, one answer picked from k)."
         ),
     ] = "dataset",
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The folder of a data set or of logs, or a table's file (.md, .html or .json). [default: dataset, "
-            "inspect-logs, table-3.md, table-6.md]"
+            help="The folder of a data set, a model or logs, or a table's file (.md, .html or .json). [default: dataset, policy, "
+            "reward-model, inspect-logs, table-3.md, table-6.md]"
         ),
     ] = None,
     k: Pick = 8,
     paper: Annotated[
         bool, typer.Option("--paper", help="Put the paper's lines below a table, and say where they differ.")
     ] = False,
-    push: Annotated[
-        str | None, typer.Option(help="Upload it to this data set of the hub, owner/name.")
+    policy: Annotated[
+        str | None, typer.Option(help="The policy of bench.policies to write. [default: the headline]")
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Make a pushed data set public.")] = False,
+    push: Annotated[
+        str | None, typer.Option(help="Upload it to this data set or model of the hub, owner/name.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make what is pushed public.")] = False,
     processes: Processes = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's training sets as a data set for the hub, its responses as logs for inspect_ai, or results as a table.
+    """Write a run's training sets or models for the hub, its responses as logs for inspect_ai, or results as a table.
 
     Nothing is uploaded without --push.
 
@@ -62,19 +67,34 @@ def command(
     For inspect view: acemath export runs/laptop --to inspect --out logs
 
     A table: acemath export runs/laptop --to table-6 --out table.html
+
+    A model: acemath export runs/laptop --to policy --out my-policy
     """
-    if to != DATASET and (push or public):
-        raise UserError(f"--push and --public are for data sets, not for --to {to}; leave them out")
+    if to not in (DATASET, *MODELS) and (push or public):
+        raise UserError(f"--push and --public are for data sets and models, not for --to {to}; leave them out")
+    if policy is not None and to != "policy":
+        raise UserError(f"--policy is for --to policy, not for --to {to}; leave it out")
     place = out or Path(PLACES.get(to, f"{to}.md"))
     with Display().during("export"):
         if to == DATASET:
             folder(place)
             found = export(run, place, push, public, processes)
+        elif to in MODELS:
+            folder(place)
+            found = export_model(run, to, place, policy, push, public)
         elif to == INSPECT:
             found = {"out": str(place), "logs": len(write_logs(run, place))}
         else:
             found = export_table(run, to, place, k, paper)
     show(found, as_json)
+
+
+def export_model(run: Path, kind: str, out: Path, policy: str | None, push: str | None, public: bool) -> dict[str, Any]:
+    """Write a run's policy or reward model with its card, and upload it if `push` names a model of the hub."""
+    if public and push is None:
+        raise UserError("--public needs a model to push; name it with --push owner/name")
+    found = release(run, kind, out, policy)
+    return found if push is None else {**found, "pushed": push_folder(out, push, not public, "model")}
 
 
 def export_table(results: Path, form: str, out: Path, k: int, paper: bool) -> dict[str, Any]:

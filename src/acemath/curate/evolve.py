@@ -8,6 +8,7 @@ All are from the training split, and none is from a held-out family.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from acemath.demo.worksheets.registry import family_named
 from acemath.demo.worksheets.sheets import SOURCE, draw_question, pick_family, problem_of
 from acemath.errors import UserError
 from acemath.models.engine import Engine, Sampling
-from acemath.records import REFUSED, ROOT, STOP, Dropped, Problem, content_key, root_of
+from acemath.records import LENGTH, REFUSED, ROOT, STOP, Dropped, Problem, Response, content_key, root_of
 
 _FRAME = (
     "You write good mathematics questions.\n{task} The new question must make sense to people and must have a "
@@ -31,6 +32,15 @@ TASKS: dict[Method, str] = {
     "in-depth": "Let the given question inspire a brand-new one that is more complex and asks for more thought.",
     "add-constraints": "Rewrite the given question into a more complex one by adding conditions and requirements to it.",
 }
+
+
+_HEADING = re.compile(r"#*\s*(?:new|created) (?:math )?question\s*(?:#+\s*:?|:|\n)\s*", re.IGNORECASE)  # which a reply may repeat
+# How a reply begins that refuses in words. No question begins so.
+_REFUSAL = re.compile(
+    r"(?:i['’]m|i am) (?:very )?(?:sorry\b|unable to\b)|sorry, (?:but )?i\b|as an ai\b"
+    r"|i can(?:not|['’]t) (?:help|assist|create|write|generate|provide|comply)\b",
+    re.IGNORECASE,
+)
 
 
 def evolution_prompt(question: str, method: Method) -> str:
@@ -93,17 +103,24 @@ def evolve_with(
     born, unfinished = [], []
     for response in sorted(engine.generate(asked, sampling), key=lambda r: r.problem_id):
         row, method = parents[response.problem_id]
-        if response.finish_reason != STOP:
-            why = "refused" if response.finish_reason == REFUSED else "cut-off"
+        if (why := _unusable(response)) is not None:
             detail = f"{method}: {response.meta.get(REFUSED, response.text[:200])}"
             unfinished.append(Dropped(row.id, "evolve", why, row.prompt, row.source, detail))
             continue
         meta = {**_lineage(row, method), "written_by": engine.name}
-        text = response.text.strip()
+        said = response.text.strip()
+        text = said[heading.end() :] if (heading := _HEADING.match(said)) else said
         born.append(
             Problem(f"{row.id}-{method}", text, "", row.source, row.license, row.subject, row.level, meta)
         )
     return born, unfinished
+
+
+def _unusable(response: Response) -> str | None:
+    """Why a reply is no question: the reason code of its dropped row; None for a question."""
+    if response.finish_reason == STOP:
+        return "refused" if _REFUSAL.match(response.text.strip()) else None
+    return {LENGTH: "cut-off", REFUSED: "refused"}.get(response.finish_reason, "incomplete")
 
 
 def evolve_one(row: Problem, method: Method, rng: random.Random) -> Problem | None:

@@ -50,6 +50,10 @@ KNOWN: dict[str, KnownSource] = {
     "gsm8k-train": KnownSource(
         "openai/gsm8k", {"prompt": "question", "answer": "answer"}, "MIT", rows=7_473, config="main"
     ),
+    "aqua-rat": KnownSource(
+        "deepmind/aqua_rat", {"prompt": "question", "choices": "options", "answer": "correct", "solution": "rationale"},
+        "Apache-2.0", rows=97_467, config="raw",
+    ),
     "mathinstruct": KnownSource("TIGER-Lab/MathInstruct", {"prompt": "instruction", "solution": "output"}, "MIT", rows=262_039, distinct=_NEW),
     "metamathqa": KnownSource("meta-math/MetaMathQA", {"prompt": "query", "solution": "response"}, "MIT", rows=395_000, distinct=_NEW),
     # Code prompts (section 3.2.1).

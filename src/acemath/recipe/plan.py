@@ -164,10 +164,18 @@ def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     answered = {name: counts.group(name, "reward") for name in SUBJECTS}
     math = counts.group("math", "sft")
     problems = counts.ready(None, recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
-    learned = problems * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
     tests = [counts.benchmark(name) for name in recipe.problems.benchmarks]
     size = parameters(recipe.model(recipe.sft.base).name)
-    candidates = _policy_rows(recipe, "candidates", recipe.reward.candidates.policies, [problems])
+    candidates = [
+        row
+        for name, p in recipe.reward.candidates.policies.items()
+        for row in _policy_rows(
+            recipe, "candidates", {name: p}, [sum(map(counts.seeds, p.sources)) if p.sources else problems]
+        )
+    ]
+    apart = {source for p in recipe.reward.candidates.policies.values() for source in p.sources}
+    labels = problems + sum(map(counts.seeds, apart))
+    learned = labels * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
     samples = _policy_rows(recipe, "samples", recipe.bench.policies, tests)
     return [
         _row("seeds", sum(map(counts.seeds, recipe.problems.seeds)), 0, 0, TRAIN_FLOPS),
@@ -184,10 +192,10 @@ def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
             for n, c in roles.checkers.items()
         ),
         *_training_rows(recipe, counts),
-        *([] if roles.labeller is None else [_written(recipe, "labels", problems, tokens, roles.labeller)]),
+        *([] if roles.labeller is None else [_written(recipe, "labels", labels * roles.labeller.answers, tokens, roles.labeller)]),
         *candidates,
         *_ranks(recipe, candidates, size),
-        _row("reward", problems, learned, 6 * size * learned, TRAIN_FLOPS, work=_by(recipe, "train", recipe.reward.base)),
+        _row("reward", labels, learned, 6 * size * learned, TRAIN_FLOPS, work=_by(recipe, "train", recipe.reward.base)),
         *samples,
         *_policy_rows(recipe, "greedy", recipe.bench.policies, tests),
         *(

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.spec import owners
 from acemath.recipe.part import Part, expanded
+from acemath.recipe.sources import Source
 
 Subject = Literal["math", "code", "general"]
 SUBJECTS: tuple[Subject, ...] = ("math", "code", "general")
@@ -72,6 +73,23 @@ class Checker(Role):
     """The number of answers to each problem; the paper has two."""
 
 
+class Labeller(Role):
+    """Whose answers become the references of reward data (paper, section 4.1: GPT-4o-mini, one answer, every problem)."""
+
+    answers: int = Field(1, ge=1)
+    """The number of its responses to each problem (paper: one)."""
+    share: float = Field(1.0, gt=0.5, le=1)
+    """The share of its responses that must state the same answer; a problem with fewer is left out. Our addition."""
+    replaces: bool = True
+    """Whether its answer replaces a reference answer that a problem has already (paper: yes); if not, only problems without one are labelled, such as evolved ones."""
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Labeller:
+        if self.answers > 1 and not self.temperature:
+            raise ValueError(f"answers is {self.answers}, but at temperature 0 all are the same; raise temperature")
+        return self
+
+
 class Policy(Role):
     """A model whose responses are graded and ranked: a stage of this run or any other model."""
 
@@ -81,8 +99,15 @@ class Policy(Role):
     """The number of responses to each problem."""
     problems: int | None = Field(None, ge=1)
     """The most problems that it answers; by default all."""
-    shots: tuple[tuple[str, str], ...] = ()
-    """Questions with short answers that come before each problem (paper, section 4.1: style)."""
+    sources: tuple[str, ...] = ()
+    """The seeds whose problems it alone answers, all of them whatever `reward.problems` is; by default those that no policy names here. For candidates."""
+    shots: tuple[tuple[str, str], ...] | Source = ()
+    """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`."""
+
+    @property
+    def listed(self) -> tuple[tuple[str, str], ...]:
+        """The `shots` that the recipe itself holds; none if they come from a source, which a stage of its own reads."""
+        return () if isinstance(self.shots, Source) else self.shots
 
 
 class Policies(Part):
@@ -136,7 +161,7 @@ class Roles(Part):
     """Who answers again, by name; `checker` is the short form for one, whose name is `first`. Without one there is no cross-check."""
     writer: Writer | None = None
     """Who writes new questions; worksheets need none."""
-    labeller: Role | None = None
+    labeller: Labeller | None = None
     """Whose answers are the references of reward data (paper, section 4.1: GPT-4o-mini); by default each prompt's own."""
     ranker: Ranker | None = None
     """Who sorts candidates; by default nobody, and groups are drawn at random."""

@@ -157,6 +157,14 @@ class Bench(Policies):
     """The number of problems that the report shows in full."""
 
     @model_validator(mode="after")
+    def _plain_prompts(self) -> Bench:
+        for name, policy in self.policies.items():
+            if policy.sources or isinstance(policy.shots, Source):
+                key = "sources" if policy.sources else "shots from a source"
+                raise ValueError(f"policies.{name} has {key}, which are for reward.candidates; leave them out")
+        return self
+
+    @model_validator(mode="after")
     def _enough_responses(self) -> Bench:
         if self.headline not in self.policies:
             raise ValueError(f"headline is {self.headline!r}; it must be one of {sorted(self.policies)}")
@@ -253,6 +261,8 @@ class Recipe(Part):
                 )
         named = {"curate.evolve.sources": self.curate.evolve.sources}
         named |= {f"sft.pools.{name}.sources": pool.sources for name, pool in self.sft.pools.items()}
+        policies = self.reward.candidates.policies
+        named |= {f"reward.candidates.policies.{name}.sources": policy.sources for name, policy in policies.items()}
         for where, sources in named.items():
             if wrong := [name for name in sources if name not in self.problems.seeds]:
                 raise ValueError(f"{where} names {wrong[0]!r}; the seeds are {', '.join(self.problems.seeds)}")

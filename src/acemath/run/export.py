@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -135,8 +135,8 @@ def _write(folder: Path, blend: StageStore, conversations: int) -> None:
         write_table(folder / f"train-{number:05}-of-{files:05}.parquet", pa.table(columns, schema=SCHEMA))
 
 
-def push(folder: Path, repository: str, private: bool = True) -> str:
-    """Upload an exported folder to a data set of the hub, which is created if needed; returns its address.
+def push(folder: Path, repository: str, private: bool = True, kind: Literal["dataset", "model"] = "dataset") -> str:
+    """Upload an exported folder to a data set or model of the hub, which is created if needed; returns its address.
 
     The token is that of `hf auth login` or HF_TOKEN. UserError if the hub refuses or cannot be reached.
     """
@@ -145,13 +145,13 @@ def push(folder: Path, repository: str, private: bool = True) -> str:
 
     api = HfApi()
     try:
-        url = api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+        url = api.create_repo(repository, repo_type=kind, private=private, exist_ok=True)
         api.upload_folder(
             folder_path=folder,
             repo_id=repository,
-            repo_type="dataset",
-            commit_message="Data set exported by acemath",
-            delete_patterns=["*.parquet"],
+            repo_type=kind,
+            commit_message=f"{'Data set' if kind == 'dataset' else 'Model'} exported by acemath",
+            delete_patterns=["*.parquet" if kind == "dataset" else "*.safetensors"],
         )
     except OfflineModeIsEnabled as error:
         raise UserError(
@@ -159,7 +159,7 @@ def push(folder: Path, repository: str, private: bool = True) -> str:
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
-            f"data set {repository!r} cannot be pushed ({str(error).splitlines()[0]}); "
+            f"{'data set' if kind == 'dataset' else 'model'} {repository!r} cannot be pushed ({str(error).splitlines()[0]}); "
             "check its name (owner/name), your token (hf auth login) and the network"
         ) from error
     return str(url)

@@ -118,7 +118,7 @@ class Responder:
         """The problems with the prompts that the model gets."""
         if self.prompts is not None:
             return self.prompts(problems)
-        return after_shots(problems, self.role.shots if isinstance(self.role, Policy) else ())
+        return after_shots(problems, self.role.listed if isinstance(self.role, Policy) else ())
 
     def _keys(self, asked: Sequence[Problem]) -> dict[str, str]:
         """By problem, a key of its prompt and of all settings but the number of samples."""
@@ -151,11 +151,12 @@ def responses_of(
     grade: bool = False,
     keep_refused: bool = False,
     space: Space = "training",
+    also: Sequence[str] = (),
 ) -> MapStage:
     """A stage of a role's responses to the problems of each partition. `grade` compares them with the reference answers.
 
     A refused response is dropped, with the engine's reason. With `keep_refused` it is kept as a response without an
-    answer, because a benchmark's numbers are over all of its problems.
+    answer, because a benchmark's numbers are over all of its problems. `also` names stages that `problems` reads as a whole.
     """
 
     def work(part: Part) -> None:
@@ -169,7 +170,7 @@ def responses_of(
     return MapStage(
         responder.stage,
         responder.settings(),
-        (*inputs, *(whole(name) for name in responder.trained_by)),
+        (*inputs, *map(whole, also), *(whole(name) for name in responder.trained_by)),
         work=work,
         tool=responder.engine,
         copies=copies_of(model),

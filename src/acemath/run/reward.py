@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,13 @@ from acemath.grade import classes, extract
 from acemath.models.engine import released
 from acemath.models.hub import model_identity
 from acemath.recipe.schema import BASE_CHECK, VOTES
+from acemath.recipe.sources import Source, column_value
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
 from acemath.run.engines import make_ranker
-from acemath.run.responses import Responder, copies_of, responses_of, rows_of
+from acemath.run.responses import Responder, after_shots, copies_of, responses_of
 from acemath.run.selection import chosen
+from acemath.run.source_rows import files_key, local_path, worked_examples
 from acemath.run.stage import (
     Copies,
     Everything,
@@ -54,32 +56,62 @@ def problems(run: Run, prompts: str) -> list[Stage]:
     """The math problems that get candidates. If there is a labeller, its answers become their reference answers."""
     role = run.recipe.roles.labeller
     first = chosen(
-        PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True, without=only_for(run, "sft")
-    )
+        PROBLEMS, prompts, run.recipe.reward.problems, answered=role is None, math=True, without=only_for(run, "sft"),
+        always=_own_sources(run),
+    )  # fmt: skip
     if role is None:
         return [first]
-    responder = Responder(run, "labels", role)
+    responder = Responder(run, "labels", role, role.answers)
+
+    def asked(part: Part) -> list[Problem]:
+        return [row for row in part.rows(PROBLEMS, Problem) if role.replaces or not row.answer]
 
     def work(part: Part) -> None:
         found = by_problem(part.rows("labels", Response))
         kept, dropped = [], []
+        wanted = {row.id for row in asked(part)}
         for row in part.rows(PROBLEMS, Problem):
-            answer = next((a for r in found.get(row.id, ()) if (a := stated_answer(r)) is not None), None)
-            if answer is None:
-                why = "the labeller's response states no answer" if row.id in found else "no response of the labeller"
-                dropped.append(Dropped(row.id, "labels", "unlabelled", row.prompt, row.source, why))
-            else:
+            mine = found.get(row.id, ())
+            answer, agree = agreed_answer([stated_answer(r) for r in mine], role.answers, role.share)
+            if row.id not in wanted:
+                kept.append(row)
+            elif answer is not None:
                 kept.append(replace(row, answer=answer, meta={**row.meta, "reference": row.answer}))
+            elif agree:
+                why = f"{agree} of {role.answers} answers of the labeller agree"
+                dropped.append(Dropped(row.id, "labels", "labels-split", row.prompt, row.source, why))
+            else:
+                why = "the labeller's response states no answer" if mine else "no response of the labeller"
+                dropped.append(Dropped(row.id, "labels", "unlabelled", row.prompt, row.source, why))
         part.write(kept, Problem, dropped, {"rows": len(kept), "unlabelled": len(dropped)})
 
     def summary(facts: Facts) -> str:
-        return f"{facts['rows']:,} problems have the labeller's answer, {facts['unlabelled']:,} have none"
+        whose = "the labeller's answer" if role.replaces else "an answer"
+        return f"{facts['rows']:,} problems have {whose}, {facts['unlabelled']:,} have none"
 
+    settings = {"rules": STATED, **role.model_dump(include={"answers", "share", "replaces"})}
     return [
         first,
-        responses_of(responder, (PROBLEMS,), rows_of(PROBLEMS)),
-        MapStage("labelled", {"rules": STATED}, (PROBLEMS, "labels"), work=work, summary=summary),
+        responses_of(responder, (PROBLEMS,), asked),
+        MapStage("labelled", settings, (PROBLEMS, "labels"), work=work, summary=summary),
     ]
+
+
+def agreed_answer(stated: Sequence[str | None], of: int, share: float) -> tuple[str | None, int]:
+    """The answer that at least a `share` of `of` responses state, else None, and how many state the most frequent one.
+
+    A response that states none (None), or that is missing, agrees with no other.
+    """
+    groups = classes(list(stated))
+    group, count = next(iter(Counter(g for g in groups if g >= 0).most_common(1)), (-1, 0))
+    return (stated[groups.index(group)] if count and count >= share * of - 1e-9 else None), count
+
+
+def _own_sources(run: Run, name: str | None = None) -> frozenset[str]:
+    """The sources whose problems one candidate alone answers, or those of this candidate, by their `source` column."""
+    seeds, policies = run.recipe.problems.seeds, run.recipe.reward.candidates.policies
+    named = (source for key, policy in policies.items() if name in (None, key) for source in policy.sources)
+    return frozenset(column_value(source, seeds[source]) for source in named)
 
 
 def stated_answer(response: Response) -> str | None:
@@ -97,13 +129,44 @@ def candidates(run: Run) -> list[Stage]:
     """Responses of several policies to training problems, graded (section 4.1)."""
     given, found = problem_stage(run), dict[str, Stage]()
     for name, policy in run.recipe.reward.candidates.policies.items():
-        source = given
-        if policy.problems is not None:
-            source = f"{given}-{policy.problems}"
-            found[source] = chosen(source, given, policy.problems, answered=True)
+        source, mine, apart = given, _own_sources(run, name), _own_sources(run)
+        if policy.problems is not None or apart:
+            limit = [str(policy.problems)] if policy.problems is not None else []
+            source = "-".join([given, *limit, *(policy.sources or (("others",) if apart else ()))])
+            found[source] = chosen(
+                source, given, policy.problems, answered=True, only=mine, without=() if mine else apart
+            )
+        shots = [f"shots-{name}"] if isinstance(policy.shots, Source) else []
+        if isinstance(policy.shots, Source):
+            found[shots[0]] = _worked(run, shots[0], policy.shots)
         responder = Responder(run, f"candidates-{name}", policy, policy.each, name)
-        found[responder.stage] = responses_of(responder, (source,), rows_of(source), grade=True)
+        found[responder.stage] = responses_of(responder, (source,), _after(source, shots), grade=True, also=shots)
     return list(found.values())
+
+
+def _worked(run: Run, stage: str, source: Source) -> Reduction:
+    """Worked problems of a data set, which come before the problems of a candidate (paper, section 4.1: style)."""
+
+    def work(all: Everything) -> None:
+        found = worked_examples(stage, source)
+        all.part(0).write(found, Problem, facts={"rows": len(found)})
+
+    def summary(facts: Facts) -> str:
+        return f"{facts['rows']} worked problems"
+
+    path = local_path(source)
+    settings = {"source": source.model_dump(mode="json"), "files": None if path is None else files_key(path)}
+    return Reduction(stage, settings, (), work=work, summary=summary, space="one")
+
+
+def _after(source: str, shots: Sequence[str]) -> Callable[[Part], list[Problem]]:
+    """A reader of a stage's problems, each after the worked problems of the stage that `shots` names, if any."""
+
+    def rows(part: Part) -> list[Problem]:
+        worked = [(row.prompt, row.answer) for name in shots for row in part.store(name).all_rows(Problem)]
+        return list(after_shots(part.rows(source, Problem), worked))
+
+    return rows
 
 
 def _candidates(run: Run, part: Part) -> dict[str, list[Response]]:

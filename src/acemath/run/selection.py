@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -23,23 +24,25 @@ def chosen(
     space: Space = "training",
     math: bool = False,
     without: Collection[str] = (),
+    only: Collection[str] = (),
+    always: Collection[str] = (),
 ) -> Reduction:
     """At most `count` problems of the stage `given`; of benchmarks an equal number each, and at least one of each.
 
     `answered` leaves out problems without a reference answer, `math` those of code and general subjects, `without`
-    those of these sources.
+    those of these sources, `only` those of all others. Problems of sources in `always` are all chosen, and not counted.
     """
 
     def candidates(part: Part) -> Iterable[tuple[str, int, bool]]:
-        """Each problem's benchmark ("" for training problems), its rank, and whether it may be chosen."""
+        """Each problem's benchmark ("" for training problems), its rank (-1: chosen at once), and whether it may be chosen."""
         for batch in part.batches(given, ("id", "subject", "answer", "source", "meta")):
             ids, names, sources, metas = (batch.column(n).to_pylist() for n in ("id", "subject", "source", "meta"))
             known = pc.greater(pc.binary_length(batch.column("answer")), 0).to_pylist()
             for key, subject, has_answer, source, meta in zip(ids, names, known, sources, metas, strict=True):
                 fits = (has_answer or not answered) and not (math and subject in ("code", "general"))
-                fits = fits and source not in without
+                fits = fits and source not in without and (not only or source in only)
                 benchmark = str(json.loads(meta)[BENCHMARK]) if space == "benchmarks" else ""
-                yield benchmark, int(content_key(key), 16), fits
+                yield benchmark, -1 if source in always else int(content_key(key), 16), fits
 
     def work(all: Everything) -> None:
         limits = {} if count is None else _limits((row for part in all.parts() for row in candidates(part)), count)
@@ -54,7 +57,8 @@ def chosen(
     def summary(facts: Facts) -> str:
         return f"{facts['rows']:,} problems"
 
-    settings = {"count": count, "answered": answered, "math": math, "without": sorted(without)}
+    settings: dict[str, Any] = {"count": count, "answered": answered, "math": math, "without": sorted(without)}
+    settings |= {key: sorted(value) for key, value in (("only", only), ("always", always)) if value}
     return Reduction(name, settings, (given,), work=work, summary=summary, space=space)
 
 
@@ -63,7 +67,7 @@ def _limits(rows: Iterable[tuple[str, int, bool]], count: int) -> dict[str, int]
     ranks: dict[str, list[int]] = {}
     for benchmark, rank, fits in rows:
         ranks.setdefault(benchmark, [])
-        if fits:
+        if fits and rank >= 0:
             ranks[benchmark].append(rank)
     each = max(1, count // max(1, len(ranks)))
     return {benchmark: _smallest(np.array(found, np.uint64), each) for benchmark, found in ranks.items()}

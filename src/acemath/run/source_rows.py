@@ -15,6 +15,8 @@ from acemath.curate.columns import problems_of
 from acemath.curate.known_sources import KNOWN, public_rows
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
+from acemath.errors import UserError
+from acemath.files.columns import first_value, names_of
 from acemath.files.hub import hub_records
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
@@ -30,6 +32,22 @@ def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
     rows = problems_of(records_of(name, source), source.columns, name, source.subject, source.license)
     for problem in islice(part_of(rows, source), source.count):
         yield without(problem, FILE_ROW)  # a row that is added before this one must not change it
+
+
+def worked_examples(name: str, source: Source) -> list[Problem]:
+    """The problems of a source with their worked solutions as answers, each of which ends with its boxed answer.
+
+    UserError for a problem without a reference answer.
+    """
+    found = []
+    for place, record in islice(records_of(name, source), source.count):
+        (problem,) = problems_of([(place, record)], source.columns, name, source.subject, source.license)
+        if not problem.answer:
+            raise UserError(f"{place}: a worked problem needs an answer; name its column in shots.columns.answer")
+        text = str(first_value(record, names_of("solution", source.columns)) or "").strip()
+        end = "" if "\\boxed" in text else f"The answer is \\boxed{{{problem.answer}}}."
+        found.append(replace(problem, answer="\n".join(filter(None, (text, end)))))
+    return found
 
 
 def part_of(rows: Iterable[Problem], source: Source) -> Iterator[Problem]:
@@ -79,7 +97,8 @@ def local_path(source: Source) -> Path | None:
     A data set of the registry is looked for in the folder of ACEMATH_DATA too, as a benchmark is: gsm8k-train is the file
     gsm8k_train.jsonl there.
     """
-    if source.file is None and (named := source.benchmark or source.known) is not None:
+    other = source.known is not None and source.split != KNOWN[source.known].split  # such a file holds the registered split
+    if source.file is None and not other and (named := source.benchmark or source.known) is not None:
         copy = local_copy(named.replace("-", "_"))
         if copy is not None or source.benchmark is not None:
             return copy

@@ -248,7 +248,7 @@ def _room(use: Use, name: str, most: int, template: Any, tokenizer: Any, found: 
     assert role is not None
 
     def tokens(prompt: str) -> int:
-        asked = after_shots([Problem("", prompt, "")], role.shots if isinstance(role, Policy) else ())[0].prompt
+        asked = after_shots([Problem("", prompt, "")], role.listed if isinstance(role, Policy) else ())[0].prompt
         text = template.prompt(chat.messages(asked))
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 

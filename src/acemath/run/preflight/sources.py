@@ -20,7 +20,7 @@ from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source, size_of
 from acemath.records import Problem
 from acemath.run.preflight.finding import Findings
-from acemath.run.source_rows import local_path, read_benchmark, read_source, records_of
+from acemath.run.source_rows import local_path, read_benchmark, read_source, records_of, worked_examples
 
 LOOKED_AT = 100  # records whose columns are compared with the recipe's
 BENCH = "benchmarks"
@@ -54,7 +54,21 @@ def check_sources(recipe: Recipe, found: Findings, network: bool, count: bool) -
     for key, source, kind in _ready(recipe):
         with found.faults(key):
             _ready_rows(key, source, kind, found, read, network, count)
+    for name, policy in recipe.reward.candidates.policies.items():
+        key = f"reward.candidates.policies.{name}.shots"
+        if isinstance(policy.shots, Source):
+            with found.faults(key):
+                _shots(key, policy.shots, found, network)
     return read
+
+
+def _shots(key: str, source: Source, found: Findings, network: bool) -> None:
+    """The worked problems before those of a candidate: each has an answer."""
+    if source.file is None and local_path(source) is None and not network:
+        found.add(key, "not checked", f"data set {source.hub} of the hub: it was not opened")
+        return
+    with gated(source):
+        found.add(key, "good", f"{len(worked_examples(key, source))} worked problems")
 
 
 def _ready(recipe: Recipe) -> Iterator[tuple[str, Source, str]]:
