@@ -20,7 +20,7 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("name", "answer", "judge", "accuracy", "false"),
-    [("blind.jsonl", "answer", equal, 0.90, 5), ("blind_responses.jsonl", "text", grade, 0.85, 4)],
+    [("blind.jsonl", "answer", equal, 0.95, 2), ("blind_responses.jsonl", "text", grade, 0.95, 1)],
 )
 def test_floor_of_the_blind_set(
     name: str, answer: str, judge: Callable[..., Any], accuracy: float, false: int

@@ -57,7 +57,13 @@ def function(name: str, *args: Node) -> Node:
 
 def symbols(node: Node) -> frozenset[str]:
     """The names of the free symbols of a tree, without the names of unknown functions."""
-    return frozenset(n.value for n in node.walk() if n.kind == "sym")
+    found, stack = set(), [node]
+    while stack:
+        kind, args, value = stack.pop()
+        if kind == "sym":
+            found.add(value)
+        stack.extend(args)
+    return frozenset(found)
 
 
 def kinds(node: Node) -> frozenset[str]:

@@ -12,7 +12,7 @@ from acemath.grade.base.nodes import (
     symbol,
     symbols,
 )
-from acemath.grade.compare.dots import DOTS, without_dots
+from acemath.grade.compare.dots import without_dots
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
@@ -27,7 +27,7 @@ def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
         return False
     result: bool | None = None
     readings = _readings(a, b)
-    if DOTS in a.walk() or DOTS in b.walk():
+    if "..." in symbols(a) | symbols(b):
         readings += ((without_dots(a), without_dots(b)),)
     for x, y in readings:
         result = _same(x, y, conventions)
@@ -55,7 +55,7 @@ def _readings(a: Node, b: Node) -> tuple[tuple[Node, Node], ...]:
     Against a number it is ten (`\\log 100` is 2 and not 4.605). Where the other side has a logarithm or e, the base is
     either: `\\log x` is as often a spelling of `\\ln x` as of `\\log_{10} x`.
     """
-    leaves = [{n.value for n in tree.walk() if n.kind in ("func", "const")} for tree in (a, b)]
+    leaves = [{value for kind, _, value in tree.walk() if kind in ("func", "const")} for tree in (a, b)]
     bare = sum("lg" in names for names in leaves)
     if not bare:
         return ((a, b),)
