@@ -32,7 +32,7 @@ def declared(text: str) -> dict[str, int]:
     """The parameters that an answer calls integers, with the least value of each: `x = k\\pi, k \\in \\mathbb{Z}`."""
     if "in" not in text:
         return {}
-    found = {}
+    found: dict[str, int] = {}
     for match in _DECLARED.finditer(_LAYOUT.sub(" ", text)):
         kind = (match["kind"] or match["kind2"] or "").strip().replace("-", "")
         sign = match["sign"] or ""

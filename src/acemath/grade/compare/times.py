@@ -15,10 +15,10 @@ def same_time(a: Node, b: Node) -> object:
     The half of the day may be missing on one side: 5:30 pm is 17:30, and may be said as 5:30.
     """
     (one, half), (other, its_half) = _read(a), _read(b)
-    bare = not (half or its_half) and one != other
-    if bare and {a.kind, b.kind} <= {"num", "ratio"} and (_is_clock(a) or _is_clock(b)):
+    unmarked = not (half or its_half) and one != other
+    if unmarked and {a.kind, b.kind} <= {"num", "ratio"} and (_is_clock(a) or _is_clock(b)):
         return False  # 2:01 is no ratio
-    if one is None or other is None or bare and "num" in (a.kind, b.kind):
+    if one is None or other is None or unmarked and "num" in (a.kind, b.kind):
         return SKIP
     if a.kind == b.kind == "num":
         return SKIP
