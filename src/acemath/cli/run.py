@@ -33,6 +33,13 @@ def command(
         bool,
         typer.Option("--measure", help="With --dry-run: measure how fast this machine runs the recipe's models, and keep it."),
     ] = False,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Run all of the recipe in minutes with tiny random models, a few rows and scripted responses; with kills and resumes.",
+        ),
+    ] = False,
     until: Annotated[
         Literal["data", "sft", "reward", "report"],
         typer.Option(help="The last part to run; `data` ends with the training sets and trains nothing."),
@@ -53,8 +60,13 @@ def command(
     loaded = load_recipe(recipe, dict(changes or ()) | spend)
     if measure and not dry_run:
         raise UserError("--measure belongs to --dry-run, which then gives hours of this machine; add --dry-run")
+    if rehearse and (dry_run or until != "report"):
+        raise UserError("--rehearse runs the whole recipe; leave out --dry-run and --until")
     if dry_run:
         _show_plan(loaded, as_json, measure)
+        return
+    if rehearse:
+        _rehearse(loaded, out or Path("runs") / f"{loaded.name}-rehearsal", as_json)
         return
     if until != "data":
         require("acemath run", "torch", "transformers", "trl")  # before the data is made
@@ -92,3 +104,19 @@ def _show_plan(recipe: Recipe, as_json: bool, measure: bool) -> None:
             "No hours of this machine, because a model was not measured here: add --measure." if total is None
             else f"{total:g} hours of this machine, at rates that were measured on it with {', '.join(local_models(recipe))}."
         )  # fmt: skip
+
+
+def _rehearse(recipe: Recipe, place: Path, as_json: bool) -> None:
+    """Rehearse a recipe and print what was exercised. UserError if the killed run ended otherwise than the undisturbed one."""
+    require("--rehearse", "torch", "transformers", "trl")
+    from acemath.run.rehearsal.rehearse import rehearse
+    from acemath.run.rehearsal.summary import COLUMNS, summary
+    from acemath.run.rehearsal.summary import as_json as json_of
+
+    found = rehearse(recipe, place)
+    show(json_of(recipe, found), as_json, COLUMNS, summary(recipe, found))
+    if not as_json:
+        total = plan(recipe)["total"]
+        typer.echo(f"{found.seconds:.0f} s here; the plan of the real run: {total['gpu_hours']:,} GPU hours, {total['usd']:,} US$ (--dry-run)")
+    if found.differing:
+        raise UserError(f"after its kills the run differs in {', '.join(found.differing)}; compare the folders in {place}")
