@@ -40,6 +40,7 @@ PARSED = {
 RUN = (
     "acemath run acemath-72b --dry-run",
     "acemath run acemath-7b --dry-run",
+    "acemath run acemath-7b-released --dry-run",
     "--dry-run            #",
     "--until data",
 )

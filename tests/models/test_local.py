@@ -14,8 +14,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate import slots, transformers
+from acemath.models.generate.blocked import BlockedLinear
 from acemath.models.generate.slots import SlotCache
 from acemath.models.generate.transformers import TransformersEngine
+from acemath.models.hardware import has_bf16
 from acemath.models.spec import TransformersModel
 from acemath.records import REFUSED, Problem
 
@@ -27,12 +29,14 @@ PROBLEMS = [
 ]
 
 
+def _exact(folder: Path) -> TransformersModel:
+    return TransformersModel(id=str(folder), dtype="float32")
+
+
 @pytest.fixture(scope="module")
 def engine(tiny_policy: Path) -> TransformersEngine:
     """The engine in float32, for exact comparisons token by token."""
-    made = TransformersEngine(tiny_policy, ChatFormat(instruction="Box it."), slots=3)
-    made.model.float()
-    return made
+    return TransformersEngine(_exact(tiny_policy), ChatFormat(instruction="Box it."), slots=3)
 
 
 def test_greedy_equals_generate(engine: TransformersEngine, tiny_policy: Path) -> None:
@@ -51,9 +55,7 @@ def test_greedy_equals_generate(engine: TransformersEngine, tiny_policy: Path) -
 
 def test_samples_do_not_depend_on_the_batch(tiny_policy: Path) -> None:
     """The same problem, sample number and seed give the same text alone and among others."""
-    few, many = (TransformersEngine(tiny_policy, slots=n) for n in (2, 64))
-    few.model.float()
-    many.model.float()
+    few, many = (TransformersEngine(_exact(tiny_policy), slots=n) for n in (2, 64))
     sampling = Sampling(n=4, temperature=1.0, max_new_tokens=16, seed=5)
     alone = {(r.problem_id, r.sample): r.text for r in few.generate(PROBLEMS[:2], sampling)}
     among = {(r.problem_id, r.sample): r.text for r in many.generate(PROBLEMS, sampling)}
@@ -137,6 +139,25 @@ def test_steps_of_fixed_shape_give_the_same_texts(
     assert len(replays) > 3 and sum(replays) > 4 * len(replays) if graphs else not replays
 
 
+@pytest.mark.parametrize("rows", [1, 7, 200])
+@pytest.mark.parametrize("bias", [False, True])
+def test_rearranged_weights_multiply_as_before(rows: int, bias: bool) -> None:
+    """For any number of rows; only the order of sums may differ."""
+    if not has_bf16():
+        pytest.skip("this processor does not multiply bfloat16 numbers")
+    layer = torch.nn.Linear(96, 50, bias=bias, dtype=torch.bfloat16)
+    texts = torch.randn(rows, 3, 96, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        torch.testing.assert_close(BlockedLinear(layer)(texts), layer(texts))
+
+
+def test_only_bfloat16_weights_are_rearranged(tiny_policy: Path) -> None:
+    """Float32 is for comparisons to the bit."""
+    exact, rounded = (TransformersEngine(one).model.modules() for one in (_exact(tiny_policy), tiny_policy))
+    assert BlockedLinear not in map(type, exact)
+    assert (BlockedLinear in map(type, rounded)) == has_bf16()
+
+
 def test_prompts_are_read_in_passes_of_bounded_size(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +173,7 @@ def test_prompts_are_read_in_passes_of_bounded_size(
         admit(self, prefilled, sources, into)
 
     monkeypatch.setattr(SlotCache, "admit", watched)
-    monkeypatch.setattr(transformers, "PASS_TOKENS", 1)
+    monkeypatch.setattr(transformers, "CPU_PASS_TOKENS", 1)
     assert sorted(map(repr, engine.generate(PROBLEMS, sampling))) == expected
     assert sum(passes) == 10 and max(passes) == 2
 
@@ -228,9 +249,8 @@ def test_other_architectures_give_what_transformers_gives(
     tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object]
 ) -> None:
     """Sliding windows, logits that are scaled or capped, another name for the base model."""
-    engine = TransformersEngine(_policy(tiny_policy, tmp_path, name, **more), slots=2)
-    engine.model.float()
-    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).float()
+    engine = TransformersEngine(_exact(_policy(tiny_policy, tmp_path, name, **more)), slots=2)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     ours = {r.problem_id: r for r in engine.generate(PROBLEMS[:3], Sampling(max_new_tokens=16))}
     for problem in PROBLEMS[:3]:
         ids = torch.tensor([engine.prompt_ids(problem)])

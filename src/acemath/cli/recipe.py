@@ -32,7 +32,11 @@ def keys(as_json: Json = False) -> None:
 @app.command("show")
 def show_recipe(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or one of laptop, acemath-0.5b, acemath-1.5b, acemath-7b, acemath-72b; +OVERLAY after it changes parts.")
+        str,
+        typer.Argument(
+            help="A recipe file, or one of laptop, acemath-0.5b, acemath-1.5b, acemath-7b, acemath-7b-released, acemath-72b; "
+            "+OVERLAY after it changes parts."
+        ),
     ] = "laptop",
     changes: Changes = None,
     as_json: Json = False,

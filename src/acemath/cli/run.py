@@ -20,7 +20,11 @@ from acemath.run.display import Display
 
 def command(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or one of laptop, acemath-0.5b, acemath-1.5b, acemath-7b, acemath-72b; +OVERLAY after it changes parts.")
+        str,
+        typer.Argument(
+            help="A recipe file, or one of laptop, acemath-0.5b, acemath-1.5b, acemath-7b, acemath-7b-released, acemath-72b; "
+            "+OVERLAY after it changes parts."
+        ),
     ] = "laptop",
     out: Annotated[
         Path | None, typer.Option(callback=folder, help="The run's folder. [default: runs/NAME]")

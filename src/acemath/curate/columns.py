@@ -7,7 +7,7 @@ turn counts. `acemath.files.columns` has the names of known columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -168,34 +168,51 @@ def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Grou
     A group that is all correct or all wrong is left out, because it teaches no order. UserError for rows of another form,
     and if the rows of one qid are not consecutive or have different prompts.
     """
+    for found in groups_or_faults(records, place):
+        if isinstance(found, UserError):
+            raise found
+        if len(set(found.labels)) == 2:
+            yield found
+
+
+def groups_or_faults(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group | UserError]:
+    """As `groups_of`, with groups that are all correct or all wrong; in place of a faulty group, its first fault."""
     seen = set[Any]()
     for qid, rows in groupby(enumerate(records, 1), key=lambda row: row[1].get("qid")):
-        responses, labels = list[str](), list[int]()
-        asked: list[dict[str, str]] = []
-        for number, row in rows:
-            turns, label = turns_of(row.get("message")), row.get("label")
-            if (
-                qid is None or turns is None or label not in (0, 1)
-                or [turn["role"] for turn in turns][-2:] != ["user", "assistant"] or len(turns) > 3
-                or (len(turns) == 3 and turns[0]["role"] != "system")
-            ):  # fmt: skip
-                raise UserError(
-                    f"{place}, record {number}: not a labelled response (it has {sorted(row)}); "
-                    "a row has qid, message (system, user, assistant) and label 0 or 1"
-                )
-            if asked not in ([], turns[:-1]):
-                raise UserError(
-                    f"{place}, record {number}: qid {qid!r} has another system prompt or question here than in the record "
-                    "before; give each question a qid of its own"
-                )
-            if qid in seen:
-                raise UserError(
-                    f"{place}, record {number}: qid {qid!r} is not next to its other rows; sort the rows by qid"
-                )
-            asked = turns[:-1]
-            responses.append(turns[-1]["content"])
-            labels.append(int(label))
+        try:
+            found: Group | UserError = _group(qid, list(rows), qid in seen, place)
+        except UserError as fault:
+            found = fault
         seen.add(qid)
-        if len(set(labels)) == 2:
-            prompt, system = asked[-1]["content"], asked[0]["content"] if len(asked) == 2 else ""
-            yield Group(id_text(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})
+        yield found
+
+
+def _group(qid: Any, rows: Sequence[tuple[int, Mapping[str, Any]]], again: bool, place: str) -> Group:
+    """The group of some numbered records with one qid. UserError naming the first record at fault."""
+    responses, labels = list[str](), list[int]()
+    asked: list[dict[str, str]] = []
+    for number, row in rows:
+        turns, label = turns_of(row.get("message")), row.get("label")
+        if (
+            qid is None or turns is None or label not in (0, 1)
+            or [turn["role"] for turn in turns][-2:] != ["user", "assistant"] or len(turns) > 3
+            or (len(turns) == 3 and turns[0]["role"] != "system")
+        ):  # fmt: skip
+            raise UserError(
+                f"{place}, record {number}: not a labelled response (it has {sorted(row)}); "
+                "a row has qid, message (system, user, assistant) and label 0 or 1"
+            )
+        if asked not in ([], turns[:-1]):
+            raise UserError(
+                f"{place}, record {number}: qid {qid!r} has another system prompt or question here than in the record "
+                "before; give each question a qid of its own"
+            )
+        if again:
+            raise UserError(
+                f"{place}, record {number}: qid {qid!r} is not next to its other rows; sort the rows by qid"
+            )
+        asked = turns[:-1]
+        responses.append(turns[-1]["content"])
+        labels.append(int(label))
+    prompt, system = asked[-1]["content"], asked[0]["content"] if len(asked) == 2 else ""
+    return Group(id_text(qid), prompt, tuple(responses), tuple(labels), meta={"system": system})

@@ -15,7 +15,7 @@ from acemath.errors import UserError
 from acemath.recipe.part import expanded
 from acemath.recipe.schema import Recipe
 
-BUILT_IN = ("laptop", "acemath-0.5b", "acemath-1.5b", "acemath-7b", "acemath-72b")
+BUILT_IN = ("laptop", "acemath-0.5b", "acemath-1.5b", "acemath-7b", "acemath-7b-released", "acemath-72b")
 EXTENDS = "extends"
 DEPTH = 8  # recipes that extend one another at most
 

@@ -1,7 +1,7 @@
 """The plan of a recipe: for each stage the rows, tokens, GPU hours, hours of this machine and cost, as estimates.
 
-Rows come from the recipe's counts. A source without a count has its public size if that is known. Training costs 6
-FLOPs for each parameter and token, generation 2. Hours of this machine come from measured rates alone. Nothing is
+Rows come from the recipe's counts and from files. A data set of the hub without a count has its public size if that is
+known. Training costs 6 FLOPs for each parameter and token, generation 2. Hours of this machine come from measured rates alone. Nothing is
 downloaded.
 """
 
@@ -12,19 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acemath.curate.known_sources import public_rows
 from acemath.models.spec import EndpointModel, WorksheetsModel
+from acemath.recipe.counts import Counts
 from acemath.recipe.rates import Kind, model_of
 from acemath.recipe.roles import SUBJECTS, Policy, Role
 from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.recipe.schema import MATH_TOKENS as MATH_TOKENS
-from acemath.recipe.sources import size_of
+from acemath.recipe.sources import Source, size_of
 from acemath.records import group_of
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
-OTHER_TOKENS = 650  # of a response to other than math, mean (paper, section 3.2: derived from its counts)
+OTHER_TOKENS = {"code": 560, "general": 790}  # of a response, mean (paper, section 3.2: derived from its counts)
 EVOLVED_TOKENS = 100  # of a new question, mean; our assumption
-CHECKED = 0.35  # share of math responses that pass the cross-check (paper, section 3.2: 800 K of 2.3 M)
 TRAIN_FLOPS = 4.0e14  # FLOP/s of a GPU in bfloat16 training: 40 % of an H100's peak; our assumption
 WRITE_FLOPS = 1.0e14  # FLOP/s of a GPU in batched generation; our assumption
 
@@ -76,39 +75,30 @@ def _by(recipe: Recipe, kind: Kind, ref: str) -> tuple[Kind, str]:
     return kind, model_of(recipe, ref)
 
 
-def _pools(recipe: Recipe, without: str = "") -> dict[str, float]:
-    """Estimated rows of every pool that a blend can name, and of "seeds" and "all" (the filtered prompts).
-
-    `without` leaves out the sources that are for this use alone.
-    """
-    counts = {
-        n: size_of(s) or s.share * public_rows(s.hub or "", s.split) if s.use != without else 0
-        for n, s in recipe.problems.seeds.items()
-    }
-    groups = {name: group_of(source.subject) for name, source in recipe.problems.seeds.items()}
-    by_subject: dict[str, float] = {g: sum(n for name, n in counts.items() if groups[name] == g) for g in SUBJECTS}
-    evolve, seeds = recipe.curate.evolve, by_subject["math"]
-    parents = sum(n for name, n in counts.items() if groups[name] == "math" and name in (evolve.sources or counts))
-    each = evolve.share * len(evolve.methods)  # new prompts of a prompt in a round
-    math = seeds + parents * sum(each**turn for turn in range(1, evolve.rounds + 1))
-    pools = {**by_subject, "math": math, "math.seeds": seeds, "math.checked": CHECKED * math}
-    pools["math.unchecked"] = math - pools["math.checked"]
-    for name, own in recipe.sft.pools.items():
-        pools[name] = min(pools[own.of], own.take or pools[own.of])
-    return pools | {"seeds": sum(counts.values()), "all": math + by_subject["code"] + by_subject["general"]}
-
-
-def _training_rows(recipe: Recipe, pools: dict[str, float]) -> list[dict[str, Any]]:
+def _training_rows(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     """The fine-tuning stages."""
     size, found = parameters(recipe.model(recipe.sft.base).name), []
     for name, part in recipe.sft.stages.items():
-        rows = sum(min(pools[pool], part.counts.get(pool, pools[pool])) for pool in part.blend) * part.each
-        math = all(p.startswith("math") for p in part.blend)
+        each = min(part.each, max((role.each for role in recipe.roles.teachers.values()), default=1))
+        added = {pool: rows * each for pool, rows in counts.blend(name).items()}
+        if part.data is not None:
+            added = {group_of(part.data.subject): size_of(part.data)}
         epochs = float(part.settings.get("epochs", recipe.sft.settings.epochs))
-        tokens = rows * (recipe.response_tokens if math else OTHER_TOKENS) * epochs
+        groups = {
+            pool: (recipe.sft.pools[pool].of if pool in recipe.sft.pools else pool).partition(".")[0]
+            for pool in added
+        }
+        tokens = sum(rows * _tokens(recipe, groups[pool]) for pool, rows in added.items()) * epochs
         work = _by(recipe, "train", recipe.sft.base)
-        found.append(_row(f"sft-{name}", rows, tokens, 6 * size * tokens, TRAIN_FLOPS, work=work))
+        found.append(
+            _row(f"sft-{name}", sum(added.values()), tokens, 6 * size * tokens, TRAIN_FLOPS, work=work)
+        )
     return found
+
+
+def _tokens(recipe: Recipe, group: str) -> int:
+    """The mean tokens of a response to prompts of a group of subjects."""
+    return recipe.response_tokens if group == "math" else OTHER_TOKENS[group]
 
 
 def _policy_rows(
@@ -168,34 +158,39 @@ def _hours(work: tuple[Kind, str] | None, tokens: float, rates: Mapping[str, Map
     return None if rate is None else round(tokens / rate / 3600, 2)
 
 
-def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, Any]:
-    """The stages of a recipe with their estimated size and cost.
+def _groups(data: Source) -> float:
+    """The groups of labelled responses that exist already: the data's count, or a sixth of its public rows (paper, section 4.1)."""
+    rows = size_of(data.model_copy(update={"count": None})) / 6
+    return min(data.count or rows, rows or data.count or 0)
 
-    `rates` are tokens a second on this machine, by model and kind of work; `hours_here` is None where they are missing.
-    """
-    everything, pools, tokens = _pools(recipe), _pools(recipe, "reward"), recipe.response_tokens
+
+def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
+    """The rows of the plan, in the order of a run."""
+    tokens = recipe.response_tokens
     roles = recipe.roles
-    math = _pools(recipe, "sft")["math"]
-    problems = min(recipe.reward.problems or math, math)
+    answered = {name: counts.group(name, "reward") for name in SUBJECTS}
+    math = counts.group("math", "sft")
+    problems = _groups(recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
     learned = problems * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
-    tests = [size_of(source) for source in recipe.problems.benchmarks.values()]
-    evolved = everything["math"] - everything["math.seeds"]
-    subjects = {name: tokens if name == "math" else OTHER_TOKENS for name in roles.teachers}
+    tests = [counts.benchmark(name) for name in recipe.problems.benchmarks]
     size = parameters(recipe.model(recipe.sft.base).name)
     candidates = _policy_rows(recipe, "candidates", recipe.reward.candidates.policies, [problems])
     samples = _policy_rows(recipe, "samples", recipe.bench.policies, tests)
-    stages = [
-        _row("seeds", everything["seeds"], 0, 0, TRAIN_FLOPS),
+    return [
+        _row("seeds", sum(map(counts.seeds, recipe.problems.seeds)), 0, 0, TRAIN_FLOPS),
         _row("benchmarks", sum(tests), 0, 0, TRAIN_FLOPS),
-        _written(recipe, "evolve", evolved, EVOLVED_TOKENS, roles.writer),
-        _row("prompts", everything["all"], 0, 0, TRAIN_FLOPS),
-        *_votes(recipe, everything["math"]),
-        *(_written(recipe, f"teacher-{n}", pools[n] * roles.teachers[n].each, t, roles.teachers[n]) for n, t in subjects.items()),
+        _written(recipe, "evolve", counts.evolved(), EVOLVED_TOKENS, roles.writer),
+        _row("prompts", sum(counts.cells().values()), 0, 0, TRAIN_FLOPS),
+        *_votes(recipe, counts.group("math")),
         *(
-            _written(recipe, f"checker-{n}", pools["math"] * c.answers, tokens, c)
+            _written(recipe, f"teacher-{n}", answered[n] * role.each, _tokens(recipe, n), role)
+            for n, role in roles.teachers.items()
+        ),
+        *(
+            _written(recipe, f"checker-{n}", answered["math"] * c.answers, tokens, c)
             for n, c in roles.checkers.items()
         ),
-        *_training_rows(recipe, pools),
+        *_training_rows(recipe, counts),
         *([] if roles.labeller is None else [_written(recipe, "labels", problems, tokens, roles.labeller)]),
         *candidates,
         *_ranks(recipe, candidates, size),
@@ -207,12 +202,27 @@ def plan(recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None)
             for row in samples
         ),
     ]
+
+
+def plan(
+    recipe: Recipe, rates: Mapping[str, Mapping[str, float]] | None = None, rows: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """The stages of a recipe with their estimated size and cost.
+
+    `rates` are tokens a second on this machine, by model and kind of work; `hours_here` is None where they are missing. `rows`
+    are the prompts of sources that were counted, by their key (problems.seeds.NAME).
+    """
+    counts = Counts(recipe, rows or {})
+    without = () if recipe.problems.seeds else ("seeds", "evolve", "prompts")
+    stages = [row for row in _stages(recipe, counts) if row["stage"] not in without]
     for row in stages:
         work, amount = row["hours_here"]
         row["hours_here"] = _hours(work, amount, rates or {})
+    unknown = [name for name in recipe.problems.seeds if not counts.seeds(name)]
+    lacking = f"the size of {', '.join(unknown)} is unknown and counts as 0 rows; give it a count. " if unknown else ""
     note = (
-        f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {tokens} tokens a response; "
-        "a source without a count and of unknown size has 0 rows. Prices of endpoints are the recipe's. "
+        f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {recipe.response_tokens} tokens a "
+        f"response. {lacking}Prices of endpoints are the recipe's. "
         "A run stops before it exceeds a budget (budget_usd of a model, --budget of the whole run)."
     )
     totals: dict[str, Any] = {key: round(sum(s[key] for s in stages), 1) for key in ("gpu_hours", "usd")}

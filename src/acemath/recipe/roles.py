@@ -130,8 +130,8 @@ class Ranker(Part):
 class Roles(Part):
     """The roles of a run. Policies are named where they are used, in `reward.candidates` and `bench`."""
 
-    teachers: dict[Subject, Teacher]
-    """Who answers the prompts of each subject: `math`, `code`, `general`, and `all` for those not named."""
+    teachers: dict[Subject, Teacher] = Field(default_factory=dict)
+    """Who answers the prompts of each subject: `math`, `code`, `general`, and `all` for those not named. Required for seeds."""
     checkers: dict[str, Checker] = Field(default_factory=dict)
     """Who answers again, by name; `checker` is the short form for one, whose name is `first`. Without one there is no cross-check."""
     writer: Writer | None = None

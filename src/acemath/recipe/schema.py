@@ -19,7 +19,7 @@ from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
 from acemath.recipe.roles import Policies, Role, Roles
-from acemath.recipe.sources import Problems
+from acemath.recipe.sources import Problems, Source, check_ready
 from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
@@ -35,8 +35,10 @@ RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_sha
 class SftStage(Part):
     """One stage: its pools, its base, and the settings that differ from the common ones."""
 
-    blend: tuple[str, ...]
+    blend: tuple[str, ...] = ()
     """The pools that the stage trains on: built-in ones (`code`, `general`, `math`, `math.checked` …) and those of `sft.pools`."""
+    data: Source | None = None
+    """Conversations that exist already, in place of a `blend`: all of them are trained on, less those that leak a benchmark problem."""
     base: str | None = None
     """What the stage starts from: another stage or a model; by default the stage before, and `sft.base` for the first."""
     counts: dict[str, int] = Field(default_factory=dict)
@@ -47,6 +49,20 @@ class SftStage(Part):
     """The most responses to a prompt, if a teacher gives several."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of this stage that differ from `sft.settings`."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> SftStage:
+        if bool(self.blend) == (self.data is not None):
+            raise ValueError(
+                "a stage trains on a blend of pools or on data that exist already; give exactly one of blend, data"
+            )
+        if self.data is not None:
+            check_ready(self.data, "chats")
+            if self.counts or self.shares or self.each != 1:
+                raise ValueError(
+                    "counts, shares and each choose from pools; with data, give data.count or data.part"
+                )
+        return self
 
 
 class Sft(Part):
@@ -81,8 +97,8 @@ class Sft(Part):
                     )
                 unused = self.pools[pool].unused_by if pool in self.pools else ()
                 if late := [other for other in unused if other not in before]:
-                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r}")
-            before.append(name)
+                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r} with a blend")
+            before += [name] if stage.blend else []
         return self
 
 
@@ -97,12 +113,27 @@ class Reward(Part):
     """The chat that the reward model is trained on and reads."""
     problems: int | None = Field(None, ge=1)
     """The most problems that get candidates; by default all."""
-    candidates: Policies
+    candidates: Policies = Policies(policies={})
     """Whose responses the reward model learns from."""
+    data: Source | None = None
+    """Groups of labelled responses that exist already, in place of `candidates`; those that leak a benchmark problem are dropped."""
     groups: GroupSettings = GroupSettings()
     train: RewardSettings = RewardSettings()
     launch: str | None = None
     """A configuration of `accelerate launch`, a file or the name of one that ships, for training in several processes."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Reward:
+        if bool(self.candidates.policies) == (self.data is not None):
+            raise ValueError(
+                "groups come from candidates or from data that exist already; give exactly one of candidates, data"
+            )
+        if self.data is not None:
+            check_ready(self.data, "groups")
+            if self.problems is not None or self.train.rm_k is not None:
+                name = "problems" if self.problems is not None else "train.rm_k"
+                raise ValueError(f"{name} is about candidates, which data replace; leave it out")
+        return self
 
 
 class Bench(Policies):
@@ -174,7 +205,7 @@ class Recipe(Part):
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by name: each is described here once, and roles refer to it."""
     problems: Problems
-    roles: Roles
+    roles: Roles = Roles()
     curate: CurateSettings = CurateSettings()
     sft: Sft
     reward: Reward
@@ -238,6 +269,26 @@ class Recipe(Part):
                 raise ValueError(
                     f"problems.seeds.{name} holds {source.subject} prompts, which no teacher answers; "
                     f"name roles.teachers.{group}, or leave the source out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_are_used(self) -> Recipe:
+        """Pools and candidates need seeds, seeds need one of them, and roles of reward data need candidates."""
+        users = [f"sft.stages.{name}.blend" for name, stage in self.sft.stages.items() if stage.blend]
+        users += ["reward.candidates"] if self.reward.data is None else []
+        if users and not self.problems.seeds:
+            raise ValueError(
+                f"{users[0]} needs prompts; name problems.seeds, or give data that exist already"
+            )
+        if self.problems.seeds and not users:
+            raise ValueError(
+                "problems.seeds would do nothing, because all stages train on data; leave them out"
+            )
+        for name in ("labeller", "ranker") if self.reward.data is not None else ():
+            if getattr(self.roles, name) is not None:
+                raise ValueError(
+                    f"roles.{name} would do nothing, because reward.data replaces candidates; leave it out"
                 )
         return self
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from acemath.benchmarks.registry import BENCHMARKS, names
-from acemath.curate.known_sources import KNOWN
+from acemath.curate.known_sources import KNOWN, Kind
 from acemath.demo.worksheets.sheets import SOURCE, Finding, Split
 from acemath.errors import UserError
 from acemath.files.columns import OURS
 from acemath.recipe.part import Part, expanded
+
+WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
 
 
 class Source(Part):
@@ -100,6 +102,26 @@ class Source(Part):
         return self.part[1] - self.part[0]
 
 
+def check_ready(source: Source, kind: Kind) -> None:
+    """ValueError unless the source is a file or a data set of rows that are ready to train on: "chats" or "groups"."""
+    if source.benchmark is not None or source.worksheets is not None:
+        raise ValueError(
+            "data is a file, a data set of the hub or a known one; worksheets and benchmarks are problems"
+        )
+    if source.known is not None and KNOWN[source.known].kind != kind:
+        fitting = ", ".join(name for name, known in KNOWN.items() if known.kind == kind)
+        raise ValueError(
+            f"data names {source.known!r}, which holds {KNOWN[source.known].kind}, not {kind}; name one of {fitting}"
+        )
+    default = Source.model_fields
+    others = {name: getattr(source, name) for name in ("use", "levels", "finding", "exact")}
+    unused = [name for name, value in others.items() if value != default[name].default]
+    if source.columns and source.known is None:
+        unused.append("columns")
+    if unused:
+        raise ValueError(f"{unused[0]} is for problems and would do nothing in data; leave it out")
+
+
 def column_value(name: str, source: Source) -> str:
     """The `source` column of a source's problems: its name in the recipe, or "worksheets" for all worksheets."""
     return name if source.worksheets is None else SOURCE
@@ -108,6 +130,8 @@ def column_value(name: str, source: Source) -> str:
 def size_of(source: Source) -> int:
     """The number of a source's problems as far as it is known without reading them: its count, else a benchmark's size
     or the public size of a data set of the registry, or the part of it."""
+    if source.worksheets is not None:
+        return source.count or WORKSHEETS
     whole = BENCHMARKS[source.benchmark].size if source.benchmark else 0
     if source.known is not None:
         whole = KNOWN[source.known].rows
@@ -118,8 +142,8 @@ def size_of(source: Source) -> int:
 class Problems(Part):
     """The prompts that training starts from, and the benchmarks that nothing may leak from."""
 
-    seeds: dict[str, Source]
-    """The sources of training prompts, by name."""
+    seeds: dict[str, Source] = Field(default_factory=dict)
+    """The sources of training prompts, by name; none if all stages train on `data` that exist already."""
     benchmarks: dict[str, Source]
     """The benchmarks: policies are measured on them, and no training prompt may repeat them. A list of names (`acemath benchmarks`), or a group of sources by name."""
 

@@ -12,15 +12,19 @@ from acemath.curate.blend import Picker, blend_facts, conversation, shortfalls, 
 from acemath.recipe.sources import column_value
 from acemath.records import Chat, Problem, Response, by_id
 from acemath.run.context import Run
-from acemath.run.stage import Everything, Facts, Part, Reduction
+from acemath.run.ready_data import ready_blend
+from acemath.run.stage import Everything, Facts, Part, Reduction, Stage
 
 PROMPT_COLUMNS = ("id", "source", "subject", "level", "meta")
 RESPONSE_COLUMNS = ("problem_id", "sample", "model")
 
 
-def blends(run: Run, prompts: str) -> list[Reduction]:
-    """One training set for each stage of fine-tuning."""
-    return [_blend(run, prompts, name) for name in run.recipe.sft.stages]
+def blends(run: Run, prompts: str) -> list[Stage]:
+    """One training set for each stage of fine-tuning: a blend of pools, or data that exist already."""
+    found: list[Stage] = []
+    for name, stage in run.recipe.sft.stages.items():
+        found += [_blend(run, prompts, name)] if stage.data is None else ready_blend(run, name, stage.data)
+    return found
 
 
 def _blend(run: Run, prompts: str, name: str) -> Reduction:

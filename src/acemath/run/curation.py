@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from acemath.curate.decontaminate.instructions import Wrapper, wrappers_of
 from acemath.curate.decontaminate.scan import Decontaminator, reported_of, scan, sorted_out
 from acemath.curate.evolve import evolve, evolve_with, winnow
 from acemath.curate.filters import filter_problems
+from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.solvability import solvable
 from acemath.demo.worksheets.sheets import SOURCE
 from acemath.errors import UserError
@@ -97,23 +98,33 @@ def filtered(run: Run) -> MapStage:
 
 
 def instructions(run: Run) -> Reduction:
-    """The instructions that surround all seed prompts of a source. Decontamination ignores them.
+    """The instructions that surround all seed prompts of a source. Evolved prompts do not count: they often lack them."""
 
-    A reduction, because one partition may hold too few prompts of a source. Evolved prompts do not count: they
-    often lack the instruction.
+    def pairs(all: Everything) -> Iterator[tuple[str, str]]:
+        for batch in all.batches(SEEDS, ("source", "prompt")):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    return instructions_of(INSTRUCTIONS, SEEDS, pairs)
+
+
+def instructions_of(
+    name: str, given: str, pairs: Callable[[Everything], Iterable[tuple[str, str]]]
+) -> Reduction:
+    """A stage of the instructions that surround all prompts of a source, which decontamination ignores.
+
+    `pairs` reads the source and the text of each prompt from the stage `given`. A reduction, because one partition may
+    hold too few prompts of a source.
     """
 
     def work(all: Everything) -> None:
-        batches = (batch.columns for batch in all.batches(SEEDS, ("source", "prompt")))
-        pairs = (pair for sources, texts in batches for pair in zip(sources.to_pylist(), texts.to_pylist(), strict=True))
-        found = wrappers_of(pairs)
+        found = wrappers_of(pairs(all))
         columns = {name: [wrapper[at] for wrapper in found] for at, name in enumerate(WRAPPER.names)}
         all.part(0).write_batches([pa.table(columns, schema=WRAPPER)], WRAPPER, facts={"rows": len(found)})
 
     def summary(facts: Facts) -> str:
         return f"{facts['rows']:,} instructions that surround all prompts of a source"
 
-    return Reduction(INSTRUCTIONS, {}, (SEEDS,), work=work, summary=summary, space="one")
+    return Reduction(name, {}, (given,), work=work, summary=summary, space="one")
 
 
 def wrappers_in(store: StageStore) -> list[Wrapper]:
@@ -121,14 +132,22 @@ def wrappers_in(store: StageStore) -> list[Wrapper]:
     return [(row["head"], row["tail"]) for batch in store.batches() for row in batch.to_pylist()]
 
 
+def indexed(rule: DecontaminateSettings) -> Callable[[StageStore], Decontaminator]:
+    """A function that makes the index of the benchmarks' problems, once in each job."""
+
+    @cache
+    def index(store: StageStore) -> Decontaminator:
+        return Decontaminator(list(store.all_rows(Problem)), rule)
+
+    return index
+
+
 def decontaminated(run: Run) -> MapStage:
     """The prompts that leak no benchmark problem (section 3.2.3)."""
     rule = run.recipe.curate.decontaminate
     given = "drop-near-copies" if run.recipe.curate.near is not None else "deduplicate"
 
-    @cache  # once in each job
-    def index(store: StageStore) -> Decontaminator:
-        return Decontaminator(list(store.all_rows(Problem)), rule)
+    index = indexed(rule)
 
     def work(part: Part) -> None:
         rows = part.rows(given, Problem)

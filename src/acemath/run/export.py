@@ -50,6 +50,10 @@ def export(folder: Path, out: Path, processes: int | None = None) -> dict[str, A
     if out.exists() and (not out.is_dir() or any(out.iterdir()) and not (out / FACTS).exists()):
         raise UserError(f"{str(out)!r} is not empty and no earlier export; name a new folder")
     run, runner = opened(folder, Display(quiet=True))
+    if taken := [name for name, stage in run.recipe.sft.stages.items() if stage.data is not None]:
+        raise UserError(
+            f"stage {taken[0]} trains on data that exist already; export writes only training sets that a run made"
+        )
     runner.check_current([f"blend-{name}" for name in run.recipe.sft.stages])
     counts = {
         name: runner.stores[f"blend-{name}"].manifest["facts"] for name in run.recipe.sft.stages

@@ -25,8 +25,12 @@ SEEDS, BENCHMARKS = "seeds", "benchmarks"
 def row_counts(run: Run) -> Mapping[Space, int]:
     """How many problems a new run starts with; its number of partitions follows from it."""
     problems = run.recipe.problems
+    stages = {name: stage.data for name, stage in run.recipe.sft.stages.items()} | {
+        "reward": run.recipe.reward.data
+    }
+    data = [count_rows(name, source) for name, source in stages.items() if source is not None]
     return {
-        "training": sum(count_rows(name, source) for name, source in problems.seeds.items()),
+        "training": max([sum(count_rows(name, source) for name, source in problems.seeds.items()), *data]),
         "benchmarks": sum(count_rows(name, source) for name, source in problems.benchmarks.items()),
     }
 

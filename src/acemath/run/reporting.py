@@ -16,6 +16,7 @@ from acemath.demo.worksheets.sheets import SPLIT_NOTES
 from acemath.files.atomic import read_json, write_bytes
 from acemath.files.versions import versions
 from acemath.grade import classes
+from acemath.recipe.schema import Recipe
 from acemath.records import Problem, Response, benchmark_of, by_id, by_problem, content_key, fingerprint
 from acemath.report.data import Item, ReportData
 from acemath.run.context import Run
@@ -88,7 +89,7 @@ def collect(run: Run, runner: Runner) -> ReportData:
         k=bench.k,
         benchmarks=len(names),
         tables=tables,
-        funnel=funnel(stores[name] for name in STEPS if name in stores),
+        funnel=funnel(stores[name] for name in (*STEPS, *ready_stages(recipe)) if name in stores),
         teachers=agreement_shares(facts["cross-check"]["checkers"]) if "cross-check" in facts else {},
         blends={name: facts[f"blend-{name}"] for name in recipe.sft.stages},
         sft_curves={name: _points(facts[f"sft-{name}"]["curve"], "loss") for name in recipe.sft.stages},
@@ -99,10 +100,26 @@ def collect(run: Run, runner: Runner) -> ReportData:
         wrong_rewards=rewards[False],
         items=_items(scored, problems, bench.browse),
         stages=_stages(runner),
-        facts=_facts(run, facts[SEEDS]["licences"]),
+        facts=_facts(run, _licences(run, facts)),
         recipe=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False),
         published=_published(run),
     )
+
+
+def ready_stages(recipe: Recipe) -> list[str]:
+    """The stages that read and screen data that exist already, in order."""
+    names = [name for name, stage in recipe.sft.stages.items() if stage.data is not None]
+    groups = ["reward-read", "groups"] if recipe.reward.data is not None else []
+    return [stage for name in names for stage in (f"read-{name}", f"blend-{name}")] + groups
+
+
+def _licences(run: Run, facts: Mapping[str, Any]) -> dict[str, int]:
+    """The licences of the seeds, and those of data that exist already: the number of rows of each."""
+    found = Counter(facts[SEEDS]["licences"]) if SEEDS in facts else Counter[str]()
+    for name, stage in run.recipe.sft.stages.items():
+        found += Counter(facts[f"blend-{name}"]["licences"] if stage.data is not None else {})
+    found += Counter(facts["groups"]["licences"] if run.recipe.reward.data is not None else {})
+    return dict(found)
 
 
 def _published(run: Run) -> list[Comparison]:
@@ -110,7 +127,7 @@ def _published(run: Run) -> list[Comparison]:
 
     Majority and oracle are left out: the paper's are of other models' responses.
     """
-    name, headline = run.recipe.name, run.recipe.bench.headline
+    name, headline = run.recipe.name.removesuffix("-released"), run.recipe.bench.headline
     named = {headline: f"{name}-instruct"}
     rows = [
         {**row, "model": named.get(row.get("model", ""), row.get("model", ""))}

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -33,6 +34,18 @@ def scattered_responses(
     """As `scattered`, for responses to problems that were not evolved; sorted by problem and sample."""
     for number, found in _scattered(rows, Response, lambda row: row.problem_id, partitions, near):
         yield number, sorted(found, key=lambda row: (row.problem_id, row.sample))
+
+
+def scattered_by_problem(
+    rows: Iterable[R], kind: type[R], partitions: Partitions, near: Path
+) -> Iterator[tuple[int, list[R]]]:
+    """As `scattered`, for conversations or groups; sorted by their `problem_id`."""
+
+    def key(row: Any) -> str:
+        return str(row.problem_id)
+
+    for number, found in _scattered(rows, kind, key, partitions, near):
+        yield number, sorted(found, key=key)
 
 
 def _scattered(

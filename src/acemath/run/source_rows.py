@@ -12,16 +12,14 @@ from typing import Any
 from acemath.benchmarks.copies import REVISION, local_copy
 from acemath.benchmarks.registry import open_benchmark
 from acemath.curate.columns import problems_of
-from acemath.curate.known_sources import public_rows
+from acemath.curate.known_sources import KNOWN, public_rows
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
 from acemath.demo.worksheets.sheets import draw_problems
 from acemath.files.hub import hub_records
 from acemath.files.identity import FILE_ROW
 from acemath.files.rows import placed_records
-from acemath.recipe.sources import Source, size_of
+from acemath.recipe.sources import WORKSHEETS, Source, size_of
 from acemath.records import BENCHMARK, Problem, content_key
-
-WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
 
 
 def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
@@ -107,5 +105,7 @@ def records_of(name: str, source: Source) -> Iterator[tuple[str, dict[str, Any]]
         return
     assert source.hub is not None
     what = f"source {name!r}"
-    rows = hub_records(what, source.hub, source.config, source.revision, source.split, source.columns)
+    grouped = source.known is not None and KNOWN[source.known].kind == "groups"
+    columns = {} if grouped else source.columns  # labels are read too
+    rows = hub_records(what, source.hub, source.config, source.revision, source.split, columns)
     yield from ((f"{what}, record {n}", row) for n, row in enumerate(rows, 1))

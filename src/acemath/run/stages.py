@@ -15,6 +15,7 @@ from acemath.run.display import Display
 from acemath.run.evaluation import reward_start, samples, scores, tables
 from acemath.run.finetuning import policies
 from acemath.run.problems import benchmarks, seeds
+from acemath.run.ready_data import ready_groups
 from acemath.run.reward import candidates, groups, held_out, problems, ranks, reward_model
 from acemath.run.stage import Stage
 from acemath.run.synthesis import checkers, cross_check, responses, teachers
@@ -23,7 +24,9 @@ RECIPE = "recipe.yaml"  # the recipe in a run's folder
 
 
 def data_stages(run: Run) -> list[Stage]:
-    """The stages up to the training sets."""
+    """The stages up to the training sets. Without seeds there are no prompts to answer."""
+    if not run.recipe.problems.seeds:
+        return [benchmarks(run), *blends(run, "")]
     prompts = prompt_stage(run.recipe)
     return [
         seeds(run), benchmarks(run), evolution(run), filtered(run), deduplicated(run), *without_near_copies(run),
@@ -33,7 +36,9 @@ def data_stages(run: Run) -> list[Stage]:
 
 
 def reward_stages(run: Run) -> list[Stage]:
-    """The stages from the candidates to the reward model."""
+    """The stages from the candidates, or from groups that exist already, to the reward model."""
+    if (data := run.recipe.reward.data) is not None:
+        return [*ready_groups(run, data), held_out(run), reward_model(run)]
     prompts = prompt_stage(run.recipe)
     return [
         *problems(run, prompts), *candidates(run), *ranks(run), groups(run), held_out(run), reward_model(run),

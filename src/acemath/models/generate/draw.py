@@ -28,12 +28,11 @@ def draw(logits: Tensor, sampling: Sampling, shares: Tensor) -> Tensor:
     with the one that crosses `top_p`; of equally likely tokens, the first in the vocabulary. UserError if a row that is
     read has no finite maximum.
     """
-    logits = logits.float()
     best, tokens = logits.max(-1)
     read = shares >= 0
     checks = [~best.isfinite() & read]
     if sampling.temperature > 0:
-        probs = torch.softmax(logits / sampling.temperature, dim=-1)
+        probs = torch.softmax(logits.float() / sampling.temperature, dim=-1)
         width = CANDIDATES if sampling.top_p < 1 else probs.shape[-1]
         tokens, sure = _inverse(probs, shares, sampling.top_p, width)
         checks.append(~sure & read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat, Sampling, refused, too_long
+from acemath.models.generate.blocked import block_weights
 from acemath.models.generate.draw import draw, uniform
 from acemath.models.generate.graphs import Graphs, repeatable
 from acemath.models.generate.slots import ATTENTION, BLOCK, SlotCache, most_slots
@@ -28,7 +29,9 @@ from acemath.models.score.attention import varied_shapes
 from acemath.models.spec import TransformersModel
 from acemath.records import Problem, Response, content_key
 
-PASS_TOKENS = 32_768  # of prompts with their padding, read in one pass: a bound on its memory
+# The most tokens of prompts with their padding, read in one pass. A processor reads prompts of nearly one length at a time,
+# so that little is padding and the numbers stay in its cache; on a GPU it is a bound on the memory.
+CPU_PASS_TOKENS, GPU_PASS_TOKENS = 1024, 32_768
 FEW_SLOTS = 64  # a step of a GPU is hardly shorter with fewer
 Slots = np.ndarray[Any, np.dtype[np.int64]]  # indices of slots
 
@@ -83,6 +86,7 @@ class TransformersEngine:
             )
         check_whole(spec.id, report["missing_keys"])
         self.model.to(device()).eval()
+        block_weights(self.model)
         config = self.model.config
         self.kinds = layer_kinds(config)
         if other := other_layers(config) + [kind for kind in self.kinds if "chunked" in kind]:
@@ -214,13 +218,20 @@ class _Run:
                 yield from self._step()
 
     def _admit(self, free: Slots) -> Iterator[Finished]:
-        """Read the next prompts, put their requests into free slots, and draw the first token of each."""
+        """Read prompts until no slot is free, in passes of a bounded number of tokens."""
+        while self.waiting and len(free):
+            taken = yield from self._read_pass(free)
+            free = free[taken:]
+
+    def _read_pass(self, free: Slots) -> Generator[Finished, None, int]:
+        """Read the next prompts, put their requests into free slots, draw the first token of each; return how many."""
+        most = GPU_PASS_TOKENS if self.engine.fixed else CPU_PASS_TOKENS
         taken: list[_Request] = []
         unique: dict[int, int] = {}  # the row of each problem
         while self.waiting and len(taken) < len(free):
             problem = self.waiting[0].problem
             tokens = (len(unique) + 1) * len(self.prompts[problem])  # prompts are sorted: this one is the longest
-            if unique and problem not in unique and tokens > PASS_TOKENS:
+            if unique and problem not in unique and tokens > most:
                 break
             unique.setdefault(problem, len(unique))
             taken.append(self.waiting.popleft())
@@ -247,6 +258,7 @@ class _Run:
         self.limits[slots] = [r.limit for r in taken]
         self.lengths[slots] = [len(self.prompts[r.problem]) for r in taken]
         yield from self._accept(slots, draw(logits[sources], self.sampling, self._shares(slots)))
+        return len(taken)
 
     def _step(self) -> Iterator[Finished]:
         """Draw one token for every busy slot."""
