@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.benchmark import Benchmark
 from acemath.benchmarks.registry import BENCHMARKS
+from acemath.models.engine import PAPER_CHAT
 from acemath.recipe.sources import Source
 from acemath.records import group_of
 from acemath.run.rehearsal.questions import Question, question
+from acemath.run.rehearsal.script import Script
 
 CONVERSATIONS = ("messages", "message", "conversations")  # columns that hold turns
 
@@ -25,8 +27,8 @@ def write_data_set(folder: Path, name: str, source: Source, count: int, leaks: l
     import pyarrow.parquet as pq
 
     group = group_of(source.subject)
-    rows = [_row(source.columns, *_pair(group, name, n), n) for n in range(count)]
-    rows += [_row(source.columns, text, "It is known.", "0", count + n) for n, text in enumerate(leaks)]
+    rows = [_row(source.columns, text, "It is known.", "0", count + n) for n, text in enumerate(leaks)]  # first: few are read
+    rows += [_row(source.columns, *_pair(group, name, n), n) for n in range(count)]
     file = folder / "data" / f"{source.split}-00000-of-00001.parquet"
     file.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), file)
@@ -72,6 +74,25 @@ def _put(row: dict[str, Any], path: str, value: Any) -> None:
         row[first] = [inner] * (int(at) + 1)
     else:
         _put(row.setdefault(first, {}), rest, value)
+
+
+def write_ready(file: Path, name: str, kind: str, count: int, leaks: Sequence[str]) -> None:
+    """Write a file of `count` conversations ("chats") or groups of six labelled responses ("groups"), as AceMath's released data."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    script, rows = Script({}), list[dict[str, Any]]()
+    asked = [_pair(("math", "code", "general")[n % 3 if kind == "chats" else 0], name, n)[0] for n in range(count)]
+    for n, text in enumerate([*leaks, *asked]):
+        if kind == "chats":
+            answer = script.line(text, name, n, 0, 1.0).text
+            rows.append({"messages": [{"role": "user", "content": text}], "answer": answer})
+            continue
+        turns = [{"role": "system", "content": PAPER_CHAT.system}, {"role": "user", "content": text}]
+        for label in (0, 1, 0, 1, 0, 1):
+            said = script.line(text, name, len(rows), 0, float(label)).text
+            rows.append({"qid": f"q_{n}", "message": [*turns, {"role": "assistant", "content": said}], "label": label})
+    pq.write_table(pa.Table.from_pylist(rows), file)
 
 
 def write_benchmark(file: Path, name: str) -> list[str]:

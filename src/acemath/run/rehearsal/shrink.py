@@ -17,10 +17,11 @@ from acemath.records import content_key
 from acemath.run.launch import launch_file
 from acemath.run.rehearsal.families import QWEN, Family, family_of, head_of
 from acemath.run.rehearsal.models import make_model
-from acemath.run.rehearsal.rows import write_benchmark, write_data_set
+from acemath.run.rehearsal.rows import write_benchmark, write_data_set, write_ready
 from acemath.run.source_rows import local_path
 
 SEED_ROWS, BENCHMARK_ROWS, SHEETS, PROBLEMS = 12, 4, 60, 8  # problems of each seed, benchmark, worksheets; of a limited policy
+READY_ROWS = 48  # conversations of a stage, and groups, that are trained on as they are
 PARTITIONS, PROCESSES = 2, 2
 # Settings of trainings, and the largest value that a rehearsal leaves them: several steps, several checkpoints.
 SFT = {"global_batch": 4, "micro_batch": 2, "max_length": 512, "validation": 4, "save_every": 2}
@@ -46,7 +47,9 @@ def rehearsed(recipe: Recipe, home: Path, url: str) -> tuple[Recipe, Stand]:
     data["partitions"], data["engine_slots"] = PARTITIONS, 64
     data["launch"]["processes"] = min(PROCESSES, recipe.launch.processes)
     data["models"] |= {ref: _model(recipe, ref, home, url, stand) for ref in dict.fromkeys(_refs(recipe))}
-    _shrink_sources(recipe, data["problems"], home, stand)
+    leaks = _shrink_benchmarks(recipe, data["problems"]["benchmarks"], home, stand)
+    _shrink_seeds(recipe, data["problems"]["seeds"], home, leaks, stand)
+    _shrink_ready(recipe, data, home, leaks, stand)
     _shrink_policies(data["reward"]["candidates"]["policies"])
     _shrink_policies(data["bench"]["policies"])
     _lower(data["sft"]["settings"], SFT, recipe.sft.settings.model_dump())
@@ -103,12 +106,12 @@ def _made(home: Path, name: str, family: Family, head: Any) -> Path:
     return folder
 
 
-def _shrink_sources(recipe: Recipe, data: dict[str, Any], home: Path, stand: Stand) -> None:
-    """Few problems of each source; data sets of the hub and benchmarks by rows of our own."""
+def _shrink_benchmarks(recipe: Recipe, data: dict[str, Any], home: Path, stand: Stand) -> list[str]:
+    """Few problems of each benchmark, of the registry's from whole copies of our own; questions that training data may leak."""
     (home / "benchmarks").mkdir()
     leaks: list[str] = []
     for name, source in recipe.problems.benchmarks.items():
-        own = data["benchmarks"][name]
+        own = data[name]
         if source.benchmark is not None and local_path(source) is None:
             file = home / "benchmarks" / f"{source.benchmark}.jsonl"
             if not file.exists():
@@ -118,10 +121,33 @@ def _shrink_sources(recipe: Recipe, data: dict[str, Any], home: Path, stand: Sta
         else:
             _shrink_source(name, source, own, home, [], stand)
         own["count"] = _few(source, BENCHMARK_ROWS)
-    for name, source in recipe.problems.seeds.items():
-        _shrink_source(name, source, data["seeds"][name], home, leaks, stand)
-        leaks = []  # of the first source alone
-        data["seeds"][name]["count"] = _few(source, SEED_ROWS)
+    return leaks
+
+
+def _shrink_seeds(recipe: Recipe, data: dict[str, Any], home: Path, leaks: list[str], stand: Stand) -> None:
+    """Few problems of each seed. The first repeats benchmark problems, so that decontamination has work."""
+    for at, (name, source) in enumerate(recipe.problems.seeds.items()):
+        _shrink_source(name, source, data[name], home, [] if at else leaks, stand)
+        data[name]["count"] = _few(source, SEED_ROWS)
+
+
+def _shrink_ready(recipe: Recipe, data: dict[str, Any], home: Path, leaks: list[str], stand: Stand) -> None:
+    """Few conversations and groups of the data that are trained on as they are."""
+    places = [(f"sft-{name}", stage.data, data["sft"]["stages"][name]) for name, stage in recipe.sft.stages.items()]
+    for name, source, place in [*places, ("reward", recipe.reward.data, data["reward"])]:
+        if source is None:
+            continue
+        own = place["data"]
+        own["count"] = min(READY_ROWS, source.count or READY_ROWS)
+        if local_path(source) is None and source.hub is not None:
+            kind = "groups" if name == "reward" else "chats"
+            (home / "data").mkdir(exist_ok=True)
+            file = home / "data" / f"{name}.parquet"
+            write_ready(file, name, kind, round(2 * READY_ROWS / source.share), leaks)
+            own |= {"file": str(file), "hub": None, "revision": None}
+            stand.data_sets.append(f"{source.hub} ({source.split})")
+        elif (path := local_path(source)) is not None:
+            stand.files.append(str(path))
 
 
 def _few(source: Source, rows: int) -> int:
