@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from acemath.run.rehearsal.server import serving
 from acemath.run.rehearsal.shrink import Stand, rehearsed
 from acemath.run.source_rows import read_source
 from acemath.run.stages import RECIPE
-from acemath.run.store import WORK
+from acemath.run.store import MANIFEST, WORK
 
 MARK = "rehearsal.json"  # in the folder of a rehearsal: what it found
 WHOLE, KILLED = "undisturbed", "killed"  # the two runs of a rehearsal
@@ -45,7 +46,7 @@ class Rehearsal:
     faults: dict[str, int]
     stages: dict[str, dict[str, Any]]  # the facts of each stage of the undisturbed run
     seconds: float
-    kills: list[str] = field(default_factory=list)  # the stages during which the second run was killed
+    kills: list[str] = field(default_factory=list)  # when the second run was killed: amid or after a stage
     differing: list[str] | None = None  # stages whose rows or numbers differ between the runs; None without a second run
 
 
@@ -121,16 +122,16 @@ class _Child:
         said = next((line.removeprefix(MISTAKE) for line in self.lines if line.startswith(MISTAKE)), "")
         raise UserError(said or "\n".join([f"the rehearsal ended with exit code {code}:", *self.lines[-LINES:]]))
 
-    def kill_at(self, moment: Callable[[], bool]) -> bool:
-        """Kill it at a moment; False if it ended before."""
+    def kill_at(self, moment: Callable[[], str]) -> str:
+        """Kill it as soon as `moment` says something; what it said, "" if the process ended before."""
         while self.process.poll() is None:
-            if moment():
+            if when := moment():
                 self.process.kill()
                 self._close()
-                return True
+                return when
             time.sleep(LOOK)
         self.end()
-        return False
+        return ""
 
     def _close(self) -> None:
         if self.process.stdin is not None:
@@ -143,38 +144,38 @@ class _Child:
 
 
 def _with_kills(folder: Path, stages: Sequence[str]) -> list[str]:
-    """Run the recipe in a folder, killed once amid responses, once amid a training, once amid the measuring."""
-    wanted = [_first(stages, "candidates-"), _first(stages, "sft-"), _first(stages, "samples-")]
-    killed = []
-    for name in sorted((name for name in wanted if name is not None), key=stages.index):
-        child = _Child(folder)
-        if not child.kill_at(lambda name=name: _amid(folder / name)):  # type: ignore[misc]
-            return killed
-        killed.append(name)
+    """Run the recipe in a folder, killed once amid responses, once amid a training, once amid the measuring; when it was killed."""
+    named = [_first(stages, "candidates-", "teacher-", "groups"), _first(stages, "sft-"), _first(stages, "samples-")]
+    killed: list[str] = []
+    for name in sorted(filter(None, named), key=stages.index):
+        if when := _Child(folder).kill_at(partial(_moment, folder / name)):
+            killed.append(when)
     _Child(folder).end()
     return killed
 
 
-def _first(stages: Sequence[str], begins: str) -> str | None:
-    return next((name for name in stages if name.startswith(begins)), None)
+def _first(stages: Sequence[str], *begins: str) -> str | None:
+    """The first stage whose name begins with the first of these words that any begins with."""
+    return next((name for word in begins for name in stages if name.startswith(word)), None)
 
 
-def _amid(stage: Path) -> bool:
-    """Whether a stage has made a part, or a training a checkpoint, and is not finished."""
-    if (stage / "manifest.json").exists():
-        return False
-    return any(stage.glob("part-*.parquet")) or any(stage.glob(f"{WORK}/*/checkpoint-*"))
+def _moment(stage: Path) -> str:
+    """Say "amid NAME" once a stage has made a part, or a training a checkpoint; "after NAME" once it is finished; "" before."""
+    if (stage / MANIFEST).exists() and "output" in read_json(stage / MANIFEST):
+        return f"after {stage.name}"
+    begun = any(stage.glob("part-*.parquet")) or any(stage.glob(f"{WORK}/*/checkpoint-*"))
+    return f"amid {stage.name}" if begun else ""
 
 
 def _facts(folder: Path) -> dict[str, dict[str, Any]]:
     """The facts of each stage of a finished run, in order."""
-    return {stage.name: read_json(folder / stage.name / "manifest.json")["facts"] for stage in stages_of(folder)}
+    return {stage.name: read_json(folder / stage.name / MANIFEST)["facts"] for stage in stages_of(folder)}
 
 
 def _differing(home: Path) -> list[str]:
     """The stages whose rows differ between the two runs, and the tables if they do."""
     outputs = [
-        {file.parent.name: read_json(file)["output"] for file in (home / run).glob("*/manifest.json")} for run in (WHOLE, KILLED)
+        {file.parent.name: read_json(file)["output"] for file in (home / run).glob(f"*/{MANIFEST}")} for run in (WHOLE, KILLED)
     ]
     names = sorted(outputs[0].keys() | outputs[1].keys())
     found = [name for name in names if outputs[0].get(name) != outputs[1].get(name)]

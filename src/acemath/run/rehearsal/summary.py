@@ -99,4 +99,4 @@ def _kills(found: Rehearsal) -> Row:
     if found.differing is None:
         return ("stops", "", "")
     same = "every row and number as in the undisturbed run" if not found.differing else f"DIFFERENT: {', '.join(found.differing)}"
-    return ("stops", f"killed in {', '.join(found.kills)}, and resumed: {same}", "machines that vanish, disks that fill")
+    return ("stops", f"killed {', '.join(found.kills) or 'never'}, and resumed: {same}", "machines that vanish, disks that fill")
