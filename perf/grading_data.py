@@ -58,7 +58,7 @@ def whole_responses(shared: Path, pool: str) -> list[tuple[str, str]]:
     rows = []
     for row, reference in _pool(shared, pool):
         text = row["response"]
-        if "WildEval" in row["source"] and row["pred"] is not None:
+        if "WildEval" in row["source"] and row["pred"]:
             text = f"{text}\n\\boxed{{{row['pred']}}}"
         rows.append((text, reference))
     return rows

@@ -35,10 +35,16 @@ def test_an_overrun_is_killed_in_time_and_the_rest_goes_on(pool: WorkerPool) -> 
     assert pool.same("x", "x+1", 20) == "different"
     start = time.monotonic()
     outcome = pool.same(*SLOW, 0.3)
-    assert time.monotonic() - start < 0.3 + 0.5
+    assert time.monotonic() - start < 10  # 0.3 s of the worker's own time: the clock runs on while others work
     assert outcome in ("timeout", "unknown")
     assert pool.restarts == (outcome == "timeout")
     assert pool.same(r"\int_0^1 x dx", r"\frac12", 20) == "equal"
+
+
+def test_the_start_of_a_worker_takes_nothing_from_the_time_of_a_pair(pool: WorkerPool) -> None:
+    """Loading sympy alone takes more of a processor than this pair may."""
+    assert pool.same(r"\int_0^1 x dx", r"\frac12", 0.4) == "equal"
+    assert pool.restarts == 0
 
 
 def test_a_dead_worker_is_a_timeout_and_is_replaced(pool: WorkerPool) -> None:

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from acemath.errors import UserError
 
-Percent = Literal["exact", "sign", "any"]
+Percent = Literal["exact", "sign", "fraction", "any"]
 Units = Literal["required", "optional", "ignored"]
 Multiple = Literal["all", "any"]
 
@@ -22,11 +22,13 @@ class Conventions:
     """Conventions of equality. Hashable, so that it can be part of a cache key.
 
     name: what they are called in verdict caches and reports.
-    rel_tol, abs_tol: two numbers this close count as equal; 0 asks for exact values.
+    rel_tol, abs_tol: a decimal this close to a value counts as equal; 0 asks for exact values.
+    exact_within: whether the tolerance also holds between two exact values, such as 2007 and 2006.
     digits: a decimal that is the other value rounded (or cut) to at least this many significant digits
         counts as that value; 0 switches the rule off.
     percent: "exact": 50 % = 0.5 only; "sign": a value with a percent sign also equals the bare number
-        50; "any": x, x/100 and 100 x are equal even without a sign.
+        50; "fraction": a value below 1 also equals its percentage without a sign, 0.5 and 50; "any": x, x/100
+        and 100 x are always equal.
     ordered_lists: whether `1, 2` differs from `2, 1` (tuples in parentheses are always ordered, sets never).
     tuple_as_set: whether `(1, 2)` may also answer `\\{1, 2\\}`.
     units: "optional": a unit may be missing on one side, two known units are converted, and must fit;
@@ -36,6 +38,7 @@ class Conventions:
     decimal_comma: whether `1,22` may be read as 1.22 where a thousands separator is impossible.
     think_tags: whether an answer counts that stands only inside `<think> … </think>`.
     join_boxes: whether neighbouring boxes (`\\boxed{1} and \\boxed{2}`) make one list.
+    skip_empty: whether an empty or torn last box or answer tag is passed over; otherwise there is no answer.
     symbolic: whether pairs that cheap tiers cannot decide go to a worker process.
     timeout: seconds that a worker has for one pair.
     """
@@ -43,6 +46,7 @@ class Conventions:
     name: str = "strict"
     rel_tol: float = 0.0
     abs_tol: float = 0.0
+    exact_within: bool = False
     digits: int = 6
     percent: Percent = "sign"
     ordered_lists: bool = False
@@ -53,6 +57,7 @@ class Conventions:
     decimal_comma: bool = True
     think_tags: bool = False
     join_boxes: bool = True
+    skip_empty: bool = False
     symbolic: bool = True
     timeout: float = 3.0
 
@@ -70,7 +75,8 @@ class Conventions:
     @property
     def exact_numbers(self) -> bool:
         """Whether two different exact numbers always differ: no tolerance, no other spelling of a percentage."""
-        return not (self.rel_tol or self.abs_tol or self.percent == "any")
+        tolerant = self.exact_within and (self.rel_tol or self.abs_tol)
+        return not (tolerant or self.percent in ("fraction", "any"))
 
     def but(self, **changes: object) -> Conventions:
         """These conventions with some fields changed; an unknown field raises `UserError`."""
@@ -91,17 +97,19 @@ LENIENT = Conventions(
     name="lenient",
     rel_tol=1e-3,
     digits=3,
-    percent="any",
+    percent="fraction",
     tuple_as_set=True,
     units="ignored",
     ignore_case=True,
     think_tags=True,
+    skip_empty=True,
 )
 # Qwen2.5-Math's published harness (paper, section 3.4): relative tolerance 1e-4 everywhere, a percentage in
 # any of three spellings, lists in order, units stripped, and only the last box.
 QWEN = Conventions(
     name="qwen2.5-math",
     rel_tol=1e-4,
+    exact_within=True,
     digits=0,
     percent="any",
     ordered_lists=True,

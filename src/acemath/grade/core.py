@@ -10,6 +10,7 @@ from acemath.grade.base.text import clean_latex
 from acemath.grade.cache import CACHE, Decision
 from acemath.grade.compare.answers import Comparison
 from acemath.grade.compare.contrasts import contradict
+from acemath.grade.compare.families import declared, same_families
 from acemath.grade.compare.renaming import (
     letters_apart,
     same_solutions,
@@ -207,6 +208,7 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
         or with_constants_renamed(a, b, same)
         or same_solutions(a, b)
         or with_parameters_renamed(a, b, same)
+        or same_families(a, b, declared(left), declared(right), same, conventions.ordered_lists)
         or result
     )
 

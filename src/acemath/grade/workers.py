@@ -1,5 +1,8 @@
 """Worker processes for symbolic comparison, with a hard deadline and a memory limit; one that fails is replaced.
 
+The deadline counts the processor time that the pair itself takes: neither the start of a worker nor the load of the
+machine changes a verdict.
+
 A worker is a plain child process that reads and writes one JSON line at a time. Without signal handlers and
 multiprocessing it works from threads, from asyncio, after a fork, in daemonic processes and in Ray tasks. It ends by
 itself when its parent is gone.
@@ -14,12 +17,13 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Literal
 
 Outcome = Literal["equal", "different", "unknown", "timeout"]
-START_LIMIT = 30.0  # seconds for a new worker to load sympy
+START_LIMIT = 120.0  # seconds for a new worker to load sympy, on a machine under load too
+# Times its own time that a pair may take on a machine under load; without a timer of processor time, the clock counts.
+_WAIT = 1 if sys.platform == "win32" else 20
 MEMORY_LIMIT_MB = 2048
 _OUTCOMES: dict[str, Outcome] = {"equal": "equal", "different": "different", "unknown": "unknown"}
 
@@ -41,7 +45,6 @@ class Worker:
         )
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._ready = False
-        self._born = time.monotonic()
         threading.Thread(target=self._collect, daemon=True).start()
 
     def _collect(self) -> None:
@@ -51,25 +54,17 @@ class Worker:
         self._lines.put(b"")
 
     def same(self, left: str, right: str, seconds: float) -> Outcome:
-        """Compare two answers. After "timeout" the worker cannot be used again, unless it is still `starting`."""
-        end = time.monotonic() + seconds
+        """Compare two answers; after "timeout" the worker cannot be used again."""
         try:
             if not self._ready:
-                if not self._lines.get(timeout=seconds):
-                    return "timeout"
-                self._ready = True
+                self._ready = bool(self._lines.get(timeout=START_LIMIT))
             assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps([left, right]).encode() + b"\n")
+            self._process.stdin.write(json.dumps([left, right, seconds]).encode() + b"\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
+            line = self._lines.get(timeout=_WAIT * seconds)
         except (queue.Empty, BrokenPipeError):
             return "timeout"
         return _OUTCOMES.get(line.decode().strip(), "timeout")
-
-    def starting(self) -> bool:
-        """Whether the process still loads sympy: a slow start says nothing about the answers, and the worker is kept."""
-        young = time.monotonic() - self._born < START_LIMIT
-        return not self._ready and young and self._process.poll() is None
 
     def close(self) -> None:
         """Kill the process."""
@@ -95,14 +90,14 @@ class WorkerPool:
         self.restarts = 0
 
     def same(self, left: str, right: str, seconds: float) -> Outcome:
-        """Compare two answers; "timeout" where the worker took longer than `seconds` or died."""
+        """Compare two answers; "timeout" where they take more than `seconds` of a worker's own time, or it dies."""
         with self._slots:
             worker = self._take()
             outcome: Outcome = "timeout"
             try:
                 outcome = worker.same(left, right, seconds)
             finally:
-                if outcome == "timeout" and not worker.starting():
+                if outcome == "timeout":
                     self._replace(worker)
                 else:
                     with self._lock:

@@ -132,8 +132,33 @@ _NOTATION = rules(
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
 )
-_STARS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)|__(?=\S)(.+?)(?<=\S)__")
+_EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?)(?<=\S)\1(?![\w*_])")
+_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
+_QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
+_TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
+
+
+def without_comments(text: str) -> str:
+    """A text without its HTML comments, which nobody sees who reads it."""
+    return _COMMENT.sub(" ", text) if "<!--" in text else text
+
+
+def without_emphasis(text: str) -> str:
+    """A text without Markdown's and HTML's marks of emphasis: `__73__`, `**73**`, `<b>73</b>`."""
+    if "<" in text:
+        text = _TAGGED.sub(r"\2", text)
+    return _EMPHASIS.sub(r"\2", text) if "*" in text or "__" in text else text
+
+
+def without_markup(text: str) -> str:
+    """A text without emphasis, code marks and marks of quotation."""
+    if "`" in text or "~~~" in text:
+        text = _FENCE.sub("", text)
+    if ">" in text:
+        text = _QUOTED.sub("", text)
+    return without_emphasis(text)
 
 
 def clean_latex(text: str) -> str:
@@ -151,7 +176,6 @@ def clean_latex(text: str) -> str:
         text = _GROUPED.sub("", text) if "," in text or "~" in text else text
         if "$" in text:  # math marks come in pairs; an odd one stands before an amount of money
             text = text.replace("$", " " if text.count("$") % 2 == 0 else " \\USD ")
-        if "**" in text:
-            text = _STARS.sub(lambda m: m[1] or m[2], text)
+        text = without_emphasis(text)
     text = _END.sub("", replaced(text, _NOTATION).strip())
     return turned_brackets(text) if "[" in text or "]" in text else text

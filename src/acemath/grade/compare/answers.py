@@ -6,8 +6,6 @@ take the same steps.
 
 from __future__ import annotations
 
-import re
-
 from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
 from acemath.grade.compare.families import congruence, is_angular, progression, same_congruence
@@ -24,7 +22,7 @@ from acemath.grade.compare.names import (
 )
 from acemath.grade.compare.regions import region, same_region
 from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality, solves
-from acemath.grade.compare.wording import essence, quadrant_sign, same_wording
+from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
 from acemath.grade.read.units import parse_unit
 from acemath.grade.values.evaluate import exact
@@ -36,10 +34,6 @@ _INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, y
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 _ANGLES = (*_DEGREES, (("rad", 1),))
 _STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.lower())
 
 
 def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
@@ -73,13 +67,13 @@ class Comparison:
         if "text" not in (a.kind, b.kind):
             return SKIP
         if a.kind == b.kind:
-            return _plain(a.value) == _plain(b.value) != "" or same_wording(a.value, b.value)
+            return plain(a.value) == plain(b.value) != "" or same_wording(a.value, b.value)
         words, other = _first("text", a, b)
         parts = other.args if other.kind == "list" else ()
         if other.kind == "list" and all(part.kind == "text" for part in parts):
             return same_wording(words.value, ", ".join(part.value for part in parts))
-        if parts and all(part.kind == "sym" and len(part.value) == 1 for part in parts):
-            return sorted(words.value.upper()) == sorted(p.value for p in parts)  # ADFGH and A, D, F, G, H
+        if parts and all(part.kind == "sym" for part in parts):
+            return SKIP  # letters of choices
         if other.kind == "quantity":
             return self.same(words, other.args[0])
         if is_equation(other):
@@ -89,7 +83,9 @@ class Comparison:
         name = str(other.value).lower()
         if _INITIALS.get(name) == words.value:
             return True
-        return name == _plain(words.value) and len(name) > 1 or quadrant_sign(name) == essence(words.value)
+        return (
+            name == plain(words.value) and len(name) > 1 or place_of(str(other.value)) == essence(words.value)
+        )
 
     def _symbols(self, a: Node, b: Node) -> object:
         """Two single letters: choices, points, variables."""
@@ -107,7 +103,7 @@ class Comparison:
         unit = parse_unit(amount.value)
         if self.conventions.units == "required" and unit is not None:
             return False
-        if _plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
+        if plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
             moment = _moment(amount)
             return moment is not None and moment == _moment(bare) or self.same(amount.args[0], bare)
         other_mark = (
@@ -120,20 +116,21 @@ class Comparison:
         return self.same(amount.args[0], bare)
 
     def _two_amounts(self, a: Node, b: Node) -> Result:
-        names = {_plain(a.value), _plain(b.value)}
+        names = {plain(a.value), plain(b.value)}
         if names <= {"am", "pm"} and _moment(a) is not None:
             return _moment(a) == _moment(b)
-        left, right = a.args[0], b.args[0]
-        if self.conventions.units != "ignored":
-            one, other = parse_unit(a.value), parse_unit(b.value)
-            if one is None or other is None:
-                if len(names) > 1 and names <= _CLOCK:
-                    return False  # noon is not midnight
-            elif one.dims != other.dims:
-                return False
-            elif one.size != other.size:
-                left, right = Node("mul", (number(one.size), left)), Node("mul", (number(other.size), right))
-        return self.same(left, right)
+        one, other = parse_unit(a.value), parse_unit(b.value)
+        ignored = self.conventions.units == "ignored"
+        if one is None or other is None:
+            if not ignored and len(names) > 1 and names <= _CLOCK:
+                return False  # noon is not midnight
+        elif one.dims == other.dims and one.size != other.size:
+            left, right = (Node("mul", (number(u.size), n.args[0])) for u, n in ((one, a), (other, b)))
+            if not ignored or self.same(left, right) is True:
+                return self.same(left, right)
+        elif one.dims != other.dims and not ignored:
+            return False
+        return self.same(a.args[0], b.args[0])
 
     def _marked(self, a: Node, b: Node) -> object:
         """Percent and degree signs on one side only."""
@@ -175,6 +172,8 @@ class Comparison:
         equation, other = (a, b) if is_equation(a) else (b, a)
         if other.kind == "rel":
             return equal_sides(a, b)
+        if other.kind == "list" and all(map(is_equation, other.args)):
+            return SKIP
         named, sides = head_and_value(equation), equation.args
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
@@ -244,7 +243,7 @@ class Comparison:
 
 def _moment(node: Node) -> tuple[int, int] | None:
     """A time of day as hour and minute, from `5:30 PM`, `5 PM` or `17:30`."""
-    half = _plain(node.value) if node.kind == "quantity" else ""
+    half = plain(node.value) if node.kind == "quantity" else ""
     time = node.args[0] if node.kind == "quantity" else node
     parts = [exact(part) for part in (time.args if time.kind == "ratio" else (time,))]
     whole = [int(part) for part in parts if part is not None and part.denominator == 1]

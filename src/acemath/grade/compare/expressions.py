@@ -12,9 +12,8 @@ from acemath.grade.base.nodes import (
     symbol,
     symbols,
 )
-from acemath.grade.compare.families import same_family
 from acemath.grade.conventions import Conventions
-from acemath.grade.values.evaluate import Undefined, approximate
+from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
 
 _NOISE_DIGITS = 13
@@ -25,17 +24,37 @@ def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
     """Whether two expressions are equal by value; None where that cannot be seen."""
     if a.kind in STRUCTURES or b.kind in STRUCTURES:
         return False
+    result: bool | None = None
+    for x, y in _readings(a, b):
+        result = _same(x, y, conventions)
+        if result is True:
+            return True
+    return result
+
+
+def _same(a: Node, b: Node, conventions: Conventions) -> bool | None:
     result = same_value(a, b)
-    if result is False and any(n.value == "lg" for tree in (a, b) for n in tree.walk()):
-        result = same_value(_decadic(a), _decadic(b))  # log without a base: natural failed, ten is the other
     if result is True:
         return True
     if not symbols(a) and not symbols(b):
         if _rounded(a, b, conventions) or _rounded(b, a, conventions) or _close(a, b, conventions):
             return True
-    elif result is False and (_same_up_to_constant(a, b) or same_family(a, b)):
-        return True
-    return result
+        return False if _without_value(a) or _without_value(b) else result
+    return result is False and _same_up_to_constant(a, b) or result
+
+
+def _readings(a: Node, b: Node) -> tuple[tuple[Node, Node], ...]:
+    """The pair, once for each base that a log without a base may have.
+
+    Against a number it is ten (`\\log 100` is 2 and not 4.605). Where the other side has a logarithm or e, the base is
+    either: `\\log x` is as often a spelling of `\\ln x` as of `\\log_{10} x`.
+    """
+    leaves = [{n.value for n in tree.walk() if n.kind in ("func", "const")} for tree in (a, b)]
+    bare = sum("lg" in names for names in leaves)
+    if not bare:
+        return ((a, b),)
+    decadic = _decadic(a), _decadic(b)
+    return (decadic, (a, b)) if bare == 2 or {"log", "e", "exp"} & (leaves[0] | leaves[1]) else (decadic,)
 
 
 def _decadic(node: Node) -> Node:
@@ -45,16 +64,27 @@ def _decadic(node: Node) -> Node:
     return Node(node.kind, args, node.value)
 
 
+def _without_value(node: Node) -> bool:
+    """Whether a constant is infinite or a quotient by zero, such as the time 2:00: no number equals it."""
+    if node.kind == "ratio":
+        return exact(node) is None
+    return node.kind in ("const", "neg") and any(n.value == "inf" for n in node.walk())
+
+
 def _close(a: Node, b: Node, conventions: Conventions) -> bool:
-    """Whether two constants agree within the conventions' tolerances, percent spellings included."""
-    scales = (1.0, 100.0, 0.01) if conventions.percent == "any" else (1.0,)
-    if not conventions.rel_tol and not conventions.abs_tol and len(scales) == 1:
-        return False
+    """Whether two constants agree within the conventions' tolerances, or as a fraction and its percentage."""
     try:
         x, y = approximate(a, {}), approximate(b, {})
     except Undefined:
         return False
     tolerance = max(conventions.rel_tol, 1e-12)
+    scales = [100.0, 0.01] if conventions.percent == "any" else []
+    if conventions.percent == "fraction" and 0 < min(abs(x), abs(y)) < 1:
+        scales = [100.0 if abs(x) < abs(y) else 0.01]
+    if (conventions.rel_tol or conventions.abs_tol) and (
+        conventions.exact_within or is_decimal(a) or is_decimal(b)
+    ):
+        scales.append(1.0)
     return any(
         abs(x * s - y) <= max(conventions.abs_tol, tolerance * max(abs(x * s), abs(y))) for s in scales
     )
@@ -85,7 +115,10 @@ def _rounded(decimal: Node, value: Node, conventions: Conventions) -> bool:
         and unsigned.value[1] <= places
     ):
         return False
-    return abs(other - written) < 1.0001 * 10.0**-places
+    beyond = (
+        abs(other) - abs(written)
+    ) * 10.0**places  # in units of the last place: cut below 1, rounded up to a half
+    return other * written >= 0 and -0.5001 <= beyond < 0.9999
 
 
 def _same_up_to_constant(a: Node, b: Node) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from acemath.grade.base.nodes import SKIP, Node, canonical, symbol, symbols
-from acemath.grade.compare.names import head_and_value
+from acemath.grade.compare.names import head_and_value, is_equation, same_name
 from acemath.grade.compare.spread import signed, spread
 from acemath.grade.conventions import Conventions
+from acemath.grade.values.evaluate import exact
 
 Same = Callable[[Node, Node], bool | None]
 _MOST_ITEMS = 200
@@ -72,22 +73,40 @@ def _one_collection(
     many: Node, items: tuple[Node, ...], one: Node, conventions: Conventions, same: Same
 ) -> bool | None:
     """A collection with its items against a single value: equal only where it holds that one value."""
-    if not items and one == symbol("phi"):
-        return many.kind == "set"
-    if one.kind == "sym" and len(one.value) == len(items) > 1 and one.value.isupper():
-        return sorted(one.value) == sorted(str(i.value) for i in items)  # the choices AC and A, C
+    run = one.kind == "text" or one.kind == "sym" and one.value.isupper()
+    if run and len(one.value) == len(items) > 1:
+        return sorted(one.value.upper()) == sorted(str(i.value) for i in items)  # the choices AC and A, C
     if one.kind == "matrix" and many.kind == "tuple":
         return 1 in (one.value, len(one.args) // one.value) and all_same(one.args, items, same)
     if many.kind == "list" and conventions.decimal_comma and _decimal_comma(many, one, same):
         return True
     if many.kind == "list" and conventions.multiple == "any":
         return any(same(item, one) is True for item in items)
+    named = [n for n in map(head_and_value, items) if n is not None]
+    stated = bool(items) and len(named) == len(items)  # `u = v = 7`
     if one.kind == "rel":
-        named = head_and_value(one)
-        return named is not None and same(many, named[1])
+        said = head_and_value(one)
+        if said is None or stated and said[0].kind == "sym" and not any(same_name(said[0], h) for h, _ in named):
+            return False
+        return same(many, said[1])
     if many.kind == "tuple" or not items:
         return False
+    if _steps(items):
+        return same(items[-1], one)
+    if stated:
+        items = tuple(value for _, value in named)
     return all(_repeats(items[0], item, same) for item in items[1:]) and same(items[0], one)
+
+
+def _steps(items: Sequence[Node]) -> bool:
+    """Whether each item is a true calculation that uses the result of the one before: the last says the answer."""
+    for item, following in zip(items, (*items[1:], None), strict=True):
+        values = [exact(side) for side in item.args] if is_equation(item) else []
+        if len(values) < 2 or len(set(values)) > 1 or len(set(item.args)) < 2 or values[0] is None:
+            return False
+        if following is not None and all(exact(n) != values[0] for n in following.args[0].walk()):
+            return False
+    return len(items) > 1
 
 
 def _repeats(first: Node, item: Node, same: Same) -> bool:

@@ -34,6 +34,7 @@ def with_constants_renamed(a: Node, b: Node, same: Same) -> bool:
 
 def with_parameters_renamed(a: Node, b: Node, same: Same) -> bool:
     """`(t, 2t)` and `(s, 2s)`, `n = 2^k` and `n = 2^m`: points and solutions that run with a parameter."""
+    a, b = _without_domain(a), _without_domain(b)
     if not (_runs(a) and _runs(b)):
         return False
     one, other = head_and_value(a), head_and_value(b)
@@ -41,6 +42,13 @@ def with_parameters_renamed(a: Node, b: Node, same: Same) -> bool:
         return False
     a, b = (one[1] if one else a), (other[1] if other else b)
     return symbols(a) ^ symbols(b) <= _PARAMETERS and _same_renamed(a, b, same)
+
+
+def _without_domain(node: Node) -> Node:
+    r"""`\{(2a, a) : a \in R\}` as the points that run with a."""
+    rest = node.args[1:] if node.kind == "builder" else ()
+    real = all(c.kind == "rel" and c.value == ("in",) and c.args[1].value == "R" for c in rest)
+    return node.args[0] if rest and real else node
 
 
 def _is_constant(name: str) -> bool:

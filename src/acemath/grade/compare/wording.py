@@ -22,19 +22,24 @@ _VERB_SUBJECT = re.compile(
     r"^(?:the\s+|an?\s+|this\s+)?(?:given\s+|improper\s+)?(?:series|sequence|integral|sum|limit|it)\s+(?=(?:con|di)verges?\b)"
 )
 _REASON = re.compile(r"(?<=verges) by .*$|(?<=verge) by .*$")
-_WINS = re.compile(r"\s+(?:(?:always |will )?wins?|has (?:a |the )?winning strategy|is (?:the )?winner)$")
-_QUADRANT = re.compile(r"^(?:(?:the )?(\w+) quadrant|quadrant (\w+))$")
-_PLACES = {
-    "first": ("1", "1st", "i", "one", "first"), "second": ("2", "2nd", "ii", "two", "second"),
-    "third": ("3", "3rd", "iii", "three", "third"), "fourth": ("4", "4th", "iv", "four", "fourth"),
-}  # fmt: skip
-_PLACE = {word: name for name, words in _PLACES.items() for word in words}
+_ORDINALS = (
+    "first 1st i one", "second 2nd ii two", "third 3rd iii three", "fourth 4th iv four", "fifth 5th v five", "sixth 6th vi six",
+    "seventh 7th vii seven", "eighth 8th viii eight", "ninth 9th ix nine", "tenth 10th x ten",
+)  # fmt: skip
+_PLACE = {word: str(n) for n, words in enumerate(_ORDINALS, 1) for word in (*words.split(), str(n))}
 _AMERICAN = {"grey": "gray", "colour": "color", "centre": "center", "metre": "meter", "litre": "liter"}
 _BRITISH = re.compile("|".join(_AMERICAN))
 _AS_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-_SUBJECT = re.compile(
-    r"^([a-z]+) (?:is|was|has|had|won|came) (?:the |first\b|most\b|(?:tall|old|young|fast)est\b)(?!not\b)"
-)
+_SUBJECT = re.compile(r"^([a-z]{3,}) (?:is|was|has|had|won|wins|came|will win) ?(?:[a-z-]+ ?){0,6}$")
+_DENIED = re.compile(r"\b(?:not|never|no|cannot|neither|nor|or|and|lost|los(?:es?|ing))\b")
+_HYPHEN = re.compile(r"(?<=[a-z]{2}) ?- ?(?=[a-z]{2})")
+_PUNCTUATION = re.compile(r"(?<![0-9])[.,;:]|[.,;:](?![0-9])|[^\w\s.,;:<>=+*/^|&~%()-]|_")
+
+
+def plain(words: str) -> str:
+    """A phrase without punctuation; the signs that tell formulas apart stay, and so do spaces between numbers."""
+    kept = _PUNCTUATION.sub(" ", _HYPHEN.sub("", words.lower())).split()
+    return (" " if any(map(str.isdecimal, kept)) else "").join(kept)
 
 
 class _Phrase(NamedTuple):
@@ -44,19 +49,29 @@ class _Phrase(NamedTuple):
 
 
 def _read(words: str) -> _Phrase:
-    plain = _BRITISH.sub(lambda m: _AMERICAN[m[0]], words.lower().strip(" .!"))
-    quadrant = _QUADRANT.match(plain)
-    if quadrant and (quadrant[1] or quadrant[2]) in _PLACE:
-        return _Phrase("", f"quadrant {_PLACE[quadrant[1] or quadrant[2]]}", "")
-    plain = _WINS.sub("", _REASON.sub("", _VERB_SUBJECT.sub("", plain)))
-    copula = _COPULA.match(plain)
+    said = _BRITISH.sub(lambda m: _AMERICAN[m[0]], words.lower().strip(" .!"))
+    if placed := _placed(said):
+        return placed
+    said = _REASON.sub("", _VERB_SUBJECT.sub("", said))
+    copula = _COPULA.match(said)
     subject = copula[0] if copula else ""
-    parts, nouns = plain[len(subject) :].split(), []
+    parts, nouns = said[len(subject) :].split(), []
     while len(parts) > 1 and parts[0] in _FRONT:
         parts.pop(0)
     while len(parts) > 1 and _BEHIND.fullmatch(parts[-1]):
         nouns.append(parts.pop())
-    return _Phrase(subject, re.sub(r"[\W_]+", "", "".join(parts)), " ".join(nouns))
+    return _Phrase(subject, plain(" ".join(parts)), " ".join(nouns))
+
+
+def _placed(words: str) -> _Phrase | None:
+    """`second quadrant` and `Quadrant II`: a noun and its number, in either order."""
+    parts = words.removeprefix("the ").split()
+    if len(parts) != 2:
+        return None
+    for place, noun in (parts, parts[::-1]):
+        if place in _PLACE and noun.isalpha() and noun not in _PLACE and noun not in _FRONT:
+            return _Phrase("", _PLACE[place], noun)
+    return None
 
 
 def essence(words: str) -> str:
@@ -91,13 +106,13 @@ def same_wording(a: str, b: str) -> bool:
 def _names_subject(name: str, sentence: str) -> bool:
     """`Lisa` and `Lisa is the tallest`: who it is stands first, what was asked behind."""
     match = _SUBJECT.match(sentence.lower())
-    return match is not None and len(name) > 2 and match[1] == name.lower().strip(" .")
+    return match is not None and match[1] == name.lower().strip(" .") and not _DENIED.search(sentence.lower())
 
 
 def _kind_of_number(words: str) -> tuple[str, ...]:
     """`all odd positive integers` as its adjectives and its noun; empty for anything else."""
-    plain = re.sub(r"^(?:(?:all|every|any|the|set of) )+", "", words.lower().strip(" ."))
-    *adjectives, noun = plain.split() or [""]
+    said = re.sub(r"^(?:(?:all|every|any|the|set of) )+", "", words.lower().strip(" ."))
+    *adjectives, noun = said.split() or [""]
     noun = {"numbers": "number", "integers": "integer", "primes": "prime", "reals": "real"}.get(noun, noun)
     if noun == "number" and adjectives[-1:] == ["prime"]:
         noun = adjectives.pop()
@@ -108,7 +123,6 @@ def _kind_of_number(words: str) -> tuple[str, ...]:
     return (*sorted(adjectives), noun)
 
 
-def quadrant_sign(letter: str) -> str:
-    """What a lone Roman numeral stands for beside a quadrant; "" for other letters."""
-    name = _PLACE.get(letter.lower(), "")
-    return f"quadrant {name}" if name else ""
+def place_of(letters: str) -> str:
+    """The number that a lone Roman numeral stands for; "" for other letters."""
+    return _PLACE.get(letters.lower(), "") if letters.isupper() else ""

@@ -11,10 +11,14 @@ _GAP_LAYOUT = re.compile(
     r"\\(?:quad|qquad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*&]|\\[a-z]+|\b[a-zA-Z]\w?_?\{?\d*\}?\s*="
 )
 _GAP_WORD = re.compile(r"[^\W\d_]{2,}")
-_GAP_STOP = re.compile(r"[.!?](?:\s|$|\*)|\n\s*\n|[0-9=<>]")
-_CONNECT = re.compile(r"\b(?:and|or|und|et|oder|ou)\b|[,;&+]|和|或|及", re.IGNORECASE)
+_GAP_STOP = re.compile(
+    r"[.!?](?:\s|$|\*)|\n\s*\n|[0-9=<>]|\b(?:so|thus|hence|therefore|then|which|that|giv\w+|mak\w+|to)\b", re.IGNORECASE
+)
+_LISTS = re.compile(r"\b(?:and|or|und|et|oder|ou)\b|[&]|和|或|及", re.IGNORECASE)
+_NAMED = re.compile(r"[a-zA-Z]\w?(?:_\{?\d*\}?)?\s*=")
 _MAX_GAP = 80
 _MAX_JOINED = 24
+_MAX_LOOKED_AT = 80
 
 
 class Box(NamedTuple):
@@ -46,19 +50,24 @@ def _escaped(text: str, index: int) -> bool:
     return (len(before) - len(before.rstrip("\\"))) % 2 == 1
 
 
-def last_boxes(text: str, join: bool = True) -> list[Box]:
-    """The last box of a text, preceded by its neighbours if `join`; empty where there is none."""
+def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Box]:
+    """The last box of a text, preceded by those that are listed with it if `join`; empty where there is none.
+
+    An empty box is passed over; without `skip_empty` it is the last one all the same.
+    """
     found: list[Box] = []
     limit, misses = len(text), 0
-    while len(found) < _MAX_JOINED and misses < 50:
+    for _ in range(_MAX_LOOKED_AT):
         box = _last_box(text, limit)
-        if box is None:
+        if box is None or len(found) == _MAX_JOINED:
             break
         limit = box.start
         if not box.content.strip():
+            if not (found or skip_empty):
+                return [box]
             misses += 1
             continue
-        if found and not (join and _joined(text[box.end : found[0].start])):
+        if found and not (join and _listed(text, box, found[0])):
             if box.end <= found[0].start:
                 break
             found.clear()  # this box holds the one found before: the outer one is the answer
@@ -98,15 +107,19 @@ def _read_box(text: str, start: int, opening: int) -> Box:
     return Box(text[opening + 1 : close], start, close + 1)
 
 
-def _joined(gap: str) -> bool:
-    """Whether two boxes with this text between them state one list of answers."""
+def _listed(text: str, box: Box, after: Box) -> bool:
+    """Whether two boxes are items of one list: `x = \\boxed{1} or x = \\boxed{2}`. Boxes side by side are not."""
+    gap = text[box.end : after.start]
     if len(gap) > _MAX_GAP:
         return False
     plain = _GAP_LAYOUT.sub(" ", gap)
     if _GAP_STOP.search(plain):
         return False
     words = _GAP_WORD.findall(plain)
-    return not words or len(words) <= 4 and _CONNECT.search(plain) is not None
+    if words:
+        return len(words) <= 4 and _LISTS.search(plain) is not None
+    named = _NAMED.search(gap) or all(_NAMED.match(b.content.strip()) for b in (box, after))
+    return bool(named) or re.search(r"[,;&+]|和|或|及", plain) is not None
 
 
 def unboxed(content: str) -> str:

@@ -43,7 +43,7 @@ _STATES = re.compile(r"(?:\b(?:is|are|was|were|equals?|of|be)\b|=)[^,;]*$", re.I
 _CONCLUDES = re.compile(
     r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|is|are|was|means?)\b", re.IGNORECASE
 )
-_BETWEEN = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or)\s*", re.IGNORECASE)
+_BETWEEN = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or)\s*(?:[a-z]\s*=\s*)?|\s+([a-z]+)\s+or\s+", re.IGNORECASE)
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
 _NAMED_VALUE = re.compile(r"^\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=")
 _DURATION = re.compile(
@@ -51,15 +51,18 @@ _DURATION = re.compile(
     r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b",
     re.IGNORECASE,
 )
-_LISTED = re.compile(
-    r"\b(?:are|were|either|namely)\s*:?\s*((?:-?[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?(?:\s*,\s*(?:and|or)\s+|\s*,\s*|\s+(?:and|or)\s+|$))+)\s*$"
-)
+_UNIT = re.compile(r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
 _LATEX_VALUE = re.compile(r"-?(?<![\w.])[0-9]*\s?\\(?:frac|dfrac|tfrac|sqrt)\b")
 _DIVISOR = re.compile(r"\s?/\s?[0-9]+")
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
+# `The answer is not 5`; "m cannot be 2" answers a question for what is excluded.
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s+$", re.IGNORECASE
+)
+NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
-    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under)\b", re.IGNORECASE
+    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*)\b", re.IGNORECASE
 )
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
 _ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
@@ -69,6 +72,11 @@ def formulas(sentence: str) -> list[str]:
     """The contents of the formulas of a sentence, without their marks."""
     contents = (next((g for g in groups if g), "").strip() for groups in FORMULA.findall(sentence))
     return [content for content in contents if content]
+
+
+def with_units(text: str) -> str:
+    """A text with the units that stand in marks of their own beside their numbers, `20 $cm^2$`, as `20 cm^2`."""
+    return _UNIT.sub(r" \1", text)
 
 
 def has_value(formula: str) -> bool:
@@ -124,6 +132,8 @@ def last_math(tail: str) -> Extraction | None:
     symbolic: str | None = None
     for sentence in reversed(SENTENCE_END.split(masked)):
         sentence = sentence.replace("\x01", ".")
+        if NO_OPINION.search(sentence):
+            continue
         value = last_value(sentence)
         if value is not None:
             return value
@@ -152,10 +162,11 @@ def last_value(sentence: str) -> Extraction | None:
         return Extraction(content.strip(), "last-formula")
     if not numbers:
         return None
-    listed = _LISTED.search(outside.rstrip(" .*")) if len(numbers) > 1 else None
+    if denied := _DENIED.search(outside[: numbers[-1].start()]):
+        return Extraction(sentence[denied.start() : numbers[-1].end()].strip(), "last-number")
     durations = list(_DURATION.finditer(sentence))
-    if listed is not None:
-        found = listed[1]
+    if (listed := _numbers_listed(outside, numbers)) is not None:
+        found = listed
     elif durations and durations[-1].end() >= numbers[-1].end():
         found = durations[-1].group()
     else:
@@ -180,22 +191,45 @@ def _without_afterthought(sentence: str) -> str:
     """A sentence up to a remark behind the value that it states."""
     for match in _AFTERTHOUGHT.finditer(sentence):
         head, rest = sentence[: match.start()], sentence[match.end() :]
-        stated = _STATES.search(head)
+        stated = _STATES.search(head[-200:])
         if stated and re.search(r"\d|\$|\\\(", stated.group()) and not _CONCLUDES.search(rest):
             return head
     return sentence
 
 
+def _listed(sentence: str, spans: list[re.Match[str]]) -> tuple[int, bool]:
+    """Which of the values is the first of the list that the last one ends, and whether "or" stands in it."""
+    first, either = len(spans) - 1, False
+    while first > 0 and (gap := _BETWEEN.fullmatch(sentence, spans[first - 1].end(), spans[first].start())):
+        if gap[1] and not re.match(rf"\s+{gap[1]}\b", sentence[spans[first].end() :]):
+            break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
+        either = either or "or" in gap[0]
+        first -= 1
+    return first, either
+
+
+def _numbers_listed(sentence: str, numbers: list[re.Match[str]]) -> str | None:
+    """Numbers at the end of a sentence that are one answer: `the roots are 2 and 3`, `it is 2 or 3`."""
+    first, either = _listed(sentence, numbers)
+    if first == len(numbers) - 1 or len({number[0].strip("0123456789.,/ -") for number in numbers[first:]}) > 1:
+        return None
+    rest = sentence[numbers[-1].end() :].strip(" .*")
+    if either and len(rest.split()) < 2 or not rest and _PLURAL.search(sentence[: numbers[first].start()]):
+        return sentence[numbers[first].start() : numbers[-1].end()]
+    return None
+
+
 def _joined(sentence: str, spans: list[re.Match[str]]) -> str | None:
     """Several formulas that are one answer: `the roots are $2$ and $3$`, `$x = 1$ or $x = 2$`."""
-    first = len(spans) - 1
-    while first > 0 and _BETWEEN.fullmatch(sentence[spans[first - 1].end() : spans[first].start()]):
-        first -= 1
+    first, either = _listed(sentence, spans)
     if first == len(spans) - 1:
         return None
     contents = [next(g for g in span.groups() if g) for span in spans[first:]]
     names = {name[1] if (name := _NAMED_VALUE.match(content)) else "" for content in contents}
-    if len(names) == 1 and ("" not in names or _PLURAL.search(sentence[: spans[first].start()])):
+    if (
+        either and len(names - {""}) < 2
+        or len(names) == 1 and ("" not in names or _PLURAL.search(sentence[: spans[first].start()]))
+    ):  # fmt: skip
         return sentence[spans[first].start() : spans[-1].end()]
     return None
 

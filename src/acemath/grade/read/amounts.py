@@ -13,7 +13,7 @@ from acemath.grade.read.units import parse_unit
 from acemath.grade.read.vocabulary import LEADS, SCALE_WORDS
 
 _NOT_LEADS = frozenset(
-    "less more least most greater under over not before after between except no without than fewer".split()
+    "less more least most greater under over not before after between except but no without than fewer".split()
 )
 _NEGATIVE = ("minus", "negative")
 _SHORT_UNITS = frozenset("m s g h L l J N V W A".split())

@@ -127,7 +127,17 @@ def _item(tokens: list[Token]) -> Node:
             found = rule(tokens)
             if found is not None:
                 return found
-    return expression(tokens) or spaced_unit(tokens) or Node("text", (), words)
+    return expression(tokens) or spaced_unit(tokens) or _stated(tokens) or Node("text", (), words)
+
+
+def _stated(tokens: list[Token]) -> Node | None:
+    """`4 ⋄ 3 = 25 + 6 = 31`, of which one side cannot be read, as the equation of its words and its last side."""
+    sides = _split(tokens, ("=",), ())
+    head = [t for side in sides[:-1] for t in side]
+    if len(sides) < 2 or not head or any(t.kind == "word" or t.text in COMPARED for t in head):
+        return None
+    value = expression(sides[-1])
+    return None if value is None else Node("rel", (Node("text", (), phrase(head)), value), ("=",))
 
 
 _READINGS = (

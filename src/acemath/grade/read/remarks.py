@@ -55,7 +55,7 @@ def _outside(tokens: list[Token]) -> Iterator[int]:
 def without_remarks(tokens: list[Token]) -> list[Token]:
     """An answer up to its explanation, its single condition, or what its letters mean."""
     tokens = _without_leading_quantifier(tokens)
-    if not any(t.kind == "word" for t in tokens):
+    if not any(t.kind == "word" or t.text == "in" for t in tokens):
         return tokens
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
     at = next((i for i in _outside(tokens) if _begins_remark(tokens, i, conditions)), len(tokens))
@@ -95,7 +95,8 @@ def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
     following = tokens[index + 1 :]
     if token.kind == "op" and token.text == "(":
         reason = bool(following) and following[0].text.lower() in _REASONS
-        return reason or token.spaced and _explanation(following)
+        limits = len(following) > 2 and following[1].text == "in"  # `k\\pi (k \\in \\mathbb{Z})`
+        return reason or (limits or token.spaced) and _explanation(following, limits)
     if token.kind != "word":
         return False
     word = token.text.lower()
@@ -115,11 +116,11 @@ def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
     )
 
 
-def _explanation(inside: list[Token]) -> bool:
-    """Whether these tokens are the rest of one bracket with several words in it."""
+def _explanation(inside: list[Token], limits: bool) -> bool:
+    """Whether these tokens are the rest of one bracket that limits a letter or holds several words."""
     if not inside or inside[-1].text != ")" or any(t.text == "(" for t in inside):
         return False
-    return sum(t.kind == "word" for t in inside) >= 2
+    return limits or sum(t.kind == "word" for t in inside) >= 2
 
 
 def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
@@ -139,6 +140,8 @@ def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
     texts = [t.text for t in item]
     compared = any(t.text in COMPARED for k in kept for t in k)
     if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
+        return True
+    if len(item) > 2 and item[0].kind == "letter" and texts[1] == "is" and texts[-1] in ("integer", "constant"):
         return True
     if texts and texts[0].lower() in ("where", "for", "with"):
         several = len(texts) > 1 and texts[1].lower() in ("all", "any", "every")

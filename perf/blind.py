@@ -1,0 +1,86 @@
+"""The blind set: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
+
+    python perf/blind.py                # a Markdown table; half a minute
+    python perf/blind.py --misses       # and each case that the grader gets wrong
+
+`tests/grade/blind.jsonl` holds 400 pairs, half of them false; `tests/grade/blind_responses.jsonl` holds 100 whole responses.
+Labels are those of `strict`; `lenient` beside them is the label where its rounding or its units make it another one.
+docs/grading.md holds the table of the first sight. Needs math-verify 0.9.0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grading import marked, math_verify_correct
+
+from acemath.grade import equal, grade
+from acemath.grade.workers import close_workers
+
+CASES = Path(__file__).resolve().parents[1] / "tests" / "grade"
+GRADERS = ("strict", "lenient", "math-verify")
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """The rows of a file of cases."""
+    return [json.loads(line) for line in (CASES / name).read_text(encoding="utf-8").splitlines()]
+
+
+def pair_verdict(row: dict[str, Any], grader: str) -> bool:
+    """The verdict on a bare answer."""
+    if grader == "math-verify":
+        return math_verify_correct(marked(row["answer"]), marked(row["gold"]))
+    return equal(row["answer"], row["gold"], grader).correct
+
+
+def response_verdict(row: dict[str, Any], grader: str) -> bool:
+    """The verdict on a whole response."""
+    if grader == "math-verify":
+        return math_verify_correct(row["text"], marked(row["gold"]))
+    return grade(row["text"], row["gold"], grader).correct
+
+
+def table(
+    title: str, rows: list[dict[str, Any]], verdict: Callable[[dict[str, Any], str], bool], misses: bool
+) -> None:
+    """Print the share of right verdicts of each grader by kind, and how many false cases it holds correct."""
+    right: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    false, wrong = dict.fromkeys(GRADERS, 0), []
+    for row in rows:
+        for grader in GRADERS:
+            said, wanted = verdict(row, grader), row.get(grader, row["correct"])
+            false[grader] += said and not wanted
+            for kind in (row["kind"], "all"):
+                right[kind][grader].append(said == wanted)
+            if said != wanted and grader != "math-verify":
+                wrong.append((grader, row, wanted))
+    print(f"\n| {title} | n | " + " | ".join(GRADERS) + " |\n|---|---|---|---|---|")
+    for kind in sorted(right, key=lambda kind: kind == "all"):
+        shares = [sum(right[kind][g]) / len(right[kind][g]) for g in GRADERS]
+        print(f"| {kind} | {len(right[kind]['strict'])} | " + " | ".join(f"{s:.3f}" for s in shares) + " |")
+    untrue = sum(not row["correct"] for row in rows)
+    print(f"| false cases held correct | {untrue} | " + " | ".join(str(false[g]) for g in GRADERS) + " |")
+    for grader, row, wanted in wrong if misses else ():
+        side = "should be correct" if wanted else "should be wrong"
+        print(f"- {row['id']} {grader}, {side}: `{row['gold']}` | {row.get('answer', row.get('text'))!r}")
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--misses", action="store_true", help="list each case that the grader gets wrong")
+    chosen = parser.parse_args()
+    table("pairs", rows_of("blind.jsonl"), pair_verdict, chosen.misses)
+    table("whole responses", rows_of("blind_responses.jsonl"), response_verdict, chosen.misses)
+    close_workers()
+
+
+if __name__ == "__main__":
+    main()

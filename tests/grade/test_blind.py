@@ -1,0 +1,37 @@
+"""The blind set holds a floor, not each case: it is there to measure with (perf/blind.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acemath.grade import equal, grade
+
+HERE = Path(__file__).parent
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "judge", "accuracy", "false"),
+    [("blind.jsonl", "answer", equal, 0.90, 5), ("blind_responses.jsonl", "text", grade, 0.85, 4)],
+)
+def test_floor_of_the_blind_set(
+    name: str, answer: str, judge: Callable[..., Any], accuracy: float, false: int
+) -> None:
+    rows = _rows(name)
+    said = [judge(row[answer], row["gold"]).correct for row in rows]
+    assert sum(s == row["correct"] for s, row in zip(said, rows, strict=True)) / len(rows) >= accuracy
+    assert sum(s and not row["correct"] for s, row in zip(said, rows, strict=True)) <= false
+
+
+def test_the_blind_set_is_half_false() -> None:
+    rows = _rows("blind.jsonl")
+    assert (len(rows), sum(row["correct"] for row in rows)) == (400, 200)
+    assert len({(row["gold"], row["answer"]) for row in rows}) == len(rows)

@@ -1,0 +1,216 @@
+"""Kinds of answers and near misses: chains, families with a parameter, signs in unread text, tolerances."""
+
+from __future__ import annotations
+
+import pytest
+
+from acemath.grade import equal
+
+CHAINS_SAME = [
+    ("u=v=7", "7"),
+    (r"4\diamond3=25+6=31", "31"),
+    (r"4 \diamond 3 = 31", "31"),
+    ("48 / 2 = 24; 24 / 2 = 12", "12"),
+    ("48 / 2 = 24, 24 / 2 = 12", "12"),
+    (r"2 \oplus 3 = 13", "13"),
+    (r"a \star b = a+2b", "a + 2b"),
+    ("x=y=z=1", "1"),
+    (r"A = \pi r^2 = 25\pi", r"25\pi"),
+    ("f(2)=2^2+1=5", "5"),
+    (r"100\% - 30\% = 70\%", r"70\%"),
+    (r"\frac12 \cdot 6 = 3 \text{ cm}", "3"),
+    (r"3 \# 4 = 7", "7"),
+    ("5 @ 6 = 11", "11"),
+    (r"\angle ABC = \angle ACB = 50^\circ", r"50^\circ"),
+    ("AB=BC=5", "5"),
+    ("x+y=3+4=7", "7"),
+]
+CHAINS_DIFFERENT = [
+    ("y=z=5", "x=5"),
+    ("x=5, y=5", "z=5"),
+    ("1=1; 2=2", "2"),
+    ("1+1=2; 1+2=4", "4"),
+    ("1+1=2; 5-1=4", "4"),
+    (r"4 \diamond 3 < 31", "31"),
+    (r"4 \diamond 3 = 31 or 32", "31"),
+    ("x=5, y=6", "6"),
+    ("48 / 2 = 24; 24 / 2 = 12", "24"),
+    ("1+1=2; 1+2=3", "2"),
+    ("1+1=2; 1+2=3", "2, 5"),
+    (r"2 \oplus 3 = 13", r"2 \oplus 3 = 14"),
+    ("x=y=7", "8"),
+]
+
+FAMILIES_SAME = [
+    (r"\{\frac{\pi}{4}+k\pi : k \in \mathbb{Z}\}", r"\{\frac{\pi}{4}+n\pi : n \in \mathbb{Z}\}"),
+    (r"\{2k+1 \mid k \in \mathbb{Z}\}", r"\{2n-1 : n \in \mathbb{Z}\}"),
+    (r"x = 2k+1, k \in \mathbb{Z}", r"x=2n+1, n \in \mathbb{Z}"),
+    (r"\{2k+1 \mid k \in \mathbb{Z}\}", r"x=2n+1, n \in \mathbb{Z}"),
+    (r"x = \frac{\pi}{6} + 2k\pi \text{ or } x=\frac{5\pi}{6}+2k\pi", r"x = (-1)^n\frac{\pi}{6}+n\pi"),
+    (r"\{(t, 2t) : t \in \mathbb{R}\}", r"\{(s,2s) : s\in \mathbb{R}\}"),
+    (r"\{(x,y) : x^2+y^2=1\}", r"\{(a,b) : a^2+b^2=1\}"),
+    (r"\{x \mid x = 2k, k \in \mathbb{Z}\}", r"\{2n \mid n \in \mathbb{Z}\}"),
+    (r"n = 6k + 1, k \in \mathbb{Z}", r"6m+1, \text{ where } m \text{ is an integer}"),
+    (r"(2k, 3k), k \in \mathbb{Z}", r"(2n, 3n), n \in \mathbb{Z}"),
+    (r"(3m+1, 2m), m\in\mathbb{Z}", r"(3n-2, 2n-2), n \in \mathbb{Z}"),
+    (r"\{ x \in \mathbb{R} : x > 3\}", r"\{ t \in \mathbb{R} : t > 3\}"),
+    (r"x = \frac{k\pi}{2}", r"x= n\pi \text{ or } x = \frac{\pi}{2}+n\pi"),
+    (
+        r"\left\{ \frac{1}{n} : n \in \mathbb{N} \right\}",
+        r"\left\{ \frac{1}{m} \mid m \in \mathbb{N} \right\}",
+    ),
+    (r"x = 3k+1, k \in \mathbb{Z}", r"x = 3m-2, m \in \mathbb{Z}"),
+    (r"n = 4k+1, k \text{ is a positive integer}", r"n = 4m+1, m \in \mathbb{Z}^+"),
+    (
+        r"\{x \in \mathbb{R} \mid x \neq k\pi, k \in \mathbb{Z}\}",
+        r"\{x \in \mathbb{R} \mid x \neq n\pi, n \in \mathbb{Z}\}",
+    ),
+    (r"\left[2k\pi, 2k\pi+\pi\right], k \in \mathbb{Z}", r"\left[2n\pi, 2n\pi+\pi\right], n \in \mathbb{Z}"),
+    (
+        r"(k\pi - \frac{\pi}{12}, k\pi + \frac{5\pi}{12}) (k \in \mathbb{Z})",
+        r"(n\pi - \frac{\pi}{12}, n\pi + \frac{5\pi}{12}), n \in \mathbb{Z}",
+    ),
+    (r"x = k\pi + \frac{\pi}{4}, k \in Z", r"x=\frac{\pi}{4}+n\pi"),
+    (r"30^\circ + 360^\circ k", r"30^\circ + 360^\circ n"),
+    (r"45^\circ + 180^\circ k", r"x = 45^\circ + 180^\circ n, n \in \mathbb{Z}"),
+    (r"\{3n+1, n \in \mathbb{Z}\}", r"\{3k+1 : k \in \mathbb{Z}\}"),
+    (
+        r"\left\{\frac{k\pi}{2} \mid k \in \mathbb{Z}\right\}",
+        r"\{n\pi : n \in \mathbb{Z}\} \cup \{\frac{\pi}{2} + n\pi : n \in \mathbb{Z}\}",
+    ),
+    (r"\{(x,y) : x<y\}", r"\{(s,t): s < t\}"),
+    ("all integers of the form 3k+1", r"3k+1, k \in \mathbb{Z}"),
+    (r"(a, b) = (2k, 3k) \text{ for any integer } k", r"(2m, 3m), m \in \mathbb{Z}"),
+    (r"f(x) = cx \text{ for all real } c", "f(x) = kx"),
+    ("(2n, n^2-1, n^2+1)", "(2m, m^2-1, m^2+1)"),
+    (r"\{ (2a, a) \mid a \in \mathbb{R} \}", "(2t, t)"),
+    (r"e^{2\pi i k/5}, k = 0,1,2,3,4", r"e^{2\pi i n/5}, n=0,1,2,3,4"),
+    (r"2^k \text{ where } k \text{ is a nonnegative integer}", r"2^n, n \ge 0"),
+    (
+        r"x=2k\pi \pm \frac{\pi}{3}, k \in \mathbb{Z}",
+        r"x = \frac{\pi}{3}+2n\pi \text{ or } x = -\frac{\pi}{3}+2n\pi",
+    ),
+    (r"\{a+bi : a,b \in \mathbb{Z}\}", r"\{m+ni : m,n \in \mathbb{Z}\}"),
+    (r"m = 6k, n = 3k, k \in \mathbb{Z}", r"m = 6t, n = 3t, t \in \mathbb{Z}"),
+]
+FAMILIES_DIFFERENT = [
+    (r"x = k\pi, k \in \mathbb{Z}", r"y = k\pi, k \in \mathbb{Z}"),
+    (r"x = k\pi, y = 2k\pi", r"x = n\pi"),
+    (r"\{2k+1 \mid k \in \mathbb{Z}\}", r"\{2n : n \in \mathbb{Z}\}"),
+    ("2k", "2n"),
+    (r"x = \frac{k\pi}{2}", r"x= n\pi"),
+    (r"\{ 2k : k \in \mathbb{Z}\}", r"\{ 2k : k \in \mathbb{N}\}"),
+    (r"x = 2k+1, k \in \mathbb{Z}", r"x = 2n, n \in \mathbb{Z}"),
+    (r"x = 3k+1, k \in \mathbb{Z}", r"x = 3k+2, k \in \mathbb{Z}"),
+    (r"2k, k \in \mathbb{N}", r"2n, n \in \mathbb{Z}"),
+    (
+        r"(k\pi - \frac{\pi}{12}, k\pi + \frac{5\pi}{12}) (k \in \mathbb{Z})",
+        r"(n\pi - \frac{\pi}{12}, n\pi + \frac{7\pi}{12}), n \in \mathbb{Z}",
+    ),
+    (r"\{x : x > 3\}", r"\{y : y > 4\}"),
+    (r"\{(x,y) : x<y\}", r"\{(x,y): y < x\}"),
+    (r"\{(x,y) : x<y\}", r"\{(s,t): t < s\}"),
+    ("(2n, n^2-1, n^2+1)", "(2m, m^2-1, m^2+2)"),
+    (r"k\pi", "t"),
+    (r"\frac{\pi}{k}", r"\frac{\pi}{n+1}"),
+    (r"\{a+bi : a,b \in \mathbb{Z}\}", r"\{m+2ni : m,n \in \mathbb{Z}\}"),
+]
+
+VALUES_SAME = [
+    (r"\frac13", "0.333333"),
+    (r"\frac23", "0.666667"),
+    (r"\frac23", "0.666666"),
+    (r"\sqrt2", "1.414214"),
+    (r"\sqrt2", "1.414213"),
+    (r"\log 100", "2"),
+    (r"\log 2", r"\ln 2"),
+    (r"\log_{10} 2", r"\log 2"),
+    ("2:00", "2:00"),
+]
+VALUES_DIFFERENT = [
+    (r"\frac13", "0.333334"),
+    (r"\sqrt4", "2.000001"),
+    (r"\frac23", "0.666668"),
+    (r"\frac23", "0.666665"),
+    (r"\sqrt2", "1.414215"),
+    (r"\phi", r"\text{no solution}"),
+    (r"\phi", r"\emptyset"),
+    (r"\log 100", "4.60517"),
+    (r"\text{about 3.5 ish}", r"\text{35 ish}"),
+    (r"x \foo -5", r"x \foo 5"),
+    ("a ?? b + c", "a ?? b - c"),
+    (r"\weird{3}{4}", r"\weird{34}"),
+    ("5", r"\infty"),
+    ("5", "2:00"),
+    ("infinity", "7"),
+]
+
+WORDS_SAME = [
+    (r"\text{the first quadrant}", "I"),
+    (r"\text{quadrant II}", r"\text{second quadrant}"),
+    (r"\text{Alice}", r"\text{Alice wins}"),
+    (r"\text{Alice}", r"\text{Alice has a winning strategy}"),
+    (r"\text{Lisa}", r"\text{Lisa is the tallest}"),
+    (r"\text{A, D, F, G, H}", "ADFGH"),
+    ("AC", "A, C"),
+    ("ABC", "A, B, C"),
+    ("non-negative", "nonnegative"),
+]
+WORDS_DIFFERENT = [
+    (r"\text{quadrant II}", r"\text{third quadrant}"),
+    (r"\text{Alice}", r"\text{Alice loses}"),
+    (r"\text{Alice}", r"\text{Alice or Bob}"),
+    (r"\text{Alice}", r"\text{Alice is not the winner}"),
+    (r"\text{Alice}", r"\text{Bob wins}"),
+    ("AC", "A, B"),
+    ("ADFGH", "A, D, F, G"),
+    (r"\text{day 5}", r"\text{day 6}"),
+    (r"\text{0.5 ish}", r"\text{5 ish}"),
+    ("x ?? y", "x ?? -y"),
+]
+
+LENIENT_SAME = [
+    ("0.5", "50"),
+    ("5", "5.001"),
+    (r"\frac13", "0.333"),
+    (r"\frac12", "50"),
+    ("0.333334", r"\frac13"),
+    ("0.5", r"50\%"),
+    (r"50\%", "50"),
+    ("12.5", "0.125"),
+    ("3.14", r"\pi"),
+]
+LENIENT_DIFFERENT = [
+    ("2007", "2006"),
+    ("5,15", "515"),
+    ("10", "1000"),
+    ("1", "100"),
+    (r"\frac{22}{7}", r"\pi"),
+    ("1000", "1001"),
+    (r"\sqrt{2}", r"\frac{1414}{1000}"),
+    ("1,000", "10"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), CHAINS_SAME + FAMILIES_SAME + VALUES_SAME + WORDS_SAME)
+def test_equal_both_ways(a: str, b: str) -> None:
+    assert equal(a, b).status == equal(b, a).status == "correct"
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), CHAINS_DIFFERENT + FAMILIES_DIFFERENT + VALUES_DIFFERENT + WORDS_DIFFERENT
+)
+def test_different_both_ways_and_without_a_worker(a: str, b: str) -> None:
+    one, other = equal(a, b), equal(b, a)
+    assert one.status == other.status == "wrong"
+    assert one.tier != "symbolic"
+
+
+@pytest.mark.parametrize(("a", "b"), LENIENT_SAME)
+def test_lenient_takes_rounded_values_and_percentages(a: str, b: str) -> None:
+    assert equal(a, b, "lenient").correct and equal(b, a, "lenient").correct
+
+
+@pytest.mark.parametrize(("a", "b"), LENIENT_DIFFERENT)
+def test_lenient_tells_exact_values_apart(a: str, b: str) -> None:
+    assert equal(a, b, "lenient").status == equal(b, a, "lenient").status == "wrong"
