@@ -19,7 +19,7 @@ name: small
 problems:
   seeds: {orca-math: null, math-instruct: null, metamath: null, glaive-code: null, slim-orca: null, ultra-interact: null}
   benchmarks: [gsm8k, mmlu_stem]
-sft: {stages: {general-1: null, general-2: null, math: {blend: [math.checked, code]}}}
+sft: {stages: {general-1: null, general-2: null, math: {blend: [math.checked, code], counts: null}}}
 reward: {candidates: {each: 6, policies: [llama-2-7b-chat, gemma-2-2b]}, groups: {own: [], own_share: 0}}
 bench: {policies: [math: {each: 8}], curve: [1, 8]}
 """

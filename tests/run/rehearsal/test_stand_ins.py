@@ -20,6 +20,10 @@ from acemath.models.score.score import RewardModel
 from acemath.recipe.load import load_recipe
 from acemath.recipe.sources import Source
 from acemath.records import LENGTH, REFUSED, Problem
+from acemath.run.context import Run
+from acemath.run.display import Display
+from acemath.run.partitions import open_run
+from acemath.run.problems import row_counts
 from acemath.run.rehearsal.families import family_of, head_of
 from acemath.run.rehearsal.models import make_model
 from acemath.run.rehearsal.questions import FORMS, last_question, question
@@ -27,7 +31,9 @@ from acemath.run.rehearsal.rows import write_benchmark, write_data_set
 from acemath.run.rehearsal.script import Script
 from acemath.run.rehearsal.server import EVERY, serving
 from acemath.run.rehearsal.shrink import rehearsed
+from acemath.run.runner import Runner
 from acemath.run.source_rows import read_source
+from acemath.run.stages import stages_until
 
 # A model of the paper's recipe, and: the architecture, whether the tokenizer is in pieces, the end of a turn.
 MODELS = {
@@ -168,3 +174,23 @@ def test_the_recipe_is_small_and_otherwise_the_same(tmp_path: Path) -> None:
     assert {getattr(model, "url", "") for model in small.models.values()} == {"", "http://127.0.0.1:9/v1"}
     assert all(Path(small.model(ref).name).is_dir() for ref in ("owner/strange-1b", "qwen-math-72b", recipe.sft.base))
     assert small.model("math").name == "math" and small.problems.seeds["own"].count == 12
+
+
+@pytest.mark.parametrize("name", ["general-1", "reward"])
+def test_data_that_are_ready_to_train_on_are_read_as_the_released_ones(name: str, tmp_path: Path) -> None:
+    """The recipe that starts from released data gets files of ours, which its own stages read, and finds the leaks in them."""
+    recipe, home = load_recipe("acemath-7b-released"), tmp_path / "home"
+    home.mkdir()
+    small, stand = rehearsed(recipe, home, "http://127.0.0.1:9/v1")
+    assert len(stand.data_sets) == 7 + 4 and "FSDP" in stand.launch and not stand.endpoints
+    run = Run(small, tmp_path / "run", Display(quiet=True))
+    open_run(run.folder, lambda: row_counts(run), {"training": 2, "benchmarks": 2})
+    runner, last = Runner(run.folder, stages_until(run, "tables"), run.display), "groups" if name == "reward" else f"blend-{name}"
+    wanted = {last}
+    for stage in reversed(runner.stages):
+        wanted |= set(stage.reads) if stage.name in wanted else set()
+    for stage in runner.stages:
+        if stage.name in wanted:
+            runner.make(stage.name)
+    facts = runner.stores[last].manifest["facts"]
+    assert 35 < facts["groups" if name == "reward" else "conversations"] < 48 and facts["dropped"] >= 7
