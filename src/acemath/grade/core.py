@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from acemath.grade.base.dialects import restored
 from acemath.grade.base.guards import TooHard, problem_of
 from acemath.grade.base.nodes import kinds, symbols
 from acemath.grade.base.text import clean_latex
@@ -26,6 +28,7 @@ from acemath.grade.read.reader import read
 from acemath.grade.references import needed_reference, reference_answer, reference_of
 from acemath.records import FINISHED, Verdict
 
+_SPACES = re.compile(r" +(?!\d)|(?<!\d) +")  # `1 3/4` is not `13/4`
 # What sympy has no counterpart for.
 _NOT_SYMBOLIC = frozenset("text apply tuple set list matrix builder union named mod based".split())
 
@@ -86,6 +89,7 @@ def grade_answer(
     if answer is None or not answer.strip():
         return Verdict(None, "no_answer", "no answer was found in the response", "", rule)
     chosen = as_conventions(conventions)
+    answer = restored(answer)
     key = (answer, reference, chosen)
     known = CACHE.get(key) if cache else None
     if known is None:
@@ -148,7 +152,7 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return chosen
     if same_letter(left, right):
         return "correct", "same choice", "choice"
-    if left.replace(" ", "") == right.replace(" ", "") or same_word(left, right):
+    if _SPACES.sub("", left) == _SPACES.sub("", right) or same_word(left, right):
         return "correct", "same text after normalisation", "exact"
     for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
         choice = as_choice(labelled)

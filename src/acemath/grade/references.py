@@ -23,6 +23,7 @@ from acemath.files.columns import (
     names_of,
     unpacked,
 )
+from acemath.grade.base.dialects import restored
 from acemath.grade.conventions import STRICT
 from acemath.grade.extract.boxes import last_boxes
 from acemath.grade.extract.choices import as_choice
@@ -94,7 +95,7 @@ def _is_nothing(text: str) -> bool:
 
 
 def _from_text(text: str) -> str | None:
-    text = text.strip()
+    text = restored(text).strip()
     if _is_nothing(text):
         return None
     if "####" in text:

@@ -2,8 +2,10 @@ r"""Other dialects in standard LaTeX: `frac{1}{2}`, `{1 \over 2}`, colours and s
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 Replacement = str | Callable[[re.Match[str]], str]
 Rules = tuple[tuple[str, re.Pattern[str], Replacement], ...]
@@ -20,6 +22,34 @@ def replaced(text: str, rules: Rules) -> str:
         if mark in text:
             text = pattern.sub(replacement, text)
     return text
+
+
+_CONTROLS = {"\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
+# White space stands for itself unless the rest of a command follows it.
+_EATEN = re.compile(
+    r"[\x07\b\v\f](?=[A-Za-z]{2})|\t(?=(?:imes|heta|au|frac|riangle)(?![a-z])|ext\w*\{|o\s|an\s*[({^\\]|an\s+[a-z]\b)"
+    r"|\r(?=(?:ho|ight|ightarrow|angle|vert|floor|ceil)(?![a-z]))|\n(?=(?:eq|abla|otin)(?![a-z]))"
+)
+_MARKUP = rules(
+    ("<su", r"<su([pb])>(.{0,80}?)</su[pb]>", lambda m: f"{'^' if m[1] == 'p' else '_'}{{{m[2]}}}"),
+    ("</", r"</?[A-Za-z][^<>]{0,40}>", " "),
+    ("&", r"&(?:[A-Za-z]{2,8}|#x?[0-9A-Fa-f]{2,5});", lambda m: html.unescape(m.group())),
+    ("√", r"(?<![\w)}])[³⁴]√", lambda m: "∛" if m.group()[0] == "³" else "∜"),
+    # several circled numbers are a list
+    ("", r"[①-⑳](?:[\s,、，和]*[①-⑳])+", lambda m: ", ".join(c for c in m.group() if "①" <= c <= "⑳")),
+)
+
+
+def restored(text: str) -> str:
+    r"""A text whose `\f`, `\t`, `\b` and the like became control characters, with its commands; other text as it is."""
+    if text.isprintable() or len(text) > 400 and not any(c in text for c in "\x07\b\t\v\f\r"):
+        return text
+    return _EATEN.sub(lambda m: _CONTROLS[m.group()], text)
+
+
+def from_html(text: str) -> str:
+    """HTML's powers, tags and named signs, roots and circled numbers as plain text has them."""
+    return text if text.isascii() and "<" not in text and "&" not in text else replaced(text, _MARKUP)
 
 
 _BARE_COMMAND = re.compile(r"(?<![\\A-Za-z])((?:[dtc]?frac|text|textbf|mathrm|mathbf|binom|boxed)\s*\{)")
@@ -61,7 +91,32 @@ def _comparison(match: re.Match[str]) -> str:
     return f"{match[1]} {sign}{'=' if match[3] else ''}"
 
 
+def _degrees(match: re.Match[str]) -> str:
+    """`45° 30' 36''` in degrees."""
+    value = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(match[3] or 0) / 3600
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}^\circ"
+
+
+_PRIME = r"\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)"
 _WORDS = rules(
+    ("clock", r"\s*o['’]?\s?clock", ""),
+    ("in the ", r"\s+in the (?:morning|(afternoon|evening))$", lambda m: " pm" if m[1] else " am"),
+    ("\\circ", rf"(\d+)\s*\^\s*\{{?\s*\\circ\s*\}}?\s*(\d+){_PRIME}(?:\s*(\d+(?:\.\d+)?)(?:{_PRIME}{_PRIME}|\s*\"))?", _degrees),
+    ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
+    ("¢", "¢", r"\\text{ cents}"),
+    ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
+    ("choose", r"(?<=[\w)])\s+choose\s+(?=[\w(])", r" \\choose "),
+    ("C", r"(?<![\w^_}])(\d{1,3})C(\d{1,3})(?!\w)", r"\\binom{\1}{\2}"),
+    ("log", r"(?<![A-Za-z])\\?log(\d{1,2})(?=\()", r"\\log_{\1}"),
+    ("<", r"(?:^|(?<==))\s*<([^<>=]{1,80},[^<>=]{1,80})>", r" \\langle \1\\rangle "),
+    ('"', r'^"([^"]*)"$', r"\1"),
+    # `0.1\dot{2}\dot{3}`, `0.1(23)`
+    (
+        "\\dot",
+        r"(\d\.\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?",
+        lambda m: rf"{m[1]}\overline{{{m[2]}{m[3] or ''}{m[4] or ''}}}",
+    ),
+    (".", r"^(-?\d{1,9}\.\d{0,9})\((\d{1,9})\)$", r"\1\\overline{\2}"),
     # `(mod 7)`
     (
         "mod",

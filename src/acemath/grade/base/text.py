@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from acemath.grade.base.dialects import replaced, rules, standard_commands, standard_words, turned_brackets
+from acemath.grade.base.dialects import (
+    from_html,
+    replaced,
+    restored,
+    rules,
+    standard_commands,
+    standard_words,
+    turned_brackets,
+)
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
 _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-()")
@@ -123,7 +131,7 @@ _NOTATION = rules(
     # ordinals
     (
         "",
-        r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?)",
+        r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})",
         "",
     ),
     # degrees Celsius and Fahrenheit
@@ -163,7 +171,7 @@ def without_markup(text: str) -> str:
 
 def clean_latex(text: str) -> str:
     r"""An answer without layout: no dollars, no `\left`, no thin spaces, one name for each command."""
-    text = from_unicode(text).strip()
+    text = from_unicode(from_html(restored(text))).strip()
     if "{" in text or "\\" in text:
         text = standard_commands(text)
     text = standard_words(text)

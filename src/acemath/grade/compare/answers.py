@@ -22,14 +22,14 @@ from acemath.grade.compare.names import (
 )
 from acemath.grade.compare.regions import region, same_region
 from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality, solves
+from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
-from acemath.grade.read.units import parse_unit
-from acemath.grade.values.evaluate import exact
+from acemath.grade.read.amounts import unit_product
+from acemath.grade.read.units import parse_unit, rate_left_out
 from acemath.grade.values.probe import same_value
 
 Result = bool | None
-_CLOCK = frozenset(("am", "pm", "noon", "midnight"))
 _INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 _ANGLES = (*_DEGREES, (("rad", 1),))
@@ -55,7 +55,7 @@ class Comparison:
         if a == b:
             return True
         for rule in (
-            self._texts, self._symbols, self._quantities, self._marked, self._based, self._congruences, self._equations,
+            self._texts, self._symbols, same_time, self._quantities, self._marked, self._based, self._congruences, self._equations,
             self._regions, self._collections, self._matrices, self._ratios,
         ):  # fmt: skip
             result = rule(a, b)
@@ -103,9 +103,9 @@ class Comparison:
         unit = parse_unit(amount.value)
         if self.conventions.units == "required" and unit is not None:
             return False
-        if plain(amount.value) in ("am", "pm") and bare.kind == "ratio":
-            moment = _moment(amount)
-            return moment is not None and moment == _moment(bare) or self.same(amount.args[0], bare)
+        product = unit_product(amount)
+        if product is not None and symbols(product) - symbols(amount.args[0]) <= symbols(bare):
+            return self.same(product, bare)  # `2mg` beside `2 g m`: no milligrams
         other_mark = (
             bare.kind == "pct" or bare.kind == "deg" and unit is not None and unit.dims not in _ANGLES
         )
@@ -116,20 +116,15 @@ class Comparison:
         return self.same(amount.args[0], bare)
 
     def _two_amounts(self, a: Node, b: Node) -> Result:
-        names = {plain(a.value), plain(b.value)}
-        if names <= {"am", "pm"} and _moment(a) is not None:
-            return _moment(a) == _moment(b)
         one, other = parse_unit(a.value), parse_unit(b.value)
         ignored = self.conventions.units == "ignored"
-        if one is None or other is None:
-            if not ignored and len(names) > 1 and names <= _CLOCK:
-                return False  # noon is not midnight
-        elif one.dims == other.dims and one.size != other.size:
-            left, right = (Node("mul", (number(u.size), n.args[0])) for u, n in ((one, a), (other, b)))
-            if not ignored or self.same(left, right) is True:
-                return self.same(left, right)
-        elif one.dims != other.dims and not ignored:
-            return False
+        if one is not None and other is not None and one != other:
+            if one.dims == other.dims:
+                left, right = (Node("mul", (number(u.size), n.args[0])) for u, n in ((one, a), (other, b)))
+                if not ignored or self.same(left, right) is True:
+                    return self.same(left, right)
+            elif not ignored and not rate_left_out(a.value, b.value):
+                return False
         return self.same(a.args[0], b.args[0])
 
     def _marked(self, a: Node, b: Node) -> object:
@@ -233,26 +228,10 @@ class Comparison:
             return SKIP
         if a.kind != b.kind or len(a.args) != len(b.args):
             return SKIP if len(a.args) == len(b.args) == 2 or min(len(a.args), len(b.args)) < 2 else False
-        if _is_time(a) and _is_time(b):
-            return all_same(a.args, b.args, self.same)
         scale = Node("div", (a.args[0], b.args[0]))
         return all(
             same_value(x, Node("mul", (scale, y))) is True for x, y in zip(a.args, b.args, strict=True)
         )
-
-
-def _moment(node: Node) -> tuple[int, int] | None:
-    """A time of day as hour and minute, from `5:30 PM`, `5 PM` or `17:30`."""
-    half = plain(node.value) if node.kind == "quantity" else ""
-    time = node.args[0] if node.kind == "quantity" else node
-    parts = [exact(part) for part in (time.args if time.kind == "ratio" else (time,))]
-    whole = [int(part) for part in parts if part is not None and part.denominator == 1]
-    if len(whole) != len(parts) or not 1 <= len(whole) <= 2:
-        return None
-    hour, minute = (*whole, 0)[:2]
-    if half and hour <= 12:
-        hour = hour % 12 + (12 if half == "pm" else 0)
-    return (hour, minute) if hour < 24 and minute < 60 else None
 
 
 def _is_region(node: Node) -> bool:
@@ -271,7 +250,3 @@ def _heads_differ(a: Node, b: Node) -> bool:
 
 def _verdicts(node: Node) -> bool:
     return all(part.kind == "text" and part.value in ("yes", "no") for part in node.args)
-
-
-def _is_time(node: Node) -> bool:
-    return all(p.kind == "num" and p.value[1] < 0 for p in node.args) and len(node.args[-1].value[2]) == 2

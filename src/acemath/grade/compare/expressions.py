@@ -15,8 +15,8 @@ from acemath.grade.base.nodes import (
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
+from acemath.grade.values.rounding import rounds_to
 
-_NOISE_DIGITS = 13
 _CONSTANT_NAMES = frozenset(("C", "c", "K", "k", "C_1", "c_1"))
 
 
@@ -36,8 +36,10 @@ def _same(a: Node, b: Node, conventions: Conventions) -> bool | None:
     result = same_value(a, b)
     if result is True:
         return True
+    if rounds_to(a, b, conventions.digits) or rounds_to(b, a, conventions.digits):
+        return True
     if not symbols(a) and not symbols(b):
-        if _rounded(a, b, conventions) or _rounded(b, a, conventions) or _close(a, b, conventions):
+        if _close(a, b, conventions):
             return True
         return False if _without_value(a) or _without_value(b) else result
     return result is False and _same_up_to_constant(a, b) or result
@@ -88,37 +90,6 @@ def _close(a: Node, b: Node, conventions: Conventions) -> bool:
     return any(
         abs(x * s - y) <= max(conventions.abs_tol, tolerance * max(abs(x * s), abs(y))) for s in scales
     )
-
-
-def _rounded(decimal: Node, value: Node, conventions: Conventions) -> bool:
-    """Whether a decimal is the other value, rounded or cut to as many digits as the conventions ask for."""
-    plain, sign = (decimal.args[0], -1) if decimal.kind == "neg" else (decimal, 1)
-    if plain.kind != "num" or plain.value[1] <= 0 or not conventions.digits:
-        return False
-    digits, places = len(plain.value[2].replace(".", "").lstrip("0")), plain.value[1]
-    if digits < conventions.digits:
-        return False
-    try:
-        other = approximate(value, {})
-    except Undefined:
-        return False
-    if isinstance(other, complex):
-        return False
-    written = sign * float(plain.value[0])
-    if digits >= _NOISE_DIGITS and abs(other - written) <= 1e-12 * abs(written):
-        return True  # what binary floating point leaves behind: 499.99999999999994
-    unsigned = value.args[0] if value.kind == "neg" else value
-    if (
-        value.kind in ("num", "neg")
-        and not is_decimal(value)
-        or unsigned.kind == "num"
-        and unsigned.value[1] <= places
-    ):
-        return False
-    beyond = (
-        abs(other) - abs(written)
-    ) * 10.0**places  # in units of the last place: cut below 1, rounded up to a half
-    return other * written >= 0 and -0.5001 <= beyond < 0.9999
 
 
 def _same_up_to_constant(a: Node, b: Node) -> bool:

@@ -47,7 +47,7 @@ def is_name(node: Node) -> bool:
     kind, args = node.kind, node.args
     if kind in ("sym", "text", "apply"):
         return True
-    if kind == "big" and node.value == "lim" or kind == "func" and node.value in ("gcd", "lcm", "max", "min"):
+    if kind == "big" or kind == "func" and node.value in ("gcd", "lcm", "max", "min"):
         return bool(symbols(args[0]))
     if kind == "tuple":
         return all(is_name(a) for a in args)

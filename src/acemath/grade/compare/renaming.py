@@ -19,6 +19,7 @@ from acemath.grade.values.probe import random_point
 _CONSTANT = re.compile(r"[CcK](?:_[0-9])?'?|[ABDk](?:_[0-9])?|c_\{?[a-z]\}?")
 _SURE = re.compile(r"[Cc](?:_[0-9])?")
 _PARAMETERS = frozenset("a b c d j k l m n p r s t u v lambda mu alpha".split())
+_TYPED = ("mu", "nu", "xi")  # Greek letters, or products where their letters stand alone too
 _COORDINATES = ("x", "y", "z")
 _POINTS = 9  # at which two general solutions are compared
 _LARGEST = 1e6  # of a value beside the factor of a constant: beyond it, the constant is lost in rounding
@@ -169,10 +170,21 @@ def _rank(rows: list[list[complex]]) -> int:
 
 
 def letters_apart(a: Node, b: Node) -> tuple[Node, Node] | None:
-    """Both trees with `RC` read as R·C where the other side knows R and C alone; None where nothing changes."""
+    """Both trees with `RC` read as R·C and `F(x)` as F·x where R, C and F stand alone too; None where nothing changes."""
     known = symbols(a) | symbols(b)
-    runs = [n for n in known if 2 <= len(n) <= 4 and n.isalpha() and n.isupper() and set(n) <= known]
-    if not runs:
-        return None
-    products = {symbol(run): reduce(lambda x, y: Node("mul", (x, y)), map(symbol, run)) for run in runs}
-    return substitute(a, products), substitute(b, products)
+    named = {str(n.value) for tree in (a, b) for n in tree.walk() if n.kind in ("sym", "apply")}
+    split = {n for n in named if 2 <= len(n) <= 4 and n.isalpha() and (n.isupper() or n in _TYPED) and set(n) <= known}
+    split |= {n.value for tree in (a, b) for n in tree.walk() if n.kind == "apply" and n.value in known}
+    return (_apart(a, split), _apart(b, split)) if split else None
+
+
+def _apart(node: Node, names: set[str]) -> Node:
+    if node.kind == "sym" and node.value in names:
+        return reduce(lambda x, y: Node("mul", (x, y)), map(symbol, node.value))
+    args = tuple(_apart(a, names) for a in node.args)
+    if node.kind == "pow" and node.args[0].kind == "sym" and node.args[0].value in names:
+        *others, last = map(symbol, node.args[0].value)  # the square of `RI^2` is that of I
+        return reduce(lambda x, y: Node("mul", (x, y)), (*others, Node("pow", (last, args[1]))))
+    if node.kind == "apply" and node.value in names and len(args) == 1:
+        return Node("mul", (symbol(node.value), args[0]))
+    return Node(node.kind, args, node.value)

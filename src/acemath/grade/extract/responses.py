@@ -12,6 +12,7 @@ import json
 import re
 from contextlib import suppress
 
+from acemath.grade.base.dialects import restored
 from acemath.grade.base.text import from_unicode, without_comments, without_markup
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import last_boxes, unboxed
@@ -98,6 +99,7 @@ def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
 
 def visible(text: str, conventions: Conventions) -> str:
     """The text that counts: one turn, without hidden comments, behind the reasoning and before an unclosed one."""
+    text = restored(text)
     if "<" not in text:
         return text
     turn = _TURN.search(text)

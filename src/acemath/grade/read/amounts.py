@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import reduce
 
-from acemath.grade.base.nodes import Node, number
+from acemath.grade.base.nodes import Node, number, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.parse import parse_tokens
 from acemath.grade.read.tokens import Token
@@ -18,6 +19,8 @@ _NOT_LEADS = frozenset(
 _NEGATIVE = ("minus", "negative")
 _SHORT_UNITS = frozenset("m s g h L l J N V W A".split())
 _BOUNDS = ("or more", "or less", "or fewer", "more", "less")
+_FRACTION = re.compile(r"frac\{([A-Za-z]+)\}\{([A-Za-z]+(?:\^\d)?)\}")
+_FACTORS = re.compile(r"([A-Za-z]{1,3})(?:/([A-Za-z]{1,3}))?")
 _PERCENT = re.compile(r"(?:percent|pct|percents|percentage|per cent)\b")
 
 
@@ -35,7 +38,7 @@ def expression(tokens: list[Token]) -> Node | None:
 
 def spaced_unit(tokens: list[Token]) -> Node | None:
     """`66.6 m`, `15 m^2` and `9 m/s^2`, where no mark says that m is a unit: only behind a space and a plain number."""
-    rate = _spaced_rate(tokens)
+    rate = _spaced_rate(tokens) or _fraction_of_units(tokens)
     if rate is not None:
         return rate
     power = 1
@@ -57,6 +60,13 @@ def _spaced_rate(tokens: list[Token]) -> Node | None:
     if len(tokens) < 4 or tokens[0].kind != "num" or not tokens[1].spaced or tokens[1].kind == "op":
         return None
     return _with_unit(tokens, 1) if any("/" in t.text for t in tokens) else None
+
+
+def _fraction_of_units(tokens: list[Token]) -> Node | None:
+    r"""`60 \frac{\text{km}}{\text{h}}`, behind a space."""
+    at = next((i for i, t in enumerate(tokens) if t.text == "frac" and t.spaced and i), 0)
+    match = _FRACTION.fullmatch("".join(t.text for t in tokens[at:])) if at else None
+    return None if match is None else _with_unit(tokens[:at] + [Token("word", f"{match[1]}/{match[2]}")], at)
 
 
 def _with_unit(tokens: list[Token], at: int) -> Node | None:
@@ -93,6 +103,8 @@ def _is_word(token: Token) -> bool:
 
 def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | None:
     """A value and the unit behind it."""
+    if rate := _fraction_of_units(tokens):
+        return rate
     end = _unit_start(tokens)
     value = expression(tokens[:end])
     if value is None:
@@ -110,7 +122,9 @@ def _measured(tokens: list[Token], negative: bool, currency: bool) -> Node | Non
         value, unit = Node("mul", (value, number(scale))), " ".join(others)
     if _PERCENT.match(unit.lower().replace("\\", "").strip()):
         return Node("pct", (value,))
-    return Node("quantity", (value,), unit or "dollars") if unit or currency else value
+    if currency:
+        unit = f"dollars {unit}" if unit.startswith(("per ", "/ ")) else unit or "dollars"
+    return Node("quantity", (value,), unit) if unit else value
 
 
 def _unit_start(tokens: list[Token]) -> int:
@@ -172,3 +186,12 @@ def compound(nodes: list[Node]) -> Node | None:
         size = unit.size
         total += node.args[0].value[0] * unit.size / last.size
     return Node("quantity", (number(total),), nodes[-1].value)
+
+
+def unit_product(quantity: Node) -> Node | None:
+    """An amount whose unit is one to three letters, or two such, as an expression: `2mg` as 2·m·g; None for others."""
+    match = _FACTORS.fullmatch(quantity.value)
+    if match is None:
+        return None
+    product = reduce(lambda x, y: Node("mul", (x, symbol(y))), match[1], quantity.args[0])
+    return reduce(lambda x, y: Node("div", (x, symbol(y))), match[2] or "", product)

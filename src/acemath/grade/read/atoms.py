@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, function, symbol
+from acemath.grade.base.nodes import Node, function, number, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
+from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import NUMBER_WORDS
 
 _ALWAYS_FUNCTION = frozenset("fghFGW")
@@ -34,11 +35,12 @@ class Atoms(Commands):
         """An atom with its factorials, powers, primes, degrees and percent signs."""
         base = self.atom()
         while True:
-            if self.accept("!"):
-                if self.peek().text == "=":
-                    self.at -= 1
-                    return base
+            if self.peek().text == "!=" and base.kind == "num" and not self.peek().spaced:
+                self.tokens[self.at] = Token("op", "=")  # `6!=720` states a factorial
                 base = Node("fact", (base,))
+            elif self.peek().text == "!" and not (self.peek().spaced and self.peek(1).text == "="):
+                self.take()
+                base = function("fact2", base) if self.accept("!") else Node("fact", (base,))
             elif self.peek().text in ("^", "**"):
                 base = self._power(base)
             elif self.accept("'"):
@@ -151,11 +153,21 @@ class Atoms(Commands):
 
 
 def _with_subscript(base: Node, text: str) -> Node:
+    if base.kind == "num" and len(text) == 1 and text.isalpha() and base.value[2].isdigit():
+        return _polynomial(base.value[2], symbol(text))
     if base.kind == "num":
         return Node("based", (), (_base_value(text), base.value[2]))
     if base.kind == "sym":
         return symbol(f"{base.value}_{text}")
     return Node("apply", (base,), f"_{text}")
+
+
+def _polynomial(digits: str, base: Node) -> Node:
+    """`121_b` as b² + 2b + 1."""
+    value = number(0)
+    for digit in digits:
+        value = Node("add", (Node("mul", (base, value)), number(int(digit))))
+    return value
 
 
 def _number(text: str) -> Node:

@@ -43,6 +43,10 @@ class Commands(Cursor):
             return function("binom", self.argument(), self.argument())
         if name in FUNCTIONS:
             return self._root() if name == "sqrt" else self._function(name)
+        if name == "Gamma" and self.accept("("):
+            return Node("fact", (Node("add", (_only(self.items(")")), number(-1))),))
+        if name in ("dot", "ddot"):  # derivatives
+            return symbol(_letter(self.atom()) + "'" * (len(name) - 2))
         if name in ("pi", "infty", "inf"):
             return Node("const", (), "pi" if name == "pi" else "inf")
         if name in GREEK:
@@ -160,11 +164,17 @@ class Commands(Cursor):
         return function("det", matrix) if name == "vmatrix" else matrix
 
 
+def _letter(node: Node) -> str:
+    if node.kind != "sym":
+        raise Unreadable("a dot over no letter")
+    return str(node.value)
+
+
 def _is_one(node: Node) -> bool:
     return node.kind == "num" and node.value[0] == 1
 
 
 def _only(nodes: tuple[Node, ...]) -> Node:
     if len(nodes) != 1:
-        raise Unreadable("a root of several things")
+        raise Unreadable("one argument is wanted")
     return nodes[0]

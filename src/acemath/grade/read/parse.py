@@ -140,7 +140,8 @@ class Parser(Atoms):
             elif self._slash_number() if implicit_only else self.accept("/", "div"):
                 node = Node("div", (node, self._factor()))
             elif self.starts_atom() and not (implicit_only and self._stops_argument()):
-                if self.peek().kind == "num" and self.peek(-1).kind == "num":
+                power = node.kind == "pow" or node.kind == "mul" and node.args[-1].kind == "pow"
+                if self.peek().kind == "num" and self.peek(-1).kind == "num" and not power:
                     raise Unreadable("two numbers side by side")
                 node = Node("mul", (node, self.postfixed()))
             else:
@@ -179,7 +180,10 @@ class Parser(Atoms):
         if token.kind == "num" and self.peek(1).text == "/" and self.peek(2).kind == "num":
             top = self.atom()
             self.take()
-            return Node("add", (node, Node("div", (top, self.atom()))))
+            mixed = Node("add", (node, Node("div", (top, self.atom()))))
+            if self.accept("%"):
+                return Node("pct", (mixed,))
+            return mixed
         return node
 
     def braces(self) -> Node:

@@ -25,6 +25,7 @@ _MEANING = {
     "positive reals": Node("named", (), "R+"), "negative reals": Node("named", (), "R-"),
     "nonnegative reals": Node("named", (), "R0+"), "nonpositive reals": Node("named", (), "R0-"),
     "nonnegative integers": Node("named", (), "Z0+"), "zero function": number(0),
+    "noon": Node("quantity", (number(12),), "pm"), "midnight": Node("quantity", (number(12),), "am"),
 }  # fmt: skip
 _ORDINALS = "third fourth fifth sixth seventh eighth ninth tenth"
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
@@ -60,7 +61,7 @@ def meaning(words: str) -> Node | None:
     """What a fixed phrase stands for; None for other words."""
     words = re.sub(r"non\s?-\s?(?=negative|positive)", "non", words)
     words = re.sub(r"^(?:equation|system|inequality|problem|it) (?:has|have) (?=no |infinitely)", "", words)
-    words = re.sub(r"^there (?:is|are|exists?) |^f is ", "", words)
+    words = re.sub(r"^there (?:is|are|exists?) |^f is |^[a-z] (?:=|in|is) (?=no |all |any |every |undefined)", "", words)
     name = SYNONYMS.get(words) or ("no solution" if _NOTHING.match(words) else None)
     return None if name is None else _MEANING.get(name, Node("text", (), name))
 

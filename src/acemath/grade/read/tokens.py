@@ -7,7 +7,16 @@ from typing import NamedTuple
 
 from acemath.grade.base.guards import MAX_TOKENS, TooHard
 from acemath.grade.read.units import TABLE, UNIT_WORDS, parse_unit
-from acemath.grade.read.vocabulary import FUNCTIONS, GREEK, MONTHS, NUMBER_WORDS, SCALE_WORDS
+from acemath.grade.read.vocabulary import (
+    DOTS,
+    FUNCTIONS,
+    GREEK,
+    MONTHS,
+    NUMBER_WORDS,
+    RELATIONS,
+    SCALE_WORDS,
+    WRAPPERS,
+)
 
 
 class Token(NamedTuple):
@@ -38,12 +47,18 @@ _SHORT_WORDS = _CONNECTIVES.union(
     SCALE_WORDS,
     MONTHS,
     "pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
-    "via by".split(),
+    "via by pcs pts".split(),
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
 _PROSE_WORDS = frozenset("an it be as so if we he she red its was has had can but who".split())
-_CONSTANT_TIMES = frozenset("Ax Bx Cx Dx Kx Bt Ct Kt".split())  # `A + Bx`: products, no words
+# Between what a run of letters that could be a word is a product of symbols.
+_LEFT, _RIGHT, _OPERATORS = frozenset("+-*/^=<>&({[|"), frozenset("+-*/^=<>&)}]|,!\\"), frozenset("+-*/^=<>")
+_KNOWN = FUNCTIONS.union(GREEK, WRAPPERS, DOTS, RELATIONS, "pi infty pmod leqq geqq neqq lnot".split())
+_GLUED = re.compile(  # `\\alphat`, `\\sint`, `3\\timesx`
+    f"({'|'.join((FUNCTIONS | GREEK | frozenset('pi times cdot div pm leq geq neq'.split())) - {'re', 'im', 'arg'})})"
+    "([A-Za-z]{1,2})"
+)
 
 
 def tokenize(text: str, thousands: bool = True) -> list[Token]:
@@ -71,7 +86,8 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
             value = value.split(",", 1)[0]
             at = match.start(kind) + len(value)
         if kind == "letters":
-            tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num", prose))
+            factors = not prose and _is_product(value, text, match.start(kind), at)
+            tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num", prose, factors))
         elif kind == "cmd":
             at = _command(value[1:], text, at, tokens, spaced)
         else:
@@ -94,6 +110,10 @@ def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -
         tokens.append(Token("letter", axis + "hat", spaced))
     elif match is not None and name in _TEXTS:
         _text_tokens(name, content, tokens)
+    elif name not in _KNOWN and (glued := _GLUED.fullmatch(name)):
+        tokens.append(Token("cmd", glued[1], spaced))
+        tokens.extend(Token("letter", c) for c in glued[2])
+        return at
     else:
         tokens.append(Token("word" if name == "USD" else "cmd", name, spaced))
         return at
@@ -132,8 +152,41 @@ def _phrase(part: str) -> list[Token]:
     return [Token("letter" if both and len(w) == 1 and w.isupper() else "word", w, True) for w in words]
 
 
-def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) -> list[Token]:
-    """A run of letters: a function, a word, or a product of one-letter symbols."""
+def _is_product(run: str, text: str, start: int, end: int) -> bool:
+    """Whether a short run of letters stands where only factors can: the `at` of `u + at`, the `Ma` of `F = Ma`.
+
+    A unit behind a value (`3 + 5 cm`, `5/kg`) is none, nor are a conjunction between two values and a name before one
+    (`Al = 5`).
+    """
+    lower, title = run.lower(), len(run) < 4 and run.istitle()
+    if not (title or len(run) == 2 and (run in _SHORT_WORDS or run in FUNCTIONS)) or not run.isascii():
+        return False
+    unit = lower in TABLE
+    before, behind = text[:start].rstrip(), text[end:].lstrip()
+    left, right = before[-1:], behind[:1]
+    if left and (left in ")}" or left.isdigit()) and len(before) == start and not unit and lower != "or":
+        return True  # `\frac12 at`, without the space
+    if not unit and (left.isdigit() or left.isalpha() and not before[-2:-1].isalpha()):
+        left = ""  # `k Ax + 1`
+    if left and left not in _LEFT or right and (right not in _RIGHT or right in "|\\^-" and lower in FUNCTIONS):
+        return False
+    if unit and (left == "/" or left == "(" and before[:-1].rstrip()[-1:].isdigit()):
+        return False
+    if right == "-" and text[end].isspace() and not behind[1:2].isspace():
+        return False  # `is -5`
+    if title and right == "=" and left in ("", ",") and behind[1:].lstrip(" -$\\")[:1].isdigit():
+        return False
+    if left == "=" and len(run) > 2:
+        return len(before.rstrip("= ")) == 1
+    if right == "\\":
+        return left in _OPERATORS or (unit or title) and behind == text[end:]
+    if left in _OPERATORS or right in _OPERATORS:
+        return True
+    return left in ("(", "{", "[", "|") and (lower != "no" or before[-2:-1].isalpha())
+
+
+def _letters(run: str, spaced: bool, after_number: bool, prose: bool, factors: bool) -> list[Token]:
+    """A run of letters: a function, a word, or a product of one-letter symbols. `factors`: it is no word."""
     lower = run.lower()
     if prose and (lower in _PROSE_WORDS or lower in TABLE):
         return [Token("word", run, True)]
@@ -141,6 +194,8 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) ->
         return [Token("letter", run, spaced)]
     if after_number and lower in TABLE:
         return [Token("word", run, True)]
+    if factors:
+        return [Token("letter", c, spaced and i == 0) for i, c in enumerate(run)]
     if lower in FUNCTIONS and (run.islower() or run.istitle()):
         return [Token("cmd", lower, spaced)]
     if run in GREEK or run in ("pi", "Pi", "infty", "inf"):
@@ -149,15 +204,13 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool = False) ->
         return [Token("op", "=")]
     if run == "USD":
         return [Token("word", run, spaced)]
-    if lower in _SHORT_WORDS or not run.isascii():
+    if lower in _SHORT_WORDS and (run[1:].islower() or run.isupper() or lower in TABLE) or not run.isascii():
         return [Token("word", run, True)]
     if run.isupper() and len(run) <= 4:
         return [Token("letter", run, spaced)]
-    if run in _CONSTANT_TIMES:
-        return [Token("letter", run[0], spaced), Token("letter", run[1])]
     for name in ("sin", "cos", "tan", "log", "ln", "or", "and"):  # `sinx`, `1orx` without a space
         if run.startswith(name) and len(run) == len(name) + 1:
-            return [*_letters(name, spaced, False), Token("letter", run[-1])]
+            return [*_letters(name, spaced, False, False, False), Token("letter", run[-1])]
     if len(run) <= 3 and (run.startswith("or") or not run.istitle() and not run.isupper()):
         return [Token("letter", c, spaced and i == 0) for i, c in enumerate(run)]
     return [Token("word", run, True)]

@@ -20,32 +20,36 @@ class Unit(NamedTuple):
 
 # Dimensions with their exponents: names and size; names and size …
 _TABLE = """
-m1: m meter meters metre metres 1; km kilometer kilometers kilometre kilometres 1000; cm centimeter centimeters
- centimetre centimetres 1/100; mm millimeter millimeters 1/1000; dm decimeter 1/10; in inch inches 0.0254;
- ft foot feet 0.3048; yd yard yards 0.9144; mi mile miles 1609.344; nm nanometer nanometers 1/1000000000
-m3: l liter liters litre litres 1/1000; ml milliliter milliliters millilitre millilitres 1/1000000;
- gallon gallons gal 0.003785411784; quart quarts 0.000946352946; pint pints 0.000473176473; cup cups 0.0002365882365
-g1: g gram grams 1; kg kilogram kilograms kilo kilos 1000; mg milligram milligrams 1/1000; lb lbs pound pounds 453.59237;
- oz ounce ounces 28.349523125; ton tons 1000000; tonne tonnes 1000000
-s1: s sec secs second seconds 1; min mins minute minutes 60; h hr hrs hour hours 3600; day days 86400; week weeks 604800;
- ms millisecond milliseconds 1/1000
-y1: year years yr yrs 12; month months 1; decade decades 120; century centuries 1200
-usd1: dollar dollars usd bucks 1; cent cents 1/100
-eur1: euro euros eur 1
-yen1: yuan 1; jiao 1/10
-inr1: rupee rupees rs 1
+m1: m meter metre 1; km kilometer kilometre 1000; cm centimeter centimetre 1/100; mm millimeter millimetre 1/1000;
+ dm decimeter decimetre 1/10; in inch inches 0.0254; ft foot feet 0.3048; yd yard 0.9144; mi mile 1609.344;
+ nm nanometer nanometre 1/1000000000
+m2: hectare ha 10000; acre 4046.8564224
+m3: l liter litre 1/1000; ml milliliter millilitre cc 1/1000000; gallon gal 0.003785411784; quart 0.000946352946;
+ pint 0.000473176473; cup 0.0002365882365
+g1: g gram 1; kg kilogram kilo 1000; mg milligram 1/1000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
+ tonne 1000000
+s1: s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800; ms millisecond 1/1000
+y1: year yr 12; month 1; decade 120; century centuries 1200
+usd1: dollar usd buck 1; cent 1/100
+eur1: euro eur 1
+yen1: yuan yen 1; jiao 1/10
+inr1: rupee rs 1
 gbp1: gbp pence 1
 k1: celsius 1
 f1: fahrenheit 1
-deg1: degree degrees deg 1; arcminute arcminutes 1/60
-rad1: radian radians rad 1
-n1: newton newtons 1
-j1: joule joules j 1; kj kilojoule kilojoules 1000
-w1: watt watts w 1; kw kilowatt kilowatts 1000
-v1: volt volts v 1
-ohm1: ohm ohms 1
-m1 s-1: mph 0.44704; kph kmh 5/18
-hz1: hz hertz 1
+deg1: degree deg 1; arcminute 1/60
+rad1: radian rad 1
+g1 m1 s-2: n newton 1000
+g1 m2 s-2: j joule 1000; kj kilojoule 1000000
+g1 m2 s-3: w watt 1000; kw kilowatt 1000000
+g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000
+ev1: ev 1; kev 1000; mev 1000000
+v1: v volt 1
+ohm1: ohm 1
+m1 s-1: mph 0.44704; kph kmh kmph 5/18; fps 0.3048
+s-1: hz hertz 1; khz kilohertz 1000
+rev1 s-1: rpm 1/60
+byte1: byte 1; kb kilobyte 1000; mb megabyte 1000000; gb gigabyte 1000000000; tb terabyte 1000000000000
 """
 
 
@@ -56,17 +60,20 @@ def _build() -> dict[str, Unit]:
         dims = tuple((name, int(power)) for name, power in re.findall(r"([a-z]+)(-?\d)", head))
         for entry in rest.split(";"):
             *names, size = entry.split()
-            table |= dict.fromkeys(names, Unit(dims, Fraction(size)))
+            plurals = [f"{name}s" for name in names if len(name) > 1]
+            table |= dict.fromkeys([*plurals, *names], Unit(dims, Fraction(size)))
     return table
 
 
 TABLE = _build()
 # More often variables or other words than units: they count as units only inside \text{} or behind a number.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal".split())
-UNIT_WORDS = TABLE.keys() - _SHORT
+_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc".split())
+UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _FACTOR = re.compile(r"([a-z]+)(?:\^(-?[1-6]))?")
 _ONE = Unit((), Fraction(1))
+_MONEY = ("usd", "eur", "yen", "inr", "gbp")
+_RATE = re.compile(r"/|\bper\b")
 
 
 def parse_unit(text: str) -> Unit | None:
@@ -108,3 +115,10 @@ def _times(a: Unit, b: Unit, power: int) -> Unit:
     for name, exponent in b.dims:
         dims[name] = dims.get(name, 0) + exponent * power
     return Unit(tuple(sorted((d, e) for d, e in dims.items() if e)), a.size * b.size**power)
+
+
+def rate_left_out(a: str, b: str) -> bool:
+    """Whether two phrases name one unit of money, of which one has a `per …` behind it: `$250/week` and `$250`."""
+    heads = [_RATE.split(text, maxsplit=1) for text in (a.lower(), b.lower())]
+    one, other = (parse_unit(head[0]) for head in heads)
+    return one is not None and one == other and one.dims[0][0] in _MONEY and len(heads[0]) != len(heads[1])

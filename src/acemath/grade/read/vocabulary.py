@@ -69,6 +69,8 @@ SYNONYMS: dict[str, str] = {
         ),
         "nonnegative integers|all nonnegative integers|whole numbers|all whole numbers",
         "zero function|constant zero function|constant function zero",
+        "noon|midday|12 noon",
+        "midnight|12 midnight",
         "neither|neither even nor odd",
         "converges|convergent|converge",
         "diverges|divergent|diverge",

@@ -160,6 +160,7 @@ FUNCTIONS: dict[str, Callable[..., complex]] = {
     "abs": abs,
     "floor": lambda x: float(math.floor(_real(x) + 1e-12)),
     "ceil": lambda x: float(math.ceil(_real(x) - 1e-12)),
+    "fact2": lambda x: float(math.prod(range(_whole(x), 0, -2))) if 0 <= _whole(x) < 300 else math.nan,
     "sign": lambda x: (x.real > 0) - (x.real < 0),
     "gcd": lambda *values: float(math.gcd(*map(_whole, values))),
     "lcm": lambda *values: float(math.lcm(*map(_whole, values))),

@@ -16,7 +16,7 @@ _MAX_ANGLE = 10**12
 _ANY_SIZE = frozenset("sqrt log lg root cbrt binom".split())  # functions whose arguments may be huge
 _NAMES = frozenset(
     "sqrt log exp sin cos tan cot sec csc asin acos atan asec acsc sinh cosh tanh coth sech csch "
-    "asinh acosh atanh floor ceil sign binomial re im arg".split()
+    "asinh acosh atanh floor ceil sign binomial fac2 re im arg".split()
 )
 
 

@@ -10,6 +10,7 @@ from acemath.grade.base.nodes import Node
 # Names of functions that mpmath and sympy spell otherwise.
 LIBRARY_NAMES = {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsec": "asec", "arccsc": "acsc", "lg": "log", "binom": "binomial",
+    "fact2": "fac2",
 }  # fmt: skip
 
 
