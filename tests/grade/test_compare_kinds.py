@@ -117,6 +117,9 @@ FAMILIES_DIFFERENT = [
 ]
 
 VALUES_SAME = [
+    (r"d=\frac{1+\sqrt5}{2}", r"\frac{1+\sqrt5}{2}\approx 1.618"),
+    ("y(0)=5", "5"),
+    ("x(0)e^{kt}", "e^{kt}x(0)"),
     (r"\frac13", "0.333333"),
     (r"\frac23", "0.666667"),
     (r"\frac23", "0.666666"),
@@ -128,6 +131,10 @@ VALUES_SAME = [
     ("2:00", "2:00"),
 ]
 VALUES_DIFFERENT = [
+    (r"d=\frac{1+\sqrt5}{2}", r"\frac{1+\sqrt3}{2}\approx 1.618"),
+    (r"I(0)e^{-\frac{t}{RC}}", r"I(0)e^{-\frac{tR}{C}}"),
+    ("y(0)+1", "1"),
+    ("P(0)e^{kt}", "0"),
     (r"\frac13", "0.333334"),
     (r"\sqrt4", "2.000001"),
     (r"\frac23", "0.666668"),
@@ -169,6 +176,56 @@ WORDS_DIFFERENT = [
     ("x ?? y", "x ?? -y"),
 ]
 
+DOTS_SAME = [
+    (r"1+2+3+\dots+n", r"n+\dots+3+2+1"),
+    (r"x^n+x^{n-1}+\dots+x+1", r"1+x+\dots+x^n"),
+    (r"1+2+\dots+10", "55"),
+    (r"1\cdot 2 \cdots n", r"n(n-1)\cdots 1"),
+    (r"(x-1)(x-2)\cdots(x-n)", r"(x-n)\cdots(x-2)(x-1)"),
+    ("1+2+...+10", "10+...+2+1"),
+    (r"1 \cdot 3 \cdot 5 \cdots (2n-1)", r"(2n-1)\cdots 5 \cdot 3 \cdot 1"),
+    (r"x_1+x_2+\dots+x_n", r"x_n+\dots+x_2+x_1"),
+    (r"2^{100}+2^{99}+\dots+1", "2^{101}-1"),
+    (r"1+2+\dots+n", r"\frac{n(n+1)}{2}"),
+    ("1+2+...+n", r"\frac{n^2+n}{2}"),
+    (r"1+2+4+\dots+1024", "2047"),
+    (r"1+3+5+\dots+(2n-1)", "n^2"),
+    (r"1\cdot2\cdot3\cdots n", "n!"),
+    (r"n(n-1)(n-2)\cdots 1", "n!"),
+    (r"1+x+x^2+\dots+x^n", r"\frac{x^{n+1}-1}{x-1}"),
+    (r"a^{n-1}+a^{n-2}b+\dots+b^{n-1}", r"b^{n-1}+\dots+a^{n-2}b+a^{n-1}"),
+    (r"1, 2, \dots, 10", "1,2,3,4,5,6,7,8,9,10"),
+    ("1,2,...,10", "1,2,3,4,5,6,7,8,9,10"),
+    ("1,2,...,n", r"1, 2, \ldots, n"),
+    ("0.333...", r"\frac13"),
+    (r"n+(n-1)+\dots+1", r"1+2+\dots+n"),
+    (r"\sin x + \sin 2x + \dots + \sin nx", r"\sin nx + \dots + \sin 2x + \sin x"),
+]
+DOTS_DIFFERENT = [
+    (r"1+2+\dots+10", r"1+2+\dots+11"),
+    (r"1+2+\dots+n", r"\frac{n(n-1)}{2}"),
+    (r"1+2+4+\dots+1000", "1023"),
+    (r"n(n-1)(n-2)\cdots 1", "(n-1)!"),
+    (r"x_1+x_2+\dots+x_n", r"x_1+x_2+\dots+x_{n+1}"),
+    ("1,2,...,n", "1,3,...,n"),
+    (r"1+2+\dots+10", r"1+3+\dots+10"),
+    (r"1\cdot 2 \cdots 10", r"10+9+\dots+1"),
+]
+BESIDE_SAME = [
+    (r"y=x \quad y=-x", "y=x, y=-x"),
+    (r"y = x^2 \quad y = -x", r"y=-x \text{ or } y=x^2"),
+    (r"x=1 \quad y=2", "(1,2)"),
+    (r"x = 1, \quad y = 2", "x=1, y=2"),
+    (r"x=1 \quad \text{or} \quad x=2", "1, 2"),
+    (r"x = k\pi \quad (k \in \mathbb{Z})", r"k\pi"),
+    (r"f(x)=2x \quad \text{for all } x", "2x"),
+    (r"x = 3 \qquad x=4", "3, 4"),
+    (r"y=Ce^{x} \text{ where } C \text{ is a constant}", "y = Ae^x"),
+    (r"a_n = 2n+1 \text{ where } n \geq 1", "2n+1"),
+    (r"n=4k+1 \text{ where } k \text{ is a nonnegative integer}", "n = 4k+1"),
+    (r"3\pi, \text{ where } \pi \approx 3.14", r"3\pi"),
+]
+BESIDE_DIFFERENT = []
 LENIENT_SAME = [
     ("0.5", "50"),
     ("5", "5.001"),
@@ -192,13 +249,21 @@ LENIENT_DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("a", "b"), CHAINS_SAME + FAMILIES_SAME + VALUES_SAME + WORDS_SAME)
+@pytest.mark.parametrize(
+    ("a", "b"), CHAINS_SAME + FAMILIES_SAME + VALUES_SAME + WORDS_SAME + DOTS_SAME + BESIDE_SAME
+)
 def test_equal_both_ways(a: str, b: str) -> None:
     assert equal(a, b).status == equal(b, a).status == "correct"
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), CHAINS_DIFFERENT + FAMILIES_DIFFERENT + VALUES_DIFFERENT + WORDS_DIFFERENT
+    ("a", "b"),
+    CHAINS_DIFFERENT
+    + FAMILIES_DIFFERENT
+    + VALUES_DIFFERENT
+    + WORDS_DIFFERENT
+    + DOTS_DIFFERENT
+    + BESIDE_DIFFERENT,
 )
 def test_different_both_ways_and_without_a_worker(a: str, b: str) -> None:
     one, other = equal(a, b), equal(b, a)

@@ -1,13 +1,19 @@
-"""What `acemath eval --dry-run` and `acemath rewardbench build --dry-run` print."""
+"""What `--dry-run` prints of a run, of `acemath eval` and of `acemath rewardbench build`."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from acemath.cli import engines
 from acemath.cli.output import show
+from acemath.errors import require
 from acemath.notices import say
+from acemath.recipe.rates import known_rates, local_models, measure_rates, rates_file
+from acemath.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from acemath.run.measuring.settings import Plan
@@ -41,3 +47,30 @@ def show_dry_run(plan: Plan, folder: Path, as_json: bool) -> None:
         for row in rows
     ]  # fmt: skip
     show(result, as_json, COLUMNS, lines)
+
+
+def show_plan(recipe: Recipe, folder: Path, as_json: bool, measure: bool, preflight: bool) -> None:
+    """Print the plan of a recipe, and what its preflight finds: all of it, or with `preflight` false what needs no network.
+
+    UserError after that if there are faults.
+    """
+    from acemath.run.preflight.check import preflight as check
+
+    if measure:
+        require("--measure", "torch", "transformers")
+        measure_rates(recipe, say)
+    # Naming the machine needs torch; without it, nothing can have been measured.
+    rates = known_rates() if rates_file().exists() else {}
+    found = check(recipe, folder, network=preflight, here=preflight, rates=rates)
+    result = {**found.plan, "checks": [asdict(line) for line in found.findings.rows]}
+    rows = [tuple("" if value is None else value for value in row.values()) for row in found.plan["stages"]]
+    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$", "hours here"), rows)
+    if not as_json:
+        total = found.plan["total"]["hours_here"]
+        typer.echo(found.plan["note"])
+        typer.echo(
+            "No hours of this machine, because a model was not measured here: add --measure." if total is None
+            else f"{total:g} hours of this machine, at rates that were measured on it with {', '.join(local_models(recipe))}."
+        )  # fmt: skip
+        show({}, False, ("checked", "result", "what was found"), found.findings.table())
+    found.stop_at_faults()

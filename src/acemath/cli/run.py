@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from acemath.cli.dry_run import show_plan
 from acemath.cli.options import Changes, Json, folder
 from acemath.cli.output import show
 from acemath.errors import UserError, require
-from acemath.notices import say
 from acemath.recipe.load import load_recipe
 from acemath.recipe.plan import plan
-from acemath.recipe.rates import known_rates, local_models, measure_rates, rates_file
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 
@@ -31,7 +30,11 @@ def command(
     ] = None,
     changes: Changes = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe and print the plan; run nothing.")
+        bool, typer.Option("--dry-run", help="Check what can be checked without the network, print the plan; run nothing.")
+    ] = False,
+    checks: Annotated[
+        bool,
+        typer.Option("--preflight", help="As --dry-run, and check data sets and models of the hub, and this machine, as each run does."),
     ] = False,
     measure: Annotated[
         bool,
@@ -62,12 +65,13 @@ def command(
     """
     spend = {} if budget is None else {"budget_usd": budget}
     loaded = load_recipe(recipe, dict(changes or ()) | spend)
+    place = out or Path("runs") / loaded.name
     if measure and not dry_run:
         raise UserError("--measure belongs to --dry-run, which then gives hours of this machine; add --dry-run")
-    if rehearse and (dry_run or until != "report"):
-        raise UserError("--rehearse runs the whole recipe; leave out --dry-run and --until")
-    if dry_run:
-        _show_plan(loaded, as_json, measure)
+    if rehearse and (dry_run or checks or until != "report"):
+        raise UserError("--rehearse runs the whole recipe; leave out --dry-run, --preflight and --until")
+    if dry_run or checks:
+        show_plan(loaded, place, as_json, measure, checks)
         return
     if rehearse:
         _rehearse(loaded, out or Path("runs") / f"{loaded.name}-rehearsal", as_json)
@@ -76,7 +80,7 @@ def command(
         require("acemath run", "torch", "transformers", "trl")  # before the data is made
     from acemath.run.run import run_recipe, run_until  # which needs pyarrow, as a plan does not
 
-    place, display = out or Path("runs") / loaded.name, Display()
+    display = Display()
     if until != "report":
         with Display().during(loaded.name):
             done = run_until(loaded, place, display, until)
@@ -89,25 +93,6 @@ def command(
         return
     show({}, False, ("measure", "percent"), sorted(outcome.headline.items(), key=lambda row: row[1]))
     typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
-
-
-def _show_plan(recipe: Recipe, as_json: bool, measure: bool) -> None:
-    """Print the plan of a recipe as a table, with the assumptions of its estimates."""
-    if measure:
-        require("--measure", "torch", "transformers")
-        measure_rates(recipe, say)
-    # Naming the machine needs torch; without it, nothing can have been measured.
-    result = plan(recipe, known_rates() if rates_file().exists() else {})
-    hours = "hours here"
-    rows = [tuple("" if value is None else value for value in row.values()) for row in result["stages"]]
-    show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$", hours), rows)
-    if not as_json:
-        total = result["total"]["hours_here"]
-        typer.echo(result["note"])
-        typer.echo(
-            "No hours of this machine, because a model was not measured here: add --measure." if total is None
-            else f"{total:g} hours of this machine, at rates that were measured on it with {', '.join(local_models(recipe))}."
-        )  # fmt: skip
 
 
 def _rehearse(recipe: Recipe, place: Path, as_json: bool) -> None:

@@ -38,6 +38,13 @@ def ask_hub(model: str | Path) -> None:
         constants.HF_HUB_OFFLINE = True
 
 
+def reachable() -> bool:
+    """Whether the hub may be asked and can be."""
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and _answers()
+
+
 def at_revision(model: str, revision: str | None) -> str:
     """The folder or hub name of a model. With a `revision`, the folder of a hub model's files at that revision.
 

@@ -16,6 +16,11 @@ SEEDS, BENCHMARKS = "problems.seeds.", "problems.benchmarks."  # what a source's
 CHECKED = 0.35  # share of math responses that pass the cross-check (paper, section 3.2: 800 K of 2.3 M)
 
 
+def ready_key(stage: str | None) -> str:
+    """The key of data that are ready to train on: of a stage of fine-tuning, or with None of the reward model."""
+    return "reward.data" if stage is None else f"sft.stages.{stage}.data"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """Prompts of one kind: those of a source and a group of subjects, seeds or evolved, checked or not."""
@@ -54,6 +59,11 @@ class Counts:
     def benchmark(self, name: str) -> int:
         """The problems of a benchmark; 0 if they are unknown."""
         return self.rows.get(BENCHMARKS + name) or size_of(self.recipe.problems.benchmarks[name])
+
+    def ready(self, stage: str | None, source: Source) -> float:
+        """The conversations of a stage's `data`, or with None the groups of the reward model's: a sixth of public rows (section 4.1)."""
+        whole = size_of(source.model_copy(update={"count": None})) / (6 if stage is None else 1)
+        return self.rows.get(ready_key(stage)) or min(source.count or whole, whole or source.count or 0)
 
     def evolved(self) -> float:
         """The questions that evolution writes from math seeds, copies among them too."""

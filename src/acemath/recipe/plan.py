@@ -18,7 +18,6 @@ from acemath.recipe.rates import Kind, model_of
 from acemath.recipe.roles import SUBJECTS, Policy, Role
 from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.recipe.schema import MATH_TOKENS as MATH_TOKENS
-from acemath.recipe.sources import Source, size_of
 from acemath.records import group_of
 
 PROMPT_TOKENS = 200  # of a problem with its instruction, mean; our assumption
@@ -82,7 +81,7 @@ def _training_rows(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
         each = min(part.each, max((role.each for role in recipe.roles.teachers.values()), default=1))
         added = {pool: rows * each for pool, rows in counts.blend(name).items()}
         if part.data is not None:
-            added = {group_of(part.data.subject): size_of(part.data)}
+            added = {group_of(part.data.subject): counts.ready(name, part.data)}
         epochs = float(part.settings.get("epochs", recipe.sft.settings.epochs))
         groups = {
             pool: (recipe.sft.pools[pool].of if pool in recipe.sft.pools else pool).partition(".")[0]
@@ -158,19 +157,13 @@ def _hours(work: tuple[Kind, str] | None, tokens: float, rates: Mapping[str, Map
     return None if rate is None else round(tokens / rate / 3600, 2)
 
 
-def _groups(data: Source) -> float:
-    """The groups of labelled responses that exist already: the data's count, or a sixth of its public rows (paper, section 4.1)."""
-    rows = size_of(data.model_copy(update={"count": None})) / 6
-    return min(data.count or rows, rows or data.count or 0)
-
-
 def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     """The rows of the plan, in the order of a run."""
     tokens = recipe.response_tokens
     roles = recipe.roles
     answered = {name: counts.group(name, "reward") for name in SUBJECTS}
     math = counts.group("math", "sft")
-    problems = _groups(recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
+    problems = counts.ready(None, recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
     learned = problems * recipe.reward.groups.size * tokens * recipe.reward.train.epochs
     tests = [counts.benchmark(name) for name in recipe.problems.benchmarks]
     size = parameters(recipe.model(recipe.sft.base).name)

@@ -14,14 +14,14 @@ import yaml
 from acemath.errors import UserError
 from acemath.files.atomic import write_bytes
 from acemath.files.lock import locked
-from acemath.models.spec import TransformersModel, VllmModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.load import load_recipe
-from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
+from acemath.recipe.schema import Recipe
 from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.launch import set_launch
-from acemath.run.partitions import Space, open_run, partitions_of
+from acemath.run.partitions import RUN_FILE, Space, open_run, partitions_of
+from acemath.run.preflight.check import preflight
 from acemath.run.problems import BENCHMARKS, check_benchmarks, row_counts
 from acemath.run.reporting import PAGE_KEY, make_report
 from acemath.run.runner import Runner
@@ -56,7 +56,7 @@ def run_recipe(recipe: Recipe, folder: Path, display: Display, kind: type[Run] =
     started = time.monotonic()
     run = kind(recipe, folder, display)
     with locked(folder), closing(run):
-        runner = _begun(run, "tables", measured=True)
+        runner = _begun(run, "tables")
         _make(run, runner)
         report = make_report(run, runner)
         headline = dict(runner.stores["tables"].manifest["facts"]["headline"])
@@ -88,11 +88,9 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
     }
 
 
-def _begun(run: Run, last: str, measured: bool = False) -> Runner:
+def _begun(run: Run, last: str) -> Runner:
     """The runner of the stages up to a part, after all checks that need nothing to be made."""
-    check_models(run.recipe)
-    if measured:
-        _check_answering(run.recipe)
+    preflight(run.recipe, run.folder, last, network=True, here=True, count=not (run.folder / RUN_FILE).exists()).stop_at_faults()
     wanted = run.recipe.partitions
     fixed: dict[Space, int] = {} if wanted is None else {"training": wanted, "benchmarks": wanted}
     open_run(run.folder, lambda: row_counts(run), fixed)
@@ -140,55 +138,3 @@ def recipe_of(folder: Path) -> Recipe:
     if not kept.exists():
         raise UserError(f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}")
     return load_recipe(kept)
-
-
-def check_models(recipe: Recipe) -> None:
-    """UserError if the ranker cannot rank candidates, or if `reward.base` cannot become a reward model.
-
-    Without this check the run would fail only after all candidates are sampled. A model of the hub is checked only if it
-    is on this machine.
-    """
-    ranker = recipe.roles.ranker
-    ranked = ranker is not None and ranker.model not in (BASE_CHECK, VOTES)
-    own = recipe.reward.base in recipe.sft.stages
-    if own and not ranked:
-        return
-    from acemath.models.score.heads import check_base, check_head
-
-    if ranker is not None and ranked:
-        check_head(_id(recipe, ranker.model), fetch=False)
-    if not own:
-        check_base(_id(recipe, recipe.reward.base), fetch=False)
-
-
-def _id(recipe: Recipe, ref: str) -> str:
-    """A model's hub name or folder."""
-    return recipe.model(ref).name
-
-
-def _check_answering(recipe: Recipe) -> None:
-    """UserError if a role's model is neither a stage, a folder nor a hub name, or if its chat template cannot be read.
-
-    Without this check the run would fail only after the trainings. A name with an owner passes without a look at the hub.
-    """
-    roles = {f"roles.{name}": role for name, role in recipe.roles.named().items()}
-    for part, group in (("bench", recipe.bench), ("reward.candidates", recipe.reward.candidates)):
-        roles |= {f"{part}.policies.{name}": policy for name, policy in group.policies.items()}
-    for where, role in roles.items():
-        model = recipe.model(role.model)
-        if not isinstance(model, TransformersModel | VllmModel):
-            continue
-        model.template()
-        known = (
-            recipe.stage_of(role.model) or model.id == "nano" or "/" in model.id or Path(model.id).is_dir()
-        )
-        if known:
-            continue
-        from acemath.models.hub import model_file
-
-        if model_file(model.id, "config.json", fetch=True) is None:  # a few hub names have no owner
-            stages = ", ".join(recipe.sft.stages)
-            raise UserError(
-                f"{where}.model is {role.model!r}, which is neither one of models nor a stage of this recipe ({stages}), "
-                "nor a model's folder; correct it, or name a hub model as owner/name"
-            )

@@ -25,7 +25,8 @@ from acemath.models.score.score import RewardModel
 from acemath.recipe.load import load_recipe
 from acemath.records import Chat, Group
 from acemath.run.display import Display
-from acemath.run.run import check_models, run_recipe
+from acemath.run.preflight.check import preflight
+from acemath.run.run import run_recipe
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import new_reward_model
 from acemath.train.reward.train import train_reward
@@ -127,7 +128,8 @@ def test_a_run_checks_heads_before_any_stage(
     key: str, kind: str, why: str, head: Heads, tmp_path: Path
 ) -> None:
     """Candidates would be sampled for hours before the head is needed. A head of two layers ranks, but trains not."""
-    check_models(load_recipe("laptop", {"roles.ranker": str(head("two layers"))}))
+    ranked = load_recipe("laptop", {"roles.ranker": str(head("two layers"))})
+    assert not preflight(ranked, tmp_path, network=False, here=False).findings.having("fault")
     recipe = load_recipe("laptop", {key: str(head(kind))})
     with pytest.raises(UserError, match=why):
         run_recipe(recipe, tmp_path / "run", Display(quiet=True))

@@ -95,6 +95,8 @@ _LATEX = rules(
         " ",
     ),
     ("\\\\", r"\\\\", r"\\\\ "),
+    # equations side by side
+    ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),
     ("", r"\\[()\[\]]|(?<!\\)\$+", " "),
 )
 _NAMES = rules(
@@ -118,6 +120,7 @@ def _repeating(match: re.Match[str]) -> str:
 
 
 _NOTATION = rules(
+    ("..", r"(?<=[-+*,(])\s*\.\.\.+(?=\s*[-+*,)])", r" \\ldots "),
     ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
     ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
     # 1.234,56

@@ -12,6 +12,7 @@ from acemath.grade.base.nodes import (
     symbol,
     symbols,
 )
+from acemath.grade.compare.dots import DOTS, without_dots
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
@@ -25,7 +26,10 @@ def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
     if a.kind in STRUCTURES or b.kind in STRUCTURES:
         return False
     result: bool | None = None
-    for x, y in _readings(a, b):
+    readings = _readings(a, b)
+    if DOTS in a.walk() or DOTS in b.walk():
+        readings += ((without_dots(a), without_dots(b)),)
+    for x, y in readings:
         result = _same(x, y, conventions)
         if result is True:
             return True

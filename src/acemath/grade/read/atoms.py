@@ -118,6 +118,9 @@ class Atoms(Commands):
         if name in _ALWAYS_FUNCTION or self._heads_equation(name):
             self.take()
             return Node("apply", self.items(")"), name)
+        if [self.peek(k).text for k in (1, 2)] == ["0", ")"]:  # a start value, not a product that is 0
+            self.at += 3
+            return symbol(f"{name}(0)")
         if name == "C":
             self.take()
             arguments = self.items(")")

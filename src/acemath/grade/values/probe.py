@@ -11,7 +11,7 @@ from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.precise import differs
 
 _CLOSE = 1e-7
-_INTEGER_NAMES = frozenset("nkmijlN")
+INTEGER_NAMES = frozenset("nkmijlN")
 _COMPARISONS = 5
 _STEPS = 60
 _WHOLE_ONLY = frozenset("floor ceil binom sin cos".split())  # functions with special values at whole numbers
@@ -34,7 +34,7 @@ def same_value(a: Node, b: Node) -> bool | None:
     if _stepped(a) or _stepped(b):
         return _at_steps(a, b, names)
     verdict = _at_points(a, b, names, frozenset())
-    whole = _INTEGER_NAMES.intersection(names)
+    whole = INTEGER_NAMES.intersection(names)
     if verdict is not True and whole and (_integral(a) or _integral(b)):
         return _at_points(a, b, names, whole)
     return verdict
@@ -58,7 +58,7 @@ def _at_steps(a: Node, b: Node, names: list[str]) -> bool | None:
     for trial in range(_STEPS):
         env = {
             name: float(trial * (2 * at + 1) % _STEPS + 2)
-            if name in _INTEGER_NAMES
+            if name in INTEGER_NAMES
             else source.uniform(0.1, 3.0 if trial % 2 else 40.0)
             for at, name in enumerate(names)
         }

@@ -1,0 +1,91 @@
+"""All checks of a recipe, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from acemath.errors import UserError
+from acemath.notices import quiet_transformers, say
+from acemath.recipe.plan import plan
+from acemath.recipe.rates import Rates
+from acemath.recipe.schema import Recipe
+from acemath.run.preflight.finding import Findings
+from acemath.run.preflight.models import check_models, uses
+from acemath.run.preflight.resources import (
+    check_disk,
+    check_launch,
+    check_memory,
+    check_packages,
+    check_prices,
+)
+from acemath.run.preflight.sources import check_sources
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What was found, and the plan with the rows that were counted."""
+
+    findings: Findings
+    plan: dict[str, Any]
+
+    def stop_at_faults(self) -> None:
+        """UserError if there are faults: of one its line; of several a notice each, and their number."""
+        faults = self.findings.having("fault")
+        if len(faults) == 1:
+            raise UserError(faults[0].says)
+        for one in faults:
+            say(f"{one.place}: {one.says}")
+        if faults:
+            raise UserError(f"{len(faults)} faults in the recipe (above); correct them: nothing was run")
+
+
+def preflight(
+    recipe: Recipe, folder: Path, last: str = "tables", *, network: bool, here: bool, count: bool = True, rates: Rates | None = None
+) -> Preflight:
+    """Check all that a run up to a part ("data", "sft", "reward", "tables") needs, without running anything.
+
+    With `network` the hub is asked: the beginning of each data set, the small files of each model. With `here` the run is to
+    be on this machine: packages, memory and disk are compared. With `count` files are read whole, for the plan.
+    """
+    quiet_transformers()
+    found = Findings()
+    network = network and _reachable(found)
+    read = check_sources(recipe, found, network, count)
+    wanted = uses(recipe, last)
+    check_models(recipe, wanted, found, read, network)
+    check_launch(recipe, found)
+    if here:
+        check_packages(recipe, wanted, found)
+    if find_spec("pyarrow") is not None:
+        with found.faults("roles"):
+            _stages(recipe, folder, last)
+    with found.faults("memory"):
+        check_memory(recipe, wanted, found, here)
+    planned = plan(recipe, rates, read.rows)
+    with found.faults("run folder"):
+        check_disk(recipe, planned["stages"], folder, found, here)
+    check_prices(recipe, planned, found)
+    return Preflight(found, planned)
+
+
+def _stages(recipe: Recipe, folder: Path, last: str) -> None:
+    """Put the stages of a run together, without running any. UserError for a role that they need and nobody fills."""
+    from acemath.run.context import Run
+    from acemath.run.display import Display
+    from acemath.run.stages import stages_until
+
+    stages_until(Run(recipe, folder, Display(quiet=True)), last)
+
+
+def _reachable(found: Findings) -> bool:
+    """Whether the hub answers; a line if it does not."""
+    if find_spec("huggingface_hub") is not None:
+        from acemath.models.hub import reachable
+
+        if reachable():
+            return True
+    found.add("hub", "not checked", "the hub cannot be reached, so nothing of it was opened")
+    return False

@@ -1,0 +1,273 @@
+"""Checks of the models: config, head, chat template, tokens that end a response, licence, length, key and price."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from acemath.curate.licences import non_commercial
+from acemath.errors import UserError
+from acemath.models.builtin import resolve
+from acemath.models.engine import ChatFormat
+from acemath.models.spec import EndpointModel, TransformersModel, VllmModel, WorksheetsModel
+from acemath.recipe.roles import Policy, Role
+from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
+from acemath.records import Problem
+from acemath.run.preflight.finding import Findings
+from acemath.run.preflight.sources import BENCH, Read, terms
+
+LAST = ("data", "sft", "reward", "tables")  # the parts of a run in order; a part needs the models of those before it
+Kind = Literal["writes", "trains", "trains a reward model", "ranks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a recipe uses a model for: the key that names it, its name there, and for models that write also the role.
+
+    `reads` are the kinds of prompts that it gets (`Read.longest`), `part` the part of a run that needs it.
+    """
+
+    key: str
+    ref: str
+    kind: Kind
+    part: str
+    role: Role | None = None
+    reads: tuple[str, ...] = ()
+    chat: ChatFormat | None = None
+
+
+def uses(recipe: Recipe, last: str = "tables") -> list[Use]:
+    """Everything that a run up to a part uses models for."""
+    kept = LAST[: LAST.index(last) + 1]
+    return [use for use in _uses(recipe) if use.part in kept]
+
+
+def _uses(recipe: Recipe) -> Iterator[Use]:
+    for name, role in recipe.roles.named().items():
+        group = name.removeprefix("teachers.") if name.startswith("teachers.") else "math"
+        part = "reward" if name == "labeller" else "data"
+        yield Use(f"roles.{name}.model", role.model, "writes", part, role, (group,), role.chat)
+    bases = {"sft.base": recipe.sft.base} | {f"sft.stages.{n}.base": s.base for n, s in recipe.sft.stages.items() if s.base}
+    yield from (Use(key, ref, "trains", "sft", chat=recipe.sft.chat) for key, ref in bases.items())
+    groups: tuple[tuple[str, str, dict[str, Policy], str], ...] = (
+        ("reward.candidates", "reward", recipe.reward.candidates.policies, "math"),
+        ("bench", "tables", recipe.bench.policies, BENCH),
+    )
+    for place, part, policies, reads in groups:
+        for name, policy in policies.items():
+            yield Use(f"{place}.policies.{name}.model", policy.model, "writes", part, policy, (reads,), policy.chat)
+    ranker = recipe.roles.ranker
+    if ranker is not None and ranker.model not in (BASE_CHECK, VOTES):
+        yield Use("roles.ranker", ranker.model, "ranks", "reward", chat=ranker.chat)
+    yield Use("reward.base", recipe.reward.base, "trains a reward model", "reward", chat=recipe.reward.chat)
+
+
+def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read, network: bool) -> None:
+    """Check every model that a run uses, each use of it on its own. Nothing is loaded but tokenizers and configurations."""
+    places: dict[str, str | None] = {}
+    for use in wanted:
+        with found.faults(use.key):
+            ref = _origin(recipe, use.ref)
+            spec = recipe.model(ref)
+            if isinstance(spec, WorksheetsModel):
+                found.add(use.key, "good", "answers worksheets by itself")
+            elif isinstance(spec, EndpointModel):
+                _endpoint(recipe, use, spec, found)
+            else:
+                _named(recipe, use)
+                if ref not in places:
+                    places[ref] = None
+                    places[ref] = _place(spec, network)
+                _weights(recipe, use, spec, places[ref], found, read, network)
+
+
+def _origin(recipe: Recipe, ref: str) -> str:
+    """The model that a fine-tuning stage starts from, through the stages before it: it has its config and chat template."""
+    names = list(recipe.sft.stages)
+    while (stage := ref if ref in names else recipe.stage_of(ref)) is not None:
+        base = recipe.sft.stages[stage].base
+        at = names.index(stage)
+        ref = base if base is not None else names[at - 1] if at else recipe.sft.base
+    return ref
+
+
+def _endpoint(recipe: Recipe, use: Use, spec: EndpointModel, found: Findings) -> None:
+    key = spec.key()
+    priced = {"price_in", "price_out"} & spec.model_fields_set
+    if recipe.budget_usd is not None and not priced:
+        raise UserError(
+            f"model {spec.id!r} has no price, so the budget of US$ {recipe.budget_usd:g} would not hold for it; give price_in "
+            "and price_out (0 for a server that costs nothing)"
+        )
+    words = "" if key else f"; {spec.api_key_env} is not set, which is right for a server without keys"
+    price = f"US$ {spec.price_in:g} and {spec.price_out:g} a million tokens" if priced else "no price"
+    found.add(use.key, "good" if key else "note", f"{spec.id} at {spec.url}, {price}{words}; the server was not asked")
+
+
+def _named(recipe: Recipe, use: Use) -> None:
+    """UserError if a model is neither a stage, a folder nor a hub name. A name with an owner passes."""
+    spec = recipe.model(use.ref)
+    assert isinstance(spec, TransformersModel | VllmModel)
+    spec.template()
+    if recipe.stage_of(use.ref) or use.ref in recipe.sft.stages or spec.id == "nano":
+        return
+    if "/" in spec.id or Path(spec.id).is_dir():
+        return
+    from acemath.models.hub import model_file
+
+    if model_file(spec.id, "config.json", fetch=True) is None:  # a few hub names have no owner
+        stages = ", ".join(recipe.sft.stages)
+        raise UserError(
+            f"{use.key} is {use.ref!r}, which is neither one of models nor a stage of this recipe ({stages}), "
+            "nor a model's folder; correct it, or name a hub model as owner/name"
+        )
+
+
+def _place(spec: TransformersModel | VllmModel, network: bool) -> str | None:
+    """The folder of a model's small files, fetched if the network may be used; None if they are not on this machine.
+
+    UserError for a folder that does not exist, and for a hub model that is gated or does not exist.
+    """
+    source = resolve(spec.id)
+    if Path(source).is_dir() or find_spec("huggingface_hub") is None:
+        return source if Path(source).is_dir() else None
+    if source.startswith((".", "/", "~")) or source.count("/") > 1:
+        raise UserError(
+            f"cannot load model {source!r}: there is no such folder; give an existing one, or a hub name such as owner/model"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    small = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
+    try:
+        return str(snapshot_download(source, revision=spec.revision, allow_patterns=small, local_files_only=not network))
+    except GatedRepoError as error:
+        raise UserError(terms(f"model {source!r}", source)) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise UserError(
+            f"the hub has no model {source!r}" + (f" at revision {spec.revision!r}" if spec.revision else "")
+            + ", or you may not see it; correct the name, or log in (hf auth login)"
+        ) from error
+    except (OSError, ValueError):
+        return None
+
+
+def _weights(
+    recipe: Recipe, use: Use, spec: TransformersModel | VllmModel, place: str | None, found: Findings, read: Read, network: bool
+) -> None:
+    """Check the small files of a model in `place` for one use."""
+    own = recipe.model(use.ref)
+    assert isinstance(own, TransformersModel | VllmModel)
+    if find_spec("transformers") is None:
+        found.add(use.key, "not checked", f"{spec.id}: transformers is not installed")
+        return
+    if place is None:
+        why = "does not answer" if network else "was not asked"
+        found.add(use.key, "not checked", f"{spec.id} is not on this machine, and the hub {why}")
+        return
+    config = _config(spec.id, place)
+    _head(use, place, found)
+    words = [spec.id, str(config.get("model_type"))]
+    if use.kind != "ranks":
+        words += _chat(use, own, spec, place, config, found, read)
+    words += _licences(use, place, found)
+    found.add(use.key, "good", ", ".join(words))
+
+
+def _config(name: str, place: str) -> dict[str, Any]:
+    """A model's config.json. UserError if it has none or cannot be read, and for an architecture that nothing here knows."""
+    from acemath.models.score.heads import check_architecture
+
+    file = Path(place) / "config.json"
+    if not file.is_file():
+        raise UserError(f"model {name!r} has no config.json; give a model's folder with safetensors, or a hub name")
+    check_architecture(place, fetch=False)
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def _head(use: Use, place: str, found: Findings) -> None:
+    """UserError for a head that the use of a model does not read. Weights that are not on this machine are not fetched."""
+    from acemath.models.score.heads import check_base, check_head, head_kind
+
+    if head_kind(place, fetch=False) is None:
+        found.add(use.key, "not checked", f"the head of {use.ref}: its weights are not on this machine")
+    if use.kind == "ranks":
+        check_head(place, fetch=False)
+    elif use.kind == "trains a reward model":
+        check_base(place, fetch=False)
+    elif head_kind(place, fetch=False) not in (None, "none"):
+        raise UserError(f"{use.ref!r} is a reward model, which writes no text; name a model that does")
+
+
+def _chat(
+    use: Use, own: TransformersModel | VllmModel, spec: TransformersModel | VllmModel, place: str, config: dict[str, Any],
+    found: Findings, read: Read,
+) -> list[str]:  # fmt: skip
+    """Check the chat template, the tokens that end a response, and the room for prompts; words for the table."""
+    from acemath.models.chat import chat_template
+    from acemath.models.loading import chat_tokenizer
+
+    tokenizer = chat_tokenizer(place, own.template() or spec.template(), own.trust_remote_code)
+    template, chat = chat_template(tokenizer), use.chat or ChatFormat()
+    if chat.system and not template.takes_system:
+        found.add(
+            use.key, "note", f"the chat template of {spec.id} has no system role: the system prompt is put before the user's text"
+        )
+    template.conversation(chat.messages("1+1?", "2"))
+    ends = {*template.stop_ids(_generation(place)), *own.stop_ids}
+    if not ends:
+        raise UserError(
+            f"no token ends a response of {spec.id}: neither its chat template nor its tokenizer nor its generation config names "
+            "one; name it: stop_ids of the model"
+        )
+    if template.end is None and not own.stop_ids:
+        found.add(use.key, "note", f"the chat template of {spec.id} ends a response with no token; only {sorted(ends)} end one")
+    most = own.max_length or config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+    if use.role is not None and isinstance(most, int):
+        _room(use, spec.id, most, template, tokenizer, found, read)
+    return [f"ends with {' or '.join(map(str, sorted(ends)))}", *([f"{most:,} tokens"] if isinstance(most, int) else [])]
+
+
+def _generation(place: str) -> Any:
+    """What a generation config says, as an object with `eos_token_id`."""
+    file = Path(place) / "generation_config.json"
+    named = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+    return type("Named", (), {"eos_token_id": named})
+
+
+def _room(use: Use, name: str, most: int, template: Any, tokenizer: Any, found: Findings, read: Read) -> None:
+    """Compare the longest prompts that a role gets with the most tokens of its model."""
+    from acemath.run.responses import after_shots  # which needs pyarrow
+
+    role, chat = use.role, use.chat or ChatFormat()
+    assert role is not None
+
+    def tokens(prompt: str) -> int:
+        asked = after_shots([Problem("", prompt, "")], role.shots if isinstance(role, Policy) else ())[0].prompt
+        text = template.prompt(chat.messages(asked))
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    if (least := tokens("1+1?")) >= most:
+        raise UserError(f"the chat alone has {least:,} tokens, and {name} takes {most:,}; shorten the chat or the shots")
+    if least + role.max_new_tokens > most:
+        found.add(use.key, "note", f"max_new_tokens is {role.max_new_tokens:,}, but {name} takes {most:,} with the prompt: responses end there")
+    for kind in use.reads:
+        key, prompt = read.longest.get(kind, ("", ""))
+        if key and (length := tokens(prompt)) >= most:
+            then = "counts as wrong" if kind == BENCH else "is dropped"
+            found.add(use.key, "note", f"a prompt of {key} has {length:,} tokens, and {name} takes {most:,}: each such row {then}")
+
+
+def _licences(use: Use, place: str, found: Findings) -> list[str]:
+    """What a model's card says of its licence."""
+    from acemath.train.provenance import stated_licences
+
+    stated = stated_licences(place)
+    if use.kind.startswith("trains") and (forbidding := non_commercial(stated)):
+        found.add(use.key, "note", f"its licence {', '.join(forbidding)} forbids commercial use, of what is trained from it too")
+    return [f"licence {', '.join(stated)}"]

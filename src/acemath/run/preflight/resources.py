@@ -1,0 +1,179 @@
+"""Checks of what a run needs of the machine and of money: packages, launch files, memory, disk, budgets."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acemath.errors import EXTRAS, MissingExtra, UserError
+from acemath.models.builtin import resolve
+from acemath.models.spec import EndpointModel, TransformersModel, VllmModel
+from acemath.recipe.plan import parameters
+from acemath.recipe.schema import Recipe
+from acemath.run.preflight.finding import Findings
+from acemath.run.preflight.models import Use
+
+STATE_BYTES = 16  # of training, for a parameter: weight, gradient and AdamW's two means in float32
+FROZEN_BYTES = 4  # of training with LoRA, for a parameter of the base
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+TOKEN_BYTES = 8  # on disk, of a token of a response: its text in the stage that wrote it and in those that keep it
+MODEL_BYTES = 4  # on disk, of a parameter of a trained model
+GB = 1e9
+
+
+def check_packages(recipe: Recipe, wanted: list[Use], found: Findings) -> None:
+    """Every engine and training has the packages that it needs."""
+    needed = {"vllm": [use.key for use in wanted if recipe.model(use.ref).engine == "vllm"]}
+    trains = any(use.kind.startswith("trains") for use in wanted)
+    sft, reward = recipe.sft.settings, recipe.reward.train
+    if trains:
+        needed["peft"] = [key for key, part in (("sft.settings.lora", sft), ("reward.train.lora", reward)) if part.lora is not None]
+        needed["liger_kernel"] = [key for key, part in (("sft.settings.liger", sft), ("reward.train.liger", reward)) if part.liger]
+    for module, keys in needed.items():
+        if keys and find_spec(module) is None:
+            more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+            found.add(keys[0] + more, "fault", str(MissingExtra("it", module)))
+        assert module in EXTRAS
+
+
+def check_memory(recipe: Recipe, wanted: list[Use], found: Findings, here: bool) -> None:
+    """Weights and the state of trainings against the memory of a device. Activations and caches come on top."""
+    seen: set[tuple[str, str, float]] = set()
+    for use in wanted:
+        spec = recipe.model(use.ref)
+        if not isinstance(spec, TransformersModel | VllmModel):
+            continue
+        size = parameter_count(recipe, use.ref)
+        if not size:
+            found.add(use.key, "not checked", f"memory: the size of {spec.id} is unknown")
+            continue
+        need, split, local, words = _need(recipe, use, spec, size)
+        if (line := (spec.id, words, need)) in seen:
+            continue
+        seen.add(line)
+        says = f"memory: {words} of {spec.id} {'take' if split == 1 else f'in {split} parts take'} {need / GB:,.1f} GB on each device"
+        if not here:
+            found.add(use.key, "not checked", f"{says}; not compared with a machine")
+            continue
+        devices, each, kind = _devices()
+        if need > each:
+            found.add(use.key, "fault", f"{says}, and {kind} has {each / GB:,.1f} GB; {_fix(use)}")
+        elif devices and local > devices:
+            found.add(use.key, "fault", f"{says}, and this machine has {devices}; {_fix(use)}")
+        else:
+            found.add(use.key, "good", f"{says}; {kind} has {each / GB:,.1f} GB")
+
+
+def _need(recipe: Recipe, use: Use, spec: TransformersModel | VllmModel, size: float) -> tuple[float, int, int, str]:
+    """Bytes on each device, the devices that share the model, those of them on one machine, and what takes the bytes."""
+    if use.kind in ("writes", "ranks"):
+        split = spec.devices
+        return size * BYTES[spec.dtype] / split, split, split, "the weights"
+    part = recipe.sft if use.kind == "trains" else recipe.reward
+    settings = recipe.sft.settings if use.kind == "trains" else recipe.reward.train
+    split, machines = _processes(part.launch)
+    if settings.lora is not None:
+        return size * FROZEN_BYTES, 1, 1, "the weights for LoRA"
+    return size * STATE_BYTES / split, split, split // machines, "weights, gradients and optimiser state"
+
+
+def _fix(use: Use) -> str:
+    if use.kind in ("writes", "ranks"):
+        return "give the model more devices (engine vllm, tensor_parallel), or name a smaller one"
+    return "train in more processes (launch), with LoRA, or from a smaller model"
+
+
+def _processes(launch: str | None) -> tuple[int, int]:
+    """The processes that share the weights of a training in a launch file, 1 without shards; and the machines."""
+    if launch is None:
+        return 1, 1
+    from acemath.run.launch import launch_file
+
+    settings: dict[str, Any] = yaml.safe_load(launch_file(launch).read_text())
+    shared = settings.get("distributed_type") == "FSDP"
+    return int(settings.get("num_processes") or 1) if shared else 1, int(settings.get("num_machines") or 1)
+
+
+def check_launch(recipe: Recipe, found: Findings) -> None:
+    """The launch files of trainings can be read."""
+    for key, name in (("sft.launch", recipe.sft.launch), ("reward.launch", recipe.reward.launch)):
+        if name is not None:
+            with found.faults(key):
+                found.add(key, "good", f"{_processes(name)[0]} processes share the weights")
+
+
+def parameter_count(recipe: Recipe, ref: str) -> float:
+    """The parameters of a model: from the headers of its files if it is a folder, else from its name; 0 if unknown."""
+    stages = recipe.sft.stages
+    named = recipe.sft.base if ref in stages or recipe.stage_of(ref) else ref
+    folder = Path(resolve(recipe.model(named).name))
+    if folder.is_dir():
+        return sum(_tensors(file) for file in folder.glob("*.safetensors"))
+    return parameters(recipe.model(named).name)
+
+
+def _tensors(file: Path) -> int:
+    """The numbers in a file of safetensors. UserError for a damaged file."""
+    try:
+        with file.open("rb") as opened:
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    except (OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise UserError(f"{file} is no whole file of safetensors; copy or download it again") from error
+
+
+@cache
+def _devices() -> tuple[int, float, str]:
+    """The number of GPUs (0 without any), and the bytes of memory of the smallest, or of this machine."""
+    if find_spec("torch") is not None:
+        import torch
+
+        if count := torch.cuda.device_count():
+            return count, float(min(torch.cuda.get_device_properties(n).total_memory for n in range(count))), "a GPU here"
+    return 0, float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")), "this machine, which has no GPU,"
+
+
+def check_disk(recipe: Recipe, stages: list[Mapping[str, Any]], folder: Path, found: Findings, here: bool) -> None:
+    """What the rows and models of a run take on disk against what is free."""
+    tokens = sum(row["tokens_millions"] * 1e6 for row in stages if not row["stage"].startswith(("sft-", "reward", "ranks", "scores")))
+    size = parameter_count(recipe, recipe.sft.base)
+    models = (len(recipe.sft.stages) + 1) * size * MODEL_BYTES + STATE_BYTES * size
+    need = tokens * TOKEN_BYTES + models
+    says = f"disk: about {need / GB:,.1f} GB, of which {models / GB:,.1f} for trained models and a checkpoint"
+    if not here:
+        found.add("run folder", "not checked", f"{says}; not compared with a machine")
+        return
+    at = folder.absolute()
+    while not at.exists():
+        at = at.parent
+    free = shutil.disk_usage(at).free
+    if models > free:
+        found.add("run folder", "fault", f"{says}, and {free / GB:,.1f} GB are free; name a folder with more room: --out")
+    else:
+        found.add("run folder", "good" if need <= free else "note", f"{says}; {free / GB:,.1f} GB are free")
+
+
+def check_prices(recipe: Recipe, plan: Mapping[str, Any], found: Findings) -> None:
+    """What the endpoints are planned to cost against the budget."""
+    total, budget = float(plan["total"]["usd"]), recipe.budget_usd
+    paid = [m.id for m in recipe.models.values() if isinstance(m, EndpointModel)]
+    if not paid:
+        return
+    if budget is None:
+        found.add("budget_usd", "note", f"endpoints cost about US$ {total:,.0f}, and no budget limits them: --budget")
+    elif total > budget:
+        found.add(
+            "budget_usd", "note",
+            f"endpoints cost about US$ {total:,.0f}, and the budget is US$ {budget:,.0f}: the run will stop before it ends",
+        )  # fmt: skip
+    else:
+        found.add("budget_usd", "good", f"endpoints cost about US$ {total:,.0f} of US$ {budget:,.0f}")
