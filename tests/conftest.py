@@ -13,6 +13,7 @@ import pytest
 # The tests that take longest, which make whole runs and trainings. They start first, so that no process ends long after
 # the others.
 LONGEST = (
+    "run/rehearsal/test_rehearse.py",
     "run/test_run.py",
     "test_strangers_hour.py",
     "run/test_partitioned.py",

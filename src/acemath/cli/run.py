@@ -12,6 +12,8 @@ from acemath.cli.options import Changes, Json, folder
 from acemath.cli.output import show
 from acemath.errors import UserError, require
 from acemath.recipe.load import load_recipe
+from acemath.recipe.plan import plan
+from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 
 
@@ -38,6 +40,13 @@ def command(
         bool,
         typer.Option("--measure", help="With --dry-run: measure how fast this machine runs the recipe's models, and keep it."),
     ] = False,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Run all of the recipe in minutes with tiny random models, a few rows and scripted responses; with kills and resumes.",
+        ),
+    ] = False,
     until: Annotated[
         Literal["data", "sft", "reward", "report"],
         typer.Option(help="The last part to run; `data` ends with the training sets and trains nothing."),
@@ -59,8 +68,13 @@ def command(
     place = out or Path("runs") / loaded.name
     if measure and not dry_run:
         raise UserError("--measure belongs to --dry-run, which then gives hours of this machine; add --dry-run")
+    if rehearse and (dry_run or checks or until != "report"):
+        raise UserError("--rehearse runs the whole recipe; leave out --dry-run, --preflight and --until")
     if dry_run or checks:
         show_plan(loaded, place, as_json, measure, checks)
+        return
+    if rehearse:
+        _rehearse(loaded, out or Path("runs") / f"{loaded.name}-rehearsal", as_json)
         return
     if until != "data":
         require("acemath run", "torch", "transformers", "trl")  # before the data is made
@@ -79,3 +93,19 @@ def command(
         return
     show({}, False, ("measure", "percent"), sorted(outcome.headline.items(), key=lambda row: row[1]))
     typer.echo(f"{outcome.seconds:.0f} s, {outcome.peak_mb:.0f} MB at most; report: {outcome.report}")
+
+
+def _rehearse(recipe: Recipe, place: Path, as_json: bool) -> None:
+    """Rehearse a recipe and print what was exercised. UserError if the killed run ended otherwise than the undisturbed one."""
+    require("--rehearse", "torch", "transformers", "trl")
+    from acemath.run.rehearsal.rehearse import rehearse
+    from acemath.run.rehearsal.summary import COLUMNS, summary
+    from acemath.run.rehearsal.summary import as_json as json_of
+
+    found = rehearse(recipe, place)
+    show(json_of(recipe, found), as_json, COLUMNS, summary(recipe, found))
+    if not as_json:
+        total = plan(recipe)["total"]
+        typer.echo(f"{found.seconds:.0f} s here; the plan of the real run: {total['gpu_hours']:,} GPU hours, {total['usd']:,} US$ (--dry-run)")
+    if found.differing:
+        raise UserError(f"after its kills the run differs in {', '.join(found.differing)}; compare the folders in {place}")

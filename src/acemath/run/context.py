@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from acemath.models.engine import Engine, close
 from acemath.models.generate.endpoint.account import Account
@@ -15,6 +15,7 @@ from acemath.recipe.roles import Role
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 from acemath.run.engines import make_engine
+from acemath.run.runner import DECLARED
 
 ENDPOINTS = "endpoints"  # the folder with the requests, responses and costs of endpoints
 
@@ -51,6 +52,9 @@ class Models(Protocol):
 @dataclass
 class Run:
     """One run of a recipe in its folder."""
+
+    jobs: ClassVar[str] = DECLARED
+    """module:function that returns the stages of the run's folder, for jobs in processes of their own."""
 
     recipe: Recipe
     folder: Path

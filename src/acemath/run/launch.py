@@ -94,7 +94,7 @@ def _threads(processes: int) -> str:
     return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
 
 
-def accelerate(config: Path, report: Report) -> Launcher:
+def accelerate(config: Path, report: Report, declared: str = DECLARED) -> Launcher:
     """A training in the processes of a configuration of `accelerate launch`.
 
     If it names several machines, a notice says which command the user must start on each of the others.
@@ -104,7 +104,7 @@ def accelerate(config: Path, report: Report) -> Launcher:
     def launch(jobs: Sequence[Job]) -> None:
         for job in jobs:
             start = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-            command = [*start, *job.command()[1:]]
+            command = [*start, *job.command(declared)[1:]]
             if settings.get("num_machines", 1) > 1:
                 others = " ".join(["accelerate launch --machine_rank RANK", *command[3:]])
                 say(
@@ -142,13 +142,13 @@ def launch_file(name: str) -> Path:
     )
 
 
-def set_launch(runner: Runner, recipe: Recipe, report: Report) -> None:
+def set_launch(runner: Runner, recipe: Recipe, report: Report, declared: str = DECLARED) -> None:
     """Start the jobs of a run as its recipe says. UserError if it names a launcher or file that does not exist."""
-    here, several = in_process(runner), _several(recipe.launch, report)
+    here, several = in_process(runner), _several(recipe.launch, report, declared)
     named = {f"sft-{name}": recipe.sft.launch for name in recipe.sft.stages} | {
         "reward": recipe.reward.launch
     }
-    trainings = {stage: accelerate(launch_file(name), report) for stage, name in named.items() if name}
+    trainings = {stage: accelerate(launch_file(name), report, declared) for stage, name in named.items() if name}
 
     def width(stage: Stage) -> int:
         if not isinstance(stage, MapStage):
@@ -158,16 +158,16 @@ def set_launch(runner: Runner, recipe: Recipe, report: Report) -> None:
     def launch(jobs: Sequence[Job]) -> None:
         stage = runner.by_name[jobs[0].stage]
         copies = stage.copies if isinstance(stage, MapStage) else Copies()
-        many = replicas(copies.devices, report) if copies.replicas > 1 else several
+        many = replicas(copies.devices, report, declared) if copies.replicas > 1 else several
         trainings.get(stage.name, many if len(jobs) > 1 else here)(jobs)
 
     runner.launch, runner.width = launch, width
 
 
-def _several(settings: LaunchSettings, report: Report) -> Launcher:
+def _several(settings: LaunchSettings, report: Report, declared: str) -> Launcher:
     if settings.by == "ray":
         return ray()
-    return slurm() if settings.by == "slurm" else local_processes(settings.processes, report)
+    return slurm() if settings.by == "slurm" else local_processes(settings.processes, report, declared)
 
 
 @dataclass

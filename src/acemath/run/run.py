@@ -51,10 +51,10 @@ class Outcome:
         }
 
 
-def run_recipe(recipe: Recipe, folder: Path, display: Display) -> Outcome:
+def run_recipe(recipe: Recipe, folder: Path, display: Display, kind: type[Run] = Run) -> Outcome:
     """Make every stage that is not up to date in `folder`. A second call with the same recipe does nothing."""
     started = time.monotonic()
-    run = Run(recipe, folder, display)
+    run = kind(recipe, folder, display)
     with locked(folder), closing(run):
         runner = _begun(run, "tables")
         _make(run, runner)
@@ -97,7 +97,7 @@ def _begun(run: Run, last: str) -> Runner:
     plain = run.recipe.model_dump(mode="json")
     write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
     runner = Runner(run.folder, stages_until(run, last), run.display)
-    set_launch(runner, run.recipe, run.display.progress)
+    set_launch(runner, run.recipe, run.display.progress, run.jobs)
     return runner
 
 

@@ -43,11 +43,12 @@ def check_sharing(model: Any, max_length: int) -> None:
             f"outside the window; set max_length to at most {window}, or {FIX}"
         )
     try:
-        difference = _difference(model)
+        difference, dtype = _difference(model)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{name} cannot read responses that share a prompt ({reason}); {FIX}") from error
-    limit = FLOAT32 if model.dtype == torch.float32 else BFLOAT16
+    # Of the states, not of the weights: shards of float32 compute in bfloat16.
+    limit = FLOAT32 if dtype == torch.float32 else BFLOAT16
     if not difference <= limit:  # nan fails too
         raise UserError(
             f"{name} cannot read responses that share a prompt (states differ by {difference:.1%} from separate "
@@ -56,8 +57,8 @@ def check_sharing(model: Any, max_length: int) -> None:
 
 
 @torch.no_grad()
-def _difference(model: Any) -> float:
-    """How far the states are from those of separate rows, as a share of their norm."""
+def _difference(model: Any) -> tuple[float, torch.dtype]:
+    """How far the states are from those of separate rows, as a share of their norm, and their number format."""
     vocabulary = int(model.get_input_embeddings().num_embeddings)
     ids = torch.randint(vocabulary, (36,), generator=torch.Generator().manual_seed(0)).tolist()
     # The second problem follows another one in the row; two of its three responses share an opening.
@@ -76,4 +77,4 @@ def _difference(model: Any) -> float:
             f"{type(model).__name__} gives nan or inf for a reward; its weights are damaged, or too large for "
             f"{str(model.dtype).removeprefix('torch.')}"
         )
-    return float((plain - shared).float().norm() / plain.float().norm().clamp_min(1e-6))
+    return float((plain - shared).float().norm() / plain.float().norm().clamp_min(1e-6)), plain.dtype

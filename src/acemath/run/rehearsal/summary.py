@@ -1,0 +1,102 @@
+"""What a rehearsal has exercised, and what only the real machines can show, as one table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from acemath.models.spec import VllmModel
+from acemath.recipe.schema import Recipe
+from acemath.records import REFUSED
+from acemath.run.rehearsal.rehearse import Rehearsal
+from acemath.run.rehearsal.server import FAULTS
+
+COLUMNS = ("part", "exercised here", "to be seen only on the real machines")
+Row = tuple[str, str, str]
+
+
+def summary(recipe: Recipe, found: Rehearsal) -> list[Row]:
+    """The rows of the table of a rehearsal. `recipe` is the real one."""
+    rows = [_stages(found), *_models(recipe, found), *_data(found), *_endpoints(found), _trainings(recipe, found)]
+    return [row for row in (*rows, _kills(found)) if row[1]]
+
+
+def as_json(recipe: Recipe, found: Rehearsal) -> dict[str, Any]:
+    """The object that `acemath run --rehearse --json` prints."""
+    return {
+        "recipe": recipe.name,
+        "same": None if found.differing is None else not found.differing,
+        "differing": found.differing or [],
+        "kills": found.kills,
+        "stages": len(found.stages),
+        "models": found.stand.models,
+        "unknown": found.stand.unknown,
+        "endpoint": found.faults,
+        "seconds": found.seconds,
+        "table": [dict(zip(COLUMNS, row, strict=True)) for row in summary(recipe, found)],
+    }
+
+
+def _stages(found: Rehearsal) -> Row:
+    responses = sum(facts.get("responses", 0) for facts in found.stages.values())
+    return (
+        "stages",
+        f"all {len(found.stages)}, {responses:,} responses, in two partitions, to the report",
+        "numbers that mean anything: these responses follow a script",
+    )
+
+
+def _models(recipe: Recipe, found: Rehearsal) -> list[Row]:
+    kinds = Counter(found.stand.models.values())
+    names = "; ".join(f"{kind}: {count}" for kind, count in kinds.items())
+    rows = [
+        (
+            "models",
+            f"{names} (random weights; tokenizer, template, stop ids in the family's form)" if names else "",
+            "the weights, tokenizers and templates of the hub, their licences and gates, what they write",
+        )
+    ]
+    if found.stand.unknown:
+        rows.append(("unknown models", f"as Qwen2: {', '.join(found.stand.unknown)}", "their architecture and template"))
+    vllm = [model for model in recipe.models.values() if isinstance(model, VllmModel)]
+    if vllm:
+        widest = max(model.tensor_parallel for model in vllm)
+        rows.append(
+            ("vLLM", f"{len(vllm)} models, each run by transformers instead", f"vLLM itself, on up to {widest} GPUs a model, and its memory")
+        )
+    return rows
+
+
+def _data(found: Rehearsal) -> list[Row]:
+    sets, files = found.stand.data_sets, found.stand.files
+    return [
+        (
+            "data sets of the hub",
+            f"rows of ours in the registered columns: {', '.join(sets)}" if sets else "",
+            "whether the hub's columns, splits and sizes are still these",
+        ),
+        ("files", f"the first rows of {', '.join(files)}" if files else "", "their other rows"),
+    ]
+
+
+def _endpoints(found: Rehearsal) -> list[Row]:
+    names, counts = list(dict.fromkeys(found.stand.endpoints)), found.faults
+    if not names:
+        return []
+    failed = ", ".join(f"{counts.get(kind, 0)} {kind}" for kind in FAULTS)
+    words = f"{', '.join(names)}: {counts.get('requests', 0):,} requests to a local server; {failed}, {counts.get(REFUSED, 0)} refused"
+    return [("endpoints", words, "the keys, the rate limits, the bill")]
+
+
+def _trainings(recipe: Recipe, found: Rehearsal) -> Row:
+    names = [name for name in found.stages if name == "reward" or name.startswith("sft-")]
+    words = f"{', '.join(names)}: through accelerate in two processes, {found.stand.launch}"
+    launches = ", ".join(dict.fromkeys(name for name in (recipe.sft.launch, recipe.reward.launch) if name)) or "one process"
+    return ("trainings", words, f"{launches}: its memory, its speed, its network")
+
+
+def _kills(found: Rehearsal) -> Row:
+    if found.differing is None:
+        return ("stops", "", "")
+    same = "every row and number as in the undisturbed run" if not found.differing else f"DIFFERENT: {', '.join(found.differing)}"
+    return ("stops", f"killed {', '.join(found.kills) or 'never'}, and resumed: {same}", "machines that vanish, disks that fill")

@@ -1,0 +1,78 @@
+"""A rehearsal of a recipe from its first stage to its report, killed three times on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from acemath.files.atomic import read_json, write_json
+from acemath.records import Dropped
+from acemath.run.rehearsal import rehearse
+from acemath.run.rehearsal.rehearse import KILLED, MARK, WHOLE
+from acemath.run.store import StageStore
+
+RECIPE = """
+extends: acemath-7b
+name: small
+problems:
+  seeds: {orca-math: null, math-instruct: null, metamath: null, glaive-code: null, slim-orca: null, ultra-interact: null}
+  benchmarks: [gsm8k, mmlu_stem]
+sft: {stages: {general-1: null, general-2: null, math: {blend: [math.checked, code], counts: null}}}
+reward: {candidates: {each: 6, policies: [llama-2-7b-chat, gemma-2-2b]}, groups: {own: [], own_share: 0}}
+bench: {policies: [math: {each: 8}], curve: [1, 8]}
+"""
+
+
+def test_a_rehearsal_with_three_kills(command: Callable[..., Any], tmp_path: Path) -> None:
+    """It ends well, with the rows and tables of an undisturbed run, and says what it could not see."""
+    Path("small.yaml").write_text(RECIPE)
+    done = command("run", "small.yaml", "--rehearse", "--out", "here", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["same"] is True and len(found["kills"]) == 3
+    assert [when.split()[1] for when in found["kills"]] == ["sft-math", "candidates-llama-2-7b-chat", "samples-math"]
+    assert "amid sft-math" in found["kills"]
+    assert min(found["endpoint"][name] for name in ("overloaded", "error", "broken")) > 0
+    assert found["models"]["Qwen/Qwen2.5-Math-RM-72B"].endswith("two layers") and found["unknown"] == []
+    parts = {row["part"] for row in found["table"]}
+    assert parts == {"stages", "models", "vLLM", "data sets of the hub", "endpoints", "trainings", "stops"}
+    home = tmp_path / "here"
+    for run in (WHOLE, KILLED):
+        assert (home / run / "report.html").exists()
+        facts = {name: read_json(home / run / name / "manifest.json")["facts"] for name in ("groups", "scores-math", "sft-math")}
+        assert facts["groups"]["groups"] > 8 and facts["scores-math"]["right"]["responses"] > 10
+        leaked = [row for row in StageStore(home / run / "prompts", 2).dropped() if isinstance(row, Dropped)]
+        assert leaked  # the benchmark questions among the seeds
+    manifest = read_json(home / KILLED / "groups" / "manifest.json")
+    write_json(home / KILLED / "groups" / "manifest.json", {**manifest, "output": "another"})
+    assert rehearse._differing(home) == ["groups"]
+
+
+def test_a_folder_with_something_else_is_left_alone(command: Callable[..., Any], tmp_path: Path) -> None:
+    """In one line, and nothing in it is removed; nor does a rehearsal go together with a plan."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "thesis.tex").write_text("mine")
+    done = command("run", "acemath-7b", "--rehearse", "--out", "here")
+    assert done.code == 2 and "holds something else than a rehearsal" in done.err
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["thesis.tex"]
+    done = command("run", "acemath-7b", "--rehearse", "--dry-run")
+    assert done.code == 2 and "--rehearse runs the whole recipe" in done.err
+
+
+def test_an_earlier_rehearsal_is_replaced(tmp_path: Path) -> None:
+    """Its folder has a mark."""
+    home = tmp_path / "here"
+    rehearse._emptied(home)
+    (home / "old").mkdir()
+    rehearse._emptied(home)
+    assert [path.name for path in home.iterdir()] == [MARK]
+
+
+def test_a_mistake_of_the_user_s_is_one_line(command: Callable[..., Any]) -> None:
+    """What only running shows: a template that refuses the chat's system prompt and takes no text before the user's."""
+    Path("bad.jinja").write_text("{{ messages[0]['content'] }}{{ messages[7]['content'] }}")
+    Path("small.yaml").write_text(RECIPE)
+    done = command("run", "small.yaml", "--rehearse", "--set", "models.qwen-math-72b.chat_template=bad.jinja")
+    assert done.code == 2 and "Traceback" not in done.err.splitlines()[-1] and "template" in done.err.splitlines()[-1]
