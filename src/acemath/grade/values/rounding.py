@@ -19,13 +19,14 @@ def rounds_to(rounded: Node, value: Node, digits: int) -> bool:
     """Whether an expression is another one in which decimals of at least `digits` significant digits were rounded or cut.
 
     Each such decimal may lie half a unit of its last place above the exact value, or less than a whole one below it.
+    Together they may move the expression by no more than a number of `digits` digits would: `10^9(3.14159 - \pi)` is no number.
     """
     units = {n: unit for n in rounded.walk() if (unit := _last_place(n, digits))} if digits else {}
     names = sorted(symbols(rounded) | symbols(value))
     if not units or len(units) > _MOST_DECIMALS or len(names) > _MOST_NAMES:
         return False
     shifted = [substitute(rounded, {n: number(n.value[0] + unit)}) for n, unit in units.items()]
-    seen = 0
+    seen, moved, scale = 0, 0.0, 0.0
     for seed in range(_POINTS if names else 1):
         env = random_point(names, seed, 2.9)
         try:
@@ -41,8 +42,8 @@ def rounds_to(rounded: Node, value: Node, digits: int) -> bool:
             high = sum(max(-0.5001 * size, 0.9999 * size) for size in sizes)
             if not low - noise <= gap <= high + noise:
                 return False
-        seen += 1
-    return seen > 0
+        seen, moved, scale = seen + 1, max(moved, sum(map(abs, steps))), max(scale, abs(written))
+    return seen > 0 and moved <= 1.0001 * 10.0 ** (1 - digits) * scale
 
 
 def _last_place(node: Node, digits: int) -> Fraction | None:
