@@ -26,6 +26,7 @@ from acemath.run.problems import BENCHMARKS, check_benchmarks, row_counts
 from acemath.run.reporting import PAGE_KEY, make_report
 from acemath.run.runner import Runner
 from acemath.run.stages import RECIPE, stages_until
+from acemath.run.store import StageStore
 
 PARTS = ("data", "sft", "reward")  # the parts that --until may name, beside the whole
 
@@ -90,15 +91,25 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
 
 def _begun(run: Run, last: str) -> Runner:
     """The runner of the stages up to a part, after all checks that need nothing to be made."""
-    preflight(run.recipe, run.folder, last, network=True, here=True, count=not (run.folder / RUN_FILE).exists()).stop_at_faults()
+    plain = yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
+    if not _ended(run, plain, last):
+        begun = (run.folder / RUN_FILE).exists()
+        preflight(run.recipe, run.folder, last, network=True, here=True, count=not begun).stop_at_faults()
     wanted = run.recipe.partitions
     fixed: dict[Space, int] = {} if wanted is None else {"training": wanted, "benchmarks": wanted}
     open_run(run.folder, lambda: row_counts(run), fixed)
-    plain = run.recipe.model_dump(mode="json")
-    write_bytes(run.folder / RECIPE, yaml.safe_dump(plain, sort_keys=False).encode())
+    write_bytes(run.folder / RECIPE, plain)
     runner = Runner(run.folder, stages_until(run, last), run.display)
     set_launch(runner, run.recipe, run.display.progress, run.jobs)
     return runner
+
+
+def _ended(run: Run, plain: bytes, last: str) -> bool:
+    """Whether the folder holds a finished run of this very recipe up to a part: there is nothing left to prepare for."""
+    kept = run.folder / RECIPE
+    if not kept.exists() or kept.read_bytes() != plain:
+        return False
+    return StageStore(run.folder / stages_until(run, last)[-1].name, 0).finished
 
 
 def _make(run: Run, runner: Runner) -> None:
