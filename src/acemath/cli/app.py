@@ -34,7 +34,7 @@ GROUPS = {
         "filter": "Drop responses that are too long, cut off, without a boxed answer or in a loop (paper, section 3.2.1).",
         "cross-check": "Keep the math responses whose answer another teacher confirms (paper, section 3.2.2).",
         "blend": "Make training conversations from problems and responses, one for each prompt (paper, section 3.3).",
-        "export": "Write a run's training sets as a data set for the hub, its responses as logs for inspect_ai, or results as a table.",
+        "export": "Write a run's training sets or models for the hub, its responses as logs for inspect_ai, or results as a table.",
     },
     "Training": {
         "sft": "Fine-tune a model on conversations, with the loss on responses alone.",

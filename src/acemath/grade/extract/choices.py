@@ -41,6 +41,13 @@ _NEGATED = re.compile(
     r"without|unless|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
     re.IGNORECASE,
 )
+# What follows a label is the choice's own text, `(D) none of the above`, unless it says something of the choice, `(D) is wrong`.
+_LABEL = r"(?:\([A-J]\)[.:]?|(?<![A-Za-z])[A-J][).:])\s"
+_OWN_TEXT = re.compile(
+    rf"((?:\b(?:is|be)|:)\s*{_LABEL}).*|({_LABEL})\s*"
+    r"(?!(?:is|are|was|were|can|cannot|could|may|might|must|should|would|will|does|do|did|has|seems|looks|\w+n['’]t)\b)\S.*",
+    re.DOTALL,
+)
 _NAME = r"(?:(?:option|choice|letter|answer)\s+)?\(?([A-J])(?![A-Za-z0-9'’^_])"
 _ASSERTED = (
     re.compile(
@@ -149,14 +156,14 @@ def picked_letter(tail: str) -> str | None:
     named = set()
     for clause in reversed(clauses):
         letters = {"".join(pair) for pair in _ALONE.findall(clause)}
-        if not letters or _NEGATED.search(clause):
+        if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause)):
             continue
         asserted = [m for pattern in _ASSERTED for m in pattern.finditer(clause)]
         if len(letters) > 1:
             return None
         if any(group in letters for match in asserted for group in match.groups()):
             return letters.pop()
-        if just := _JUST.match(clause):
+        if (just := _JUST.match(clause)) and not _NEGATED.search(clause):
             named.add(just[1])
     return named.pop() if len(named) == 1 else None
 
