@@ -1,6 +1,6 @@
 """Linear layers whose weights lie in memory as a processor's bfloat16 products read them.
 
-A product rearranges its weights into blocks each time. A step of generation multiplies the same weights with few rows, so
+A matrix product first rearranges its weights into blocks. A step of generation multiplies the same weights by few rows, so
 it pays to rearrange them once: at half a billion parameters a step takes about an eighth less time.
 """
 

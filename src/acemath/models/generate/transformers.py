@@ -29,8 +29,8 @@ from acemath.models.score.attention import varied_shapes
 from acemath.models.spec import TransformersModel
 from acemath.records import Problem, Response, content_key
 
-# The most tokens of prompts with their padding, read in one pass. A processor reads prompts of nearly one length at a time,
-# so that little is padding and the numbers stay in its cache; on a GPU it is a bound on the memory.
+# The most tokens of prompts, padding included, that one pass reads. On a processor short passes hold prompts of nearly the
+# same length, so little is padding, and the numbers stay in the cache. On a GPU the limit bounds the memory.
 CPU_PASS_TOKENS, GPU_PASS_TOKENS = 1024, 32_768
 FEW_SLOTS = 64  # a step of a GPU is hardly shorter with fewer
 Slots = np.ndarray[Any, np.dtype[np.int64]]  # indices of slots
