@@ -32,7 +32,7 @@ from acemath.run.rehearsal.script import Script
 from acemath.run.rehearsal.server import EVERY, serving
 from acemath.run.rehearsal.shrink import rehearsed
 from acemath.run.runner import Runner
-from acemath.run.source_rows import read_source
+from acemath.run.source_rows import read_source, worked_examples
 from acemath.run.stages import stages_until
 
 # A model of the paper's recipe, and: the architecture, whether the tokenizer is in pieces, the end of a turn.
@@ -174,6 +174,19 @@ def test_the_recipe_is_small_and_otherwise_the_same(tmp_path: Path) -> None:
     assert {getattr(model, "url", "") for model in small.models.values()} == {"", "http://127.0.0.1:9/v1"}
     assert all(Path(small.model(ref).name).is_dir() for ref in ("owner/strange-1b", "qwen-math-72b", recipe.sft.base))
     assert small.model("math").name == "math" and small.problems.seeds["own"].count == 12
+
+
+@pytest.mark.parametrize("name", ["acemath-1.5b", "acemath-7b", "acemath-7b-released", "acemath-72b"])
+def test_nothing_of_the_hub_is_left(name: str, tmp_path: Path) -> None:
+    """Seeds, ready data and worked examples are all read from files of the rehearsal."""
+    small, _ = rehearsed(load_recipe(name), tmp_path, "http://127.0.0.1:9/v1")
+    policies = small.reward.candidates.policies.values()
+    sources = [*small.problems.seeds.values(), *(stage.data for stage in small.sft.stages.values()), small.reward.data]
+    sources += [policy.shots for policy in policies if isinstance(policy.shots, Source)]
+    assert all(source.hub is None or Path(source.hub).is_dir() for source in sources if source is not None)
+    for policy in policies:
+        if isinstance(policy.shots, Source):
+            assert len(worked_examples("shots", policy.shots)) == policy.shots.count
 
 
 @pytest.mark.parametrize("name", ["general-1", "reward"])

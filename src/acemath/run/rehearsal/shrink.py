@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel
+from acemath.recipe.roles import Policy
 from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
 from acemath.recipe.sources import Source
 from acemath.records import content_key
@@ -50,8 +51,8 @@ def rehearsed(recipe: Recipe, home: Path, url: str) -> tuple[Recipe, Stand]:
     leaks = _shrink_benchmarks(recipe, data["problems"]["benchmarks"], home, stand)
     _shrink_seeds(recipe, data["problems"]["seeds"], home, leaks, stand)
     _shrink_ready(recipe, data, home, leaks, stand)
-    _shrink_policies(data["reward"]["candidates"]["policies"])
-    _shrink_policies(data["bench"]["policies"])
+    _shrink_policies(recipe.reward.candidates.policies, data["reward"]["candidates"]["policies"], home, stand)
+    _shrink_policies(recipe.bench.policies, data["bench"]["policies"], home, stand)
     _lower(data["sft"]["settings"], SFT, recipe.sft.settings.model_dump())
     for stage in data["sft"]["stages"].values():
         _lower(stage["settings"], SFT, {})
@@ -171,10 +172,13 @@ def _shrink_source(name: str, source: Source, own: dict[str, Any], home: Path, l
     stand.data_sets.append(source.hub)
 
 
-def _shrink_policies(policies: dict[str, Any]) -> None:
-    for policy in policies.values():
-        if policy["problems"] is not None:
-            policy["problems"] = min(PROBLEMS, policy["problems"])
+def _shrink_policies(policies: Mapping[str, Policy], data: dict[str, Any], home: Path, stand: Stand) -> None:
+    """Few problems of a limited policy, and shots from rows of ours."""
+    for name, policy in policies.items():
+        if policy.problems is not None:
+            data[name]["problems"] = min(PROBLEMS, policy.problems)
+        if isinstance(policy.shots, Source):
+            _shrink_source(f"shots-{name}", policy.shots, data[name]["shots"], home, [], stand)
 
 
 def _lower(settings: dict[str, Any], most: Mapping[str, int], whole: Mapping[str, Any]) -> None:
