@@ -167,7 +167,7 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
     if result is True:
         return "correct", "equal in structure and value", "structure"
     for text, other in () if stated else ((answer, reference), (reference, answer)):
-        value = sentence_value(text)
+        value = None if read(clean_latex(text)).kind == "quantity" else sentence_value(text)
         if value is not None:
             return _structural(value, other, conventions, True)
     if result is False or not conventions.symbolic or not _worth_workers(left, right):

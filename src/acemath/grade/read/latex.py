@@ -108,12 +108,9 @@ class Commands(Cursor):
         return node if power is None else Node("pow", (node, power))
 
     def _arguments(self) -> tuple[Node, ...]:
-        if self.accept("("):
-            return self.items(")")
-        if self.accept("["):
-            return self.items("]")
-        if self.peek().text == "{":
-            return (self.atom(),)
+        for opening, closing in ("()", "[]", "{}"):
+            if self.accept(opening):
+                return self.items(closing)
         if self.peek().text == "|":
             return (self.postfixed(),)  # bars hold the whole argument, as brackets do: `ln |x| / 4`
         if self.accept("-"):
@@ -126,7 +123,7 @@ class Commands(Cursor):
         if self.accept("["):
             index = _only(self.items("]"))
             return function("root", self.atom(), index)
-        return function("sqrt", self.atom())
+        return function("sqrt", self.group("}") if self.accept("{") else self.atom())
 
     def _big(self, name: str) -> Node:
         low: Node | None = None

@@ -33,7 +33,6 @@ _PARTS |= {word + s: n for n, word in enumerate(_ORDINALS.split(), 3) for s in (
 _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
-_CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
 _LONGEST = 200  # items of a set that a phrase names
 _FROM_TO = re.compile(
     r"(?:all |every )?(?:positive |natural )?(?:integers?|numbers|whole numbers)(?: from| between)? (\d{1,6}) (?:to|through) "
@@ -138,53 +137,30 @@ def _permuted(node: Node, cyclic: bool) -> Node | None:
 
 
 def number_words(tokens: list[Token]) -> Node | None:
-    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, with nothing else beside."""
+    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, `two and a half`, with nothing else beside."""
     words = [t.text.lower() for t in tokens]
     if len(tokens) > 1 and words[0] in ("minus", "negative", "-"):
         positive = number_words(tokens[1:])
         return None if positive is None else number(-positive.value[0])
-    if len(tokens) > 1 and words[-1] in _PARTS:
-        return _parts_of(tokens[:-1], _PARTS[words[-1]])
-    total, current, seen = Fraction(0), Fraction(0), False
+    total, current, joined, seen = Fraction(0), Fraction(0), Fraction(0), False
     for token, word in zip(tokens, words, strict=True):
+        counted = current > joined
         if token.kind == "num":
-            current += Fraction(token.text.rstrip("."))
-            continue
-        if word in NUMBER_WORDS:
-            current += NUMBER_WORDS[word]
+            current += Fraction(word.rstrip("."))
+        elif word in NUMBER_WORDS:
+            current, seen = current + NUMBER_WORDS[word], True
         elif word in SCALE_WORDS:
-            scaled = (current or Fraction(1)) * SCALE_WORDS[word]
+            scaled, seen = (current or Fraction(1)) * SCALE_WORDS[word], True
             total, current = (total, scaled) if word == "hundred" else (total + scaled, Fraction(0))
-        elif word in ("-", "and", "usd"):
-            continue
-        else:
+        elif word in _PARTS and counted:
+            current, joined, seen = joined + (current - joined) / _PARTS[word], Fraction(0), True
+        elif word in ("a", "an") and not counted:
+            current += 1
+        elif word == "and":
+            joined = current
+        elif word not in ("-", "usd"):
             return None
-        seen = True
-    return number(total + current) if seen else None
-
-
-def _parts_of(tokens: list[Token], part: int) -> Node | None:
-    """`one half`, `two-thirds`, `two and a half`, from the words before the part's name."""
-    words = [t.text.lower() for t in tokens if t.text != "-"]
-    if len(words) == 1:
-        tops = {**NUMBER_WORDS, "a": 1, "an": 1} if part == 2 else NUMBER_WORDS
-        return number(Fraction(tops[words[0]], part)) if words[0] in tops else None
-    if words[-2:] in (["and", "a"], ["and", "one"]):
-        ones = number_words(tokens[:-2])
-        return None if ones is None else number(ones.value[0] + Fraction(1, part))
-    return None
-
-
-def money(tokens: list[Token]) -> Node | None:
-    """An expression with currency signs in it, `$5 + $7 = $12`: the signs become the unit."""
-    signs = [t.text for t in tokens if t.text in _CURRENCIES]
-    bare = [t for t in tokens if t.text not in _CURRENCIES]
-    if not signs or not bare or any(t.kind in ("word", "text") for t in bare):
-        return None
-    value = expression(bare)
-    if value is None or value.kind in ("rel", "list", "quantity"):
-        return value
-    return Node("quantity", (value,), _CURRENCIES[signs[0]])
+    return number(total + current) if seen and not joined % 100 else None  # `three and four` are two numbers
 
 
 def excepted(tokens: list[Token]) -> Node | None:

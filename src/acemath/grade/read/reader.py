@@ -13,7 +13,7 @@ from functools import lru_cache
 from acemath.grade.base.nodes import Node
 from acemath.grade.base.text import clean_latex
 from acemath.grade.read import phrases
-from acemath.grade.read.amounts import amount, compound, expression, spaced_unit
+from acemath.grade.read.amounts import amount, compound, expression, lettered
 from acemath.grade.read.phrases import meaning, phrase
 from acemath.grade.read.remarks import (
     conclusion,
@@ -127,7 +127,7 @@ def _item(tokens: list[Token]) -> Node:
             found = rule(tokens)
             if found is not None:
                 return found
-    return expression(tokens) or spaced_unit(tokens) or _stated(tokens) or Node("text", (), words)
+    return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), words)
 
 
 def _stated(tokens: list[Token]) -> Node | None:
@@ -141,5 +141,5 @@ def _stated(tokens: list[Token]) -> Node | None:
 
 
 _READINGS = (
-    phrases.ratio, phrases.excepted, phrases.money, phrases.date, phrases.number_words, phrases.bounded, amount,
+    phrases.ratio, phrases.excepted, phrases.date, phrases.number_words, phrases.bounded, amount,
 )  # fmt: skip

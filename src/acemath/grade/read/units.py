@@ -34,8 +34,11 @@ usd1: dollar usd buck 1; cent 1/100
 eur1: euro eur 1
 yen1: yuan yen 1; jiao 1/10
 inr1: rupee rs 1
-gbp1: gbp pence 1
+gbp1: gbp 1; pence penny 1/100
 k1: celsius 1
+kelvin1: kelvin k 1
+mol1: mol mole 1
+unit1: unit 1
 f1: fahrenheit 1
 deg1: degree deg 1; arcminute 1/60
 rad1: radian rad 1
@@ -66,19 +69,20 @@ def _build() -> dict[str, Unit]:
 
 
 TABLE = _build()
-# More often variables or other words than units: they count as units only inside \text{} or behind a number.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc".split())
+# More often variables or other words than units: they count as units only inside \\text{} or behind a number.
+_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc mol unit".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _FACTOR = re.compile(r"([a-z]+)(?:\^(-?[1-6]))?")
+_FRACTION = re.compile(r"frac\s*\{(.+)\}\s*\{(.+)\}")
 _ONE = Unit((), Fraction(1))
 _MONEY = ("usd", "eur", "yen", "inr", "gbp")
 _RATE = re.compile(r"/|\bper\b")
 
 
 def parse_unit(text: str) -> Unit | None:
-    r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `m/s`; None for other words."""
-    plain = re.sub(r"[().{}\\]", " ", text.lower()).strip()
+    r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `J/(g K)`; None for other words."""
+    plain = re.sub(r"[().{}\\]", " ", _FRACTION.sub(r"\1 / \2", text.lower())).strip()
     plain = re.sub(r"\bdegrees? (?=celsius|fahrenheit)", "", plain)
     if not plain or len(plain) > 60:
         return None
@@ -89,13 +93,13 @@ def parse_unit(text: str) -> Unit | None:
         if total is None or unit is None:
             return None
         total = _times(total, unit, -1)
-    return total
+    return None if total == TABLE["unit"] else total  # units of nothing
 
 
 def _product(text: str) -> Unit | None:
     total, power, known = _ONE, 1, False
     # A hyphen joins units, but after ^ it is a sign.
-    for word in re.sub(r"\*|(?<![\^\s])-", " ", re.sub(r"\s*\^\s*(-?)\s*", r"^\1", text)).split():
+    for word in re.sub(r"\*|\bcdot\b|(?<![\^\s])-", " ", re.sub(r"\s*\^\s*(-?)\s*", r"^\1", text)).split():
         if word in ("square", "sq", "cubic", "cu"):
             power = _WORD_POWER[word]
         elif word in ("squared", "cubed") and known:
@@ -117,8 +121,21 @@ def _times(a: Unit, b: Unit, power: int) -> Unit:
     return Unit(tuple(sorted((d, e) for d, e in dims.items() if e)), a.size * b.size**power)
 
 
-def rate_left_out(a: str, b: str) -> bool:
-    """Whether two phrases name one unit of money, of which one has a `per …` behind it: `$250/week` and `$250`."""
-    heads = [_RATE.split(text, maxsplit=1) for text in (a.lower(), b.lower())]
-    one, other = (parse_unit(head[0]) for head in heads)
-    return one is not None and one == other and one.dims[0][0] in _MONEY and len(heads[0]) != len(heads[1])
+def conversion(a: str, b: str) -> Fraction | None:
+    """How many of the second unit one of the first makes; None where they measure different kinds of things.
+
+    1 where one is no known unit, where one is square or cubic units of any length, and for money of which one has a
+    `per …` behind it: `$250/week` and `$250`.
+    """
+    one, other = parse_unit(a), parse_unit(b)
+    if one is None or other is None:
+        return Fraction(1)
+    if one.dims == other.dims:
+        return one.size / other.size
+    if "pound" in (a + b).lower() and ("gbp", 1) in one.dims + other.dims:  # money, no weight
+        return conversion(*(text.lower().replace("pound", "gbp") for text in (a, b)))
+    length, its_length = (tuple(("m" if name == "unit" else name, n) for name, n in u.dims) for u in (one, other))
+    heads = [_RATE.split(text.lower(), maxsplit=1) for text in (a, b)]
+    paid, its_paid = (parse_unit(head) for head, *_ in heads)
+    rate = paid is not None and paid == its_paid and paid.dims[0][0] in _MONEY and len(heads[0]) != len(heads[1])
+    return Fraction(1) if length == its_length or rate else None

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from acemath.grade.base.nodes import Node, symbols
-from acemath.grade.values.evaluate import Undefined, approximate, exact
-from acemath.grade.values.precise import differs
+from acemath.grade.values.evaluate import Undefined, approximate, differs, exact
 
 _CLOSE = 1e-7
 INTEGER_NAMES = frozenset("nkmijlN")
@@ -105,9 +104,8 @@ def _at_points(a: Node, b: Node, names: list[str], whole: frozenset[str]) -> boo
         for index, name in enumerate(names):
             values = _INTEGERS if name in whole else _POINTS
             env[name] = values[(trial * (2 * index + 1) + 5 * index * index) % len(values)]
-        floats = {n: float(v) for n, v in env.items()}
         try:
-            x, y = approximate(a, floats), approximate(b, floats)
+            x, y = approximate(a, env), approximate(b, env)
         except Undefined:
             continue
         close = abs(x - y) <= _CLOSE * max(abs(x), abs(y)) or max(abs(x), abs(y)) < 1e-9
