@@ -86,15 +86,29 @@ def standard_commands(text: str) -> str:
     return replaced(text, _COMMANDS)
 
 
-def _comparison(match: re.Match[str]) -> str:
-    sign = "<" if match[2] in ("less", "smaller") else ">"
-    return f"{match[1]} {sign}{'=' if match[3] else ''}"
+_BOUNDS = {
+    "greater than or equal to": r"\ge", "less than or equal to": r"\le", "at least": r"\ge", "no less than": r"\ge",
+    "at most": r"\le", "no more than": r"\le", "more than": r"\gt", "greater than": r"\gt", "larger than": r"\gt", "less than": r"\lt",
+    "fewer than": r"\lt", "smaller than": r"\lt",
+}  # fmt: skip
+_BOUND_BEFORE = {"over": r"\gt", "above": r"\gt", "under": r"\lt", "below": r"\lt"}
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
+
+
+def _between(words: str) -> str:
+    r"""A pattern of some words between two values, perhaps in `\text{}`."""
+    return rf"(?:\s+|\s*\\text\s*\{{\s*)(?:{words})(?:\s*\}}\s*|\s+)"
 
 
 def _degrees(match: re.Match[str]) -> str:
     """`45° 30' 36''` in degrees."""
     value = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(match[3] or 0) / 3600
     return rf"\frac{{{value.numerator}}}{{{value.denominator}}}^\circ"
+
+
+def _inside(match: re.Match[str]) -> str:
+    name, low, high = match.groups()
+    return f"{low} < {name} < {high}" if name else f"({low}, {high})"
 
 
 _PRIME = r"\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)"
@@ -143,12 +157,26 @@ _WORDS = rules(
         r"(?<![\d.])(\d{1,9})\.(?:(\d{0,6}?)(\d{1,2}?)\3{2,}|()(\d{3,6})\5+)\s*(?:\\[lc]?dots[cb]?|\.\.\.)",
         lambda m: rf"{m[1]}.{m[2] or ''}\overline{{{m[3] or m[5]}}}",
     ),
-    # `x is less than 3`
+    # `x is less than 3`, `over 3`, `7 or more`
     (
-        "than",
-        r"(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+(?:strictly\s+)?(less|smaller|greater|larger)\s+than"
-        r"(\s+or\s+equal\s+to)?(?=\s)",
-        _comparison,
+        " ",
+        rf"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?(?<![A-Za-z])(?:strictly\s+)?({'|'.join(_BOUNDS)})(?=\s)",
+        lambda m: f"{m[1] or ''} {_BOUNDS[m[2]]} ",
+    ),
+    (" ", rf"^({'|'.join(_BOUND_BEFORE)})\s+(?=[-\d\\$])", lambda m: f"{_BOUND_BEFORE[m[1]]} "),
+    (
+        " or ",
+        r"^(.{1,40}?)(?:\s+|\s*\\text\s*\{\s*)or\s+(more|greater|above|less|fewer|below)\s*\}?$",
+        lambda m: rf"\{'ge' if m[2] in ('more', 'greater', 'above') else 'le'} {m[1]}",
+    ),
+    ("between", r"(?:(?<![A-Za-z\\])([a-z])\s+is\s+)?between\s+(\S{1,20})\s+and\s+([^\s}]{1,20})(?=\s*\}?$)", _inside),
+    # odds and chances
+    (" to", rf"(?:^|(?<=\{{)){_NUMBER}{_between('to')}{_NUMBER}(?=\}}?$)", r"\1:\2"),
+    ("", rf"(?:^|(?<=\{{)){_NUMBER}{_between('in|out of')}{_NUMBER}(?=\}}?$)", r"\1/\2"),
+    (
+        "nteger",
+        r"(?:all |every )?(?:the )?(?:positive )?integers (?:from |between )?(\d{1,6}) (?:to|through) (\d{1,6})(?: inclusive)?",
+        lambda m: rf"\{{{m[1]}, {int(m[1]) + 1}, \ldots, {m[2]}\}}",
     ),
     ("sq. ", r"sq\. ", "sq "),
     ("`", r"^`+|`+\Z", ""),

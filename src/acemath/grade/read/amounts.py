@@ -11,7 +11,7 @@ from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.parse import parse_tokens
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.units import parse_unit
-from acemath.grade.read.vocabulary import LEADS, SCALE_WORDS
+from acemath.grade.read.vocabulary import COMPARED, LEADS, RELATIONS, SCALE_WORDS
 
 _NOT_LEADS = frozenset(
     "less more least most greater under over not before after between except but no without than fewer".split()
@@ -61,9 +61,13 @@ def amount(tokens: list[Token]) -> Node | None:
     if set(before) & _NOT_LEADS:
         return None
     said = [w for w in before if w not in LEADS and w not in _NEGATIVE]
-    if start < len(tokens) and tokens[start].text in ("=", ":"):
+    sign = tokens[start].text if start < len(tokens) else ""
+    if sign in ("=", ":") or sign in COMPARED:
         value = _measured(tokens[start + 1 :], False, currency)
-        return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said else value
+        if value is None or not said and sign in ("=", ":"):
+            return value
+        head = Node("text", (), " ".join(said)) if sign in ("=", ":") else symbol("?")
+        return Node("rel", (head, value), (RELATIONS.get(sign, "="),))
     if len(said) > 3:
         return None
     return _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)

@@ -1,4 +1,4 @@
-"""Phrases with a mathematical meaning: fixed ones, numbers in words, bounds, dates, money."""
+"""Phrases with a mathematical meaning: fixed ones, numbers in words, dates."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import itertools
 import re
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, number, symbol
-from acemath.grade.read.amounts import amount, expression
+from acemath.grade.base.nodes import Node, number
+from acemath.grade.read.amounts import expression
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
-_BOUNDS = {
-    "greater than or equal to": ">=", "less than or equal to": "<=", "at least": ">=", "no less than": ">=",
-    "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">", "less than": "<", "fewer than": "<",
-    "over": ">", "under": "<", "above": ">", "below": "<",
-}  # fmt: skip
-_BOUNDS_BEHIND = {
-    "or more": ">=", "or greater": ">=", "or above": ">=", "or less": "<=", "or fewer": "<=", "or below": "<=",
-}  # fmt: skip
 _MEANING = {
     "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
     "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
@@ -32,11 +24,6 @@ _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
 _PARTS |= {word + s: n for n, word in enumerate(_ORDINALS.split(), 3) for s in ("", "s")}
 _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
-)
-_LONGEST = 200  # items of a set that a phrase names
-_FROM_TO = re.compile(
-    r"(?:all |every )?(?:positive |natural )?(?:integers?|numbers|whole numbers)(?: from| between)? (\d{1,6}) (?:to|through) "
-    r"(\d{1,6})(?: inclusive)?"
 )
 _PERMUTED = frozenset(
     "permutations all and or the its their of cyclic any these thereof with up to in".split()
@@ -67,48 +54,7 @@ def meaning(words: str) -> Node | None:
 
 def whole(tokens: list[Token]) -> Node | None:
     """A phrase that is one answer although "and" or commas stand in it."""
-    bound = bounded(tokens) if any(t.text.lower() == "equal" for t in tokens) else _or_more(tokens)
-    return bound or number_words(tokens) or excepted(tokens) or _permutations(tokens) or _counted_up(tokens)
-
-
-def ratio(tokens: list[Token]) -> Node | None:
-    """`3 to 4`; `1 in 13` and `1 out of 13` are chances."""
-    if len(tokens) < 3 or not tokens[0].kind == tokens[-1].kind == "num":
-        return None
-    words = phrase(tokens[1:-1])
-    sign = "/" if words in ("in", "out of") else ":" if words == "to" and len(tokens) == 3 else None
-    return None if sign is None else expression([tokens[0], Token("op", sign), tokens[-1]])
-
-
-def _bound(operator: str, value: Node | None) -> Node | None:
-    return None if value is None else Node("rel", (symbol("?"), value), (operator,))
-
-
-def _or_more(tokens: list[Token]) -> Node | None:
-    """`7 or more`, `7 or fewer` as inequalities."""
-    operator = _BOUNDS_BEHIND.get(" ".join(t.text.lower() for t in tokens[-2:]))
-    return None if operator is None else _bound(operator, expression(tokens[:-2]))
-
-
-def bounded(tokens: list[Token]) -> Node | None:
-    """`at least 5` is an inequality, not the number 5."""
-    words = [t.text.lower() for t in itertools.takewhile(lambda t: t.kind == "word", tokens)]
-    for length in (5, 3, 2, 1):
-        operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
-        if operator is not None:
-            rest = tokens[len(words) :]
-            return _bound(operator, amount(rest) or expression(rest))
-    if words[:1] == ["between"] and len(tokens) > 1:
-        return Node("text", (), phrase(tokens))
-    return None
-
-
-def _counted_up(tokens: list[Token]) -> Node | None:
-    """`all integers from 1 to 10` as the set of them."""
-    match = _FROM_TO.fullmatch(phrase(tokens))
-    if match is None or not int(match[1]) <= int(match[2]) <= int(match[1]) + _LONGEST:
-        return None
-    return Node("set", tuple(number(n) for n in range(int(match[1]), int(match[2]) + 1)))
+    return number_words(tokens) or excepted(tokens) or _permutations(tokens)
 
 
 def _permutations(tokens: list[Token]) -> Node | None:

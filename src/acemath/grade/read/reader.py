@@ -140,6 +140,4 @@ def _stated(tokens: list[Token]) -> Node | None:
     return None if value is None else Node("rel", (Node("text", (), phrase(head)), value), ("=",))
 
 
-_READINGS = (
-    phrases.ratio, phrases.excepted, phrases.date, phrases.number_words, phrases.bounded, amount,
-)  # fmt: skip
+_READINGS = (phrases.excepted, phrases.date, phrases.number_words, amount)
