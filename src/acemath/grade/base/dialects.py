@@ -103,7 +103,7 @@ def _between(words: str) -> str:
 def _degrees(match: re.Match[str]) -> str:
     """`45° 30' 36''` in degrees."""
     value = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(match[3] or 0) / 3600
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}^\circ"
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}\degree "
 
 
 def _inside(match: re.Match[str]) -> str:
@@ -111,11 +111,12 @@ def _inside(match: re.Match[str]) -> str:
     return f"{low} < {name} < {high}" if name else f"({low}, {high})"
 
 
-_PRIME = r"\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)"
 _WORDS = rules(
     ("clock", r"\s*o['’]?\s?clock", ""),
     ("in the ", r"\s+in the (?:morning|(afternoon|evening))$", lambda m: " pm" if m[1] else " am"),
-    ("\\circ", rf"(\d+)\s*\^\s*\{{?\s*\\circ\s*\}}?\s*(\d+){_PRIME}(?:\s*(\d+(?:\.\d+)?)(?:{_PRIME}{_PRIME}|\s*\"))?", _degrees),
+    ("circ", r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
+    ("prime", r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime(?![A-Za-z]))", lambda m: "'" * (m[1] or "p").count("p")),
+    ("degree", r"(\d+)\s*\\degree\s*(\d+)\s*'(?:\s*(\d+(?:\.\d+)?)(?:\s*'\s*'|\s*\"))?", _degrees),
     ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
@@ -160,10 +161,10 @@ _WORDS = rules(
     # `x is less than 3`, `over 3`, `7 or more`
     (
         " ",
-        rf"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?(?<![A-Za-z])(?:strictly\s+)?({'|'.join(_BOUNDS)})(?=\s)",
-        lambda m: f"{m[1] or ''} {_BOUNDS[m[2]]} ",
+        rf"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?(?<![A-Za-z])(?:strictly\s+)?(?i:({'|'.join(_BOUNDS)}))(?=\s)",
+        lambda m: f"{m[1] or ''} {_BOUNDS[m[2].lower()]} ",
     ),
-    (" ", rf"^({'|'.join(_BOUND_BEFORE)})\s+(?=[-\d\\$])", lambda m: f"{_BOUND_BEFORE[m[1]]} "),
+    (" ", rf"^(?i:({'|'.join(_BOUND_BEFORE)}))\s+(?=[-\d\\$])", lambda m: f"{_BOUND_BEFORE[m[1].lower()]} "),
     (
         " or ",
         r"^(.{1,40}?)(?:\s+|\s*\\text\s*\{\s*)or\s+(more|greater|above|less|fewer|below)\s*\}?$",

@@ -138,7 +138,7 @@ _NOTATION = rules(
         "",
     ),
     # degrees Celsius and Fahrenheit
-    ("circ", r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1"),
+    ("degree", r"(\\degree)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1 "),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),

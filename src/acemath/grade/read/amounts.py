@@ -53,21 +53,25 @@ def _text(tokens: list[Token]) -> str:
 def amount(tokens: list[Token]) -> Node | None:
     """Words, a value, words: those before are dropped or name the value, those behind are its unit."""
     currency = next((_CURRENCIES[t.text] for t in tokens if t.text in _CURRENCIES), "")
-    tokens = [t for t in tokens if t.text not in _CURRENCIES] if currency else tokens
+    if not any(_is_word(t) and t.text not in _CURRENCIES for t in tokens):
+        tokens = [t for t in tokens if t.text not in _CURRENCIES]
     start = 0
     while start < len(tokens) and (_is_word(tokens[start]) or start and tokens[start].text == "."):
         start += 1
     before = [t.text.lower() for t in tokens[:start]]
     if set(before) & _NOT_LEADS:
         return None
-    said = [w for w in before if w not in LEADS and w not in _NEGATIVE]
+    said = [w for w in before if w not in LEADS and w not in _NEGATIVE and w.upper() not in _CURRENCIES]
     sign = tokens[start].text if start < len(tokens) else ""
     if sign in ("=", ":") or sign in COMPARED:
-        value = _measured(tokens[start + 1 :], False, currency)
+        behind = tokens[start + 1 :]
+        value = _measured(behind[1:] if behind and behind[0].text in _CURRENCIES else behind, False, currency)
         if value is None or not said and sign in ("=", ":"):
             return value
-        head = Node("text", (), " ".join(said)) if sign in ("=", ":") else symbol("?")
-        return Node("rel", (head, value), (RELATIONS.get(sign, "="),))
+        if sign in ("=", ":"):
+            return Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
+        bound = Node("rel", (symbol("?"), value.args[0] if value.kind == "quantity" else value), (RELATIONS[sign],))
+        return Node("quantity", (bound,), value.value) if value.kind == "quantity" else bound
     if len(said) > 3:
         return None
     return _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
@@ -109,17 +113,24 @@ def _begins_unit(tokens: list[Token], at: int) -> bool:
     """Whether everything from a place on is a unit: words, known or not, or letters behind a number that name a known one."""
     token, rest = tokens[at], tokens[at:]
     if _is_word(token) or token.text in ("/", "(") and len(rest) > 1 and _is_word(rest[1]):
-        return all(
-            _is_word(t) or t.kind == "letter" or t.text in _UNIT_SIGNS or t.kind == "num" and before.text in ("^", "{", "-")
-            for before, t in zip(tokens[at - 1 :], rest, strict=False)
-        )
+        return all(_part_of_unit(tokens, index) for index in range(at, len(tokens)))
     if token.text == "frac":
-        return at > 0 and (token.spaced or len(rest) > 2 and _is_word(rest[2])) and parse_unit(_text(rest)) is not None
-    if token.kind != "letter" or not at or tokens[at - 1].kind != "num":
-        return False
-    texts = {t.text for t in rest}
-    marked = (token.spaced or texts == {"g"} or "^" in texts) and (token.text in _SHORT_UNITS or "/" in texts)
+        marked = at > 0 and (token.spaced or len(rest) > 2 and _is_word(rest[2]))
+    elif token.kind == "letter" and at and all(t.kind == "num" or t.text in ("-", "/") for t in tokens[:at]):
+        texts = [t.text for t in rest]
+        marked = "/" in texts or token.text in _SHORT_UNITS and not any(t.kind == "letter" for t in rest[1:])
+        marked = marked and (token.spaced or texts == ["g"] or "^" in texts)
+    else:
+        marked = False
     return marked and parse_unit(_text(rest)) is not None
+
+
+def _part_of_unit(tokens: list[Token], at: int) -> bool:
+    """Whether a token can stand in a unit: numbers only as exponents."""
+    token = tokens[at]
+    if token.kind == "num":
+        return tokens[at - 1 - (tokens[at - 1].text == "-")].text in ("^", "{")
+    return _is_word(token) or token.kind == "letter" or token.text in _UNIT_SIGNS
 
 
 def _several(tokens: list[Token]) -> Node | None:

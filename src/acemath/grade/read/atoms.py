@@ -41,8 +41,8 @@ class Atoms(Commands):
             elif self.peek().text == "!" and not (self.peek().spaced and self.peek(1).text == "="):
                 self.take()
                 base = function("fact2", base) if self.accept("!") else Node("fact", (base,))
-            elif self.peek().text in ("^", "**"):
-                base = self._power(base)
+            elif self.accept("^", "**"):
+                base = Node("pow", (base, self.exponent()))
             elif self.accept("'"):
                 base = self._primed(base)
             elif self.accept("%"):
@@ -62,18 +62,6 @@ class Atoms(Commands):
             return Node("apply", self.items(")"), name)
         return symbol(name)
 
-    def _power(self, base: Node) -> Node:
-        self.take()
-        if self.accept("circ"):
-            return Node("deg", (base,))
-        if self.accept("prime"):
-            return symbol(f"{base.value}'") if base.kind == "sym" else base
-        if self.peek().text == "{" and self.peek(1).text in ("circ", "prime") and self.peek(2).text == "}":
-            mark = self.peek(1).text
-            self.at += 3
-            return Node("deg", (base,)) if mark == "circ" else symbol(f"{base.value}'")
-        return Node("pow", (base, self.exponent()))
-
     def exponent(self) -> Node:
         """What stands after `^`: a group, one signed atom, or a power again (right to left)."""
         self.deeper()
@@ -83,8 +71,8 @@ class Atoms(Commands):
             node = self.exponent()
         else:
             node = self.atom()
-            if self.peek().text in ("^", "**"):
-                node = self._power(node)
+            if self.accept("^", "**"):
+                node = Node("pow", (node, self.exponent()))
             while self.accept("!"):
                 node = Node("fact", (node,))
         self.depth -= 1

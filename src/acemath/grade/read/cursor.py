@@ -34,7 +34,7 @@ class Cursor:
         self.tokens = tokens
         self.at = 0
         self.depth = depth
-        self.bars = 0
+        self.bars, self.builder = 0, False  # open bars, and whether a bar or a colon begins the conditions of a set
 
     def peek(self, offset: int = 0) -> Token:
         """The token at the position, or some places behind it, without taking it."""
@@ -69,10 +69,10 @@ class Cursor:
     def group(self, *closings: str) -> Node:
         """What a bracket holds, up to one of these closing signs."""
         self.deeper()
-        bars, self.bars = self.bars, 0
+        outer, self.bars, self.builder = (self.bars, self.builder), 0, False
         node = self.sequence()
         self.expect(*closings)
-        self.bars = bars
+        self.bars, self.builder = outer
         self.depth -= 1
         return node
 

@@ -97,7 +97,7 @@ class Parser(Atoms):
 
     def _ratio(self) -> Node:
         parts = [self._sets()]
-        while self.accept(":", "colon"):
+        while not self.builder and self.accept(":", "colon"):
             parts.append(self._sets())
         if len(parts) == 1 and self.peek().kind == "cmd" and self.accept("choose"):
             return function("binom", parts[0], self._sets())
@@ -190,30 +190,17 @@ class Parser(Atoms):
         r"""What stands in `\{ … \}`: a set, or a set-builder."""
         if self.accept("}"):
             return Node("set")
-        bar = self._builder_bar()
-        if bar is None:
-            return Node("set", self.items("}"))
-        inner = Parser(self.tokens[self.at : bar], self.depth + 1).whole()
-        self.at = bar + 1
+        self.deeper()
+        outer, self.bars, self.builder = (self.bars, self.builder), 1, True
+        inner = self.sequence()
+        self.bars, self.builder = outer
+        self.depth -= 1
+        if not self.accept("|", ":", "mid", "colon", "vert"):
+            self.expect("}")
+            return Node("set", inner.args if inner.kind == "list" else (inner,))
         conditions = self.group("}")
         joined = conditions.kind == "list" and conditions.value != "or"
         return Node("builder", (inner, *(conditions.args if joined else (conditions,))))
-
-    def _builder_bar(self) -> int | None:
-        depth = 0
-        for index in range(self.at, len(self.tokens)):
-            token = self.tokens[index]
-            if token.kind not in ("op", "cmd"):
-                continue
-            if token.text in ("(", "[", "{") and token.kind != "cmd":
-                depth += 1
-            elif token.text in (")", "]") or token.text == "}" and token.kind == "op":
-                depth -= 1
-            elif depth == 0 and token.text == "}":
-                return None
-            elif depth == 0 and token.text in ("|", ":", "mid", "colon", "vert") and index > self.at:
-                return index
-        return None
 
 
 def _with_sign(sign: str, term: Node) -> Node:

@@ -127,7 +127,7 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
         return
     if "^" in content and after_number and parse_unit(content) is not None:
         tokens.append(Token("word", content, True))
-    elif lower in FUNCTIONS and not (lower in TABLE and after_number):
+    elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text == "/")):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = after_number or bool(tokens) and tokens[-1].text in (")", "}")
