@@ -111,6 +111,7 @@ def _inside(match: re.Match[str]) -> str:
     return f"{low} < {name} < {high}" if name else f"({low}, {high})"
 
 
+_PAIR = r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}"
 _WORDS = rules(
     ("clock", r"\s*o['’]?\s?clock", ""),
     ("in the ", r"\s+in the (?:morning|(afternoon|evening))$", lambda m: " pm" if m[1] else " am"),
@@ -118,6 +119,9 @@ _WORDS = rules(
     ("prime", r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime(?![A-Za-z]))", lambda m: "'" * (m[1] or "p").count("p")),
     ("degree", r"(\d+)\s*\\degree\s*(\d+)\s*'(?:\s*(\d+(?:\.\d+)?)(?:\s*'\s*'|\s*\"))?", _degrees),
     ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
+    # `]0, 1]` and `[0, 1[`
+    ("]", rf"(?<![\w\])}}])\]({_PAIR})([\[\]])", lambda m: f"({m[1]}{')' if m[2] == '[' else ']'}"),
+    ("[", rf"\[({_PAIR})\[", r"[\1)"),
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
     ("choose", r"(?<=[\w)])\s+choose\s+(?=[\w(])", r" \\choose "),
@@ -203,28 +207,3 @@ _WORDS = rules(
 def standard_words(text: str) -> str:
     r"""`(mod 7)`, `101 base 2`, `triangle ABC` and `US$` as LaTeX has them."""
     return replaced(text, _WORDS)
-
-
-_BRACKET = re.compile(r"[\[\]]")
-_BETWEEN = re.compile(r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}")
-_JOIN = re.compile(r"\s*\\cup\s*")
-
-
-def turned_brackets(text: str) -> str:
-    r"""`]0, 1]` and `[0, 1[` as `(0, 1]` and `[0, 1)`, alone or in a union; other text comes back as it is."""
-    if "sqrt[" in text:
-        return text
-    signs = list(_BRACKET.finditer(text))
-    pairs = list(zip(signs[::2], signs[1::2], strict=False))
-    if len(signs) % 2 or not any(low.group() == "]" or high.group() == "[" for low, high in pairs):
-        return text
-    if any(not _BETWEEN.fullmatch(text, low.end(), high.start()) for low, high in pairs):
-        return text
-    gaps = [text[high.end() : low.start()] for (_, high), (low, _) in zip(pairs, pairs[1:], strict=False)]
-    if any(not _JOIN.fullmatch(gap) for gap in gaps) or text[pairs[-1][1].end() :].strip():
-        return text
-    letters = list(text)
-    for low, high in pairs:
-        letters[low.start()] = "(" if low.group() == "]" else "["
-        letters[high.start()] = ")" if high.group() == "[" else "]"
-    return "".join(letters)

@@ -15,7 +15,6 @@ from acemath.grade.base.dialects import (
     rules,
     standard_commands,
     standard_words,
-    turned_brackets,
 )
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
@@ -188,5 +187,4 @@ def clean_latex(text: str) -> str:
         if "$" in text:  # math marks come in pairs; an odd one stands before an amount of money
             text = text.replace("$", " " if text.count("$") % 2 == 0 else " \\USD ")
         text = without_emphasis(text)
-    text = _END.sub("", replaced(text, _NOTATION).strip())
-    return turned_brackets(text) if "[" in text or "]" in text else text
+    return _END.sub("", replaced(text, _NOTATION).strip())

@@ -26,7 +26,7 @@ _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
 _PERMUTED = frozenset(
-    "permutations all and or the its their of cyclic any these thereof with up to in".split()
+    "permutations all and or the its their of any these thereof with up to in".split()
 )
 
 
@@ -58,28 +58,18 @@ def whole(tokens: list[Token]) -> Node | None:
 
 
 def _permutations(tokens: list[Token]) -> Node | None:
-    """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its cyclic permutations` as the list of them."""
+    """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its permutations` as the list of them."""
     words = {t.text.lower() for t in tokens if t.kind in ("word", "text")}
     if "permutations" not in words or not words <= _PERMUTED:
         return None
-    value = [t for t in tokens if t.kind not in ("word", "text") and t.text not in (":", ".")]
-    while value and value[-1].text == ",":
-        value.pop()
-    tree = expression(value)
-    return None if tree is None else _permuted(tree, "cyclic" in words)
-
-
-def _permuted(node: Node, cyclic: bool) -> Node | None:
-    """A tuple, or each tuple of a list, with all its permutations; None for anything else or more than 5 places."""
-    items = node.args if node.kind == "list" else (node,)
-    if not items or any(i.kind != "tuple" or len(i.args) > 5 for i in items):
-        return None
-    found: list[Node] = []
+    tree = expression([t for t in tokens if t.kind not in ("word", "text") and t.text not in (":", ".")])
+    items = tree.args if tree is not None and tree.kind == "list" else (tree,)
+    orders: list[Node] = []
     for item in items:
-        turns = [item.args[k:] + item.args[:k] for k in range(len(item.args))]
-        orders = turns if cyclic else itertools.permutations(item.args)
-        found += [Node("tuple", tuple(args), item.value) for args in orders]
-    return Node("list", tuple(dict.fromkeys(found)), ",")
+        if item is None or item.kind != "tuple" or len(item.args) > 5:
+            return None
+        orders += [Node("tuple", args, item.value) for args in itertools.permutations(item.args)]
+    return Node("list", tuple(dict.fromkeys(orders)), ",")
 
 
 def number_words(tokens: list[Token]) -> Node | None:

@@ -115,8 +115,6 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
 
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
-    if len(tokens) > 2 and tokens[0].text in ("max", "min") and tokens[1].text == "=":
-        tokens = tokens[2:]
     words = phrase(tokens)
     fixed = meaning(words)
     if fixed is not None:
