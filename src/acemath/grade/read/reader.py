@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from acemath.grade.base.nodes import Node
+from acemath.grade.base.nodes import Node, substitute, symbols
 from acemath.grade.base.text import clean_latex
 from acemath.grade.read import phrases
 from acemath.grade.read.amounts import amount, compound, expression, lettered
@@ -39,12 +39,23 @@ def read(answer: str, thousands: bool = True) -> Node:
     text = conclusion(clean_latex(answer))
     if thousands:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
-    tokens = _strip_group(without_remarks(tokenize(text, thousands)))
-    groups = _split(tokens, (";",), ())
+    tokens = tokenize(text, thousands)
+    stated = without_remarks(tokens)
+    groups = _split(_strip_group(stated), (";",), ())
     if len(groups) > 1:
         by_cases = all(any(t.text in COMPARED for t in g) for g in groups)  # `-t, t < 0; t, t >= 0`
         return Node("list", tuple(_commas(g, by_cases) for g in groups if g), ";")
-    return _commas(tokens)
+    return _with_values(_commas(groups[0]), tokens[len(stated) :])
+
+
+def _with_values(tree: Node, remark: list[Token]) -> Node:
+    """`y = ax^2, where a = 3`: a tree with the values of its letters."""
+    at = next((i for i, t in enumerate(remark, 1) if t.kind == "word" and t.text.lower() == "where"), len(remark))
+    given = expression(remark[at:]) or tree
+    values = given.args if given.kind == "list" else (given,)
+    if given is tree or any(v.kind != "rel" or v.value != ("=",) or symbols(v.args[-1]) for v in values):
+        return tree
+    return substitute(tree, {v.args[0]: v.args[1] for v in values if v.args[0] not in tree.args[:1]})
 
 
 def _strip_group(tokens: list[Token]) -> list[Token]:

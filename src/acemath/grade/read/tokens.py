@@ -29,7 +29,7 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"\s*(?:"
-    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z.])|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
+    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z.])|[0-9]+(?:\.[0-9]+|\.(?=\s*[-+*/^)]))?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
     r"|(?P<cmd>\\[A-Za-z]+|\\[{}|\\])"
     r"|(?P<letters>[^\W\d_]+)"
     r"|(?P<op><=|>=|!=|==|=<|=>|:=|\*\*|[-+*/^_=<>(){}\[\]|,;:!'&%?\"@#$`.\\])"
@@ -46,7 +46,7 @@ _SHORT_WORDS = _CONNECTIVES.union(
     NUMBER_WORDS,
     SCALE_WORDS,
     MONTHS,
-    "pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
+    "usd pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
     "via by pcs pts".split(),
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
@@ -127,7 +127,7 @@ def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
         return
     if "^" in content and after_number and parse_unit(content) is not None:
         tokens.append(Token("word", content, True))
-    elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text == "/")):
+    elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text in ("/", "}"))):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = after_number or bool(tokens) and tokens[-1].text in (")", "}")
@@ -202,8 +202,6 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool, factors: b
         return [Token("cmd", run, spaced)]
     if lower == "equals":
         return [Token("op", "=")]
-    if run == "USD":
-        return [Token("word", run, spaced)]
     if lower in _SHORT_WORDS and (run[1:].islower() or run.isupper() or lower in TABLE) or not run.isascii():
         return [Token("word", run, True)]
     if run.isupper() and len(run) <= 4:

@@ -48,32 +48,11 @@ def _exact(node: Node) -> Fraction | None:
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
-    if exponent.denominator != 1:
-        return _rational_root(base, exponent)
-    power = exponent.numerator
-    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if bits > 1 and bits * abs(power) > MAX_BITS or base == 0 and power <= 0:
+    power, bits = exponent.numerator, max(base.numerator.bit_length(), base.denominator.bit_length())
+    huge = bits > 1 and bits * abs(power) > MAX_BITS
+    if exponent.denominator != 1 or huge or base == 0 and power <= 0:
         return None
     return base ** (power if bits > 1 else power % 2 + 2 * (power != 0))
-
-
-def _rational_root(base: Fraction, exponent: Fraction) -> Fraction | None:
-    index = exponent.denominator
-    if index > 64 or base < 0 or max(base.numerator.bit_length(), base.denominator.bit_length()) > 2000:
-        return None
-    top, bottom = _root(base.numerator, index), _root(base.denominator, index)
-    if top is None or bottom is None:
-        return None
-    return _power(Fraction(top, bottom), Fraction(exponent.numerator))
-
-
-def _root(value: int, index: int) -> int | None:
-    """The whole root of a whole number, None where it has none: by bisection, in whole numbers."""
-    low, high = 0, 1 << (value.bit_length() // index + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**index <= value else (low, middle - 1)
-    return low if low**index == value else None
 
 
 def _factorial(value: Fraction) -> Fraction | None:
