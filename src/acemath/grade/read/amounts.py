@@ -11,7 +11,7 @@ from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.parse import parse_tokens
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.units import parse_unit
-from acemath.grade.read.vocabulary import COMPARED, LEADS, RELATIONS, SCALE_WORDS
+from acemath.grade.read.vocabulary import LEADS, RELATIONS, SCALE_WORDS
 
 _NOT_LEADS = frozenset(
     "less more least most greater under over not before after between except but no without than fewer".split()
@@ -63,14 +63,15 @@ def amount(tokens: list[Token]) -> Node | None:
         return None
     said = [w for w in before if w not in LEADS and w not in _NEGATIVE and w.upper() not in _CURRENCIES]
     sign = tokens[start].text if start < len(tokens) else ""
-    if sign in ("=", ":") or sign in COMPARED:
+    operator = "=" if sign == ":" else RELATIONS.get(sign)
+    if operator in ("=", "<", ">", "<=", ">="):
         behind = tokens[start + 1 :]
         value = _measured(behind[1:] if behind and behind[0].text in _CURRENCIES else behind, False, currency)
-        if value is None or not said and sign in ("=", ":"):
+        if value is None or operator == "=" and not said:
             return value
-        if sign in ("=", ":"):
+        if operator == "=":
             return Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
-        bound = Node("rel", (symbol("?"), value.args[0] if value.kind == "quantity" else value), (RELATIONS[sign],))
+        bound = Node("rel", (symbol("?"), value.args[0] if value.kind == "quantity" else value), (operator,))
         return Node("quantity", (bound,), value.value) if value.kind == "quantity" else bound
     if len(said) > 3:
         return None
