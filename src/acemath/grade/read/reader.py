@@ -41,7 +41,7 @@ def read(answer: str, thousands: bool = True) -> Node:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
     tokens = tokenize(text, thousands)
     stated = without_remarks(tokens)
-    groups = _split(_strip_group(stated), (";",), ())
+    groups = _split(stated, (";",), ())
     if len(groups) > 1:
         by_cases = all(any(t.text in COMPARED for t in g) for g in groups)  # `-t, t < 0; t, t >= 0`
         return Node("list", tuple(_commas(g, by_cases) for g in groups if g), ";")
@@ -56,22 +56,6 @@ def _with_values(tree: Node, remark: list[Token]) -> Node:
     if given is tree or any(v.kind != "rel" or v.value != ("=",) or symbols(v.args[-1]) for v in values):
         return tree
     return substitute(tree, {v.args[0]: v.args[1] for v in values if v.args[0] not in tree.args[:1]})
-
-
-def _strip_group(tokens: list[Token]) -> list[Token]:
-    """`{1, 2}` in plain braces prints as `1, 2`."""
-    while len(tokens) > 2 and tokens[0].kind == "op" and tokens[0].text == "{" and _closed_by_last(tokens):
-        tokens = tokens[1:-1]
-    return tokens
-
-
-def _closed_by_last(tokens: list[Token]) -> bool:
-    depth = 0
-    for index, token in enumerate(tokens):
-        depth += turn(token)
-        if depth == 0:
-            return index == len(tokens) - 1
-    return False
 
 
 def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
