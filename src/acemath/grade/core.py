@@ -167,7 +167,9 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
     if result is True:
         return "correct", "equal in structure and value", "structure"
     for text, other in () if stated else ((answer, reference), (reference, answer)):
-        value = None if read(clean_latex(text)).kind == "quantity" else sentence_value(text)
+        tree = read(clean_latex(text))
+        amount = tree.kind == "quantity" and not symbols(tree)  # read as it is: `3 in the afternoon` is no sentence with a 3
+        value = None if amount else sentence_value(text)
         if value is not None:
             return _structural(value, other, conventions, True)
     if result is False or not conventions.symbolic or not _worth_workers(left, right):

@@ -67,8 +67,6 @@ def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
     spelled = phrases.whole(tokens) if said else None
     if spelled is not None:
         return spelled
-    if len(tokens) > 3 and tokens[0].text.lower() == "both":
-        tokens = tokens[1:]
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     if len(items) < 2:
         return _item(items[0]) if items else Node("text", (), "")

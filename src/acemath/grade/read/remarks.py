@@ -55,7 +55,6 @@ def _outside(tokens: list[Token]) -> Iterator[int]:
 
 def without_remarks(tokens: list[Token]) -> list[Token]:
     """An answer up to its explanation, its single condition, or what its letters mean."""
-    tokens = _without_leading_quantifier(tokens)
     if not any(t.kind == "word" or t.text == "in" for t in tokens):
         return tokens
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
@@ -69,16 +68,6 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
 def without_quantifier(tokens: list[Token]) -> list[Token]:
     r"""One item of a list without its `for all x > 0` or `\forall x`."""
     return tokens[: next((i for i in _outside(tokens) if _quantified(tokens[i:])), len(tokens))]
-
-
-def _without_leading_quantifier(tokens: list[Token]) -> list[Token]:
-    r"""`\forall x > 0, f(x) = 1/x` and `for all x, f(x) = 1/x` without their first part."""
-    depth = 0
-    for index, token in enumerate(tokens if _quantified(tokens) else ()):
-        depth += turn(token)
-        if depth == 0 and token.text in (",", ":") and index + 2 < len(tokens):
-            return tokens[index + 1 :]
-    return tokens
 
 
 def _quantified(tokens: list[Token]) -> bool:
@@ -133,13 +122,8 @@ def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
     texts = [t.text for t in item]
     if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
         return True
-    if texts[0].lower() in ("where", "for", "with") and ("in" in texts or "integer" in texts[-1]) or _quantified(item):
-        return True
-    lettered = len(item) > 2 and item[0].kind == "letter"
-    if lettered and texts[1] == "is" and texts[-1] in ("integer", "constant"):
-        return True
     if any(t.text in COMPARED for k in kept for t in k):
         return False
     # `(x+1)/(x-1), x ≠ 1`: where it is defined; `n = 2^k, k >= 0`: the k that are meant
-    meant = lettered and texts[1] in COMPARED and any(t.text == texts[0] for k in kept for t in k[1:])
+    meant = len(item) > 2 and item[0].kind == "letter" and texts[1] in COMPARED and any(t.text == texts[0] for k in kept for t in k[1:])
     return meant or not UNEQUAL.isdisjoint(texts)
