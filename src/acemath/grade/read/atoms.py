@@ -67,14 +67,11 @@ class Atoms(Commands):
         self.deeper()
         if self.accept("-"):
             node = Node("neg", (self.exponent(),))
-        elif self.accept("+"):
-            node = self.exponent()
         else:
+            self.accept("+")
             node = self.atom()
             if self.accept("^", "**"):
                 node = Node("pow", (node, self.exponent()))
-            while self.accept("!"):
-                node = Node("fact", (node,))
         self.depth -= 1
         return node
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acemath.grade.base.guards import MAX_DEPTH, TooHard
-from acemath.grade.base.nodes import Node
+from acemath.grade.base.nodes import Node, function
 from acemath.grade.read.tokens import Token
 
 
@@ -82,12 +82,12 @@ class Cursor:
         return node.args if node.kind == "list" else (node,)
 
     def between_bars(self, closing: str) -> Node:
-        """The absolute value whose opening bar was taken."""
+        """The absolute value, or the determinant of a matrix, whose opening bar was taken."""
         self.bars += 1
         inner = self.expression()
         self.expect(closing)
         self.bars -= 1
-        return Node("abs", (inner,))
+        return function("det", inner) if inner.kind == "matrix" else Node("abs", (inner,))
 
     def subscript_text(self) -> str:
         """The subscript as text without spaces: it names a symbol, it is not calculated."""

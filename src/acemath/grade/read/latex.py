@@ -30,9 +30,6 @@ class Commands(Cursor):
         if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
             self.tokens[self.at] = Token("num", token.text[1:])
             return number(int(token.text[0]))
-        if token.kind == "op" and token.text == "-":
-            self.take()
-            return Node("neg", (self.argument(),))
         return self.atom()
 
     def command(self, name: str) -> Node:

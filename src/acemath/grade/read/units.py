@@ -43,7 +43,7 @@ f1: fahrenheit 1
 deg1: degree deg 1; arcminute 1/60
 rad1: radian rad 1
 g1 m1 s-2: n newton 1000
-g1 m2 s-2: j joule 1000; kj kilojoule 1000000
+g1 m2 s-2: j joule 1000; kj kilojoule 1000000; cal calorie 4184; kcal kilocalorie 4184000
 g1 m2 s-3: w watt 1000; kw kilowatt 1000000
 g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000
 ev1: ev 1; kev 1000; mev 1000000
@@ -69,12 +69,14 @@ def _build() -> dict[str, Unit]:
 
 
 TABLE = _build()
-# More often variables or other words than units: they count as units only inside \\text{} or behind a number.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc mol unit".split())
+# More often variables or other words than units: they count as units only inside \text{} or behind a number.
+_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _FACTOR = re.compile(r"([a-z]+)(?:\^(-?[1-6]))?")
 _FRACTION = re.compile(r"frac\s*\{(.+)\}\s*\{(.+)\}")
+_JOINS = re.compile(r"[().{}\\*]|\bcdot\b|\bdegrees? (?=celsius|fahrenheit)")
+_POWER = re.compile(r"\s*\^\s*(-?)\s*")
 _ONE = Unit((), Fraction(1))
 _MONEY = ("usd", "eur", "yen", "inr", "gbp")
 _RATE = re.compile(r"/|\bper\b")
@@ -82,36 +84,27 @@ _RATE = re.compile(r"/|\bper\b")
 
 def parse_unit(text: str) -> Unit | None:
     r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `J/(g K)`; None for other words."""
-    plain = re.sub(r"[().{}\\]", " ", _FRACTION.sub(r"\1 / \2", text.lower())).strip()
-    plain = re.sub(r"\bdegrees? (?=celsius|fahrenheit)", "", plain)
-    if not plain or len(plain) > 60:
+    plain = _JOINS.sub(" ", _FRACTION.sub(r"\1 / \2", text.lower()))
+    if len(plain) > 60:
         return None
-    above, *below = re.sub(r"\s+per\s+|\s*/\s*|\bper\s+", "/", plain).split("/")
-    total = _product(above) if above.strip() else _ONE
-    for part in below:
-        unit = _product(part)
-        if total is None or unit is None:
-            return None
-        total = _times(total, unit, -1)
-    return None if total == TABLE["unit"] else total  # units of nothing
-
-
-def _product(text: str) -> Unit | None:
-    total, power, known = _ONE, 1, False
+    unit: Unit | None = None
+    total, exponent, power, sign = _ONE, 0, 1, 1
     # A hyphen joins units, but after ^ it is a sign.
-    for word in re.sub(r"\*|\bcdot\b|(?<![\^\s])-", " ", re.sub(r"\s*\^\s*(-?)\s*", r"^\1", text)).split():
-        if word in ("square", "sq", "cubic", "cu"):
+    for word in re.sub(r"(?<![\^\s])-", " ", _POWER.sub(r"^\1", plain)).replace("/", " / ").split():
+        if word in ("/", "per"):
+            sign = -1
+        elif word in ("square", "sq", "cubic", "cu"):
             power = _WORD_POWER[word]
-        elif word in ("squared", "cubed") and known:
-            total = _times(_ONE, total, _WORD_POWER[word])
+        elif word in ("squared", "cubed") and unit is not None:
+            total = _times(total, unit, exponent * (_WORD_POWER[word] - 1))
         else:
             match = _FACTOR.fullmatch(word)
             unit = TABLE.get(match[1]) if match else None
             if match is None or unit is None:
                 return None
-            total = _times(total, unit, power * int(match[2] or 1))
-            power, known = 1, True
-    return total if known else None
+            exponent, power = sign * power * int(match[2] or 1), 1
+            total = _times(total, unit, exponent)
+    return None if unit is None or total == TABLE["unit"] else total  # units of nothing
 
 
 def _times(a: Unit, b: Unit, power: int) -> Unit:
