@@ -34,7 +34,6 @@ _MARKUP = rules(
     ("<su", r"<su([pb])>(.{0,80}?)</su[pb]>", lambda m: f"{'^' if m[1] == 'p' else '_'}{{{m[2]}}}"),
     ("</", r"</?[A-Za-z][^<>]{0,40}>", " "),
     ("&", r"&(?:[A-Za-z]{2,8}|#x?[0-9A-Fa-f]{2,5});", lambda m: html.unescape(m.group())),
-    ("√", r"(?<![\w)}])[³⁴]√", lambda m: "∛" if m.group()[0] == "³" else "∜"),
     # several circled numbers are a list
     ("", r"[①-⑳](?:[\s,、，和]*[①-⑳])+", lambda m: ", ".join(c for c in m.group() if "①" <= c <= "⑳")),
 )
@@ -91,7 +90,6 @@ _BOUNDS = {
     "at most": r"\le", "no more than": r"\le", "more than": r"\gt", "greater than": r"\gt", "larger than": r"\gt", "less than": r"\lt",
     "fewer than": r"\lt", "smaller than": r"\lt",
 }  # fmt: skip
-_BOUND_BEFORE = {"over": r"\gt", "above": r"\gt", "under": r"\lt", "below": r"\lt"}
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 
 
@@ -162,13 +160,12 @@ _WORDS = rules(
         r"(?<![\d.])(\d{1,9})\.(?:(\d{0,6}?)(\d{1,2}?)\3{2,}|()(\d{3,6})\5+)\s*(?:\\[lc]?dots[cb]?|\.\.\.)",
         lambda m: rf"{m[1]}.{m[2] or ''}\overline{{{m[3] or m[5]}}}",
     ),
-    # `x is less than 3`, `over 3`, `7 or more`
+    # `x is less than 3`, `7 or more`
     (
         " ",
         rf"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?(?<![A-Za-z])(?:strictly\s+)?(?i:({'|'.join(_BOUNDS)}))(?=\s)",
         lambda m: f"{m[1] or ''} {_BOUNDS[m[2].lower()]} ",
     ),
-    (" ", rf"^(?i:({'|'.join(_BOUND_BEFORE)}))\s+(?=[-\d\\$])", lambda m: f"{_BOUND_BEFORE[m[1].lower()]} "),
     (
         " or ",
         r"^(.{1,40}?)(?:\s+|\s*\\text\s*\{\s*)or\s+(more|greater|above|less|fewer|below)\s*\}?$",

@@ -46,6 +46,7 @@ class Comparison:
 
     def __init__(self, conventions: Conventions) -> None:
         self.conventions = conventions
+        self.units_ignored = conventions.units in ("ignored", "dropped")
 
     def same(self, a: Node, b: Node) -> Result:
         """Whether two answers are equal; None where this process cannot tell."""
@@ -110,22 +111,21 @@ class Comparison:
         product = unit_product(amount)
         if product is not None and symbols(product) - symbols(amount.args[0]) <= symbols(bare):
             return self.same(product, bare)  # `2mg` beside `2 g m`: no milligrams
-        other_mark = (
-            bare.kind == "pct" or bare.kind == "deg" and unit is not None and unit.dims not in _ANGLES
-        )
-        if unit is not None and other_mark and self.conventions.units not in ("ignored", "dropped"):
-            return False
+        if bare.kind in ("pct", "deg", "based") and amount.args[0].kind != bare.kind and not self.units_ignored:
+            angle = unit.dims in _ANGLES if unit is not None else "deg" in amount.value.lower()
+            if bare.kind != "deg" or not angle:
+                return False  # neither 40 cm nor 40 points are 40°
         if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
             bare = bare.args[0]
         return self.same(amount.args[0], bare)
 
     def _two_amounts(self, a: Node, b: Node) -> Result:
-        factor, ignored = conversion(a.value, b.value), self.conventions.units in ("ignored", "dropped")
-        if factor is None and not ignored:
+        factor = conversion(a.value, b.value)
+        if factor is None and not self.units_ignored:
             return False
         if factor not in (None, 1) and self.conventions.units != "dropped":
             result = self.same(Node("mul", (number(factor), a.args[0])), b.args[0])
-            if result is True or not ignored:
+            if result is True or not self.units_ignored:
                 return result
         return self.same(a.args[0], b.args[0])
 

@@ -101,7 +101,7 @@ def _measured(tokens: list[Token], negative: bool, currency: str) -> Node | None
     if _PERCENT.match(unit.lower().replace("\\", "").strip()):
         return Node("pct", (value,))
     if currency:
-        unit = f"{currency} {unit}" if unit.startswith(("per ", "/ ")) else unit or currency
+        unit = f"{currency} {unit}" if unit.startswith(("per ", "/ ")) else currency if parse_unit(unit) is None else unit
     return Node("quantity", (value,), unit) if unit else value
 
 

@@ -26,7 +26,7 @@ m1: m meter metre 1; km kilometer kilometre 1000; cm centimeter centimetre 1/100
 m2: hectare ha 10000; acre 4046.8564224
 m3: l liter litre 1/1000; ml milliliter millilitre cc 1/1000000; gallon gal 0.003785411784; quart 0.000946352946;
  pint 0.000473176473; cup 0.0002365882365
-g1: g gram 1; kg kilogram kilo 1000; mg milligram 1/1000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
+g1: g gms gram 1; kg kilogram kilo 1000; mg milligram 1/1000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
  tonne 1000000
 s1: s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800; ms millisecond 1/1000
 y1: year yr 12; month 1; decade 120; century centuries 1200
@@ -79,6 +79,7 @@ _JOINS = re.compile(r"[().{}\\*]|\bcdot\b|\bdegrees? (?=celsius|fahrenheit)")
 _POWER = re.compile(r"\s*\^\s*(-?)\s*")
 _ONE = Unit((), Fraction(1))
 _MONEY = ("usd", "eur", "yen", "inr", "gbp")
+_COUNTED = re.compile(r"(?!units)[a-z]{3,}s\.?")
 _RATE = re.compile(r"/|\bper\b")
 
 
@@ -117,12 +118,13 @@ def _times(a: Unit, b: Unit, power: int) -> Unit:
 def conversion(a: str, b: str) -> Fraction | None:
     """How many of the second unit one of the first makes; None where they measure different kinds of things.
 
-    1 where one is no known unit, where one is square or cubic units of any length, and for money of which one has a
-    `per …` behind it: `$250/week` and `$250`.
+    1 where one is no known unit nor the plural of a counted thing, where one is square or cubic units of any length, and
+    for money of which one has a `per …` behind it: `$250/week` and `$250`.
     """
     one, other = parse_unit(a), parse_unit(b)
     if one is None or other is None:
-        return Fraction(1)
+        counted = one is not other and _COUNTED.fullmatch(a.lower() if one is None else b.lower())
+        return None if counted else Fraction(1)
     if one.dims == other.dims:
         return one.size / other.size
     if "pound" in (a + b).lower() and ("gbp", 1) in one.dims + other.dims:  # money, no weight
