@@ -180,6 +180,9 @@ _WORDS = rules(
         r"(?:all |every )?(?:the )?(?:positive )?integers (?:from |between )?(\d{1,6}) (?:to|through) (\d{1,6})(?: inclusive)?",
         lambda m: rf"\{{{m[1]}, {int(m[1]) + 1}, \ldots, {m[2]}\}}",
     ),
+    # mixed numbers
+    ("/", r"(?<![\w.,/^_{}])(\d{1,9})\s+(\d{1,9})/(\d{1,9})(?![\d./^])", r"\1\\frac{\2}{\3}"),
+    ("\\not", r"\\not\s*(?:=|\\(in)(?![A-Za-z]))", lambda m: r"\notin " if m[1] else r"\ne "),
     ("sq. ", r"sq\. ", "sq "),
     ("`", r"^`+|`+\Z", ""),
     # `101 base 2`

@@ -32,14 +32,16 @@ class Atoms(Commands):
         )
 
     def postfixed(self) -> Node:
-        """An atom with its factorials, powers, primes, degrees and percent signs."""
-        base = self.atom()
+        """An atom with what stands behind it."""
+        return self.marked(self.atom())
+
+    def marked(self, base: Node) -> Node:
+        """An expression with its factorials, powers, primes, degrees and percent signs."""
         while True:
             if self.peek().text == "!=" and base.kind == "num" and not self.peek().spaced:
                 self.tokens[self.at] = Token("op", "=")  # `6!=720` states a factorial
                 base = Node("fact", (base,))
-            elif self.peek().text == "!" and not (self.peek().spaced and self.peek(1).text == "="):
-                self.take()
+            elif self.accept("!"):
                 base = function("fact2", base) if self.accept("!") else Node("fact", (base,))
             elif self.accept("^", "**"):
                 base = Node("pow", (base, self.exponent()))

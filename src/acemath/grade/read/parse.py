@@ -81,12 +81,6 @@ class Parser(Atoms):
         token = self.peek()
         if token.kind not in ("op", "cmd"):
             return None
-        if token.text in ("not", "!") and self.peek(1).text == "=":
-            self.at += 2
-            return "!="
-        if token.text == "not" and self.peek(1).text == "in":
-            self.at += 2
-            return "notin"
         if token.text in ("colon", "mid") or token.text not in RELATIONS:
             return None
         self.take()
@@ -164,26 +158,14 @@ class Parser(Atoms):
         return bracket or token.text == "|"
 
     def _mixed(self, node: Node) -> Node:
-        r"""`3\frac{1}{2}` and `3 1/2` are mixed numbers, not products."""
-        if node.kind != "num" or node.value[1] >= 0:
-            return node
+        r"""`3\frac{1}{2}` is a mixed number, not a product."""
         token = self.peek()
-        if token.kind == "cmd" and token.text == "frac":
+        if node.kind == "num" and node.value[1] < 0 and token.kind == "cmd" and token.text == "frac":
             start, saved = self.at, list(self.tokens)
-            fraction = self.postfixed()
-            if fraction.kind in ("pct", "deg") and fraction.args[0].kind == "div":
-                return Node(fraction.kind, (Node("add", (node, fraction.args[0])),))
+            fraction = self.atom()
             if fraction.kind == "div" and all(a.kind == "num" and a.value[1] < 0 for a in fraction.args):
-                return Node("add", (node, fraction))
+                return self.marked(Node("add", (node, fraction)))
             self.at, self.tokens = start, saved
-            return node
-        if token.kind == "num" and self.peek(1).text == "/" and self.peek(2).kind == "num":
-            top = self.atom()
-            self.take()
-            mixed = Node("add", (node, Node("div", (top, self.atom()))))
-            if self.accept("%"):
-                return Node("pct", (mixed,))
-            return mixed
         return node
 
     def braces(self) -> Node:
