@@ -14,8 +14,8 @@ _ALWAYS_FUNCTION = frozenset("fghFGW")
 # Commands that cannot begin a factor of a product.
 _NOT_ATOMS = frozenset(
     r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv rangle rfloor rceil } "
-    r"\ Rightarrow implies mid rvert rVert | leqslant geqslant notin subset subseteq rightarrow mapsto sim simeq cong circ "
-    r"prime degree textdegree vert land lor quad perp parallel colon wedge vee iff hline backslash choose".split()
+    r"\ Rightarrow implies mid leqslant geqslant notin subset subseteq rightarrow mapsto sim simeq cong circ "
+    r"prime degree textdegree land lor quad perp parallel colon wedge vee iff hline backslash choose".split()
 )
 
 
@@ -49,7 +49,7 @@ class Atoms(Commands):
                 base = self._primed(base)
             elif self.accept("%"):
                 base = Node("pct", (base,))
-            elif self.accept("circ", "degree", "textdegree"):
+            elif self.accept("degree", "textdegree"):
                 base = Node("deg", (base,))
             elif self.accept("_"):
                 base = _with_subscript(base, self.subscript_text())
@@ -108,12 +108,6 @@ class Atoms(Commands):
         if [self.peek(k).text for k in (1, 2)] == ["0", ")"]:  # a start value, not a product that is 0
             self.at += 3
             return symbol(f"{name}(0)")
-        if name == "C":
-            self.take()
-            arguments = self.items(")")
-            if len(arguments) == 2:
-                return function("binom", *arguments)
-            return Node("mul", (symbol(name), arguments[0]))
         return symbol(name)
 
     def _heads_equation(self, name: str) -> bool:
@@ -129,7 +123,7 @@ class Atoms(Commands):
 
     def _bracketed(self, opening: str) -> Node:
         if opening == "|":
-            return self.between_bars("|")
+            return self.between_bars()
         if opening == "{":
             return self.group("}")
         if opening not in "([":

@@ -81,11 +81,11 @@ class Cursor:
         node = self.group(closing)
         return node.args if node.kind == "list" else (node,)
 
-    def between_bars(self, closing: str) -> Node:
+    def between_bars(self) -> Node:
         """The absolute value, or the determinant of a matrix, whose opening bar was taken."""
         self.bars += 1
         inner = self.expression()
-        self.expect(closing)
+        self.expect("|")
         self.bars -= 1
         return function("det", inner) if inner.kind == "matrix" else Node("abs", (inner,))
 

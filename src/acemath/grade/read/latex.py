@@ -12,7 +12,6 @@ _ALIASES = {
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
 }  # fmt: skip
 _INVERTED = frozenset("sin cos tan cot sec csc".split())
-_BARS = {"lvert": "rvert", "lVert": "rVert", "vert": "vert", "|": "|"}
 # Which numbers of a set: `\mathbb{R}_{>0}`, `\mathbb{Z}^+`.
 _SIGNS = {
     ">0": "+", "<0": "-", "geq0": "0+", "ge0": "0+", ">=0": "0+", "geqslant0": "0+", "leq0": "0-", "le0": "0-",
@@ -66,8 +65,6 @@ class Commands(Cursor):
             return function("ceil", self.group("rceil"))
         if name in ("sum", "prod", "int", "lim"):
             return self._big(name)
-        if name in _BARS:
-            return self.between_bars(_BARS[name])
         if name in DOTS:
             return symbol("...")
         if name in ("angle", "triangle"):

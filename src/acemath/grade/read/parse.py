@@ -177,7 +177,7 @@ class Parser(Atoms):
         inner = self.sequence()
         self.bars, self.builder = outer
         self.depth -= 1
-        if not self.accept("|", ":", "mid", "colon", "vert"):
+        if not self.accept("|", ":", "mid", "colon"):
             self.expect("}")
             return Node("set", inner.args if inner.kind == "list" else (inner,))
         conditions = self.group("}")
