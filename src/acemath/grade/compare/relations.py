@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 
 from acemath.grade.base.nodes import Node, symbols
-from acemath.grade.compare.regions import FLIP, Region, contains, end_value
+from acemath.grade.compare.regions import FLIP
 from acemath.grade.values.evaluate import Undefined, approximate
 from acemath.grade.values.probe import random_point, same_value
 
 _SYMMETRIC = frozenset(("equiv", "perp", "parallel", "cong"))
 _HIGH = 3.1  # of the random values of a variable
+_ZERO = 1e-9
 _LOST = 1e-6  # one side of an equation is this much smaller than the other: their difference no longer shows it
 
 
@@ -51,19 +52,16 @@ def _proportional(f: Node, g: Node, sign: int = 0) -> bool:
                 continue
         except Undefined:
             continue
-        if abs(x) < 1e-9 or abs(y) < 1e-9:
-            if (abs(x) < 1e-9) != (abs(y) < 1e-9):
-                return False
-            continue
-        ratios.append(x / y)
-        if abs(ratios[-1] - ratios[0]) > 1e-8 * abs(ratios[0]):
+        if (abs(x) < _ZERO) != (abs(y) < _ZERO):
+            return False
+        if abs(x) >= _ZERO:
+            ratios.append(x / y)
+        if ratios and abs(ratios[-1] - ratios[0]) > 1e-8 * abs(ratios[0]):
             return False
         if len(ratios) >= 5:
             break
-    if len(ratios) < 3:
-        return False
-    factor = ratios[0]
-    return not sign or (factor.real > 0) == (sign > 0) and abs(factor.imag) < 1e-9
+    factor = ratios[0] if ratios else 0.0
+    return len(ratios) >= 3 and (not sign or factor.real * sign > 0 and abs(factor.imag) < _ZERO)
 
 
 def _hides_a_side(difference: Node, env: dict[str, complex]) -> bool:
@@ -113,40 +111,6 @@ def _root(f: Node, name: str, names: list[str], seed: int) -> dict[str, complex]
     except Undefined:
         return None
     return None
-
-
-def _holds(node: Node, name: str, x: float) -> bool | None:
-    """Whether a relation chain in one variable is true at x."""
-    for operator, left, right in zip(node.value, node.args, node.args[1:], strict=False):
-        low, high = end_value(left), end_value(right)
-        try:
-            a = low if low is not None else approximate(left, {name: x})
-            b = high if high is not None else approximate(right, {name: x})
-        except Undefined:
-            return False
-        if isinstance(a, complex) or isinstance(b, complex):
-            return False
-        near = abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1)
-        truth = {"<": a < b and not near, ">": a > b and not near, "<=": a <= b or near, ">=": a >= b or near,
-                 "=": near, "~": near, "!=": not near}.get(operator)  # fmt: skip
-        if not truth:
-            return truth
-    return True
-
-
-def solves(node: Node, region: Region) -> bool:
-    """Whether a relation in one variable holds exactly on a region: tested at its ends, between and beyond."""
-    names = symbols(node)
-    if len(names) != 1:
-        return False
-    (name,) = names
-    ends = sorted({e for i in region for e in (i.low, i.high) if abs(e) != float("inf")})
-    edges = [(ends[0] if ends else 0.0) - 7.3, *ends, (ends[-1] if ends else 0.0) + 7.9]
-    tests = [*ends, edges[0] - 60.5, edges[-1] + 61.5, edges[0] - 0.37, edges[-1] + 0.41]
-    source = random.Random(7)
-    for low, high in zip(edges, edges[1:], strict=False):
-        tests += [low + (high - low) * (0.001 + 0.998 * source.random()) for _ in range(8)]
-    return all(_holds(node, name, x) == contains(region, x) for x in tests)
 
 
 def equal_sides(a: Node, b: Node) -> bool:
