@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from acemath.grade.base.nodes import Node
 from acemath.grade.compare.dots import without_dots
-from acemath.grade.compare.spread import spread
+from acemath.grade.compare.spread import opposite, signed
 from acemath.grade.values.evaluate import exact
 
 
@@ -15,7 +15,11 @@ def standard_form(node: Node) -> Node:
     """The tree without what does not change the answer: a list around one item, braces around a system."""
     while node.kind == "list" and len(node.args) == 1:
         node = node.args[0]
-    node = spread(node)
+    points = signed(node) if node.kind in ("tuple", "pm") else ()
+    if len(points) > 1 and points[0].kind == "tuple":
+        return Node("list", points, ",")
+    if node.kind == "neg" and node.args[0].kind == "tuple":
+        return opposite(node.args[0])
     if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
         marked = node.args[0]
         return Node(marked.kind, (Node("neg", marked.args),), marked.value)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from acemath.grade.base.nodes import SKIP, Node, canonical, symbol
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
-from acemath.grade.compare.spread import signed, spread
+from acemath.grade.compare.spread import signed
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import exact
 
@@ -47,9 +47,7 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
 def _items(node: Node) -> tuple[Node, ...] | None:
     """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
     if node.kind in ("list", "set"):
-        return tuple(
-            i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,)
-        )
+        return tuple(i for a in node.args for i in (_items(a) if a.kind == "list" else signed(a)) or (a,))
     if node.kind == "tuple":
         return node.args
     values = signed(node)
@@ -165,17 +163,15 @@ def _same_assignments(a: Node, b: Node, same: Same) -> bool:
 
 Groups = list[dict[str, Node]]
 _COORDINATES = frozenset(repr(symbol(name)) for name in "xyz")
+_NUMBERED = re.compile(r"_\d(?='\)$)")
 
 
 def _same_roots(left: Groups, right: Groups, same: Same) -> bool:
     """`x_1 = 2, x_2 = -5` against `x = 2 or x = -5`: numbered names of one unknown beside the unknown itself."""
-    for numbered, plain in ((left, right), (right, left)):
-        names = [n for group in plain for n in group]
-        if len(numbered) == 1 and len(set(names)) == 1 and len(names) == len(numbered[0]):
-            stem = names[0].removesuffix("')")
-            if all(re.fullmatch(re.escape(stem) + r"_\w'\)", n) for n in numbered[0]):
-                return matched(tuple(numbered[0].values()), [v for g in plain for v in g.values()], same)
-    return False
+    names = {name for group in (*left, *right) for name in group}
+    if len({_NUMBERED.sub("", name) for name in names}) > 1 or len(left[0]) == len(right[0]):
+        return False
+    return matched([v for g in left for v in g.values()], [v for g in right for v in g.values()], same)
 
 
 def _tuples(groups: Groups, names: list[str]) -> list[Node]:

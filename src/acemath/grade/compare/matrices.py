@@ -9,22 +9,12 @@ _MOST_PRODUCTS = 400  # of cells, in a product of two matrices
 _AXES = tuple(symbol(name) for name in ("ihat", "jhat", "khat"))
 _PLAIN_AXES = ({"i", "j"}, {"i", "j", "k"}, {"j", "k"}, {"i", "k"})
 _HATS = {Node("const", (), "i"): _AXES[0], symbol("j"): _AXES[1], symbol("k"): _AXES[2]}
-_IDENTITY = symbol("I")
 
 
 def arithmetic(a: Node, b: Node) -> tuple[Node, Node]:
     """Both trees with matrix arithmetic carried out and unit vectors as tuples."""
-    a, b = folded(_with_identity(a, b)), folded(_with_identity(b, a))
+    a, b = folded(a), folded(b)
     return vector(_hatted(a, b)), vector(_hatted(b, a))
-
-
-def _with_identity(node: Node, other: Node) -> Node:
-    """The tree with I as the identity matrix of the other side's size: `6I` beside a square matrix."""
-    size = other.value if other.kind == "matrix" else 0
-    if node.kind == "matrix" or not size or size**2 != len(other.args) or _IDENTITY not in node.walk():
-        return node
-    cells = tuple(number(int(r == c)) for r in range(size) for c in range(size))
-    return substitute(node, {_IDENTITY: Node("matrix", cells, size)})
 
 
 def _hatted(node: Node, other: Node) -> Node:
@@ -58,8 +48,6 @@ def folded(node: Node) -> Node:
     ):
         return node
     args = tuple(folded(a) for a in node.args)
-    if node.kind == "func" and node.value == "det" and args[0].kind == "matrix":
-        return _determinant(args[0]) or node
     rule = {"add": _by_cells, "neg": _by_cells, "mul": _multiply, "div": _by_cells, "pow": _transpose}.get(node.kind)
     result = rule(node.kind, args) if rule is not None else None
     return Node(node.kind, args, node.value) if result is None else result
@@ -75,24 +63,6 @@ def _by_cells(kind: str, args: tuple[Node, ...]) -> Node | None:
     ((columns, size),) = shapes
     cells = (tuple(a.args[i] if a.kind == "matrix" else a for a in args) for i in range(size))
     return Node("matrix", tuple(Node(kind, cell) for cell in cells), columns)
-
-
-def _determinant(matrix: Node) -> Node | None:
-    """The determinant of a square matrix of up to four rows, by its first row."""
-    size, cells = matrix.value, matrix.args
-    if size * size != len(cells) or size > 4:
-        return None
-    if size == 1:
-        return cells[0]
-    terms = []
-    for column in range(size):
-        rest = tuple(cells[r * size + c] for r in range(1, size) for c in range(size) if c != column)
-        minor = _determinant(Node("matrix", rest, size - 1))
-        if minor is None:
-            return None
-        term = Node("mul", (cells[column], minor))
-        terms.append(Node("neg", (term,)) if column % 2 else term)
-    return Node("add", tuple(terms))
 
 
 def _transpose(kind: str, args: tuple[Node, ...]) -> Node | None:

@@ -14,7 +14,7 @@ from acemath.grade.base.nodes import Node, substitute, symbol, symbols
 from acemath.grade.compare.lists import Same
 from acemath.grade.compare.names import head_and_value
 from acemath.grade.values.evaluate import Undefined, approximate
-from acemath.grade.values.probe import random_point
+from acemath.grade.values.probe import line, random_point
 
 _CONSTANT = re.compile(r"[CcK](?:_[0-9])?'?|[ABDk](?:_[0-9])?|c_\{?[a-z]\}?")
 _SURE = re.compile(r"[Cc](?:_[0-9])?")
@@ -147,12 +147,7 @@ def _terms(tree: Node, names: list[str], env: dict[str, complex]) -> list[comple
     """A solution at a point: its value without constants, and the factor of each. Raises `Undefined` where it is not linear."""
     none = {**env, **dict.fromkeys(names, 0.0)}
     zero = approximate(tree, none)
-    factors = []
-    for name in names:
-        once, thrice = (approximate(tree, {**none, name: x}) for x in (1.0, 3.0))
-        if abs(thrice - zero - 3 * (once - zero)) > 1e-9 * (1 + abs(thrice)):
-            raise Undefined("not linear in a constant")
-        factors.append(once - zero)
+    factors = [line(tree, name, none)[1] for name in names]
     if abs(zero) > _LARGEST * max(map(abs, factors)):
         raise Undefined("constants that are lost beside the rest")
     return [zero, *factors]
