@@ -122,6 +122,8 @@ def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
     texts = [t.text for t in item]
     if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
         return True
+    if len(item) > 2 and item[0].kind == "letter" and texts[1] == "is" and texts[-1] in ("integer", "constant"):
+        return True
     if any(t.text in COMPARED for k in kept for t in k):
         return False
     # `(x+1)/(x-1), x ≠ 1`: where it is defined; `n = 2^k, k >= 0`: the k that are meant

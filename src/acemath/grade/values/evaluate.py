@@ -185,7 +185,13 @@ class Numbers(Walker):
         self._limit(value, 10**6, "a factorial whose result would be huge")
         return self.mp.gamma(value + 1)
 
+    def _matrix(self, node: Node) -> Any:
+        cells = [self.value(a) for a in node.args]
+        return self.mp.matrix([cells[i : i + node.value] for i in range(0, len(cells), node.value)])
+
     def _func(self, node: Node) -> Any:
+        if node.value == "det":
+            return self.mp.det(self.value(node.args[0]))
         values = [self.value(a) for a in node.args]
         for value in () if node.value in _ANY_SIZE else values:
             self._limit(value, _MAX_ANGLE, "a function of a huge number")
