@@ -123,8 +123,6 @@ def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -
 def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     after_number = bool(tokens) and tokens[-1].kind == "num"
-    if not content:
-        return
     if "^" in content and after_number and parse_unit(content) is not None:
         tokens.append(Token("word", content, True))
     elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text in ("/", "}"))):
@@ -176,8 +174,6 @@ def _is_product(run: str, text: str, start: int, end: int) -> bool:
         return False  # `is -5`
     if title and right == "=" and left in ("", ",") and behind[1:].lstrip(" -$\\")[:1].isdigit():
         return False
-    if left == "=" and len(run) > 2:
-        return len(before.rstrip("= ")) == 1
     if right == "\\":
         return left in _OPERATORS or (unit or title) and behind == text[end:]
     if left in _OPERATORS or right in _OPERATORS:
