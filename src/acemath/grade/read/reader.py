@@ -55,7 +55,8 @@ def _with_values(tree: Node, remark: list[Token]) -> Node:
     values = given.args if given.kind == "list" else (given,)
     if given is tree or any(v.kind != "rel" or v.value != ("=",) or symbols(v.args[-1]) for v in values):
         return tree
-    return substitute(tree, {v.args[0]: v.args[1] for v in values if v.args[0] not in tree.args[:1]})
+    known = {v.args[0]: v.args[1] for v in values if v.args[0] not in tree.args[:1]}
+    return substitute(tree, known) if len(known) == len(values) else tree  # `where x = 3 or x = 5` tells nothing
 
 
 def _commas(tokens: list[Token], by_cases: bool = False) -> Node:

@@ -58,7 +58,8 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
     if not any(t.kind == "word" or t.text == "in" for t in tokens):
         return tokens
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
-    at = next((i for i in _outside(tokens) if _begins_remark(tokens[i:], conditions)), len(tokens))
+    places = (i for i in _outside(tokens) if tokens[i].kind == "word" or tokens[i].text == "(")
+    at = next((i for i in places if _begins_remark(tokens[i:], conditions)), len(tokens))
     kept = tokens[:at]
     while at < len(tokens) and kept and kept[-1].text in (",", ";", "quad", "."):
         kept.pop()
@@ -67,7 +68,7 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
 
 def without_quantifier(tokens: list[Token]) -> list[Token]:
     r"""One item of a list without its `for all x > 0` or `\forall x`."""
-    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens[i:])), len(tokens))]
+    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens[i : i + 3])), len(tokens))]
 
 
 def _quantified(tokens: list[Token]) -> bool:
