@@ -167,8 +167,6 @@ class Bench(Policies):
             if policy.sources or isinstance(policy.shots, Source):
                 key = "sources" if policy.sources else "shots from a source"
                 raise ValueError(f"policies.{name} has {key}, which are for reward.candidates; leave them out")
-        if not any(policy.pooled for policy in self.policies.values()):
-            raise ValueError("every policy has pooled: false, so no response is left for AceMath-RewardBench; leave it out of one")
         return self
 
     @model_validator(mode="after")
@@ -182,6 +180,10 @@ class Bench(Policies):
             raise ValueError(
                 f"k is {self.k}, but the headline policy {self.headline!r} gives {each} responses a problem; lower k or "
                 f"raise policies.{self.headline}.each"
+            )
+        if (pooled := sum(policy.each for policy in self.policies.values() if policy.pooled)) < self.k:
+            raise ValueError(
+                f"the pooled policies give {pooled} responses a problem in all, and k is {self.k}; leave pooled: false out of one"
             )
         if self.curve is not None and max(self.curve, default=1) > self.most:
             raise ValueError(
