@@ -79,7 +79,7 @@ def test_evolved_prompts_get_the_labellers_answer(changes: dict[str, Any], make:
         (refused,) = stores["evolve"].dropped()  # a dropped row with a counted reason, and no question
         assert (refused.step, refused.reason, refused.text) == ("evolve", "refused", "What is 4 + 4?")
         funnel = stores["evolve"].manifest["facts"]["funnel"]["evolve"]
-        assert funnel["reasons"] == {"refused": 1}
+        assert funnel["drops"] == {"refused": 1}
 
 
 def test_short_forms_follow_worked_examples(changes: dict[str, Any], asked: list[str], make: Any, tmp_path: Path) -> None:
