@@ -243,15 +243,15 @@ def tables(run: Run) -> Training:
     def summary(facts: Facts) -> str:
         return ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
 
-    settings = {
+    settings: dict[str, Any] = {
         "k": bench.k,
         "curve": bench.curve,
         "headline": bench.headline,
         "validation": bench.validation,
         "lengths": bench.lengths,
     }
-    if apart_from_bench := [name for name, policy in bench.policies.items() if not policy.pooled]:
-        settings["not pooled"] = apart_from_bench
+    if not_pooled := [name for name, policy in bench.policies.items() if not policy.pooled]:
+        settings["not pooled"] = not_pooled
     inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
     return Training("tables", settings, (BENCHMARKS, *inputs), work=work, makes=NUMBERS, summary=summary)
 

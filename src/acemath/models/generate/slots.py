@@ -40,9 +40,11 @@ def folded_attention(
     shared = key.shape[1]
     if kwargs.get("softcap") is not None:
         rows = max(1, SCORES // (heads * length * key.shape[2]))
-        parts = [side.split(rows) for side in (query, key, value)]
-        masks = [None] * len(parts[0]) if attention_mask is None else attention_mask.expand(batch, -1, -1, -1).split(rows)
-        found = [_bounded(*part, kwargs["scaling"], kwargs["softcap"]) for part in zip(*parts, masks, strict=True)]
+        found = []
+        for at in range(0, batch, rows):
+            q, k, v = (side[at : at + rows] for side in (query, key, value))
+            mask = None if attention_mask is None else attention_mask.expand(batch, -1, -1, -1)[at : at + rows]
+            found.append(_bounded(q, k, v, mask, kwargs["scaling"], kwargs["softcap"]))
         return torch.cat(found), None
     if length != 1 or heads == shared:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
