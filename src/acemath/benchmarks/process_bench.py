@@ -102,7 +102,7 @@ def _index(value: Any) -> int | None:
     """A whole number, as files hold it; None for anything else."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() else None
 

@@ -37,7 +37,11 @@ def command(
     """
     with Display().during("cross-check"):
         asked, rows = read_answered(responses, problems, columns)
-        theirs = by_problem(read_answered(check, problems, columns)[1])
+        checks = read_answered(check, problems, columns)[1]
+        named = all(row.model for row in checks) and {_key(row) for row in checks} <= {_key(row) for row in rows}
+        if named or check.samefile(responses):
+            raise UserError(f"{check} holds only responses of {responses}, which confirm themselves; give another teacher's")
+        theirs = by_problem(checks)
         math = {row.id for row in asked if row.group == "math"}
         rows = [row for row in rows if row.problem_id in math]
         if not rows:
@@ -48,3 +52,7 @@ def command(
         found = write_kept(kept, lost, Response, out, dropped)
         found["teachers"] = agreement_shares(agreement_counts(rows, theirs))
     show(found, as_json)
+
+
+def _key(row: Response) -> tuple[str, str, str]:
+    return row.problem_id, row.model, row.text

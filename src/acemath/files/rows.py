@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 from acemath.errors import UserError
 from acemath.files.atomic import check_rows, opened_table, write_bytes, write_table
-from acemath.files.columns import id_text, renamed
+from acemath.files.columns import id_text, is_missing, lowered, renamed, value_at
 from acemath.records import (
     Chat,
     Group,
@@ -57,6 +57,24 @@ def columns_of(path: Path) -> list[str]:
     return sorted(map(str, next(read_records(path), {})))
 
 
+def check_columns(paths: Sequence[Path], columns: Mapping[str, str]) -> None:
+    """UserError if no record of the files has a column that `columns` (ours: theirs) names."""
+    left = dict(columns)
+    there: dict[str, None] = {}
+    for path in paths if left else ():
+        for record in read_records(path):
+            there.update(dict.fromkeys(map(str, record)))
+            known = lowered(record)
+            left = {ours: name for ours, name in left.items() if name not in known and value_at(known, name) is None}
+            if not left:
+                return
+    for ours, name in left.items():
+        raise UserError(
+            f"--columns {ours}={name}: no record of {' or '.join(map(str, paths))} has the column {name!r}; the columns are "
+            f"{', '.join(there) or 'none'}"
+        )
+
+
 def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> list[R]:
     """Rows of one kind from a file of any known form, as a list; `iter_rows` does not hold them all in memory."""
     return list(iter_rows(path, kind, columns))
@@ -73,8 +91,10 @@ def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
     numbers: Counter[str] = Counter()
     for place, record in placed_records(path):
         row = renamed(record, columns or {})
+        if "text" in (columns or {}):
+            row.pop("response", None)
         if kind is Response:
-            row = _numbered(row, numbers)
+            row = _numbered(row, numbers, place)
         known = check(place, row)
         try:
             yield from_record(known, kind)
@@ -82,17 +102,26 @@ def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
             raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
 
 
-def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
-    """A response's record with its problem's id as text, a sample number and a model's name."""
-    name = record.get("problem_id")
+def _numbered(record: dict[str, Any], numbers: Counter[str], place: str) -> dict[str, Any]:
+    """A response's record with its problem's id as text, a sample number, a model's name, and its text, maybe from `response`.
+
+    UserError if `text` and `response` differ: one of them may be the question.
+    """
+    name, text, response = record.get("problem_id"), record.get("text"), record.get("response")
     if not isinstance(name, str | int | float):
         return record  # the check of the kind reports it
+    if None not in (text, response) and text != response:
+        raise UserError(
+            f"{place}: text is {_short(text)} and response is {_short(response)}; name the column that holds the response: "
+            "--columns text=response or text=text"
+        )
     name, sample = id_text(name), record.get("sample")
     numbers[name] += 1
     return {
         **record,
         "problem_id": name,
-        "sample": numbers[name] - 1 if sample is None else sample,
+        "text": response if text is None else text,
+        "sample": numbers[name] - 1 if is_missing(sample) else sample,
         "model": record.get("model") or "",
         "finish_reason": finish_reason(record.get("finish_reason")),
     }
@@ -125,12 +154,10 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.exists():
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
-        import pyarrow as pa
-
         for part in _parts(path) if path.is_dir() else [path]:
             with opened_table(part) as file:
-                batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(AT_ONCE))
-                records: Iterator[Any] = chain.from_iterable(_with_short_floats(b).to_pylist() for b in batches)
+                _check_once(part, file.schema_arrow.names)
+                records: Iterator[Any] = chain.from_iterable(_records_of(part, b) for b in file.iter_batches(AT_ONCE))
                 if not all(map(_is_plain, file.schema_arrow.types)):
                     records = map(plain, records)
                 number = 0
@@ -175,10 +202,15 @@ def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records of a CSV file whose first row names the columns; every value is text."""
     csv.field_size_limit(CELL)
-    reader = csv.DictReader(text for _, text in _lines(path, blank=True))
+    # strict: a file that was cut inside of quotes would else end in half a cell
+    reader = csv.DictReader((text for _, text in _lines(path, blank=True)), strict=True)
     number = 0
     try:
+        _check_once(path, [name for name in reader.fieldnames or () if name])
+        header = dict(zip(reader.fieldnames or (), reader.fieldnames or ()))
         for number, record in enumerate(reader, 1):
+            if record == header:
+                raise UserError(f"{path}, record {number}: it names the columns again, as in joined files; remove the record")
             if None in record or None in record.values():
                 raise UserError(
                     f"{path}, record {number}: not as many cells as the first row names; correct the record"
@@ -190,14 +222,42 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
-def _with_short_floats(table: pa.Table) -> pa.Table:
-    """A table whose 32-bit floats read as people wrote them: 0.1, not 0.10000000149011612."""
+def _check_once(path: Path, names: Sequence[str]) -> None:
+    """UserError if two columns have one name: only one of them would be read."""
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"{path} has two columns called {twice!r}; rename one")
+
+
+def _records_of(part: Path, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The records of a batch, whose 32-bit floats read as people wrote them: 0.1, not 0.10000000149011612.
+
+    UserError for a value that Python does not hold, as a date in the year 33658.
+    """
     import pyarrow as pa
 
+    table = pa.Table.from_batches([batch])
     for at, field in enumerate(table.schema):
-        if pa.types.is_float32(field.type):
-            table = table.set_column(at, field.name, table[at].cast(pa.string()).cast(pa.float64()))
-    return table
+        if (text := _without_floats(field.type, pa.string())) != field.type:
+            short = table[at].cast(text).cast(_without_floats(field.type, pa.float64()))
+            table = table.set_column(at, field.name, short)
+    try:
+        return table.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise UserError(f"{part}: a value cannot be read ({error}); write its column as text, or remove it") from error
+
+
+def _without_floats(kind: pa.DataType, instead: pa.DataType) -> pa.DataType:
+    """A type with `instead` in place of 32-bit floats, also inside of lists and records."""
+    import pyarrow as pa
+
+    if pa.types.is_float32(kind):
+        return instead
+    if pa.types.is_list(kind):
+        return pa.list_(_without_floats(kind.value_type, instead))
+    if pa.types.is_struct(kind):
+        return pa.struct([(part.name, _without_floats(part.type, instead)) for part in kind])
+    return kind
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -305,11 +365,15 @@ def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]
             raise UserError(
                 f"{place}: not a {kind.__name__}, it has no {' and no '.join(missing)}; its columns are {list(types)}"
             )
-        for name, value in known.items():
+        for name, value in list(known.items()):
             if name != "meta" and not _fits(value, types[name]):
-                raise UserError(
-                    f"{place}: {name} is {_short(value)}, not of the type {types[name]}; correct or remove it"
-                )
+                known[name] = _number(value, types[name])
+                if known[name] is None and name not in needed:
+                    del known[name]
+                elif not _fits(known[name], types[name]):
+                    raise UserError(
+                        f"{place}: {name} is {_short(value)}, not of the type {types[name]}; correct or remove it"
+                    )
             if name == "meta" and not isinstance(value, str | Mapping):
                 raise UserError(f"{place}: meta is {_short(value)}; it is an object, or one as JSON text")
         return known
@@ -325,11 +389,24 @@ def _fits(value: Any, kind: str) -> bool:
         limit = 2 ** (int(kind.removeprefix("int")) - 1)
         return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
     if kind == "float64":
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023)
     if kind == "message":
         return isinstance(value, Mapping) and all(_fits(value.get(n), "string") for n in ("role", "content"))
     item_kind = kind.removeprefix("list<").removesuffix(">")
     return isinstance(value, list) and all(_fits(item, item_kind) for item in value)
+
+
+def _number(value: Any, kind: str) -> Any:
+    """A value for a column of numbers as tables write it: 3.0 for 3, text in CSV, None for an empty cell. Others are unchanged."""
+    if kind == "string" or kind.startswith("list") or isinstance(value, bool | Mapping | list):
+        return value
+    if is_missing(value):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return value
+    return int(value if isinstance(value, int) else number) if kind.startswith("int") and number.is_integer() else number
 
 
 def _short(value: Any) -> str:
