@@ -195,9 +195,9 @@ def _sample(
         return None
     text = hash((str(record.get("text") or record.get("response")), answer.answer))
     other, first, before = read.samples.setdefault((*key, answer.generator, id_text(sample)), (path, number, text))
-    if other != path:
+    if other != path and answer.generator:  # unnamed ones may be of two models
         read.copied.setdefault((other, path), Counter())[text == before] += 1
-    elif first != number:
+    elif other == path and first != number:
         raise UserError(
             f"{path}, record {number}: sample {sample} of problem {key[1]!r} stands in record {first} already; give the "
             "problems of different benchmarks a file each, or ids of their own"

@@ -8,8 +8,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from itertools import chain
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 from acemath.errors import UserError
 from acemath.files.atomic import check_rows, opened_table, write_bytes, write_table
 from acemath.files.columns import id_text, is_missing, lowered, renamed, value_at
+from acemath.files.fitting import checker, short
 from acemath.records import (
     Chat,
     Group,
     Problem,
     Response,
     Row,
-    column_types,
     finish_reason,
     from_record,
     to_records,
@@ -87,7 +86,7 @@ def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
     default. A response without `sample` gets the next number of its problem, one without `model` an empty name.
     UserError naming the file, the line and the column if a record does not fit.
     """
-    check = _checker(kind)
+    check = checker(kind)
     numbers: Counter[str] = Counter()
     for place, record in placed_records(path):
         row = renamed(record, columns or {})
@@ -112,7 +111,7 @@ def _numbered(record: dict[str, Any], numbers: Counter[str], place: str) -> dict
         return record  # the check of the kind reports it
     if None not in (text, response) and text != response:
         raise UserError(
-            f"{place}: text is {_short(text)} and response is {_short(response)}; name the column that holds the response: "
+            f"{place}: text is {short(text)} and response is {short(response)}; name the column that holds the response: "
             "--columns text=response or text=text"
         )
     name, sample = id_text(name), record.get("sample")
@@ -348,67 +347,3 @@ def _record(place: str, line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}; correct or remove it")
     return record
-
-
-def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]]:
-    """A function that returns a record's known columns. It raises UserError if one does not fit the kind's schema.
-
-    Arrow itself would silently cut 3.7 to 3 and a string into a list of letters.
-    """
-    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
-    types = column_types(kind)
-
-    def check(place: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        known = {name: record[name] for name in types if record.get(name) is not None}
-        missing = [name for name in types if name in needed and name not in known]
-        if missing:
-            raise UserError(
-                f"{place}: not a {kind.__name__}, it has no {' and no '.join(missing)}; its columns are {list(types)}"
-            )
-        for name, value in list(known.items()):
-            if name != "meta" and not _fits(value, types[name]):
-                known[name] = _number(value, types[name])
-                if known[name] is None and name not in needed:
-                    del known[name]
-                elif not _fits(known[name], types[name]):
-                    raise UserError(
-                        f"{place}: {name} is {_short(value)}, not of the type {types[name]}; correct or remove it"
-                    )
-            if name == "meta" and not isinstance(value, str | Mapping):
-                raise UserError(f"{place}: meta is {_short(value)}; it is an object, or one as JSON text")
-        return known
-
-    return check
-
-
-def _fits(value: Any, kind: str) -> bool:
-    """Whether a value has the type that `column_types` gives."""
-    if kind == "string":
-        return isinstance(value, str)
-    if kind.startswith("int"):
-        limit = 2 ** (int(kind.removeprefix("int")) - 1)
-        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
-    if kind == "float64":
-        return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023)
-    if kind == "message":
-        return isinstance(value, Mapping) and all(_fits(value.get(n), "string") for n in ("role", "content"))
-    item_kind = kind.removeprefix("list<").removesuffix(">")
-    return isinstance(value, list) and all(_fits(item, item_kind) for item in value)
-
-
-def _number(value: Any, kind: str) -> Any:
-    """A value for a column of numbers as tables write it: 3.0 for 3, text in CSV, None for an empty cell. Others are unchanged."""
-    if kind == "string" or kind.startswith("list") or isinstance(value, bool | Mapping | list):
-        return value
-    if is_missing(value):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return value
-    return int(value if isinstance(value, int) else number) if kind.startswith("int") and number.is_integer() else number
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
