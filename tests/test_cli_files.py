@@ -114,6 +114,8 @@ def test_problems_that_contradict_each_other_are_told_of(command: Command) -> No
     p = _write("p.jsonl", [*PROBLEMS, PROBLEMS[0] | {"id": "again", "answer": "7"}])
     done = command("curate", p, "--against", _write("b.jsonl", PROBLEMS[2:]), "--out", "o.jsonl")
     assert "1 problems have the text of another one and a different reference answer (p0: '1', again: '7')" in done.err
+    done = command("decontaminate", p, "--against", _write("e.jsonl", [*PROBLEMS[2:], {"id": "e", "prompt": "", "answer": "1"}]))
+    assert done.code == 0 and "benchmark e.jsonl: 1 of 2 problems have no text" in done.err
     turns = [{"role": role, "content": f"{role} says this and that"} for role in ("user", "assistant", "user")]
     for number, answer in ((1, "7"), (3, "")):
         rows = [{"id": "t", "messages": turns[:number], "answer": "\\boxed{7}"}]
