@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,15 @@ def test_a_threshold_that_nothing_reaches(line: str, says: str, command: Command
     names = {"P": _write("p.jsonl", PROBLEMS), "R": _write("r.jsonl", _rows()), "S": _write("s.jsonl", [solution])}
     done = command(*(names.get(word, word) for word in line.split()))
     assert done.code == 2 and says in done.err
+
+
+def test_rows_from_a_pipe_are_read_once(command: Command) -> None:
+    """As `acemath grade <(zcat rows.jsonl.gz)` gives them: no check may use them up."""
+    p, r = _write("p.jsonl", PROBLEMS), _write("r.jsonl", _rows())
+    os.mkfifo("pipe.jsonl")
+    for line in ("grade pipe.jsonl --problems P --columns response=text", "filter pipe.jsonl --problems P --out o.jsonl"):
+        writer = threading.Thread(target=lambda: Path("pipe.jsonl").write_bytes(Path(r).read_bytes()), daemon=True)
+        writer.start()
+        done = command(*(p if word == "P" else word for word in line.split()), "--json")
+        writer.join(10)
+        assert done.code == 0 and json.loads(done.out)["n"] == 3

@@ -13,7 +13,15 @@ from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
 from acemath.files.columns import PROBLEM_NAMES, first_value, id_text, meta_of, names_of, renamed
 from acemath.files.identity import Names, contradictions, joined, shown
-from acemath.files.rows import check_columns, columns_of, iter_rows, placed_records, read_records, read_rows
+from acemath.files.rows import (
+    can_be_read_again,
+    check_columns,
+    columns_of,
+    iter_rows,
+    placed_records,
+    read_records,
+    read_rows,
+)
 from acemath.notices import say
 from acemath.records import BENCHMARK, Group, Problem, Response, by_problem
 
@@ -83,7 +91,7 @@ def read_answered(
     if not rows:
         raise UserError(f"{responses} holds no response; acemath sample writes some")
     rows = joined(rows, asked, responses, problems)
-    numbered = (columns or {}).get("sample", "sample") in columns_of(responses)
+    numbered = can_be_read_again(responses) and (columns or {}).get("sample", "sample") in columns_of(responses)
     return asked, _once(rows, responses) if numbered else rows
 
 
@@ -91,9 +99,9 @@ def check_prompts(responses: Path, names: Names, columns: Columns = None) -> Non
     """UserError for a response that stands beside another question than that of the problem which it names.
 
     A row's `question`, or a `prompt` that is a text, may be a part of the problem, as without its choices, or may hold it, as
-    in a chat.
+    in a chat. A pipe is not looked at.
     """
-    for place, record in placed_records(responses):
+    for place, record in placed_records(responses) if can_be_read_again(responses) else ():
         row = renamed(record, columns or {})
         name, asked = first_value(row, PROBLEM_NAMES), first_value(row, ("question", "prompt"))
         if name is None or not isinstance(asked, str):

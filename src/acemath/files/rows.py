@@ -56,9 +56,14 @@ def columns_of(path: Path) -> list[str]:
     return sorted(map(str, next(read_records(path), {})))
 
 
+def can_be_read_again(path: Path) -> bool:
+    """Whether a check may read a file before it is used: not a pipe, which gives its rows once."""
+    return path.is_file() or path.is_dir() or not path.exists()
+
+
 def check_columns(paths: Sequence[Path], columns: Mapping[str, str]) -> None:
-    """UserError if no record of the files has a column that `columns` (ours: theirs) names."""
-    left = dict(columns)
+    """UserError if no record of the files has a column that `columns` (ours: theirs) names. A pipe is not looked at."""
+    left = dict(columns) if all(map(can_be_read_again, paths)) else {}
     there: dict[str, None] = {}
     for path in paths if left else ():
         for record in read_records(path):
