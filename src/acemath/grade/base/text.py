@@ -23,37 +23,30 @@ _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-
 _SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
 _SUB_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+")
 
-_SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "‒": "-",
-    "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "⁎": "*",
-    "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
-    "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "φ": r"\phi ",
-    "ω": r"\omega ", "ε": r"\epsilon ", "ρ": r"\rho ", "τ": r"\tau ", "Δ": r"\Delta ", "ϕ": r"\phi ",
-    "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
-    "≡": r"\equiv ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
-    "ø": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "‘": "'",
-    "“": '"', "”": '"', "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "…": r"\ldots ",
-    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∑": r"\sum ", "∏": r"\prod ",
-    "∫": r"\int ", "→": r"\to ", "⇒": r"\Rightarrow ", "∨": r"\text{ or }", "∧": r"\text{ and }", "，": ",",
-    "。": ".", "；": ";", "：": ":", "（": "(", "）": ")", "、": ",", "．": ".", "％": "%", "\u200b": "",
-    "\ufeff": "", "\u2061": "", "\u2062": "", "\u00ad": "", "\u20d7": "", "∥": r"\parallel ", "⊥": r"\perp ",
-    "￥": "¥", "∣": "|", "∶": ":", "𝑥": "x", "𝑦": "y", "𝑛": "n", "Ø": r"\emptyset ",
-}  # fmt: skip
-_SIGN = re.compile("[" + re.escape("".join(_SIGNS)) + "]")
+# A sign and the command that it stands for.
+_COMMANDS = """
+α alpha  β beta  γ gamma  δ delta  ε epsilon  θ theta  λ lambda  μ mu  π pi  ρ rho  σ sigma  τ tau  φ phi  ϕ phi
+ω omega  Δ Delta  × times  ⋅ cdot  · cdot  ∙ cdot  • cdot  ± pm  ∓ mp  ≤ le  ≥ ge  ⩽ le  ⩾ ge  ≠ ne  ≈ approx
+≡ equiv  ∞ infty  ∪ cup  ∩ cap  ∈ in  ∖ setminus  ∅ emptyset  ø emptyset  Ø emptyset  ∑ sum  ∏ prod  ∫ int
+→ to  ⇒ Rightarrow  … ldots  ⟨ langle  〈 langle  ⟩ rangle  〉 rangle  ⌊ lfloor  ⌋ rfloor  ⌈ lceil  ⌉ rceil
+∥ parallel  ⊥ perp
+""".split()
+# Full-width signs are left to Unicode's own normal form.
+_SIGNS = str.maketrans(
+    {sign: f"\\{name} " for sign, name in zip(_COMMANDS[::2], _COMMANDS[1::2], strict=True)}
+    | {sign: rf"\mathbb{{{letter}}}" for sign, letter in zip("ℝℤℕℚℂ", "RZNQC", strict=True)}
+    | dict(zip("−–—‐‑﹣‒∗⁎÷∕⁄。、∣∶′’‘“”", "-------**///.,|:'''\"\"", strict=True))
+    | {"°": r"^\circ ", "º": r"^\circ ", "∨": r"\text{ or }", "∧": r"\text{ and }"}
+    | dict.fromkeys("\u200b\ufeff\u2061\u2062\u00ad\u20d7", "")
+)
 _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 _ROOT = re.compile(r"([√∛∜])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
 _VULGAR = re.compile("[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
 
 
 def _vulgar(match: re.Match[str]) -> str:
-    top, bottom = unicodedata.normalize("NFKC", match.group()).split("⁄")
+    top, bottom = unicodedata.normalize("NFKC", match[0]).split("⁄")
     return rf"\frac{{{top}}}{{{bottom}}}"
-
-
-def _root(match: re.Match[str]) -> str:
-    radicand = match.group(2)
-    return _ROOTS[match.group(1)] + (f"{{{radicand}}}" if radicand else "")
 
 
 def from_unicode(text: str) -> str:
@@ -61,10 +54,9 @@ def from_unicode(text: str) -> str:
     if text.isascii():
         return text
     text = _VULGAR.sub(_vulgar, text)
-    text = _ROOT.sub(_root, text)
-    text = _SUPER_RUN.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)
-    text = _SUB_RUN.sub(lambda m: "_{" + m.group().translate(_SUB) + "}", text)
-    text = _SIGN.sub(lambda m: _SIGNS[m.group()], text)
+    text = _ROOT.sub(lambda m: _ROOTS[m[1]] + (f"{{{m[2]}}}" if m[2] else ""), text)
+    text = _SUPER_RUN.sub(lambda m: f"^{{{m[0].translate(_SUPER)}}}", text)
+    text = _SUB_RUN.sub(lambda m: f"_{{{m[0].translate(_SUB)}}}", text).translate(_SIGNS)
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 

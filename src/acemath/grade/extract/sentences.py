@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from acemath.grade.extract.boxes import matching_brace
+from acemath.grade.extract.boxes import LISTED, NAMED
 
 
 class Extraction(NamedTuple):
@@ -16,16 +16,26 @@ class Extraction(NamedTuple):
 
 
 # Patterns that are tried everywhere begin with one set of characters: so the engine skips what none of them can be.
-FORMULA = re.compile(
-    r"[$\\](?:(?<=\$)\$(.+?)\$\$|(?<=\$)(?<!\\\$)((?:\\\$|[^$\n])+?)(?<!\\)\$|(?<=\\)\((.+?)\\\)|(?<=\\)\[(.+?)\\\])", re.DOTALL
+_FORMULA = (
+    r"[$\\](?:(?<=\$)\$.+?\$\$|(?<=\$)(?<!\\\$)(?:\\\$|[^$\n])+?(?<!\\)\$|(?<=\\)\(.+?\\\)|(?<=\\)\[.+?\\\])"
 )
-NUMBER = re.compile(
+_GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+_LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{_GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
+_DURATION = (
+    r"(?i:[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
+    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b)"
+)
+_NUMBER = (
     r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
     r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
-    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
+    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?"
+    r"(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
 )
+FORMULA = re.compile(_FORMULA, re.DOTALL)
+NUMBER = re.compile(_NUMBER)
+_VALUE = re.compile(rf"(?P<formula>(?s:{_FORMULA}))|(?P<latex>{_LATEX})|{_DURATION}|{_NUMBER}")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-SENTENCE_END = re.compile(
+_SENTENCE_END = re.compile(
     r"[.!?\s](?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*"
     r"|(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
 )
@@ -37,8 +47,8 @@ _FILLER = re.compile(
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|because|since|attained|achieved|reached|obtained|occurring|where|when|rather\s+than|instead\s+of|not)\b"
-    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b",
+    r"\s*(?:,?\s+|\()(?:or\s+(?:about|approximately|roughly)|because|since|as|attained|achieved|reached|obtained|"
+    r"occurring|where|when|rather\s+than|instead\s+of|not|rounded|approximately|about)\b",
     re.IGNORECASE,
 )
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
@@ -46,36 +56,26 @@ _STATES = re.compile(r"(?:\b(?:is|are|was|were|equals?|of|be)\b|=)[^,;]*$", re.I
 _CONCLUDES = re.compile(
     r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|is|are|was|means?)\b", re.IGNORECASE
 )
-_BETWEEN = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or)\s*(?:[a-z]\s*=\s*)?|\s+([a-z]+)\s+or\s+", re.IGNORECASE)
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
-_NAMED_VALUE = re.compile(r"^\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=")
-_DURATION = re.compile(
-    r"[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
-    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b",
-    re.IGNORECASE,
-)
+_SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
 _UNIT = re.compile(r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
-_MAYBE = re.compile(r"[0-9$]|\\[a-z(\[]")
-_LATEX_VALUE = re.compile(r"-?(?<![\w.])[0-9]*\s?\\(?:frac|dfrac|tfrac|sqrt)\b")
-_DIVISOR = re.compile(r"\s?/\s?[0-9]+")
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 # `The answer is not 5`; "m cannot be 2" answers a question for what is excluded.
 _DENIED = re.compile(
     r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s+$", re.IGNORECASE
 )
-NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
+_NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
     r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*)\b", re.IGNORECASE
 )
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
-_ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 
 
-def formulas(sentence: str) -> list[str]:
-    """The contents of the formulas of a sentence, without their marks."""
-    contents = (next((g for g in groups if g), "").strip() for groups in FORMULA.findall(sentence))
-    return [content for content in contents if content]
+def inside(formula: str) -> str:
+    """A formula without its marks."""
+    double = formula[0] == "\\" or formula.startswith("$$")
+    return (formula[2:-2] if double else formula[1:-1]).strip()
 
 
 def with_units(text: str) -> str:
@@ -93,91 +93,87 @@ def mostly_foreign(text: str, limit: int = 12) -> bool:
     return not text.isascii() and sum(1 for c in text if not c.isascii() and c.isalpha()) > limit
 
 
-def first_sentence(text: str) -> str:
-    """A text up to the end of its first sentence, or of the displayed formula that it begins with."""
-    text = text.lstrip()
-    if text.startswith((r"\[", "$$")):
-        close = text.find(r"\]" if text[0] == "\\" else "$$", 2)
-        if close > 0:
-            return text[: close + 2]
-    return SENTENCE_END.split(text, maxsplit=1)[0]
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; a formula is never divided."""
+    masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
+    return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
+
+
+def no_opinion(sentence: str) -> bool:
+    """Whether a sentence says what its author does not think or know."""
+    return _NO_OPINION.search(sentence) is not None
 
 
 def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
-    if not sentence:
-        return None
-    found = formulas(sentence)
-    if found:
-        outside = FORMULA.sub(" ", sentence)
-        if len(found) == 1 and not outside.strip(" .,;:"):
-            return found[0]
-        if len(WORD.findall(outside)) <= 2 and not NUMBER.search(outside):
+    outside = FORMULA.sub(" ", sentence)
+    if not sentence or FORMULA.fullmatch(sentence.strip(" .,;:")):
+        return inside(sentence.strip(" .,;:")) if sentence else None
+    words, numbers = len(WORD.findall(outside)), NUMBER.findall(outside)
+    formula = len(outside) < len(sentence)
+    if not mostly_foreign(sentence, 3):
+        if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
-        value = last_value(sentence)
-        return value.answer if value is not None else found[-1]
-    if mostly_foreign(sentence, 3):
-        value = last_value(sentence)
-        return None if value is None else value.answer
-    words = WORD.findall(sentence)
-    if len(words) <= 3 and len(sentence) <= 200:
-        return sentence
-    numbers = NUMBER.findall(sentence)
-    if numbers:
-        return str(numbers[-1] if "=" in sentence else numbers[0]).strip()
-    return sentence if len(words) <= 6 else None
+        if numbers and not formula and "=" not in sentence:
+            return str(numbers[0]).strip()
+    value = last_value(sentence)
+    if value is not None:
+        return value.answer
+    return sentence if words <= 6 and not formula else None
 
 
 def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
-    masked = FORMULA.sub(lambda m: m.group().replace(".", "\x01").replace("\n", " "), tail)
     symbolic: str | None = None
-    for sentence in reversed(SENTENCE_END.split(masked)):
-        sentence = sentence.replace("\x01", ".")
-        if NO_OPINION.search(sentence):
+    for sentence in reversed(sentences(tail)):
+        if no_opinion(sentence):
             continue
         value = last_value(sentence)
         if value is not None:
             return value
-        if symbolic is None:
-            symbolic = next((f for f in reversed(formulas(sentence)) if len(f) > 1), None)
+        letters = [f for f in map(inside, FORMULA.findall(sentence)) if len(f) > 1]
+        if symbolic is None and letters:
+            symbolic = letters[-1]
     return None if symbolic is None else Extraction(symbolic, "last-formula")
 
 
 def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
-    if not _MAYBE.search(sentence):
+    sentence = _without_afterthought(sentence)
+    found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or has_value(m[0])]
+    while found and found[-1].lastgroup is None and any(re.search("[=<>]", m["formula"] or "") for m in found):
+        found.pop()  # `$x = 5$ for 3 of them`
+    if not found:
         return None
-    sentence = _without_afterthought(end_of(sentence, " "))
-    spans = [m for m in FORMULA.finditer(sentence) if has_value(m.group())]
-    outside = FORMULA.sub(lambda m: " " * len(m.group()), sentence)
-    numbers = list(NUMBER.finditer(outside))
-    raw = _raw_latex(outside)
-    if (
-        raw is not None
-        and (not spans or raw[0] > spans[-1].end())
-        and (not numbers or raw[1] >= numbers[-1].end())
-    ):
-        return Extraction(sentence[raw[0] : raw[1]].strip(), "last-formula")
-    if spans:
-        if numbers and numbers[-1].start() > spans[-1].end() and not re.search(r"[=<>]", spans[-1].group()):
-            return Extraction(numbers[-1].group().strip(), "last-number")
-        content = _joined(sentence, spans) or next(g for g in spans[-1].groups() if g)
-        return Extraction(content.strip(), "last-formula")
-    if not numbers:
-        return None
-    if denied := _DENIED.search(outside[: numbers[-1].start()]):
-        return Extraction(sentence[denied.start() : numbers[-1].end()].strip(), "last-number")
-    durations = list(_DURATION.finditer(sentence))
-    if (listed := _numbers_listed(outside, numbers)) is not None:
-        found = listed
-    elif durations and durations[-1].end() >= numbers[-1].end():
-        found = durations[-1].group()
-    else:
-        found = numbers[-1].group()
-    return Extraction(found.strip(), "last-number")
+    last = found[-1]
+    start = _list_start(sentence, found)
+    denied = _DENIED.search(sentence, 0, start)
+    text = sentence[denied.start() if denied else start : last.end()].strip()
+    if last["formula"] and text == last[0]:
+        text = inside(text)
+    return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
+
+
+def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
+    """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
+    first, either = len(found) - 1, False
+    while first > 0:
+        gap = sentence[found[first - 1].end() : found[first].start()]
+        unit = _SHARED_UNIT.fullmatch(gap)
+        if unit and not re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
+            break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
+        if not unit and not (gap.strip() and LISTED.fullmatch(gap)):
+            break
+        either = either or re.search(r"\bor\b", gap) is not None
+        first -= 1
+    names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
+    plural = _PLURAL.search(sentence[: found[first].start()])
+    percent = len({value[0].endswith(("%", "percent", "pct")) for value in found[first:]}) > 1
+    if not percent and (either and len(names - {""}) < 2 or len(names) == 1 and ("" not in names or plural)):
+        return found[first].start()
+    return found[-1].start()
 
 
 def sentence_value(answer: str) -> str | None:
@@ -187,7 +183,7 @@ def sentence_value(answer: str) -> str | None:
         return None
     if "=" in answer:
         answer = answer.rsplit("=", 1)[1]
-    elif words < 3 or _JOINING_WORDS.search(answer) and len(_ANY_NUMBER.findall(answer)) > 1:
+    elif words < 3 or _JOINING_WORDS.search(answer) and len(NUMBER.findall(answer)) > 1:
         return None
     found = last_value(answer)
     return None if found is None or found.answer == answer else found.answer
@@ -201,66 +197,3 @@ def _without_afterthought(sentence: str) -> str:
         if stated and re.search(r"\d|\$|\\\(", stated.group()) and not _CONCLUDES.search(rest):
             return head
     return sentence
-
-
-def end_of(text: str, mark: str) -> str:
-    """The end of a long text from a mark on, a blank or a line's end, at which no formula is open."""
-    for length in (800, 1200, 1600):
-        at = text.find(mark, len(text) - length) if len(text) > length else -1
-        rest = text[at:]
-        even = rest.count("$") % 2 == rest.count("$$") % 2 == 0
-        if at > 0 and even and all(rest.count(a) == rest.count(b) for a, b in ((r"\(", r"\)"), (r"\[", r"\]"))):
-            return rest
-    return text
-
-
-def _listed(sentence: str, spans: list[re.Match[str]]) -> tuple[int, bool]:
-    """Which of the values is the first of the list that the last one ends, and whether "or" stands in it."""
-    first, either = len(spans) - 1, False
-    while first > 0 and (gap := _BETWEEN.fullmatch(sentence, spans[first - 1].end(), spans[first].start())):
-        if gap[1] and not re.match(rf"\s+{gap[1]}\b", sentence[spans[first].end() :]):
-            break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
-        either = either or "or" in gap[0]
-        first -= 1
-    return first, either
-
-
-def _numbers_listed(sentence: str, numbers: list[re.Match[str]]) -> str | None:
-    """Numbers at the end of a sentence that are one answer: `the roots are 2 and 3`, `it is 2 or 3`."""
-    first, either = _listed(sentence, numbers)
-    if first == len(numbers) - 1 or len({number[0].strip("0123456789.,/ -") for number in numbers[first:]}) > 1:
-        return None
-    rest = sentence[numbers[-1].end() :].strip(" .*")
-    if either and len(rest.split()) < 2 or not rest and _PLURAL.search(sentence[: numbers[first].start()]):
-        return sentence[numbers[first].start() : numbers[-1].end()]
-    return None
-
-
-def _joined(sentence: str, spans: list[re.Match[str]]) -> str | None:
-    """Several formulas that are one answer: `the roots are $2$ and $3$`, `$x = 1$ or $x = 2$`."""
-    first, either = _listed(sentence, spans)
-    if first == len(spans) - 1:
-        return None
-    contents = [next(g for g in span.groups() if g) for span in spans[first:]]
-    names = {name[1] if (name := _NAMED_VALUE.match(content)) else "" for content in contents}
-    if (
-        either and len(names - {""}) < 2
-        or len(names) == 1 and ("" not in names or _PLURAL.search(sentence[: spans[first].start()]))
-    ):  # fmt: skip
-        return sentence[spans[first].start() : spans[-1].end()]
-    return None
-
-
-def _raw_latex(sentence: str) -> tuple[int, int] | None:
-    r"""Where the last `\frac{…}{…}` or `\sqrt{…}` outside any math marks starts and ends."""
-    matches = list(_LATEX_VALUE.finditer(sentence)) if "\\" in sentence else []
-    if not matches:
-        return None
-    start, end = matches[-1].span()
-    while end < len(sentence) and sentence[end] == "{":
-        close = matching_brace(sentence, end)
-        if close < 0:
-            return None
-        end = close + 1
-    divisor = _DIVISOR.match(sentence, end)
-    return start, divisor.end() if divisor else end
