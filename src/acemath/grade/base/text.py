@@ -64,40 +64,30 @@ _GROUPED = re.compile(
     r"(?<=\d)\s?(?:\{\s*,\s*\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))"
 )
 _SPACES = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
+_NAMES_OF_COMMANDS = (
+    r"(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|leq?|geq?|in|infty|cup|cap|sin|cos|"
+    r"tan|log|ln|circ|quad|begin|end|alpha|beta|theta|l?dots|binom|neq?)(?![A-Za-z])"
+)
+_LAYOUT = (
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|cal|hfill|"
+    r"[vh]phantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|tag\*?\{[^{}]*\}|[hv]space\*?\{[^{}]*\}|"
+    r"mkern\d*mu|hskip[\d.]*[a-z]*|nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])"
+)
 _LATEX = rules(
-    # a command with two backslashes
-    (
-        "\\\\",
-        r"(?<!\\)\\\\(?=(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|le|leq|ge|"
-        r"geq|in|infty|cup|cap|sin|cos|tan|log|ln|circ|quad|begin|end|alpha|beta|theta|ldots|dots|binom|neq|ne)"
-        r"(?![A-Za-z]))",
-        r"\\",
-    ),
+    ("\\\\", rf"(?<!\\)\\\\(?={_NAMES_OF_COMMANDS})", r"\\"),  # a command with two backslashes
     ("", _GROUPED.pattern, ""),
     # beside a number a currency, elsewhere a broken math mark
     ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
     ("", r"\\([%#&])", r"\1"),
-    # layout
-    (
-        "",
-        r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|"
-        r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|"
-        r"tag\*?\{[^{}]*\}|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|mkern\d*mu|hskip[\d.]*[a-z]*|"
-        r"nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])",
-        " ",
-    ),
+    ("", _LAYOUT, " "),
     ("\\\\", r"\\\\", r"\\\\ "),
-    # equations side by side
-    ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),
+    ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),  # equations side by side
     ("", r"\\[()\[\]]|(?<!\\)\$+", " "),
 )
+_TEXT = r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*"
 _NAMES = rules(
     ("frac", r"\\[dtcs]frac(?![A-Za-z])|\\nicefrac(?![A-Za-z])", r"\\frac"),
-    (
-        "\\",
-        r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*",
-        r"\\text",
-    ),
+    ("\\", _TEXT, r"\\text"),
 )
 # Binomial coefficients as calculators and school books write them: `{}_{10}C_3`, `^{10}C_3`; P is for arrangements.
 _BEFORE, _AFTER = r"(?:\{\s*\})?[_^]\s*\{?\s*(\w{1,6})\s*\}?\s*", r"\s*_\s*\{?\s*(\w{1,6})\s*\}?"
@@ -111,24 +101,16 @@ def _repeating(match: re.Match[str]) -> str:
     return rf"\frac{{{int(whole + fixed) * nines + int(period)}}}{{{scale * nines}}}"
 
 
+_ORDINAL = r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^?\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})"
 _NOTATION = rules(
     ("..", r"(?<=[-+*,(])\s*\.\.\.+(?=\s*[-+*,)])", r" \\ldots "),
     ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
     ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
     # 1.234,56
-    (
-        ",",
-        r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])",
-        lambda m: m.group().replace(".", "").replace(",", "."),
-    ),
+    (",", r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])", lambda m: m[0].replace(".", "").replace(",", ".")),
     (".", r"\b([apAP])\.\s?[mM]\b\.?", r"\1m"),
     ("{", r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}", r"\\text{ \1}"),
-    # ordinals
-    (
-        "",
-        r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})",
-        "",
-    ),
+    ("", _ORDINAL, ""),
     # degrees Celsius and Fahrenheit
     ("circ", r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1"),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),

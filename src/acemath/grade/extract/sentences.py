@@ -47,16 +47,25 @@ _FILLER = re.compile(
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*(?:,?\s+|\()(?:or\s+(?:about|approximately|roughly)|because|since|as|attained|achieved|reached|obtained|"
-    r"occurring|where|when|rather\s+than|instead\s+of|not|rounded|approximately|about)\b",
+    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|because|since|attained|achieved|reached|obtained|occurring|where|when|"
+    r"rather\s+than|instead\s+of|not)\b|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|"
+    r"or\s+about)\b[^()]*\)?",
     re.IGNORECASE,
 )
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_STATES = re.compile(r"(?:\b(?:is|are|was|were|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
-_CONCLUDES = re.compile(
-    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|is|are|was|means?)\b", re.IGNORECASE
+_ASIDE = re.compile(
+    r"(?:\s+[A-Za-z-]+){0,3}\s+(?:of|in|for|at|by|with|from|on|over|within|per|to|into|than|when|if|between)\s+"
+    r"(?:[a-z]+\s+){0,2}(?:[0-9.,]+\s+(?:and|to)\s+)?", re.IGNORECASE
 )
+_ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
+_STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
+_REASON = re.compile(r"because|since", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s", re.IGNORECASE
+)
+_STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNORECASE)
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
+_JOINER = re.compile(r"[,;&]|\b(?:and|or)\b")
 _SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
 _UNIT = re.compile(r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
@@ -108,9 +117,11 @@ def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
-    outside = FORMULA.sub(" ", sentence)
-    if not sentence or FORMULA.fullmatch(sentence.strip(" .,;:")):
-        return inside(sentence.strip(" .,;:")) if sentence else None
+    outside, alone = FORMULA.sub(" ", sentence), FORMULA.match(sentence)
+    if not sentence:
+        return None
+    if alone and not sentence[alone.end() :].strip(" .,;:"):
+        return inside(alone[0])
     words, numbers = len(WORD.findall(outside)), NUMBER.findall(outside)
     formula = len(outside) < len(sentence)
     if not mostly_foreign(sentence, 3):
@@ -143,10 +154,10 @@ def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
     sentence = _without_afterthought(sentence)
     found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or has_value(m[0])]
-    while found and found[-1].lastgroup is None and any(re.search("[=<>]", m["formula"] or "") for m in found):
-        found.pop()  # `$x = 5$ for 3 of them`
     if not found:
         return None
+    if found[-1].lastgroup is None:
+        found = next((found[:n] for n in (-1, -2) if found[:n] and _is_aside(sentence, found[n - 1], found[-1])), found)
     last = found[-1]
     start = _list_start(sentence, found)
     denied = _DENIED.search(sentence, 0, start)
@@ -156,15 +167,23 @@ def last_value(sentence: str) -> Extraction | None:
     return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
 
 
+def _is_aside(sentence: str, value: re.Match[str], number: re.Match[str]) -> bool:
+    """Whether a number stands in a phrase behind a stated value: `= 1,024 strings of length 10`, `$x = 5$ for 3 of them`."""
+    stated = re.search("[=<>]", value["formula"]) if value["formula"] else sentence[: value.start()].rstrip().endswith("=")
+    return bool(stated) and _ASIDE.fullmatch(sentence, value.end(), number.start()) is not None
+
+
 def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
     """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
     first, either = len(found) - 1, False
     while first > 0:
         gap = sentence[found[first - 1].end() : found[first].start()]
+        if _ABOUT.fullmatch(gap):
+            return found[first - 1].start()
         unit = _SHARED_UNIT.fullmatch(gap)
         if unit and not re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
             break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
-        if not unit and not (gap.strip() and LISTED.fullmatch(gap)):
+        if not unit and not (_JOINER.search(gap) and LISTED.fullmatch(gap)) or sentence[found[first].end() :].lstrip()[:1] == "=":
             break
         either = either or re.search(r"\bor\b", gap) is not None
         first -= 1
@@ -194,6 +213,7 @@ def _without_afterthought(sentence: str) -> str:
     for match in _AFTERTHOUGHT.finditer(sentence):
         head, rest = sentence[: match.start()], sentence[match.end() :]
         stated = _STATES.search(head[-200:])
-        if stated and re.search(r"\d|\$|\\\(", stated.group()) and not _CONCLUDES.search(rest):
+        goes_on = (_CONCLUDES if _REASON.search(match[0]) else _STATES_AGAIN).search(rest)
+        if stated and re.search(r"\d|\$|\\\(", stated[0]) and not goes_on:
             return head
     return sentence
