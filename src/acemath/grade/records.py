@@ -64,7 +64,7 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
     if named is not None:
         found = value_at(record, named)
     elif isinstance(record.get("code"), list):  # the Qwen2.5-Math harness: many responses, a label each
-        found, scores = [_text(response) for response in record["code"]], record.get("score")
+        found, scores = [text_of(response) for response in record["code"]], record.get("score")
         labels = [bool(score) for score in scores] if isinstance(scores, list) else []
     elif "resps" in record:
         found = record["resps"]
@@ -72,10 +72,10 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
             found = found[0]
     elif isinstance(record.get("messages"), list):
         turns = [m for m in record["messages"] if isinstance(m, Mapping) and m.get("role") == "assistant"]
-        found = _text(turns[-1].get("content")) if turns else None
+        found = text_of(turns[-1].get("content")) if turns else None
     elif "pred" in record and "response" in record:
         # ZeroEval keeps the reasoning and the answer apart: the answer goes into a box behind the reasoning.
-        answer, found = record["pred"], _text(record["response"])
+        answer, found = record["pred"], text_of(record["response"])
         if answer is not None and str(answer).strip():
             found = f"{found}\n\\boxed{{{answer}}}"
     else:
@@ -84,7 +84,7 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
     texts = found if several else [] if found is None else [found]
     if len(labels) != len(texts):
         labels = [None] * len(texts)
-    yield from zip(map(_text, texts), labels, strict=True)
+    yield from zip(map(text_of, texts), labels, strict=True)
 
 
 def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None:
@@ -92,7 +92,8 @@ def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None
     return truth_of(found)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The text of a response: itself, or the content of the last of its messages; "" for none."""
     if isinstance(value, list) and value and isinstance(value[-1], Mapping):
-        return _text(value[-1].get("content"))
+        return text_of(value[-1].get("content"))
     return "" if value is None else str(value)

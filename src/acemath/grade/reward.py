@@ -15,6 +15,7 @@ from acemath.errors import UserError
 from acemath.files.columns import lowered, may_hold_reference
 from acemath.grade.batch import grade_many
 from acemath.grade.core import grade
+from acemath.grade.records import text_of
 from acemath.grade.references import reference_in
 
 UNKNOWN = ("timeout", "unparsable")  # statuses that say nothing about the answer
@@ -40,22 +41,13 @@ def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | 
             f"no reference answer in the data set's columns ({', '.join(sorted(columns)) or 'none'}); add a column "
             "`answer` or `solution` that holds the right answers"
         )
-    verdicts = grade_many([(completion_text(completions[at]), reference) for at, reference in asked.items()])
+    verdicts = grade_many([(text_of(completions[at]), reference) for at, reference in asked.items()])
     known = {
         at: float(verdict.correct)
         for at, verdict in zip(asked, verdicts, strict=True)
         if verdict.status not in UNKNOWN
     }
     return [known.get(at) for at in range(count)]
-
-
-def completion_text(completion: Any) -> str:
-    """The text of a completion: itself, or the content of its last message."""
-    if isinstance(completion, str):
-        return completion
-    if isinstance(completion, Sequence) and completion and isinstance(completion[-1], Mapping):
-        return str(completion[-1].get("content") or "")
-    raise UserError(f"a completion of type {type(completion).__name__}; give text or a list of messages")
 
 
 def compute_score(

@@ -29,7 +29,7 @@ MEMORY_LIMIT_MB = 2048
 
 
 class Worker:
-    """One child process and the thread that collects its lines."""
+    """One child process."""
 
     def __init__(self) -> None:
         paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]
@@ -41,28 +41,27 @@ class Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes its workers
         )
-        self._lines: queue.Queue[bytes] = queue.Queue()
         self._ready = False
-        threading.Thread(target=self._collect, daemon=True).start()
-
-    def _collect(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put(b"")
 
     def same(self, left: str, right: str, seconds: float) -> Outcome:
         """Compare two answers; after "timeout" the worker cannot be used again."""
-        try:
-            if not self._ready:
-                self._ready = bool(self._lines.get(timeout=START_LIMIT))
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps([left, right, seconds]).encode() + b"\n")
-            self.process.stdin.flush()
-            outcome = self._lines.get(timeout=_WAIT * seconds).decode().strip()
-        except (queue.Empty, BrokenPipeError):
-            return "timeout"
+        self._ready = self._ready or self._answer(b"", START_LIMIT) == "ready"
+        outcome = self._answer(json.dumps([left, right, seconds]).encode() + b"\n", _WAIT * seconds)
         return cast(Outcome, outcome) if outcome in get_args(Outcome) else "timeout"
+
+    def _answer(self, line: bytes, limit: float) -> str:
+        """The line that the process writes when it has read this one; "" if it dies, or is killed at the limit."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        timer = threading.Timer(limit, self.process.kill)
+        timer.start()
+        try:
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
+            return self.process.stdout.readline().decode().strip()
+        except BrokenPipeError:
+            return ""
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Kill the process."""

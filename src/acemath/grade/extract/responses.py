@@ -18,16 +18,15 @@ from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import last_boxes, unboxed
 from acemath.grade.extract.sentences import (
     FORMULA,
+    NO_OPINION,
     NUMBER,
+    VALUED,
     WORD,
     Extraction,
-    has_value,
     last_math,
     mostly_foreign,
-    no_opinion,
     sentences,
     stated_value,
-    with_units,
 )
 
 TAIL = 4000  # characters at the end of a response that the rules look at
@@ -66,6 +65,10 @@ _QUESTION = re.compile(
     r"(?:^|(?<=[.!?:\n]))\s*(?:how|what|which|who|when|where|why)\b[^.?!\n]{0,300}\?", re.IGNORECASE
 )
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
+# The unit of `20 $cm^2$`, in marks of its own.
+_UNIT = re.compile(
+    r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$"
+)
 # `$5 each`, `$18.` and the first of `$2 = $18`: a currency, not the start of a formula.
 _MONEY = re.compile(
     r"\$(?<!\\\$)(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}|a\s)"
@@ -100,8 +103,9 @@ def visible(text: str, conventions: Conventions) -> str:
 
 
 def plain_tail(text: str) -> str:
-    """The end of a text as the rules read it: no markup, one spelling of signs."""
-    return from_unicode(without_markup(text[-TAIL:]))
+    """The end of a text as the rules read it: no markup, one spelling of signs, dollars only around formulas."""
+    tail = from_unicode(without_markup(text[-TAIL:]))
+    return _MONEY.sub(r"\\$", _UNIT.sub(r" \1", tail)) if "$" in tail else tail
 
 
 def marked(text: str, conventions: Conventions) -> Extraction | None:
@@ -147,31 +151,19 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
     boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty) if "box" in text else []
     if not boxes:
         return None
-    stated = _restated(text[boxes[-1].end :][:TAIL])
-    if stated is not None:
-        return Extraction(stated, "final-answer")
+    rest = text[boxes[-1].end :][:TAIL]
+    if "answer" in rest.lower():
+        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
+        if stated is not None:
+            return Extraction(stated, "final-answer")
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
     return Extraction("; ".join(contents) or None, "boxed" if len(contents) == 1 else "boxes")
-
-
-def _restated(rest: str) -> str | None:
-    """The value of a "Final answer: …" behind the last box: it replaces the box."""
-    if "answer" not in rest.lower():
-        return None
-    rest = plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0])
-    for match in reversed(list(_RESTATED.finditer(rest))):
-        sentence = sentences(rest[match.end() :].lstrip())[0].strip()
-        outside = FORMULA.sub(" ", sentence)
-        value = None if _ASIDE.search(outside) or len(WORD.findall(outside)) > 3 else stated_value(sentence)
-        if value is not None and has_value(value):
-            return value
-    return None
 
 
 def _from_tail(tail: str) -> Extraction:
     if "?" in tail:
         tail = _QUESTION.sub(" ", tail)
-    stated, at = _answer_is(tail)
+    stated, at = _stated(tail, _ANSWER_IS) if _ANSWER_WORD.search(tail) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
         if match.start() >= at and _is_bare(value) and not (_HEADING.match(value) or NUMBER.search(after)):
@@ -180,21 +172,20 @@ def _from_tail(tail: str) -> Extraction:
         return Extraction(stated, "answer-is")
     if _is_bare(tail):
         return Extraction(tail.strip(), "whole")
-    return last_math(_with_money(tail)) or NOTHING
+    return last_math(tail) or NOTHING
 
 
-def _with_money(text: str) -> str:
-    return _MONEY.sub(r"\\$", with_units(text)) if "$" in text else text
-
-
-def _answer_is(tail: str) -> tuple[str | None, int]:
+def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
     """What the last "the answer is" with a value behind it states, and where it stands; (None, -1) without one."""
-    for match in reversed(list(_ANSWER_IS.finditer(tail)) if _ANSWER_WORD.search(tail) else []):
+    for match in reversed(list(pattern.finditer(tail))):
         start, end = match.span()
-        if no_opinion(sentences(tail[max(0, start - 60) : start])[-1]):
+        sentence = sentences(tail[end : end + _STATEMENT].lstrip())[0]
+        outside = FORMULA.sub(" ", sentence)
+        aside = pattern is _RESTATED and (_ASIDE.search(outside) or len(WORD.findall(outside)) > 3)
+        if aside or NO_OPINION.search(sentences(tail[max(0, start - 60) : start])[-1]):
             continue
-        value = stated_value(_with_money(sentences(tail[end : end + _STATEMENT].lstrip())[0]))
-        if value is not None:
+        value = stated_value(sentence)
+        if value is not None and (pattern is not _RESTATED or VALUED.search(value)):
             return value, end
     return None, -1
 

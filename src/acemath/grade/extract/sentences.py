@@ -39,7 +39,8 @@ _SENTENCE_END = re.compile(
     r"[.!?\s](?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*"
     r"|(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
 )
-_VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
+# A number, a constant or words: a lone letter is no answer.
+VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(
     r"^(?:(?:approximately|about|exactly|simply|just|roughly|equal\s+to|given\s+by|clearly|therefore|thus|so|that|"
     r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
@@ -67,13 +68,12 @@ _STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNOR
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
 _JOINER = re.compile(r"[,;&]|\b(?:and|or)\b")
 _SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
-_UNIT = re.compile(r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 # `The answer is not 5`; "m cannot be 2" answers a question for what is excluded.
 _DENIED = re.compile(
     r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s+$", re.IGNORECASE
 )
-_NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
+NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
     r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*)\b", re.IGNORECASE
@@ -87,16 +87,6 @@ def inside(formula: str) -> str:
     return (formula[2:-2] if double else formula[1:-1]).strip()
 
 
-def with_units(text: str) -> str:
-    """A text with the units that stand in marks of their own beside their numbers, `20 $cm^2$`, as `20 cm^2`."""
-    return _UNIT.sub(r" \1", text)
-
-
-def has_value(formula: str) -> bool:
-    """Whether a formula contains a number, a constant or words: a lone letter is no answer."""
-    return _VALUED.search(formula) is not None
-
-
 def mostly_foreign(text: str, limit: int = 12) -> bool:
     """Whether more than `limit` letters of a text are outside ASCII."""
     return not text.isascii() and sum(1 for c in text if not c.isascii() and c.isalpha()) > limit
@@ -106,11 +96,6 @@ def sentences(text: str) -> list[str]:
     """The sentences of a text; a formula is never divided."""
     masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
     return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
-
-
-def no_opinion(sentence: str) -> bool:
-    """Whether a sentence says what its author does not think or know."""
-    return _NO_OPINION.search(sentence) is not None
 
 
 def stated_value(sentence: str) -> str | None:
@@ -139,7 +124,7 @@ def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
     for sentence in reversed(sentences(tail)):
-        if no_opinion(sentence):
+        if NO_OPINION.search(sentence):
             continue
         value = last_value(sentence)
         if value is not None:
@@ -153,7 +138,7 @@ def last_math(tail: str) -> Extraction | None:
 def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
     sentence = _without_afterthought(sentence)
-    found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or has_value(m[0])]
+    found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
     if not found:
         return None
     if found[-1].lastgroup is None:
