@@ -9,7 +9,15 @@ from typing import Any
 
 from acemath.errors import UserError
 from acemath.files.atomic import write_json_lines
-from acemath.files.columns import KNOWN_COLUMNS, PROBLEM_NAMES, first_value, id_text, may_hold_reference, meta_of, names_of
+from acemath.files.columns import (
+    KNOWN_COLUMNS,
+    PROBLEM_NAMES,
+    first_value,
+    id_text,
+    may_hold_reference,
+    meta_of,
+    names_of,
+)
 from acemath.files.identity import PROMPT_KEY, Names
 from acemath.files.rows import placed_records
 from acemath.grade import grade_many

@@ -250,7 +250,7 @@ def _calculated(sides: tuple[Node, ...]) -> bool:
 
 def _consistent(chain: Node) -> bool:
     """Whether the numbers of a chain may be one, as far as they are rounded: `5 = 6` states nothing."""
-    known = [(value, side) for side in chain.args if (value := exact(side)) is not None]
+    known = [(value, side) for side in chain.args if side.kind != "pct" and (value := exact(side)) is not None]
     for (one, left), (other, right) in pairwise(known):
         sides = [side.value for side in (left, right) if side.kind == "num"]
         places = [decimals for _, decimals, _ in sides if decimals >= 0]

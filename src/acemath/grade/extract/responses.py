@@ -103,8 +103,12 @@ def visible(text: str, conventions: Conventions) -> str:
 
 
 def plain_tail(text: str) -> str:
-    """The end of a text as the rules read it: no markup, one spelling of signs, dollars only around formulas."""
-    tail = from_unicode(without_markup(text[-TAIL:]))
+    """The end of a text as the rules read it: no markup, one spelling of signs."""
+    return from_unicode(without_markup(text[-TAIL:].rstrip()))
+
+
+def _with_money(tail: str) -> str:
+    """A text with dollars only around formulas, and units beside their numbers."""
     return _MONEY.sub(r"\\$", _UNIT.sub(r" \1", tail)) if "$" in tail else tail
 
 
@@ -153,7 +157,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         return None
     rest = text[boxes[-1].end :][:TAIL]
     if "answer" in rest.lower():
-        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
+        stated, _ = _stated(_with_money(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0])), _RESTATED)
         if stated is not None:
             return Extraction(stated, "final-answer")
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
@@ -163,6 +167,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
 def _from_tail(tail: str) -> Extraction:
     if "?" in tail:
         tail = _QUESTION.sub(" ", tail)
+    text, tail = tail, _with_money(tail)
     stated, at = _stated(tail, _ANSWER_IS) if _ANSWER_WORD.search(tail) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
@@ -171,7 +176,7 @@ def _from_tail(tail: str) -> Extraction:
     if stated is not None:
         return Extraction(stated, "answer-is")
     if _is_bare(tail):
-        return Extraction(tail.strip(), "whole")
+        return Extraction(text.strip(), "whole")
     return last_math(tail) or NOTHING
 
 

@@ -48,16 +48,17 @@ _FILLER = re.compile(
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|because|since|attained|achieved|reached|obtained|occurring|where|when|"
+    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|where|when|"
     r"rather\s+than|instead\s+of|not)\b|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|"
     r"or\s+about)\b[^()]*\)?",
     re.IGNORECASE,
 )
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
 _ASIDE = re.compile(
-    r"(?:\s+[A-Za-z-]+){0,3}\s+(?:of|in|for|at|by|with|from|on|over|within|per|to|into|than|when|if|between)\s+"
+    r"(?:\s+[A-Za-z-]+){0,3}\s+(?:of|in|for|at|by|with|from|on|over|within|per|than|when|if|between)\s+"
     r"(?:[a-z]+\s+){0,2}(?:[0-9.,]+\s+(?:and|to)\s+)?", re.IGNORECASE
 )
+_DIRECTLY = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
 _ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
 _STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
 _REASON = re.compile(r"because|since", re.IGNORECASE)
@@ -123,7 +124,10 @@ def stated_value(sentence: str) -> str | None:
 def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
-    for sentence in reversed(sentences(tail)):
+    told = sentences(tail)
+    if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
+        return None  # the text breaks off
+    for sentence in reversed(told):
         if NO_OPINION.search(sentence):
             continue
         value = last_value(sentence)
@@ -141,8 +145,7 @@ def last_value(sentence: str) -> Extraction | None:
     found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
     if not found:
         return None
-    if found[-1].lastgroup is None:
-        found = next((found[:n] for n in (-1, -2) if found[:n] and _is_aside(sentence, found[n - 1], found[-1])), found)
+    found = _without_asides(sentence, found)
     last = found[-1]
     start = _list_start(sentence, found)
     denied = _DENIED.search(sentence, 0, start)
@@ -152,10 +155,19 @@ def last_value(sentence: str) -> Extraction | None:
     return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
 
 
-def _is_aside(sentence: str, value: re.Match[str], number: re.Match[str]) -> bool:
-    """Whether a number stands in a phrase behind a stated value: `= 1,024 strings of length 10`, `$x = 5$ for 3 of them`."""
-    stated = re.search("[=<>]", value["formula"]) if value["formula"] else sentence[: value.start()].rstrip().endswith("=")
-    return bool(stated) and _ASIDE.fullmatch(sentence, value.end(), number.start()) is not None
+def _without_asides(sentence: str, found: list[re.Match[str]]) -> list[re.Match[str]]:
+    """The values up to the stated one: no number counts in a phrase behind it, `= 1,024 strings of length 10`."""
+    number = found[-1].start()
+    if found[-1].lastgroup is not None or _DIRECTLY.search(sentence, 0, number):
+        return found
+    formulas = [n for n, value in enumerate(found, 1) if value["formula"]]
+    if formulas and re.search("[=<>]", found[formulas[-1] - 1][0]):
+        return found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
+    for n in (-1, -2):
+        stated = found[:n][-1:]
+        if stated and sentence[: stated[0].start()].rstrip().endswith("=") and _ASIDE.fullmatch(sentence, stated[0].end(), number):
+            return found[:n]
+    return found
 
 
 def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
@@ -174,8 +186,8 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
         first -= 1
     names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
     plural = _PLURAL.search(sentence[: found[first].start()])
-    percent = len({value[0].endswith(("%", "percent", "pct")) for value in found[first:]}) > 1
-    if not percent and (either and len(names - {""}) < 2 or len(names) == 1 and ("" not in names or plural)):
+    kinds = {(value[0].endswith(("%", "percent", "pct")), value[0].startswith("\\$")) for value in found[first:]}
+    if len(kinds) == 1 and (either and len(names - {""}) < 2 or len(names) == 1 and ("" not in names or plural)):
         return found[first].start()
     return found[-1].start()
 
