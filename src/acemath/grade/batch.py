@@ -23,10 +23,7 @@ Gradable = tuple[str | None, Any] | tuple[str | None, Any, str]
 
 
 def grade_many(
-    rows: Sequence[Gradable],
-    conventions: str | Conventions = STRICT,
-    workers: int | None = None,
-    cache: bool = True,
+    rows: Sequence[Gradable], conventions: str | Conventions = STRICT, workers: int | None = None, cache: bool = True
 ) -> list[Verdict]:
     """A verdict for each (response text, reference), or (text, reference, finish reason), in the order of the rows.
 

@@ -1,8 +1,5 @@
-"""Graded and ungraded rows of known tools.
-
-Known forms: this project's responses (`text` with a reference beside), the Qwen2.5-Math harness (`code`,
-`gt`, `score`), ZeroEval (`pred`, `label`), lm-eval samples (`resps`, `target`, `exact_match`), chat
-`messages`, and plain rows with any of the common names for response, reference and label.
+"""Graded and ungraded rows of known tools: ours, the Qwen2.5-Math harness's, ZeroEval's, lm-eval's, chats, and plain rows
+with any of the common names for response, reference and label.
 """
 
 from __future__ import annotations
@@ -59,7 +56,8 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
     """Each response of a record with its label, None where it has none: one label cannot hold for several responses."""
-    labels = [_label(record, columns)]
+    label = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
+    labels = [truth_of(label)]
     named = columns.get("response", columns.get("text"))
     if named is not None:
         found = value_at(record, named)
@@ -85,11 +83,6 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
     if len(labels) != len(texts):
         labels = [None] * len(texts)
     yield from zip(map(text_of, texts), labels, strict=True)
-
-
-def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None:
-    found = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
-    return truth_of(found)
 
 
 def text_of(value: Any) -> str:

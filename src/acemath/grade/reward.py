@@ -51,11 +51,7 @@ def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | 
 
 
 def compute_score(
-    data_source: str,
-    solution_str: str,
-    ground_truth: Any,
-    extra_info: Mapping[str, Any] | None = None,
-    **_: Any,
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> dict[str, Any]:
     """verl's reward: the score of one response, with the answer that was found and why it got that score.
 

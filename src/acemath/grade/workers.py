@@ -3,9 +3,8 @@
 The deadline counts the processor time that the pair itself takes: neither the start of a worker nor the load of the
 machine changes a verdict.
 
-A worker is a plain child process that reads and writes one JSON line at a time. Without signal handlers and
-multiprocessing it works from threads, from asyncio, after a fork, in daemonic processes and in Ray tasks. It ends by
-itself when its parent is gone.
+A worker is a plain child process that reads and writes lines, so it works from threads, from asyncio, after a fork, in
+daemonic processes and in Ray tasks. It ends by itself when its parent is gone.
 """
 
 from __future__ import annotations

@@ -121,13 +121,7 @@ _EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
 _QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
 _TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
-
-
-def without_comments(text: str) -> str:
-    """A text without its HTML comments, which nobody sees who reads it."""
-    return _COMMENT.sub(" ", text) if "<!--" in text else text
 
 
 def without_emphasis(text: str) -> str:

@@ -7,7 +7,6 @@ take the same steps.
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
 
 from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
@@ -174,11 +173,13 @@ class Comparison:
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
         named, sides = head_and_value(equation), equation.args
-        if not _consistent(equation):
+        stated = sides[: sides.index(exact_side(equation)) + 1]
+        if len(stated) > 1 and _contradict(*stated[-2:], rounded=False):
             return False
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
-            tried += [sides[-1], *(sides[:1] if len(sides) == 2 else ())]
+            if not _contradict(*sides[-2:], rounded=True):
+                tried += [sides[-1], *(sides[:1] if len(sides) == 2 else ())]
         elif named is None and (_calculated(sides) or len(sides) > 2 and not symbols(sides[-1])):
             tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)
@@ -248,18 +249,16 @@ def _calculated(sides: tuple[Node, ...]) -> bool:
     return last != before and (not symbols(last) and not symbols(before) or same_value(before, last) is True)
 
 
-def _consistent(chain: Node) -> bool:
-    """Whether the numbers of a chain may be one, as far as they are rounded: `5 = 6` states nothing."""
-    known = [(value, side) for side in chain.args if side.kind != "pct" and (value := exact(side)) is not None]
-    for (one, left), (other, right) in pairwise(known):
-        sides = [side.value for side in (left, right) if side.kind == "num"]
-        places = [decimals for _, decimals, _ in sides if decimals >= 0]
-        if "~" in chain.value:  # `17,748 ≈ 17,700`
-            places += [len(text.rstrip("0")) - len(text) for _, decimals, text in sides if decimals < 0]
-        unit = Fraction(10) ** -min(places) if places else 0
-        if one != other and abs(one - other) >= unit:
-            return False
-    return True
+def _contradict(one: Node, other: Node, rounded: bool) -> bool:
+    """Whether two sides are numbers that cannot be one, as far as they are rounded: `5 = 6` states nothing."""
+    left, right = exact(one), exact(other)
+    if left is None or right is None or left == right or "pct" in (one.kind, other.kind):
+        return False
+    sides = [side.value for side in (one, other) if side.kind == "num"]
+    places = [decimals for _, decimals, _ in sides if decimals >= 0]
+    if rounded or len(sides) == 1:  # `17,748 ≈ 17,700`, `100 * 1.06^5 = 134`
+        places += [len(text.rstrip("0")) - len(text) if rounded else 0 for _, decimals, text in sides if decimals < 0]
+    return abs(left - right) >= (Fraction(10) ** -min(places) if places else 0)
 
 
 def _is_region(node: Node) -> bool:

@@ -1,9 +1,6 @@
-"""From a whole response to its final answer, and the rule that found it.
+"""From a whole response to its final answer, and the rule that found it; docs/grading.md has the rules in their order.
 
-Rules in the order of trust: answer tags, JSON fields, boxes, a final statement after the box, `####`,
-"the answer is …", the whole text where it is nothing but an answer, the last formula or number of the last
-sentence that has one. Every rule but the box looks at the end of the text only, so that the time does not
-grow with long responses.
+Every rule but the box looks at the end of the text only, so that the time does not grow with long responses.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ import re
 from contextlib import suppress
 
 from acemath.grade.base.dialects import restored
-from acemath.grade.base.text import from_unicode, without_comments, without_markup
+from acemath.grade.base.text import from_unicode, without_markup
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import last_boxes, unboxed
 from acemath.grade.extract.sentences import (
@@ -40,6 +37,7 @@ _OPEN = re.compile(rf"<(?:{_THOUGHT})>|<\|begin_of_thought\|>", re.I)
 _TURN = re.compile(
     r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>"
 )
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)  # nobody sees it who reads the response
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
 _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.MULTILINE)
@@ -98,7 +96,7 @@ def visible(text: str, conventions: Conventions) -> str:
     turn = _TURN.search(text)
     if turn is not None and turn.start() > 0:
         text = text[: turn.start()]
-    text = without_comments(text)
+    text = _COMMENT.sub(" ", text)
     return text if conventions.think_tags else _OPEN.split(_CLOSE.split(text)[-1])[0]
 
 
@@ -157,7 +155,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         return None
     rest = text[boxes[-1].end :][:TAIL]
     if "answer" in rest.lower():
-        stated, _ = _stated(_with_money(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0])), _RESTATED)
+        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
         if stated is not None:
             return Extraction(stated, "final-answer")
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
@@ -167,7 +165,6 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
 def _from_tail(tail: str) -> Extraction:
     if "?" in tail:
         tail = _QUESTION.sub(" ", tail)
-    text, tail = tail, _with_money(tail)
     stated, at = _stated(tail, _ANSWER_IS) if _ANSWER_WORD.search(tail) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
@@ -175,9 +172,9 @@ def _from_tail(tail: str) -> Extraction:
             return Extraction(value, "hashes")
     if stated is not None:
         return Extraction(stated, "answer-is")
-    if _is_bare(tail):
-        return Extraction(text.strip(), "whole")
-    return last_math(tail) or NOTHING
+    if _is_bare(_with_money(tail)):
+        return Extraction(tail.strip(), "whole")
+    return last_math(_with_money(tail)) or NOTHING
 
 
 def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
@@ -189,7 +186,7 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
         aside = pattern is _RESTATED and (_ASIDE.search(outside) or len(WORD.findall(outside)) > 3)
         if aside or NO_OPINION.search(sentences(tail[max(0, start - 60) : start])[-1]):
             continue
-        value = stated_value(sentence)
+        value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))
         if value is not None and (pattern is not _RESTATED or VALUED.search(value)):
             return value, end
     return None, -1

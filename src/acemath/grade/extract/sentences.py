@@ -46,24 +46,25 @@ _FILLER = re.compile(
     r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
     re.IGNORECASE,
 )
-# What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
+# What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
+# behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|where|when|"
-    r"rather\s+than|instead\s+of|not)\b|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|"
-    r"or\s+about)\b[^()]*\)?",
+    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
+    r"where|when|rather\s+than|instead\s+of|not)\b"
+    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
+    r"|\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
     re.IGNORECASE,
 )
+_RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_ASIDE = re.compile(
-    r"(?:\s+[A-Za-z-]+){0,3}\s+(?:of|in|for|at|by|with|from|on|over|within|per|than|when|if|between)\s+"
-    r"(?:[a-z]+\s+){0,2}(?:[0-9.,]+\s+(?:and|to)\s+)?", re.IGNORECASE
-)
 _DIRECTLY = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
+_OPERATOR = re.compile(r"(?:[-+*/^]|\\(?:times|cdot|div))\s*$")
 _ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
 _STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
 _REASON = re.compile(r"because|since", re.IGNORECASE)
 _CONCLUDES = re.compile(
-    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s", re.IGNORECASE
+    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s|,[^,]*\b(?:is|are|was|be)\b",
+    re.IGNORECASE,
 )
 _STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNORECASE)
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
@@ -145,8 +146,12 @@ def last_value(sentence: str) -> Extraction | None:
     found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
     if not found:
         return None
-    found = _without_asides(sentence, found)
     last = found[-1]
+    formulas = [n for n, value in enumerate(found, 1) if value["formula"]]
+    if last.lastgroup is None and formulas and not _DIRECTLY.search(sentence, 0, last.start()):
+        if re.search("[=<>]", found[formulas[-1] - 1][0]):
+            found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
+            last = found[-1]
     start = _list_start(sentence, found)
     denied = _DENIED.search(sentence, 0, start)
     text = sentence[denied.start() if denied else start : last.end()].strip()
@@ -155,26 +160,13 @@ def last_value(sentence: str) -> Extraction | None:
     return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
 
 
-def _without_asides(sentence: str, found: list[re.Match[str]]) -> list[re.Match[str]]:
-    """The values up to the stated one: no number counts in a phrase behind it, `= 1,024 strings of length 10`."""
-    number = found[-1].start()
-    if found[-1].lastgroup is not None or _DIRECTLY.search(sentence, 0, number):
-        return found
-    formulas = [n for n, value in enumerate(found, 1) if value["formula"]]
-    if formulas and re.search("[=<>]", found[formulas[-1] - 1][0]):
-        return found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
-    for n in (-1, -2):
-        stated = found[:n][-1:]
-        if stated and sentence[: stated[0].start()].rstrip().endswith("=") and _ASIDE.fullmatch(sentence, stated[0].end(), number):
-            return found[:n]
-    return found
-
-
 def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
     """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
     first, either = len(found) - 1, False
     while first > 0:
         gap = sentence[found[first - 1].end() : found[first].start()]
+        if _OPERATOR.search(sentence, 0, found[first - 1].start()):
+            break
         if _ABOUT.fullmatch(gap):
             return found[first - 1].start()
         unit = _SHARED_UNIT.fullmatch(gap)
@@ -209,7 +201,7 @@ def _without_afterthought(sentence: str) -> str:
     """A sentence up to a remark behind the value that it states."""
     for match in _AFTERTHOUGHT.finditer(sentence):
         head, rest = sentence[: match.start()], sentence[match.end() :]
-        stated = _STATES.search(head[-200:])
+        stated = (_RESULT if match["phrase"] else _STATES).search(head[-200:])
         goes_on = (_CONCLUDES if _REASON.search(match[0]) else _STATES_AGAIN).search(rest)
         if stated and re.search(r"\d|\$|\\\(", stated[0]) and not goes_on:
             return head
