@@ -178,8 +178,8 @@ class Comparison:
             return False
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
-            if not _contradict(*sides[-2:], rounded=True):
-                tried += [sides[-1], *(sides[:1] if len(sides) == 2 else ())]
+            tried += sides[:1] if len(sides) == 2 else ()
+            tried += () if _contradict(*sides[-2:], rounded=True) else sides[-1:]
         elif named is None and (_calculated(sides) or len(sides) > 2 and not symbols(sides[-1])):
             tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)

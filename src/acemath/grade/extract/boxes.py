@@ -12,9 +12,9 @@ _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
 NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
 # What may stand between two items of one list: a comma, "and", the name of the second.
 LISTED = re.compile(
-    rf"\s*(?:[,;&+]?\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:[,:]\s*)?(?:{_NAME})?\s*", re.IGNORECASE
+    rf"\s*(?:[,;&+]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:[,:]\s*)?(?:{_NAME})?\s*", re.IGNORECASE
 )
-_UNIT = re.compile(r"^\s*[A-Za-z]+(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
+_BEHIND = re.compile(r"^(?:\s+[A-Za-z]+){1,3}(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
 _MAX_GAP = 80
 _MAX_JOINED = 24
 _MAX_LOOKED_AT = 80
@@ -98,7 +98,7 @@ def _listed(text: str, box: Box, after: Box) -> bool:
     """Whether two boxes are items of one list: `x = \\boxed{1} or x = \\boxed{2}`. Boxes side by side are not."""
     if not 0 <= after.start - box.end <= _MAX_GAP:
         return False
-    gap = _UNIT.sub("", _LAYOUT.sub(" ", text[box.end : after.start]))
+    gap = _BEHIND.sub("", _LAYOUT.sub(" ", text[box.end : after.start]))
     listed = LISTED.fullmatch(gap) is not None
     return listed and (bool(gap.strip()) or all(NAMED.match(b.content) for b in (box, after)))
 

@@ -183,7 +183,9 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
         start, end = match.span()
         sentence = sentences(tail[end : end + _STATEMENT].lstrip())[0]
         outside = FORMULA.sub(" ", sentence)
-        aside = pattern is _RESTATED and (_ASIDE.search(outside) or len(WORD.findall(outside)) > 3)
+        aside = pattern is _RESTATED and (
+            _ASIDE.search(outside) or len(WORD.findall(outside)) > 3 or len(FORMULA.findall(sentence)) > 1
+        )
         if aside or NO_OPINION.search(sentences(tail[max(0, start - 60) : start])[-1]):
             continue
         value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))

@@ -57,7 +57,7 @@ _AFTERTHOUGHT = re.compile(
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_DIRECTLY = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
+_DIRECTLY = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|ha[sd]|have|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
 _OPERATOR = re.compile(r"(?:[-+*/^]|\\(?:times|cdot|div))\s*$")
 _ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
 _STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
@@ -67,6 +67,7 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNORECASE)
+_MORE = re.compile(r"[=$\\,;*/×]")
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
 _JOINER = re.compile(r"[,;&]|\b(?:and|or)\b")
 _SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
@@ -187,7 +188,7 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
 def sentence_value(answer: str) -> str | None:
     """The value in an answer that is a whole sentence (`The total is $15.`); None where it is none."""
     words = len(_PLAIN_WORD.findall(answer))
-    if words < 2 or _BOUND_WORDS.search(answer):
+    if words < 2 or _BOUND_WORDS.search(answer) or any(map(str.strip, sentences(answer)[1:])):
         return None
     if "=" in answer:
         answer = answer.rsplit("=", 1)[1]
@@ -203,6 +204,7 @@ def _without_afterthought(sentence: str) -> str:
         head, rest = sentence[: match.start()], sentence[match.end() :]
         stated = (_RESULT if match["phrase"] else _STATES).search(head[-200:])
         goes_on = (_CONCLUDES if _REASON.search(match[0]) else _STATES_AGAIN).search(rest)
+        goes_on = goes_on or match["phrase"] and _MORE.search(rest)
         if stated and re.search(r"\d|\$|\\\(", stated[0]) and not goes_on:
             return head
     return sentence
