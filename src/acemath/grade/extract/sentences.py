@@ -147,12 +147,11 @@ def last_value(sentence: str) -> Extraction | None:
     found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
     if not found:
         return None
-    last = found[-1]
     formulas = [n for n, value in enumerate(found, 1) if value["formula"]]
-    if last.lastgroup is None and formulas and not _DIRECTLY.search(sentence, 0, last.start()):
-        if re.search("[=<>]", found[formulas[-1] - 1][0]):
-            found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
-            last = found[-1]
+    stated = formulas and re.search("[=<>]", found[formulas[-1] - 1][0])
+    if stated and found[-1].lastgroup is None and not _DIRECTLY.search(sentence, 0, found[-1].start()):
+        found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
+    last = found[-1]
     start = _list_start(sentence, found)
     denied = _DENIED.search(sentence, 0, start)
     text = sentence[denied.start() if denied else start : last.end()].strip()
