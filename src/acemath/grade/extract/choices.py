@@ -51,8 +51,10 @@ _OWN_TEXT = re.compile(
 _NAME = r"(?:(?:option|choice|letter|answer)\s+)?\(?([A-J])(?![A-Za-z0-9'’^_])"
 # How a clause says which letter it is: `the answer is C`, `C is correct`, `so C`, or nothing but the letter.
 _ASSERTED = re.compile(
-    r"(?i:\b(?:answers?|choose|select|pick|guess|r[ée]ponse|go(?:ing)?\s+with|opt\s+for|corresponds?\s+to|matches|agrees\s+with|(?:option|choice)(?=\s*(?:is\b|:)))|答案|选)"
-    r"(?i:\s+(?:choice|option)|\b(?:is|are|was|must\s+be|should\s+be|would\s+be|est|for\s+sure|therefore|indeed)\b|[是为选:：=\s])*" + _NAME +
+    r"(?i:\b(?:answers?|choose|select|pick|guess|r[ée]ponse|go(?:ing)?\s+with|opt\s+for|corresponds?\s+to|matches|"
+    r"agrees\s+with|(?:option|choice)(?=\s*(?:is\b|:)))|答案|选)"
+    r"(?i:\s+(?:choice|option)|\b(?:is|are|was|(?:must|should|would)\s+be|est|for\s+sure|therefore|indeed)\b|[是为选:：=\s])*"
+    + _NAME +
     "|" + _NAME + r"[).:]*\s+(?:(?:is|must\s+be|would\s+be|seems)\s+(?:the\s+)?(?:only\s+|most\s+|best\s+)*(?:correct|right|true|best|"
     r"answer|valid|one|solution|choice|option)|fits|works|matches|holds)\b"
     r"|(?:(?i:\b(?:so|thus|hence|therefore|must\s+be|it['’]?s|is|be))|→|=>)\s*[:,]?\s*" + _NAME + r"(?:[).:\s]*$|\)\s*\S|[.:]\s)"
@@ -157,7 +159,8 @@ def _extract_words(tail: str, reference: str, found: Extraction) -> Extraction |
     told = [sentence.strip() for sentence in sentences(tail) if sentence.strip()]
     if re.fullmatch(_TRUTH, words):
         verdicts = [said for sentence in told if (said := _VERDICT.match(sentence))]
-        if any(_SAYS_AGAIN.match(said.string, said.end(1)) for said in verdicts) or len({v[1].lower() for v in verdicts}) != 1:
+        again = any(_SAYS_AGAIN.match(said.string, said.end(1)) for said in verdicts)
+        if again or len({said[1].lower() for said in verdicts}) != 1:
             return None
         return Extraction(verdicts[0][1], "verdict")
     bound = _BOUND.search(reference)

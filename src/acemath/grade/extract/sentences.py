@@ -57,8 +57,11 @@ _AFTERTHOUGHT = re.compile(
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_DIRECTLY = re.compile(r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|ha[sd]|have|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
+_DIRECTLY = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|ha[sd]|have|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE
+)
 _OPERATOR = re.compile(r"(?:[-+*/^]|\\(?:times|cdot|div))\s*$")
+_EQUALS = re.compile(r"\s*=")
 _ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
 _STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
 _REASON = re.compile(r"because|since", re.IGNORECASE)
@@ -165,14 +168,14 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
     first, either = len(found) - 1, False
     while first > 0:
         gap = sentence[found[first - 1].end() : found[first].start()]
-        if _OPERATOR.search(sentence, 0, found[first - 1].start()):
+        if _OPERATOR.search(sentence, 0, found[first - 1].start()) or _EQUALS.match(sentence, found[first].end()):
             break
         if _ABOUT.fullmatch(gap):
             return found[first - 1].start()
         unit = _SHARED_UNIT.fullmatch(gap)
         if unit and not re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
             break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
-        if not unit and not (_JOINER.search(gap) and LISTED.fullmatch(gap)) or sentence[found[first].end() :].lstrip()[:1] == "=":
+        if not unit and not (_JOINER.search(gap) and LISTED.fullmatch(gap)):
             break
         either = either or re.search(r"\bor\b", gap) is not None
         first -= 1
