@@ -34,7 +34,7 @@ def grade_many(
     if workers is not None and workers < 1:
         raise UserError(f"workers={workers} is below 1; give 1 or more, or None to use only this process")
     read = [
-        (text or "", needed_reference(reference, f"row {number}"), *(rest or ["stop"]))
+        (text or "", needed_reference(reference, f"row {number}"), rest[0] if rest else "stop")
         for number, (text, reference, *rest) in enumerate(rows)
     ]
     if workers is None or workers == 1 or len(read) <= _CHUNK:

@@ -175,12 +175,12 @@ class Comparison:
             return SKIP
         named, sides = head_and_value(equation), equation.args
         stated = sides[: sides.index(exact_side(equation)) + 1]
-        if len(stated) > 1 and _contradict(*stated[-2:], rounded=False):
+        if len(stated) > 1 and _contradict(stated[-2], stated[-1], False):
             return False
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
             tried += sides[:1] if len(sides) == 2 else ()
-            tried += () if _contradict(*sides[-2:], rounded=True) else sides[-1:]
+            tried += () if _contradict(sides[-2], sides[-1], True) else sides[-1:]
         elif named is None and (_calculated(sides) or len(sides) > 2 and not symbols(sides[-1])):
             tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)

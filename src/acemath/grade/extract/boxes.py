@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 _START = re.compile(r"\\?(?:boxed|fbox|framebox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
 _BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
-_LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]")
+_LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]|\\$")
 _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
 NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
 # What may stand between two items of one list: a comma, "and", the name of the second.

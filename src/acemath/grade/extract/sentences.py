@@ -206,7 +206,8 @@ def _without_afterthought(sentence: str) -> str:
         head, rest = sentence[: match.start()], sentence[match.end() :]
         stated = (_RESULT if match["phrase"] else _STATES).search(head[-200:])
         goes_on = (_CONCLUDES if _REASON.search(match[0]) else _STATES_AGAIN).search(rest)
-        goes_on = goes_on or match["phrase"] and _MORE.search(rest)
-        if stated and re.search(r"\d|\$|\\\(", stated[0]) and not goes_on:
+        if goes_on or match["phrase"] and _MORE.search(rest):
+            continue
+        if stated and re.search(r"\d|\$|\\\(", stated[0]):
             return head
     return sentence
