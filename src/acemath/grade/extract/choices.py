@@ -29,14 +29,14 @@ _CLAUSE_END = re.compile(
     r"(?:[;!?\n]+|(?:\.(?=\s|$)|,)(?!\s*\(?[A-J]\b(?!\s+(?:is|are|was)\b)))"
     r"(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly)\b)"
     r"|(?:\s|,)(?=(?:so|therefore|thus|hence|but|because|since|however|which|whereas|while)\s)"
-    r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。",
+    r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。|\s(?=(?:not|non)\s+\(?[A-J]\b)|(?=不是)",
     re.IGNORECASE,
 )
 _ALONE = re.compile(
     r"(?<![A-Za-z0-9'’\\^_])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’^_]|\())"
 )
 _NEGATED = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
+    r"不是|\b(?:not|non|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
     r"discard\w*|reject\w*|except|impossible|unlikely|invalid|other\s+than|instead\s+of|rather\s+than|doubt\w*|none|"
     r"without|unless|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
     re.IGNORECASE,
