@@ -12,7 +12,8 @@ _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
 NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
 # What may stand between two items of one list: a comma, "and", the name of the second.
 LISTED = re.compile(
-    rf"\s*(?:[,;&+]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:[,:]\s*)?(?:{_NAME})?\s*", re.IGNORECASE
+    r"\s*(?:[,;&+]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even)\b)?"
+    rf"\s*(?:[,:]\s*)?(?:{_NAME})?\s*", re.IGNORECASE
 )
 _BEHIND = re.compile(r"^(?:\s+[A-Za-z]+){1,3}(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
 _MAX_GAP = 80

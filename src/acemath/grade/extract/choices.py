@@ -68,7 +68,7 @@ _WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z' -]{2,40}")  # `Monday`, `no solution
 _THEREFORE = re.compile(r"(?:(?:^|,?\s+)(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.I)
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.IGNORECASE)
 _TRUTH = r"(?:yes|no|true|false)"
-_VERDICT = re.compile(rf"[\s*]*({_TRUTH})\b\s*(?:[.,;:!–—-]|$)", re.IGNORECASE)
+_VERDICT = re.compile(rf"[\s*]*(?:(?:but|so|and|or|thus|hence|therefore)\b[\s,]*)?({_TRUTH})\b\s*(?:[.,;:!–—-]|$)", re.IGNORECASE)
 _SAYS_AGAIN = re.compile(rf"[,.;:!?/–—\s-]*(?:(?:and|or|but|maybe|perhaps|also)\s+)*{_TRUTH}\s*(?:[.,;:!?–—-]|$)", re.I)
 
 
