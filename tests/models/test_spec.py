@@ -153,6 +153,9 @@ def test_vllm_is_given_each_setting(
         def get_tokenizer(self) -> Any:
             return AutoTokenizer.from_pretrained(tiny_policy)
 
+        def reset_prefix_cache(self) -> None:
+            made["fresh"] = True
+
         def generate(self, prompts: list[Any], parameters: list[Any], use_tqdm: bool) -> list[Any]:
             made["parameters"], made["prompts"] = parameters, prompts
             out = SimpleNamespace(finish_reason="length", token_ids=[5])

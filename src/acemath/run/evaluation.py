@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from acemath.benchmarks.tables import (
@@ -28,6 +28,7 @@ from acemath.benchmarks.tables import (
 )
 from acemath.errors import UserError
 from acemath.files.atomic import write_json
+from acemath.models.engine import close
 from acemath.records import Problem, Response, by_id, by_problem
 from acemath.run.context import Run
 from acemath.run.findings import apart, at_lengths, between_policies, choice, parts, percent
@@ -113,8 +114,12 @@ def scores(run: Run) -> list[MapStage]:
     def tool() -> Iterator[list[RewardModel]]:
         from acemath.models.score.score import RewardModel
 
-        yield [RewardModel(run.folder / name / "model", chat) for name in judges]
-        gc.collect()
+        models = [RewardModel(run.folder / name / "model", chat) for name in judges]
+        try:
+            yield models
+        finally:
+            for model in models:
+                close(model)
 
     def work(name: str, given: str, part: Part) -> None:
         problems = by_id(part.rows(given, Problem))
@@ -146,7 +151,7 @@ def scores(run: Run) -> list[MapStage]:
 def _reward_sums(rows: Sequence[Response]) -> dict[str, dict[str, float]]:
     found = {}
     for side, right in (("right", True), ("wrong", False)):
-        rewards = [r.reward for r in rows if r.correct == right and r.reward is not None]
+        rewards = [r.reward for r in rows if r.correct == right and r.reward is not None and not isnan(r.reward)]
         found[side] = {"responses": len(rewards), "sum": sum(rewards)}
     return found
 
