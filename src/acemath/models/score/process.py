@@ -23,6 +23,7 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.hardware import device, has_bf16, memory_for, pass_tokens
 from acemath.models.hub import at_revision, content_of
+from acemath.models.layers import keep_bounds
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.heads import (
     QWEN_CHAT,
@@ -302,6 +303,7 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
             resolve(path), dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     check_whole(path, {name for name in report["missing_keys"] if not name.startswith("score.")})
+    keep_bounds(model)
     with memory_for(f"judge {path!r}", "dtype: bfloat16, or engine: vllm with tensor_parallel needs less"):
         model = model.to(device()).eval()
     return model, _head(path, form, model, tokenizer).to(device()).eval()
