@@ -55,3 +55,25 @@ def test_files_of_any_kind_are_graded_alike(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('[{"question": "2+2"}]')
     with pytest.raises(UserError, match=r"b.json, record 1: no response and reference among \['question'\]"):
         grade_file(tmp_path / "b.json", "strict")
+
+
+def test_labels_are_read_as_they_are_meant() -> None:
+    """False as a text, a label in a list of one, an answer under `expected`; one label for each response, or none."""
+    def expected(**record: object) -> list[bool | None]:
+        return [row.expected for row in rows_of(record)]
+
+    assert expected(code=["a", "b"], gt="1", score=["False", [True]]) == [False, True]
+    assert expected(response="\\boxed{2}", answer="1", expected="1") == [None]
+    assert expected(response="\\boxed{2}", answer="1", expected="1", label=0) == [False]
+    assert expected(response="\\boxed{2}", answer="12", expected=True) == [True]
+    with pytest.raises(UserError, match="2 responses but 1 labels"):
+        expected(code=["a", "b"], gt="1", score=[True])
+
+
+def test_an_empty_response_is_not_called_a_missing_reference(tmp_path: Path) -> None:
+    """And `uncertain` as CSV writes it marks no row."""
+    path = tmp_path / "x.jsonl"
+    rows = [{"response": "\\boxed{1}", "answer": "1", "uncertain": "False"}, {"response": None, "answer": "1"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = grade_file(path, "strict")
+    assert (found["n"], found["no_response"], found.get("no_reference")) == (1, 1, None)

@@ -38,7 +38,7 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
     reference = reference_in(record, chosen)
     if reference is None:
         return
-    rows = list(_responses(record, chosen))
+    rows = list(_responses(record, chosen, reference))
     reasons = value_at(record, chosen.get("finish_reason", "finish_reason"))
     if not isinstance(reasons, list):
         reasons = [reasons] * len(rows)
@@ -54,16 +54,21 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         yield Row(text, reference, expected, finish_reason(reason), value)
 
 
-def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
+def _responses(
+    record: Mapping[str, Any], columns: Mapping[str, str], reference: str
+) -> Iterator[tuple[str, bool | None]]:
     """Each response of a record with its label, None where it has none: one label cannot hold for several responses."""
-    label = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
-    labels = [truth_of(label)]
+    labels = [_label(record, columns, reference)]
     named = columns.get("response", columns.get("text"))
     if named is not None:
         found = value_at(record, named)
     elif isinstance(record.get("code"), list):  # the Qwen2.5-Math harness: many responses, a label each
         found, scores = [text_of(response) for response in record["code"]], record.get("score")
-        labels = [bool(score) for score in scores] if isinstance(scores, list) else []
+        labels = []
+        if isinstance(scores, list) and scores:
+            labels = [truth_of(score[0] if isinstance(score, list) and len(score) == 1 else score) for score in scores]
+            if len(labels) != len(found):
+                raise UserError(f"{len(found)} responses but {len(labels)} labels; give one each")
     elif "resps" in record:
         found = record["resps"]
         while isinstance(found, list) and len(found) == 1 and isinstance(found[0], list):
@@ -83,6 +88,15 @@ def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterato
     if len(labels) != len(texts):
         labels = [None] * len(texts)
     yield from zip(map(text_of, texts), labels, strict=True)
+
+
+def _label(record: Mapping[str, Any], columns: Mapping[str, str], reference: str) -> bool | None:
+    if "label" in columns:
+        return truth_of(value_at(record, columns["label"]))
+    # Some files keep the reference under `expected`: an answer 1 is no label.
+    stated = record.get("expected")
+    is_answer = not isinstance(stated, bool) and stated is not None and str(stated).strip() == reference
+    return truth_of(first_value(record, _LABELS[1:] if is_answer else _LABELS))
 
 
 def text_of(value: Any) -> str:

@@ -14,6 +14,7 @@ from acemath.files.columns import (
     PROBLEM_NAMES,
     first_value,
     id_text,
+    is_marked,
     may_hold_reference,
     meta_of,
     names_of,
@@ -22,6 +23,7 @@ from acemath.files.identity import PROMPT_KEY, Names
 from acemath.files.rows import placed_records
 from acemath.grade import grade_many
 from acemath.grade.records import Row, rows_of
+from acemath.grade.references import reference_in
 from acemath.records import Verdict, content_key
 
 _CARRIED = ("source", "model", "finish_reason", "tokens", "reward")  # of a response, beside its text
@@ -65,7 +67,7 @@ def _gradable(
     mine = {k: v for k, v in columns.items() if names is None or k not in ("answer", "solution", "choices")}
     samples: Counter[str] = Counter()
     for number, (place, record) in enumerate(placed_records(path)):
-        if record.get("uncertain"):
+        if is_marked(record.get("uncertain")):
             left_out["uncertain"] += 1
             continue
         name = first_value(record, (columns["problem_id"],) if "problem_id" in columns else PROBLEM_NAMES)
@@ -79,7 +81,7 @@ def _gradable(
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
         if not found and any(may_hold_reference(column) for column in record):
-            left_out["no_reference"] += 1
+            left_out["no_reference" if reference_in(record, mine) is None else "no_response"] += 1
         elif not found:
             raise UserError(
                 f"{place}: no response and reference among {sorted(record)}; name them with "
