@@ -54,9 +54,12 @@ def command(
 
 
 def _of_others(checks: Sequence[Response], rows: Sequence[Response], same_file: bool, file: Path) -> list[Response]:
-    """The checking responses without those that are among the responses, by model and text: none confirms itself."""
-    own = {(row.problem_id, row.model, row.text) for row in rows}
-    found = [r for r in checks if (r.problem_id, r.model, r.text) not in own or not (r.model or same_file)]
-    if len(found) < len(checks):
-        say(f"{file}: {len(checks) - len(found):,} of {len(checks):,} responses are those to be checked, and confirm nothing")
-    return found
+    """The checking responses; none if they are those to be checked, or a copy of some, because none confirms itself.
+
+    One that says the same may be another sample of the same model, so it takes all of them to be a copy.
+    """
+    own = {(row.problem_id, row.model, row.sample, row.text) for row in rows if row.model}
+    if same_file or all((row.problem_id, row.model, row.sample, row.text) in own for row in checks):
+        say(f"{file}: its {len(checks):,} responses are those to be checked, and confirm nothing")
+        return []
+    return list(checks)
