@@ -30,7 +30,7 @@ VOTES = "votes"  # a ranker: how many of a problem's candidates give the same an
 CHECKED_POOLS = ("math.checked", "math.unchecked")  # pools that a cross-check makes
 MATH_TOKENS = 800  # of a response to a math problem, mean (paper, section 3.2: derived from its counts)
 BASE_KEYS = {"engine", "id", "revision"}  # the keys of a model that a training starts from
-RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
+RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "replicas", "tensor_parallel", "memory_share", "prefix_caching"}
 
 
 class SftStage(Part):
