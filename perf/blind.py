@@ -1,11 +1,13 @@
-"""The blind set: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
+"""The blind sets: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
 
-    python perf/blind.py                # a Markdown table; half a minute
+    python perf/blind.py                # Markdown tables of set 6; half a minute
+    python perf/blind.py --set blind    # set 5
+    python perf/blind.py --half b       # of set 6 the half that nobody saw while rules were written
     python perf/blind.py --misses       # and each case that the grader gets wrong
 
-`tests/grade/blind.jsonl` holds 400 pairs, half of them false; `tests/grade/blind_responses.jsonl` holds 100 whole responses.
+A set's pairs, half of them false, are in `tests/grade/SET.jsonl`, its whole responses in `tests/grade/SET_responses.jsonl`.
 Labels are those of `strict`; `lenient` beside them is the label where its rounding or its units make it another one.
-docs/grading.md holds the table of the first sight. Needs math-verify 0.9.0.
+docs/grading.md holds the tables of the first sight. Needs math-verify 0.9.0.
 """
 
 from __future__ import annotations
@@ -76,9 +78,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--misses", action="store_true", help="list each case that the grader gets wrong")
+    parser.add_argument("--set", default="blind6", choices=("blind", "blind6"), help="default: %(default)s")
+    parser.add_argument("--half", choices=("a", "b"), help="only this half (set 6)")
     chosen = parser.parse_args()
-    table("pairs", rows_of("blind.jsonl"), pair_verdict, chosen.misses)
-    table("whole responses", rows_of("blind_responses.jsonl"), response_verdict, chosen.misses)
+    for title, name, verdict in (
+        ("pairs", f"{chosen.set}.jsonl", pair_verdict),
+        ("whole responses", f"{chosen.set}_responses.jsonl", response_verdict),
+    ):
+        rows = [row for row in rows_of(name) if chosen.half is None or row.get("half") == chosen.half]
+        if not rows:
+            parser.error(f"the set {chosen.set} has no halves: leave --half out, or take --set blind6")
+        table(title, rows, verdict, chosen.misses)
     close_workers()
 
 
