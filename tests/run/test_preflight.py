@@ -174,12 +174,13 @@ def test_memory_disk_and_packages_are_compared_with_this_machine(tmp_path: Path,
     monkeypatch.setattr(resources, "_devices", lambda: (1, 1e9, "a GPU here"))
     monkeypatch.setattr(resources, "find_spec", lambda name: None)
     monkeypatch.setattr(resources.shutil, "disk_usage", lambda at: SimpleNamespace(free=10))
-    changes = {"sft.base": "some/model-7B", "models.large": {"engine": "vllm", "id": "a/b-72B", "tensor_parallel": 4},
+    changes = {"sft.base": "some/model-7B", "reward.base": "math", "models.large": {"engine": "vllm", "id": "a/b-72B", "tensor_parallel": 4},
                "roles.teachers.math.model": "large"}  # fmt: skip
     here = found(changes, tmp_path, here=True)
     faults = "\n".join(f"{row.place} {row.says}" for row in here.having("fault"))
     assert "some/model-7B take 112.0 GB on each device, and a GPU here has 1.0 GB; train in more processes" in faults
     assert "a/b-72B in 4 parts take 36.0 GB on each device, and a GPU here has 1.0 GB; give the model more devices" in faults
+    assert "models.reward memory: the weights of reward take 14.0 GB on each device" in faults  # where it scores
     assert "run folder disk: about 252." in faults and "of which 252.0 for trained models and a checkpoint, and 0.0 GB are free" in faults
     assert "it needs vllm, which is not installed: pip install 'acemath[vllm]'" in faults
     assert not found(changes, tmp_path).having("fault")

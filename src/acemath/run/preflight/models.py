@@ -15,13 +15,13 @@ from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel, WorksheetsModel
 from acemath.recipe.roles import Policy, Role
-from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
+from acemath.recipe.schema import BASE_CHECK, REWARD, VOTES, Recipe
 from acemath.records import Problem
 from acemath.run.preflight.finding import Findings
 from acemath.run.preflight.sources import BENCH, Read, terms
 
 LAST = ("data", "sft", "reward", "tables")  # the parts of a run in order; a part needs the models of those before it
-Kind = Literal["writes", "trains", "trains a reward model", "ranks"]
+Kind = Literal["writes", "trains", "trains a reward model", "ranks", "scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,15 @@ def _uses(recipe: Recipe) -> Iterator[Use]:
     if ranker is not None and ranker.model not in (BASE_CHECK, VOTES):
         yield Use("roles.ranker", ranker.model, "ranks", "reward", chat=ranker.chat)
     yield Use("reward.base", recipe.reward.base, "trains a reward model", "reward", chat=recipe.reward.chat)
+    yield Use(f"models.{REWARD}", REWARD, "scores", "tables")  # the reward model that this run trains
 
 
 def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read, network: bool) -> None:
     """Check every model that a run uses, each use of it on its own. Nothing is loaded but tokenizers and configurations."""
     places: dict[str, str | None] = {}
     for use in wanted:
+        if use.kind == "scores":
+            continue  # its files are those of reward.base
         with found.faults(use.key):
             ref = _origin(recipe, use.ref)
             spec = recipe.model(ref)

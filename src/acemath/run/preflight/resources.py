@@ -18,7 +18,7 @@ from acemath.errors import EXTRAS, MissingExtra, UserError
 from acemath.models.builtin import resolve
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel
 from acemath.recipe.plan import parameters
-from acemath.recipe.schema import Recipe
+from acemath.recipe.schema import REWARD, Recipe
 from acemath.run.preflight.finding import Findings
 from acemath.run.preflight.models import Use
 
@@ -75,7 +75,7 @@ def check_memory(recipe: Recipe, wanted: list[Use], found: Findings, here: bool)
 
 def _need(recipe: Recipe, use: Use, spec: TransformersModel | VllmModel, size: float) -> tuple[float, int, int, str]:
     """Bytes on each device, the devices that share the model, those of them on one machine, and what takes the bytes."""
-    if use.kind in ("writes", "ranks"):
+    if not use.kind.startswith("trains"):
         split = spec.devices
         return size * BYTES[spec.dtype] / split, split, split, "the weights"
     part = recipe.sft if use.kind == "trains" else recipe.reward
@@ -87,7 +87,7 @@ def _need(recipe: Recipe, use: Use, spec: TransformersModel | VllmModel, size: f
 
 
 def _fix(use: Use) -> str:
-    if use.kind in ("writes", "ranks"):
+    if not use.kind.startswith("trains"):
         return "give the model more devices (engine vllm, tensor_parallel), or name a smaller one"
     return "train in more processes (launch), with LoRA, or from a smaller model"
 
@@ -114,6 +114,8 @@ def check_launch(recipe: Recipe, found: Findings) -> None:
 def parameter_count(recipe: Recipe, ref: str) -> float:
     """The parameters of a model: from the headers of its files if it is a folder, else from its name; 0 if unknown."""
     stages = recipe.sft.stages
+    if recipe.model(ref).name == REWARD:
+        ref = recipe.reward.base
     named = recipe.sft.base if ref in stages or recipe.stage_of(ref) else ref
     folder = Path(resolve(recipe.model(named).name))
     if folder.is_dir():
