@@ -11,12 +11,11 @@ from acemath.grade.base.guards import TooHard
 from acemath.grade.base.nodes import Node
 from acemath.grade.compare.names import head_and_value
 from acemath.grade.read.reader import read
-from acemath.grade.symbolic.sympy_trees import Builder, Unsupported
+from acemath.grade.symbolic.sympy_trees import Builder
 from acemath.grade.values.evaluate import Undefined
 
 _GIVEN_UP = (
-    Unsupported, Undefined, TooHard, MemoryError, RecursionError, ArithmeticError, AttributeError, NotImplementedError, TypeError,
-    ValueError,
+    Undefined, TooHard, MemoryError, RecursionError, ArithmeticError, AttributeError, NotImplementedError, TypeError, ValueError,
 )  # fmt: skip
 
 
