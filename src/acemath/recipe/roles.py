@@ -104,6 +104,9 @@ class Policy(Role):
     shots: tuple[tuple[str, str], ...] | Source = ()
     """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`."""
 
+    pooled: bool = True
+    """Whether its responses are in the run's AceMath-RewardBench, which ranks those of all policies together. For `bench`."""
+
     @property
     def listed(self) -> tuple[tuple[str, str], ...]:
         """The `shots` that the recipe itself holds; none if they come from a source, which a stage of its own reads."""
