@@ -134,6 +134,7 @@ REGIONS_SAME = [
     (r"\{n \in \mathbb{Z} : n^2 < 5\}", "-2, -1, 0, 1, 2"),
     (r"\{x : x^2 < 4\}", "(-2, 2)"),
     (r"x < 1 \text{ or } x > 3", r"(x-1)(x-3) > 0"),
+    (r"x < -\sqrt2 \text{ or } x > \sqrt2", r"x > 1.4142136 \text{ or } x < -1.4142136"),
 ]
 REGIONS_DIFFERENT = [
     (r"x > \sqrt2", "x > 1.42"),
@@ -144,6 +145,9 @@ REGIONS_DIFFERENT = [
     (r"\{x \in \mathbb{Z} : 1 \le x \le 4\}", "[1, 4]"),
     ("x^2 < 10^6", "x^2 < 2 * 10^6"),
     (r"x^2 < 3.999", "(-2, 2)"),
+    (r"A \setminus B", r"B \setminus A"),
+    (r"x > 1 \text{ and } x < 3", r"x > 1 \text{ or } x < 3"),
+    (r"\{n \in \mathbb{Z} : n(n-1)(n-50) \le 0, n \ge 0\}", r"\{0, 1\}"),
     (r"\text{no solution}", r"\foo(x) > 3"),
 ]
 

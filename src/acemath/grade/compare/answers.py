@@ -216,17 +216,16 @@ class Comparison:
         one, other = as_interval(a), as_interval(b)
         if one and other and self.same(one[1], other[1]) is True:
             return True
+        paired = matched if a.kind in ("union", "inter", "list") else all_same
+        if a.kind == b.kind != "rel" and a.value == b.value and paired(a.args, b.args, self.same):
+            return True
         found = same_region(a, b)
-        if found is not None:
-            return found
-        if relations:
+        if found is None and relations:
             return same_inequality(a, b) or equal_sides(a, b)
-        if a.kind == b.kind and a.kind in ("union", "inter", "minus", "builder"):
-            return all_same(a.args, b.args, self.same) or matched(a.args, b.args, self.same)
-        for relation, other in ((a, b), (b, a)):
+        for relation, beside in ((a, b), (b, a)) if found is None else ():
             if relation.kind == "rel" and relation.value == ("in",) and is_name(relation.args[0]):
-                return self.same(relation.args[1], other)
-        return SKIP
+                return self.same(relation.args[1], beside)
+        return SKIP if found is None else found
 
     def _collections(self, a: Node, b: Node) -> object:
         if a.kind == b.kind == "list" and len(a.args) == len(b.args) and _verdicts(a) and _verdicts(b):

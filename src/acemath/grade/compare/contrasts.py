@@ -12,22 +12,14 @@ acute obtuse|rising falling|earlier later|older younger|faster slower|taller sho
 dependent independent|consistent inconsistent|sufficient insufficient|finite infinite|bounded unbounded|continuous discontinuous
 linear nonlinear|positive negative|horizontal vertical|parallel perpendicular|deposit withdrawal|forward backward
 """
-_PAIRS = [tuple(pair.split()) for row in _ROWS.strip().splitlines() for pair in row.split("|")]
-_OPPOSITES: dict[str, set[str]] = {}
-for _one, _other in _PAIRS:
-    _OPPOSITES.setdefault(_one, set()).add(_other)
-    _OPPOSITES.setdefault(_other, set()).add(_one)
+_PAIRS = [frozenset(pair.split()) for row in _ROWS.strip().splitlines() for pair in row.split("|")]
 _NEGATIONS = frozenset(("not", "non", "neither", "nor", "cannot", "never"))
 _WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,16}(?![A-Za-z])")
 
 
 def contradict(a: str, b: str) -> bool:
     """Whether one text has a word and the other only its opposite."""
-    one, other = set(_WORD.findall(a.lower())), set(_WORD.findall(b.lower()))
-    if _NEGATIONS & (one | other):
+    one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
+    if not one or not other or _NEGATIONS & (one | other):
         return False
-    for word in one - other:
-        opposites = _OPPOSITES.get(word)
-        if opposites and opposites & other and not opposites & one:
-            return True
-    return False
+    return any(pair & one and pair & other and not pair & one & other for pair in _PAIRS)

@@ -96,11 +96,8 @@ def _steps(items: Sequence[Node]) -> bool:
 
 def _repeats(first: Node, item: Node, same: Same) -> bool:
     """Whether an item says the first one again in another form; 12 apples and 12 pears are two items."""
-    if first.kind != item.kind and "quantity" in (first.kind, item.kind):
-        return False
-    if first.kind == "quantity" and first.value != item.value:
-        return False
-    return same(first, item) is True
+    amounts = "quantity" in (first.kind, item.kind)
+    return not (amounts and (first.kind, first.value) != (item.kind, item.value)) and same(first, item) is True
 
 
 def _decimal_comma(many: Node, one: Node, same: Same) -> bool:

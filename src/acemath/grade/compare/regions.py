@@ -60,10 +60,10 @@ def _marks(*regions: Region) -> list[float]:
     """The ends of some regions in order, and the integers among them where one holds integers only."""
     ends = {end for region in regions for end in region.ends}
     if any(region.whole for region in regions):
-        low, high = math.floor(min(ends, default=0)) - 3, math.ceil(max(ends, default=0)) + 3
+        low, high = math.floor(min(ends, default=0)), math.ceil(max(ends, default=0))
         if high - low > _MOST_INTEGERS:
             raise Undefined("too many integers")
-        ends |= set(map(float, range(low, high + 1)))
+        ends |= set(map(float, range(low - _MOST_INTEGERS, high + _MOST_INTEGERS)))
     return sorted(ends)
 
 
@@ -143,8 +143,8 @@ def _relation(node: Node) -> Region:
         raise Undefined("no condition on one variable")
     others = [side for side in node.args if side not in plain]
     known = len(set(plain)) == 1 and not any(map(symbols, others))
-    if not known and any(side.kind != "sym" for side in plain):
-        raise Undefined("no condition on one variable")
+    if not known and (set(node.value) & {"=", "~", "!="} or any(side.kind != "sym" for side in plain)):
+        raise Undefined("single points that nothing shows")
     ends = [_end(side) for side in others] if known else []
 
     def value(side: Node, x: float) -> float:

@@ -11,17 +11,18 @@ from acemath.grade.base.guards import TooHard
 from acemath.grade.base.nodes import Node
 from acemath.grade.compare.names import head_and_value
 from acemath.grade.read.reader import read
-from acemath.grade.symbolic.sympy_trees import Builder, Unsupported
+from acemath.grade.symbolic.sympy_trees import Builder
 from acemath.grade.values.evaluate import Undefined
+
+_GIVEN_UP = (
+    Undefined, TooHard, MemoryError, RecursionError, ArithmeticError, AttributeError, NotImplementedError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def compare(left: str, right: str, sympy: Any) -> str:
-    """equal, different, or unknown, for two cleaned answers."""
+    """equal, different, or unknown, for two cleaned answers. Raises one of `_GIVEN_UP` where sympy cannot tell."""
     builder = Builder(sympy)
-    try:
-        a, b = (builder.value(_value(read(text))) for text in (left, right))
-    except (Unsupported, Undefined, TooHard, NotImplementedError, ValueError, TypeError, ZeroDivisionError):
-        return "unknown"
+    a, b = (builder.value(_value(read(text))) for text in (left, right))
     difference = a - b
     if difference == 0:
         return "equal"
@@ -51,16 +52,8 @@ def main() -> None:
         _limit_time(seconds)
         try:
             outcome = compare(left, right, sympy)
-        except (
-            MemoryError,
-            RecursionError,
-            ArithmeticError,
-            AttributeError,
-            NotImplementedError,
-            TypeError,
-            ValueError,
-        ):
-            outcome = "unknown"  # sympy gave up on these two; the process is sound and goes on
+        except _GIVEN_UP:
+            outcome = "unknown"  # of these two; the process is sound and goes on
         _limit_time(0)
         print(outcome, flush=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from acemath.grade.base.guards import TooHard
 from acemath.grade.base.nodes import Node, number, symbol
-from acemath.grade.values.evaluate import exact, series
+from acemath.grade.values.evaluate import Undefined, exact, series
 from acemath.grade.values.walk import LIBRARY_NAMES, Walker
 
 _NAMES = {**LIBRARY_NAMES, "arccot": "acot", "ceil": "ceiling", "max": "Max", "min": "Min"}
@@ -20,26 +20,22 @@ _KNOWN = frozenset(
 )
 
 
-class Unsupported(Exception):
-    """A node that has no sympy counterpart here."""
-
-
 class Builder(Walker):
-    """Answer trees as sympy expressions. `value` raises `Unsupported`, `Undefined` or `TooHard`."""
+    """Answer trees as sympy expressions. `value` raises `Undefined`, also where a node has no counterpart here, or `TooHard`."""
 
     def __init__(self, sympy: Any) -> None:
         self.sp = sympy
         self.pi = sympy.pi
 
     def no_rule(self, node: Node) -> Exception:
-        return Unsupported(node.kind)
+        return Undefined(node.kind)
 
     def _num(self, node: Node) -> Any:
         return self.sp.Rational(node.value[0].numerator, node.value[0].denominator)
 
     def _sym(self, node: Node) -> Any:
         if node.value == "...":
-            raise Unsupported("...")
+            raise Undefined("...")
         return self.sp.Symbol(node.value)
 
     def _const(self, node: Node) -> Any:
@@ -60,7 +56,7 @@ class Builder(Walker):
     def _func(self, node: Node) -> Any:
         name = _NAMES.get(node.value, node.value)
         if name not in _KNOWN:
-            raise Unsupported(name)
+            raise Undefined(name)
         return getattr(self.sp, name)(*map(self.value, node.args))
 
     def _apply(self, node: Node) -> Any:
@@ -82,7 +78,7 @@ class Builder(Walker):
 
     def _limit(self, node: Node) -> Any:
         if len(node.args) != 2 or node.args[1].kind != "rel" or node.args[1].value != ("to",):
-            raise Unsupported("a limit without a point")
+            raise Undefined("a limit without a point")
         name, point = map(self.value, node.args[1].args)
         return self.sp.limit(self.value(node.args[0]), name, point)
 
@@ -95,5 +91,5 @@ def _without_differential(body: Node) -> tuple[Node, str]:
         body = body.args[0]
     factors.insert(0, body)
     if len(factors) < 2 or factors[-2] != symbol("d") or factors[-1].kind != "sym":
-        raise Unsupported("an integral without d and its variable")
+        raise Undefined("an integral without d and its variable")
     return reduce(lambda x, y: Node("mul", (x, y)), factors[:-2], number(1)), factors[-1].value
