@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.spec import owners
 from acemath.recipe.part import Part, expanded
-from acemath.recipe.sources import Source
+from acemath.recipe.sources import Source, check_shots
 
 Subject = Literal["math", "code", "general"]
 SUBJECTS: tuple[Subject, ...] = ("math", "code", "general")
@@ -102,7 +102,14 @@ class Policy(Role):
     sources: tuple[str, ...] = ()
     """The seeds whose problems it alone answers, all of them whatever `reward.problems` is; by default those that no policy names here. For candidates."""
     shots: tuple[tuple[str, str], ...] | Source = ()
-    """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`."""
+    """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`, from a split for training or development."""
+
+    @field_validator("shots")
+    @classmethod
+    def _for_training(cls, shots: tuple[tuple[str, str], ...] | Source) -> tuple[tuple[str, str], ...] | Source:
+        if isinstance(shots, Source):
+            check_shots(shots)
+        return shots
 
     @property
     def listed(self) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,7 @@ from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
 from acemath.recipe.roles import Policies, Role, Roles
-from acemath.recipe.sources import Problems, Source, check_ready
+from acemath.recipe.sources import Problems, Source, check_ready, overlap
 from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
@@ -98,6 +98,12 @@ class Sft(Part):
                 unused = self.pools[pool].unused_by if pool in self.pools else ()
                 if late := [other for other in unused if other not in before]:
                     raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r} with a blend")
+            for key in ("counts", "shares"):
+                if lost := [pool for pool in getattr(stage, key) if pool not in stage.blend]:
+                    raise ValueError(
+                        f"stages.{name}.{key} names {lost[0]!r}, which its blend lacks ({', '.join(stage.blend)}); "
+                        f"blend it, or leave it out ({lost[0]}: null)"
+                    )
             before += [name] if stage.blend else []
         return self
 
@@ -270,6 +276,19 @@ class Recipe(Part):
             raise ValueError(
                 f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shots_are_apart(self) -> Recipe:
+        """No worked problem is one that the candidate answers after it."""
+        seeds = self.problems.seeds
+        for name, policy in self.reward.candidates.policies.items():
+            asked = policy.sources or [seed for seed, source in seeds.items() if source.use != "sft"]
+            if isinstance(shots := policy.shots, Source) and (same := [seed for seed in asked if overlap(shots, seeds[seed])]):
+                raise ValueError(
+                    f"reward.candidates.policies.{name}.shots are rows of problems.seeds.{same[0]}, so a problem could come after its "
+                    "own solution; name another split or part"
+                )
         return self
 
     @model_validator(mode="after")

@@ -102,6 +102,25 @@ class Source(Part):
         return self.part[1] - self.part[0]
 
 
+def check_shots(source: Source) -> None:
+    """ValueError unless a source of worked problems is a file or a data set's split for training or development (paper, section 4.1)."""
+    if source.benchmark is not None or source.worksheets is not None:
+        raise ValueError("shots come from a file or a data set with worked solutions, not from worksheets or a benchmark")
+    if source.file is None and "test" in source.split.lower():
+        raise ValueError(f"shots come from the split {source.split!r}; name one for training or development, such as validation")
+    if source.file is None and source.count is None:
+        raise ValueError("shots would be all rows of a data set; give a count, such as 5")
+
+
+def overlap(one: Source, other: Source) -> bool:
+    """Whether two sources are of the same file or split of the hub, and may take the same rows of it."""
+
+    def place(source: Source) -> tuple[object, ...]:
+        return (source.file,) if source.file is not None else (source.hub, source.config, source.split)
+
+    return place(one) == place(other) and max(one.part[0], other.part[0]) < min(one.part[1], other.part[1])
+
+
 def check_ready(source: Source, kind: Kind) -> None:
     """ValueError unless the source is a file or a data set of rows that are ready to train on: "chats" or "groups"."""
     if source.benchmark is not None or source.worksheets is not None:

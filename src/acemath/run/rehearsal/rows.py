@@ -23,15 +23,19 @@ def write_data_set(folder: Path, name: str, source: Source, count: int, leaks: l
 
     A folder of the hub's form: a README that names the configuration, and one Parquet file of the split.
     """
+    group = group_of(source.subject)
+    rows = [_row(source.columns, text, "It is known.", "0", count + n) for n, text in enumerate(leaks)]  # first: few are read
+    write_split(folder, source, [*rows, *(_row(source.columns, *_pair(group, name, n), n) for n in range(count))])
+
+
+def write_split(folder: Path, source: Source, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as the split of a data set in the hub's form."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    group = group_of(source.subject)
-    rows = [_row(source.columns, text, "It is known.", "0", count + n) for n, text in enumerate(leaks)]  # first: few are read
-    rows += [_row(source.columns, *_pair(group, name, n), n) for n in range(count)]
     file = folder / "data" / f"{source.split}-00000-of-00001.parquet"
     file.parent.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), file)
+    pq.write_table(pa.Table.from_pylist(list(rows)), file)
     config = source.config or "default"
     files = [{"split": source.split, "path": f"data/{source.split}-*"}]
     head = json.dumps({"configs": [{"config_name": config, "data_files": files}]})
@@ -59,21 +63,21 @@ def _row(columns: Mapping[str, str], prompt: str, response: str, answer: str, nu
         value: Any = values.get(ours, "")
         if ours == "prompt" and theirs in CONVERSATIONS:
             value = [{"role": "user", "content": prompt}]
-        _put(row, theirs, value)
+        put(row, theirs, value)
     return row
 
 
-def _put(row: dict[str, Any], path: str, value: Any) -> None:
+def put(row: dict[str, Any], path: str, value: Any) -> None:
     """Set a column, or a nested value (`a.0.b`), of a row."""
     first, _, rest = path.partition(".")
     if not rest:
         row[first] = value
     elif (at := rest.partition(".")[0]).isdigit():
         inner: dict[str, Any] = {}
-        _put(inner, rest.partition(".")[2] or "value", value)
+        put(inner, rest.partition(".")[2] or "value", value)
         row[first] = [inner] * (int(at) + 1)
     else:
-        _put(row.setdefault(first, {}), rest, value)
+        put(row.setdefault(first, {}), rest, value)
 
 
 def write_ready(file: Path, name: str, kind: str, count: int, leaks: Sequence[str]) -> None:
