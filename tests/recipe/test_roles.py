@@ -155,6 +155,8 @@ SHORT = "reward.candidates.policies.short-qwen.shots"
         ({"benchmark": "mmlu_stem", "count": 5}, "not from worksheets or a benchmark"),
         ({"worksheets": "train", "count": 5}, "not from worksheets or a benchmark"),
         ({"known": "aqua-rat", "split": "validation"}, "give a count"),
+        ({"known": "aqua-rat", "splitt": "validation"}, "short-qwen.shots: splitt: unknown key"),
+        ({"known": "aqua"}, "short-qwen.shots: 'aqua' is not registered; the names are"),
         # The problems that this candidate answers are the same split's.
         ({"known": "aqua-rat", "split": "train", "count": 5}, "are rows of problems.seeds.choices, so a problem could come after its own"),
         ({"known": "aqua-rat", "count": 5, "part": [0.5, 1]}, "name another split or part"),
@@ -162,8 +164,7 @@ SHORT = "reward.candidates.policies.short-qwen.shots"
 )
 def test_worked_problems_are_of_a_split_for_training_and_apart(shots: dict[str, object], says: str) -> None:
     """Paper, section 4.1: a data set's train or dev split; nothing of a test split, and no problem after its own solution."""
-    given = dict.fromkeys(("known", "split", "count")) | shots
-    assert says in fault({SHORT: given}, "acemath-7b")
+    assert says in fault({SHORT: shots}, "acemath-7b")
 
 
 def test_our_recipes_take_worked_problems_from_another_split_than_their_problems() -> None:

@@ -146,6 +146,7 @@ def _models_are_given_away(folder: Path, headline: Mapping[str, float]) -> None:
     card = (folder / "policy" / "README.md").read_text()
     assert f"| rm@8 | average | {headline['rm@8']:.2f} |" in card and "| greedy | average |" in card
     assert "| general-2 | 13 | acemath-general-2 13 | CC-BY-NC-4.0 13 |\n| math | 24 |" in card
+    assert "- acemath-general-2: the file ./general-2.jsonl" in card and "## Models that wrote" not in card
     assert 'chat = [{"role": "user", "content": "PROBLEM"}]' in card and 'base_model: "nano"' in card
     assert "rm@8" in (folder / "reward-model" / "README.md").read_text()
     assert AutoModelForCausalLM.from_pretrained(folder / "policy") is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.spec import owners
@@ -104,9 +104,17 @@ class Policy(Role):
     shots: tuple[tuple[str, str], ...] | Source = ()
     """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`, from a split for training or development."""
 
-    @field_validator("shots")
+    @field_validator("shots", mode="before")
     @classmethod
-    def _for_training(cls, shots: tuple[tuple[str, str], ...] | Source) -> tuple[tuple[str, str], ...] | Source:
+    def _for_training(cls, shots: Any) -> Any:
+        """A group is a source, of which the fault is told; pydantic would tell that it is no list."""
+        if isinstance(shots, Mapping):
+            try:
+                shots = Source.model_validate(shots)
+            except ValidationError as error:
+                fault = error.errors()[0]
+                says = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+                raise ValueError(": ".join([*map(str, fault["loc"]), says])) from error
         if isinstance(shots, Source):
             check_shots(shots)
         return shots

@@ -12,6 +12,7 @@ from typing import Any
 from acemath.errors import UserError
 from acemath.files.atomic import explained, read_json, write_bytes, write_json
 from acemath.recipe.roles import Policy
+from acemath.recipe.sources import Source, column_value
 from acemath.run.context import Run
 from acemath.run.display import Display
 from acemath.run.evaluation import TABLES
@@ -53,9 +54,9 @@ def release(folder: Path, kind: str, out: Path, policy: str | None = None) -> di
     facts, card = _without_places(read_json(model / FACTS), (model / CARD).read_text())
     if kind == "policy":
         name = policy or run.recipe.bench.headline
-        parts = [card.rstrip(), _stages(run, stage), _writers(run, kind), _numbers(run, name), _use(run.recipe.bench.policies[name])]
+        parts = [card.rstrip(), _stages(run, stage), _data_sets(run, kind), _writers(run, kind), _numbers(run, name), _use(run.recipe.bench.policies[name])]
     else:
-        parts = [card.rstrip(), _writers(run, kind)]
+        parts = [card.rstrip(), _data_sets(run, kind), _writers(run, kind)]
     card = "\n\n".join(filter(None, parts)) + "\n"
     temporary = out.with_name(f".{out.name}.tmp")
     try:
@@ -95,6 +96,25 @@ def _stages(run: Run, stage: str) -> str:
         sources, licences = (", ".join(f"{key} {count:,}" for key, count in facts[kind].items()) for kind in ("sources", "licences"))
         lines.append(f"| {name} | {facts['conversations']:,} | {sources} | {licences} |")
     return "\n".join(lines)
+
+
+def _data_sets(run: Run, kind: str) -> str:
+    """The section of a card that says which data sets the names of its sources stand for."""
+    recipe = run.recipe
+    ready = {name: stage.data for name, stage in recipe.sft.stages.items()} if kind == "policy" else {"reward": recipe.reward.data}
+    sources = {source.known or name: source for name, source in ready.items() if source is not None}
+    if kind == "policy" or recipe.reward.data is None:
+        sources |= {column_value(name, source): source for name, source in recipe.problems.seeds.items()}
+    return "\n".join(["## Data sets\n", *(f"- {name}: {_origin(source)}" for name, source in sources.items())])
+
+
+def _origin(source: Source) -> str:
+    """Where a source's rows come from, for people elsewhere."""
+    if source.worksheets is not None:
+        return "worksheets, which acemath makes"
+    if source.file is not None:
+        return f"the file {public(source.file)}"
+    return f"{public(str(source.hub))} ({', '.join(filter(None, (source.config, source.split, source.revision)))})"
 
 
 def _writers(run: Run, kind: str) -> str:

@@ -96,10 +96,14 @@ def base_words(base: str, first: str) -> str:
     return f"`{base}`" + (f", which was made from `{first}`" if first != base else "")
 
 
-def licence_section(base: Iterable[str], data: Iterable[str]) -> str:
-    """The licences of base and data, which of them are unknown, and which forbid commercial use."""
+def licence_section(base: Iterable[str], data: Iterable[str], is_first: bool = True) -> str:
+    """The licences of base and data, which of them are unknown, and which forbid commercial use.
+
+    Those of a base that is not the first of its chain are also those of its own data.
+    """
     base, data = list(base), list(data)
-    lines = [f"## Licence\n\nBase: {', '.join(base)}. Data: {', '.join(data)}."]
+    called = "Base" if is_first else "Base, with the data that it was trained on before"
+    lines = [f"## Licence\n\n{called}: {', '.join(base)}. Data: {', '.join(data)}."]
     unknown = [
         words
         for words, names in (("the base", base), ("some of the data", data))
@@ -109,6 +113,6 @@ def licence_section(base: Iterable[str], data: Iterable[str]) -> str:
         lines.append(
             f"No licence is claimed for this model, because that of {' and of '.join(unknown)} is not known."
         )
-    if forbidding := non_commercial([*base, *data]):
+    if forbidding := non_commercial({name.lower(): name for name in (*base, *data)}.values()):
         lines.append(f"**Commercial use is forbidden by {', '.join(forbidding)}.**")
     return "\n\n".join(lines)

@@ -113,7 +113,7 @@ def _render(folder: Path, facts: Mapping[str, Any]) -> None:
             "reward-model, math, acemath",
         ),
         _what(facts),
-        licence_section(_base_licences(facts), facts["licences"]),
+        licence_section(_base_licences(facts), facts["licences"], facts["base"] == _first(facts)),
         _data(facts),
         _training(facts),
         _bench(facts),

@@ -89,7 +89,7 @@ def _card(facts: Mapping[str, Any], result: SftResult) -> str:
             f"- Validation loss: {losses}.",
             f"- A response ends with any of the tokens {list(result.stop_ids)}.",
             "",
-            licence_section(facts["base_licences"], facts["licences"]),
+            licence_section(facts["base_licences"], facts["licences"], facts["base"] == facts["origin"]),
             "",
         ]
     )
