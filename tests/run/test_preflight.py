@@ -193,7 +193,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path: Path, command: Callable[...
     (base / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     done = command("run", "laptop", "--preflight", "--json", "--set", f"sft.base={base}", "--set", "reward.base=math")
     (line,) = [row["says"] for row in json.loads(done.out)["checks"] if (row["place"], row["state"]) == ("run folder", "fault")]
-    assert done.code == 2 and line.startswith("disk: about 36,000,000.0 GB, of which 36,000,000.0 for trained models and a checkpoint, and ")
+    assert done.code == 2 and line.startswith("disk: about 36,000,000.4 GB, of which 36,000,000.0 for trained models and a checkpoint, and ")
     assert line.endswith("GB are free; name a folder with more room: --out") and not Path("runs").exists()
 
 
@@ -205,7 +205,7 @@ def test_what_was_found_can_be_read_off_a_terminal(command: Callable[..., Any]) 
     joined = " ".join(done.out.split())
     assert "in 4 parts take 36.0 GB on each device; not compared with a machine" in joined
     places = ", ".join(f"reward.candidates.policies.short-{name}.shots" for name in ("qwen", "llama", "mistral", "gemma"))
-    assert f"not checked {places}: data set deepmind/aqua_rat of the hub: it was not opened" in joined
+    assert f"not checked problems.seeds.choices, {places}: data set deepmind/aqua_rat of the hub: it was not opened" in joined
 
 
 def test_all_faults_come_at_once_and_nothing_is_run(

@@ -55,12 +55,12 @@ def answering() -> Iterator[Callable[[Answer], tuple[str, list[str]]]]:
 def asked(url: str, folder: Path, network: bool = True, **more: Any) -> list[Finding]:
     """What the preflight of the laptop's recipe, whose math teacher and candidate are at this address, says of the server."""
     changes = {
-        "models.teacher": {"engine": "endpoint", "url": url, **more},
-        "roles.teachers.math.model": "teacher",
-        "reward.candidates.policies.x": {"model": "teacher", "each": 2},
+        "models.served": {"engine": "endpoint", "id": "teacher", "url": url, **more},
+        "roles.teachers.math.model": "served",
+        "reward.candidates.policies.x": {"model": "served", "each": 2},
     }
     told = preflight(load_recipe("laptop", changes), folder, network=network, here=False, count=False)
-    return [row for row in told.findings.rows if row.place == "models.teacher"]
+    return [row for row in told.findings.rows if row.place == "models.served"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, command: Callabl
     assert row.state == "fault" and row.says.startswith(f"the server at {url} does not answer (")
     assert row.says.endswith("; start it, or correct the model's url")
     assert asked(url, tmp_path, network=False)[0].state == "not checked"
-    words = ["--set", f"models.teacher={{engine: endpoint, url: '{url}'}}", "--set", "roles.teachers.math.model=teacher"]
+    words = ["--set", f"models.served={{engine: endpoint, url: '{url}'}}", "--set", "roles.teachers.math.model=served"]
     done = command("run", "laptop", *words)
     assert done.code == 2 and done.err.splitlines()[-1] == f"acemath: {row.says}"
     assert not list(Path("runs/laptop").glob("*/"))

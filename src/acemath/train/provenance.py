@@ -42,8 +42,8 @@ def public(model: str | Path) -> str:
     """The name of a model for people elsewhere: of a snapshot in the hub's cache its repository's, of another folder its last part
     after "./". A path of this machine tells strangers nothing that they need.
     """
-    text = Path(model).as_posix()
-    if text == "nano" or text.endswith(BUILT_IN):
+    text = str(model) if isinstance(model, str) else model.as_posix()
+    if text == "nano" or text.rstrip("/").endswith(BUILT_IN):
         return "nano"
     if snapshot := _SNAPSHOT.search(text):
         return f"{snapshot[1]}/{snapshot[2]}"

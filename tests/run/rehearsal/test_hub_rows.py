@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from acemath.run.rehearsal.hub_rows import asking
+from acemath.run.rehearsal.questions import last_question
 
 # Prints what the stages of a rehearsal read of each source, and what the table says of the data sets.
 SCRIPT = """
@@ -27,7 +28,8 @@ RECIPE = """
 extends: acemath-7b
 name: mine
 problems:
-  seeds: {numina: null, orca-math: null, math-instruct: null, metamath: null, magicoder: null, glaive-code: null, ultra-interact: null,
+  seeds: {numina: null, orca-math: null, math-instruct: null, metamath: null, magicoder: null, glaive-code: null, slim-orca: null,
+          ultra-interact: null,
           choices: null, mine: {hub: owner/sums, subject: math, columns: {prompt: problem, solution: solution}, split: train},
           talk: {hub: owner/talk, subject: general, columns: {prompt: conversations}}, locked: {hub: owner/gated, subject: math}}
   benchmarks: [gsm8k]
@@ -72,7 +74,7 @@ def test_the_first_rows_of_the_hub_are_read(hub: Callable[..., tuple[str, list[s
     url, seen = hub(root)
     found = rehearsed(RECIPE, tmp_path, url)
     mine = found["seeds"]["mine"]
-    assert len(mine) == 12 and "How many" in mine[0] and mine[1:] == [row["problem"] for row in sums[:11]]
+    assert len(mine) == 12 and last_question(mine[0]) is not None and mine[1:] == [row["problem"] for row in sums[:11]]
     assert found["seeds"]["talk"] == [f"Tell me of {n} ships." for n in range(12)]
     assert found["hub"] == ["owner/sums (train)", "owner/talk (train)"] and found["ours"] == ["gsm8k", "owner/gated (train)"]
     assert len(found["seeds"]["locked"]) == 12 and "gated" in str(found["refused"]["owner/gated (train)"])

@@ -19,7 +19,13 @@ from acemath.run.launch import launch_file
 from acemath.run.rehearsal.families import QWEN, Family, family_of, head_of
 from acemath.run.rehearsal.hub_rows import asking, first_rows
 from acemath.run.rehearsal.models import make_model
-from acemath.run.rehearsal.rows import write_benchmark, write_data_set, write_ready, write_split
+from acemath.run.rehearsal.rows import (
+    write_benchmark,
+    write_data_set,
+    write_parquet,
+    write_ready,
+    write_split,
+)
 from acemath.run.source_rows import local_path
 
 SEED_ROWS, BENCHMARK_ROWS, SHEETS, PROBLEMS = 12, 4, 60, 8  # problems of each seed, benchmark, worksheets; of a limited policy
@@ -144,15 +150,12 @@ def _shrink_ready(recipe: Recipe, data: dict[str, Any], home: Path, leaks: list[
         own = place["data"]
         own["count"] = min(READY_ROWS, source.count or READY_ROWS)
         if local_path(source) is None and source.hub is not None:
-            kind, folder = "groups" if name == "reward" else "chats", home / "data" / name
+            kind, file = "groups" if name == "reward" else "chats", home / "data" / f"{name}.parquet"
             count, each = round(2 * READY_ROWS / source.share), 6 if kind == "groups" else 1
             if rows := _hub_rows(name, source, each * count, stand):
-                write_split(folder, source, [*asking(rows[:each], source.columns, leaks), *rows])
-                own |= {"hub": str(folder), "revision": None}
-                continue
-            folder.parent.mkdir(exist_ok=True)
-            file = folder.with_suffix(".parquet")
-            write_ready(file, name, kind, count, leaks)
+                write_parquet(file, [*asking(rows[:each], source.columns, leaks), *rows])
+            else:
+                write_ready(file, name, kind, count, leaks)
             own |= {"file": str(file), "hub": None, "revision": None}
         elif (path := local_path(source)) is not None:
             stand.files.append(str(path))
