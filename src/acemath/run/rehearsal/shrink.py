@@ -188,7 +188,9 @@ def _hub_rows(name: str, source: Source, count: int, stand: Stand) -> list[dict[
     """The first rows of a data set of the hub; none if it does not give any, and the table says why."""
     rows, why = first_rows(name, source, count)
     called = f"{source.hub} ({source.split})"
-    (stand.hub_rows if rows else stand.data_sets).append(called)
+    kept = stand.hub_rows if rows else stand.data_sets
+    if called not in kept:  # several candidates may take the same worked problems
+        kept.append(called)
     if not rows:
         stand.refused[called] = why or "it has no rows"
     return rows

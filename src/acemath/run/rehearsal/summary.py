@@ -97,7 +97,7 @@ def _models(recipe: Recipe, found: Rehearsal) -> list[Row]:
     if vllm:
         widest = max(model.tensor_parallel for model in vllm)
         rows.append(
-            ("vLLM", f"{len(vllm)} models, each run by transformers instead", f"vLLM itself, on up to {widest} GPUs a model, and its memory")
+            ("vLLM", f"{len(vllm)} {'model' if len(vllm) == 1 else 'models'}, run by transformers instead", f"vLLM itself, on up to {widest} GPUs a model, and its memory")
         )
     return rows
 
