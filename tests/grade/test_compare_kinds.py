@@ -92,6 +92,10 @@ FAMILIES_SAME = [
     ),
     (r"\{a+bi : a,b \in \mathbb{Z}\}", r"\{m+ni : m,n \in \mathbb{Z}\}"),
     (r"m = 6k, n = 3k, k \in \mathbb{Z}", r"m = 6t, n = 3t, t \in \mathbb{Z}"),
+    (r"x \equiv 3 \pmod 7", r"x = 7k - 4, k \in \mathbb{Z}"),
+    (r"x \equiv 1 \pmod 6 \text{ or } x \equiv 5 \pmod 6", r"x = 6k \pm 1, k \in \mathbb{Z}"),
+    (r"2k\pi < x < 2k\pi + \pi, k \in \mathbb{Z}", r"(2n\pi, 2n\pi + \pi), n \in \mathbb{Z}"),
+    ("x = 2k", "x = 2n"),
 ]
 FAMILIES_DIFFERENT = [
     (r"x = k\pi, k \in \mathbb{Z}", r"y = k\pi, k \in \mathbb{Z}"),
@@ -114,6 +118,33 @@ FAMILIES_DIFFERENT = [
     (r"k\pi", "t"),
     (r"\frac{\pi}{k}", r"\frac{\pi}{n+1}"),
     (r"\{a+bi : a,b \in \mathbb{Z}\}", r"\{m+2ni : m,n \in \mathbb{Z}\}"),
+    (r"(2k\pi, 2k\pi+\pi)", r"[2k\pi, 2k\pi+\pi]"),
+    (r"(2k\pi, 2k\pi+\pi), k \in \mathbb{Z}", r"[2n\pi, 2n\pi+\pi], n \in \mathbb{Z}"),
+    ("x = 2a", "x = 2b"),
+    (r"2x \equiv 1 \pmod 7", r"2x \equiv 1 \pmod 5"),
+    (r"x \equiv 3 \pmod 7", r"x = 7k + 4, k \in \mathbb{Z}"),
+]
+
+REGIONS_SAME = [
+    (r"x > \sqrt2", "x > 1.4142136"),
+    (r"(\sqrt2, \infty)", "x > 1.4142136"),
+    ("a < x < b", "(a, b)"),
+    (r"x \ge 2a", r"[2a, \infty)"),
+    (r"\{x \in \mathbb{Z} : 1 \le x \le 4\}", r"\{1, 2, 3, 4\}"),
+    (r"\{n \in \mathbb{Z} : n^2 < 5\}", "-2, -1, 0, 1, 2"),
+    (r"\{x : x^2 < 4\}", "(-2, 2)"),
+    (r"x < 1 \text{ or } x > 3", r"(x-1)(x-3) > 0"),
+]
+REGIONS_DIFFERENT = [
+    (r"x > \sqrt2", "x > 1.42"),
+    (r"x > \sqrt2", r"x \ge 1.4142136"),
+    ("a < x < b", "[a, b]"),
+    ("a < x < b", "(b, a)"),
+    (r"\{x \in \mathbb{Z} : 1 \le x \le 4\}", r"\{1, 2, 3\}"),
+    (r"\{x \in \mathbb{Z} : 1 \le x \le 4\}", "[1, 4]"),
+    ("x^2 < 10^6", "x^2 < 2 * 10^6"),
+    (r"x^2 < 3.999", "(-2, 2)"),
+    (r"\text{no solution}", r"\foo(x) > 3"),
 ]
 
 VALUES_SAME = [
@@ -200,6 +231,11 @@ DOTS_SAME = [
     ("0.333...", r"\frac13"),
     (r"n+(n-1)+\dots+1", r"1+2+\dots+n"),
     (r"\sin x + \sin 2x + \dots + \sin nx", r"\sin nx + \dots + \sin 2x + \sin x"),
+    (r"1^2+2^2+\dots+n^2", r"\frac{n(n+1)(2n+1)}{6}"),
+    (r"\frac{1}{1\cdot2}+\frac{1}{2\cdot3}+\dots+\frac{1}{n(n+1)}", r"\frac{n}{n+1}"),
+    (r"1+\frac12+\dots+\frac1n", r"\sum_{k=1}^{n} \frac1k"),
+    (r"1+2+\dots+2n", "n(2n+1)"),
+    (r"1, 2, 4, \dots, 64", "1, 2, 4, 8, 16, 32, 64"),
 ]
 DOTS_DIFFERENT = [
     (r"1+2+\dots+10", r"1+2+\dots+11"),
@@ -210,6 +246,9 @@ DOTS_DIFFERENT = [
     ("1,2,...,n", "1,3,...,n"),
     (r"1+2+\dots+10", r"1+3+\dots+10"),
     (r"1\cdot 2 \cdots 10", r"10+9+\dots+1"),
+    (r"1^2+2^2+\dots+n^2", r"\frac{n(n+1)}{2}"),
+    (r"1, 2, 4, \dots, 64", "1, 2, 4, 8, 16, 32"),
+    (r"1, 2, \dots, 5", r"(5, 4, 3, 2, 1)"),
 ]
 BESIDE_SAME = [
     (r"y=x \quad y=-x", "y=x, y=-x"),
@@ -250,7 +289,7 @@ LENIENT_DIFFERENT = [
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), CHAINS_SAME + FAMILIES_SAME + VALUES_SAME + WORDS_SAME + DOTS_SAME + BESIDE_SAME
+    ("a", "b"), CHAINS_SAME + FAMILIES_SAME + REGIONS_SAME + VALUES_SAME + WORDS_SAME + DOTS_SAME + BESIDE_SAME
 )
 def test_equal_both_ways(a: str, b: str) -> None:
     assert equal(a, b).status == equal(b, a).status == "correct"
@@ -260,6 +299,7 @@ def test_equal_both_ways(a: str, b: str) -> None:
     ("a", "b"),
     CHAINS_DIFFERENT
     + FAMILIES_DIFFERENT
+    + REGIONS_DIFFERENT
     + VALUES_DIFFERENT
     + WORDS_DIFFERENT
     + DOTS_DIFFERENT

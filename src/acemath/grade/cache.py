@@ -15,7 +15,7 @@ from acemath.records import Status, content_key
 
 Key = tuple[str, str, Conventions]
 Decision = tuple[Status, str, str]
-VERSION = "3"  # raised whenever a rule changes, so that an old file is not believed
+VERSION = "4"  # raised whenever a rule changes, so that an old file is not believed
 
 
 class VerdictCache:

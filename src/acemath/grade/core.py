@@ -13,12 +13,7 @@ from acemath.grade.cache import CACHE, Decision
 from acemath.grade.compare.answers import Comparison
 from acemath.grade.compare.contrasts import contradict
 from acemath.grade.compare.families import declared, same_families
-from acemath.grade.compare.renaming import (
-    letters_apart,
-    same_solutions,
-    with_constants_renamed,
-    with_parameters_renamed,
-)
+from acemath.grade.compare.renaming import letters_apart, same_renamed, same_solutions
 from acemath.grade.compare.wording import same_word
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.choices import as_choice, extract_for, same_letter
@@ -147,17 +142,19 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return "no_answer", "the answer is empty", ""
     if not right:
         return "wrong", "the reference is empty", "structure"
-    chosen = _choices(answer, reference)
-    if chosen is not None:
-        return chosen
+    one, other = as_choice(answer), as_choice(reference)
+    if one is not None and other is not None and (one.text or other.text):
+        if one.letter == other.letter:
+            return "correct", "same choice", "choice"
+        return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
     if same_letter(left, right):
         return "correct", "same choice", "choice"
     if _SPACES.sub("", left) == _SPACES.sub("", right) or same_word(left, right):
         return "correct", "same text after normalisation", "exact"
-    for labelled, other, swapped in ((reference, answer, False), (answer, reference, True)):
-        choice = as_choice(labelled)
-        if choice is not None and choice.text and choice.text != labelled and as_choice(other) is None:
-            return _structural(*((choice.text, other) if swapped else (other, choice.text)), conventions)
+    if one is None and other is not None and other.text not in ("", reference):
+        return _structural(answer, other.text, conventions)
+    if other is None and one is not None and one.text not in ("", answer):
+        return _structural(one.text, reference, conventions)
     if contradict(left, right):
         return "wrong", "the words contradict each other", "structure"
     try:
@@ -166,23 +163,13 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
         return "correct", "equal in structure and value", "structure"
-    for text, other in () if stated else ((answer, reference), (reference, answer)):
+    for text, beside in () if stated else ((answer, reference), (reference, answer)):
         value = sentence_value(text)
         if value is not None:
-            return _structural(value, other, conventions, True)
+            return _structural(value, beside, conventions, True)
     if result is False or not conventions.symbolic or not _worth_workers(left, right):
         return _wrong(left, right, "structure")
     return _symbolic(left, right, conventions)
-
-
-def _choices(answer: str, reference: str) -> Decision | None:
-    """Two choices of which at least one has its text beside it: the letters decide."""
-    one, other = as_choice(answer), as_choice(reference)
-    if one is None or other is None or not (one.text or other.text):
-        return None
-    if one.letter == other.letter:
-        return "correct", "same choice", "choice"
-    return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
 
 
 def _worth_workers(left: str, right: str) -> bool:
@@ -209,10 +196,9 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
     return (
         apart is not None
         and same(*apart) is True
-        or with_constants_renamed(a, b, same)
+        or same_renamed(a, b, same)
         or same_solutions(a, b)
-        or with_parameters_renamed(a, b, same)
-        or same_families(a, b, declared(left), declared(right), same, conventions.ordered_lists)
+        or same_families(a, b, declared(left), declared(right), conventions.ordered_lists)
         or result
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
-from acemath.grade.compare.families import congruence, is_angular, progression, same_congruence
+from acemath.grade.compare.families import congruence, is_angular
 from acemath.grade.compare.forms import standard_form
 from acemath.grade.compare.lists import all_same, collections, matched
 from acemath.grade.compare.matrices import arithmetic
@@ -20,8 +20,8 @@ from acemath.grade.compare.names import (
     rename_arguments,
     same_name,
 )
-from acemath.grade.compare.regions import region, same_region
-from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality, solves
+from acemath.grade.compare.regions import as_interval, same_region
+from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality
 from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
@@ -153,11 +153,12 @@ class Comparison:
 
     def _congruences(self, a: Node, b: Node) -> object:
         one, other = congruence(a), congruence(b)
-        if one is not None and other is None:
-            other = progression(b, one.modulus)
-        elif other is not None and one is None:
-            one = progression(a, other.modulus)
-        return SKIP if one is None or other is None else same_congruence(one, other)
+        if one is None or other is None:
+            return SKIP
+        (head, residue), (its_head, its_residue) = one, other
+        named = head is None or its_head is None or same_value(head, its_head) is True
+        moduli = residue.args[1], its_residue.args[1]
+        return named and same_value(*moduli) is True and same_value(residue, its_residue) is True
 
     def _equations(self, a: Node, b: Node) -> object:
         if not (is_equation(a) or is_equation(b)):
@@ -202,13 +203,16 @@ class Comparison:
         """Intervals, inequalities, set-builders and unions as sets of real numbers."""
         if not (_is_region(a) or _is_region(b)) or is_equation(a) or is_equation(b):
             return SKIP
-        left, right = region(a), region(b)
-        if left is not None and right is not None:
-            return not (a.kind == b.kind == "rel" and _heads_differ(a, b)) and same_region(left, right)
-        for known, relation in ((left, b), (right, a)):
-            if known is not None and relation.kind == "rel" and solves(relation, known):
-                return True
-        if a.kind == b.kind == "rel":
+        relations = a.kind == b.kind == "rel"
+        if relations and _heads_differ(a, b):
+            return False
+        one, other = as_interval(a), as_interval(b)
+        if one and other and self.same(one[1], other[1]) is True:
+            return True
+        found = same_region(a, b)
+        if found is not None:
+            return found
+        if relations:
             return same_inequality(a, b) or equal_sides(a, b)
         if a.kind == b.kind and a.kind in ("union", "inter", "minus", "builder"):
             return all_same(a.args, b.args, self.same) or matched(a.args, b.args, self.same)

@@ -8,8 +8,6 @@ from acemath.grade.base.nodes import (
     function,
     is_decimal,
     number,
-    substitute,
-    symbol,
     symbols,
 )
 from acemath.grade.compare.dots import without_dots
@@ -17,8 +15,6 @@ from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
 from acemath.grade.values.rounding import rounds_to
-
-_CONSTANT_NAMES = frozenset(("C", "c", "K", "k", "C_1", "c_1"))
 
 
 def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
@@ -46,7 +42,7 @@ def _same(a: Node, b: Node, conventions: Conventions) -> bool | None:
         if _close(a, b, conventions):
             return True
         return False if _without_value(a) or _without_value(b) else result
-    return result is False and _same_up_to_constant(a, b) or result
+    return result
 
 
 def _readings(a: Node, b: Node) -> tuple[tuple[Node, Node], ...]:
@@ -94,12 +90,3 @@ def _close(a: Node, b: Node, conventions: Conventions) -> bool:
     return any(
         abs(x * s - y) <= max(conventions.abs_tol, tolerance * max(abs(x * s), abs(y))) for s in scales
     )
-
-
-def _same_up_to_constant(a: Node, b: Node) -> bool:
-    """Antiderivatives whose constants have different names."""
-    one, other = symbols(a) - symbols(b), symbols(b) - symbols(a)
-    if len(one) != 1 or len(other) != 1 or not (one | other) <= _CONSTANT_NAMES:
-        return False
-    (name,), (renamed,) = one, other
-    return same_value(substitute(a, {symbol(name): symbol(renamed)}), b) is True

@@ -1,4 +1,4 @@
-"""Families with an integer parameter (`π/4 + kπ`, `\\{2k + 1 : k \\in Z\\}`) and congruences (`x ≡ 3 (mod 7)`)."""
+"""Families with an integer parameter: `π/4 + kπ`, `\\{2k + 1 : k \\in Z\\}`, `x ≡ 3 (mod 7)`, `2kπ < x < 2kπ + π`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
-from acemath.grade.base.nodes import STRUCTURES, Node, number, substitute, symbol, symbols
-from acemath.grade.compare.lists import Same, all_same
+from acemath.grade.base.nodes import Node, symbol, symbols
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
+from acemath.grade.compare.regions import STARTS, as_interval
 from acemath.grade.compare.spread import signed
-from acemath.grade.values.evaluate import Undefined, approximate, exact
+from acemath.grade.values.evaluate import Undefined, approximate
 from acemath.grade.values.probe import random_point
 
 _PARAMETERS = frozenset("knmljtzNK")
 _INNER, _OUTER = 5, 60  # values of the parameter that must occur in the other family, and that are searched there
 _MOST_MEMBERS = 6  # expressions in one family
-# The least value of a parameter from each set.
-_STARTS = {"Z": -_OUTER, "N": 1, "Z+": 1, "N+": 1, "Z0+": 0, "N0+": 0, "N_0": 0}
+_MULTIPLE = symbol("#k")  # the parameter of a congruence: x is r plus any multiple of m
 _NO_MEMBERS = frozenset("list union set matrix named text minus inter".split())
 _LAYOUT = re.compile(r"\\(?:text|mathbb|mathbf|Bbb|mathrm)(?![A-Za-z])|[{}$]")
 _DECLARED = re.compile(
@@ -28,15 +27,15 @@ _DECLARED = re.compile(
 )
 
 
-def declared(text: str) -> dict[str, int]:
+def declared(text: str) -> dict[str, float]:
     """The parameters that an answer calls integers, with the least value of each: `x = k\\pi, k \\in \\mathbb{Z}`."""
     if "in" not in text:
         return {}
-    found: dict[str, int] = {}
+    found: dict[str, float] = {}
     for match in _DECLARED.finditer(_LAYOUT.sub(" ", text)):
         kind = (match["kind"] or match["kind2"] or "").strip().replace("-", "")
         sign = match["sign"] or ""
-        start = _STARTS[(match["set"] or "Z") + ("0+" if "0" in sign else "+" if sign else "")]
+        start = STARTS[(match["set"] or "Z") + ("0+" if "0" in sign else "+" if sign else "")]
         if kind in ("positive", "natural", "nonnegative") or "natural number" in match[0]:
             start = 0 if kind == "nonnegative" else 1
         found |= dict.fromkeys(re.findall("[A-Za-z]", match["in"] or match["is"] or match["of"]), start)
@@ -45,7 +44,7 @@ def declared(text: str) -> dict[str, int]:
 
 class _Family(NamedTuple):
     members: list[Node]
-    starts: dict[str, int]  # the parameters and the least value of each
+    starts: dict[str, float]  # the parameters and the least value of each
     heads: list[Node]  # what the answer calls the values: the x of `x = 2k`
 
     def names(self) -> frozenset[str]:
@@ -53,7 +52,7 @@ class _Family(NamedTuple):
 
 
 def same_families(
-    a: Node, b: Node, integers: Mapping[str, int], others: Mapping[str, int], same: Same, ordered: bool
+    a: Node, b: Node, integers: Mapping[str, float], others: Mapping[str, float], ordered: bool
 ) -> bool:
     """Whether two answers run through the same values as their integer parameters do, whatever these are called.
 
@@ -61,8 +60,6 @@ def same_families(
     calls any, only families of angles are looked at: `2k` and `2n` are more often two different unknowns, and the t of
     `sin(8πt)` runs through all numbers.
     """
-    if a.kind == b.kind == "builder" and _same_builders(a, b, same):
-        return True
     one, other = _family(a, integers), _family(b, others)
     if one is None or other is None or any(not same_name(x, y) for x in one.heads for y in other.heads):
         return False
@@ -87,47 +84,29 @@ def _parameter(family: _Family, beside: _Family) -> str:
     return next(iter(found)) if len(found) == 1 else ""
 
 
-def _same_builders(a: Node, b: Node, same: Same) -> bool:
-    """`\\{(x, y) : x < y\\}` and `\\{(s, t) : s < t\\}`: what a set-builder binds may have any name."""
-    bound = [_bound(t) for t in (a, b)]
-    if len(bound[0]) != len(bound[1]) or bound[0] == bound[1]:
-        return False
-    renamed = substitute(b, {symbol(y): symbol(x) for x, y in zip(*bound, strict=True)})
-    return all_same(a.args, renamed.args, same)
+def congruence(node: Node) -> tuple[Node | None, Node] | None:
+    """`x ≡ r (mod m)` or `r (mod m)` as its name, if it has one, and its `mod` tree; None for anything else."""
+    head, value = node.args if node.kind == "rel" and node.value in (("equiv",), ("=",)) else (None, node)
+    return (head, value) if value.kind == "mod" else None
 
 
-def _bound(builder: Node) -> list[str]:
-    """The names that a set-builder binds, in their order: those of its elements, and those that it takes from a set."""
-    taken = [c.args[0] for c in builder.args[1:] if c.kind == "rel" and c.value == ("in",)]
-    trees = [n for tree in (builder.args[0], *taken) for n in reversed(list(tree.walk()))]
-    return list(dict.fromkeys(n.value for n in trees if n.kind == "sym"))
-
-
-def _family(node: Node, integers: Mapping[str, int]) -> _Family | None:
+def _family(node: Node, integers: Mapping[str, float]) -> _Family | None:
     """The members of a family and its parameters; None for anything else. `integers` are parameters that the answer names."""
-    parts = node.args if node.kind in ("list", "union") else (node,)
-    members: list[Node] = []
-    starts: dict[str, int] = {}
-    heads: list[Node] = []
-    for part in parts:
-        listed = part.kind == "set" and len(part.args) > 1 and all(c.kind == "rel" for c in part.args[1:])
-        if part.kind == "builder" or listed:  # `\\{3n + 1, n \\in Z\\}` says the same with a comma
-            built = _built(part)
-            if built is None:
-                return None
-            members, starts = [*members, *built.members], starts | built.starts
-            continue
-        named = head_and_value(part) if is_equation(part) else None
-        if part.kind in _NO_MEMBERS or is_equation(part) and not named:
+    whole = _Family([], {}, [])
+    for part in node.args if node.kind in ("list", "union") else (node,):
+        said = _part(part)
+        if said is None:
             return None
-        member = named[1] if named else part
-        heads += [named[0]] if named else []
-        members += signed(member)
+        (member,), starts, heads = said
         names = symbols(member)
         starts |= {n: integers[n] for n in names & integers.keys()}
         inside = any(n.kind == "func" and symbols(n) for n in member.walk())
         if not starts and len(names) == 1 and names <= _PARAMETERS and is_angular(member) and not inside:
-            starts |= dict.fromkeys(names, _STARTS["Z"])
+            starts = dict.fromkeys(names, STARTS["Z"])
+        whole.members.extend(signed(member))
+        whole.starts.update(starts)
+        whole.heads.extend(heads)
+    members, starts, heads = whole
     heads = [h for h in heads if not symbols(h) <= starts.keys()]  # `k = 0` limits the parameter
     if any(not same_name(x, y) for x, y in combinations(heads, 2)):  # `m = 6k, n = 3k`: one point
         if len(heads) != len(members):
@@ -135,6 +114,25 @@ def _family(node: Node, integers: Mapping[str, int]) -> _Family | None:
         points = sorted(zip(map(repr, heads), members, strict=True))
         members, heads = [Node("tuple", tuple(m for _, m in points), " ".join(h for h, _ in points))], []
     return _Family(members, starts, heads) if 1 <= len(members) <= _MOST_MEMBERS else None
+
+
+def _part(node: Node) -> _Family | None:
+    """One part of a family, with the parameters that its own form tells; None where it is no part of one."""
+    if node.kind == "quantity" and node.args[0].kind == "rel":  # words behind an equation
+        node = node.args[0]
+    listed = node.kind == "set" and len(node.args) > 1 and all(c.kind == "rel" for c in node.args[1:])
+    if node.kind == "builder" or listed:  # `\\{3n + 1, n \\in Z\\}` says the same with a comma
+        return _built(node)
+    residue, bounds = congruence(node), as_interval(node) if len(node.args) == 3 else None
+    if residue is not None:
+        head, modulo = residue
+        values = Node("add", (modulo.args[0], Node("mul", (modulo.args[1], _MULTIPLE))))
+        plain = head is None or head.kind == "sym"
+        return _Family([values], {_MULTIPLE.value: STARTS["Z"]}, [head] if head else []) if plain else None
+    named = bounds or (head_and_value(node) if is_equation(node) else None)
+    if node.kind in _NO_MEMBERS or is_equation(node) and not named:
+        return None
+    return _Family([named[1]], {}, [named[0]]) if named else _Family([node], {}, [])
 
 
 def _built(node: Node) -> _Family | None:
@@ -146,13 +144,8 @@ def _built(node: Node) -> _Family | None:
         name, value = condition.args
         if condition.value == ("=",) and name == member:
             member = value
-        elif (
-            condition.value == ("in",)
-            and name.kind == "sym"
-            and value.kind == "named"
-            and value.value in _STARTS
-        ):
-            starts[name.value] = _STARTS[value.value]
+        elif condition.value == ("in",) and name.kind == "sym" and value.kind == "named" and value.value in STARTS:
+            starts[name.value] = STARTS[value.value]
         else:
             return None
     return _Family([member], starts, []) if starts.keys() <= symbols(member) else None
@@ -166,9 +159,9 @@ def is_angular(node: Node) -> bool:
 Member = tuple[object, list[complex]]
 
 
-def _within(a: list[Node], name: str, b: list[Node], other: str, env: dict[str, complex], start: int) -> bool:
+def _within(a: list[Node], name: str, b: list[Node], other: str, env: dict[str, complex], start: float) -> bool:
     """Whether the values of a near 0 are among the values of b."""
-    inner, outer = (range(max(start, -size), max(start, -size) + 2 * size + 1) for size in (_INNER, _OUTER))
+    inner, outer = (range(first := int(max(start, -size)), first + 2 * size + 1) for size in (_INNER, _OUTER))
     try:
         wanted = [_member(m, {**env, name: float(k)}) for m in a for k in inner]
         given = [_member(m, {**env, other: float(k)}) for m in b for k in outer]
@@ -188,52 +181,3 @@ def _near(one: list[complex], other: list[complex]) -> bool:
     return len(one) == len(other) and all(
         abs(x - y) < 1e-9 * (1 + abs(x)) for x, y in zip(one, other, strict=True)
     )
-
-
-class Congruence(NamedTuple):
-    """`x ≡ 3 (mod 7)`; the name is "" where there is none."""
-
-    residue: int
-    modulus: int
-    name: str
-
-
-def congruence(node: Node) -> Congruence | None:
-    """`x ≡ r (mod m)` or `r (mod m)`; None for anything else."""
-    name = ""
-    if (
-        node.kind == "rel"
-        and node.value[-1] in ("equiv", "=")
-        and len(node.args) == 2
-        and node.args[0].kind == "sym"
-    ):
-        name, node = node.args[0].value, node.args[1]
-    values = [exact(a) for a in node.args] if node.kind == "mod" else []
-    whole = [int(v) for v in values if v is not None and v.denominator == 1]
-    if len(whole) != 2 or whole[1] <= 0:
-        return None
-    return Congruence(whole[0] % whole[1], whole[1], name)
-
-
-def progression(node: Node, modulus: int) -> Congruence | None:
-    """`12k + 7` or `x = 12k + 7` as a congruence of the modulus 12; None for anything else."""
-    name = ""
-    if node.kind == "rel" and node.value == ("=",) and node.args[0].kind == "sym":
-        name, node = node.args[0].value, node.args[1]
-    letters = symbols(node)
-    if len(letters) != 1 or not letters <= _PARAMETERS or node.kind in STRUCTURES:
-        return None
-    (letter,) = letters
-    values = [exact(substitute(node, {symbol(letter): number(k)})) for k in (0, 1, 2, 5)]
-    whole = [int(v) for v in values if v is not None and v.denominator == 1]
-    if len(whole) < 4:
-        return None
-    zero, one, two, five = whole
-    if abs(one - zero) != modulus or two - one != one - zero or five - zero != 5 * (one - zero):
-        return None
-    return Congruence(zero % modulus, modulus, name)
-
-
-def same_congruence(a: Congruence, b: Congruence) -> bool:
-    """Whether two congruences have the same residue and modulus, and no different names."""
-    return a[:2] == b[:2] and (a.name == b.name or not a.name or not b.name)

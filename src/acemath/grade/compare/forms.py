@@ -5,19 +5,21 @@ Each rule looks at the top of a tree only and leaves the meaning as it was.
 
 from __future__ import annotations
 
-from acemath.grade.base.nodes import Node, number, symbol
-from acemath.grade.compare.spread import spread
+from acemath.grade.base.nodes import Node
+from acemath.grade.compare.dots import without_dots
+from acemath.grade.compare.spread import opposite, signed
 from acemath.grade.values.evaluate import exact
-
-_LONGEST = 200  # items that a list with dots is written out to
-_DOTS = symbol("...")
 
 
 def standard_form(node: Node) -> Node:
     """The tree without what does not change the answer: a list around one item, braces around a system."""
     while node.kind == "list" and len(node.args) == 1:
         node = node.args[0]
-    node = spread(node)
+    points = signed(node) if node.kind in ("tuple", "pm") else ()
+    if len(points) > 1 and points[0].kind == "tuple":
+        return Node("list", points, ",")
+    if node.kind == "neg" and node.args[0].kind == "tuple":
+        return opposite(node.args[0])
     if node.kind == "neg" and node.args[0].kind in ("deg", "pct", "quantity"):
         marked = node.args[0]
         return Node(marked.kind, (Node("neg", marked.args),), marked.value)
@@ -41,7 +43,7 @@ def _tuple(node: Node) -> Node:
     rows = node.args if node.value == "[]" else ()
     if rows and all(r.kind == "tuple" and r.value == "[]" and len(r.args) == len(rows[0].args) for r in rows):
         return Node("matrix", tuple(c for row in rows for c in row.args), len(rows[0].args))
-    return _written_out(node)
+    return without_dots(node)
 
 
 def _relation(node: Node) -> Node:
@@ -69,27 +71,9 @@ def _list(node: Node) -> Node:
     if first.kind == "rel" and first.value == ("!=",) and all(exact(o) is not None for o in others):
         rest = (Node("rel", (first.args[0], other), ("!=",)) for other in others)
         return Node("list", (first, *rest), "and")
-    return _written_out(node)
-
-
-def _written_out(node: Node) -> Node:
-    """`1, 2, …, 10` with all its items, where its numbers before the dots rise or fall by equal steps."""
-    if node.args.count(_DOTS) != 1:
-        return node
-    values = [v for a in node.args if a != _DOTS and (v := exact(a)) is not None]
-    at = node.args.index(_DOTS)
-    if at < 2 or not at + 1 == len(values) == len(node.args) - 1:
-        return node
-    *known, last = values
-    step = known[1] - known[0]
-    if not step or any(b - a != step for a, b in zip(known, known[1:], strict=False)):
-        return node
-    count = (last - known[0]) / step
-    if count.denominator != 1 or not len(known) <= count < _LONGEST:
-        return node
-    return Node(node.kind, tuple(number(known[0] + k * step) for k in range(int(count) + 1)), node.value)
+    return without_dots(node)
 
 
 _RULES = {
-    "matrix": _matrix, "add": _sum, "tuple": _tuple, "rel": _relation, "list": _list, "set": _written_out,
+    "matrix": _matrix, "add": _sum, "tuple": _tuple, "rel": _relation, "list": _list, "set": without_dots,
 }  # fmt: skip

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from acemath.grade.base.nodes import SKIP, Node, canonical, symbol, symbols
+from acemath.grade.base.nodes import SKIP, Node, canonical, symbol
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
-from acemath.grade.compare.spread import signed, spread
+from acemath.grade.compare.spread import signed
 from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import exact
 
@@ -28,41 +28,26 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         return None
     kinds = {a.kind, b.kind}
     if kinds == {"tuple"}:
-        return _brackets_fit(a, b) and all_same(left, right, same)
+        fitting = a.value == b.value or len(left) > 2  # a pair may be an interval, whose ends are open or closed
+        return fitting and all_same(left, right, same)
     if "tuple" in kinds:
         if any(n.kind == "tuple" and n.value not in ("()", "[]") for n in (a, b)):
             return False  # a half-open interval is no list
         if "set" in kinds:
             return conventions.tuple_as_set and matched(left, right, same)
         return all_same(left, right, same) or _same_assignments(a, b, same)
-    one_count, other_count = _counted(a), _counted(b)
-    if one_count is not None and other_count is not None and one_count.keys() == other_count.keys():
-        return all(same(one_count[name], value) is True for name, value in other_count.items())
+    one, other = _assigned(a), _assigned(b)
+    if one and other and len(one) == len(other) == 1 and one[0].keys() == other[0].keys():
+        return all(same(value, other[0][name]) is True for name, value in one[0].items())
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
     return matched(left, right, same) or _same_assignments(a, b, same)
 
 
-def _counted(node: Node) -> dict[str, Node] | None:
-    """`5 apples and 3 oranges` by the names of the things; None where some have no name or two have the same."""
-    if node.kind != "list" or any(i.kind != "quantity" for i in node.args):
-        return None
-    found = {str(i.value): i for i in node.args}
-    return found if len(found) == len(node.args) else None
-
-
-def _brackets_fit(a: Node, b: Node) -> bool:
-    if a.value == b.value or len(a.args) > 2:
-        return True
-    return bool(symbols(a) | symbols(b)) and {a.value, b.value} <= {"()", "[]"}
-
-
 def _items(node: Node) -> tuple[Node, ...] | None:
     """What a list, set or tuple holds, `±` and nested lists spread out; None for anything else."""
     if node.kind in ("list", "set"):
-        return tuple(
-            i for a in map(spread, node.args) for i in (_items(a) if a.kind == "list" else signed(a)) or (a,)
-        )
+        return tuple(i for a in node.args for i in (_items(a) if a.kind == "list" else signed(a)) or (a,))
     if node.kind == "tuple":
         return node.args
     values = signed(node)
@@ -163,65 +148,45 @@ def _distinct(items: Sequence[Node]) -> list[Node]:
 
 def _same_assignments(a: Node, b: Node, same: Same) -> bool:
     """`p = 5, q = 2; p = 7, q = 2` against `(5, 2), (7, 2)`; `x = 1, y = 2` against `(1, 2)` or `1, 2`."""
-    left, right = _assigned(a), _assigned(b)
-    if left is None and right is None:
+    one, other = _assigned(a), _assigned(b)
+    if one and other:
+        names, same_names = list(one[0]), one[0].keys() == other[0].keys()
+        return same_names and matched(_tuples(one, names), _tuples(other, names), same) or _same_roots(one, other, same)
+    groups, plain = (one, b) if one else (other, a)
+    if not groups:
         return False
-    if left is not None and right is not None:
-        return _same_groups(left, right, same) or _same_roots(left, right, same)
-    one = _tuples(left) if left is not None else _items(a) or (a,)
-    other = _tuples(right) if right is not None else _items(b) or (b,)
-    if matched(one, other, same):
-        return True
-    readings = ((_only_tuple(one), other), (one, _only_tuple(other)))
-    return any(x is not None and y is not None and all_same(x, y, same) for x, y in readings)
-
-
-def _only_tuple(items: tuple[Node, ...]) -> tuple[Node, ...] | None:
-    return items[0].args if len(items) == 1 and items[0].kind == "tuple" else None
+    names = sorted(groups[0]) if groups[0].keys() <= _COORDINATES else list(groups[0])
+    values, items = _tuples(groups, names), _items(plain) or (plain,)
+    point = values[0].args if len(values) == 1 and len(names) > 1 else ()
+    return matched(values, items, same) or all_same(point, items, same)
 
 
 Groups = list[dict[str, Node]]
 _COORDINATES = frozenset(repr(symbol(name)) for name in "xyz")
-
-
-def _same_groups(left: Groups, right: Groups, same: Same) -> bool:
-    """Whether two lists of assignments give the same names the same values, group by group in any order."""
-    names = sorted(left[0])
-    if names != sorted(right[0]):
-        return False
-    one, other = (
-        [Node("tuple", tuple(g[n] for n in names), "()") for g in groups] for groups in (left, right)
-    )
-    return matched(one, other, same)
+_NUMBERED = re.compile(r"_\d(?='\)$)")
 
 
 def _same_roots(left: Groups, right: Groups, same: Same) -> bool:
     """`x_1 = 2, x_2 = -5` against `x = 2 or x = -5`: numbered names of one unknown beside the unknown itself."""
-    for numbered, plain in ((left, right), (right, left)):
-        names = [n for group in plain for n in group]
-        if len(numbered) == 1 and len(set(names)) == 1 and len(names) == len(numbered[0]):
-            stem = names[0].removesuffix("')")
-            if all(re.fullmatch(re.escape(stem) + r"_\w'\)", n) for n in numbered[0]):
-                return matched(tuple(numbered[0].values()), [v for g in plain for v in g.values()], same)
-    return False
+    names = {name for group in (*left, *right) for name in group}
+    if len({_NUMBERED.sub("", name) for name in names}) > 1 or len(left[0]) == len(right[0]):
+        return False
+    return matched([v for g in left for v in g.values()], [v for g in right for v in g.values()], same)
 
 
-def _tuples(groups: Groups) -> tuple[Node, ...]:
-    """Each group's values as a tuple, x before y before z, other names as written; single values as they are."""
-    if len(groups[0]) == 1:
-        return tuple(value for group in groups for value in group.values())
-    if groups[0].keys() <= _COORDINATES:
-        groups = [dict(sorted(group.items())) for group in groups]
-    return tuple(Node("tuple", tuple(group.values()), "()") for group in groups)
+def _tuples(groups: Groups, names: list[str]) -> list[Node]:
+    """The values of each group as a tuple in the order of the names; single values as they are."""
+    rows = [tuple(group[name] for name in names) for group in groups]
+    return [row[0] if len(row) == 1 else Node("tuple", row, "()") for row in rows]
 
 
 def _assigned(node: Node) -> Groups | None:
-    """A list of `name = value` in groups, a new one each time the names begin again."""
+    """A list of `name = value`, or of amounts by their units, in groups: a new one each time the names begin again."""
     if node.kind != "list":
         return None
     groups: Groups = []
     for item in (i for a in node.args for i in (a.args if a.kind == "list" else (a,))):
-        named = head_and_value(item)
+        named = (item.value, item) if item.kind == "quantity" else head_and_value(item)
         if named is None:
             return None
         key = repr(named[0])

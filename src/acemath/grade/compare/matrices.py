@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from acemath.grade.base.guards import TooHard
 from acemath.grade.base.nodes import Node, number, substitute, symbol, symbols
 
@@ -11,22 +9,12 @@ _MOST_PRODUCTS = 400  # of cells, in a product of two matrices
 _AXES = tuple(symbol(name) for name in ("ihat", "jhat", "khat"))
 _PLAIN_AXES = ({"i", "j"}, {"i", "j", "k"}, {"j", "k"}, {"i", "k"})
 _HATS = {Node("const", (), "i"): _AXES[0], symbol("j"): _AXES[1], symbol("k"): _AXES[2]}
-_IDENTITY = symbol("I")
 
 
 def arithmetic(a: Node, b: Node) -> tuple[Node, Node]:
     """Both trees with matrix arithmetic carried out and unit vectors as tuples."""
-    a, b = folded(_with_identity(a, b)), folded(_with_identity(b, a))
+    a, b = folded(a), folded(b)
     return vector(_hatted(a, b)), vector(_hatted(b, a))
-
-
-def _with_identity(node: Node, other: Node) -> Node:
-    """The tree with I as the identity matrix of the other side's size: `6I` beside a square matrix."""
-    size = other.value if other.kind == "matrix" else 0
-    if node.kind == "matrix" or not size or size**2 != len(other.args) or _IDENTITY not in node.walk():
-        return node
-    cells = tuple(number(int(r == c)) for r in range(size) for c in range(size))
-    return substitute(node, {_IDENTITY: Node("matrix", cells, size)})
 
 
 def _hatted(node: Node, other: Node) -> Node:
@@ -60,36 +48,24 @@ def folded(node: Node) -> Node:
     ):
         return node
     args = tuple(folded(a) for a in node.args)
-    if node.kind == "func" and node.value == "det" and args[0].kind == "matrix":
-        return _determinant(args[0]) or node
-    rule = {"add": _add, "neg": _negate, "mul": _multiply, "div": _divide, "pow": _transpose}.get(node.kind)
-    result = rule(args) if rule is not None else None
+    rule = {"add": _by_cells, "neg": _by_cells, "mul": _multiply, "div": _by_cells, "pow": _transpose}.get(node.kind)
+    result = rule(node.kind, args) if rule is not None else None
     return Node(node.kind, args, node.value) if result is None else result
 
 
-def _with_cells(matrix: Node, cells: Iterable[Node]) -> Node:
-    return Node("matrix", tuple(cells), matrix.value)
-
-
-def _determinant(matrix: Node) -> Node | None:
-    """The determinant of a square matrix of up to four rows, by its first row."""
-    size, cells = matrix.value, matrix.args
-    if size * size != len(cells) or size > 4:
+def _by_cells(kind: str, args: tuple[Node, ...]) -> Node | None:
+    """A sum, a negation, a multiple: what is done to each cell; None where it is nothing of the kind."""
+    matrices = [a for a in args if a.kind == "matrix"]
+    shapes = {(a.value, len(a.args)) for a in matrices}
+    scaled = len(matrices) == 1 and (kind == "mul" or kind == "div" and args[0] is matrices[0])
+    if len(shapes) != 1 or not scaled and (kind == "div" or len(matrices) < len(args)):
         return None
-    if size == 1:
-        return cells[0]
-    terms = []
-    for column in range(size):
-        rest = tuple(cells[r * size + c] for r in range(1, size) for c in range(size) if c != column)
-        minor = _determinant(Node("matrix", rest, size - 1))
-        if minor is None:
-            return None
-        term = Node("mul", (cells[column], minor))
-        terms.append(Node("neg", (term,)) if column % 2 else term)
-    return Node("add", tuple(terms))
+    ((columns, size),) = shapes
+    cells = (tuple(a.args[i] if a.kind == "matrix" else a for a in args) for i in range(size))
+    return Node("matrix", tuple(Node(kind, cell) for cell in cells), columns)
 
 
-def _transpose(args: tuple[Node, ...]) -> Node | None:
+def _transpose(kind: str, args: tuple[Node, ...]) -> Node | None:
     """`A^T` with its cells; a power of a matrix stays as it is."""
     matrix, exponent = args
     if exponent.kind != "sym" or exponent.value not in ("T", "top"):
@@ -103,42 +79,19 @@ def _transpose(args: tuple[Node, ...]) -> Node | None:
     return Node("matrix", cells, rows)
 
 
-def _add(args: tuple[Node, ...]) -> Node | None:
-    first = args[0]
-    if any(a.kind != "matrix" or a.value != first.value or len(a.args) != len(first.args) for a in args):
-        return None
-    return _with_cells(first, (Node("add", cells) for cells in zip(*(a.args for a in args), strict=True)))
-
-
-def _negate(args: tuple[Node, ...]) -> Node | None:
-    return (
-        _with_cells(args[0], (Node("neg", (c,)) for c in args[0].args)) if args[0].kind == "matrix" else None
-    )
-
-
-def _divide(args: tuple[Node, ...]) -> Node | None:
-    matrix, scale = args
-    if matrix.kind != "matrix" or scale.kind == "matrix":
-        return None
-    return _with_cells(matrix, (Node("div", (c, scale)) for c in matrix.args))
-
-
-def _multiply(args: tuple[Node, ...]) -> Node | None:
+def _multiply(kind: str, args: tuple[Node, ...]) -> Node | None:
     left, right = args
-    if "matrix" not in (left.kind, right.kind):
-        return None
-    if left.kind != "matrix" or right.kind != "matrix":
-        scale, matrix = (right, left) if left.kind == "matrix" else (left, right)
-        return _with_cells(matrix, (Node("mul", (scale, c)) for c in matrix.args))
+    if left.kind != right.kind:
+        return _by_cells(kind, args)
     inner, columns = left.value, right.value
-    rows = len(left.args) // inner
-    if len(right.args) // columns != inner:
+    if left.kind != "matrix" or len(right.args) // columns != inner:
         return None
+    rows = len(left.args) // inner
     if rows * columns * inner > _MOST_PRODUCTS:
         raise TooHard("a product of large matrices")
     sums = (
-        (Node("mul", (left.args[r * inner + k], right.args[k * columns + c])) for k in range(inner))
+        tuple(Node("mul", (left.args[r * inner + k], right.args[k * columns + c])) for k in range(inner))
         for r in range(rows)
         for c in range(columns)
     )
-    return _with_cells(right, (Node("add", tuple(terms)) for terms in sums))
+    return Node("matrix", tuple(Node("add", terms) for terms in sums), columns)

@@ -1,260 +1,240 @@
-"""Sets of real numbers: intervals, inequalities, unions, set-builders, and when two of them are the same set."""
+"""Sets of real numbers: intervals, inequalities, unions, set-builders, and when two of them are the same set.
+
+Two sets are the same when both hold the same ones among all their ends, the points between these and beyond.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from acemath.grade.base.nodes import Node, symbol, symbols
+from acemath.grade.base.nodes import STRUCTURES, Node, symbols
 from acemath.grade.values.evaluate import Undefined, approximate
 
-
-class Interval(NamedTuple):
-    """One interval with its ends; a point is an interval closed at both ends."""
-
-    low: float
-    low_closed: bool
-    high: float
-    high_closed: bool
-
-
-Region = tuple[Interval, ...]
 FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", "~": "~"}
+STARTS = {"Z": -math.inf, "N": 1, "Z+": 1, "N+": 1, "Z0+": 0, "N0+": 0, "N_0": 0}  # the least of some integers
+_INFINITY = Node("const", (), "inf")
 _NEAR = 1e-9
-_POSITIVE, _NEGATIVE = Interval(0.0, False, math.inf, False), Interval(-math.inf, False, 0.0, False)
-_EVERYTHING: Region = (Interval(-math.inf, False, math.inf, False),)
-_NAMED: dict[str, Region] = {
-    "R": _EVERYTHING, "R+": (_POSITIVE,), "R-": (_NEGATIVE,), "R0+": (_POSITIVE._replace(low_closed=True),),
-    "R0-": (_NEGATIVE._replace(high_closed=True),),
-}  # fmt: skip
+_MOST_INTEGERS = 200
+_BEYOND = (0.37, 7.3, 60.5, 1e3 + 0.1, 1e5 + 0.1)  # how far from the outermost ends it is looked
+_INNER = (0.03, 0.13, 0.29, 0.5, 0.61, 0.77, 0.97)  # where between two ends, as shares of the way
+_BESIDE = 1e-6  # how near to an end it is looked where the ends of one set are not known
 
 
-def region(node: Node) -> Region | None:
-    """The set of reals that a tree names; None where it names none, or none that this module can tell."""
+class Region(NamedTuple):
+    """A set of reals: which numbers it holds, and its finite ends.
+
+    `known`: whether these are all its ends. `whole`: whether it holds integers only.
+    """
+
+    holds: Callable[[float], bool]
+    ends: tuple[float, ...] = ()
+    known: bool = True
+    whole: bool = False
+
+
+def region(node: Node) -> Region:
+    """The set of reals that a tree names. Raises `Undefined` where it names none, or none that can be told here."""
     rule = _RULES.get(node.kind)
-    found = rule(node) if rule is not None else None
-    return None if found is None else _normal(found)
+    if rule is None:
+        raise Undefined(f"{node.kind} is no set of reals")
+    return rule(node)
 
 
-def end_value(node: Node) -> float | None:
-    """The value of an interval's end, infinite ones included; None where it is not a real constant."""
+def same_region(a: Node, b: Node) -> bool | None:
+    """Whether two trees name the same set of reals; None where that cannot be told."""
+    try:
+        one, other = region(a), region(b)
+        ends = _marks(one, other)
+    except Undefined:
+        return None
+    if not (one.known or other.known):
+        return None
+    beside = [] if one.known and other.known else [x + s * _BESIDE * (1 + abs(x)) for x in ends for s in (-1, 1)]
+    return all(one.holds(x) == other.holds(x) for x in [*beside, *_tests(ends)])
+
+
+def _marks(*regions: Region) -> list[float]:
+    """The ends of some regions in order, and the integers among them where one holds integers only."""
+    ends = {end for region in regions for end in region.ends}
+    if any(region.whole for region in regions):
+        low, high = math.floor(min(ends, default=0)) - 3, math.ceil(max(ends, default=0)) + 3
+        if high - low > _MOST_INTEGERS:
+            raise Undefined("too many integers")
+        ends |= set(map(float, range(low, high + 1)))
+    return sorted(ends)
+
+
+def _tests(ends: Sequence[float]) -> list[float]:
+    """Points that tell regions with these ends apart: the ends, points between them and beyond."""
+    lowest, highest = (ends[0], ends[-1]) if ends else (0.0, 0.0)
+    beyond = [x for far in _BEYOND for x in (lowest - far, highest + far)]
+    return [*ends, *beyond, *(low + (high - low) * share for low, high in pairwise(ends) for share in _INNER)]
+
+
+def _close(x: float, y: float) -> bool:
+    return x == y or abs(x - y) < _NEAR * max(abs(x), abs(y), 1e-3)  # two infinities may be equal, nothing is near one
+
+
+def _end(node: Node) -> float:
+    """The value of an interval's end, infinite ones included. Raises `Undefined` where it is not a real constant."""
     sign = 1.0
     while node.kind == "neg" or node.kind == "add" and len(node.args) == 1:
         sign, node = (-sign if node.kind == "neg" else sign), node.args[0]
     if node.kind == "const" and node.value == "inf":
         return sign * math.inf
-    try:
-        value = approximate(node, {})
-    except Undefined:
-        return None
-    return None if isinstance(value, complex) else sign * value
+    value = approximate(node, {})
+    if isinstance(value, complex):
+        raise Undefined("an end that is not real")
+    return sign * value
 
 
-def _tuple(node: Node) -> Region | None:
-    if len(node.args) != 2:
-        return None
-    low, high = map(end_value, node.args)
-    if low is None or high is None or low > high:
-        return None
-    return (Interval(low, node.value[0] == "[", high, node.value[1] == "]"),)
+def _finite(*ends: float) -> tuple[float, ...]:
+    return tuple(end for end in ends if not math.isinf(end))
 
 
-def _set(node: Node) -> Region | None:
-    points = [end_value(a) for a in node.args]
-    found = tuple(Interval(p, True, p, True) for p in points if p is not None and not math.isinf(p))
-    return found if len(found) == len(points) else None
+def _interval(node: Node) -> Region:
+    low, high = map(_end, node.args) if len(node.args) == 2 else (1.0, 0.0)
+    if low > high:
+        raise Undefined("no interval")
+    left, right = ("<=" if bracket in "[]" else "<" for bracket in node.value)
+    return Region(lambda x: _compared(low, left, x) and _compared(x, right, high), _finite(low, high))
 
 
-def _combined(operation: Callable[[Region, Region], Region]) -> Callable[[Node], Region | None]:
-    def rule(node: Node) -> Region | None:
-        left, right = map(region, node.args)
-        return None if left is None or right is None else operation(left, right)
-
-    return rule
+def _points(node: Node) -> Region:
+    points = _finite(*map(_end, node.args))
+    return Region(lambda x: any(_close(x, point) for point in points), points)
 
 
-def _relation(node: Node) -> Region | None:
-    """Chains such as `1 < x <= 3` whose other sides are constants, and `x in S`."""
-    if node.value == ("in",):
-        return region(node.args[1]) if _is_variable(node.args[0]) else None
-    result = _EVERYTHING
-    variable: Node | None = None
-    for operator, left, right in zip(node.value, node.args, node.args[1:], strict=False):
-        if operator not in FLIP:
+def _joined(parts: Sequence[Region], rule: Callable[[Sequence[bool]], bool]) -> Region:
+    """A set that holds what a rule says of the answers of its parts."""
+    return Region(
+        lambda x: rule([part.holds(x) for part in parts]),
+        tuple(end for part in parts for end in part.ends),
+        all(part.known for part in parts),
+        any(part.whole for part in parts),
+    )
+
+
+def _combined(rule: Callable[[Sequence[bool]], bool]) -> Callable[[Node], Region]:
+    return lambda node: _joined([region(a) for a in node.args], rule)
+
+
+def _named(node: Node) -> Region:
+    if node.value in STARTS:
+        start = STARTS[node.value]
+        return Region(lambda x: _close(x, round(x)) and x >= start - _NEAR, whole=True)
+    name = str(node.value)
+    if name.replace("0", "") not in ("R", "R+", "R-"):
+        raise Undefined(f"{name} is no set of reals")
+    operator = {"+": ">", "-": "<"}.get(name[-1], "") + "=" * ("0" in name)
+    return Region(lambda x: _compared(x, operator, 0.0), (0.0,)) if operator else Region(lambda x: True)
+
+
+def _relation(node: Node) -> Region:
+    """Chains such as `1 < x <= 3`, `x in S`, and conditions on one variable such as `x^2 < 4`, whose ends are not known."""
+    plain = [side for side in node.args if _is_variable(side)]
+    if node.value == ("in",) and plain[:1] == [node.args[0]]:
+        return region(node.args[1])
+    names = symbols(node)
+    if not set(node.value) <= FLIP.keys() or len(names) > 1 or not (names or plain):
+        raise Undefined("no condition on one variable")
+    others = [side for side in node.args if side not in plain]
+    known = len(set(plain)) == 1 and not any(map(symbols, others))
+    if not known and any(side.kind != "sym" for side in plain):
+        raise Undefined("no condition on one variable")
+    ends = [_end(side) for side in others] if known else []
+
+    def value(side: Node, x: float) -> float:
+        if known and side in plain:
+            return x
+        found = _end(side) if not symbols(side) else approximate(side, dict.fromkeys(names, x))
+        if isinstance(found, complex):
+            raise Undefined("a side that is not real")
+        return found
+
+    def holds(x: float) -> bool | None:
+        try:
+            sides = [value(side, x) for side in node.args]
+        except Undefined:
             return None
-        if end_value(left) is not None:
-            left, right, operator = right, left, FLIP[operator]
-        bound = end_value(right)
-        part = None if bound is None else _half(left, operator, bound)
-        if part is None or variable is not None and part[0] != variable:
-            return None
-        variable = part[0]
-        result = _meet(result, part[1])
-    return result
+        return all(_compared(a, sign, b) for (a, b), sign in zip(pairwise(sides), node.value, strict=True))
 
-
-def _half(side: Node, operator: str, bound: float) -> tuple[Node, Region] | None:
-    """`side operator bound` solved for the variable in side: x, -x, c·x, x + c, |x|, |x - c|."""
-    found = _compared(operator, bound)
-    names = symbols(side)
-    if len(names) != 1 or side.kind == "apply":
-        return (side, found) if _is_variable(side) else None
-    (name,) = names
-    line = _linear(side, name)
-    if line is None and side.kind == "abs":
-        line = _linear(side.args[0], name)
-        right = _meet(found, _NAMED["R0+"])
-        found = right + tuple(Interval(-i.high, i.high_closed, -i.low, i.low_closed) for i in right)
-    if line is None:
-        return None
-    slope, offset = line
-    solved = [
-        Interval((i.low - offset) / slope, i.low_closed, (i.high - offset) / slope, i.high_closed)
-        for i in found
-    ]
-    if slope < 0:
-        solved = [Interval(i.high, i.high_closed, i.low, i.low_closed) for i in solved]
-    return symbol(name), tuple(solved)
+    if not known and all(holds(x) is None for x in _tests([0.0])):
+        raise Undefined("sides without a value")
+    return Region(lambda x: bool(holds(x)), _finite(*ends), known)
 
 
 def _is_variable(node: Node) -> bool:
     """Whether a side is a plain name: a symbol, a function value, or words."""
-    return (
-        node.kind in ("sym", "text")
-        or node.kind == "apply"
-        and all(a.kind in ("sym", "num") for a in node.args)
-    )
+    applied = node.kind == "apply" and all(a.kind in ("sym", "num") for a in node.args)
+    return node.kind in ("sym", "text") or applied
 
 
-def _linear(node: Node, name: str) -> tuple[float, float] | None:
-    """Slope and value at 0 of a linear expression in one variable."""
-    try:
-        values = [approximate(node, {name: x}) for x in (0.0, 1.0, 2.0, -3.5)]
-    except Undefined:
+def _compared(x: float, operator: str, y: float) -> bool:
+    if _close(x, y):
+        return "=" in operator and operator != "!=" or operator == "~"
+    return operator == "!=" or x < y if "<" in operator or operator == "!=" else ">" in operator and x > y
+
+
+def as_interval(node: Node) -> tuple[Node | None, Node] | None:
+    """`a < x <= b` as x and the interval (a, b], `x > a` as x and (a, ∞), an interval as itself without a name."""
+    if node.kind == "tuple" and len(node.args) == 2:
+        return None, node
+    if node.kind != "rel" or len(node.args) > 3:
         return None
-    if any(isinstance(v, complex) for v in values):
+    sides, signs = list(node.args), list(node.value)
+    if signs[0] in (">", ">="):
+        sides, signs = sides[::-1], [FLIP.get(sign, sign) for sign in signs[::-1]]
+    if len(sides) == 2:
+        below = _is_variable(sides[0])
+        sides.insert(0 if below else 2, Node("neg", (_INFINITY,)) if below else _INFINITY)
+        signs.insert(0 if below else 1, "<")
+    low, name, high = sides
+    if not set(signs) <= {"<", "<="} or not _is_variable(name) or symbols(name) & (symbols(low) | symbols(high)):
         return None
-    offset, slope = values[0].real, values[1].real - values[0].real
-    for x, value in ((2.0, values[2]), (-3.5, values[3])):
-        if abs(value.real - offset - slope * x) > _NEAR * (1 + abs(offset) + abs(slope)):
-            return None
-    return (slope, offset) if slope else None
+    brackets = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
+    return name, Node("tuple", (low, high), brackets)
 
 
-def _compared(operator: str, bound: float) -> Region:
-    """All x with `x operator bound`."""
-    if operator in ("=", "~"):
-        return (Interval(bound, True, bound, True),)
-    below = Interval(-math.inf, False, bound, operator == "<=")
-    above = Interval(bound, operator == ">=", math.inf, False)
-    return (below, above) if operator == "!=" else (below,) if operator in ("<", "<=") else (above,)
-
-
-def _list(node: Node) -> Region | None:
-    """`x < 1 or x > 3` is a union; `x > 1 and x < 3` an intersection; with commas, what is not empty."""
-    parts = [region(a) for a in node.args if a.kind in ("rel", "tuple", "union", "set")]
-    regions = [p for p in parts if p is not None]
-    if len(regions) != len(node.args):
-        return None
-    if any(a.kind != "rel" for a in node.args):
-        return sum(regions, ()) if node.value in ("or", "and") else None
-    points = [a for a in node.args if set(a.value) <= {"=", "~"}]
+def _list(node: Node) -> Region:
+    """`x < 1 or x > 3` is a union; `x > 1 and x < 3` an intersection; with commas, what is not empty. Numbers are points."""
+    if not any(a.kind in STRUCTURES for a in node.args):
+        return _points(node)
+    relations = all(a.kind == "rel" for a in node.args)
+    if not relations and node.value == "," or any(a.kind not in _MEMBERS for a in node.args):
+        raise Undefined("a list of sets")
+    points = [a for a in node.args if a.kind == "rel" and set(a.value) <= {"=", "~"}]
     if points and (node.value != "or" or len(points) == len(node.args)):
-        return None
-    if len({symbols(a) for a in node.args}) > 1:
-        return None  # conditions on different variables
-    joined = regions[0]
-    for other in regions[1:]:
-        joined = _meet(joined, other)
-    return sum(regions, ()) if node.value == "or" or not joined else joined
+        raise Undefined("values and bounds in one list")
+    if relations and len({symbols(a) for a in node.args}) > 1:
+        raise Undefined("conditions on different variables")
+    parts = [region(a) for a in node.args]
+    both, either = _joined(parts, all), _joined(parts, any)
+    if node.value == "or" or not relations:
+        return either
+    return both if any(map(both.holds, _tests(_marks(both)))) else either
 
 
-def _builder(node: Node) -> Region | None:
-    first = node.args[0]
-    base = region(first.args[1]) if first.kind == "rel" and first.value == ("in",) else _EVERYTHING
-    if first.kind not in ("sym", "rel"):
-        return None
-    for condition in node.args[1:]:
-        part = region(condition)
-        if base is None or part is None:
-            return None
-        base = _meet(base, part)
-    return base
+def _builder(node: Node) -> Region:
+    first, *conditions = node.args
+    if first.kind == "rel":
+        conditions, first = [first, *conditions], first.args[0]
+    if first.kind != "sym" or not conditions or any(symbols(c) != {first.value} for c in conditions):
+        raise Undefined("conditions on anything but the element")
+    return _joined([region(c) for c in conditions], all)
 
 
-def _complement(parts: Region) -> Region:
-    """All reals that are not in the region."""
-    result = _EVERYTHING
-    for part in parts:
-        below = Interval(-math.inf, False, part.low, not part.low_closed)
-        above = Interval(part.high, not part.high_closed, math.inf, False)
-        result = _meet(result, (below, above))
-    return result
-
-
-def _meet(left: Region, right: Region) -> Region:
-    """The intersection of two regions."""
-    found = []
-    for a in left:
-        for b in right:
-            low, low_open = max((a.low, not a.low_closed), (b.low, not b.low_closed))
-            high, high_closed = min((a.high, a.high_closed), (b.high, b.high_closed))
-            found.append(Interval(low, not low_open, high, high_closed))
-    return tuple(i for i in found if not _empty(i))
-
-
-def _empty(i: Interval) -> bool:
-    nothing = i.low == i.high and not (i.low_closed and i.high_closed)
-    return i.low > i.high or nothing or i.low == math.inf
-
-
-def _normal(parts: Region) -> Region:
-    """Sorted, and merged where parts touch."""
-    merged: list[Interval] = []
-    for part in sorted((p for p in parts if not _empty(p)), key=lambda i: (i.low, not i.low_closed)):
-        last = merged[-1] if merged else None
-        if (
-            last is None
-            or part.low > last.high
-            or part.low == last.high
-            and not (part.low_closed or last.high_closed)
-        ):
-            merged.append(part)
-        elif (part.high, part.high_closed) > (last.high, last.high_closed):
-            merged[-1] = last._replace(high=part.high, high_closed=part.high_closed)
-    return tuple(merged)
-
-
-def contains(parts: Region, x: float) -> bool:
-    """Whether a number lies in the region."""
-    return any(
-        i.low < x < i.high or x == i.low and i.low_closed or x == i.high and i.high_closed for i in parts
-    )
-
-
-def same_region(a: Region, b: Region) -> bool:
-    """Whether two regions have the same ends, open and closed alike."""
-    return len(a) == len(b) and all(
-        _same_end(x.low, x.low_closed, y.low, y.low_closed)
-        and _same_end(x.high, x.high_closed, y.high, y.high_closed)
-        for x, y in zip(a, b, strict=True)
-    )
-
-
-def _same_end(x: float, x_closed: bool, y: float, y_closed: bool) -> bool:
-    if math.isinf(x) or math.isinf(y):
-        return x == y
-    return x_closed == y_closed and abs(x - y) <= _NEAR * max(abs(x), abs(y), 1e-3)
-
-
-_RULES: dict[str, Callable[[Node], Region | None]] = {
-    "tuple": _tuple,
-    "set": _set,
-    "union": _combined(lambda left, right: left + right),
-    "inter": _combined(_meet),
-    "minus": _combined(lambda left, right: _meet(left, _complement(right))),
-    "named": lambda node: _NAMED.get(node.value),
+_MEMBERS = ("rel", "tuple", "union", "set")
+_RULES: dict[str, Callable[[Node], Region]] = {
+    "tuple": _interval,
+    "set": _points,
+    "union": _combined(any),
+    "inter": _combined(all),
+    "minus": _combined(lambda held: held[0] and not held[1]),
+    "named": _named,
     "rel": _relation,
     "list": _list,
     "builder": _builder,

@@ -1,7 +1,7 @@
-"""Names that differ without a difference: free constants of a general solution, products of letters written as one.
+"""Names that differ without a difference: what an answer binds itself, and products of letters written as one.
 
-`y = Ce^{2x}` and `y = Ae^{2x}` are one family of functions, so are `x²/2 + C` and `(x² + C)/2`; `2RC` and
-`2 R C` are one product.
+`\\{(x, y) : x < y\\}` and `\\{(s, t) : s < t\\}` are one set, `y = Ce^{2x}` and `y = Ae^{2x}` one family of functions;
+`2RC` and `2 R C` are one product.
 """
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ from itertools import permutations
 
 from acemath.grade.base.nodes import Node, substitute, symbol, symbols
 from acemath.grade.compare.lists import Same
-from acemath.grade.compare.names import head_and_value, same_name
+from acemath.grade.compare.names import head_and_value
 from acemath.grade.values.evaluate import Undefined, approximate
-from acemath.grade.values.probe import random_point
+from acemath.grade.values.probe import line, random_point
 
 _CONSTANT = re.compile(r"[CcK](?:_[0-9])?'?|[ABDk](?:_[0-9])?|c_\{?[a-z]\}?")
 _SURE = re.compile(r"[Cc](?:_[0-9])?")
 _PARAMETERS = frozenset("a b c d j k l m n p r s t u v lambda mu alpha".split())
+_INTEGERS = frozenset("j k l m n t".split())
 _TYPED = ("mu", "nu", "xi")  # Greek letters, or products where their letters stand alone too
 _COORDINATES = ("x", "y", "z")
+_MOST_NAMES = 3
 _POINTS = 9  # at which two general solutions are compared
 _LARGEST = 1e6  # of a value beside the factor of a constant: beyond it, the constant is lost in rounding
 
 
-def with_constants_renamed(a: Node, b: Node, same: Same) -> bool:
-    """Whether two solutions differ in the names of their free constants alone: `Ce^x`, `Ae^x`."""
-    if {a.kind, b.kind} & {"list", "tuple", "set"} or all(map(_is_constant, symbols(a) & symbols(b))):
-        return False  # points or choices named by letters, not a function of something
-    names = symbols(a) ^ symbols(b)
-    return all(map(_is_constant, names)) and any(map(_SURE.fullmatch, names)) and _same_renamed(a, b, same)
+def same_renamed(a: Node, b: Node, same: Same) -> bool:
+    """Whether two answers are equal when the names that one of them binds are read as those that the other one binds.
 
-
-def with_parameters_renamed(a: Node, b: Node, same: Same) -> bool:
-    """`(t, 2t)` and `(s, 2s)`, `n = 2^k` and `n = 2^m`: points and solutions that run with a parameter."""
+    Bound are the names of a set-builder, the free constants of a solution, and a letter that only one of them has in
+    what runs with a parameter: points and vectors `(t, 2t)`, and `n = 2^k` with one of k, m, n …. A bare `2k` is not `2n`.
+    """
     a, b = _without_domain(a), _without_domain(b)
-    if not (_runs(a) and _runs(b)):
+    mine, yours = symbols(a) - symbols(b), symbols(b) - symbols(a)
+    if len(mine) != len(yours) or not 1 <= len(mine) <= _MOST_NAMES:
         return False
-    one, other = head_and_value(a), head_and_value(b)
-    if one is not None and other is not None and not same_name(one[0], other[0]):
+    builders = a.kind == b.kind == "builder" and mine <= _bound(a) and yours <= _bound(b)
+    running = all(mine | yours <= _run_with(tree) for tree in (a, b))
+    if not (builders or running or _solutions(a, b, mine | yours)):
         return False
-    a, b = (one[1] if one else a), (other[1] if other else b)
-    return symbols(a) ^ symbols(b) <= _PARAMETERS and _same_renamed(a, b, same)
+    return any(
+        same(a, substitute(b, dict(zip(map(symbol, yours), map(symbol, order), strict=True)))) is True
+        for order in permutations(sorted(mine))
+    )
 
 
 def _without_domain(node: Node) -> Node:
@@ -52,35 +54,36 @@ def _without_domain(node: Node) -> Node:
     return node.args[0] if rest and real else node
 
 
-def _is_constant(name: str) -> bool:
-    return _CONSTANT.fullmatch(name) is not None
+def _bound(builder: Node) -> frozenset[str]:
+    """The names that a set-builder binds: those of its elements, and those that it takes from a set."""
+    taken = [c.args[0] for c in builder.args[1:] if c.kind == "rel" and c.value == ("in",)]
+    return frozenset[str]().union(*map(symbols, (builder.args[0], *taken)))
 
 
-def _same_renamed(a: Node, b: Node, same: Same) -> bool:
-    """Whether two trees are equal when the one or two names that only b has are read as those that only a has."""
-    mine, yours = sorted(symbols(a) - symbols(b)), sorted(symbols(b) - symbols(a))
-    if len(mine) != len(yours) or not 1 <= len(mine) <= 2:
-        return False
-    return any(
-        same(a, substitute(b, dict(zip(map(symbol, yours), map(symbol, order), strict=True)))) is True
-        for order in permutations(mine)
-    )
-
-
-def _runs(node: Node) -> bool:
-    """Whether a tree is a point, a vector or `name = …` with a parameter inside."""
-    if node.kind in ("tuple", "matrix"):
-        return len(node.args) > 1
-    if node.kind == "mul":
-        return any(a.kind in ("tuple", "matrix") and len(a.args) > 1 for a in node.args)
+def _run_with(node: Node) -> frozenset[str]:
+    """The letters that may be parameters of a point, a vector or `name = …`; none for anything else."""
+    parts = node.args if node.kind == "mul" else (node,)
+    if any(p.kind in ("tuple", "matrix") and len(p.args) > 1 for p in parts):
+        return _PARAMETERS
     if node.kind == "list":
         heads = [head_and_value(a) for a in node.args]
-        return len(heads) > 1 and all(h is not None and h[0].value in _COORDINATES for h in heads)
+        point = len(heads) > 1 and all(h is not None and h[0].value in _COORDINATES for h in heads)
+        return _PARAMETERS if point else frozenset()
     named = head_and_value(node)
-    if named is None:
+    if named is None or named[0].kind != "tuple" and named[0].value not in (*_COORDINATES, "n"):
+        return frozenset()
+    return _PARAMETERS if named[0].kind == "tuple" else _INTEGERS
+
+
+def _solutions(a: Node, b: Node, names: frozenset[str]) -> bool:
+    """Whether these names are free constants of two functions of something: not points or choices named by letters."""
+    if {a.kind, b.kind} & {"list", "tuple", "set"} or all(map(_is_constant, symbols(a) & symbols(b))):
         return False
-    head = named[0]
-    return head.kind == "tuple" or head.kind == "sym" and head.value in (*_COORDINATES, "n")
+    return all(map(_is_constant, names)) and any(map(_SURE.fullmatch, names))
+
+
+def _is_constant(name: str) -> bool:
+    return _CONSTANT.fullmatch(name) is not None
 
 
 def same_solutions(a: Node, b: Node) -> bool:
@@ -101,16 +104,7 @@ def same_solutions(a: Node, b: Node) -> bool:
         (old,), (new,) = yours, mine
         right, yours = (substitute(right[0], {symbol(old): symbol(new)}), right[1]), mine  # y(t) for y(x)
     variables = sorted(mine | yours)
-    if not variables or len(variables) > 3:
-        return False
-    rows = [_row(left, right, random_point(variables, seed, 2.3)) for seed in range(3 * _POINTS)]
-    kept = [row for row in rows if row is not None][:_POINTS]
-    size = len(left[1])
-    if len(kept) < _POINTS or _rank([row[1 : size + 1] for row in kept]) != size:
-        return False
-    if _rank([row[size + 2 :] for row in kept]) != size:
-        return False
-    return _rank([[*row[1 : size + 1], *row[size + 2 :], row[0] - row[size + 1]] for row in kept]) == size
+    return 1 <= len(variables) <= 3 and _same_span(left, right, variables)
 
 
 General = tuple[Node, list[str]]
@@ -132,41 +126,31 @@ def _general(node: Node, beside_named: bool) -> General | None:
     return value, names
 
 
-def _row(left: General, right: General, env: dict[str, complex]) -> list[complex] | None:
-    """At one point: the rest and the factor of each constant, of one solution and then of the other."""
-    values: list[complex] = []
-    for tree, names in (left, right):
-        none = {**env, **dict.fromkeys(names, 0.0)}
+def _same_span(left: General, right: General, variables: list[str]) -> bool:
+    """Whether the functions beside the constants span one space, which holds the difference of the rests too."""
+    import numpy
+
+    rows = []
+    for seed in range(3 * _POINTS):
+        env = random_point(variables, seed, 2.3)
         try:
-            zero = approximate(tree, none)
-            values.append(zero)
-            for name in names:
-                once, thrice = (approximate(tree, {**none, name: x}) for x in (1.0, 3.0))
-                if abs(thrice - zero - 3 * (once - zero)) > 1e-9 * (1 + abs(thrice)):
-                    return None  # not linear in this constant
-                values.append(once - zero)
-            if abs(zero) > _LARGEST * max(map(abs, values[-len(names) :])):
-                return None
+            (rest, *own), (other_rest, *other) = _terms(*left, env), _terms(*right, env)
         except Undefined:
-            return None
-    return values
-
-
-def _rank(rows: list[list[complex]]) -> int:
-    """The rank of a matrix, by elimination with the largest pivot."""
-    matrix = [list(row) for row in rows]
-    largest = max((abs(x) for row in matrix for x in row), default=0.0)
-    rank = 0
-    for column in range(len(matrix[0])):
-        pivot = max(range(rank, len(matrix)), key=lambda r: abs(matrix[r][column]), default=rank)
-        if rank >= len(matrix) or abs(matrix[pivot][column]) <= 1e-8 * largest:
             continue
-        matrix[rank], matrix[pivot] = matrix[pivot], matrix[rank]
-        for row in range(rank + 1, len(matrix)):
-            factor = matrix[row][column] / matrix[rank][column]
-            matrix[row] = [x - factor * y for x, y in zip(matrix[row], matrix[rank], strict=True)]
-        rank += 1
-    return rank
+        rows.append([*own, *other, rest - other_rest])
+    matrix, size = numpy.array(rows[:_POINTS]), len(left[1])
+    spans = (matrix[:, :size], matrix[:, size : 2 * size], matrix) if len(matrix) == _POINTS else ()
+    return bool(spans) and all(numpy.linalg.matrix_rank(span, rtol=1e-8) == size for span in spans)
+
+
+def _terms(tree: Node, names: list[str], env: dict[str, complex]) -> list[complex]:
+    """A solution at a point: its value without constants, and the factor of each. Raises `Undefined` where it is not linear."""
+    none = {**env, **dict.fromkeys(names, 0.0)}
+    zero = approximate(tree, none)
+    factors = [line(tree, name, none)[1] for name in names]
+    if abs(zero) > _LARGEST * max(map(abs, factors)):
+        raise Undefined("constants that are lost beside the rest")
+    return [zero, *factors]
 
 
 def letters_apart(a: Node, b: Node) -> tuple[Node, Node] | None:

@@ -1,4 +1,4 @@
-r"""Answers that stand for several: `±` in numbers and tuples, unions of finite sets."""
+r"""Answers that stand for several: `±` in numbers and tuples."""
 
 from __future__ import annotations
 
@@ -38,18 +38,3 @@ def opposite(node: Node) -> Node:
     if node.kind == "tuple":
         return Node("tuple", tuple(opposite(a) for a in node.args), node.value)
     return Node("neg", (node,))
-
-
-def spread(node: Node) -> Node:
-    """A tuple with ± as the list of its points, `-(1, 2)` as (-1, -2), a union of finite sets as one set."""
-    if node.kind == "neg" and node.args[0].kind == "tuple" and node.args[0].value == "()":
-        return opposite(node.args[0])
-    if node.kind in ("tuple", "pm"):
-        points = signed(node)
-        if len(points) > 1 and points[0].kind == "tuple":
-            return Node("list", points, ",")
-    if node.kind == "union":
-        left, right = (spread(a) for a in node.args)
-        if left.kind == right.kind == "set":
-            return Node("set", left.args + right.args)
-    return node

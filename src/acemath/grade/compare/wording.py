@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_FRONT = frozenset("on in at during it only always both an a the".split())
+_FRONT = frozenset("on in at during it only always both an a the all every any".split())
 _ADJECTIVES = frozenset(
     "even odd positive negative prime composite rational irrational natural real whole nonzero".split()
 )
@@ -17,11 +17,11 @@ _BEHIND = re.compile(
     r"(?:functions?|numbers?|sequence|series|triangles?|quadrilateral|angles?|lines?|curve|matrix|graph|equation|"
     r"only|integers?|values?|day|points?|month|colou?r|season|side|team|student)"
 )
-_COPULA = re.compile(r"^[^=<>]{1,60}?\b(?:is|are|was|were|will\s+be|must\s+be)\s+(?=\S)")
-_VERB_SUBJECT = re.compile(
-    r"^(?:the\s+|an?\s+|this\s+)?(?:given\s+|improper\s+)?(?:series|sequence|integral|sum|limit|it)\s+(?=(?:con|di)verges?\b)"
+_SUBJECT_OF = re.compile(
+    r"^[^=<>]{1,60}?\b(?:is|are|was|were|will\s+be|must\s+be)\s+(?=\S)"
+    r"|^(?:the )?(?:(?:given|improper) )?(?:series|sequence|integral|sum|limit|it) (?=(?:con|di)verges?\b)"
 )
-_REASON = re.compile(r"(?<=verges) by .*$|(?<=verge) by .*$")
+_REASON = re.compile(r"(verges?) by .*$")
 _ORDINALS = (
     "first 1st i one", "second 2nd ii two", "third 3rd iii three", "fourth 4th iv four", "fifth 5th v five", "sixth 6th vi six",
     "seventh 7th vii seven", "eighth 8th viii eight", "ninth 9th ix nine", "tenth 10th x ten",
@@ -52,14 +52,18 @@ def _read(words: str) -> _Phrase:
     said = _BRITISH.sub(lambda m: _AMERICAN[m[0]], words.lower().strip(" .!"))
     if placed := _placed(said):
         return placed
-    said = _REASON.sub("", _VERB_SUBJECT.sub("", said))
-    copula = _COPULA.match(said)
-    subject = copula[0] if copula else ""
+    said = _REASON.sub(r"\1", said)
+    before = _SUBJECT_OF.match(said)
+    subject = before[0] if before else ""
     parts, nouns = said[len(subject) :].split(), []
     while len(parts) > 1 and parts[0] in _FRONT:
         parts.pop(0)
     while len(parts) > 1 and _BEHIND.fullmatch(parts[-1]):
-        nouns.append(parts.pop())
+        nouns.append(parts.pop().removesuffix("s"))
+    singular = sorted(part.removesuffix("s") for part in parts)
+    if set(singular) <= _ADJECTIVES:  # `odd positive integers`: in any order, and odd numbers are integers
+        parts = singular
+        nouns = [n for n in nouns if n not in ("number", "integer") or not {"even", "odd", "prime"} & set(parts)]
     return _Phrase(subject, plain(" ".join(parts)), " ".join(nouns))
 
 
@@ -93,7 +97,7 @@ def same_wording(a: str, b: str) -> bool:
     What was taken off may be missing on one side; it may not differ: a right angle is no right triangle, "A is
     true" is not "B is true".
     """
-    if _kind_of_number(a) == _kind_of_number(b) != () or _names_subject(a, b) or _names_subject(b, a):
+    if _names_subject(a, b) or _names_subject(b, a):
         return True
     one, other = _read(a), _read(b)
     if one.core == other.core != "":
@@ -107,20 +111,6 @@ def _names_subject(name: str, sentence: str) -> bool:
     """`Lisa` and `Lisa is the tallest`: who it is stands first, what was asked behind."""
     match = _SUBJECT.match(sentence.lower())
     return match is not None and match[1] == name.lower().strip(" .") and not _DENIED.search(sentence.lower())
-
-
-def _kind_of_number(words: str) -> tuple[str, ...]:
-    """`all odd positive integers` as its adjectives and its noun; empty for anything else."""
-    said = re.sub(r"^(?:(?:all|every|any|the|set of) )+", "", words.lower().strip(" ."))
-    *adjectives, noun = said.split() or [""]
-    noun = {"numbers": "number", "integers": "integer", "primes": "prime", "reals": "real"}.get(noun, noun)
-    if noun == "number" and adjectives[-1:] == ["prime"]:
-        noun = adjectives.pop()
-    if noun not in ("number", "integer", "prime", "real") or not set(adjectives) <= _ADJECTIVES:
-        return ()
-    if noun == "integer" and {"even", "odd"} & set(adjectives):
-        noun = "number"
-    return (*sorted(adjectives), noun)
 
 
 def place_of(letters: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from acemath.grade.base.nodes import Node, symbols
@@ -14,6 +14,7 @@ _CLOSE = 1e-7
 INTEGER_NAMES = frozenset("nkmijlN")
 _COMPARISONS = 5
 _STEPS = 60
+_ALONG = (1.0, 3.0, -1.7)  # where an expression that is linear from 0 to 1 has to be linear too
 _WHOLE_ONLY = frozenset("floor ceil binom sin cos".split())  # functions with special values at whole numbers
 _random = random.Random(20241219)
 _RANGES = ((0.15, 0.95), (1.05, 2.9), (-0.95, -0.15), (-2.9, -1.05), (3.1, 9.5), (0.2, 2.5))
@@ -44,6 +45,15 @@ def random_point(names: Iterable[str], seed: int, high: float) -> dict[str, comp
     """A value between 0.3 and `high` for each name, the same for a seed."""
     source = random.Random(seed)
     return {name: source.uniform(0.3, high) for name in names}
+
+
+def line(node: Node, name: str, env: Mapping[str, complex]) -> tuple[complex, complex]:
+    """The value at 0 and the slope of an expression in one variable. Raises `Undefined` where it is not linear in it."""
+    zero, one, *others = (approximate(node, {**env, name: x}) for x in (0.0, *_ALONG))
+    for x, value in zip(_ALONG[1:], others, strict=True):
+        if abs(value - zero - x * (one - zero)) > 1e-9 * (1 + abs(value)):
+            raise Undefined(f"not linear in {name}")
+    return zero, one - zero
 
 
 def _stepped(node: Node) -> bool:
