@@ -29,7 +29,8 @@ STOP, LENGTH, REFUSED = "stop", "length", "refused"
 FINISHED = {
     word: meaning
     for meaning, words in {
-        "stop": "stop eos eos_token end_turn stop_sequence stop_token complete completed",
+        # the last four: how a missing cell of a table prints
+        "stop": "stop eos eos_token end_turn stop_sequence stop_token complete completed none null nan <na>",
         "length": "length max_tokens max_length max_output_tokens model_length model_context_window_exceeded",
     }.items()
     for word in words.split()
@@ -292,7 +293,10 @@ def from_record(values: Mapping[str, Any], kind: type[R]) -> R:
     """One row from a plain mapping, as JSONL or Parquet gives it."""
     fixed = dict(values)
     meta = fixed.get("meta")
-    fixed["meta"] = json.loads(meta) if isinstance(meta, str) and meta else dict(meta or {})
+    found = json.loads(meta) if isinstance(meta, str) and meta else meta or {}
+    if not isinstance(found, Mapping):
+        raise TypeError(f"meta is {str(found)[:60]!r}, not an object")
+    fixed["meta"] = dict(found)
     for name in ("responses", "labels", "models", "messages"):
         if isinstance(fixed.get(name), list):
             fixed[name] = tuple(fixed[name])

@@ -154,9 +154,11 @@ def test_subsets_and_stored_predictions() -> None:
     ("broken", "says"),
     [
         ({"id": "1", "problem": "?", "label": 0}, "a solution of ProcessBench has id"),
+        ({**record("1", 0), "steps": ["a", None]}, "a solution of ProcessBench has id"),
         (record("1", 3), "label 3 is no step of 3"),
         (record("1", -2), "label -2 is no step"),
         ({**record("1", 0), "label": "x"}, "a solution of ProcessBench has id"),
+        ({**record("1", 0), "label": 10**400}, "a solution of ProcessBench has id"),
     ],
 )
 def test_a_wrong_record_is_one_line(broken: dict[str, Any], says: str) -> None:

@@ -124,6 +124,9 @@ def test_stored_scores_and_whole_columns() -> None:
         (record("Ties", "5"), "is ref:NUMBER or tied:NUMBER, which pairs them, not '5'"),
         (record("Math", "1", scores=[1.0]), "1 scores for 4 responses"),
         (record("Math", "1", scores=[1, 2, "x", 3]), "score 'x' is no number"),
+        (record("Math", "1", scores=[1, 2, 10**400, 3]), "score 1000"),
+        ({"id": "1", "subset": "Math", "scores": [1, 0, 0], "num_correct": 1.7}, "1.7 of 3 responses are right"),
+        ({"id": "1", "subset": "Math", "scores": [1, 0, 0], "num_correct": "one"}, "num_correct 'one' is no number"),
     ],
 )
 def test_a_wrong_record_is_one_line(broken: dict[str, Any], says: str) -> None:
@@ -139,3 +142,5 @@ def test_an_unpaired_question_of_ties_cannot_be_scored() -> None:
         measured(ties()[1:2], [[2, 1.5, 1]], "judge")
     with pytest.raises(UserError, match="there is no prompt"):
         items_from([])
+    with pytest.raises(UserError, match="prompt '1' of Math stands twice"):
+        items(record("Math", "1"), record("Math", "1"))

@@ -16,6 +16,7 @@ from acemath.benchmarks.tables import MEASURES, curves, measure, reward_bench
 from acemath.cli.rewardbench import rewardbench
 from acemath.errors import UserError
 from acemath.grade.stored import grade_file
+from acemath.metrics.protocols import protocol_of
 
 
 def _file(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
@@ -292,3 +293,82 @@ def test_protocols_parts_and_details_on_the_command_line(tmp_path: Path, command
     for options, message in ((("--protocol", "best"), "no protocol 'best'"), (("--by", "colour"), "no breakdown by 'colour'")):
         refused = command("rewardbench", "table", path, "-k", 2, *options)
         assert refused.code == 2 and message in refused.err
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"finish_reason": float("nan")},
+        {"finish_reason": "None"},
+        {"uncertain": "False"},
+        {"uncertain": float("nan")},
+        {"label": " True"},
+        {"label": "1.0"},
+    ],
+)
+def test_empty_cells_and_texts_of_tables(same: dict[str, Any], tmp_path: Path) -> None:
+    """What a table writes for an empty cell, for False and for True changes no number."""
+    rows = [_row("a", n, **same) for n in range(2)]
+    found = rewardbench([_file(tmp_path / "x.jsonl", rows)], 2)
+    assert _values(found)["x", "pass@1"] == 100 and not found["notes"]
+
+
+def test_rows_that_say_two_things_are_told_of(tmp_path: Path) -> None:
+    """Responses that stopped for an unknown reason, labels against statuses, references that differ; and no answer is none."""
+    rows = [_row("a", 0, label=True, reference="5"), _row("a", 1, label=False, reference="6", finish_reason="finished")]
+    rows.append(_row("a", 2, label=False, reference="5"))
+    found = rewardbench([_file(tmp_path / "x.jsonl", rows)], 2)
+    assert found["notes"] == [
+        "1 rows have a label that differs from their status; the label counts",
+        "1 problems have rows with different references (problem 'a': '5' and '6'); each row's own verdict counts",
+        "1 responses have the finish reason 'finished', which is not complete; they count as wrong",
+    ]
+    (record,), _ = stored_records([_file(tmp_path / "y.jsonl", [_row("a", 0, extracted=float("nan"))])])
+    assert record.classes == (-1,)
+
+
+def test_the_first_k_are_the_first_samples(tmp_path: Path) -> None:
+    """In whatever order the rows were written; rows without numbers stay as they stand."""
+    rows = [_row("a", n, n < 2, reward=-n) for n in range(4)]
+    first = protocol_of("first-k")
+    for name, order in (("up", rows), ("down", rows[::-1])):
+        found = rewardbench([_file(tmp_path / f"{name}.jsonl", order)], 2, protocol=first)
+        assert _values(found)[name, "rm@2"] == 100 and _values(found)[name, "pass@2"] == 100
+    plain = [{key: value for key, value in row.items() if key != "sample"} for row in rows[::-1]]
+    assert _values(rewardbench([_file(tmp_path / "p.jsonl", plain)], 2, protocol=first))["p", "pass@2"] == 0
+
+
+def test_files_that_answer_one_benchmark(tmp_path: Path) -> None:
+    """A copy of a file and another prompt under an id are refused; another sampling of the same policy is pooled."""
+    meta = {"benchmark": "b", "prompt_key": "k"}
+    rows = [_row(problem, n, model="m", meta=meta) for problem in "ab" for n in range(2)]
+    one = _file(tmp_path / "one.jsonl", rows)
+    with pytest.raises(UserError, match="two.jsonl repeats 4 responses of .*one.jsonl"):
+        stored_records([one, _file(tmp_path / "two.jsonl", [row | {"reward": 1} for row in rows])])
+    other = [_row(problem, n, n > 0, model="m", meta=meta) for problem in "ab" for n in range(2)]
+    records, _ = stored_records([one, _file(tmp_path / "two.jsonl", other)])
+    assert [len(record.correct) for record in records] == [4, 4]
+    for changed in ({"meta": meta | {"prompt_key": "l"}}, {"model": "n", "meta": meta | {"prompt_key": "l"}}):
+        with pytest.raises(UserError, match="problem 'a' has another prompt than in .*one.jsonl, record 1"):
+            stored_records([one, _file(tmp_path / "two.jsonl", [row | changed for row in rows])])
+
+
+def test_more_that_is_refused(tmp_path: Path) -> None:
+    """A misspelt --columns, ids that are empty, one sample in two spellings, a record and a row of one problem, a loop of links."""
+    rows = [_row("a", n, reward=1.0) for n in range(2)]
+    with pytest.raises(UserError, match=r"--columns reward=rewrad: no record of .* has the column 'rewrad'; the columns are .*reward"):
+        stored_records([_file(tmp_path / "x.jsonl", rows)], {"reward": "rewrad"})
+    for empty in (float("nan"), "", " "):
+        with pytest.raises(UserError, match="record 1: neither a record of"):
+            stored_records([_file(tmp_path / "x.jsonl", [_row(empty, 0)])])
+    for sample in ("0", 0.0):
+        with pytest.raises(UserError, match="record 2: sample .* stands in record 1 already"):
+            stored_records([_file(tmp_path / "x.jsonl", [_row("a", 0), _row("a", 0) | {"sample": sample}])])
+    with pytest.raises(UserError, match="record 1: reward is 1000"):
+        stored_records([_file(tmp_path / "x.jsonl", [_row("a", 0, reward=10**400)])])
+    whole = {"idx": 0, "pred": ["4"], "score": [True], "code": ["so 4"]}
+    with pytest.raises(UserError, match="record 2: problem '0' stands in another record with all its responses"):
+        stored_records([_file(tmp_path / "x.jsonl", [whole, _row(0, 0)])])
+    (tmp_path / "loop.jsonl").symlink_to(tmp_path / "loop.jsonl")
+    with pytest.raises(UserError, match=r"loop\.jsonl"):
+        stored_records([tmp_path / "loop.jsonl"])

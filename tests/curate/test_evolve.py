@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from acemath.curate.evolve import evolve_with
+from acemath.curate.evolve import evolution_prompt, evolve_with
+from acemath.curate.settings import Method
 from acemath.models.engine import Sampling
 from acemath.records import LENGTH, REFUSED, STOP, Problem, Response
 
@@ -23,6 +24,21 @@ class Writer:
             meta = {REFUSED: "not this one"} if reason == REFUSED else {}
             text = "" if reason == REFUSED else "How many sheep does"
             yield Response(problem.id, 0, text, "writer", reason, meta=meta)
+
+
+@pytest.mark.parametrize(
+    ("method", "asks"),
+    [
+        ("in-breadth", ("brand-new", "rarer", "about the same length and difficulty")),
+        ("in-depth", ("brand-new", "more complex")),
+        ("add-constraints", ("Rewrite", "more complex", "adding conditions")),
+    ],
+)
+def test_templates_ask_for_what_the_papers_ask(method: Method, asks: tuple[str, ...]) -> None:
+    """Appendix C: what is new in each, a question that people understand and that has a solution, the given one last."""
+    said = evolution_prompt("What is {x} + 2?", method)
+    assert all(words in said for words in (*asks, "make sense to people", "have a solution"))
+    assert said.endswith("# Given question\nWhat is {x} + 2?\n\n# New question\n")
 
 
 def test_cut_and_refused_replies_are_dropped_rows() -> None:

@@ -7,10 +7,12 @@ import json
 import random
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from acemath.errors import UserError
-from acemath.files.rows import read_rows, write_rows
+from acemath.files.rows import read_records, read_rows, write_rows
 from acemath.records import Chat, Dropped, Group, Problem, Response
 from acemath.run.parts import write_part
 
@@ -121,3 +123,67 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             read_rows(tmp_path / f"{name}.jsonl.gz", Problem)
     (tmp_path / "mark.jsonl").write_bytes(b"\xef\xbb\xbf" + line)
     assert read_rows(tmp_path / "mark.jsonl", Problem) == [Problem("a", "x")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('id,prompt\na,"half a ce', r"record 1: not valid CSV"),
+        ('id,prompt\na,"half a\ncell\n', r"record 1: not valid CSV"),
+        ("id,prompt,prompt\na,x,y\n", r"has two columns called 'prompt'"),
+        ("id,prompt\na,x\nid,prompt\nb,y\n", r"record 2: it names the columns again"),
+    ],
+)
+def test_csv_files_that_lost_their_form(tmp_path: Path, text: str, message: str) -> None:
+    """A file that was cut inside of quotes, joined with another one, or names a column twice."""
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        list(read_records(tmp_path / "a.csv"))
+
+
+def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
+    """Only one of them would be read."""
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["x", "x"]), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="has two columns called 'x'"):
+        list(read_records(tmp_path / "a.parquet"))
+
+
+def test_numbers_as_tables_write_them(tmp_path: Path) -> None:
+    """3.0 where a cell of the column is empty, texts in CSV, empty cells; no other text and no part of a number."""
+    path = tmp_path / "a.csv"
+    path.write_text("problem_id,sample,text,tokens,reward,status\np,1,so 4,7.0,0.5,correct\np,,so 5,,,\n")
+    assert read_rows(path, Response) == [
+        Response("p", 1, "so 4", "", tokens=7, status="correct", reward=0.5),
+        Response("p", 1, "so 5", "", status=""),
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"problem_id": "p", "sample": NaN, "response": "so 4", "tokens": 3.0, "finish_reason": NaN}\n')
+    assert read_rows(path, Response) == [Response("p", 0, "so 4", "", tokens=3)]
+    for wrong in ('"tokens": 3.5', '"reward": "high"', '"tokens": true', f'"reward": {10**400}'):
+        path.write_text(f'{{"problem_id": "p", "text": "x", {wrong}}}\n')
+        with pytest.raises(UserError, match=r"line 1: \w+ is .*, not of the type"):
+            read_rows(path, Response)
+    for meta in ("[1]", '["ab"]', "5"):
+        path.write_text(json.dumps({"problem_id": "p", "text": "x", "meta": meta}) + "\n")
+        with pytest.raises(UserError, match="not a Response .meta is"):
+            read_rows(path, Response)
+
+
+def test_a_question_is_not_read_as_the_response(tmp_path: Path) -> None:
+    """`text` beside a `response`: which of them is meant has to be said."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"problem_id": "p", "text": "What is 2+2?", "response": "4"}\n')
+    with pytest.raises(UserError, match=r"text is 'What is 2\+2\?' and response is '4'"):
+        read_rows(path, Response)
+    assert [row.text for row in read_rows(path, Response, {"text": "response"})] == ["4"]
+
+
+def test_parquet_values_that_python_writes_otherwise(tmp_path: Path) -> None:
+    """32-bit floats in lists and records are as short as alone; a date that Python has no year for is one line."""
+    short = pa.array([[0.1]], pa.list_(pa.float32()))
+    inside = pa.array([{"a": [0.1], "b": "x"}], pa.struct([("a", pa.list_(pa.float32())), ("b", pa.string())]))
+    pq.write_table(pa.table({"x": short, "y": inside}), tmp_path / "a.parquet")
+    assert list(read_records(tmp_path / "a.parquet")) == [{"x": [0.1], "y": {"a": [0.1], "b": "x"}}]
+    pq.write_table(pa.table({"x": pa.array([10**18], pa.timestamp("us"))}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet: a value cannot be read"):
+        list(read_records(tmp_path / "b.parquet"))

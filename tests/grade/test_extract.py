@@ -132,6 +132,8 @@ def test_qwen_conventions_take_the_last_box_only() -> None:
         ("D. it cannot be A or B", "D"),
         (r"so \boxed{\text{(E)}}", "E"),
         ("Answer: B", "B"),
+        ("B不是 A", "B"),
+        ("It is C not D", "C"),
     ],
 )
 def test_choices(text: str, letter: str) -> None:

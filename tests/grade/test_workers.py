@@ -49,8 +49,9 @@ def test_the_start_of_a_worker_takes_nothing_from_the_time_of_a_pair(pool: Worke
 
 def test_a_dead_worker_is_a_timeout_and_is_replaced(pool: WorkerPool) -> None:
     assert pool.same("x", "x", 20) == "equal"
-    pool._idle[0]._process.kill()
-    pool._idle[0]._process.wait()
+    (worker,) = pool.workers
+    worker.process.kill()
+    worker.process.wait()
     assert pool.same("x", "x", 5) == "timeout"
     assert pool.same("x", "x", 20) == "equal"
 
@@ -88,7 +89,7 @@ def test_in_daemonic_children(method: str) -> None:
 def test_no_worker_outlives_its_parent() -> None:
     code = (
         "from acemath.grade import equal; import acemath.grade.workers as w;"
-        r"equal(r'\int_0^1 x^2 dx', '1/3'); print(w.shared_pool()._all[0]._process.pid)"
+        r"equal(r'\int_0^1 x^2 dx', '1/3'); print(*(o.process.pid for o in w.shared_pool().workers))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pid = done.stdout.strip()

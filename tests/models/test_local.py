@@ -238,7 +238,8 @@ SHARED = {"num_key_value_heads": 2, "head_dim": 8}
     ("name", "more"),
     [
         ("mistral", {**SHARED, "sliding_window": 8}),
-        ("gemma2", {**SHARED, "sliding_window": 8, "final_logit_softcapping": 2.0}),
+        ("gemma2", {**SHARED, "sliding_window": 8, "final_logit_softcapping": 2.0, "attn_logit_softcapping": 1.0}),
+        ("gemma2", {"num_key_value_heads": 4, "head_dim": 8, "final_logit_softcapping": None, "attn_logit_softcapping": 1.0}),
         ("gemma3_text", {**SHARED, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
         ("granite", {"num_key_value_heads": 2, "logits_scaling": 8.0}),
         ("cohere", {"num_key_value_heads": 2, "logit_scale": 0.1}),
@@ -246,11 +247,15 @@ SHARED = {"num_key_value_heads": 2, "head_dim": 8}
     ],
 )  # fmt: skip
 def test_other_architectures_give_what_transformers_gives(
-    tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object]
+    tiny_policy: Path, tmp_path: Path, name: str, more: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sliding windows, logits that are scaled or capped, another name for the base model."""
+    """Sliding windows, logits and scores that are scaled or bounded, another name for the base model.
+
+    Of transformers' attentions only the eager one bounds scores.
+    """
+    monkeypatch.setattr(slots, "SCORES", 5000)  # so that a pass over prompts is cut
     engine = TransformersEngine(_exact(_policy(tiny_policy, tmp_path, name, **more)), slots=2)
-    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32, attn_implementation="eager")
     ours = {r.problem_id: r for r in engine.generate(PROBLEMS[:3], Sampling(max_new_tokens=16))}
     for problem in PROBLEMS[:3]:
         ids = torch.tensor([engine.prompt_ids(problem)])

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -198,7 +199,10 @@ TWO = {
 def test_a_training_in_two_processes_gives_the_losses_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run whose recipe names a configuration of accelerate, in shards over gloo: every loss within 1e-4."""
+    """A run whose recipe names a configuration of accelerate, in shards over gloo: every loss within 1e-4.
+
+    So do two machines of one process each; the second is started by the command that the notice gives.
+    """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     run_until(load_recipe("laptop", SMALL), tmp_path / "one", Display(quiet=True), "sft")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
@@ -218,3 +222,28 @@ def test_a_training_in_two_processes_gives_the_losses_of_one(
     for first, second in zip(one["curve"], two["curve"], strict=True):
         assert first == pytest.approx(second, abs=1e-4)
     assert one["validation_after"] == pytest.approx(two["validation_after"], abs=1e-4)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    apart = {"num_machines": 2, "machine_rank": 0, "main_process_ip": "127.0.0.1", "main_process_port": port}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({**TWO, **apart, "rdzv_backend": "static", "same_network": True}))
+    shutil.rmtree(tmp_path / "two" / "sft-only")
+    others: list[subprocess.Popen[bytes]] = []
+
+    def start(notice: str) -> None:
+        assert f"--machine_rank RANK --main_process_ip {socket.gethostname()} " in notice
+        words = notice.split("start on each: accelerate launch ")[1].split()
+        words[1], words[3] = "1", "127.0.0.1"
+        others.append(subprocess.Popen([sys.executable, "-m", "accelerate.commands.launch", *words]))
+
+    monkeypatch.setattr(launch, "say", start)
+    try:
+        run_until(load_recipe("laptop", told), tmp_path / "two", Display(quiet=True), "sft")
+        assert others[0].wait(60) == 0
+    finally:
+        for other in others:
+            other.kill()
+    facts = json.loads((tmp_path / "two" / "sft-only" / "manifest.json").read_text())["facts"]
+    for first, second in zip(one["curve"], facts["curve"], strict=True):
+        assert first == pytest.approx(second, abs=1e-4)

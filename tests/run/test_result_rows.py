@@ -26,7 +26,13 @@ def test_rows_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "does not exist"), ({"k": 8}, "has no rows with measure"), ({"rows": [{"value": 1}]}, "has no rows")]
+    ("content", "says"),
+    [
+        (None, "does not exist"),
+        ({"k": 8}, "has no rows with measure"),
+        ({"rows": [{"value": 1}]}, "has no rows"),
+        ({"rows": [ROWS[0] | {"value": "50"}]}, "value of greedy on gsm8k is '50'"),
+    ],
 )
 def test_what_holds_no_results_is_one_line(tmp_path: Path, content: Any, says: str) -> None:
     """A folder without results, and a file of something else."""

@@ -38,10 +38,10 @@ def asked() -> list[str]:
 def changes(serve: Any, asked: list[str], tmp_path: Path) -> dict[str, Any]:
     """The laptop recipe with a server that evolves, labels and answers, and two seeds: with answers, and with choices."""
 
-    def reply(question: str) -> str:
+    def reply(question: str) -> str | None:
         asked.append(question)
         if question.startswith("You write good mathematics questions."):
-            return SHEEP
+            return None if "4 + 4" in question else SHEEP
         return "\\boxed{36}" if SHEEP in question else "\\boxed{2}"
 
     plain = [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(1, 5)]
@@ -72,10 +72,14 @@ def test_evolved_prompts_get_the_labellers_answer(changes: dict[str, Any], make:
     changes["reward.problems"] = None
     for replaces, own in ((False, {"2", "4", "6", "8", "B"}), (True, {"2"})):
         changes["roles.labeller"] = {"model": "gpt", "replaces": replaces}
-        store = make(load_recipe("laptop", changes), tmp_path / str(replaces), "labelled").stores["labelled"]
-        problems = list(store.all_rows(Problem))
+        stores = make(load_recipe("laptop", changes), tmp_path / str(replaces), "labelled").stores
+        problems = list(stores["labelled"].all_rows(Problem))
         assert {p.answer for p in problems if p.prompt == SHEEP} == {"36"}
         assert {p.answer for p in problems if p.prompt != SHEEP} == own
+        (refused,) = stores["evolve"].dropped()  # a dropped row with a counted reason, and no question
+        assert (refused.step, refused.reason, refused.text) == ("evolve", "refused", "What is 4 + 4?")
+        funnel = stores["evolve"].manifest["facts"]["funnel"]["evolve"]
+        assert funnel["drops"] == {"refused": 1}
 
 
 def test_short_forms_follow_worked_examples(changes: dict[str, Any], asked: list[str], make: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -134,8 +135,17 @@ def _extras(record: Mapping[str, Any], form: Mapping[str, str], problem: Problem
     return {
         name: value
         for name, value in record.items()
-        if name not in used and not is_missing(value) and value != problem.prompt
+        if name not in used and not is_missing(value) and value != problem.prompt and _fits_json(value)
     }
+
+
+def _fits_json(value: Any) -> bool:
+    """Whether JSON holds a value: no picture, and no list or record with one."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def outer_dollars_off(answer: str) -> str:

@@ -85,7 +85,7 @@ def solutions_from(records: Iterable[tuple[str, Mapping[str, Any]]], name: str) 
 def _solution(place: str, record: Mapping[str, Any], name: str) -> Solution:
     steps = items_of(record.get("steps"))
     label = _index(record.get("label"))
-    if not steps or label is None or record.get("problem") is None:
+    if not steps or None in steps or label is None or record.get("problem") is None:
         raise UserError(f"{place}: {FORM}")
     if not NO_ERROR <= label < len(steps):
         raise UserError(f"{place}: label {label} is no step of {len(steps)}; it is 0 to {len(steps) - 1}, or -1 for no error")
@@ -102,7 +102,7 @@ def _index(value: Any) -> int | None:
     """A whole number, as files hold it; None for anything else."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() else None
 

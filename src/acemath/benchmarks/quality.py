@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -12,7 +13,7 @@ from acemath.benchmarks.tables import Record, benchmarks_of
 from acemath.errors import UserError
 from acemath.metrics.intervals import Estimate, estimate
 from acemath.metrics.judging import Calibration, Threshold, at_threshold, auc, calibration
-from acemath.records import LENGTH
+from acemath.records import LENGTH, STOP
 
 PARTS = 10  # thresholds are the deciles of the rewards, and 0, where sigmoid is a half
 
@@ -81,6 +82,9 @@ def notices(records: Sequence[Record]) -> list[str]:
     found, cut = judge_notices(records), truncated_share(records)
     if cut > 0:
         found.append(f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong")
+    others = Counter(reason for r in records for reason in r.finish_reasons if reason not in ("", STOP, LENGTH))
+    for reason, count in sorted(others.items()):
+        found.append(f"{count:,} responses have the finish reason {reason!r}, which is not complete; they count as wrong")
     return found
 
 

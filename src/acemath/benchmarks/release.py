@@ -361,7 +361,7 @@ def _items(record: Mapping[str, Any], columns: Sequence[str]) -> list[Any] | Non
 
 def answer_text(answer: Any) -> str | None:
     """An answer as text; None if there is none."""
-    return None if answer is None or answer == "" else str(answer)
+    return None if is_missing(answer) else str(answer)
 
 
 def label_of(value: Any, place: str) -> bool:
@@ -380,8 +380,8 @@ def reward_of(value: Any, name: str, place: str) -> float | None:
         return None
     try:
         reward = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         reward = inf
     if isinf(reward):
-        raise UserError(f"{place}: {name} is {value!r}; a reward is a finite number, nan (no score), or absent")
+        raise UserError(f"{place}: {name} is {repr(value)[:60]}; a reward is a finite number, nan (no score), or absent")
     return reward

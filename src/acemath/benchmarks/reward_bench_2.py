@@ -62,6 +62,9 @@ def items_from(records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Item]:
     found = [_item(place, record) for place, record in _rows(records)]
     if not found:
         raise UserError(f"there is no prompt; {FORM}")
+    twice = next((key for key, n in Counter((item.subset, item.id) for item in found).items() if n > 1), None)
+    if twice is not None:
+        raise UserError(f"prompt {twice[1]!r} of {twice[0]} stands twice; give each prompt once, with an id of its own")
     return found
 
 
@@ -79,17 +82,17 @@ def _rows(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterable[tuple[st
 
 def _item(place: str, record: Mapping[str, Any]) -> Item:
     chosen, rejected = items_of(record.get("chosen")), items_of(record.get("rejected"))
-    scores = tuple(_score(value, place) for value in items_of(record.get("scores")) or ())
+    scores = tuple(_number(value, "score", place) for value in items_of(record.get("scores")) or ())
     texts: Sequence[Any] = [*(chosen or ()), *(rejected or ())]
-    right = len(chosen) if chosen is not None else record.get("num_correct")
-    if right is None or record.get("id") is None or not record.get("subset") or not (texts or scores):
+    right = len(chosen) if chosen is not None else _number(record.get("num_correct"), "num_correct", place)
+    if isnan(right) or record.get("id") is None or not record.get("subset") or not (texts or scores):
         raise UserError(f"{place}: {FORM}")
     item = Item(str(record["id"]), str(record["subset"]), str(record.get("prompt") or ""), tuple(map(str, texts)), int(right), scores)
     count = len(texts) or len(scores)
     if scores and len(scores) != count:
         raise UserError(f"{place}: {len(scores)} scores for {count} responses; give one for each, or none")
-    if not 0 < item.right < count:
-        raise UserError(f"{place}: {item.right} of {count} responses are right; a prompt needs a right and a wrong one")
+    if not 0 < item.right < count or right != item.right:
+        raise UserError(f"{place}: {right:g} of {count} responses are right; a prompt needs a right and a wrong one")
     if item.right > 1 and not item.of_ties:
         raise UserError(f"{place}: {item.right} right responses in {item.subset}; only Ties has several")
     if item.of_ties:
@@ -97,14 +100,14 @@ def _item(place: str, record: Mapping[str, Any]) -> Item:
     return item
 
 
-def _score(value: Any, place: str) -> float:
-    """A stored score, which may be a list of one. A missing one is nan."""
+def _number(value: Any, name: str, place: str) -> float:
+    """A stored number, which may be a list of one. A missing one is nan."""
     inner = items_of(value)
     value = inner[0] if inner is not None and len(inner) == 1 else value
     try:
         return float("nan") if value is None else float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{place}: score {value!r} is no number; correct it, or leave scores out") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{place}: {name} {repr(value)[:60]} is no number; correct it, or leave scores out") from error
 
 
 def _pair(item: Item, place: str = "") -> tuple[str, str]:

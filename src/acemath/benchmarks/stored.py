@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,15 @@ from acemath.files.columns import (
     PROBLEM_NAMES,
     first_value,
     id_text,
+    is_marked,
+    is_missing,
     meta_of,
     names_of,
     renamed,
 )
 from acemath.files.identity import PROMPT_KEY, qualified
-from acemath.files.rows import read_records
-from acemath.grade.core import is_complete
-from acemath.records import STATUSES, content_key, finish_reason
+from acemath.files.rows import check_columns, read_records
+from acemath.records import STATUSES, STOP, content_key, finish_reason
 
 KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
 FORMS = (
@@ -42,8 +45,45 @@ FORMS = (
     "label or status); acemath sample writes the latter"
 )
 HARNESS = {**LISTS, "text": (*LISTS["text"], "pred")}  # a record may hold the answers alone
-Answers = dict[tuple[str, str], list[Answer]]  # by benchmark and problem
-About = dict[tuple[str, str], tuple[int, str]]  # level and subject, by benchmark and problem
+REFERENCES = ("reference", "gold", "expected_answer", "ground_truth", "gt")  # columns with the reference that a row was graded by
+Key = tuple[str, str]  # benchmark and problem
+Answers = dict[Key, list[Answer]]
+
+
+@dataclass
+class _Read:
+    """What is known of the rows that were read, in whichever file they stand."""
+
+    about: dict[Key, tuple[int, str]] = field(default_factory=dict)  # level and subject
+    asked: dict[Key, tuple[str, str, str]] = field(default_factory=dict)  # prompt key, source and place of the first row
+    samples: dict[tuple[Any, ...], tuple[Path, int, int]] = field(default_factory=dict)  # by model and number: file, record, text's hash
+    copied: dict[tuple[Path, Path], Counter[bool]] = field(default_factory=dict)  # samples of two files, by whether the text is the same
+    references: dict[Key, set[str]] = field(default_factory=dict)
+    uncertain: Counter[Path] = field(default_factory=Counter)
+    contradictory: int = 0  # rows whose label and status differ
+
+    def notes(self) -> list[str]:
+        """A line for each kind of row that was left out or contradicts itself or others."""
+        notes = [f"{path}: {count} rows that are marked uncertain are left out" for path, count in self.uncertain.items()]
+        if self.contradictory:
+            notes.append(f"{self.contradictory:,} rows have a label that differs from their status; the label counts")
+        several = {key: found for key, found in self.references.items() if len(found) > 1}
+        for (_, problem), found in list(several.items())[:1]:
+            one, two = sorted(found)[:2]
+            notes.append(
+                f"{len(several):,} problems have rows with different references (problem {problem!r}: {one[:40]!r} and {two[:40]!r}); "
+                "each row's own verdict counts"
+            )
+        return notes
+
+    def check_copies(self) -> None:
+        """UserError if a file repeats the responses of another: each would count twice."""
+        for (one, two), same in self.copied.items():
+            if not same[False]:
+                raise UserError(
+                    f"{two} repeats {same[True]:,} responses of {one} (the same problems, models, samples and texts); give one of "
+                    "the files"
+                )
 
 
 def stored_records(
@@ -56,22 +96,22 @@ def stored_records(
     folder for each. `columns` maps our names to the file's. If several files answer one benchmark, their responses are pooled, for the problems that all of them
     answer. UserError if a file is given twice or is empty, and for a row of neither form.
     """
-    files, notes = [], list[str]()
-    about: About = {}
+    files, notes, read = [], list[str](), _Read()
     records = [record for path in paths if is_release(path) for record in _released(path, columns or {}, notes)]
     paths = [path for path in paths if not is_release(path)]
+    check_columns(paths, columns or {})
     for path, name in zip(paths, _names(paths) if paths else (), strict=True):
-        found, uncertain = _answers(path, name, columns or {}, about)
+        found = _answers(path, name, columns or {}, read)
         if not found:
             raise UserError(f"{path} holds no response to measure; acemath sample writes some")
-        if uncertain:
-            notes.append(f"{path}: {uncertain} rows that are marked uncertain are left out")
         files.append(found)
+    read.check_copies()
+    notes += read.notes()
     pooled, partial = _pooled(files)
     if partial:
         notes.append(f"{partial} problems that not every file of their benchmark answers are left out")
     for key, answers in pooled.items():
-        level, subject = about[key]
+        level, subject = read.about[key]
         records.append(record_of(*key, level, answers, subject))
     _check_once(records)
     return records, notes
@@ -103,7 +143,7 @@ def _check_once(records: Sequence[Record]) -> None:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """The files' names without endings, preceded by as many folders as are needed to make them unique."""
-    places = [path.resolve() for path in paths]
+    places = [Path(os.path.realpath(path)) for path in paths]  # unlike `resolve`, it raises nothing for a loop of links
     twice = next((path for path, n in Counter(places).items() if n > 1), None)
     if twice is not None:
         raise UserError(f"{twice} is given twice; name each file once")
@@ -114,38 +154,64 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(name[-depth:]) for name in names]
 
 
-def _answers(path: Path, name: str, columns: Mapping[str, str], about: About) -> tuple[Answers, int]:
-    """A file's answers, and how many of its rows are marked uncertain; `about` gets each problem's level and subject."""
+def _answers(path: Path, name: str, columns: Mapping[str, str], read: _Read) -> Answers:
+    """A file's answers; `read` gets what else its rows say. Rows that are marked uncertain are left out."""
     found: Answers = {}
-    seen: dict[tuple[Any, ...], int] = {}
-    asked: dict[tuple[str, str], tuple[str, str, str]] = {}  # by benchmark and problem: prompt key, source and place of the first row
-    uncertain = 0
+    numbers: dict[Key, list[int | None]] = {}  # of the samples
+    whole: set[Key] = set()  # problems of which one record holds all responses
     for number, record in enumerate((renamed(r, columns) for r in read_records(path)), 1):
         place = f"{path}, record {number}"
-        if record.get("uncertain"):
-            uncertain += 1
+        if is_marked(record.get("uncertain")):
+            read.uncertain[path] += 1
             continue
         if is_record(record):
-            key = (name, id_text(record.get("idx", number - 1)))
+            own = record.get("idx")
+            key = (name, id_text(number - 1 if is_missing(own) else own))
             if key in found:
                 raise UserError(
                     f"{place}: problem {key[1]!r} stands twice; give each problem an idx of its own"
                 )
             found[key] = list(_of_harness(record, place))
-            about.setdefault(key, _level_and_subject(record))
-            continue
-        benchmark, problem, answer = _of_row(record, name, place)
-        problem = _unique_id((benchmark, problem), record, asked, place)
-        if record.get("sample") is not None:
-            identity = (benchmark, problem, record.get("model"), record["sample"])
-            if (first := seen.setdefault(identity, number)) != number:
-                raise UserError(
-                    f"{place}: sample {record['sample']} of problem {problem!r} stands in record {first} already; give the "
-                    "problems of different benchmarks a file each, or ids of their own"
-                )
-        found.setdefault((benchmark, problem), []).append(answer)
-        about.setdefault((benchmark, problem), _level_and_subject(record))
-    return found, uncertain
+            whole.add(key)
+        else:
+            benchmark, problem, answer = _of_row(record, name, place, read)
+            key = (benchmark, _unique_id((benchmark, problem), record, read.asked, place))
+            if key in whole:
+                raise UserError(f"{place}: problem {key[1]!r} stands in another record with all its responses; give it once")
+            found.setdefault(key, []).append(answer)
+            numbers.setdefault(key, []).append(_sample(record, key, answer, path, number, read))
+            if (reference := first_value(record, REFERENCES)) is not None:
+                read.references.setdefault(key, set()).add(str(reference))
+        read.about.setdefault(key, _level_and_subject(record))
+    return {key: _in_order(answers, numbers.get(key, ())) for key, answers in found.items()}
+
+
+def _sample(
+    record: Mapping[str, Any], key: Key, answer: Answer, path: Path, number: int, read: _Read
+) -> int | None:
+    """The number of a row's sample; None if it has none. UserError if its file has that sample of the problem already."""
+    sample = record.get("sample")
+    if is_missing(sample):
+        return None
+    text = hash((str(record.get("text") or record.get("response")), answer.answer))
+    other, first, before = read.samples.setdefault((*key, answer.generator, id_text(sample)), (path, number, text))
+    if other != path and answer.generator:  # unnamed ones may be of two models
+        read.copied.setdefault((other, path), Counter())[text == before] += 1
+    elif other == path and first != number:
+        raise UserError(
+            f"{path}, record {number}: sample {sample} of problem {key[1]!r} stands in record {first} already; give the "
+            "problems of different benchmarks a file each, or ids of their own"
+        )
+    return int(id_text(sample)) if id_text(sample).isdecimal() else None
+
+
+def _in_order(answers: Sequence[Answer], numbers: Sequence[int | None]) -> list[Answer]:
+    """The answers with those of each model by the numbers of their samples, for protocols that take the first ones."""
+    if not numbers or None in numbers:
+        return list(answers)
+    ordered = sorted(zip(numbers, answers, strict=True), key=lambda pair: pair[0] or 0)
+    queues = {name: iter([a for _, a in ordered if a.generator == name]) for name in {a.generator for a in answers}}
+    return [next(queues[answer.generator]) for answer in answers]
 
 
 def _level_and_subject(record: Mapping[str, Any]) -> tuple[int, str]:
@@ -190,12 +256,12 @@ def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
         yield Answer(answer, label, reward, None, len(text), model)
 
 
-def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str, Answer]:
+def _of_row(record: Mapping[str, Any], name: str, place: str, read: _Read) -> tuple[str, str, Answer]:
     """The benchmark, the problem and the answer of a row with one labelled response.
 
     An incomplete response has no answer and counts as wrong, whatever its label says.
     """
-    problem = next((id_text(record[k]) for k in KEYS if record.get(k) is not None), None)
+    problem = first_value(record, KEYS)
     label, status = record.get("label"), record.get("status")
     if problem is None or (label is None and status is None):
         raise UserError(f"{place}: {FORMS}")
@@ -204,12 +270,15 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
     right = _right(status, place) if label is None else label_of(label, place)
-    complete = is_complete(str(record.get("finish_reason") or "stop"))
+    said = None if is_missing(record.get("finish_reason")) else record["finish_reason"]
+    complete = finish_reason(said) == STOP
+    if complete and label is not None and status in STATUSES:
+        read.contradictory += right != (status == "correct")
     answer = next((record[k] for k in ("extracted", "pred") if record.get(k) is not None), None)
     text = next((record[k] for k in ("text", "response") if record.get(k) is not None), "")
     return (
         str(meta.get(BENCHMARK) or name),
-        problem,
+        id_text(problem),
         Answer(
             answer_text(answer) if complete else None,
             right and complete,
@@ -217,7 +286,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str) -> tuple[str, str,
             reward_of(meta.get(UNTRAINED), UNTRAINED, place),
             len(str(text)),
             str(record.get("model") or ""),
-            finish_reason(record.get("finish_reason")) if record.get("finish_reason") else "",
+            finish_reason(said) if said else "",
             None if meta.get(ACCEPTED) is None else label_of(meta[ACCEPTED], f"{place}, {ACCEPTED}"),
         ),
     )

@@ -6,8 +6,10 @@ import io
 import os
 import re
 import sys
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +66,7 @@ GROUPS = {
         "doctor": "Show what this machine has and which optional parts are missing.",
     },
 }
+WRITTEN = ("out", "dropped", "hits", "report")  # parameters that name what a command writes
 _EXAMPLE = re.compile(r"\n\s*\n(?=\s*\S[^\n]*: acemath )")
 
 
@@ -97,10 +100,30 @@ def _load(name: str) -> Any:
         holder.command(name)(module.command)
     found = typer.main.get_group(holder).commands[name]
     for one in (found, *getattr(found, "commands", {}).values()):
+        one.callback = one.callback and _apart(one.callback)
         one.help = _EXAMPLE.sub(
             "\n\n\b\n", one.help or ""
         )  # click does not fill a paragraph that starts with \b
     return found
+
+
+def _apart(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A command's function that first refuses to write over what it reads, and to write two results to one place."""
+
+    @wraps(work)
+    def checked(**given: Any) -> Any:
+        places = {name: value if isinstance(value, list | tuple) else [value] for name, value in given.items()}
+        named = [(name, os.path.realpath(p)) for name, found in places.items() for p in found if isinstance(p, str | Path) and str(p)]
+        for name, place in named:
+            other = next((other for other, same in named if same == place and other != name), None)
+            if name in WRITTEN and other is not None and (other in WRITTEN or Path(place).exists()):
+                raise UserError(
+                    f"--{name} and {other.replace('_', '-')} both name {str(given[name])!r}; what a command reads or writes elsewhere "
+                    "is not written over: give another name"
+                )
+        return work(**given)
+
+    return checked
 
 
 app = typer.Typer(

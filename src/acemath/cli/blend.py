@@ -62,6 +62,8 @@ def command(
             )
         asked, rows = read_answered(responses, problems, columns)
         confirmed = [] if checked is None else read_answered(checked, problems, columns)[1]
+        if confirmed and not {(r.problem_id, r.text) for r in confirmed} & {(r.problem_id, r.text) for r in rows}:
+            raise UserError(f"no response of {checked} is one of {responses}; give what acemath cross-check kept of that file")
         counts = {name: int(n) for name, n in _numbers("--count", count or (), whole=True).items()}
         chat = ChatFormat(system=system, instruction=instruction)
         picker = Picker(pools, counts, _numbers("--share", share or ()), {}, seed)

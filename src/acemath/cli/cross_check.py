@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from acemath.cli.output import show, write_kept
 from acemath.cli.reading import read_answered
 from acemath.curate.crosscheck import agreement_counts, agreement_shares, cross_checked
 from acemath.errors import UserError
+from acemath.notices import say
 from acemath.records import Response, by_problem
 from acemath.run.display import Display
 
@@ -37,7 +39,7 @@ def command(
     """
     with Display().during("cross-check"):
         asked, rows = read_answered(responses, problems, columns)
-        theirs = by_problem(read_answered(check, problems, columns)[1])
+        theirs = by_problem(_of_others(read_answered(check, problems, columns)[1], rows, check.samefile(responses), check))
         math = {row.id for row in asked if row.group == "math"}
         rows = [row for row in rows if row.problem_id in math]
         if not rows:
@@ -48,3 +50,16 @@ def command(
         found = write_kept(kept, lost, Response, out, dropped)
         found["teachers"] = agreement_shares(agreement_counts(rows, theirs))
     show(found, as_json)
+
+
+
+def _of_others(checks: Sequence[Response], rows: Sequence[Response], same_file: bool, file: Path) -> list[Response]:
+    """The checking responses; none if they are those to be checked, or a copy of some, because none confirms itself.
+
+    One that says the same may be another sample of the same model, so it takes all of them to be a copy.
+    """
+    own = {(row.problem_id, row.model, row.sample, row.text) for row in rows if row.model}
+    if same_file or all((row.problem_id, row.model, row.sample, row.text) in own for row in checks):
+        say(f"{file}: its {len(checks):,} responses are those to be checked, and confirm nothing")
+        return []
+    return list(checks)

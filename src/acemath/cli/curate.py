@@ -22,6 +22,7 @@ from acemath.curate.settings import (
     NearSettings,
 )
 from acemath.errors import UserError
+from acemath.files.rows import check_columns
 from acemath.records import Problem
 from acemath.run.display import Display
 
@@ -66,6 +67,7 @@ def command(
     """
     with Display().during("curate"):
         settings = curation_settings(near, drop or (), without or ())
+        check_columns([prompts], columns or {})
         rows = read_problems(prompts, columns)
         found = clean(rows, read_benchmarks(against), settings, processes)
         shown: dict[str, Any] = write_kept(found.rows, found.dropped, Problem, out, dropped)

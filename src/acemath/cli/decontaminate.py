@@ -21,6 +21,7 @@ from acemath.curate.settings import CurateSettings
 from acemath.curate.workers import workers_for
 from acemath.errors import UserError
 from acemath.files.atomic import write_bytes, write_json_lines
+from acemath.files.rows import check_columns
 from acemath.records import Problem
 from acemath.run.display import Display
 
@@ -57,6 +58,7 @@ def command(
     if as_test and (hits is not None or report is not None):
         raise UserError("--self-test writes no hits; leave out --hits and --report, or --self-test")
     with Display().during("decontaminate"):
+        check_columns([prompts], columns or {})
         rows, benchmarks = read_problems(prompts, columns), read_benchmarks(against)
         if not as_test:
             found = decontaminate(rows, benchmarks, hits, report, processes)

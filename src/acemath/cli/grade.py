@@ -10,8 +10,9 @@ import typer
 
 from acemath.cli.options import Columns, Json, json_lines
 from acemath.cli.output import show
-from acemath.cli.reading import read_names
+from acemath.cli.reading import check_prompts, read_names
 from acemath.errors import UserError
+from acemath.files.rows import check_columns
 from acemath.grade import grade
 from acemath.grade.stored import grade_file
 from acemath.run.display import Display
@@ -49,7 +50,11 @@ def command(
         if gold is not None or answer is not None:
             raise UserError("a file and --gold or --answer are given; grade the file, or the one pair")
         with Display().during("grade"):
-            found = grade_file(file, conventions, read_names(problems, columns), out, columns)
+            check_columns([file, *([problems] if problems else [])], columns or {})
+            names = read_names(problems, columns)
+            if names is not None:
+                check_prompts(file, names, columns)
+            found = grade_file(file, conventions, names, out, columns)
         show(found, as_json)
         return
     if gold is None or answer is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isnan, nan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -165,9 +166,12 @@ def _threshold(text: str) -> float | None:
     if text == TUNED_ON:
         return None
     try:
-        return float(text)
-    except ValueError as error:
-        raise UserError(f"--threshold {text!r} is neither a number nor {TUNED_ON}; correct it") from error
+        found = float(text)
+    except ValueError:
+        found = nan
+    if isnan(found):
+        raise UserError(f"--threshold {text!r} is neither a number nor {TUNED_ON}; correct it")
+    return found
 
 
 def of_critic(

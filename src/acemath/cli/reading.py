@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.registry import BENCHMARKS, names, open_benchmark
-from acemath.curate.columns import groups_of, problems_of, prompt_text
+from acemath.curate.columns import QUESTION, groups_of, problems_of, prompt_text
 from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
-from acemath.files.columns import first_value, id_text, meta_of, names_of
-from acemath.files.identity import Names, joined
-from acemath.files.rows import columns_of, iter_rows, placed_records, read_records, read_rows
+from acemath.files.columns import PROBLEM_NAMES, first_value, id_text, meta_of, names_of, renamed
+from acemath.files.identity import Names, contradictions, joined, shown
+from acemath.files.rows import (
+    can_be_read_again,
+    check_columns,
+    columns_of,
+    iter_rows,
+    placed_records,
+    read_records,
+    read_rows,
+)
 from acemath.notices import say
 from acemath.records import BENCHMARK, Group, Problem, Response, by_problem
 
@@ -31,6 +39,8 @@ def read_problems(path: Path, columns: Columns = None, name: str = "") -> list[P
     rows = list(problems_of(placed_records(path), columns or {}, name))
     if not rows:
         raise UserError(f"{path} holds no problem; give a file with at least one row")
+    if said := contradictions(rows):
+        say(f"{path}: {said}")
     lacking = sum(not row.answer for row in rows if row.group == "math")
     if lacking:
         say(
@@ -71,14 +81,53 @@ def read_answered(
 ) -> tuple[list[Problem], list[Response]]:
     """The problems of one file, and the responses to them in another under the problems' full ids.
 
-    `columns` may name columns of both files. UserError for a response that answers none of the problems, and for a
-    file without responses.
+    `columns` may name columns of both files. A row that stands twice is read once, with a notice. UserError for a response
+    that answers none of the problems, for two responses under one sample number, and for a file without responses.
     """
+    check_columns([responses, problems], columns or {})
     asked = read_problems(problems, columns)
+    check_prompts(responses, Names(asked, problems), columns)
     rows = read_rows(responses, Response, columns)
     if not rows:
         raise UserError(f"{responses} holds no response; acemath sample writes some")
-    return asked, joined(rows, asked, responses, problems)
+    rows = joined(rows, asked, responses, problems)
+    numbered = can_be_read_again(responses) and (columns or {}).get("sample", "sample") in columns_of(responses)
+    return asked, _once(rows, responses) if numbered else rows
+
+
+def check_prompts(responses: Path, names: Names, columns: Columns = None) -> None:
+    """UserError for a response that stands beside another question than that of the problem which it names.
+
+    A row's `question`, or a `prompt` that is a text, may be a part of the problem, as without its choices, or may hold it, as
+    in a chat. A pipe is not looked at.
+    """
+    for place, record in placed_records(responses) if can_be_read_again(responses) else ():
+        row = renamed(record, columns or {})
+        name, asked = first_value(row, PROBLEM_NAMES), first_value(row, ("question", "prompt"))
+        if name is None or not isinstance(asked, str):
+            continue
+        problem = names.find(id_text(name), meta_of(row.get("meta")), place)
+        one, other = (" ".join(text.split()) for text in (asked, str(problem.meta.get(QUESTION, problem.prompt))))
+        if one not in other and other not in one:
+            raise UserError(
+                f"{place}: the response answers {shown(asked)}, but problem {problem.id!r} of {names.file} is "
+                f"{shown(problem.prompt)}; give the problems that were answered, or correct the ids"
+            )
+
+
+def _once(rows: Sequence[Response], file: Path) -> list[Response]:
+    """Each response once, with a notice. UserError for two texts under one problem, model and sample."""
+    found: dict[tuple[str, str, int], Response] = {}
+    for row in rows:
+        first = found.setdefault((row.problem_id, row.model, row.sample), row)
+        if first.text != row.text:
+            raise UserError(
+                f"{file}: sample {row.sample} of problem {row.problem_id!r} by {row.model or 'an unnamed model'!r} has two texts "
+                f"({shown(first.text)} and {shown(row.text)}); give the samples of joined files numbers of their own"
+            )
+    if len(found) < len(rows):
+        say(f"{file}: {len(rows) - len(found):,} of {len(rows):,} responses stand twice and are read once")
+    return list(found.values())
 
 
 def read_graded(

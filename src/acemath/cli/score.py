@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -71,6 +71,8 @@ def command(
 
     A verifier: acemath score scored.jsonl --problems problems.jsonl --judge verifier.yaml --accept-at 0.5 --out verified.jsonl
     """
+    if accept_at is not None and not isfinite(accept_at):
+        raise UserError(f"--accept-at is {accept_at}; give a finite number")
     with Display().during("score") as display:
         asked, rows = read_answered(responses, problems, columns)
         if not rows:

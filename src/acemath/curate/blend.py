@@ -153,9 +153,10 @@ def make_blend(
 
     `problems` is by id. `checked` are the cross-checked ones among the responses.
     """
-    confirmed = {(row.problem_id, row.sample, row.model) for row in checked}
+    # by text, because a file whose rows have no sample numbers gets numbers of its own
+    confirmed = {(row.problem_id, row.model, row.text) for row in checked}
     for row in responses:
-        problem, key = problems[row.problem_id], (row.problem_id, row.sample, row.model)
+        problem, key = problems[row.problem_id], (row.problem_id, row.model, row.text)
         picker.offer(problem, f"{row.sample} {row.model}", problem.prompt.strip().lower(), key in confirmed)
     chats = [
         conversation(problems[row.problem_id], row, chat, picker.pools[place])

@@ -17,6 +17,7 @@ from acemath.files.columns import (
     KNOWN_COLUMNS,
     first_value,
     id_text,
+    is_missing,
     lowered,
     meta_of,
     names_of,
@@ -85,7 +86,7 @@ def _problem_of(
     given, record = record, lowered(record)
     prompt, column = _prompt_in(record, columns, sorted(map(str, given)))
     subject = subject or _text(record, "subject", columns) or "math"
-    answer = _answer_in(record, columns, subject, prompt_text(value_at(record, column)) == value_at(record, column)) or ""
+    answer = _answer_in(record, columns, subject, value_at(record, column)) or ""
     choices = choices_in(record, columns)
     meta = meta_of(record.get("meta"))
     if steps := _steps(record, columns):
@@ -135,9 +136,15 @@ def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: lis
 
 
 def _answer_in(
-    record: Mapping[str, Any], columns: Mapping[str, str], subject: str, plain_prompt: bool
+    record: Mapping[str, Any], columns: Mapping[str, str], subject: str, asked: Any
 ) -> str | None:
-    """The reference answer of a record. If `columns` does not name its column, the record's form decides what counts."""
+    """The reference answer of a record. If `columns` does not name its column, the record's form decides what counts.
+
+    `asked` is what the column of the prompt holds. A conversation with several questions has no answer to the first of them.
+    """
+    plain_prompt = prompt_text(asked) == asked
+    if not {"answer", "solution"} & columns.keys() and _questions(asked) > 1:
+        return None
     if not {"answer", "solution"} & columns.keys():
         if not plain_prompt and "answer" in record:
             # A conversation's `answer` is the response that follows it, as in AceMath's released sets.
@@ -147,6 +154,11 @@ def _answer_in(
             columns = {ours: theirs for ours, theirs in columns.items() if ours != "solution"}
             return reference_in(record, columns) if plain_prompt else None
     return reference_in(record, columns)
+
+
+def _questions(asked: Any) -> int:
+    """The number of user turns of a conversation; 0 for a text."""
+    return sum(turn["role"] in _USERS for turn in turns_of(unpacked(asked)) or ())
 
 
 def _lists(prompt: str, choices: Mapping[str, str]) -> bool:
@@ -194,7 +206,7 @@ def _group(qid: Any, rows: Sequence[tuple[int, Mapping[str, Any]]], again: bool,
     for number, row in rows:
         turns, label = turns_of(row.get("message")), row.get("label")
         if (
-            qid is None or turns is None or label not in (0, 1)
+            is_missing(qid) or turns is None or label not in (0, 1)
             or [turn["role"] for turn in turns][-2:] != ["user", "assistant"] or len(turns) > 3
             or (len(turns) == 3 and turns[0]["role"] != "system")
         ):  # fmt: skip

@@ -94,7 +94,8 @@ def flush_tree(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: temporary name, flush to disk, rename."""
+    """Write a file whole or not at all: temporary name, flush to disk, rename. A link stays, and its target is written."""
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
         try:

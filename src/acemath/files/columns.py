@@ -172,11 +172,17 @@ def parse_columns(text: str | None, known: Sequence[str] = OURS) -> dict[str, st
     return found
 
 
-_TRUTHS = {"true": True, "correct": True, "1": True, "false": False, "wrong": False, "0": False}
+_TRUTHS = {"true": True, "correct": True, "1": True, "1.0": True, "false": False, "wrong": False, "0": False, "0.0": False}
 
 
 def truth_of(value: Any) -> bool | None:
     """A label as files write it (true, 1, 1.0, "correct" …); None if it means neither right nor wrong."""
     if isinstance(value, bool | int | float) and value in (0, 1):
         return bool(value)
-    return _TRUTHS.get(value.lower()) if isinstance(value, str) else None
+    return _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def is_marked(value: Any) -> bool:
+    """Whether a cell marks its row, as `uncertain` does. A CSV file writes False as a text."""
+    found = truth_of(value)
+    return not is_missing(value) if found is None else found

@@ -67,6 +67,21 @@ class Places:
         )
 
 
+def contradictions(problems: Iterable[Problem]) -> str:
+    """A line about problems of one text that have different reference answers, under ids of their own; empty if there are none."""
+    first: dict[str, Problem] = {}
+    answered = (problem for problem in problems if problem.answer)
+    pairs = [(first.setdefault(" ".join(row.prompt.lower().split()), row), row) for row in answered]
+    differing = [(one, two) for one, two in pairs if one.answer != two.answer]
+    if not differing:
+        return ""
+    one, two = differing[0]
+    return (
+        f"{len(differing):,} problems have the text of another one and a different reference answer ({one.id}: "
+        f"{one.answer[:40]!r}, {two.id}: {two.answer[:40]!r})"
+    )
+
+
 def _digest(problem: Problem) -> bytes:
     """16 bytes that stand for a problem's prompt and answer."""
     text = f"{len(problem.prompt)}:{problem.prompt}{problem.answer}"

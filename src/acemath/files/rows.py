@@ -8,8 +8,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from itertools import chain
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 
 from acemath.errors import UserError
 from acemath.files.atomic import check_rows, opened_table, write_bytes, write_table
-from acemath.files.columns import id_text, renamed
+from acemath.files.columns import id_text, is_missing, lowered, renamed, value_at
+from acemath.files.fitting import checker, short
 from acemath.records import (
     Chat,
     Group,
     Problem,
     Response,
     Row,
-    column_types,
     finish_reason,
     from_record,
     to_records,
@@ -57,6 +56,29 @@ def columns_of(path: Path) -> list[str]:
     return sorted(map(str, next(read_records(path), {})))
 
 
+def can_be_read_again(path: Path) -> bool:
+    """Whether a check may read a file before it is used: not a pipe, which gives its rows once."""
+    return path.is_file() or path.is_dir() or not path.exists()
+
+
+def check_columns(paths: Sequence[Path], columns: Mapping[str, str]) -> None:
+    """UserError if no record of the files has a column that `columns` (ours: theirs) names. A pipe is not looked at."""
+    left = dict(columns) if all(map(can_be_read_again, paths)) else {}
+    there: dict[str, None] = {}
+    for path in paths if left else ():
+        for record in read_records(path):
+            there.update(dict.fromkeys(map(str, record)))
+            known = lowered(record)
+            left = {ours: name for ours, name in left.items() if name not in known and value_at(known, name) is None}
+            if not left:
+                return
+    for ours, name in left.items():
+        raise UserError(
+            f"--columns {ours}={name}: no record of {' or '.join(map(str, paths))} has the column {name!r}; the columns are "
+            f"{', '.join(there) or 'none'}"
+        )
+
+
 def read_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = None) -> list[R]:
     """Rows of one kind from a file of any known form, as a list; `iter_rows` does not hold them all in memory."""
     return list(iter_rows(path, kind, columns))
@@ -69,12 +91,14 @@ def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
     default. A response without `sample` gets the next number of its problem, one without `model` an empty name.
     UserError naming the file, the line and the column if a record does not fit.
     """
-    check = _checker(kind)
+    check = checker(kind)
     numbers: Counter[str] = Counter()
     for place, record in placed_records(path):
         row = renamed(record, columns or {})
+        if "text" in (columns or {}):
+            row.pop("response", None)
         if kind is Response:
-            row = _numbered(row, numbers)
+            row = _numbered(row, numbers, place)
         known = check(place, row)
         try:
             yield from_record(known, kind)
@@ -82,17 +106,26 @@ def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
             raise UserError(f"{place}: not a {kind.__name__} ({error}); correct or remove it") from error
 
 
-def _numbered(record: dict[str, Any], numbers: Counter[str]) -> dict[str, Any]:
-    """A response's record with its problem's id as text, a sample number and a model's name."""
-    name = record.get("problem_id")
+def _numbered(record: dict[str, Any], numbers: Counter[str], place: str) -> dict[str, Any]:
+    """A response's record with its problem's id as text, a sample number, a model's name, and its text, maybe from `response`.
+
+    UserError if `text` and `response` differ: one of them may be the question.
+    """
+    name, text, response = record.get("problem_id"), record.get("text"), record.get("response")
     if not isinstance(name, str | int | float):
         return record  # the check of the kind reports it
+    if None not in (text, response) and text != response:
+        raise UserError(
+            f"{place}: text is {short(text)} and response is {short(response)}; name the column that holds the response: "
+            "--columns text=response or text=text"
+        )
     name, sample = id_text(name), record.get("sample")
     numbers[name] += 1
     return {
         **record,
         "problem_id": name,
-        "sample": numbers[name] - 1 if sample is None else sample,
+        "text": response if text is None else text,
+        "sample": numbers[name] - 1 if is_missing(sample) else sample,
         "model": record.get("model") or "",
         "finish_reason": finish_reason(record.get("finish_reason")),
     }
@@ -125,12 +158,10 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.exists():
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
-        import pyarrow as pa
-
         for part in _parts(path) if path.is_dir() else [path]:
             with opened_table(part) as file:
-                batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(AT_ONCE))
-                records: Iterator[Any] = chain.from_iterable(_with_short_floats(b).to_pylist() for b in batches)
+                _check_once(part, file.schema_arrow.names)
+                records: Iterator[Any] = chain.from_iterable(_records_of(part, b) for b in file.iter_batches(AT_ONCE))
                 if not all(map(_is_plain, file.schema_arrow.types)):
                     records = map(plain, records)
                 number = 0
@@ -175,10 +206,15 @@ def _json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records of a CSV file whose first row names the columns; every value is text."""
     csv.field_size_limit(CELL)
-    reader = csv.DictReader(text for _, text in _lines(path, blank=True))
+    # strict: a file that was cut inside of quotes would else end in half a cell
+    reader = csv.DictReader((text for _, text in _lines(path, blank=True)), strict=True)
     number = 0
     try:
+        _check_once(path, [name for name in reader.fieldnames or () if name])
+        header = dict(zip(reader.fieldnames or (), reader.fieldnames or ()))
         for number, record in enumerate(reader, 1):
+            if record == header:
+                raise UserError(f"{path}, record {number}: it names the columns again, as in joined files; remove the record")
             if None in record or None in record.values():
                 raise UserError(
                     f"{path}, record {number}: not as many cells as the first row names; correct the record"
@@ -190,14 +226,42 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
-def _with_short_floats(table: pa.Table) -> pa.Table:
-    """A table whose 32-bit floats read as people wrote them: 0.1, not 0.10000000149011612."""
+def _check_once(path: Path, names: Sequence[str]) -> None:
+    """UserError if two columns have one name: only one of them would be read."""
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"{path} has two columns called {twice!r}; rename one")
+
+
+def _records_of(part: Path, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The records of a batch, whose 32-bit floats read as people wrote them: 0.1, not 0.10000000149011612.
+
+    UserError for a value that Python does not hold, as a date in the year 33658.
+    """
     import pyarrow as pa
 
+    table = pa.Table.from_batches([batch])
     for at, field in enumerate(table.schema):
-        if pa.types.is_float32(field.type):
-            table = table.set_column(at, field.name, table[at].cast(pa.string()).cast(pa.float64()))
-    return table
+        if (text := _without_floats(field.type, pa.string())) != field.type:
+            short = table[at].cast(text).cast(_without_floats(field.type, pa.float64()))
+            table = table.set_column(at, field.name, short)
+    try:
+        return table.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise UserError(f"{part}: a value cannot be read ({error}); write its column as text, or remove it") from error
+
+
+def _without_floats(kind: pa.DataType, instead: pa.DataType) -> pa.DataType:
+    """A type with `instead` in place of 32-bit floats, also inside of lists and records."""
+    import pyarrow as pa
+
+    if pa.types.is_float32(kind):
+        return instead
+    if pa.types.is_list(kind):
+        return pa.list_(_without_floats(kind.value_type, instead))
+    if pa.types.is_struct(kind):
+        return pa.struct([(part.name, _without_floats(part.type, instead)) for part in kind])
+    return kind
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -288,50 +352,3 @@ def _record(place: str, line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise UserError(f"{place}: a record is a JSON object, this is {type(record).__name__}; correct or remove it")
     return record
-
-
-def _checker(kind: type[R]) -> Callable[[str, Mapping[str, Any]], dict[str, Any]]:
-    """A function that returns a record's known columns. It raises UserError if one does not fit the kind's schema.
-
-    Arrow itself would silently cut 3.7 to 3 and a string into a list of letters.
-    """
-    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
-    types = column_types(kind)
-
-    def check(place: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        known = {name: record[name] for name in types if record.get(name) is not None}
-        missing = [name for name in types if name in needed and name not in known]
-        if missing:
-            raise UserError(
-                f"{place}: not a {kind.__name__}, it has no {' and no '.join(missing)}; its columns are {list(types)}"
-            )
-        for name, value in known.items():
-            if name != "meta" and not _fits(value, types[name]):
-                raise UserError(
-                    f"{place}: {name} is {_short(value)}, not of the type {types[name]}; correct or remove it"
-                )
-            if name == "meta" and not isinstance(value, str | Mapping):
-                raise UserError(f"{place}: meta is {_short(value)}; it is an object, or one as JSON text")
-        return known
-
-    return check
-
-
-def _fits(value: Any, kind: str) -> bool:
-    """Whether a value has the type that `column_types` gives."""
-    if kind == "string":
-        return isinstance(value, str)
-    if kind.startswith("int"):
-        limit = 2 ** (int(kind.removeprefix("int")) - 1)
-        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
-    if kind == "float64":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "message":
-        return isinstance(value, Mapping) and all(_fits(value.get(n), "string") for n in ("role", "content"))
-    item_kind = kind.removeprefix("list<").removesuffix(">")
-    return isinstance(value, list) and all(_fits(item, item_kind) for item in value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -24,6 +24,7 @@ from acemath.grade.references import needed_reference, reference_answer, referen
 from acemath.records import FINISHED, Verdict
 
 _SPACES = re.compile(r" +(?!\d)|(?<!\d) +")  # `1 3/4` is not `13/4`
+_ARROW = re.compile(r"arrow|\\vec")
 # What sympy has no counterpart for.
 _NOT_SYMBOLIC = frozenset("text apply tuple set list matrix builder union named mod based".split())
 
@@ -163,10 +164,9 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return "unparsable", f"the comparison was not made: {error}", "guard"
     if result is True:
         return "correct", "equal in structure and value", "structure"
-    for text, beside in () if stated else ((answer, reference), (reference, answer)):
-        value = sentence_value(text)
-        if value is not None:
-            return _structural(value, beside, conventions, True)
+    values = sentence_value(answer), sentence_value(reference)
+    if not stated and values.count(None) == 1:  # of two sentences the last values alone would say nothing
+        return _structural(values[0] or answer, values[1] or reference, conventions, True)
     if result is False or not conventions.symbolic or not _worth_workers(left, right):
         return _wrong(left, right, "structure")
     return _symbolic(left, right, conventions)
@@ -192,7 +192,7 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
             split = read(text, False)
             if split != own and same(split, other) is True:
                 return True
-    apart = letters_apart(a, b)
+    apart = letters_apart(a, b, not _ARROW.search(left + right))
     return (
         apart is not None
         and same(*apart) is True

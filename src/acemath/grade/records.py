@@ -1,8 +1,5 @@
-"""Graded and ungraded rows of known tools.
-
-Known forms: this project's responses (`text` with a reference beside), the Qwen2.5-Math harness (`code`,
-`gt`, `score`), ZeroEval (`pred`, `label`), lm-eval samples (`resps`, `target`, `exact_match`), chat
-`messages`, and plain rows with any of the common names for response, reference and label.
+"""Graded and ungraded rows of known tools: ours, the Qwen2.5-Math harness's, ZeroEval's, lm-eval's, chats, and plain rows
+with any of the common names for response, reference and label.
 """
 
 from __future__ import annotations
@@ -58,49 +55,38 @@ def rows_of(record: Mapping[str, Any], columns: Mapping[str, str] | None = None)
 
 
 def _responses(record: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[tuple[str, bool | None]]:
-    """Each response of a record with its label, None where it has none."""
-    label = _label(record, columns)
+    """Each response of a record with its label, None where it has none: one label cannot hold for several responses."""
+    label = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
+    labels = [truth_of(label)]
     named = columns.get("response", columns.get("text"))
     if named is not None:
-        yield from _each(value_at(record, named), label)
+        found = value_at(record, named)
     elif isinstance(record.get("code"), list):  # the Qwen2.5-Math harness: many responses, a label each
-        scores = record.get("score")
-        labels = scores if isinstance(scores, list) else []
-        for index, response in enumerate(record["code"]):
-            yield _text(response), bool(labels[index]) if index < len(labels) else None
+        found, scores = [text_of(response) for response in record["code"]], record.get("score")
+        labels = [bool(score) for score in scores] if isinstance(scores, list) else []
     elif "resps" in record:
-        answers = record["resps"]
-        while isinstance(answers, list) and len(answers) == 1 and isinstance(answers[0], list):
-            answers = answers[0]
-        yield from _each(answers, label)
+        found = record["resps"]
+        while isinstance(found, list) and len(found) == 1 and isinstance(found[0], list):
+            found = found[0]
     elif isinstance(record.get("messages"), list):
         turns = [m for m in record["messages"] if isinstance(m, Mapping) and m.get("role") == "assistant"]
-        yield from ((_text(turn.get("content")), label) for turn in turns[-1:])
+        found = text_of(turns[-1].get("content")) if turns else None
     elif "pred" in record and "response" in record:
         # ZeroEval keeps the reasoning and the answer apart: the answer goes into a box behind the reasoning.
-        answer, text = record["pred"], _text(record["response"])
-        stated = answer is not None and str(answer).strip()
-        yield (f"{text}\n\\boxed{{{answer}}}" if stated else text), label
+        answer, found = record["pred"], text_of(record["response"])
+        if answer is not None and str(answer).strip():
+            found = f"{found}\n\\boxed{{{answer}}}"
     else:
-        yield from _each(next((record[n] for n in _RESPONSES if record.get(n) is not None), None), label)
+        found = next((record[name] for name in _RESPONSES if record.get(name) is not None), None)
+    several = isinstance(found, list) and all(isinstance(text, str) for text in found)
+    texts = found if several else [] if found is None else [found]
+    if len(labels) != len(texts):
+        labels = [None] * len(texts)
+    yield from zip(map(text_of, texts), labels, strict=True)
 
 
-def _each(value: Any, label: bool | None) -> Iterator[tuple[str, bool | None]]:
-    """The response with its label; each of several responses without one, because one label cannot hold for all."""
-    if value is None:
-        return
-    several = isinstance(value, list) and value and all(isinstance(text, str) for text in value)
-    texts = value if several else [value]
-    for text in texts:
-        yield _text(text), label if len(texts) == 1 else None
-
-
-def _label(record: Mapping[str, Any], columns: Mapping[str, str]) -> bool | None:
-    found = value_at(record, columns["label"]) if "label" in columns else first_value(record, _LABELS)
-    return truth_of(found)
-
-
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The text of a response: itself, or the content of the last of its messages; "" for none."""
     if isinstance(value, list) and value and isinstance(value[-1], Mapping):
-        return _text(value[-1].get("content"))
+        return text_of(value[-1].get("content"))
     return "" if value is None else str(value)

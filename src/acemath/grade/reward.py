@@ -15,6 +15,7 @@ from acemath.errors import UserError
 from acemath.files.columns import lowered, may_hold_reference
 from acemath.grade.batch import grade_many
 from acemath.grade.core import grade
+from acemath.grade.records import text_of
 from acemath.grade.references import reference_in
 
 UNKNOWN = ("timeout", "unparsable")  # statuses that say nothing about the answer
@@ -24,55 +25,38 @@ def accuracy_reward(completions: Sequence[Any], **columns: Any) -> list[float | 
     """1.0 for a correct completion and 0.0 for any other; TRL's signature.
 
     completions: one text, or one list of chat messages, for each sample. The reference of a sample is read from the
-    data set's other columns, in any known form (`acemath.files.columns`): raw GSM8K, MATH's `solution`, DAPO's
-    `reward_model`, MMLU's choices. A sample without a reference gets the reward None, which TRL leaves out of its mean;
-    so does a verdict that says nothing about the answer (a time-out, an answer that could not be read). UserError
-    where no sample has a reference.
+    data set's other columns, in any known form (`acemath.files.columns`). A sample without a reference gets the reward
+    None, which TRL leaves out of its mean; so does a verdict that says nothing about the answer (a time-out, an answer
+    that could not be read). UserError where no sample has a reference.
     """
     count = len(completions)
     lists = {name: values for name, values in columns.items() if may_hold_reference(name) and values is not None}
-    wrong = next((name for name, values in lists.items() if isinstance(values, str) or len(values) != count), None)
-    if wrong is not None:
-        raise UserError(f"column {wrong!r} is no list of {count} values; give one for each completion")
+    for name, values in lists.items():
+        if isinstance(values, str) or len(values) != count:
+            raise UserError(f"column {name!r} is no list of {count} values; give one for each completion")
     rows = [{name: values[at] for name, values in lists.items()} for at in range(count)]
-    references = [reference_in(lowered(row)) for row in rows]
-    asked = [at for at, reference in enumerate(references) if reference is not None]
+    asked = {at: reference for at, row in enumerate(rows) if (reference := reference_in(lowered(row))) is not None}
     if not asked:
         raise UserError(
             f"no reference answer in the data set's columns ({', '.join(sorted(columns)) or 'none'}); add a column "
             "`answer` or `solution` that holds the right answers"
         )
-    verdicts = grade_many([(completion_text(completions[at]), references[at]) for at in asked])
-    rewards: list[float | None] = [None] * count
-    for index, verdict in zip(asked, verdicts, strict=True):
-        rewards[index] = None if verdict.status in UNKNOWN else float(verdict.correct)
-    return rewards
-
-
-def completion_text(completion: Any) -> str:
-    """The text of a completion: itself, or the content of its last message."""
-    if isinstance(completion, str):
-        return completion
-    if isinstance(completion, Sequence) and completion and isinstance(completion[-1], Mapping):
-        return str(completion[-1].get("content") or "")
-    raise UserError(f"a completion of type {type(completion).__name__}; give text or a list of messages")
+    verdicts = grade_many([(text_of(completions[at]), reference) for at, reference in asked.items()])
+    known = {
+        at: float(verdict.correct)
+        for at, verdict in zip(asked, verdicts, strict=True)
+        if verdict.status not in UNKNOWN
+    }
+    return [known.get(at) for at in range(count)]
 
 
 def compute_score(
-    data_source: str,
-    solution_str: str,
-    ground_truth: Any,
-    extra_info: Mapping[str, Any] | None = None,
-    **_: Any,
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> dict[str, Any]:
     """verl's reward: the score of one response, with the answer that was found and why it got that score.
 
     UserError where there is no ground truth: a reward of 0 would teach that every answer is wrong.
     """
     verdict = grade(solution_str, ground_truth)
-    return {
-        "score": float(verdict.correct),
-        "acc": verdict.correct,
-        "pred": verdict.answer or "",
-        "status": verdict.status,
-    }
+    score = float(verdict.correct)
+    return {"score": score, "acc": verdict.correct, "pred": verdict.answer or "", "status": verdict.status}

@@ -38,29 +38,20 @@ def grade_file(
 
     `names` are the problems that have the references, for rows that only name their problem (problem_id, qid or idx).
     Rows that are marked uncertain, and rows without a reference, are not graded but counted apart. Each response is
-    written to `out` with its verdict, in the fields of `Response`, so that `rm groups` and `rewardbench` read the file.
-    UserError for a file without a row to grade, and for a row of no known form.
+    written to `out` with its verdict, in the fields of `Response`. UserError for a file without a row to grade, and for
+    a row of no known form.
     """
     left_out: Counter[str] = Counter()
     rows = list(_gradable(path, names, columns or {}, left_out))
     if not rows:
         why = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items()) or "it is empty"
-        raise UserError(
-            f"{path} holds no row to grade ({why}); give a file of responses with their references"
-        )
+        raise UserError(f"{path} holds no row to grade ({why}); give a file of responses with their references")
     verdicts = grade_many([(r.response, r.reference, r.finish_reason) for _, r in rows], conventions)
     if out is not None:
-        write_json_lines(
-            out, [_graded_row(origin, r, v) for (origin, r), v in zip(rows, verdicts, strict=True)]
-        )
-    found: dict[str, Any] = {
-        "n": len(rows),
-        "correct": sum(v.correct for v in verdicts),
-        "by_status": dict(Counter(v.status for v in verdicts)),
-    }
-    agree = [
-        v.correct == r.expected for v, (_, r) in zip(verdicts, rows, strict=True) if r.expected is not None
-    ]
+        write_json_lines(out, [_graded_row(*row, verdict) for row, verdict in zip(rows, verdicts, strict=True)])
+    by_status = Counter(verdict.status for verdict in verdicts)
+    found: dict[str, Any] = {"n": len(rows), "correct": by_status["correct"], "by_status": dict(by_status)}
+    agree = [v.correct == r.expected for v, (_, r) in zip(verdicts, rows, strict=True) if r.expected is not None]
     if agree:
         found |= {"agree": sum(agree), "labelled": len(agree)}
     return found | left_out | ({} if out is None else {"out": str(out)})
@@ -127,10 +118,6 @@ def _kept(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, An
 
 
 def _graded_row(origin: Mapping[str, Any], row: Row, verdict: Verdict) -> dict[str, Any]:
-    found = {
-        "text": row.response,
-        "reference": row.reference,
-        "status": verdict.status,
-        "extracted": verdict.answer,
-    }
-    return {**origin, **found, "reason": verdict.reason, "tier": verdict.tier, "rule": verdict.rule}
+    graded = {"status": verdict.status, "extracted": verdict.answer, "reason": verdict.reason}
+    texts = {"text": row.response, "reference": row.reference}
+    return {**origin, **texts, **graded, "tier": verdict.tier, "rule": verdict.rule}

@@ -27,3 +27,14 @@ def other_layers(config: Any) -> list[str]:
     config = config.get_text_config()
     kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
     return sorted({kind for kind in kinds if "attention" not in kind or "linear" in kind})
+
+
+def bounds_scores(config: Any) -> bool:
+    """Whether a model bounds the scores of its attention (Gemma 2). torch's fused attention ignores that without a word."""
+    return bool(getattr(config.get_text_config(), "attn_logit_softcapping", None))
+
+
+def keep_bounds(model: Any) -> None:
+    """Give a model that bounds its scores the attention of transformers that does so."""
+    if bounds_scores(model.config):
+        model.set_attn_implementation("eager")

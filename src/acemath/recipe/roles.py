@@ -119,6 +119,9 @@ class Policy(Role):
             check_shots(shots)
         return shots
 
+    pooled: bool = True
+    """Whether its responses are in the run's AceMath-RewardBench, which ranks those of all policies together. For `bench`."""
+
     @property
     def listed(self) -> tuple[tuple[str, str], ...]:
         """The `shots` that the recipe itself holds; none if they come from a source, which a stage of its own reads."""

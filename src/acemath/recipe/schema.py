@@ -24,6 +24,7 @@ from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
 
+REWARD = "reward"  # the reward model that a run trains, as a name under `models`
 BASE_CHECK = "base-check"  # a ranker: the base model's own judgement of right and wrong
 VOTES = "votes"  # a ranker: how many of a problem's candidates give the same answer
 CHECKED_POOLS = ("math.checked", "math.unchecked")  # pools that a cross-check makes
@@ -134,6 +135,8 @@ class Reward(Part):
             raise ValueError(
                 "groups come from candidates or from data that exist already; give exactly one of candidates, data"
             )
+        if apart := [name for name, policy in self.candidates.policies.items() if not policy.pooled]:
+            raise ValueError(f"candidates.policies.{apart[0]} has pooled: false, which is for bench; leave it out")
         if self.data is not None:
             check_ready(self.data, "groups")
             if self.problems is not None or self.train.rm_k is not None:
@@ -157,6 +160,8 @@ class Bench(Policies):
     """The benchmark on which the selector is chosen. It is in no headline and no average."""
     lengths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Token limits below `max_new_tokens` at which accuracy is shown too: what is longer counts as cut."""
+    demonstrations: bool = False
+    """Whether benchmarks are asked after the demonstrations that the paper gives them (section 3.4: five for MMLU STEM, of its dev split)."""
     before_training: bool = False
     """Whether responses are also ranked by the reward model before its training."""
     browse: int = Field(35, ge=0)
@@ -181,6 +186,10 @@ class Bench(Policies):
             raise ValueError(
                 f"k is {self.k}, but the headline policy {self.headline!r} gives {each} responses a problem; lower k or "
                 f"raise policies.{self.headline}.each"
+            )
+        if (pooled := sum(policy.each for policy in self.policies.values() if policy.pooled)) < self.k:
+            raise ValueError(
+                f"the pooled policies give {pooled} responses a problem in all, and k is {self.k}; leave pooled: false out of one"
             )
         if self.curve is not None and max(self.curve, default=1) > self.most:
             raise ValueError(
@@ -256,6 +265,11 @@ class Recipe(Part):
                 self._only(where, base, ("transformers",), BASE_KEYS)
         if (ranker := self.roles.ranker) is not None and ranker.model not in (BASE_CHECK, VOTES):
             self._only("roles.ranker", ranker.model, ("transformers", "vllm"), RANKER_KEYS)
+        if (judge := self.judge) is not None:
+            self._only(f"models.{REWARD}", REWARD, ("transformers", "vllm"), RANKER_KEYS)
+            if judge.revision is not None or self.bench.before_training and judge.engine == "vllm":
+                key = "revision" if judge.revision is not None else "engine vllm, which does not go with bench.before_training"
+                raise ValueError(f"models.{REWARD} is the reward model that this run trains, and has {key}; leave it out")
         for name, spec in self.models.items():
             if (
                 isinstance(spec, TransformersModel | VllmModel)
@@ -364,6 +378,12 @@ class Recipe(Part):
     def model(self, ref: str) -> Model:
         """The model that a role names: one of `models`, else a hub name, a folder, `nano` or a stage, in transformers."""
         return self.models[ref] if ref in self.models else TransformersModel(id=ref)
+
+    @property
+    def judge(self) -> TransformersModel | VllmModel | None:
+        """How the reward model that the run trains is run where it scores responses; None: by transformers, on one device."""
+        spec = self.models.get(REWARD)
+        return spec if isinstance(spec, TransformersModel | VllmModel) and spec.id == REWARD else None
 
     def base_of(self, ref: str) -> dict[str, Any]:
         """The identity of a training's base: a stage's name, or a model with its revision and the content of its folder."""

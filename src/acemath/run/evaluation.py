@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,8 +28,12 @@ from acemath.benchmarks.tables import (
 )
 from acemath.errors import UserError
 from acemath.files.atomic import write_json
+from acemath.models.spec import TransformersModel
+from acemath.recipe.schema import REWARD
 from acemath.records import Problem, Response, by_id, by_problem
 from acemath.run.context import Run
+from acemath.run.demonstrations import after_demonstrations, stage_of
+from acemath.run.engines import make_ranker
 from acemath.run.findings import apart, at_lengths, between_policies, choice, parts, percent
 from acemath.run.problems import BENCHMARKS
 from acemath.run.responses import Responder, responses_of, rows_of
@@ -63,7 +67,8 @@ def measured(limit: int | None) -> str:
 
 def samples(run: Run) -> list[Stage]:
     """Every policy's sampled responses to the benchmarks, and one greedy response to each problem."""
-    found: dict[str, Stage] = {}
+    shots = stage_of(run)
+    found: dict[str, Stage] = {stage.name: stage for stage in shots}
     for name, policy in run.recipe.bench.policies.items():
         given = measured(policy.problems)
         found[given] = chosen(given, BENCHMARKS, policy.problems, answered=True, space="benchmarks")
@@ -74,12 +79,18 @@ def samples(run: Run) -> list[Stage]:
             found[responder.stage] = responses_of(
                 responder,
                 (given,),
-                rows_of(given),
+                _asked(given) if shots else rows_of(given),
                 grade=True,
                 keep_refused=True,
                 space="benchmarks",
+                also=[stage.name for stage in shots],
             )
     return list(found.values())
+
+
+def _asked(stage: str) -> Callable[[Part], list[Problem]]:
+    """A reader of a stage's benchmark problems, after their demonstrations."""
+    return lambda part: after_demonstrations(part, part.rows(stage, Problem))
 
 
 def reward_start(run: Run) -> list[Training]:
@@ -107,13 +118,12 @@ def reward_start(run: Run) -> list[Training]:
 def scores(run: Run) -> list[MapStage]:
     """The reward model's rewards of all sampled responses, and those before its training if the recipe wants them."""
     judges = ("reward", START) if run.recipe.bench.before_training else ("reward",)
-    chat = run.recipe.reward.chat
+    chat, spec = run.recipe.reward.chat, run.recipe.judge or TransformersModel(id=REWARD)
 
     @contextmanager
     def tool() -> Iterator[list[RewardModel]]:
-        from acemath.models.score.score import RewardModel
-
-        yield [RewardModel(run.folder / name / "model", chat) for name in judges]
+        places = (str(run.folder / name / "model") for name in judges)
+        yield [make_ranker(spec.model_copy(update={"id": place}), chat) for place in places]
         gc.collect()
 
     def work(name: str, given: str, part: Part) -> None:
@@ -132,7 +142,7 @@ def scores(run: Run) -> list[MapStage]:
     return [
         MapStage(
             f"scores-{name}",
-            {"chat": chat.model_dump()},
+            {"chat": chat.model_dump()} | ({"engine": spec.engine} if spec.engine == "vllm" else {}),
             (f"samples-{name}", measured(policy.problems), *map(whole, judges)),
             work=partial(work, name, measured(policy.problems)),
             tool=tool,
@@ -233,13 +243,15 @@ def tables(run: Run) -> Training:
     def summary(facts: Facts) -> str:
         return ", ".join(f"{key} {value:.1f}" for key, value in facts["headline"].items())
 
-    settings = {
+    settings: dict[str, Any] = {
         "k": bench.k,
         "curve": bench.curve,
         "headline": bench.headline,
         "validation": bench.validation,
         "lengths": bench.lengths,
     }
+    if not_pooled := [name for name, policy in bench.policies.items() if not policy.pooled]:
+        settings["not pooled"] = not_pooled
     inputs = [f"{kind}-{name}" for name in bench.policies for kind in ("scores", "greedy")]
     return Training("tables", settings, (BENCHMARKS, *inputs), work=work, makes=NUMBERS, summary=summary)
 
@@ -282,8 +294,9 @@ def _policy_numbers(run: Run, name: str, records: list[Record], greedy: list[Rec
 
 
 def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
-    """The table for the responses of all policies together, over the problems that all of them answered."""
-    policies, problems = run.recipe.bench.policies, making.store(BENCHMARKS)
+    """The table for the responses of all pooled policies together, over the problems that all of them answered."""
+    policies = [name for name, policy in run.recipe.bench.policies.items() if policy.pooled]
+    problems = making.store(BENCHMARKS)
     stores = [making.store(f"scores-{name}") for name in policies]
     records: list[Record] = []
     for number in range(problems.count):
@@ -292,7 +305,7 @@ def _reward_bench(run: Run, making: Making) -> dict[str, Any]:
         together = [row for found in by_policy for key in found if key in shared for row in found[key]]
         records += apart(records_of(by_id(problems.rows(Problem, number)), together), run.recipe.bench.validation)[0]
     rows = reward_bench(records, run.recipe.bench.k, only=STANDARD)
-    return {"k": run.recipe.bench.k, "policies": list(policies), "rows": [asdict(row) for row in rows]}
+    return {"k": run.recipe.bench.k, "policies": policies, "rows": [asdict(row) for row in rows]}
 
 
 def _levels(records: list[Record], k: int) -> list[dict[str, float]]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from queue import SimpleQueue
+from socket import gethostname
 
 import yaml
 
@@ -106,7 +107,9 @@ def accelerate(config: Path, report: Report, declared: str = DECLARED) -> Launch
             start = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
             command = [*start, *job.command(declared)[1:]]
             if settings.get("num_machines", 1) > 1:
-                others = " ".join(["accelerate launch --machine_rank RANK", *command[3:]])
+                first = settings.get("main_process_ip", "127.0.0.1")
+                place = f" --main_process_ip {gethostname()}" if first in ("127.0.0.1", "localhost") else ""
+                others = " ".join([f"accelerate launch --machine_rank RANK{place}", *command[3:]])
                 say(
                     f"{job.stage} waits for {settings['num_machines'] - 1} other machines; start on each: {others}"
                 )

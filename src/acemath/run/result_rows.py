@@ -47,6 +47,10 @@ def result_rows(path: Path, k: int = 8) -> list[dict[str, Any]]:
     needed = ("measure", "benchmark", "value", "low", "high", "problems")
     if not isinstance(found, list) or not all(isinstance(r, dict) and all(name in r for name in needed) for r in found):
         raise UserError(f"{path} has no rows with {', '.join(needed)}; name results of acemath eval or acemath rewardbench")
+    for row in found:
+        faulty = next((n for n in ("value", "low", "high") if not (row["value"] is None or isinstance(row[n], int | float))), None)
+        if faulty is not None:
+            raise UserError(f"{path}: {faulty} of {row['measure']} on {row['benchmark']} is {row[faulty]!r}; it is a number in percent")
     return [{"selector": "", **row} for row in found]
 
 

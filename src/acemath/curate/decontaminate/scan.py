@@ -12,6 +12,7 @@ from acemath.curate.decontaminate.screen import Screen
 from acemath.curate.settings import DecontaminateSettings
 from acemath.curate.workers import CHUNK, in_processes, workers_for
 from acemath.errors import UserError
+from acemath.notices import say
 from acemath.records import Dropped, Problem
 
 MIN_SCREENED = 500  # prompts for which it pays to build the screen
@@ -107,9 +108,12 @@ def _drops(hit: Hit, settings: DecontaminateSettings) -> bool:
 
 
 def checked_benchmark(name: str, rows: Sequence[Problem]) -> list[Problem]:
-    """The problems of a benchmark. UserError if there are none, because decontamination would find nothing."""
-    if not any(row.prompt.strip() for row in rows):
+    """The problems of a benchmark, with a notice of those without a text. UserError if none has one: nothing would be found."""
+    empty = sum(not row.prompt.strip() for row in rows)
+    if empty == len(rows):
         raise UserError(
             f"benchmark {name}: 0 problems in it, so no prompt could leak it; name a file that has some, or leave it out"
         )
+    if empty:
+        say(f"benchmark {name}: {empty:,} of {len(rows):,} problems have no text, so no prompt is found to leak them")
     return list(rows)

@@ -23,37 +23,30 @@ _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₍₎", "0123456789+-
 _SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
 _SUB_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+")
 
-_SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "‒": "-",
-    "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "⁎": "*",
-    "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",
-    "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "σ": r"\sigma ", "φ": r"\phi ",
-    "ω": r"\omega ", "ε": r"\epsilon ", "ρ": r"\rho ", "τ": r"\tau ", "Δ": r"\Delta ", "ϕ": r"\phi ",
-    "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
-    "≡": r"\equiv ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
-    "ø": r"\emptyset ", "∖": r"\setminus ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "‘": "'",
-    "“": '"', "”": '"', "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "…": r"\ldots ",
-    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∑": r"\sum ", "∏": r"\prod ",
-    "∫": r"\int ", "→": r"\to ", "⇒": r"\Rightarrow ", "∨": r"\text{ or }", "∧": r"\text{ and }", "，": ",",
-    "。": ".", "；": ";", "：": ":", "（": "(", "）": ")", "、": ",", "．": ".", "％": "%", "\u200b": "",
-    "\ufeff": "", "\u2061": "", "\u2062": "", "\u00ad": "", "\u20d7": "", "∥": r"\parallel ", "⊥": r"\perp ",
-    "￥": "¥", "∣": "|", "∶": ":", "𝑥": "x", "𝑦": "y", "𝑛": "n", "Ø": r"\emptyset ",
-}  # fmt: skip
-_SIGN = re.compile("[" + re.escape("".join(_SIGNS)) + "]")
+# A sign and the command that it stands for.
+_COMMANDS = """
+α alpha  β beta  γ gamma  δ delta  ε epsilon  θ theta  λ lambda  μ mu  π pi  ρ rho  σ sigma  τ tau  φ phi  ϕ phi
+ω omega  Δ Delta  × times  ⋅ cdot  · cdot  ∙ cdot  • cdot  ± pm  ∓ mp  ≤ le  ≥ ge  ⩽ le  ⩾ ge  ≠ ne  ≈ approx
+≡ equiv  ∞ infty  ∪ cup  ∩ cap  ∈ in  ∖ setminus  ∅ emptyset  ø emptyset  Ø emptyset  ∑ sum  ∏ prod  ∫ int
+→ to  ⇒ Rightarrow  … ldots  ⟨ langle  〈 langle  ⟩ rangle  〉 rangle  ⌊ lfloor  ⌋ rfloor  ⌈ lceil  ⌉ rceil
+∥ parallel  ⊥ perp
+""".split()
+# Full-width signs are left to Unicode's own normal form.
+_SIGNS = str.maketrans(
+    {sign: f"\\{name} " for sign, name in zip(_COMMANDS[::2], _COMMANDS[1::2], strict=True)}
+    | {sign: rf"\mathbb{{{letter}}}" for sign, letter in zip("ℝℤℕℚℂ", "RZNQC", strict=True)}
+    | dict(zip("−–—‐‑﹣‒∗⁎÷∕⁄。、∣∶′’‘“”", "-------**///.,|:'''\"\"", strict=True))
+    | {"°": r"^\circ ", "º": r"^\circ ", "∨": r"\text{ or }", "∧": r"\text{ and }"}
+    | dict.fromkeys("\u200b\ufeff\u2061\u2062\u00ad\u20d7", "")
+)
 _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 _ROOT = re.compile(r"([√∛∜])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
 _VULGAR = re.compile("[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
 
 
 def _vulgar(match: re.Match[str]) -> str:
-    top, bottom = unicodedata.normalize("NFKC", match.group()).split("⁄")
+    top, bottom = unicodedata.normalize("NFKC", match[0]).split("⁄")
     return rf"\frac{{{top}}}{{{bottom}}}"
-
-
-def _root(match: re.Match[str]) -> str:
-    radicand = match.group(2)
-    return _ROOTS[match.group(1)] + (f"{{{radicand}}}" if radicand else "")
 
 
 def from_unicode(text: str) -> str:
@@ -61,10 +54,9 @@ def from_unicode(text: str) -> str:
     if text.isascii():
         return text
     text = _VULGAR.sub(_vulgar, text)
-    text = _ROOT.sub(_root, text)
-    text = _SUPER_RUN.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)
-    text = _SUB_RUN.sub(lambda m: "_{" + m.group().translate(_SUB) + "}", text)
-    text = _SIGN.sub(lambda m: _SIGNS[m.group()], text)
+    text = _ROOT.sub(lambda m: _ROOTS[m[1]] + (f"{{{m[2]}}}" if m[2] else ""), text)
+    text = _SUPER_RUN.sub(lambda m: f"^{{{m[0].translate(_SUPER)}}}", text)
+    text = _SUB_RUN.sub(lambda m: f"_{{{m[0].translate(_SUB)}}}", text).translate(_SIGNS)
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
@@ -72,40 +64,30 @@ _GROUPED = re.compile(
     r"(?<=\d)\s?(?:\{\s*,\s*\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))"
 )
 _SPACES = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
+_NAMES_OF_COMMANDS = (
+    r"(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|leq?|geq?|in|infty|cup|cap|sin|cos|"
+    r"tan|log|ln|circ|quad|begin|end|alpha|beta|theta|l?dots|binom|neq?)(?![A-Za-z])"
+)
+_LAYOUT = (
+    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|cal|hfill|"
+    r"[vh]phantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|tag\*?\{[^{}]*\}|[hv]space\*?\{[^{}]*\}|"
+    r"mkern\d*mu|hskip[\d.]*[a-z]*|nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])"
+)
 _LATEX = rules(
-    # a command with two backslashes
-    (
-        "\\\\",
-        r"(?<!\\)\\\\(?=(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|le|leq|ge|"
-        r"geq|in|infty|cup|cap|sin|cos|tan|log|ln|circ|quad|begin|end|alpha|beta|theta|ldots|dots|binom|neq|ne)"
-        r"(?![A-Za-z]))",
-        r"\\",
-    ),
+    ("\\\\", rf"(?<!\\)\\\\(?={_NAMES_OF_COMMANDS})", r"\\"),  # a command with two backslashes
     ("", _GROUPED.pattern, ""),
     # beside a number a currency, elsewhere a broken math mark
     ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
     ("", r"\\([%#&])", r"\1"),
-    # layout
-    (
-        "",
-        r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|"
-        r"rm|bf|it|cal|hfill|vphantom\{[^{}]*\}|hphantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|"
-        r"tag\*?\{[^{}]*\}|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|mkern\d*mu|hskip[\d.]*[a-z]*|"
-        r"nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])",
-        " ",
-    ),
+    ("", _LAYOUT, " "),
     ("\\\\", r"\\\\", r"\\\\ "),
-    # equations side by side
-    ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),
+    ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),  # equations side by side
     ("", r"\\[()\[\]]|(?<!\\)\$+", " "),
 )
+_TEXT = r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*"
 _NAMES = rules(
     ("frac", r"\\[dtcs]frac(?![A-Za-z])|\\nicefrac(?![A-Za-z])", r"\\frac"),
-    (
-        "\\",
-        r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*",
-        r"\\text",
-    ),
+    ("\\", _TEXT, r"\\text"),
 )
 # Binomial coefficients as calculators and school books write them: `{}_{10}C_3`, `^{10}C_3`; P is for arrangements.
 _BEFORE, _AFTER = r"(?:\{\s*\})?[_^]\s*\{?\s*(\w{1,6})\s*\}?\s*", r"\s*_\s*\{?\s*(\w{1,6})\s*\}?"
@@ -119,24 +101,16 @@ def _repeating(match: re.Match[str]) -> str:
     return rf"\frac{{{int(whole + fixed) * nines + int(period)}}}{{{scale * nines}}}"
 
 
+_ORDINAL = r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^?\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})"
 _NOTATION = rules(
     ("..", r"(?<=[-+*,(])\s*\.\.\.+(?=\s*[-+*,)])", r" \\ldots "),
     ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
     ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
     # 1.234,56
-    (
-        ",",
-        r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])",
-        lambda m: m.group().replace(".", "").replace(",", "."),
-    ),
+    (",", r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])", lambda m: m[0].replace(".", "").replace(",", ".")),
     (".", r"\b([apAP])\.\s?[mM]\b\.?", r"\1m"),
     ("{", r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}", r"\\text{ \1}"),
-    # ordinals
-    (
-        "",
-        r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})",
-        "",
-    ),
+    ("", _ORDINAL, ""),
     # degrees Celsius and Fahrenheit
     ("circ", r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1"),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
@@ -147,13 +121,7 @@ _EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
 _QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
 _TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
-
-
-def without_comments(text: str) -> str:
-    """A text without its HTML comments, which nobody sees who reads it."""
-    return _COMMENT.sub(" ", text) if "<!--" in text else text
 
 
 def without_emphasis(text: str) -> str:

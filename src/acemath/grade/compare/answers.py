@@ -6,6 +6,8 @@ take the same steps.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
 from acemath.grade.compare.families import congruence, is_angular
@@ -27,6 +29,7 @@ from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
 from acemath.grade.read.amounts import unit_product
 from acemath.grade.read.units import parse_unit, rate_left_out
+from acemath.grade.values.evaluate import exact
 from acemath.grade.values.probe import same_value
 
 Result = bool | None
@@ -171,13 +174,15 @@ class Comparison:
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
         named, sides = head_and_value(equation), equation.args
+        stated = sides[: sides.index(exact_side(equation)) + 1]
+        if len(stated) > 1 and _contradict(stated[-2], stated[-1], False):
+            return False
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
-            tried += [sides[-1], *(sides[:1] if len(sides) == 2 else ())]
-        elif named is None:
-            calculated = len(set(sides)) > 1 and not symbols(equation)
-            if calculated or len(sides) > 2 and not symbols(sides[-1]):
-                tried.append(sides[-1])
+            tried += sides[:1] if len(sides) == 2 else ()
+            tried += () if _contradict(sides[-2], sides[-1], True) else sides[-1:]
+        elif named is None and (_calculated(sides) or len(sides) > 2 and not symbols(sides[-1])):
+            tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)
 
     def _two_equations(self, a: Node, b: Node) -> Result:
@@ -240,6 +245,24 @@ class Comparison:
         return all(
             same_value(x, Node("mul", (scale, y))) is True for x, y in zip(a.args, b.args, strict=True)
         )
+
+
+def _calculated(sides: tuple[Node, ...]) -> bool:
+    """Whether a chain ends in a calculation, `3 + 4 = 7`; `7 = 7` and `x^2 = 9` are none."""
+    last, before = sides[-1], sides[-2]
+    return last != before and (not symbols(last) and not symbols(before) or same_value(before, last) is True)
+
+
+def _contradict(one: Node, other: Node, rounded: bool) -> bool:
+    """Whether two sides are numbers that cannot be one, as far as they are rounded: `5 = 6` states nothing."""
+    left, right = exact(one), exact(other)
+    if left is None or right is None or left == right or "pct" in (one.kind, other.kind):
+        return False
+    sides = [side.value for side in (one, other) if side.kind == "num"]
+    places = [decimals for _, decimals, _ in sides if decimals >= 0]
+    if rounded or len(sides) == 1:  # `17,748 ≈ 17,700`, `100 * 1.06^5 = 134`
+        places += [len(text.rstrip("0")) - len(text) if rounded else 0 for _, decimals, text in sides if decimals < 0]
+    return abs(left - right) >= (Fraction(10) ** -min(places) if places else 0)
 
 
 def _is_region(node: Node) -> bool:

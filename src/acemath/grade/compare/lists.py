@@ -89,7 +89,7 @@ def _steps(items: Sequence[Node]) -> bool:
         values = [exact(side) for side in item.args] if is_equation(item) else []
         if len(values) < 2 or len(set(values)) > 1 or len(set(item.args)) < 2 or values[0] is None:
             return False
-        if following is not None and all(exact(n) != values[0] for n in following.args[0].walk()):
+        if following is not None and all(exact(n) != values[0] for s in following.args[:1] for n in s.walk()):
             return False
     return len(items) > 1
 

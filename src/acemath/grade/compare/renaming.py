@@ -108,6 +108,7 @@ def same_solutions(a: Node, b: Node) -> bool:
 
 
 General = tuple[Node, list[str]]
+_VERDICTS = frozenset("TFYN")  # letters of true, false, yes and no: their order matters
 
 
 def _general(node: Node, beside_named: bool) -> General | None:
@@ -153,11 +154,17 @@ def _terms(tree: Node, names: list[str], env: dict[str, complex]) -> list[comple
     return [zero, *factors]
 
 
-def letters_apart(a: Node, b: Node) -> tuple[Node, Node] | None:
-    """Both trees with `RC` read as R·C and `F(x)` as F·x where R, C and F stand alone too; None where nothing changes."""
+def letters_apart(a: Node, b: Node, turned: bool) -> tuple[Node, Node] | None:
+    """Both trees with `RC` read as R·C and `F(x)` as F·x where R, C and F stand alone too; None where nothing changes.
+
+    `turned`: `RC` and `CR` beside each other are products too, as they are not if they are vectors.
+    """
     known = symbols(a) | symbols(b)
     named = {str(n.value) for tree in (a, b) for n in tree.walk() if n.kind in ("sym", "apply")}
     split = {n for n in named if 2 <= len(n) <= 4 and n.isalpha() and (n.isupper() or n in _TYPED) and set(n) <= known}
+    if turned:
+        pairs = (n for n in named if len(n) == 2 and n.isupper() and not set(n) & _VERDICTS)
+        split |= {n for n in pairs if n[0] != n[1] and n[::-1] in named}
     split |= {n.value for tree in (a, b) for n in tree.walk() if n.kind == "apply" and n.value in known}
     return (_apart(a, split), _apart(b, split)) if split else None
 

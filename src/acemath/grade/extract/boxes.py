@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 _START = re.compile(r"\\?(?:boxed|fbox|framebox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
 _BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
-_GAP_LAYOUT = re.compile(
-    r"\\(?:quad|qquad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*&]|\\[a-z]+|\b[a-zA-Z]\w?_?\{?\d*\}?\s*="
+_LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]|\\$")
+_NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
+NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
+# What may stand between two items of one list: a comma, "and", the name of the second.
+LISTED = re.compile(
+    r"\s*(?:[,;&+]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even)\b)?"
+    rf"\s*(?:[,:]\s*)?(?:{_NAME})?\s*", re.IGNORECASE
 )
-_GAP_WORD = re.compile(r"[^\W\d_]{2,}")
-_GAP_STOP = re.compile(
-    r"[.!?](?:\s|$|\*)|\n\s*\n|[0-9=<>]|\b(?:so|thus|hence|therefore|then|which|that|giv\w+|mak\w+|to)\b", re.IGNORECASE
-)
-_LISTS = re.compile(r"\b(?:and|or|und|et|oder|ou)\b|[&]|和|或|及", re.IGNORECASE)
-_NAMED = re.compile(r"[a-zA-Z]\w?(?:_\{?\d*\}?)?\s*=")
+_BEHIND = re.compile(r"^(?:\s+[A-Za-z]+){1,3}(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
 _MAX_GAP = 80
 _MAX_JOINED = 24
 _MAX_LOOKED_AT = 80
@@ -38,16 +38,12 @@ def matching_brace(text: str, start: int) -> int:
         if closing < 0:
             return -1
         i = opening if 0 <= opening < closing else closing
-        if not _escaped(text, i):
+        before = text[max(0, i - 65) : i]
+        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:  # it is not escaped
             depth += 1 if i == opening else -1
             if depth == 0:
                 return i
         i += 1
-
-
-def _escaped(text: str, index: int) -> bool:
-    before = text[max(0, index - 65) : index]
-    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
 
 
 def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Box]:
@@ -56,7 +52,7 @@ def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Bo
     An empty box is passed over; without `skip_empty` it is the last one all the same.
     """
     found: list[Box] = []
-    limit, misses = len(text), 0
+    limit = len(text)
     for _ in range(_MAX_LOOKED_AT):
         box = _last_box(text, limit)
         if box is None or len(found) == _MAX_JOINED:
@@ -65,21 +61,13 @@ def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Bo
         if not box.content.strip():
             if not (found or skip_empty):
                 return [box]
-            misses += 1
             continue
         if found and not (join and _listed(text, box, found[0])):
             if box.end <= found[0].start:
                 break
             found.clear()  # this box holds the one found before: the outer one is the answer
         found.insert(0, box)
-        if not join and misses == 0 and not _nested_candidate(text, box):
-            break
     return found
-
-
-def _nested_candidate(text: str, box: Box) -> bool:
-    before = text.rfind("boxed", max(0, box.start - 200), box.start)
-    return before >= 0 and matching_brace(text, text.find("{", before)) > box.end
 
 
 def _last_box(text: str, limit: int) -> Box | None:
@@ -109,17 +97,11 @@ def _read_box(text: str, start: int, opening: int) -> Box:
 
 def _listed(text: str, box: Box, after: Box) -> bool:
     """Whether two boxes are items of one list: `x = \\boxed{1} or x = \\boxed{2}`. Boxes side by side are not."""
-    gap = text[box.end : after.start]
-    if len(gap) > _MAX_GAP:
+    if not 0 <= after.start - box.end <= _MAX_GAP:
         return False
-    plain = _GAP_LAYOUT.sub(" ", gap)
-    if _GAP_STOP.search(plain):
-        return False
-    words = _GAP_WORD.findall(plain)
-    if words:
-        return len(words) <= 4 and _LISTS.search(plain) is not None
-    named = _NAMED.search(gap) or all(_NAMED.match(b.content.strip()) for b in (box, after))
-    return bool(named) or re.search(r"[,;&+]|和|或|及", plain) is not None
+    gap = _BEHIND.sub("", _LAYOUT.sub(" ", text[box.end : after.start]))
+    listed = LISTED.fullmatch(gap) is not None
+    return listed and (bool(gap.strip()) or all(NAMED.match(b.content) for b in (box, after)))
 
 
 def unboxed(content: str) -> str:

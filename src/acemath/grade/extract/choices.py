@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
-from acemath.grade.extract.responses import extract, marked, plain_tail, said_at_the_end, visible
-from acemath.grade.extract.sentences import Extraction
+from acemath.grade.extract.responses import NOTHING, extract, marked, plain_tail, visible
+from acemath.grade.extract.sentences import WORD, Extraction, sentences
 
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
 _SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
-_LABELLED = re.compile(r"^(?:\(([A-J])\)|([A-J])[).:])\s*(\S.*)$", re.DOTALL)
-_NAMED = re.compile(r"^([A-J])[ \t]+([A-Z][a-z]\S.*)$", re.DOTALL)
+_LABELLED = re.compile(r"^(?:\(([A-J])\)|([A-J])(?:[).:]|[ \t]+(?=[A-Z][a-z])))\s*(\S.*)$", re.DOTALL)
 _INTRODUCED = re.compile(
     r"^(?:(?:the|my)\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)(?:\s+(?:choice|option))?\s*(?:is\b|:)?\s*(?=[A-J(])",
     re.IGNORECASE,
@@ -25,18 +24,19 @@ _MORE = re.compile(
 )
 _WRAPPED = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox|bf|rm)\s*\{\s*([^{}]*?)\s*\}")
 _MARKS = re.compile(r"[$*{}\\]+|\\[()\[\]]")
+# The clauses of a text end at signs and before words that begin another one, but not before one that continues: `B. Or C.`
 _CLAUSE_END = re.compile(
-    r"[;!?\n]+(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly)\b)"
-    r"|(?:\.(?=\s|$)|,)(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly)\b)(?!\s*\(?[A-J]\b(?!\s+(?:is|are|was)\b))"
+    r"(?:[;!?\n]+|(?:\.(?=\s|$)|,)(?!\s*\(?[A-J]\b(?!\s+(?:is|are|was)\b)))"
+    r"(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly)\b)"
     r"|(?:\s|,)(?=(?:so|therefore|thus|hence|but|because|since|however|which|whereas|while)\s)"
-    r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。",
+    r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。|\s(?=(?:not|non)\s+\(?[A-J]\b)|(?=不是)",
     re.IGNORECASE,
 )
 _ALONE = re.compile(
     r"(?<![A-Za-z0-9'’\\^_])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’^_]|\())"
 )
 _NEGATED = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
+    r"不是|\b(?:not|non|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
     r"discard\w*|reject\w*|except|impossible|unlikely|invalid|other\s+than|instead\s+of|rather\s+than|doubt\w*|none|"
     r"without|unless|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
     re.IGNORECASE,
@@ -49,33 +49,27 @@ _OWN_TEXT = re.compile(
     re.DOTALL,
 )
 _NAME = r"(?:(?:option|choice|letter|answer)\s+)?\(?([A-J])(?![A-Za-z0-9'’^_])"
-_ASSERTED = (
-    re.compile(
-        r"(?:\b(?:answers?|choose|select|pick|guess|r[ée]ponse|go(?:ing)?\s+with|opt\s+for|(?:option|choice)(?=\s*(?:is\b|:)))|答案|选)"
-        r"(?:\s+(?:choice|option))?(?:\s+(?:is|are|was|must\s+be|should\s+be|would\s+be|est|for\s+sure|therefore|indeed)\b"
-        r"|[是为选:：=]|\s)*" + _NAME, re.IGNORECASE,
-    ),
-    re.compile(
-        _NAME + r"[).:]*\s+(?:is|must\s+be|would\s+be|seems)\s+(?:the\s+)?(?:only\s+|most\s+|best\s+)*(?:correct|right|true|best|"
-        r"answer|valid|one|solution|choice|option)\b|" + _NAME + r"[).:]*\s+(?:fits|works|matches|holds)\b"
-    ),
-    re.compile(
-        r"(?:\b(?:so|thus|hence|therefore|must\s+be|it['’]?s|is|be)|→|=>)\s*[:,]?\s*" + _NAME + r"(?:[).:\s]*$|\)\s*\S|[.:]\s)",
-        re.IGNORECASE,
-    ),
+# How a clause says which letter it is: `the answer is C`, `C is correct`, `so C`, or nothing but the letter.
+_ASSERTED = re.compile(
+    r"(?i:\b(?:answers?|choose|select|pick|guess|r[ée]ponse|go(?:ing)?\s+with|opt\s+for|corresponds?\s+to|matches|"
+    r"agrees\s+with|(?:option|choice)(?=\s*(?:is\b|:)))|答案|选)"
+    r"(?i:\s+(?:choice|option)|\b(?:is|are|was|(?:must|should|would)\s+be|est|for\s+sure|therefore|indeed)\b|[是为选:：=\s])*"
+    + _NAME +
+    "|" + _NAME + r"[).:]*\s+(?:(?:is|must\s+be|would\s+be|seems)\s+(?:the\s+)?(?:only\s+|most\s+|best\s+)*(?:correct|right|true|best|"
+    r"answer|valid|one|solution|choice|option)|fits|works|matches|holds)\b"
+    r"|(?:(?i:\b(?:so|thus|hence|therefore|must\s+be|it['’]?s|is|be))|→|=>)\s*[:,]?\s*" + _NAME + r"(?:[).:\s]*$|\)\s*\S|[.:]\s)"
 )  # fmt: skip
 _JUST = re.compile(r"(?:(?:option|choice)\s+)?\(?([A-J])(?:[).:\]\s]*$|\)\s*\S)", re.IGNORECASE)
 _LIST_WORDS = re.compile(r"\\?text\w*|(?<![A-Za-z])(?:[A-J]|and|or|n?either|nor|not|both|any|all|of)(?![A-Za-z])|[^A-Za-z\\]", re.I)
 _MARKED = ("answer-tag", "json", "boxed", "boxes", "final-answer", "hashes")
-# `Monday`, `\text{no solution}`
-_BOUND = re.compile(r"[<>]|\\(?:l|g)(?:e|eq|t)\b|\\infty|\\equiv")
-_BOUND_SAID = re.compile(
-    r"(?:all\s+(?:real\s+)?numbers\s+)?(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$"
-)
-_WORDS_ONLY = re.compile(r"[\s$]*(?:\\text\w*\s*\{)?[A-Za-z][A-Za-z' -]{2,40}\}?[\s$.]*")
-_VERDICT = re.compile(r"[\s*\\{}$]*(?:\\?text\s*\{)?(yes|no|true|false)(?![A-Za-z])[\s*}.]*", re.IGNORECASE)
-_OPENING = re.compile(r"[\s#]*(?:answer\s*:?\s*)?(yes|no|true|false)\b\s*(?:[.,;:!–—-]|$)", re.IGNORECASE)
-_SAYS_AGAIN = re.compile(r"[,.;:!?/–—\s-]*(?:(?:and|or|but|maybe|perhaps|also)\s+)*(?:yes|no|true|false)\s*(?:[.,;:!?–—-]|$)", re.I)
+_BOUND = re.compile(r"[<>]|\\[lg](?:e|eq|t)\b|\\infty|\\equiv")
+_BOUND_SAID = re.compile(r"(?:all\s+(?:real\s+)?numbers\s+)?\b(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$")
+_WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z' -]{2,40}")  # `Monday`, `no solution`
+_THEREFORE = re.compile(r"(?:(?:^|,?\s+)(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.I)
+_SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.IGNORECASE)
+_TRUTH = r"(?:yes|no|true|false)"
+_VERDICT = re.compile(rf"[\s*]*(?:(?:but|so|and|or|thus|hence|therefore)\b[\s,]*)?({_TRUTH})\b\s*(?:[.,;:!–—-]|$)", re.IGNORECASE)
+_SAYS_AGAIN = re.compile(rf"[,.;:!?/–—\s-]*(?:(?:and|or|but|maybe|perhaps|also)\s+)*{_TRUTH}\s*(?:[.,;:!?–—-]|$)", re.I)
 
 
 class Choice(NamedTuple):
@@ -93,40 +87,16 @@ def as_choice(answer: str) -> Choice | None:
     plain += "}" * (plain.count("{") - plain.count("}"))  # those that close a group inside
     if match := _LETTER.match(plain):
         return Choice(match[1], "")
-    if match := _LABELLED.match(plain):
-        letter, text = match[1] or match[2], match[3].strip()
-    elif match := _NAMED.match(plain):
-        letter, text = match[1], match[2].strip()
-    else:
+    match = _LABELLED.match(plain)
+    if match is None or _MORE.search(match[3].strip()):
         return None
-    return None if _MORE.search(text) else Choice(letter, text)
+    return Choice(match[1] or match[2], match[3].strip())
 
 
 def same_letter(one: str, other: str) -> bool:
     """Whether two bare choices, `C)` and `C`, are one; a small letter counts only in brackets, `(b)`."""
-    left, right = as_choice(one), as_choice(other)
-    if left is not None and right is not None and not (left.text or right.text):
-        return left.letter == right.letter
-    return any(
-        choice is not None
-        and (match := _SMALL.match(small)) is not None
-        and match[1].upper() == choice.letter
-        for small, choice in ((one, right), (other, left))
-    )
-
-
-def is_verdict(reference: str) -> bool:
-    """Whether a reference is yes, no, true or false."""
-    return len(reference) < 40 and _VERDICT.fullmatch(reference) is not None
-
-
-def extract_verdict(text: str, conventions: Conventions) -> Extraction | None:
-    """The yes or no with which a response begins: `No. The series diverges.`; `Yes, no.` says nothing."""
-    body = visible(text, conventions)
-    match = _OPENING.match(plain_tail(body[:200]))
-    if match is None or _SAYS_AGAIN.match(body.strip("* #\n"), match.end() - 1):
-        return None
-    return Extraction(match[1], "verdict-first")
+    left, right = (as_choice(_SMALL.sub(lambda m: m[1].upper(), text)) for text in (one, other))
+    return left is not None and left == right and not left.text
 
 
 def extract_choice(text: str, conventions: Conventions) -> Extraction | None:
@@ -142,12 +112,10 @@ def extract_choice(text: str, conventions: Conventions) -> Extraction | None:
         chosen = as_choice(clean_latex(content)) or as_choice(content)
         if chosen is not None:
             return Extraction(chosen.letter, found.rule)
-        if not content or found.rule in ("answer-tag", "json") or not re.sub(_LIST_WORDS, "", content):
+        if not content or found.rule in ("answer-tag", "json") or not _LIST_WORDS.sub("", content):
             return None
     letter = picked_letter(plain_tail(body))
-    if letter is None:
-        return None
-    return Extraction(letter, "choice-stated")
+    return None if letter is None else Extraction(letter, "choice-stated")
 
 
 def picked_letter(tail: str) -> str | None:
@@ -158,10 +126,9 @@ def picked_letter(tail: str) -> str | None:
         letters = {"".join(pair) for pair in _ALONE.findall(clause)}
         if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause)):
             continue
-        asserted = [m for pattern in _ASSERTED for m in pattern.finditer(clause)]
         if len(letters) > 1:
             return None
-        if any(group in letters for match in asserted for group in match.groups()):
+        if any(letters.intersection(match.groups()) for match in _ASSERTED.finditer(clause)):
             return letters.pop()
         if (just := _JUST.match(clause)) and not _NEGATED.search(clause):
             named.add(just[1])
@@ -177,15 +144,33 @@ def extract_for(text: str, reference: str, conventions: Conventions) -> Extracti
         return picked
     found = extract(text, conventions)
     if choice is not None and found.rule not in _MARKED and (not choice.text or as_choice(found.answer or "")):
-        return Extraction(None, "nothing")  # what names no letter clearly is no choice by another rule either
-    if found.rule in ("nothing", "last-number", "last-formula") and is_verdict(reference):
-        return extract_verdict(text, conventions) or found
+        return NOTHING  # what names no letter clearly is no choice by another rule either
     if found.rule not in ("nothing", "last-number", "last-formula"):
         return found
-    said = said_at_the_end(text, conventions) if _WORDS_ONLY.fullmatch(reference) or _BOUND.search(reference) else found
-    words = _WRAPPED.sub(r"\1", reference).strip("$ .").lower()
-    if said.answer and (found.rule == "nothing" or words and words in said.answer.lower()):
-        return said
-    if said.answer and _BOUND.search(reference) and (bound := _BOUND_SAID.search(said.answer)):
-        return Extraction(bound[0], "last-sentence")
-    return found
+    return _extract_words(plain_tail(visible(text, conventions)), reference, found) or found
+
+
+def _extract_words(tail: str, reference: str, found: Extraction) -> Extraction | None:
+    """What a response says in words, where the reference is a yes or no, words or a bound; None where it says no such thing.
+
+    `No. The series diverges.`; `…, so it will be Monday.`; `So x is at least 3.` `Yes, no.` says nothing.
+    """
+    words = _WRAPPED.sub(r"\1", reference).strip("$ .*{}").lower()
+    told = [sentence.strip() for sentence in sentences(tail) if sentence.strip()]
+    if re.fullmatch(_TRUTH, words):
+        verdicts = [said for sentence in told if (said := _VERDICT.match(sentence))]
+        again = any(_SAYS_AGAIN.match(said.string, said.end(1)) for said in verdicts)
+        if again or len({said[1].lower() for said in verdicts}) != 1:
+            return None
+        return Extraction(verdicts[0][1], "verdict")
+    bound = _BOUND.search(reference)
+    if not bound and not _WORDS_ONLY.fullmatch(words):
+        return None
+    last = _THEREFORE.split(told[-1])[-1] if told else ""
+    if not _SAYS.search(last) or len(WORD.findall(last)) > 14:
+        return None
+    if bound and (limits := _BOUND_SAID.search(last)):
+        last = limits[0]
+    elif found.rule != "nothing" and words not in last.lower():
+        return None
+    return Extraction(last, "last-sentence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from acemath.grade.extract.boxes import matching_brace
+from acemath.grade.extract.boxes import LISTED, NAMED
 
 
 class Extraction(NamedTuple):
@@ -16,48 +16,64 @@ class Extraction(NamedTuple):
 
 
 # Patterns that are tried everywhere begin with one set of characters: so the engine skips what none of them can be.
-FORMULA = re.compile(
-    r"[$\\](?:(?<=\$)\$(.+?)\$\$|(?<=\$)(?<!\\\$)((?:\\\$|[^$\n])+?)(?<!\\)\$|(?<=\\)\((.+?)\\\)|(?<=\\)\[(.+?)\\\])", re.DOTALL
+_FORMULA = (
+    r"[$\\](?:(?<=\$)\$.+?\$\$|(?<=\$)(?<!\\\$)(?:\\\$|[^$\n])+?(?<!\\)\$|(?<=\\)\(.+?\\\)|(?<=\\)\[.+?\\\])"
 )
-NUMBER = re.compile(
+_GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+_LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{_GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
+_DURATION = (
+    r"(?i:[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
+    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b)"
+)
+_NUMBER = (
     r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
     r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
-    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
+    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?"
+    r"(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
 )
+FORMULA = re.compile(_FORMULA, re.DOTALL)
+NUMBER = re.compile(_NUMBER)
+_VALUE = re.compile(rf"(?P<formula>(?s:{_FORMULA}))|(?P<latex>{_LATEX})|{_DURATION}|{_NUMBER}")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-SENTENCE_END = re.compile(
+_SENTENCE_END = re.compile(
     r"[.!?\s](?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*"
     r"|(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
 )
-_VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
+# A number, a constant or words: a lone letter is no answer.
+VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(
     r"^(?:(?:approximately|about|exactly|simply|just|roughly|equal\s+to|given\s+by|clearly|therefore|thus|so|that|"
     r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
     re.IGNORECASE,
 )
-# What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`.
+# What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
+# behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|because|since|attained|achieved|reached|obtained|occurring|where|when|rather\s+than|instead\s+of|not)\b"
-    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b",
+    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
+    r"where|when|rather\s+than|instead\s+of|not)\b"
+    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
+    r"|\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
     re.IGNORECASE,
 )
+_RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_STATES = re.compile(r"(?:\b(?:is|are|was|were|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
-_CONCLUDES = re.compile(
-    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|is|are|was|means?)\b", re.IGNORECASE
+_DIRECTLY = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|ha[sd]|have|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE
 )
-_BETWEEN = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or)\s*(?:[a-z]\s*=\s*)?|\s+([a-z]+)\s+or\s+", re.IGNORECASE)
-_PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
-_NAMED_VALUE = re.compile(r"^\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=")
-_DURATION = re.compile(
-    r"[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
-    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b",
+_OPERATOR = re.compile(r"(?:[-+*/^]|\\(?:times|cdot|div))\s*$")
+_EQUALS = re.compile(r"\s*=")
+_ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
+_STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
+_REASON = re.compile(r"because|since", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s|,[^,]*\b(?:is|are|was|be)\b",
     re.IGNORECASE,
 )
-_UNIT = re.compile(r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
-_MAYBE = re.compile(r"[0-9$]|\\[a-z(\[]")
-_LATEX_VALUE = re.compile(r"-?(?<![\w.])[0-9]*\s?\\(?:frac|dfrac|tfrac|sqrt)\b")
-_DIVISOR = re.compile(r"\s?/\s?[0-9]+")
+_STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNORECASE)
+_MORE = re.compile(r"[=$\\,;*/×]")
+_PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
+_JOINER = re.compile(r"[,;&]|\b(?:and|or)\b")
+_SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 # `The answer is not 5`; "m cannot be 2" answers a question for what is excluded.
 _DENIED = re.compile(
@@ -69,23 +85,12 @@ _BOUND_WORDS = re.compile(
     r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*)\b", re.IGNORECASE
 )
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
-_ANY_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
 
 
-def formulas(sentence: str) -> list[str]:
-    """The contents of the formulas of a sentence, without their marks."""
-    contents = (next((g for g in groups if g), "").strip() for groups in FORMULA.findall(sentence))
-    return [content for content in contents if content]
-
-
-def with_units(text: str) -> str:
-    """A text with the units that stand in marks of their own beside their numbers, `20 $cm^2$`, as `20 cm^2`."""
-    return _UNIT.sub(r" \1", text)
-
-
-def has_value(formula: str) -> bool:
-    """Whether a formula contains a number, a constant or words: a lone letter is no answer."""
-    return _VALUED.search(formula) is not None
+def inside(formula: str) -> str:
+    """A formula without its marks."""
+    double = formula[0] == "\\" or formula.startswith("$$")
+    return (formula[2:-2] if double else formula[1:-1]).strip()
 
 
 def mostly_foreign(text: str, limit: int = 12) -> bool:
@@ -93,91 +98,93 @@ def mostly_foreign(text: str, limit: int = 12) -> bool:
     return not text.isascii() and sum(1 for c in text if not c.isascii() and c.isalpha()) > limit
 
 
-def first_sentence(text: str) -> str:
-    """A text up to the end of its first sentence, or of the displayed formula that it begins with."""
-    text = text.lstrip()
-    if text.startswith((r"\[", "$$")):
-        close = text.find(r"\]" if text[0] == "\\" else "$$", 2)
-        if close > 0:
-            return text[: close + 2]
-    return SENTENCE_END.split(text, maxsplit=1)[0]
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; a formula is never divided."""
+    masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
+    return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
 
 
 def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
+    outside, alone = FORMULA.sub(" ", sentence), FORMULA.match(sentence)
     if not sentence:
         return None
-    found = formulas(sentence)
-    if found:
-        outside = FORMULA.sub(" ", sentence)
-        if len(found) == 1 and not outside.strip(" .,;:"):
-            return found[0]
-        if len(WORD.findall(outside)) <= 2 and not NUMBER.search(outside):
+    if alone and not sentence[alone.end() :].strip(" .,;:"):
+        return inside(alone[0])
+    words, numbers = len(WORD.findall(outside)), NUMBER.findall(outside)
+    formula = len(outside) < len(sentence)
+    if not mostly_foreign(sentence, 3):
+        if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
-        value = last_value(sentence)
-        return value.answer if value is not None else found[-1]
-    if mostly_foreign(sentence, 3):
-        value = last_value(sentence)
-        return None if value is None else value.answer
-    words = WORD.findall(sentence)
-    if len(words) <= 3 and len(sentence) <= 200:
-        return sentence
-    numbers = NUMBER.findall(sentence)
-    if numbers:
-        return str(numbers[-1] if "=" in sentence else numbers[0]).strip()
-    return sentence if len(words) <= 6 else None
+        if numbers and not formula and "=" not in sentence:
+            return str(numbers[0]).strip()
+    value = last_value(sentence)
+    if value is not None:
+        return value.answer
+    return sentence if words <= 6 and not formula else None
 
 
 def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
-    masked = FORMULA.sub(lambda m: m.group().replace(".", "\x01").replace("\n", " "), tail)
     symbolic: str | None = None
-    for sentence in reversed(SENTENCE_END.split(masked)):
-        sentence = sentence.replace("\x01", ".")
+    told = sentences(tail)
+    if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
+        return None  # the text breaks off
+    for sentence in reversed(told):
         if NO_OPINION.search(sentence):
             continue
         value = last_value(sentence)
         if value is not None:
             return value
-        if symbolic is None:
-            symbolic = next((f for f in reversed(formulas(sentence)) if len(f) > 1), None)
+        letters = [f for f in map(inside, FORMULA.findall(sentence)) if len(f) > 1]
+        if symbolic is None and letters:
+            symbolic = letters[-1]
     return None if symbolic is None else Extraction(symbolic, "last-formula")
 
 
 def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
-    if not _MAYBE.search(sentence):
+    sentence = _without_afterthought(sentence)
+    found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
+    if not found:
         return None
-    sentence = _without_afterthought(end_of(sentence, " "))
-    spans = [m for m in FORMULA.finditer(sentence) if has_value(m.group())]
-    outside = FORMULA.sub(lambda m: " " * len(m.group()), sentence)
-    numbers = list(NUMBER.finditer(outside))
-    raw = _raw_latex(outside)
-    if (
-        raw is not None
-        and (not spans or raw[0] > spans[-1].end())
-        and (not numbers or raw[1] >= numbers[-1].end())
-    ):
-        return Extraction(sentence[raw[0] : raw[1]].strip(), "last-formula")
-    if spans:
-        if numbers and numbers[-1].start() > spans[-1].end() and not re.search(r"[=<>]", spans[-1].group()):
-            return Extraction(numbers[-1].group().strip(), "last-number")
-        content = _joined(sentence, spans) or next(g for g in spans[-1].groups() if g)
-        return Extraction(content.strip(), "last-formula")
-    if not numbers:
-        return None
-    if denied := _DENIED.search(outside[: numbers[-1].start()]):
-        return Extraction(sentence[denied.start() : numbers[-1].end()].strip(), "last-number")
-    durations = list(_DURATION.finditer(sentence))
-    if (listed := _numbers_listed(outside, numbers)) is not None:
-        found = listed
-    elif durations and durations[-1].end() >= numbers[-1].end():
-        found = durations[-1].group()
-    else:
-        found = numbers[-1].group()
-    return Extraction(found.strip(), "last-number")
+    formulas = [n for n, value in enumerate(found, 1) if value["formula"]]
+    stated = formulas and re.search("[=<>]", found[formulas[-1] - 1][0])
+    if stated and found[-1].lastgroup is None and not _DIRECTLY.search(sentence, 0, found[-1].start()):
+        found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
+    last = found[-1]
+    start = _list_start(sentence, found)
+    denied = _DENIED.search(sentence, 0, start)
+    text = sentence[denied.start() if denied else start : last.end()].strip()
+    if last["formula"] and text == last[0]:
+        text = inside(text)
+    return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
+
+
+def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
+    """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
+    first, either = len(found) - 1, False
+    while first > 0:
+        gap = sentence[found[first - 1].end() : found[first].start()]
+        if _OPERATOR.search(sentence, 0, found[first - 1].start()) or _EQUALS.match(sentence, found[first].end()):
+            break
+        if _ABOUT.fullmatch(gap):
+            return found[first - 1].start()
+        unit = _SHARED_UNIT.fullmatch(gap)
+        if unit and not re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
+            break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
+        if not unit and not (_JOINER.search(gap) and LISTED.fullmatch(gap)):
+            break
+        either = either or re.search(r"\bor\b", gap) is not None
+        first -= 1
+    names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
+    plural = _PLURAL.search(sentence[: found[first].start()])
+    kinds = {(value[0].endswith(("%", "percent", "pct")), value[0].startswith("\\$")) for value in found[first:]}
+    if len(kinds) == 1 and (either and len(names - {""}) < 2 or len(names) == 1 and ("" not in names or plural)):
+        return found[first].start()
+    return found[-1].start()
 
 
 def sentence_value(answer: str) -> str | None:
@@ -187,7 +194,7 @@ def sentence_value(answer: str) -> str | None:
         return None
     if "=" in answer:
         answer = answer.rsplit("=", 1)[1]
-    elif words < 3 or _JOINING_WORDS.search(answer) and len(_ANY_NUMBER.findall(answer)) > 1:
+    elif words < 3 or _JOINING_WORDS.search(answer) and len(NUMBER.findall(answer)) > 1:
         return None
     found = last_value(answer)
     return None if found is None or found.answer == answer else found.answer
@@ -197,70 +204,10 @@ def _without_afterthought(sentence: str) -> str:
     """A sentence up to a remark behind the value that it states."""
     for match in _AFTERTHOUGHT.finditer(sentence):
         head, rest = sentence[: match.start()], sentence[match.end() :]
-        stated = _STATES.search(head[-200:])
-        if stated and re.search(r"\d|\$|\\\(", stated.group()) and not _CONCLUDES.search(rest):
+        stated = (_RESULT if match["phrase"] else _STATES).search(head[-200:])
+        goes_on = (_CONCLUDES if _REASON.search(match[0]) else _STATES_AGAIN).search(rest)
+        if goes_on or match["phrase"] and _MORE.search(rest):
+            continue
+        if stated and re.search(r"\d|\$|\\\(", stated[0]):
             return head
     return sentence
-
-
-def end_of(text: str, mark: str) -> str:
-    """The end of a long text from a mark on, a blank or a line's end, at which no formula is open."""
-    for length in (800, 1200, 1600):
-        at = text.find(mark, len(text) - length) if len(text) > length else -1
-        rest = text[at:]
-        even = rest.count("$") % 2 == rest.count("$$") % 2 == 0
-        if at > 0 and even and all(rest.count(a) == rest.count(b) for a, b in ((r"\(", r"\)"), (r"\[", r"\]"))):
-            return rest
-    return text
-
-
-def _listed(sentence: str, spans: list[re.Match[str]]) -> tuple[int, bool]:
-    """Which of the values is the first of the list that the last one ends, and whether "or" stands in it."""
-    first, either = len(spans) - 1, False
-    while first > 0 and (gap := _BETWEEN.fullmatch(sentence, spans[first - 1].end(), spans[first].start())):
-        if gap[1] and not re.match(rf"\s+{gap[1]}\b", sentence[spans[first].end() :]):
-            break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
-        either = either or "or" in gap[0]
-        first -= 1
-    return first, either
-
-
-def _numbers_listed(sentence: str, numbers: list[re.Match[str]]) -> str | None:
-    """Numbers at the end of a sentence that are one answer: `the roots are 2 and 3`, `it is 2 or 3`."""
-    first, either = _listed(sentence, numbers)
-    if first == len(numbers) - 1 or len({number[0].strip("0123456789.,/ -") for number in numbers[first:]}) > 1:
-        return None
-    rest = sentence[numbers[-1].end() :].strip(" .*")
-    if either and len(rest.split()) < 2 or not rest and _PLURAL.search(sentence[: numbers[first].start()]):
-        return sentence[numbers[first].start() : numbers[-1].end()]
-    return None
-
-
-def _joined(sentence: str, spans: list[re.Match[str]]) -> str | None:
-    """Several formulas that are one answer: `the roots are $2$ and $3$`, `$x = 1$ or $x = 2$`."""
-    first, either = _listed(sentence, spans)
-    if first == len(spans) - 1:
-        return None
-    contents = [next(g for g in span.groups() if g) for span in spans[first:]]
-    names = {name[1] if (name := _NAMED_VALUE.match(content)) else "" for content in contents}
-    if (
-        either and len(names - {""}) < 2
-        or len(names) == 1 and ("" not in names or _PLURAL.search(sentence[: spans[first].start()]))
-    ):  # fmt: skip
-        return sentence[spans[first].start() : spans[-1].end()]
-    return None
-
-
-def _raw_latex(sentence: str) -> tuple[int, int] | None:
-    r"""Where the last `\frac{…}{…}` or `\sqrt{…}` outside any math marks starts and ends."""
-    matches = list(_LATEX_VALUE.finditer(sentence)) if "\\" in sentence else []
-    if not matches:
-        return None
-    start, end = matches[-1].span()
-    while end < len(sentence) and sentence[end] == "{":
-        close = matching_brace(sentence, end)
-        if close < 0:
-            return None
-        end = close + 1
-    divisor = _DIVISOR.match(sentence, end)
-    return start, divisor.end() if divisor else end

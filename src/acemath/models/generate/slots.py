@@ -19,6 +19,7 @@ ATTENTION = "acemath_folded_sdpa"
 FIRST = 512  # tokens that there is room for after the first prompts
 BLOCK = 128  # tokens by which a GPU's attention grows: a graph serves so many steps
 CPU_SLOTS, GPU_SLOTS = 512, 2048
+SCORES = 1 << 28  # that bounded attention has in memory at a time
 SHARE = 0.7  # of a GPU's free memory, for the cache and the logits; the rest is for reading prompts
 
 
@@ -33,10 +34,18 @@ def folded_attention(
     """SDPA for one new token in each row, with the heads that share a key folded into the length of the query.
 
     query [B, H, 1, D], key and value [B, KV, S, D]. Plain SDPA, which takes longer queries here, would copy every key
-    H / KV times.
+    H / KV times. It has no bound on scores (`softcap`, Gemma 2): those are computed here.
     """
     batch, heads, length, width = query.shape
     shared = key.shape[1]
+    if kwargs.get("softcap") is not None:
+        rows = max(1, SCORES // (heads * length * key.shape[2]))
+        found = []
+        for at in range(0, batch, rows):
+            q, k, v = (side[at : at + rows] for side in (query, key, value))
+            mask = None if attention_mask is None else attention_mask.expand(batch, -1, -1, -1)[at : at + rows]
+            found.append(_bounded(q, k, v, mask, kwargs["scaling"], kwargs["softcap"]))
+        return torch.cat(found), None
     if length != 1 or heads == shared:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     folded = query.view(batch, shared, heads // shared, width)  # [B, KV, H / KV, D]
@@ -44,6 +53,25 @@ def folded_attention(
         folded, key, value, attn_mask=attention_mask, scale=kwargs.get("scaling")
     )
     return out.reshape(batch, 1, heads, width), None
+
+
+def _bounded(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, softcap: float
+) -> Tensor:
+    """Causal attention [B, T, H, D] with scores between -softcap and softcap, as transformers' eager attention computes it.
+
+    query [B, H, T, D], key and value [B, KV, S, D]; mask [B, 1, T, S], True or 0 where a key is seen.
+    """
+    batch, heads, length, width = query.shape
+    grouped = query.reshape(batch, key.shape[1], -1, width)  # [B, KV, H / KV · T, D]
+    scores = (grouped @ key.transpose(2, 3) * scaling).view(batch, heads, length, -1)
+    scores = softcap * torch.tanh(scores / softcap)
+    if mask is None:
+        mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril(scores.shape[3] - length)
+    scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
+    found = weights.view(batch, key.shape[1], -1, scores.shape[3]) @ value
+    return found.view(batch, heads, length, -1).transpose(1, 2)
 
 
 AttentionInterface.register(ATTENTION, folded_attention)

@@ -18,6 +18,7 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
 from acemath.models.engine import ChatFormat
+from acemath.models.layers import keep_bounds
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.attention import varied_shapes
 from acemath.models.score.heads import LAYERS, LINEAR, head_kind, head_tensors, layers_notice
@@ -70,6 +71,7 @@ def load_reward_model(path: str | Path, dtype: torch.dtype) -> Any:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             resolve(path), num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
+    keep_bounds(model)
     missing = set(report["missing_keys"])
     if head_kind(path) == "layers":
         model.score = layered_head(path).to(dtype)

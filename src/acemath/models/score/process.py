@@ -22,6 +22,7 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.hardware import device, has_bf16, pass_tokens
 from acemath.models.hub import at_revision, content_of
+from acemath.models.layers import keep_bounds
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.heads import (
     QWEN_CHAT,
@@ -281,6 +282,7 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
             resolve(path), dtype=dtype, use_safetensors=True, output_loading_info=True
         )
     check_whole(path, {name for name in report["missing_keys"] if not name.startswith("score.")})
+    keep_bounds(model)
     model = model.to(device()).eval()
     return model, _head(path, form, model, tokenizer).to(device()).eval()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.registry import BENCHMARKS
-from acemath.benchmarks.shots import Shots, demonstrations, with_shots
+from acemath.benchmarks.shots import Shots, demonstrations
 from acemath.errors import UserError
 from acemath.models.engine import Engine, close
 from acemath.models.generate.endpoint.account import Account
@@ -18,8 +18,9 @@ from acemath.models.hub import at_revision, content_of, model_identity
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel, WorksheetsModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.roles import Role
-from acemath.records import BENCHMARK, Problem, content_key, fingerprint, key_of_all
+from acemath.records import Problem, content_key, fingerprint, key_of_all
 from acemath.run.context import ENDPOINTS
+from acemath.run.demonstrations import asked
 from acemath.run.engines import make_engine
 from acemath.run.measuring.settings import Measured
 
@@ -76,10 +77,7 @@ class Measuring:
 
     def asked(self, name: str, problems: Sequence[Problem]) -> list[Problem]:
         """The problems as a policy is asked them: after the demonstrations of their benchmarks."""
-        shots = self.shots.get(name, {})
-        return [
-            with_shots([p], mine)[0] if (mine := shots.get(str(p.meta[BENCHMARK]))) else p for p in problems
-        ]
+        return asked(problems, self.shots.get(name, {}))
 
     def _identity(self, ref: str) -> dict[str, Any]:
         """A folder counts by its content, wherever it lies, a hub model also by its commit."""

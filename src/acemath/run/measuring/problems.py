@@ -11,7 +11,9 @@ from typing import Any
 from acemath.benchmarks.copies import REVISION, local_copy
 from acemath.benchmarks.registry import BENCHMARKS, names, open_benchmark
 from acemath.errors import UserError
-from acemath.files.identity import shown
+from acemath.files.identity import contradictions, shown
+from acemath.files.rows import check_columns
+from acemath.notices import say_once
 from acemath.records import BENCHMARK, Problem, content_key, key_of_all
 from acemath.run.partitions import Partitions
 from acemath.run.scatter import scattered
@@ -45,7 +47,10 @@ def read(
     """
     found: dict[str, Asked] = {}
     places_of: dict[str, str] = {}
-    for place in dict.fromkeys(name for text in places for name in names(text)):
+    chosen = list(dict.fromkeys(name for text in places for name in names(text)))
+    if not any(place in BENCHMARKS for place in chosen):
+        check_columns([Path(place) for place in chosen], columns or {})
+    for place in chosen:
         rows: dict[str, list[Problem]] = {}
         for row in open_benchmark(place, columns=columns, data=data):
             rows.setdefault(str(row.meta[BENCHMARK]), []).append(row)
@@ -72,6 +77,8 @@ def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None, da
             f"none of {len(rows):,} problems of {name} has a reference answer to measure by; name the column that holds it: "
             "--columns answer=…"
         )
+    if said := contradictions(answered):
+        say_once(f"{name}: {said}")
     ordered = sorted(answered, key=lambda row: content_key(row.id))
     kept = tuple(sorted(ordered[:limit], key=lambda row: row.id))
     facts: dict[str, Any] = {

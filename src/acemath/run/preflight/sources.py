@@ -19,6 +19,7 @@ from acemath.recipe.counts import BENCHMARKS, SEEDS, ready_key
 from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source, size_of
 from acemath.records import Problem
+from acemath.run.demonstrations import asked, demonstrated, read_demonstrations
 from acemath.run.preflight.finding import Findings
 from acemath.run.source_rows import local_path, read_benchmark, read_source, records_of, worked_examples
 
@@ -53,7 +54,7 @@ def check_sources(recipe: Recipe, found: Findings, network: bool, count: bool) -
             _seed(recipe, SEEDS + name, name, found, read, network, count)
     for name, source in recipe.problems.benchmarks.items():
         with found.faults(BENCHMARKS + name):
-            _benchmark(BENCHMARKS + name, name, source, recipe.seed, found, read, network)
+            _benchmark(recipe, name, source, found, read, network)
     for key, source, kind in _ready(recipe):
         with found.faults(key):
             _ready_rows(key, source, kind, found, read, network, count)
@@ -157,26 +158,28 @@ def _digests(key: str, rows: Iterator[Problem], read: Read) -> Iterator[bytes]:
         yield text_digest(row.prompt)
 
 
-def _benchmark(key: str, name: str, source: Source, seed: int, found: Findings, read: Read, network: bool) -> None:
+def _benchmark(recipe: Recipe, name: str, source: Source, found: Findings, read: Read, network: bool) -> None:
+    key = BENCHMARKS + name
     here = source.worksheets is not None or source.file is not None or local_path(source) is not None
     if not here and not network:
         found.add(key, "not checked", "on the hub: it was not opened, and its size not compared")
         return
     with gated(source):
-        rows = read_benchmark(name, source, seed)
+        rows = read_benchmark(name, source, recipe.seed)
+        shots = {name: read_demonstrations(source)} if name in demonstrated(recipe) else {}
     if not any(row.answer for row in rows):
         raise UserError(
             f"benchmark {name!r} holds no problem with a reference answer (it has {len(rows):,} problems); correct its file, "
             f"or name the column in {key}.columns.answer"
         )
-    for row in rows:
+    for row in asked(rows, shots):
         read.see(key, BENCH, row.prompt)
         read.tests.add(text_digest(row.prompt))
     if source.benchmark is None and source.worksheets is None:
         read.rows[key] = len(rows)
     lacking = sum(not row.answer for row in rows)
     words = f", of which {lacking:,} have no reference answer and are left out" if lacking else ""
-    found.add(key, "note" if lacking else "good", f"{len(rows):,} problems{words}")
+    found.add(key, "note" if lacking else "good", f"{len(rows):,} problems{words}{', after demonstrations' if shots else ''}")
 
 
 def check_columns(key: str, records: list[dict[str, Any]], columns: Mapping[str, str]) -> None:

@@ -106,12 +106,20 @@ def write_benchmark(file: Path, name: str) -> list[str]:
     asked = [question("benchmarks", name, n) for n in range(benchmark.size)]
     with file.open("w", encoding="utf-8") as opened:
         opened.writelines(json.dumps(row) + "\n" for row in _records(benchmark, asked))
+    if benchmark.shots:  # its demonstrations lie beside it
+        worked = [question("benchmarks", f"{name} worked", n) for n in range(benchmark.shots * len(_subjects(benchmark)))]
+        rows = (json.dumps(row) + "\n" for row in _records(benchmark, worked))
+        file.with_name(f"{name}_{benchmark.shots_split}{file.suffix}").write_text("".join(rows), encoding="utf-8")
     return [one.text for one in asked[:2]]
+
+
+def _subjects(benchmark: Benchmark) -> list[str]:
+    return sorted(benchmark.subjects) or ["algebra", "geometry"]
 
 
 def _records(benchmark: Benchmark, asked: list[Question]) -> Iterator[dict[str, Any]]:
     form = benchmark.forms[0]
-    subjects = sorted(benchmark.subjects) or ["algebra", "geometry"]
+    subjects = _subjects(benchmark)
     for n, one in enumerate(asked):
         plain = str(one.answer)
         values: dict[str, Any] = {

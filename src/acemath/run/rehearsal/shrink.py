@@ -12,7 +12,7 @@ import yaml
 
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy
-from acemath.recipe.schema import BASE_CHECK, VOTES, Recipe
+from acemath.recipe.schema import BASE_CHECK, REWARD, VOTES, Recipe
 from acemath.recipe.sources import Source
 from acemath.records import content_key
 from acemath.run.launch import launch_file
@@ -33,7 +33,7 @@ READY_ROWS = 48  # conversations of a stage, and groups, that are trained on as 
 PARTITIONS, PROCESSES = 2, 2
 # Settings of trainings, and the largest value that a rehearsal leaves them: several steps, several checkpoints.
 SFT = {"global_batch": 4, "micro_batch": 2, "max_length": 512, "validation": 4, "save_every": 2}
-REWARD = {"batch_groups": 8, "micro_tokens": 4096, "max_length": 1024, "save_every": 2, "evaluations": 2}
+REWARD_TRAIN = {"batch_groups": 8, "micro_tokens": 4096, "max_length": 1024, "save_every": 2, "evaluations": 2}
 OPERATION = {"tensor_parallel", "memory_share", "prefix_caching", "engine", "stop_ids", "revision", "id"}
 
 
@@ -65,7 +65,7 @@ def rehearsed(recipe: Recipe, home: Path, url: str) -> tuple[Recipe, Stand]:
     _lower(data["sft"]["settings"], SFT, recipe.sft.settings.model_dump())
     for stage in data["sft"]["stages"].values():
         _lower(stage["settings"], SFT, {})
-    _lower(data["reward"]["train"], REWARD, recipe.reward.train.model_dump())
+    _lower(data["reward"]["train"], REWARD_TRAIN, recipe.reward.train.model_dump())
     data["sft"]["launch"] = data["reward"]["launch"] = _launch(recipe, home, stand)
     return Recipe.model_validate(data), stand
 
@@ -78,6 +78,8 @@ def _refs(recipe: Recipe) -> Iterator[str]:
     yield from (role.model for role in recipe.roles.named().values())
     if recipe.roles.ranker is not None and recipe.roles.ranker.model not in (BASE_CHECK, VOTES):
         yield recipe.roles.ranker.model
+    if recipe.judge is not None:
+        yield REWARD
     for group in (recipe.reward.candidates, recipe.bench):
         yield from (policy.model for policy in group.policies.values())
 
@@ -93,7 +95,7 @@ def _model(recipe: Recipe, ref: str, home: Path, url: str, stand: Stand) -> dict
         return model.model_dump(mode="json")
     kept = model.model_dump(mode="json", exclude=OPERATION)
     kept |= {"engine": "transformers", "replicas": min(PROCESSES, model.replicas)}
-    if recipe.stage_of(ref) is not None or model.id == "nano":
+    if recipe.stage_of(ref) is not None or model.id in ("nano", REWARD):
         return {**kept, "id": model.id}
     family = family_of(model.id)
     ranker = recipe.roles.ranker is not None and recipe.roles.ranker.model == ref

@@ -6,6 +6,7 @@ The page shows one set, or two beside each other.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ def open_sources(paths: Sequence[Path], names: Names | None = None) -> list[Sour
 
     UserError for a path that does not exist or holds no response.
     """
-    places = [path.resolve() for path in paths]
+    places = [Path(os.path.realpath(path)) for path in paths]  # unlike `resolve`, it raises nothing for a loop of links
     if len(set(places)) < len(places):
         raise UserError(f"{paths[0]} is given twice; two sets of one folder are compared on the page")
     titles = _titles(places)
@@ -53,7 +54,7 @@ def open_sources(paths: Sequence[Path], names: Names | None = None) -> list[Sour
             raise UserError(
                 f"{str(path)!r} does not exist; give a run's folder, an evaluation's, or a file of responses"
             )
-        found += list(_sources(path.resolve(), title, names))
+        found += list(_sources(Path(os.path.realpath(path)), title, names))
     if len(places) > 1:
         for source in found:
             source.name = source.name if source.name == source.folder else f"{source.folder} · {source.name}"

@@ -17,6 +17,7 @@ from transformers import (
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
+from acemath.models.layers import keep_bounds
 from acemath.models.loading import check_whole, loading
 from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.model import with_head
@@ -35,6 +36,7 @@ def empty_reward_model(policy: str | Path, tokenizer: Any) -> Any:
     config = AutoConfig.from_pretrained(resolve(policy), num_labels=1, pad_token_id=tokenizer.pad_token_id)
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    keep_bounds(model)
     return with_head(model, policy).eval()
 
 
@@ -58,6 +60,7 @@ def new_reward_model(
         model, report = AutoModelForSequenceClassification.from_pretrained(
             source, num_labels=1, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
+    keep_bounds(model)
     with_head(model, policy).config.pad_token_id = tokenizer.pad_token_id
     missing = set(report["missing_keys"])
     check_whole(policy, missing - {"score.weight"})

@@ -27,6 +27,7 @@ from acemath.models.hardware import (
     processes,
     rows_a_pass,
 )
+from acemath.models.layers import bounds_scores, keep_bounds
 from acemath.models.loading import check_whole, loading
 from acemath.models.score.model import attend
 from acemath.models.score.varlen import VARLEN, fits_varlen
@@ -105,6 +106,10 @@ def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: b
         raise UserError(
             f"attention {implementation!r} does not run here ({str(error).splitlines()[0]}); set attention: auto"
         ) from error
+    if settings.attention == "auto":
+        keep_bounds(model)
+    elif settings.attention == "sdpa" and bounds_scores(model.config):
+        raise UserError(f"attention sdpa ignores the bound on scores that {source} has; set attention: auto")
     _make_saveable(model.generation_config, source)
     if settings.lora is not None:
         add_lora(model.base_model, settings.lora, seed)
