@@ -19,7 +19,7 @@ from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
 from acemath.recipe.roles import Policies, Role, Roles
-from acemath.recipe.sources import Problems, Source, check_ready, overlap
+from acemath.recipe.sources import Problems, Source, check_apart, check_pools, check_ready
 from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
@@ -99,12 +99,8 @@ class Sft(Part):
                 unused = self.pools[pool].unused_by if pool in self.pools else ()
                 if late := [other for other in unused if other not in before]:
                     raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r} with a blend")
-            for key in ("counts", "shares"):
-                if lost := [pool for pool in getattr(stage, key) if pool not in stage.blend]:
-                    raise ValueError(
-                        f"stages.{name}.{key} names {lost[0]!r}, which its blend lacks ({', '.join(stage.blend)}); "
-                        f"blend it, or leave it out ({lost[0]}: null)"
-                    )
+            for key, given in (("counts", stage.counts), ("shares", stage.shares)):
+                check_pools(f"stages.{name}.{key}", given, stage.blend)
             before += [name] if stage.blend else []
         return self
 
@@ -298,11 +294,8 @@ class Recipe(Part):
         seeds = self.problems.seeds
         for name, policy in self.reward.candidates.policies.items():
             asked = policy.sources or [seed for seed, source in seeds.items() if source.use != "sft"]
-            if isinstance(shots := policy.shots, Source) and (same := [seed for seed in asked if overlap(shots, seeds[seed])]):
-                raise ValueError(
-                    f"reward.candidates.policies.{name}.shots are rows of problems.seeds.{same[0]}, so a problem could come after its "
-                    "own solution; name another split or part"
-                )
+            if isinstance(policy.shots, Source):
+                check_apart(f"reward.candidates.policies.{name}", policy.shots, {seed: seeds[seed] for seed in asked})
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -119,6 +119,20 @@ def overlap(one: Source, other: Source) -> bool:
         return (source.file,) if source.file is not None else (source.hub, source.config, source.split)
 
     return place(one) == place(other) and max(one.part[0], other.part[0]) < min(one.part[1], other.part[1])
+
+
+def check_apart(where: str, shots: Source, asked: Mapping[str, Source]) -> None:
+    """ValueError if worked problems are of the same rows as the seeds that are asked after them."""
+    if same := [name for name, source in asked.items() if overlap(shots, source)]:
+        raise ValueError(
+            f"{where}.shots are rows of problems.seeds.{same[0]}, so a problem could come after its own solution; name another split or part"
+        )
+
+
+def check_pools(where: str, pools: Iterable[str], blend: Sequence[str]) -> None:
+    """ValueError for a pool that the blend lacks: a cap of it would do nothing."""
+    if lost := [pool for pool in pools if pool not in blend]:
+        raise ValueError(f"{where} names {lost[0]!r}, which its blend lacks ({', '.join(blend)}); blend it, or leave it out ({lost[0]}: null)")
 
 
 def check_ready(source: Source, kind: Kind) -> None:

@@ -28,7 +28,8 @@ RECIPE = """
 extends: acemath-7b
 name: mine
 problems:
-  seeds: {numina: null, orca-math: null, math-instruct: null, metamath: null, magicoder: null, glaive-code: null, slim-orca: null,
+  seeds: {magicoder-oss: null, evol-code: null, sharegpt: null, evol-instruct: null, gpteacher: null, alpaca-gpt4: null,
+          numina: null, orca-math: null, math-instruct: null, metamath: null, magicoder: null, glaive-code: null, slim-orca: null,
           ultra-interact: null,
           choices: null, mine: {hub: owner/sums, subject: math, columns: {prompt: problem, solution: solution}, split: train},
           talk: {hub: owner/talk, subject: general, columns: {prompt: conversations}}, locked: {hub: owner/gated, subject: math}}
