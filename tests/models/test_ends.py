@@ -93,6 +93,9 @@ def test_vllm_gets_the_ends_and_its_faults_are_refused(
         def __init__(self, model: str, **_: Any) -> None:
             self.model, self.model_config = model, SimpleNamespace(max_model_len=1024)
 
+        def reset_prefix_cache(self) -> None:
+            pass
+
         def get_tokenizer(self) -> Any:
             return tokenizer
 

@@ -153,6 +153,9 @@ def test_vllm_is_given_each_setting(
         def get_tokenizer(self) -> Any:
             return AutoTokenizer.from_pretrained(tiny_policy)
 
+        def reset_prefix_cache(self) -> None:
+            made["fresh"] = True
+
         def generate(self, prompts: list[Any], parameters: list[Any], use_tqdm: bool) -> list[Any]:
             made["parameters"], made["prompts"] = parameters, prompts
             out = SimpleNamespace(finish_reason="length", token_ids=[5])
@@ -172,6 +175,7 @@ def test_vllm_is_given_each_setting(
     rows = list(VllmEngine(spec).generate([long, PROBLEM], Sampling(max_new_tokens=3)))
     assert [(r.problem_id, r.finish_reason) for r in rows] == [("long", REFUSED), ("p", "length")]
     assert 7 in made.pop("parameters")[0].stop_token_ids
+    assert made.pop("fresh")
     (prompt,) = made.pop("prompts")
     assert LLM().get_tokenizer().decode(prompt["prompt_token_ids"]).startswith("user: What is 3+4?")
     assert made == {

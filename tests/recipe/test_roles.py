@@ -16,6 +16,9 @@ from acemath.recipe.load import find_recipe, load_recipe
 from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source
+from acemath.run.engines import make_ranker
+from acemath.run.responses import copies_of
+from acemath.run.stage import Copies
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SERVER = {"engine": "endpoint", "url": "http://127.0.0.1:1/v1"}
@@ -90,6 +93,18 @@ def test_a_name_is_a_model_a_stage_or_a_hub_name() -> None:
         "laptop", {"models.math": {"engine": "vllm", "tensor_parallel": 2}, "models.far": SERVER}
     )
     assert recipe.model("math") == VllmModel(engine="vllm", id="math", tensor_parallel=2)
+
+
+def test_a_ranker_has_the_settings_of_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies, parallelism, memory, length, prefix caching: the recipe takes them, and vLLM gets them."""
+    given = {"engine": "vllm", "tensor_parallel": 4, "replicas": 2, "memory_share": 0.8, "max_length": 2048, "prefix_caching": False}
+    recipe = load_recipe("laptop", {"models.rm": given, "roles.ranker": "rm"})
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("acemath.models.score.score.RewardModel", lambda *_, **options: asked.update(options))
+    make_ranker(recipe.model("rm"), None)
+    options = {"tensor_parallel_size": 4, "gpu_memory_utilization": 0.8, "enable_prefix_caching": False}
+    assert (asked["engine"], asked["max_length"], asked["options"]) == ("vllm", 2048, options)
+    assert copies_of(recipe.model("rm")) == Copies(replicas=2, devices=4)
     assert (recipe.stage_of("math"), recipe.stage_of("general-2")) == ("math", "general-2")
     assert recipe.model("far").name == "far" and recipe.stage_of("far") is None
     assert recipe.model("me/mine") == TransformersModel(id="me/mine") and recipe.stage_of("me/mine") is None

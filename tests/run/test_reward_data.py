@@ -10,7 +10,7 @@ import pytest
 
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
-from acemath.records import Problem, Response
+from acemath.records import Group, Problem, Response
 from acemath.run.reward import agreed_answer
 
 SHEEP = "How many legs have nine sheep?"
@@ -126,3 +126,31 @@ def test_what_does_not_fit_is_one_line(changes: dict[str, Any], change: dict[str
     """Each when the recipe is loaded."""
     with pytest.raises(UserError, match=why):
         load_recipe("laptop", changes | change)
+
+
+def test_a_problem_too_long_for_the_ranker_is_a_dropped_row(
+    serve: Any, make: Any, random_reward_model: Path, tmp_path: Path
+) -> None:
+    """With its reason, and in no group. The run goes on."""
+    url = serve({"right": lambda _: "So \\boxed{2}.", "wrong": lambda _: "So \\boxed{3}."})
+    prompts = [f"Ann has {n} pens and loses {n - 2}. How many has she?" for n in range(5, 9)]
+    prompts.append(f"{'On every day of that long week she counted them again. ' * 12}{prompts[0]}")
+    plain = [{"question": prompt, "answer": "2"} for prompt in prompts]
+    rm = {"id": str(random_reward_model), "dtype": "float32", "max_length": 120}
+    recipe = load_recipe("laptop", {
+        "models": {"right": {"engine": "endpoint", "url": url}, "wrong": {"engine": "endpoint", "url": url}, "rm": rm},
+        "roles": {"teachers": {"all": "right"}, "ranker": {"model": "rm", "chat": {}}},
+        "problems.seeds": {"plain": {"file": rows(tmp_path / "plain.jsonl", plain), "subject": "math"}},
+        "curate.evolve.methods": [],
+        "sft.stages": {"math": {"blend": ["math"]}},
+        "reward.problems": None,
+        "reward.candidates": {"each": 1, "policies": {"right": {}, "wrong": {}}},
+        "reward.groups": {"own": [], "own_share": 0.0, "size": 2, "least": 1},
+    })  # fmt: skip
+    stores = make(recipe, tmp_path / "run", "groups").stores
+    (lost,) = stores["ranks"].dropped()
+    assert (lost.reason, lost.step, lost.text) == ("too-long", "ranks", prompts[-1])
+    assert {r.problem_id for r in stores["ranks"].all_rows(Response)} == {g.problem_id for g in stores["groups"].all_rows(Group)}
+    facts = stores["ranks"].manifest["facts"]
+    assert (facts["problems"], facts["scores"], facts["too_long"]) == (4, 8, 1)
+    assert stores["groups"].manifest["facts"]["groups"] == 4

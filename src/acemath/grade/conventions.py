@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from acemath.errors import UserError
 
 Percent = Literal["exact", "sign", "fraction", "any"]
-Units = Literal["required", "optional", "ignored"]
+Units = Literal["required", "optional", "ignored", "dropped"]
 Multiple = Literal["all", "any"]
 
 
@@ -32,7 +32,8 @@ class Conventions:
     ordered_lists: whether `1, 2` differs from `2, 1` (tuples in parentheses are always ordered, sets never).
     tuple_as_set: whether `(1, 2)` may also answer `\\{1, 2\\}`.
     units: "optional": a unit may be missing on one side, two known units are converted, and must fit;
-        "required": both sides carry one or none does; "ignored": units are dropped.
+        "required": both sides carry one or none does; "ignored": they may be missing and need not fit; "dropped": only
+        the numbers count, nothing is converted.
     multiple: "all": each of several reference answers must be given; "any": one of them is enough.
     ignore_case: whether words and single-letter symbols are compared without case.
     decimal_comma: whether `1,22` may be read as 1.22 where a thousands separator is impossible.
@@ -113,7 +114,7 @@ QWEN = Conventions(
     digits=0,
     percent="any",
     ordered_lists=True,
-    units="ignored",
+    units="dropped",
     ignore_case=True,
     decimal_comma=False,
     think_tags=True,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -11,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from acemath.records import REFUSED, Problem, Response
 
 AnyEngine = TypeVar("AnyEngine")
+# How engines and servers say that a prompt is too long: OpenAI, vLLM, SGLang, llama.cpp, TGI, Anthropic, Gemini.
+_TOO_LONG = re.compile(r"context[ _]?(length|size|window)|max(imum)?[ _](length|number of tokens|new_tokens)|too long", re.I)
 
 
 class Sampling(BaseModel):
@@ -67,6 +72,11 @@ def refused(
         yield Response(problem_id, sample, "", name, REFUSED, meta={REFUSED: why})
 
 
+def says_too_long(why: str) -> bool:
+    """Whether a reason for which a prompt was refused, in an engine's or a server's words, is its length."""
+    return _TOO_LONG.search(why) is not None
+
+
 class Engine(Protocol):
     """Generates responses. `name` goes into their `model` column."""
 
@@ -93,6 +103,14 @@ def close(engine: object) -> None:
     """Free what an engine or a judge holds, if it holds anything."""
     if isinstance(engine, Held):
         engine.close()
+        free_memory()
+
+
+def free_memory() -> None:
+    """Give back what this process no longer uses, a GPU's memory too: PyTorch keeps it, and another process may need it."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager

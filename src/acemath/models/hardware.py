@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
 from accelerate import PartialState
+
+from acemath.errors import UserError
 
 # On CPUs, plain attention trains 25 to 35 % faster than the fused kernel on rows of up to about this many tokens, whose
 # scores still fit into the cache (measured on 256 to 530 tokens, 4 heads, bfloat16).
@@ -17,6 +21,22 @@ SCORES_BYTES = 16 << 20  # of attention scores in float32, for one layer in one 
 def device() -> torch.device:
     """The first GPU, or the CPU if there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error means that the device has too little memory. For a CPU PyTorch has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def memory_for(what: str, fix: str) -> Iterator[None]:
+    """Turn a lack of memory into a UserError that says for what, and the fix."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not lacks_memory(error):
+            raise
+        raise UserError(f"the memory of {device()} is too small for {what}; {fix}") from error
 
 
 def processes() -> PartialState:

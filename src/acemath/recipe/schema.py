@@ -30,7 +30,7 @@ VOTES = "votes"  # a ranker: how many of a problem's candidates give the same an
 CHECKED_POOLS = ("math.checked", "math.unchecked")  # pools that a cross-check makes
 MATH_TOKENS = 800  # of a response to a math problem, mean (paper, section 3.2: derived from its counts)
 BASE_KEYS = {"engine", "id", "revision"}  # the keys of a model that a training starts from
-RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "tensor_parallel", "memory_share"}
+RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "replicas", "tensor_parallel", "memory_share", "prefix_caching"}
 
 
 class SftStage(Part):
@@ -86,9 +86,7 @@ class Sft(Part):
     def _pools_exist(self) -> Sft:
         for name, declared in self.pools.items():
             if name in POOLS or declared.of not in POOLS:
-                raise ValueError(
-                    f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}"
-                )
+                raise ValueError(f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}")
         before: list[str] = []
         for name, stage in self.stages.items():
             for pool in stage.blend:
@@ -293,8 +291,8 @@ class Recipe(Part):
         """No worked problem is one that the candidate answers after it."""
         seeds = self.problems.seeds
         for name, policy in self.reward.candidates.policies.items():
-            asked = policy.sources or [seed for seed, source in seeds.items() if source.use != "sft"]
             if isinstance(policy.shots, Source):
+                asked = policy.sources or [seed for seed, source in seeds.items() if source.use != "sft"]
                 check_apart(f"reward.candidates.policies.{name}", policy.shots, {seed: seeds[seed] for seed in asked})
         return self
 

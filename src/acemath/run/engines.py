@@ -54,6 +54,7 @@ def make_ranker(model: Model, chat: ChatFormat | None) -> RewardModel:
         options = {
             "tensor_parallel_size": model.tensor_parallel,
             "gpu_memory_utilization": model.memory_share,
+            "enable_prefix_caching": model.prefix_caching,
         }
     return RewardModel(
         at_revision(model.id, model.revision),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from acemath.benchmarks.tables import (
@@ -28,6 +28,7 @@ from acemath.benchmarks.tables import (
 )
 from acemath.errors import UserError
 from acemath.files.atomic import write_json
+from acemath.models.engine import close
 from acemath.models.spec import TransformersModel
 from acemath.recipe.schema import REWARD
 from acemath.records import Problem, Response, by_id, by_problem
@@ -123,8 +124,12 @@ def scores(run: Run) -> list[MapStage]:
     @contextmanager
     def tool() -> Iterator[list[RewardModel]]:
         places = (str(run.folder / name / "model") for name in judges)
-        yield [make_ranker(spec.model_copy(update={"id": place}), chat) for place in places]
-        gc.collect()
+        models = [make_ranker(spec.model_copy(update={"id": place}), chat) for place in places]
+        try:
+            yield models
+        finally:
+            for model in models:
+                close(model)
 
     def work(name: str, given: str, part: Part) -> None:
         problems = by_id(part.rows(given, Problem))
@@ -156,7 +161,7 @@ def scores(run: Run) -> list[MapStage]:
 def _reward_sums(rows: Sequence[Response]) -> dict[str, dict[str, float]]:
     found = {}
     for side, right in (("right", True), ("wrong", False)):
-        rewards = [r.reward for r in rows if r.correct == right and r.reward is not None]
+        rewards = [r.reward for r in rows if r.correct == right and r.reward is not None and not isnan(r.reward)]
         found[side] = {"responses": len(rewards), "sum": sum(rewards)}
     return found
 

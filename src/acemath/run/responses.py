@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +12,7 @@ from acemath.benchmarks.registry import BENCHMARKS
 from acemath.grade import grade_many
 from acemath.grade.conventions import STRICT, Conventions
 from acemath.grade.reward import UNKNOWN
-from acemath.models.engine import Engine, Paid, Sampling, collect
+from acemath.models.engine import Engine, Paid, Sampling, collect, says_too_long
 from acemath.models.spec import EndpointModel, Model, TransformersModel, VllmModel
 from acemath.recipe.roles import Policy, Role
 from acemath.records import (
@@ -33,6 +31,7 @@ from acemath.run.context import Models
 from acemath.run.partitions import Space
 from acemath.run.stage import Copies, Facts, MapStage, Part, whole
 
+TOO_LONG = "too-long"  # why a row is dropped: its prompt leaves no room for a response
 ASKED = "asked"  # in a response's meta: a key of its prompt and of all that it depends on, by which it is used again
 
 
@@ -71,7 +70,7 @@ class Responder:
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        """The engine; its memory is freed when the block ends."""
+        """The engine; its memory is freed when the block ends, before the next stage loads a model."""
         engine = self._engine()
         if isinstance(engine, Paid):
             self._paid[:] = [engine]
@@ -79,10 +78,6 @@ class Responder:
             yield engine
         finally:
             self.run.finished(engine)
-        del engine
-        gc.collect()
-        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def cost(self) -> Facts:
         """{"cost": …} of the stage so far for an endpoint; empty for other engines."""
@@ -155,7 +150,7 @@ def responses_of(
 ) -> MapStage:
     """A stage of a role's responses to the problems of each partition. `grade` compares them with the reference answers.
 
-    A refused response is dropped, with the engine's reason. With `keep_refused` it is kept as a response without an
+    A refused response is dropped, with the engine's reason; a prompt that is too long has a reason of its own. With `keep_refused` it is kept as a response without an
     answer, because a benchmark's numbers are over all of its problems. `also` names stages that `problems` reads as a whole.
     """
 
@@ -203,6 +198,7 @@ def counts_of(rows: Sequence[Response], dropped: Sequence[Dropped]) -> dict[str,
         "correct": sum(r.correct for r in rows),
         "tokens": sum(r.tokens for r in rows),
         "refused": len(dropped) + sum(r.finish_reason == REFUSED for r in rows),
+        "too_long": sum(d.reason == TOO_LONG for d in dropped) + sum(map(_too_long, rows)),
         "cut": sum(r.finish_reason == LENGTH for r in rows),
         "ungraded": sum(r.status is None for r in rows),
         "unknown": sum(r.status in UNKNOWN for r in rows),
@@ -219,6 +215,7 @@ def _summary(name: str, grade: bool, facts: Facts) -> str:
         words += f" by {name}"
     words += f", {facts['cut']:,} cut at the token limit" if facts["cut"] else ""
     words += f", {facts['refused']:,} refused" if facts["refused"] else ""
+    words += f" ({facts['too_long']:,} of them because the prompt is too long)" if facts.get("too_long") else ""
     return words + cost_words(facts)
 
 
@@ -237,7 +234,10 @@ def cost_words(facts: Mapping[str, Any]) -> str:
 def without_refused(
     responses: Sequence[Response], problems: Sequence[Problem], step: str
 ) -> tuple[list[Response], list[Dropped]]:
-    """The responses without the refused ones, and those as dropped rows with the engine's reason."""
+    """The responses without the refused ones, and those as dropped rows with the engine's reason.
+
+    Whether a model of this process or a server refused a prompt for its length, the row is dropped as `TOO_LONG`.
+    """
     prompts = {p.id: p for p in problems}
     kept, dropped = [], []
     for row in responses:
@@ -245,9 +245,13 @@ def without_refused(
             kept.append(row)
             continue
         problem = prompts[row.problem_id]
-        detail = f"sample {row.sample}: {row.meta[REFUSED]}"
-        dropped.append(Dropped(row.problem_id, step, REFUSED, problem.prompt, problem.source, detail))
+        reason, detail = TOO_LONG if _too_long(row) else REFUSED, f"sample {row.sample}: {row.meta[REFUSED]}"
+        dropped.append(Dropped(row.problem_id, step, reason, problem.prompt, problem.source, detail))
     return kept, dropped
+
+
+def _too_long(row: Response) -> bool:
+    return row.finish_reason == REFUSED and says_too_long(str(row.meta.get(REFUSED, "")))
 
 
 def after_shots(problems: Sequence[Problem], shots: Sequence[tuple[str, str]]) -> Sequence[Problem]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from acemath.grade import classes, extract
@@ -17,7 +18,7 @@ from acemath.recipe.sources import Source, column_value
 from acemath.records import Dropped, Group, Problem, Response, by_problem, content_key
 from acemath.run.context import Run
 from acemath.run.engines import make_ranker
-from acemath.run.responses import Responder, after_shots, copies_of, responses_of
+from acemath.run.responses import TOO_LONG, Responder, after_shots, copies_of, responses_of
 from acemath.run.selection import chosen
 from acemath.run.source_rows import files_key, local_path, worked_examples
 from acemath.run.stage import (
@@ -199,8 +200,6 @@ def ranks(run: Run) -> list[Stage]:
             else make_ranker(recipe.model(ranker.model), ranker.chat)
         ) as judge:
             yield judge
-        del judge
-        gc.collect()
 
     def work(part: Part) -> None:
         responses = _candidates(run, part)
@@ -208,15 +207,20 @@ def ranks(run: Run) -> list[Stage]:
         mixed = [p for p in part.rows(problem_stage(run), Problem) if len({r.correct for r in known.get(p.id, ())}) == 2]
         items = [(p.prompt, [r.text for r in known[p.id]]) for p in mixed]
         scores = [vote_shares(known[p.id]) for p in mixed] if votes else part.tool.score_many(items, part.progress)
+        lost = {problem.id for problem, values in zip(mixed, scores, strict=True) if any(map(isnan, values))}
         rows = [
             replace(response, reward=value)
             for problem, values in zip(mixed, scores, strict=True)
             for response, value in zip(known[problem.id], values, strict=True)
+            if problem.id not in lost
         ]
-        part.write(rows, Response, facts={"scores": len(rows), "problems": len(mixed)})
+        detail = "the prompt leaves no room for a response in the ranker's max_length"
+        dropped = [Dropped(p.id, "ranks", TOO_LONG, p.prompt, p.source, detail) for p in mixed if p.id in lost]
+        part.write(rows, Response, dropped, {"scores": len(rows), "problems": len(mixed) - len(lost), "too_long": len(lost)})
 
     def summary(facts: Facts) -> str:
-        return f"{facts['scores']:,} responses to {facts['problems']:,} problems ranked"
+        lost = f"; {facts['too_long']:,} problems dropped, too long for the ranker" if facts.get("too_long") else ""
+        return f"{facts['scores']:,} responses to {facts['problems']:,} problems ranked{lost}"
 
     stages: list[Stage] = [_base_check(run)] if own else []
     inputs = (problem_stage(run), *_candidate_stages(run), *((whole(BASE_CHECK),) if own else ()))
@@ -259,7 +263,8 @@ def groups(run: Run) -> MapStage:
 
     def work(part: Part) -> None:
         responses = _candidates(run, part)
-        mine = [p for p in part.rows(problem_stage(run), Problem) if p.id in responses]
+        lost = {row.id for row in part.dropped("ranks")} if _ranked(run) else set()
+        mine = [p for p in part.rows(problem_stage(run), Problem) if p.id in responses and p.id not in lost]
         scored = by_problem(part.rows("ranks", Response)) if _ranked(run) else {}
         ranks = {key: {r.text: float(r.reward or 0.0) for r in rows} for key, rows in scored.items()}
         made, counts = make_groups(mine, responses, ranks, settings, seed)

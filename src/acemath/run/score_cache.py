@@ -6,9 +6,7 @@ several may use the folder at the same time, and a file that a stop cut short ha
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -155,10 +153,6 @@ def cached_judge(settings: JudgeSettings, journal: Path, cache: Path) -> Iterato
     judge = CachedJudge(lambda: open_judge(settings, journal), ScoreCache(cache, judge_identity(settings)))
     with each_once(), closing(judge):
         yield judge
-    del judge
-    gc.collect()
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def score_words(facts: Mapping[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from acemath.errors import UserError
 from acemath.models.score.layout import Row, plain_batch, split_rows, token_batches
-from acemath.models.score.model import head_scores, plain_states
+from acemath.models.score.model import body, head_scores, plain_states
 from acemath.models.score.packed import packed_states, passes
-from acemath.models.score.probe import active_window, check_sharing
+from acemath.models.score.probe import FLOAT32, _difference, active_window, check_sharing
 from acemath.train.reward.losses import batch_loss
+from acemath.train.sharding import shard
 
 SIZES = {
     "vocab_size": 97,
@@ -191,6 +193,30 @@ def test_rounding_in_bfloat16_is_not_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("acemath.models.score.probe.other_layers", lambda _: [])
     with pytest.raises(UserError, match="states differ by"):
         check_sharing(_model("jamba", **JAMBA).to(torch.bfloat16), 64)
+
+
+@pytest.fixture
+def group() -> Iterator[None]:
+    """A process group of this process alone, as shards need one."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("group")
+def test_shards_of_float32_that_compute_in_bfloat16_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their states are rounded as bfloat16 is, though the weights are float32. What is not rounding is refused in shards too."""
+
+    def sharded(model: Any) -> Any:
+        return shard(model, body(model), torch.device("cpu"), bf16=True)
+
+    model = sharded(_model("qwen2"))
+    assert model.dtype == torch.float32 and _difference(model)[1] == torch.bfloat16
+    assert _difference(model)[0] > FLOAT32
+    check_sharing(model, 64)
+    monkeypatch.setattr("acemath.models.score.probe.other_layers", lambda _: [])
+    with pytest.raises(UserError, match="states differ by"):
+        check_sharing(sharded(_model("jamba", **JAMBA)), 64)
 
 
 def test_what_is_refused_is_read_in_plain_rows() -> None:

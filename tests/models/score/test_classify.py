@@ -129,6 +129,17 @@ def test_squashed_scores_are_noticed(
     assert said in caplog.text
 
 
+def test_a_prompt_that_leaves_no_room_is_not_asked_about(
+    script: Callable[..., Any], random_reward_model: Path, tmp_path: Path, caplog: Any
+) -> None:
+    """Its responses get no score, and a notice says so."""
+    running = script(vllm(lambda ids: [1.5]))
+    judge = judge_at(running.url, random_reward_model, tmp_path / "j", max_length=64)
+    (fits, lost) = judge.score_many([("1+1?", ["2"]), ("word " * 80, ["2", "3"])])
+    assert fits == [1.5] and len(lost) == 2 and all(map(isnan, lost)) and len(running.asked) == 1
+    assert "the prompts of 1 of 2 problems leave no room" in caplog.text
+
+
 def test_good_scores_raise_no_alarm(
     script: Callable[..., Any], random_reward_model: Path, tmp_path: Path, caplog: Any
 ) -> None:

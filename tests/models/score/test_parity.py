@@ -116,6 +116,9 @@ def test_vllm_is_compared_if_it_is_installed(
             core = SimpleNamespace(shutdown=lambda timeout: asked.update(stopped=True))
             self.llm_engine = SimpleNamespace(engine_core=core)
 
+        def reset_prefix_cache(self) -> None:
+            """No cache."""
+
         def classify(
             self, prompts: list[dict[str, list[int]]], pooling_params: Any, use_tqdm: bool
         ) -> list[Any]:

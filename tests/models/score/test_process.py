@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from math import prod
+from math import isnan, prod
 from pathlib import Path
 
 import pytest
@@ -60,6 +60,14 @@ def test_steps_end_at_blank_lines() -> None:
         ["7"],
     ]
     assert steps_of(" \n\n") == [""]
+
+
+def test_a_prompt_that_leaves_no_room_has_no_score(qwen: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The others have theirs, and a notice says how many have none."""
+    judge = opened(qwen, max_length=128)
+    fits, lost = judge.score_many([(QUESTION, TEXTS), ("word " * 200, TEXTS[:2])])
+    assert not any(map(isnan, fits)) and len(lost) == 2 and all(map(isnan, lost))
+    assert "the prompts of 1 of 2 problems leave no room for a response in max_length 128" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["min", "product", "last"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import shutil
+from math import isfinite, isnan
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_alarms(random_reward_model: Path, tmp_path: Path, caplog: pytest.LogCap
         assert one != two and "2 of 2 responses were longer than 64 tokens" in caplog.text
         with pytest.raises(UserError, match="leaves no room"):
             short.score("word " * 80, ["2"])
+        fits, lost, empty = short.score_many([("1+1?", ["2"]), ("word " * 80, ["2", "3"]), ("word " * 80, [])])
+        assert isfinite(fits[0]) and len(lost) == 2 and all(map(isnan, lost)) and empty == []
+        assert "the prompts of 1 of 3 problems leave no room for a response in max_length 64" in caplog.text
         model = AutoModelForSequenceClassification.from_pretrained(random_reward_model, num_labels=1)
         torch.nn.init.zeros_(model.score.weight)
         model.save_pretrained(tmp_path)

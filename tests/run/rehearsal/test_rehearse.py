@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from acemath.records import Dropped
 from acemath.run.rehearsal import rehearse
 from acemath.run.rehearsal.rehearse import KILLED, MARK, WHOLE
 from acemath.run.store import StageStore
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
+from vllm_place import in_vllm, need_vllm  # noqa: E402
 
 RECIPE = """
 extends: acemath-7b
@@ -52,6 +56,18 @@ def test_a_rehearsal_with_three_kills(command: Callable[..., Any], tmp_path: Pat
     manifest = read_json(home / KILLED / "groups" / "manifest.json")
     write_json(home / KILLED / "groups" / "manifest.json", {**manifest, "output": "another"})
     assert rehearse._differing(home) == ["groups"]
+
+
+def test_a_rehearsal_in_vllm(tmp_path: Path) -> None:
+    """Where vLLM's build for CPUs is, it runs vLLM's models, among them a head of two layers and Gemma 2; killed three times too."""
+    need_vllm()
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    done = in_vllm("-m", "acemath", "run", str(tmp_path / "small.yaml"), "--rehearse", "--out", str(tmp_path / "here"), "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["same"] is True and len(found["kills"]) == 3 and found["vllm"]
+    (words,) = (row["exercised here"] for row in found["table"] if row["part"] == "vLLM")
+    assert words == f"5 models, each run by vLLM {found['vllm']}, in its build for CPUs"
 
 
 def test_a_folder_with_something_else_is_left_alone(command: Callable[..., Any], tmp_path: Path) -> None:

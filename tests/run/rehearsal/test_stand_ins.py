@@ -17,6 +17,7 @@ from acemath.models.engine import PAPER_CHAT, Sampling
 from acemath.models.generate.transformers import TransformersEngine
 from acemath.models.score.heads import head_kind
 from acemath.models.score.score import RewardModel
+from acemath.models.spec import VllmModel
 from acemath.recipe.load import load_recipe
 from acemath.recipe.sources import Source
 from acemath.records import LENGTH, REFUSED, Problem
@@ -174,6 +175,22 @@ def test_the_recipe_is_small_and_otherwise_the_same(tmp_path: Path) -> None:
     assert {getattr(model, "url", "") for model in small.models.values()} == {"", "http://127.0.0.1:9/v1"}
     assert all(Path(small.model(ref).name).is_dir() for ref in ("owner/strange-1b", "qwen-math-72b", recipe.sft.base))
     assert small.model("math").name == "math" and small.problems.seeds["own"].count == 12
+
+
+def test_vllm_runs_its_models_where_its_build_for_cpus_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one processor each, with the settings that a processor has; elsewhere transformers runs them."""
+    recipe = load_recipe("acemath-7b", {"models.qwen-math-72b.prefix_caching": False, "models.math.max_length": 9000})
+    for version, engine in (("", "transformers"), ("0.32.0", "vllm")):
+        monkeypatch.setattr("acemath.models.vllm.cpu_build", lambda version=version: version)
+        home = tmp_path / engine
+        home.mkdir()
+        small, stand = rehearsed(recipe, home, "http://127.0.0.1:9/v1")
+        assert stand.vllm == version
+        mine = {name: small.models[name] for name, model in recipe.models.items() if isinstance(model, VllmModel)}
+        assert len(mine) > 10 and set(stand.for_vllm) == set(mine) and {model.engine for model in mine.values()} == {engine}
+        if engine == "vllm":
+            assert {getattr(model, "tensor_parallel", 0) for model in mine.values()} == {1}
+            assert mine["qwen-math-72b"].prefix_caching is False and mine["math"].max_length == 4096  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["acemath-1.5b", "acemath-7b", "acemath-7b-released", "acemath-72b"])

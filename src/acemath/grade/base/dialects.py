@@ -34,7 +34,6 @@ _MARKUP = rules(
     ("<su", r"<su([pb])>(.{0,80}?)</su[pb]>", lambda m: f"{'^' if m[1] == 'p' else '_'}{{{m[2]}}}"),
     ("</", r"</?[A-Za-z][^<>]{0,40}>", " "),
     ("&", r"&(?:[A-Za-z]{2,8}|#x?[0-9A-Fa-f]{2,5});", lambda m: html.unescape(m.group())),
-    ("√", r"(?<![\w)}])[³⁴]√", lambda m: "∛" if m.group()[0] == "³" else "∜"),
     # several circled numbers are a list
     ("", r"[①-⑳](?:[\s,、，和]*[①-⑳])+", lambda m: ", ".join(c for c in m.group() if "①" <= c <= "⑳")),
 )
@@ -68,6 +67,7 @@ _COMMANDS = rules(
         " ",
     ),
     ("\\surd", r"\\surd", r"\\sqrt"),
+    ("\\", r"\\(?:[lr]?[vV]ert(?![A-Za-z])|\|)", "|"),
 )
 
 
@@ -86,30 +86,50 @@ def standard_commands(text: str) -> str:
     return replaced(text, _COMMANDS)
 
 
-def _comparison(match: re.Match[str]) -> str:
-    sign = "<" if match[2] in ("less", "smaller") else ">"
-    return f"{match[1]} {sign}{'=' if match[3] else ''}"
+_BOUNDS = {
+    "greater than or equal to": r"\ge", "less than or equal to": r"\le", "at least": r"\ge", "no less than": r"\ge",
+    "at most": r"\le", "no more than": r"\le", "more than": r"\gt", "greater than": r"\gt", "larger than": r"\gt", "less than": r"\lt",
+    "fewer than": r"\lt", "smaller than": r"\lt",
+}  # fmt: skip
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
+
+
+def _between(words: str) -> str:
+    r"""A pattern of some words between two values, perhaps in `\text{}`."""
+    return rf"(?:\s+|\s*\\text\s*\{{\s*)(?:{words})(?:\s*\}}\s*|\s+)"
 
 
 def _degrees(match: re.Match[str]) -> str:
     """`45° 30' 36''` in degrees."""
     value = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(match[3] or 0) / 3600
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}^\circ"
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}\degree "
 
 
-_PRIME = r"\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)"
+def _inside(match: re.Match[str]) -> str:
+    name, low, high = match.groups()
+    return f"{low} < {name} < {high}" if name else f"({low}, {high})"
+
+
+_PAIR = r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}"
 _WORDS = rules(
     ("clock", r"\s*o['’]?\s?clock", ""),
     ("in the ", r"\s+in the (?:morning|(afternoon|evening))$", lambda m: " pm" if m[1] else " am"),
-    ("\\circ", rf"(\d+)\s*\^\s*\{{?\s*\\circ\s*\}}?\s*(\d+){_PRIME}(?:\s*(\d+(?:\.\d+)?)(?:{_PRIME}{_PRIME}|\s*\"))?", _degrees),
+    ("circ", r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
+    ("prime", r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime(?![A-Za-z]))", lambda m: "'" * (m[1] or "p").count("p")),
+    ("degree", r"(\d+)\s*\\degree\s*(\d+)\s*'(?:\s*(\d+(?:\.\d+)?)(?:\s*'\s*'|\s*\"))?", _degrees),
     ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
+    # `]0, 1]` and `[0, 1[`
+    ("]", rf"(?<![\w\])}}])\]({_PAIR})([\[\]])", lambda m: f"({m[1]}{')' if m[2] == '[' else ']'}"),
+    ("[", rf"\[({_PAIR})\[", r"[\1)"),
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
     ("choose", r"(?<=[\w)])\s+choose\s+(?=[\w(])", r" \\choose "),
     ("C", r"(?<![\w^_}])(\d{1,3})C(\d{1,3})(?!\w)", r"\\binom{\1}{\2}"),
+    ("C(", r"(?<![\w\\])C\(\s*(\w{1,6})\s*,\s*(\w{1,6})\s*\)", r"\\binom{\1}{\2}"),
     ("log", r"(?<![A-Za-z])\\?log(\d{1,2})(?=\()", r"\\log_{\1}"),
     ("<", r"(?:^|(?<==))\s*<([^<>=]{1,80},[^<>=]{1,80})>", r" \\langle \1\\rangle "),
     ('"', r'^"([^"]*)"$', r"\1"),
+    ("{", r"^\{([^{}]*)\}$", r"\1"),
     # `0.1\dot{2}\dot{3}`, `0.1(23)`
     (
         "\\dot",
@@ -143,13 +163,29 @@ _WORDS = rules(
         r"(?<![\d.])(\d{1,9})\.(?:(\d{0,6}?)(\d{1,2}?)\3{2,}|()(\d{3,6})\5+)\s*(?:\\[lc]?dots[cb]?|\.\.\.)",
         lambda m: rf"{m[1]}.{m[2] or ''}\overline{{{m[3] or m[5]}}}",
     ),
-    # `x is less than 3`
+    # `x is less than 3`, `7 or more`
     (
-        "than",
-        r"(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+(?:strictly\s+)?(less|smaller|greater|larger)\s+than"
-        r"(\s+or\s+equal\s+to)?(?=\s)",
-        _comparison,
+        " ",
+        rf"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?(?<![A-Za-z])(?:strictly\s+)?(?i:({'|'.join(_BOUNDS)}))(?=\s)",
+        lambda m: f"{m[1] or ''} {_BOUNDS[m[2].lower()]} ",
     ),
+    (
+        " or ",
+        r"^(.{1,40}?)(?:\s+|\s*\\text\s*\{\s*)or\s+(more|greater|above|less|fewer|below)\s*\}?$",
+        lambda m: rf"\{'ge' if m[2] in ('more', 'greater', 'above') else 'le'} {m[1]}",
+    ),
+    ("between", r"(?:(?<![A-Za-z\\])([a-z])\s+is\s+)?between\s+(\S{1,20})\s+and\s+([^\s}]{1,20})(?=\s*\}?$)", _inside),
+    # odds and chances
+    (" to", rf"(?:^|(?<=\{{)){_NUMBER}{_between('to')}{_NUMBER}(?=\}}?$)", r"\1:\2"),
+    ("", rf"(?:^|(?<=\{{)){_NUMBER}{_between('in|out of')}{_NUMBER}(?=\}}?$)", r"\1/\2"),
+    (
+        "nteger",
+        r"(?:all |every )?(?:the )?(?:positive )?integers (?:from |between )?(\d{1,6}) (?:to|through) (\d{1,6})(?: inclusive)?",
+        lambda m: rf"\{{{m[1]}, {int(m[1]) + 1}, \ldots, {m[2]}\}}",
+    ),
+    # mixed numbers
+    ("/", r"(?<![\w.,/^_{}])(\d{1,9})\s+(\d{1,9})/(\d{1,9})(?![\d./^])", r"\1\\frac{\2}{\3}"),
+    ("\\not", r"\\not\s*(?:=|\\(in)(?![A-Za-z]))", lambda m: r"\notin " if m[1] else r"\ne "),
     ("sq. ", r"sq\. ", "sq "),
     ("`", r"^`+|`+\Z", ""),
     # `101 base 2`
@@ -174,28 +210,3 @@ _WORDS = rules(
 def standard_words(text: str) -> str:
     r"""`(mod 7)`, `101 base 2`, `triangle ABC` and `US$` as LaTeX has them."""
     return replaced(text, _WORDS)
-
-
-_BRACKET = re.compile(r"[\[\]]")
-_BETWEEN = re.compile(r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}")
-_JOIN = re.compile(r"\s*\\cup\s*")
-
-
-def turned_brackets(text: str) -> str:
-    r"""`]0, 1]` and `[0, 1[` as `(0, 1]` and `[0, 1)`, alone or in a union; other text comes back as it is."""
-    if "sqrt[" in text:
-        return text
-    signs = list(_BRACKET.finditer(text))
-    pairs = list(zip(signs[::2], signs[1::2], strict=False))
-    if len(signs) % 2 or not any(low.group() == "]" or high.group() == "[" for low, high in pairs):
-        return text
-    if any(not _BETWEEN.fullmatch(text, low.end(), high.start()) for low, high in pairs):
-        return text
-    gaps = [text[high.end() : low.start()] for (_, high), (low, _) in zip(pairs, pairs[1:], strict=False)]
-    if any(not _JOIN.fullmatch(gap) for gap in gaps) or text[pairs[-1][1].end() :].strip():
-        return text
-    letters = list(text)
-    for low, high in pairs:
-        letters[low.start()] = "(" if low.group() == "]" else "["
-        letters[high.start()] = ")" if high.group() == "[" else "]"
-    return "".join(letters)

@@ -15,7 +15,6 @@ from acemath.grade.base.dialects import (
     rules,
     standard_commands,
     standard_words,
-    turned_brackets,
 )
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni")
@@ -112,7 +111,7 @@ _NOTATION = rules(
     ("{", r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}", r"\\text{ \1}"),
     ("", _ORDINAL, ""),
     # degrees Celsius and Fahrenheit
-    ("circ", r"(\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1"),
+    ("degree", r"(\\degree)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1 "),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
@@ -156,5 +155,4 @@ def clean_latex(text: str) -> str:
         if "$" in text:  # math marks come in pairs; an odd one stands before an amount of money
             text = text.replace("$", " " if text.count("$") % 2 == 0 else " \\USD ")
         text = without_emphasis(text)
-    text = _END.sub("", replaced(text, _NOTATION).strip())
-    return turned_brackets(text) if "[" in text or "]" in text else text
+    return _END.sub("", replaced(text, _NOTATION).strip())

@@ -28,7 +28,7 @@ from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
 from acemath.grade.read.amounts import unit_product
-from acemath.grade.read.units import parse_unit, rate_left_out
+from acemath.grade.read.units import conversion, parse_unit
 from acemath.grade.values.evaluate import exact
 from acemath.grade.values.probe import same_value
 
@@ -49,16 +49,21 @@ class Comparison:
 
     def __init__(self, conventions: Conventions) -> None:
         self.conventions = conventions
+        self.units_ignored = conventions.units in ("ignored", "dropped")
 
     def same(self, a: Node, b: Node) -> Result:
         """Whether two answers are equal; None where this process cannot tell."""
-        if a == b or canonical(a) == canonical(b):
+        if a == b:
+            return True
+        if (time := same_time(a, b)) is not SKIP:
+            return time  # type: ignore[return-value]
+        if canonical(a) == canonical(b):
             return True
         a, b = arithmetic(standard_form(a), standard_form(b))
         if a == b:
             return True
         for rule in (
-            self._texts, self._symbols, same_time, self._quantities, self._marked, self._based, self._congruences, self._equations,
+            self._texts, self._symbols, self._quantities, self._marked, self._based, self._congruences, self._equations,
             self._regions, self._collections, self._matrices, self._ratios,
         ):  # fmt: skip
             result = rule(a, b)
@@ -109,25 +114,22 @@ class Comparison:
         product = unit_product(amount)
         if product is not None and symbols(product) - symbols(amount.args[0]) <= symbols(bare):
             return self.same(product, bare)  # `2mg` beside `2 g m`: no milligrams
-        other_mark = (
-            bare.kind == "pct" or bare.kind == "deg" and unit is not None and unit.dims not in _ANGLES
-        )
-        if unit is not None and other_mark and self.conventions.units != "ignored":
-            return False
+        if bare.kind in ("pct", "deg", "based") and amount.args[0].kind != bare.kind and not self.units_ignored:
+            angle = unit.dims in _ANGLES if unit is not None else "deg" in amount.value.lower()
+            if bare.kind != "deg" or not angle:
+                return False  # neither 40 cm nor 40 points are 40°
         if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
             bare = bare.args[0]
         return self.same(amount.args[0], bare)
 
     def _two_amounts(self, a: Node, b: Node) -> Result:
-        one, other = parse_unit(a.value), parse_unit(b.value)
-        ignored = self.conventions.units == "ignored"
-        if one is not None and other is not None and one != other:
-            if one.dims == other.dims:
-                left, right = (Node("mul", (number(u.size), n.args[0])) for u, n in ((one, a), (other, b)))
-                if not ignored or self.same(left, right) is True:
-                    return self.same(left, right)
-            elif not ignored and not rate_left_out(a.value, b.value):
-                return False
+        factor = conversion(a.value, b.value)
+        if factor is None and not self.units_ignored:
+            return False
+        if factor not in (None, 1) and self.conventions.units != "dropped":
+            result = self.same(Node("mul", (number(factor), a.args[0])), b.args[0])
+            if result is True or not self.units_ignored:
+                return result
         return self.same(a.args[0], b.args[0])
 
     def _marked(self, a: Node, b: Node) -> object:

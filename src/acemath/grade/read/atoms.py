@@ -14,8 +14,8 @@ _ALWAYS_FUNCTION = frozenset("fghFGW")
 # Commands that cannot begin a factor of a product.
 _NOT_ATOMS = frozenset(
     r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv rangle rfloor rceil } "
-    r"\ Rightarrow implies mid rvert rVert | leqslant geqslant notin subset subseteq rightarrow mapsto sim simeq cong circ "
-    r"prime degree textdegree vert land lor quad perp parallel colon wedge vee iff hline backslash choose".split()
+    r"\ Rightarrow implies mid leqslant geqslant notin subset subseteq rightarrow mapsto sim simeq cong circ "
+    r"prime degree textdegree land lor quad perp parallel colon wedge vee iff hline backslash choose".split()
 )
 
 
@@ -32,22 +32,24 @@ class Atoms(Commands):
         )
 
     def postfixed(self) -> Node:
-        """An atom with its factorials, powers, primes, degrees and percent signs."""
-        base = self.atom()
+        """An atom with what stands behind it."""
+        return self.marked(self.atom())
+
+    def marked(self, base: Node) -> Node:
+        """An expression with its factorials, powers, primes, degrees and percent signs."""
         while True:
             if self.peek().text == "!=" and base.kind == "num" and not self.peek().spaced:
                 self.tokens[self.at] = Token("op", "=")  # `6!=720` states a factorial
                 base = Node("fact", (base,))
-            elif self.peek().text == "!" and not (self.peek().spaced and self.peek(1).text == "="):
-                self.take()
+            elif self.accept("!"):
                 base = function("fact2", base) if self.accept("!") else Node("fact", (base,))
-            elif self.peek().text in ("^", "**"):
-                base = self._power(base)
+            elif self.accept("^", "**"):
+                base = Node("pow", (base, self.exponent()))
             elif self.accept("'"):
                 base = self._primed(base)
             elif self.accept("%"):
                 base = Node("pct", (base,))
-            elif self.accept("circ", "degree", "textdegree"):
+            elif self.accept("degree", "textdegree"):
                 base = Node("deg", (base,))
             elif self.accept("_"):
                 base = _with_subscript(base, self.subscript_text())
@@ -62,31 +64,16 @@ class Atoms(Commands):
             return Node("apply", self.items(")"), name)
         return symbol(name)
 
-    def _power(self, base: Node) -> Node:
-        self.take()
-        if self.accept("circ"):
-            return Node("deg", (base,))
-        if self.accept("prime"):
-            return symbol(f"{base.value}'") if base.kind == "sym" else base
-        if self.peek().text == "{" and self.peek(1).text in ("circ", "prime") and self.peek(2).text == "}":
-            mark = self.peek(1).text
-            self.at += 3
-            return Node("deg", (base,)) if mark == "circ" else symbol(f"{base.value}'")
-        return Node("pow", (base, self.exponent()))
-
     def exponent(self) -> Node:
         """What stands after `^`: a group, one signed atom, or a power again (right to left)."""
         self.deeper()
         if self.accept("-"):
             node = Node("neg", (self.exponent(),))
-        elif self.accept("+"):
-            node = self.exponent()
         else:
+            self.accept("+")
             node = self.atom()
-            if self.peek().text in ("^", "**"):
-                node = self._power(node)
-            while self.accept("!"):
-                node = Node("fact", (node,))
+            if self.accept("^", "**"):
+                node = Node("pow", (node, self.exponent()))
         self.depth -= 1
         return node
 
@@ -121,12 +108,6 @@ class Atoms(Commands):
         if [self.peek(k).text for k in (1, 2)] == ["0", ")"]:  # a start value, not a product that is 0
             self.at += 3
             return symbol(f"{name}(0)")
-        if name == "C":
-            self.take()
-            arguments = self.items(")")
-            if len(arguments) == 2:
-                return function("binom", *arguments)
-            return Node("mul", (symbol(name), arguments[0]))
         return symbol(name)
 
     def _heads_equation(self, name: str) -> bool:
@@ -142,7 +123,7 @@ class Atoms(Commands):
 
     def _bracketed(self, opening: str) -> Node:
         if opening == "|":
-            return self.between_bars("|")
+            return self.between_bars()
         if opening == "{":
             return self.group("}")
         if opening not in "([":

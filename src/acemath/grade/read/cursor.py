@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acemath.grade.base.guards import MAX_DEPTH, TooHard
-from acemath.grade.base.nodes import Node
+from acemath.grade.base.nodes import Node, function
 from acemath.grade.read.tokens import Token
 
 
@@ -34,7 +34,7 @@ class Cursor:
         self.tokens = tokens
         self.at = 0
         self.depth = depth
-        self.bars = 0
+        self.bars, self.builder = 0, False  # open bars, and whether a bar or a colon begins the conditions of a set
 
     def peek(self, offset: int = 0) -> Token:
         """The token at the position, or some places behind it, without taking it."""
@@ -69,10 +69,10 @@ class Cursor:
     def group(self, *closings: str) -> Node:
         """What a bracket holds, up to one of these closing signs."""
         self.deeper()
-        bars, self.bars = self.bars, 0
+        outer, self.bars, self.builder = (self.bars, self.builder), 0, False
         node = self.sequence()
         self.expect(*closings)
-        self.bars = bars
+        self.bars, self.builder = outer
         self.depth -= 1
         return node
 
@@ -81,13 +81,13 @@ class Cursor:
         node = self.group(closing)
         return node.args if node.kind == "list" else (node,)
 
-    def between_bars(self, closing: str) -> Node:
-        """The absolute value whose opening bar was taken."""
+    def between_bars(self) -> Node:
+        """The absolute value, or the determinant of a matrix, whose opening bar was taken."""
         self.bars += 1
         inner = self.expression()
-        self.expect(closing)
+        self.expect("|")
         self.bars -= 1
-        return Node("abs", (inner,))
+        return function("det", inner) if inner.kind == "matrix" else Node("abs", (inner,))
 
     def subscript_text(self) -> str:
         """The subscript as text without spaces: it names a symbol, it is not calculated."""

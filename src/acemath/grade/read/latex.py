@@ -12,7 +12,6 @@ _ALIASES = {
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
 }  # fmt: skip
 _INVERTED = frozenset("sin cos tan cot sec csc".split())
-_BARS = {"lvert": "rvert", "lVert": "rVert", "vert": "vert", "|": "|"}
 # Which numbers of a set: `\mathbb{R}_{>0}`, `\mathbb{Z}^+`.
 _SIGNS = {
     ">0": "+", "<0": "-", "geq0": "0+", "ge0": "0+", ">=0": "0+", "geqslant0": "0+", "leq0": "0-", "le0": "0-",
@@ -30,9 +29,6 @@ class Commands(Cursor):
         if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
             self.tokens[self.at] = Token("num", token.text[1:])
             return number(int(token.text[0]))
-        if token.kind == "op" and token.text == "-":
-            self.take()
-            return Node("neg", (self.argument(),))
         return self.atom()
 
     def command(self, name: str) -> Node:
@@ -69,8 +65,6 @@ class Commands(Cursor):
             return function("ceil", self.group("rceil"))
         if name in ("sum", "prod", "int", "lim"):
             return self._big(name)
-        if name in _BARS:
-            return self.between_bars(_BARS[name])
         if name in DOTS:
             return symbol("...")
         if name in ("angle", "triangle"):
@@ -108,12 +102,9 @@ class Commands(Cursor):
         return node if power is None else Node("pow", (node, power))
 
     def _arguments(self) -> tuple[Node, ...]:
-        if self.accept("("):
-            return self.items(")")
-        if self.accept("["):
-            return self.items("]")
-        if self.peek().text == "{":
-            return (self.atom(),)
+        for opening, closing in ("()", "[]", "{}"):
+            if self.accept(opening):
+                return self.items(closing)
         if self.peek().text == "|":
             return (self.postfixed(),)  # bars hold the whole argument, as brackets do: `ln |x| / 4`
         if self.accept("-"):
@@ -126,7 +117,7 @@ class Commands(Cursor):
         if self.accept("["):
             index = _only(self.items("]"))
             return function("root", self.atom(), index)
-        return function("sqrt", self.atom())
+        return function("sqrt", self.group("}") if self.accept("{") else self.atom())
 
     def _big(self, name: str) -> Node:
         low: Node | None = None

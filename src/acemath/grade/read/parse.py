@@ -81,12 +81,6 @@ class Parser(Atoms):
         token = self.peek()
         if token.kind not in ("op", "cmd"):
             return None
-        if token.text in ("not", "!") and self.peek(1).text == "=":
-            self.at += 2
-            return "!="
-        if token.text == "not" and self.peek(1).text == "in":
-            self.at += 2
-            return "notin"
         if token.text in ("colon", "mid") or token.text not in RELATIONS:
             return None
         self.take()
@@ -97,7 +91,7 @@ class Parser(Atoms):
 
     def _ratio(self) -> Node:
         parts = [self._sets()]
-        while self.accept(":", "colon"):
+        while not self.builder and self.accept(":", "colon"):
             parts.append(self._sets())
         if len(parts) == 1 and self.peek().kind == "cmd" and self.accept("choose"):
             return function("binom", parts[0], self._sets())
@@ -164,56 +158,31 @@ class Parser(Atoms):
         return bracket or token.text == "|"
 
     def _mixed(self, node: Node) -> Node:
-        r"""`3\frac{1}{2}` and `3 1/2` are mixed numbers, not products."""
-        if node.kind != "num" or node.value[1] >= 0:
-            return node
+        r"""`3\frac{1}{2}` is a mixed number, not a product."""
         token = self.peek()
-        if token.kind == "cmd" and token.text == "frac":
+        if node.kind == "num" and node.value[1] < 0 and token.kind == "cmd" and token.text == "frac":
             start, saved = self.at, list(self.tokens)
-            fraction = self.postfixed()
-            if fraction.kind in ("pct", "deg") and fraction.args[0].kind == "div":
-                return Node(fraction.kind, (Node("add", (node, fraction.args[0])),))
+            fraction = self.atom()
             if fraction.kind == "div" and all(a.kind == "num" and a.value[1] < 0 for a in fraction.args):
-                return Node("add", (node, fraction))
+                return self.marked(Node("add", (node, fraction)))
             self.at, self.tokens = start, saved
-            return node
-        if token.kind == "num" and self.peek(1).text == "/" and self.peek(2).kind == "num":
-            top = self.atom()
-            self.take()
-            mixed = Node("add", (node, Node("div", (top, self.atom()))))
-            if self.accept("%"):
-                return Node("pct", (mixed,))
-            return mixed
         return node
 
     def braces(self) -> Node:
         r"""What stands in `\{ … \}`: a set, or a set-builder."""
         if self.accept("}"):
             return Node("set")
-        bar = self._builder_bar()
-        if bar is None:
-            return Node("set", self.items("}"))
-        inner = Parser(self.tokens[self.at : bar], self.depth + 1).whole()
-        self.at = bar + 1
+        self.deeper()
+        outer, self.bars, self.builder = (self.bars, self.builder), 1, True
+        inner = self.sequence()
+        self.bars, self.builder = outer
+        self.depth -= 1
+        if not self.accept("|", ":", "mid", "colon"):
+            self.expect("}")
+            return Node("set", inner.args if inner.kind == "list" else (inner,))
         conditions = self.group("}")
         joined = conditions.kind == "list" and conditions.value != "or"
         return Node("builder", (inner, *(conditions.args if joined else (conditions,))))
-
-    def _builder_bar(self) -> int | None:
-        depth = 0
-        for index in range(self.at, len(self.tokens)):
-            token = self.tokens[index]
-            if token.kind not in ("op", "cmd"):
-                continue
-            if token.text in ("(", "[", "{") and token.kind != "cmd":
-                depth += 1
-            elif token.text in (")", "]") or token.text == "}" and token.kind == "op":
-                depth -= 1
-            elif depth == 0 and token.text == "}":
-                return None
-            elif depth == 0 and token.text in ("|", ":", "mid", "colon", "vert") and index > self.at:
-                return index
-        return None
 
 
 def _with_sign(sign: str, term: Node) -> Node:

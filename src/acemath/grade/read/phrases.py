@@ -1,4 +1,4 @@
-"""Phrases with a mathematical meaning: fixed ones, numbers in words, bounds, dates, money."""
+"""Phrases with a mathematical meaning: fixed ones, numbers in words, dates."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import itertools
 import re
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, number, symbol
-from acemath.grade.read.amounts import amount, expression
+from acemath.grade.base.nodes import Node, number
+from acemath.grade.read.amounts import expression
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
-_BOUNDS = {
-    "greater than or equal to": ">=", "less than or equal to": "<=", "at least": ">=", "no less than": ">=",
-    "at most": "<=", "no more than": "<=", "more than": ">", "greater than": ">", "less than": "<", "fewer than": "<",
-    "over": ">", "under": "<", "above": ">", "below": "<",
-}  # fmt: skip
-_BOUNDS_BEHIND = {
-    "or more": ">=", "or greater": ">=", "or above": ">=", "or less": "<=", "or fewer": "<=", "or below": "<=",
-}  # fmt: skip
 _MEANING = {
     "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
     "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
@@ -33,14 +25,8 @@ _PARTS |= {word + s: n for n, word in enumerate(_ORDINALS.split(), 3) for s in (
 _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
-_CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
-_LONGEST = 200  # items of a set that a phrase names
-_FROM_TO = re.compile(
-    r"(?:all |every )?(?:positive |natural )?(?:integers?|numbers|whole numbers)(?: from| between)? (\d{1,6}) (?:to|through) "
-    r"(\d{1,6})(?: inclusive)?"
-)
 _PERMUTED = frozenset(
-    "permutations all and or the its their of cyclic any these thereof with up to in".split()
+    "permutations all and or the its their of any these thereof with up to in".split()
 )
 
 
@@ -68,123 +54,49 @@ def meaning(words: str) -> Node | None:
 
 def whole(tokens: list[Token]) -> Node | None:
     """A phrase that is one answer although "and" or commas stand in it."""
-    bound = bounded(tokens) if any(t.text.lower() == "equal" for t in tokens) else _or_more(tokens)
-    return bound or number_words(tokens) or excepted(tokens) or _permutations(tokens) or _counted_up(tokens)
-
-
-def ratio(tokens: list[Token]) -> Node | None:
-    """`3 to 4`; `1 in 13` and `1 out of 13` are chances."""
-    if len(tokens) < 3 or not tokens[0].kind == tokens[-1].kind == "num":
-        return None
-    words = phrase(tokens[1:-1])
-    sign = "/" if words in ("in", "out of") else ":" if words == "to" and len(tokens) == 3 else None
-    return None if sign is None else expression([tokens[0], Token("op", sign), tokens[-1]])
-
-
-def _bound(operator: str, value: Node | None) -> Node | None:
-    return None if value is None else Node("rel", (symbol("?"), value), (operator,))
-
-
-def _or_more(tokens: list[Token]) -> Node | None:
-    """`7 or more`, `7 or fewer` as inequalities."""
-    operator = _BOUNDS_BEHIND.get(" ".join(t.text.lower() for t in tokens[-2:]))
-    return None if operator is None else _bound(operator, expression(tokens[:-2]))
-
-
-def bounded(tokens: list[Token]) -> Node | None:
-    """`at least 5` is an inequality, not the number 5."""
-    words = [t.text.lower() for t in itertools.takewhile(lambda t: t.kind == "word", tokens)]
-    for length in (5, 3, 2, 1):
-        operator = _BOUNDS.get(" ".join(words[-length:])) if len(words) >= length else None
-        if operator is not None:
-            rest = tokens[len(words) :]
-            return _bound(operator, amount(rest) or expression(rest))
-    if words[:1] == ["between"] and len(tokens) > 1:
-        return Node("text", (), phrase(tokens))
-    return None
-
-
-def _counted_up(tokens: list[Token]) -> Node | None:
-    """`all integers from 1 to 10` as the set of them."""
-    match = _FROM_TO.fullmatch(phrase(tokens))
-    if match is None or not int(match[1]) <= int(match[2]) <= int(match[1]) + _LONGEST:
-        return None
-    return Node("set", tuple(number(n) for n in range(int(match[1]), int(match[2]) + 1)))
+    return number_words(tokens) or excepted(tokens) or _permutations(tokens)
 
 
 def _permutations(tokens: list[Token]) -> Node | None:
-    """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its cyclic permutations` as the list of them."""
+    """`all permutations of (1, 2, 3)`, `(3, 5, 7) and its permutations` as the list of them."""
     words = {t.text.lower() for t in tokens if t.kind in ("word", "text")}
     if "permutations" not in words or not words <= _PERMUTED:
         return None
-    value = [t for t in tokens if t.kind not in ("word", "text") and t.text not in (":", ".")]
-    while value and value[-1].text == ",":
-        value.pop()
-    tree = expression(value)
-    return None if tree is None else _permuted(tree, "cyclic" in words)
-
-
-def _permuted(node: Node, cyclic: bool) -> Node | None:
-    """A tuple, or each tuple of a list, with all its permutations; None for anything else or more than 5 places."""
-    items = node.args if node.kind == "list" else (node,)
-    if not items or any(i.kind != "tuple" or len(i.args) > 5 for i in items):
-        return None
-    found: list[Node] = []
+    tree = expression([t for t in tokens if t.kind not in ("word", "text") and t.text not in (":", ".")])
+    items = tree.args if tree is not None and tree.kind == "list" else (tree,)
+    orders: list[Node] = []
     for item in items:
-        turns = [item.args[k:] + item.args[:k] for k in range(len(item.args))]
-        orders = turns if cyclic else itertools.permutations(item.args)
-        found += [Node("tuple", tuple(args), item.value) for args in orders]
-    return Node("list", tuple(dict.fromkeys(found)), ",")
+        if item is None or item.kind != "tuple" or len(item.args) > 5:
+            return None
+        orders += [Node("tuple", args, item.value) for args in itertools.permutations(item.args)]
+    return Node("list", tuple(dict.fromkeys(orders)), ",")
 
 
 def number_words(tokens: list[Token]) -> Node | None:
-    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, with nothing else beside."""
+    """`twelve`, `two hundred five`, `twenty-one`, `5 million`, `minus two`, `two and a half`, with nothing else beside."""
     words = [t.text.lower() for t in tokens]
     if len(tokens) > 1 and words[0] in ("minus", "negative", "-"):
         positive = number_words(tokens[1:])
         return None if positive is None else number(-positive.value[0])
-    if len(tokens) > 1 and words[-1] in _PARTS:
-        return _parts_of(tokens[:-1], _PARTS[words[-1]])
-    total, current, seen = Fraction(0), Fraction(0), False
+    total, current, joined, seen = Fraction(0), Fraction(0), Fraction(0), False
     for token, word in zip(tokens, words, strict=True):
+        counted = current > joined
         if token.kind == "num":
-            current += Fraction(token.text.rstrip("."))
-            continue
-        if word in NUMBER_WORDS:
-            current += NUMBER_WORDS[word]
+            current += Fraction(word.rstrip("."))
+        elif word in NUMBER_WORDS:
+            current, seen = current + NUMBER_WORDS[word], True
         elif word in SCALE_WORDS:
-            scaled = (current or Fraction(1)) * SCALE_WORDS[word]
+            scaled, seen = (current or Fraction(1)) * SCALE_WORDS[word], True
             total, current = (total, scaled) if word == "hundred" else (total + scaled, Fraction(0))
-        elif word in ("-", "and", "usd"):
-            continue
-        else:
+        elif word in _PARTS and counted:
+            current, joined, seen = joined + (current - joined) / _PARTS[word], Fraction(0), True
+        elif word in ("a", "an") and not counted:
+            current += 1
+        elif word == "and":
+            joined = current
+        elif word not in ("-", "usd"):
             return None
-        seen = True
-    return number(total + current) if seen else None
-
-
-def _parts_of(tokens: list[Token], part: int) -> Node | None:
-    """`one half`, `two-thirds`, `two and a half`, from the words before the part's name."""
-    words = [t.text.lower() for t in tokens if t.text != "-"]
-    if len(words) == 1:
-        tops = {**NUMBER_WORDS, "a": 1, "an": 1} if part == 2 else NUMBER_WORDS
-        return number(Fraction(tops[words[0]], part)) if words[0] in tops else None
-    if words[-2:] in (["and", "a"], ["and", "one"]):
-        ones = number_words(tokens[:-2])
-        return None if ones is None else number(ones.value[0] + Fraction(1, part))
-    return None
-
-
-def money(tokens: list[Token]) -> Node | None:
-    """An expression with currency signs in it, `$5 + $7 = $12`: the signs become the unit."""
-    signs = [t.text for t in tokens if t.text in _CURRENCIES]
-    bare = [t for t in tokens if t.text not in _CURRENCIES]
-    if not signs or not bare or any(t.kind in ("word", "text") for t in bare):
-        return None
-    value = expression(bare)
-    if value is None or value.kind in ("rel", "list", "quantity"):
-        return value
-    return Node("quantity", (value,), _CURRENCIES[signs[0]])
+    return number(total + current) if seen and not joined % 100 else None  # `three and four` are two numbers
 
 
 def excepted(tokens: list[Token]) -> Node | None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from acemath.grade.base.nodes import Node
+from acemath.grade.base.nodes import Node, substitute, symbols
 from acemath.grade.base.text import clean_latex
 from acemath.grade.read import phrases
-from acemath.grade.read.amounts import amount, compound, expression, spaced_unit
+from acemath.grade.read.amounts import amount, compound, expression, lettered
 from acemath.grade.read.phrases import meaning, phrase
 from acemath.grade.read.remarks import (
     conclusion,
@@ -39,28 +39,24 @@ def read(answer: str, thousands: bool = True) -> Node:
     text = conclusion(clean_latex(answer))
     if thousands:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
-    tokens = _strip_group(without_remarks(tokenize(text, thousands)))
-    groups = _split(tokens, (";",), ())
+    tokens = tokenize(text, thousands)
+    stated = without_remarks(tokens)
+    groups = _split(stated, (";",), ())
     if len(groups) > 1:
         by_cases = all(any(t.text in COMPARED for t in g) for g in groups)  # `-t, t < 0; t, t >= 0`
         return Node("list", tuple(_commas(g, by_cases) for g in groups if g), ";")
-    return _commas(tokens)
+    return _with_values(_commas(groups[0]), tokens[len(stated) :])
 
 
-def _strip_group(tokens: list[Token]) -> list[Token]:
-    """`{1, 2}` in plain braces prints as `1, 2`."""
-    while len(tokens) > 2 and tokens[0].kind == "op" and tokens[0].text == "{" and _closed_by_last(tokens):
-        tokens = tokens[1:-1]
-    return tokens
-
-
-def _closed_by_last(tokens: list[Token]) -> bool:
-    depth = 0
-    for index, token in enumerate(tokens):
-        depth += turn(token)
-        if depth == 0:
-            return index == len(tokens) - 1
-    return False
+def _with_values(tree: Node, remark: list[Token]) -> Node:
+    """`y = ax^2, where a = 3`: a tree with the values of its letters."""
+    at = next((i for i, t in enumerate(remark, 1) if t.kind == "word" and t.text.lower() == "where"), len(remark))
+    given = expression(remark[at:]) or tree
+    values = given.args if given.kind == "list" else (given,)
+    if given is tree or any(v.kind != "rel" or v.value != ("=",) or symbols(v.args[-1]) for v in values):
+        return tree
+    known = {v.args[0]: v.args[1] for v in values if v.args[0] not in tree.args[:1]}
+    return substitute(tree, known) if len(known) == len(values) else tree  # `where x = 3 or x = 5` tells nothing
 
 
 def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
@@ -72,8 +68,6 @@ def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
     spelled = phrases.whole(tokens) if said else None
     if spelled is not None:
         return spelled
-    if len(tokens) > 3 and tokens[0].text.lower() == "both":
-        tokens = tokens[1:]
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     if len(items) < 2:
         return _item(items[0]) if items else Node("text", (), "")
@@ -115,8 +109,6 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
 
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
-    if len(tokens) > 2 and tokens[0].text in ("max", "min") and tokens[1].text == "=":
-        tokens = tokens[2:]
     words = phrase(tokens)
     fixed = meaning(words)
     if fixed is not None:
@@ -127,7 +119,7 @@ def _item(tokens: list[Token]) -> Node:
             found = rule(tokens)
             if found is not None:
                 return found
-    return expression(tokens) or spaced_unit(tokens) or _stated(tokens) or Node("text", (), words)
+    return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), words)
 
 
 def _stated(tokens: list[Token]) -> Node | None:
@@ -140,6 +132,4 @@ def _stated(tokens: list[Token]) -> Node | None:
     return None if value is None else Node("rel", (Node("text", (), phrase(head)), value), ("=",))
 
 
-_READINGS = (
-    phrases.ratio, phrases.excepted, phrases.money, phrases.date, phrases.number_words, phrases.bounded, amount,
-)  # fmt: skip
+_READINGS = (phrases.excepted, phrases.date, phrases.number_words, amount)

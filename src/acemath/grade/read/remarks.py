@@ -16,6 +16,7 @@ from acemath.grade.read.vocabulary import COMPARED, UNEQUAL
 _OPEN = frozenset(("(", "[", "{", "\\{", "langle", "lfloor", "lceil"))
 _CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
 _QUANTIFIERS = frozenset("all any every each some arbitrary".split())
+_MEANT = frozenset("= , integer constant real positive arbitrary".split())
 _REASONS = frozenset(("since", "because"))
 _IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
 _SO = re.compile(
@@ -54,11 +55,11 @@ def _outside(tokens: list[Token]) -> Iterator[int]:
 
 def without_remarks(tokens: list[Token]) -> list[Token]:
     """An answer up to its explanation, its single condition, or what its letters mean."""
-    tokens = _without_leading_quantifier(tokens)
     if not any(t.kind == "word" or t.text == "in" for t in tokens):
         return tokens
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
-    at = next((i for i in _outside(tokens) if _begins_remark(tokens, i, conditions)), len(tokens))
+    places = (i for i in _outside(tokens) if tokens[i].kind == "word" or tokens[i].text == "(")
+    at = next((i for i in places if _begins_remark(tokens[i:], conditions)), len(tokens))
     kept = tokens[:at]
     while at < len(tokens) and kept and kept[-1].text in (",", ";", "quad", "."):
         kept.pop()
@@ -67,52 +68,34 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
 
 def without_quantifier(tokens: list[Token]) -> list[Token]:
     r"""One item of a list without its `for all x > 0` or `\forall x`."""
-    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens, i)), len(tokens))]
+    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens[i : i + 3])), len(tokens))]
 
 
-def _without_leading_quantifier(tokens: list[Token]) -> list[Token]:
-    r"""`\forall x > 0, f(x) = 1/x` and `for all x, f(x) = 1/x` without their first part."""
-    if not tokens or not _quantified(tokens, 0):
-        return tokens
-    depth = 0
-    for index, token in enumerate(tokens):
-        depth += turn(token)
-        if depth == 0 and token.text in (",", ":") and index + 2 < len(tokens):
-            return tokens[index + 1 :]
-    return tokens
+def _quantified(tokens: list[Token]) -> bool:
+    words = [t.text.lower() for t in tokens[:3]]
+    return words[:1] == ["forall"] or len(words) == 3 and words[0] == "for" and words[1] in _QUANTIFIERS
 
 
-def _quantified(tokens: list[Token], index: int) -> bool:
-    token = tokens[index]
-    if token.kind == "cmd" and token.text == "forall":
-        return True
-    said = token.kind == "word" and token.text.lower() == "for" and index + 2 < len(tokens)
-    return said and tokens[index + 1].text.lower() in _QUANTIFIERS
-
-
-def _begins_remark(tokens: list[Token], index: int, conditions: int) -> bool:
-    token = tokens[index]
-    following = tokens[index + 1 :]
-    if token.kind == "op" and token.text == "(":
-        reason = bool(following) and following[0].text.lower() in _REASONS
+def _begins_remark(tokens: list[Token], conditions: int) -> bool:
+    """Whether the rest of an answer only explains or limits it: a bracket with words, a reason, `where …`, `for x > 0`."""
+    first, *following = tokens
+    word = first.text.lower() if first.kind == "word" else ""
+    if first.kind == "op" and first.text == "(":
         limits = len(following) > 2 and following[1].text == "in"  # `k\\pi (k \\in \\mathbb{Z})`
-        return reason or (limits or token.spaced) and _explanation(following, limits)
-    if token.kind != "word":
-        return False
-    word = token.text.lower()
+        reason = bool(following) and following[0].text.lower() in _REASONS
+        return reason or (limits or first.spaced) and _explanation(following, limits)
     if word in _REASONS or word == "where":
         return True
-    if word not in ("for", "with") or conditions > 1 or len(following) < 2:
+    if conditions > 1 or len(following) < 2:
         return False
-    first, second = following[0], following[1]
-    if word == "with" and first.text.lower() in ("multiplicity", "equality"):
-        return True
-    meant = ("integer", "constant", "real", "positive", "arbitrary")
-    return first.kind == "letter" and (
-        second.text in COMPARED
-        or second.text in ("=", ",")
-        or second.kind == "word"
-        and second.text.lower() in meant
+    return word in ("for", "with") and _tells(following)
+
+
+def _tells(tokens: list[Token]) -> bool:
+    """Whether `for …` or `with …` goes on with what a letter is, or how often a root counts."""
+    letter, what = tokens[0], tokens[1].text.lower()
+    return letter.text.lower() in ("multiplicity", "equality") or letter.kind == "letter" and (
+        what in COMPARED or what in _MEANT
     )
 
 
@@ -138,19 +121,12 @@ def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
 
 def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
     texts = [t.text for t in item]
-    compared = any(t.text in COMPARED for k in kept for t in k)
     if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
         return True
     if len(item) > 2 and item[0].kind == "letter" and texts[1] == "is" and texts[-1] in ("integer", "constant"):
         return True
-    if texts and texts[0].lower() in ("where", "for", "with"):
-        several = len(texts) > 1 and texts[1].lower() in ("all", "any", "every")
-        if "in" in texts or "integer" in texts[-1] or several:
-            return True
-    if compared:
+    if any(t.text in COMPARED for k in kept for t in k):
         return False
-    if UNEQUAL.intersection(texts):
-        return True  # `(x+1)/(x-1), x ≠ 1`: where it is defined
-    # `n = 2^k, k >= 0`: the k that are meant
-    relation = len(item) > 2 and item[0].kind == "letter" and texts[1] in COMPARED
-    return relation and any(t.text == texts[0] for k in kept for t in k[1:])
+    # `(x+1)/(x-1), x ≠ 1`: where it is defined; `n = 2^k, k >= 0`: the k that are meant
+    meant = len(item) > 2 and item[0].kind == "letter" and texts[1] in COMPARED and any(t.text == texts[0] for k in kept for t in k[1:])
+    return meant or not UNEQUAL.isdisjoint(texts)

@@ -29,7 +29,7 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"\s*(?:"
-    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z.])|[0-9]+(?:\.[0-9]+)?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
+    r"(?P<num>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}(?![0-9A-Za-z.])|[0-9]+(?:\.[0-9]+|\.(?=\s*[-+*/^)]))?(?!\.[0-9])|\.[0-9]+|[0-9]+\.?)"
     r"|(?P<cmd>\\[A-Za-z]+|\\[{}|\\])"
     r"|(?P<letters>[^\W\d_]+)"
     r"|(?P<op><=|>=|!=|==|=<|=>|:=|\*\*|[-+*/^_=<>(){}\[\]|,;:!'&%?\"@#$`.\\])"
@@ -46,7 +46,7 @@ _SHORT_WORDS = _CONNECTIVES.union(
     NUMBER_WORDS,
     SCALE_WORDS,
     MONTHS,
-    "pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
+    "usd pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
     "via by pcs pts".split(),
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
@@ -123,11 +123,9 @@ def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -
 def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     after_number = bool(tokens) and tokens[-1].kind == "num"
-    if not content:
-        return
     if "^" in content and after_number and parse_unit(content) is not None:
         tokens.append(Token("word", content, True))
-    elif lower in FUNCTIONS and not (lower in TABLE and after_number):
+    elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text in ("/", "}"))):
         tokens.append(Token("cmd", lower))
     elif len(content) == 1 and content.isalpha():
         after_value = after_number or bool(tokens) and tokens[-1].text in (")", "}")
@@ -176,8 +174,6 @@ def _is_product(run: str, text: str, start: int, end: int) -> bool:
         return False  # `is -5`
     if title and right == "=" and left in ("", ",") and behind[1:].lstrip(" -$\\")[:1].isdigit():
         return False
-    if left == "=" and len(run) > 2:
-        return len(before.rstrip("= ")) == 1
     if right == "\\":
         return left in _OPERATORS or (unit or title) and behind == text[end:]
     if left in _OPERATORS or right in _OPERATORS:
@@ -202,8 +198,6 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool, factors: b
         return [Token("cmd", run, spaced)]
     if lower == "equals":
         return [Token("op", "=")]
-    if run == "USD":
-        return [Token("word", run, spaced)]
     if lower in _SHORT_WORDS and (run[1:].islower() or run.isupper() or lower in TABLE) or not run.isascii():
         return [Token("word", run, True)]
     if run.isupper() and len(run) <= 4:

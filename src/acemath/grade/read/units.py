@@ -26,7 +26,7 @@ m1: m meter metre 1; km kilometer kilometre 1000; cm centimeter centimetre 1/100
 m2: hectare ha 10000; acre 4046.8564224
 m3: l liter litre 1/1000; ml milliliter millilitre cc 1/1000000; gallon gal 0.003785411784; quart 0.000946352946;
  pint 0.000473176473; cup 0.0002365882365
-g1: g gram 1; kg kilogram kilo 1000; mg milligram 1/1000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
+g1: g gms gram 1; kg kilogram kilo 1000; mg milligram 1/1000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
  tonne 1000000
 s1: s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800; ms millisecond 1/1000
 y1: year yr 12; month 1; decade 120; century centuries 1200
@@ -34,13 +34,16 @@ usd1: dollar usd buck 1; cent 1/100
 eur1: euro eur 1
 yen1: yuan yen 1; jiao 1/10
 inr1: rupee rs 1
-gbp1: gbp pence 1
+gbp1: gbp 1; pence penny 1/100
 k1: celsius 1
+kelvin1: kelvin k 1
+mol1: mol mole 1
+unit1: unit 1
 f1: fahrenheit 1
 deg1: degree deg 1; arcminute 1/60
 rad1: radian rad 1
 g1 m1 s-2: n newton 1000
-g1 m2 s-2: j joule 1000; kj kilojoule 1000000
+g1 m2 s-2: j joule 1000; kj kilojoule 1000000; cal calorie 4184; kcal kilocalorie 4184000
 g1 m2 s-3: w watt 1000; kw kilowatt 1000000
 g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000
 ev1: ev 1; kev 1000; mev 1000000
@@ -67,47 +70,42 @@ def _build() -> dict[str, Unit]:
 
 TABLE = _build()
 # More often variables or other words than units: they count as units only inside \text{} or behind a number.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc".split())
+_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _FACTOR = re.compile(r"([a-z]+)(?:\^(-?[1-6]))?")
+_FRACTION = re.compile(r"frac\s*\{(.+)\}\s*\{(.+)\}")
+_JOINS = re.compile(r"[().{}\\*]|\bcdot\b|\bdegrees? (?=celsius|fahrenheit)")
+_POWER = re.compile(r"\s*\^\s*(-?)\s*")
 _ONE = Unit((), Fraction(1))
 _MONEY = ("usd", "eur", "yen", "inr", "gbp")
+_COUNTED = re.compile(r"(?!units)[a-z]{3,}s\.?")
 _RATE = re.compile(r"/|\bper\b")
 
 
 def parse_unit(text: str) -> Unit | None:
-    r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `m/s`; None for other words."""
-    plain = re.sub(r"[().{}\\]", " ", text.lower()).strip()
-    plain = re.sub(r"\bdegrees? (?=celsius|fahrenheit)", "", plain)
-    if not plain or len(plain) > 60:
+    r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `J/(g K)`; None for other words."""
+    plain = _JOINS.sub(" ", _FRACTION.sub(r"\1 / \2", text.lower()))
+    if len(plain) > 60:
         return None
-    above, *below = re.sub(r"\s+per\s+|\s*/\s*|\bper\s+", "/", plain).split("/")
-    total = _product(above) if above.strip() else _ONE
-    for part in below:
-        unit = _product(part)
-        if total is None or unit is None:
-            return None
-        total = _times(total, unit, -1)
-    return total
-
-
-def _product(text: str) -> Unit | None:
-    total, power, known = _ONE, 1, False
+    unit: Unit | None = None
+    total, exponent, power, sign = _ONE, 0, 1, 1
     # A hyphen joins units, but after ^ it is a sign.
-    for word in re.sub(r"\*|(?<![\^\s])-", " ", re.sub(r"\s*\^\s*(-?)\s*", r"^\1", text)).split():
-        if word in ("square", "sq", "cubic", "cu"):
+    for word in re.sub(r"(?<![\^\s])-", " ", _POWER.sub(r"^\1", plain)).replace("/", " / ").split():
+        if word in ("/", "per"):
+            sign = -1
+        elif word in ("square", "sq", "cubic", "cu"):
             power = _WORD_POWER[word]
-        elif word in ("squared", "cubed") and known:
-            total = _times(_ONE, total, _WORD_POWER[word])
+        elif word in ("squared", "cubed") and unit is not None:
+            total = _times(total, unit, exponent * (_WORD_POWER[word] - 1))
         else:
             match = _FACTOR.fullmatch(word)
             unit = TABLE.get(match[1]) if match else None
             if match is None or unit is None:
                 return None
-            total = _times(total, unit, power * int(match[2] or 1))
-            power, known = 1, True
-    return total if known else None
+            exponent, power = sign * power * int(match[2] or 1), 1
+            total = _times(total, unit, exponent)
+    return None if unit is None or total == TABLE["unit"] else total  # units of nothing
 
 
 def _times(a: Unit, b: Unit, power: int) -> Unit:
@@ -117,8 +115,22 @@ def _times(a: Unit, b: Unit, power: int) -> Unit:
     return Unit(tuple(sorted((d, e) for d, e in dims.items() if e)), a.size * b.size**power)
 
 
-def rate_left_out(a: str, b: str) -> bool:
-    """Whether two phrases name one unit of money, of which one has a `per …` behind it: `$250/week` and `$250`."""
-    heads = [_RATE.split(text, maxsplit=1) for text in (a.lower(), b.lower())]
-    one, other = (parse_unit(head[0]) for head in heads)
-    return one is not None and one == other and one.dims[0][0] in _MONEY and len(heads[0]) != len(heads[1])
+def conversion(a: str, b: str) -> Fraction | None:
+    """How many of the second unit one of the first makes; None where they measure different kinds of things.
+
+    1 where one is no known unit nor the plural of a counted thing, where one is square or cubic units of any length, and
+    for money of which one has a `per …` behind it: `$250/week` and `$250`.
+    """
+    one, other = parse_unit(a), parse_unit(b)
+    if one is None or other is None:
+        counted = one is not other and _COUNTED.fullmatch(a.lower() if one is None else b.lower())
+        return None if counted else Fraction(1)
+    if one.dims == other.dims:
+        return one.size / other.size
+    if "pound" in (a + b).lower() and ("gbp", 1) in one.dims + other.dims:  # money, no weight
+        return conversion(*(text.lower().replace("pound", "gbp") for text in (a, b)))
+    length, its_length = (tuple(("m" if name == "unit" else name, n) for name, n in u.dims) for u in (one, other))
+    heads = [_RATE.split(text.lower(), maxsplit=1) for text in (a, b)]
+    paid, its_paid = (parse_unit(head) for head, *_ in heads)
+    rate = paid is not None and paid == its_paid and paid.dims[0][0] in _MONEY and len(heads[0]) != len(heads[1])
+    return Fraction(1) if length == its_length or rate else None

@@ -20,9 +20,7 @@ RELATIONS = {
     "rightarrow": "to", "mapsto": "to", "perp": "perp", "parallel": "parallel", "colon": ":", "doteq": "~",
 }  # fmt: skip
 UNEQUAL = frozenset(("!=", "ne", "neq"))
-COMPARED = UNEQUAL.union(
-    "< > <= >= le ge leq geq leqslant geqslant lt gt in".split()
-)  # that limit a variable
+COMPARED = frozenset(sign for sign, meant in RELATIONS.items() if meant in ("<", ">", "<=", ">=", "!=", "in"))
 # Commands that wrap a group and say nothing about its value.
 WRAPPERS = frozenset(
     "boxed fbox mathbf mathit mathsf mathtt mathcal mathscr mathfrak bm boldsymbol overline "

@@ -1,4 +1,4 @@
-"""Values of expressions: exact rationals where possible, complex floats at a point otherwise.
+"""Values of expressions: exact rationals where possible, else numbers at a point, in double precision or with many digits.
 
 Odd roots of negative reals are real here (the convention of school mathematics), other powers of negative
 numbers take their principal value.
@@ -6,17 +6,21 @@ numbers take their principal value.
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any
 
-from acemath.grade.base.guards import MAX_BITS
+from acemath.grade.base.guards import MAX_BITS, TooHard
 from acemath.grade.base.nodes import Node
+from acemath.grade.values.walk import LIBRARY_NAMES, Walker
 
 MAX_TERMS = 2000
 TERMS = "#terms"  # in an environment: the product of the numbers of terms of the enclosing sums
-Environment = Mapping[str, complex]
+_MAX_EXPONENT = 10**7  # binary exponent of a result: beyond it even mpmath takes long for nothing
+_MAX_ANGLE = 10**12
+_ANY_SIZE = frozenset("sqrt log lg root cbrt binom".split())  # functions whose arguments may be huge
+Environment = Mapping[str, Any]
 
 
 class Undefined(Exception):
@@ -44,32 +48,11 @@ def _exact(node: Node) -> Fraction | None:
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
-    if exponent.denominator != 1:
-        return _rational_root(base, exponent)
-    power = exponent.numerator
-    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if bits > 1 and bits * abs(power) > MAX_BITS or base == 0 and power <= 0:
+    power, bits = exponent.numerator, max(base.numerator.bit_length(), base.denominator.bit_length())
+    huge = bits > 1 and bits * abs(power) > MAX_BITS
+    if exponent.denominator != 1 or huge or base == 0 and power <= 0:
         return None
     return base ** (power if bits > 1 else power % 2 + 2 * (power != 0))
-
-
-def _rational_root(base: Fraction, exponent: Fraction) -> Fraction | None:
-    index = exponent.denominator
-    if index > 64 or base < 0 or max(base.numerator.bit_length(), base.denominator.bit_length()) > 2000:
-        return None
-    top, bottom = _root(base.numerator, index), _root(base.denominator, index)
-    if top is None or bottom is None:
-        return None
-    return _power(Fraction(top, bottom), Fraction(exponent.numerator))
-
-
-def _root(value: int, index: int) -> int | None:
-    """The whole root of a whole number, None where it has none: by bisection, in whole numbers."""
-    low, high = 0, 1 << (value.bit_length() // index + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**index <= value else (low, middle - 1)
-    return low if low**index == value else None
 
 
 def _factorial(value: Fraction) -> Fraction | None:
@@ -92,165 +75,45 @@ _EXACT: dict[str, Callable[..., Fraction | None]] = {
 }
 
 
-def _is_real(value: complex) -> bool:
-    return not isinstance(value, complex) or value.imag == 0
-
-
-def _real(value: complex) -> float:
-    if not _is_real(value):
-        raise Undefined("not real")
-    return value.real
-
-
-def _whole(value: complex) -> int:
-    if not _is_real(value) or abs(value.real - round(value.real)) > 1e-9:
-        raise Undefined("not an integer")
-    return round(value.real)
-
-
-def _by_domain(name: str, ok: Callable[[float], bool] | None = None) -> Callable[[complex], complex]:
-    """A function of the standard library: real where its argument is real and `ok`, complex elsewhere."""
-    real, wide = getattr(math, name), getattr(cmath, name)
-
-    def function(x: complex) -> complex:
-        if _is_real(x) and (ok is None or ok(x.real)):
-            return real(x.real)
-        return wide(x)
-
-    return function
-
-
-def _binomial(n: complex, k: complex) -> float:
-    if not (_is_real(n) and _is_real(k)) or k.real < 0 or abs(k.real - round(k.real)) > 1e-9 or k.real > 500:
-        return gamma(n + 1) / (gamma(k + 1) * gamma(n - k + 1))
-    result = 1.0
-    for i in range(round(k.real)):
-        result *= (n.real - i) / (i + 1)
-    return result
-
-
-def gamma(value: complex) -> float:
-    """Γ for real arguments, so that factorials can be compared between the integers."""
-    return math.gamma(_real(value))
-
-
-def _nth_root(x: complex, n: complex) -> complex:
-    return power(x, Fraction(1, round(n.real)) if n.real and n.real == round(n.real) else 1 / n)
-
-
-def _one_over(function: Callable[[complex], complex]) -> Callable[[complex], complex]:
-    return lambda x: 1 / function(x)
-
-
-FUNCTIONS: dict[str, Callable[..., complex]] = {
-    **{name: _by_domain(name) for name in "exp sin cos tan sinh cosh tanh asinh".split()},
-    "sqrt": _by_domain("sqrt", lambda x: x >= 0),
-    "cbrt": lambda x: power(x, Fraction(1, 3)),
-    "root": _nth_root,
-    "log": _by_domain("log", lambda x: x > 0),
-    "lg": _by_domain("log", lambda x: x > 0),
-    "arcsin": _by_domain("asin", lambda x: -1 <= x <= 1),
-    "arccos": _by_domain("acos", lambda x: -1 <= x <= 1),
-    "arctan": _by_domain("atan"),
-    "arccot": lambda x: math.pi / 2 - FUNCTIONS["arctan"](x),
-    "arcsec": lambda x: FUNCTIONS["arccos"](1 / x),
-    "arccsc": lambda x: FUNCTIONS["arcsin"](1 / x),
-    "acosh": _by_domain("acosh", lambda x: x >= 1),
-    "atanh": _by_domain("atanh", lambda x: -1 < x < 1),
-    "abs": abs,
-    "floor": lambda x: float(math.floor(_real(x) + 1e-12)),
-    "ceil": lambda x: float(math.ceil(_real(x) - 1e-12)),
-    "fact2": lambda x: float(math.prod(range(_whole(x), 0, -2))) if 0 <= _whole(x) < 300 else math.nan,
-    "sign": lambda x: (x.real > 0) - (x.real < 0),
-    "gcd": lambda *values: float(math.gcd(*map(_whole, values))),
-    "lcm": lambda *values: float(math.lcm(*map(_whole, values))),
-    "max": lambda *values: max(map(_real, values)),
-    "min": lambda *values: min(map(_real, values)),
-    "binom": _binomial,
-    "re": lambda x: x.real,
-    "im": lambda x: complex(x).imag,
-    "arg": lambda x: cmath.phase(x),
-    "cis": lambda x: cmath.exp(1j * x),
-    "deg": lambda x: x,
-    "dim": lambda x: x,
-}
-for _name, _inverse in {
-    "cot": "tan",
-    "sec": "cos",
-    "csc": "sin",
-    "coth": "tanh",
-    "sech": "cosh",
-    "csch": "sinh",
-}.items():
-    FUNCTIONS[_name] = _one_over(FUNCTIONS[_inverse])
-
-
-def power(base: complex, exponent: complex | Fraction) -> complex:
-    """`base ** exponent`; odd roots of negative reals are real."""
-    if isinstance(exponent, Fraction):
-        if exponent.denominator == 1 and abs(exponent) < 10**6:
-            whole: complex = base ** int(exponent)
-            return whole
-        if exponent.denominator != 1 and exponent.denominator % 2 and _is_real(base) and base.real < 0:
-            size = (-base.real) ** float(exponent)
-            return -size if exponent.numerator % 2 else size
-        exponent = float(exponent)
-    if _is_real(base) and _is_real(exponent) and base.real >= 0:
-        return float(base.real**exponent.real)
-    return base**exponent
-
-
 def approximate(node: Node, env: Environment) -> complex:
     """The value at a point, in double precision. Raises `Undefined` where there is none."""
+    import mpmath  # type: ignore[import-untyped]
+
+    value: complex = _finite(node, mpmath.fp, env)
+    return value
+
+
+def differs(a: Node, b: Node, env: Environment) -> bool | None:
+    """Whether two expressions differ at a point, seen with 40 and with 80 digits; None where undefined.
+
+    A difference that shrinks as digits are added is rounding noise; one that stays is real.
+    """
+    import mpmath
+
+    gaps = []
+    for digits in (40, 80):
+        context = mpmath.mp.clone()
+        context.dps = digits
+        try:
+            x, y = _finite(a, context, env), _finite(b, context, env)
+        except Undefined:
+            return None
+        scale, gap = max(abs(x), abs(y)), abs(x - y)
+        if not gap:
+            return False
+        gaps.append(gap)
+    coarse, fine = gaps
+    return bool(fine > coarse / 10**20) and not bool(fine < scale / 10**70)
+
+
+def _finite(node: Node, context: Any, env: Environment) -> Any:
     try:
-        value = _value(node, env)
-        if not cmath.isfinite(value):
-            raise Undefined("not finite")
-        return value
-    except (ZeroDivisionError, OverflowError, ValueError, TypeError, RecursionError) as error:
+        value = Numbers(context, env).value(node)
+        if abs(value) < context.inf:  # log 0 is no number that could equal another
+            return value
+    except (ArithmeticError, ValueError, TypeError, RecursionError) as error:
         raise Undefined(str(error)) from None
-
-
-def _value(node: Node, env: Environment) -> complex:
-    kind = node.kind
-    if kind == "num":
-        return float(node.value[0])
-    if kind == "sym":
-        if node.value not in env:
-            raise Undefined(f"{node.value} has no value")
-        return env[node.value]
-    rule = _RULES.get(kind)
-    if rule is None:
-        raise Undefined(f"{kind} has no value")
-    return rule(node, node.args, env)
-
-
-Args = tuple[Node, ...]
-
-
-def _constant(node: Node, args: Args, env: Environment) -> complex:
-    if node.value == "inf":
-        raise Undefined("infinity")
-    return {"pi": math.pi, "e": math.e, "i": 1j}[node.value]
-
-
-def _sum(node: Node, args: Args, env: Environment) -> complex:
-    total: complex = 0.0
-    for argument in args:
-        total += _value(argument, env)
-    return total
-
-
-def _pow(node: Node, args: Args, env: Environment) -> complex:
-    exponent = exact(args[1])
-    return power(_value(args[0], env), _value(args[1], env) if exponent is None else exponent)
-
-
-def _function(node: Node, args: Args, env: Environment) -> complex:
-    function = FUNCTIONS.get(node.value)
-    if function is None:
-        raise Undefined(f"{node.value} has no value")
-    return function(*(_value(a, env) for a in args))
+    raise Undefined("not finite")
 
 
 def series(node: Node) -> tuple[Node, str, Node, Node]:
@@ -262,35 +125,124 @@ def series(node: Node) -> tuple[Node, str, Node, Node]:
     raise Undefined(f"{node.value} is no sum between bounds")
 
 
-def _big(node: Node, args: Args, env: Environment) -> complex:
-    """A finite sum or product, term by term."""
-    body, name, *bounds = series(node)
-    low, high = (_value(bound, env) for bound in bounds)
-    if not (_is_real(low) and _is_real(high)) or low.real != round(low.real) or high.real != round(high.real):
-        raise Undefined("bounds that are not integers")
-    terms = max(1.0, high.real - low.real + 1) * env.get(TERMS, 1.0).real
-    if terms > MAX_TERMS:
-        raise Undefined(f"sums of more than {MAX_TERMS} terms in all")
-    total: complex = 0.0 if node.value == "sum" else 1.0
-    for k in range(int(low.real), int(high.real) + 1):
-        term = _value(body, {**env, name: float(k), TERMS: terms})
-        total = total + term if node.value == "sum" else total * term
-    return total
+class Numbers(Walker):
+    """The value of a tree at a point, in a context of mpmath: `fp` for Python's own floats, or one with many digits.
+
+    Raises `TooHard` for what would be huge with many digits; floats overflow instead.
+    """
+
+    def __init__(self, context: Any, env: Environment) -> None:
+        self.mp, self.pi, self.env = context, +context.pi, env
+        self.number = context.convert
+        self.many_digits = context.eps < 1e-30
+
+    def no_rule(self, node: Node) -> Exception:
+        return Undefined(f"{node.kind} has no value")
+
+    def _num(self, node: Node) -> Any:
+        return self.number(node.value[0])
+
+    def _sym(self, node: Node) -> Any:
+        if node.value not in self.env:
+            raise Undefined(f"{node.value} has no value")
+        return self.number(self.env[node.value])
+
+    def _const(self, node: Node) -> Any:
+        if node.value == "inf":
+            raise Undefined("infinity")
+        return {"pi": self.pi, "e": +self.mp.e, "i": self.mp.j}[node.value]
+
+    def _based(self, node: Node) -> Any:
+        return self.number(int(node.value[1], node.value[0]))
+
+    _ratio = Walker._div
+
+    def _pow(self, node: Node) -> Any:
+        exponent = exact(node.args[1])
+        return self.power(
+            self.value(node.args[0]), self.value(node.args[1]) if exponent is None else exponent
+        )
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        """`base ** exponent`; an exponent that is a Fraction is exact."""
+        if isinstance(exponent, Fraction):
+            odd_root = exponent.denominator != 1 and exponent.denominator % 2
+            if odd_root and base.imag == 0 and base.real < 0:
+                size = self.power(-base.real, exponent)
+                return -size if exponent.numerator % 2 else size
+            exponent = exponent.numerator if exponent.denominator == 1 else self.number(exponent)
+        if self.many_digits:
+            size = abs(exponent) * (1 + abs(self.mp.log(abs(base), 2)) if base else 1)
+            self._limit(size, _MAX_EXPONENT, "a power whose result would be huge")
+        return base**exponent
+
+    def _limit(self, size: Any, most: int, what: str) -> None:
+        if self.many_digits and abs(size) > most:
+            raise TooHard(what)
+
+    def _fact(self, node: Node) -> Any:
+        value = self.value(node.args[0])
+        self._limit(value, 10**6, "a factorial whose result would be huge")
+        return self.mp.gamma(value + 1)
+
+    def _matrix(self, node: Node) -> Any:
+        cells = [self.value(a) for a in node.args]
+        return self.mp.matrix([cells[i : i + node.value] for i in range(0, len(cells), node.value)])
+
+    def _func(self, node: Node) -> Any:
+        if node.value == "det":
+            return self.mp.det(self.value(node.args[0]))
+        values = [self.value(a) for a in node.args]
+        for value in () if node.value in _ANY_SIZE else values:
+            self._limit(value, _MAX_ANGLE, "a function of a huge number")
+        if node.value in _FUNCTIONS:
+            return _FUNCTIONS[node.value](self, *values)
+        name = LIBRARY_NAMES.get(node.value, node.value)
+        if name not in _LIBRARY:
+            raise Undefined(f"{name} has no value")
+        return getattr(self.mp, name)(*values)
+
+    def _big(self, node: Node) -> Any:
+        """A finite sum or product, term by term."""
+        body, name, *bounds = series(node)
+        low, high = (_whole(self.value(bound)) for bound in bounds)
+        terms = max(1, high - low + 1) * self.env.get(TERMS, 1)
+        if terms > MAX_TERMS:
+            raise Undefined(f"sums of more than {MAX_TERMS} terms in all")
+        total = self.number(node.value == "prod")
+        for k in range(low, high + 1):
+            term = Numbers(self.mp, {**self.env, name: k, TERMS: terms}).value(body)
+            total = total + term if node.value == "sum" else total * term
+        return total
 
 
-_RULES: dict[str, Callable[[Node, Args, Environment], complex]] = {
-    "const": _constant,
-    "add": _sum,
-    "neg": lambda n, a, env: -_value(a[0], env),
-    "mul": lambda n, a, env: _value(a[0], env) * _value(a[1], env),
-    "div": lambda n, a, env: _value(a[0], env) / _value(a[1], env),
-    "ratio": lambda n, a, env: _value(a[0], env) / _value(a[1], env),
-    "pow": _pow,
-    "fact": lambda n, a, env: gamma(_value(a[0], env) + 1),
-    "func": _function,
-    "abs": lambda n, a, env: abs(_value(a[0], env)),
-    "deg": lambda n, a, env: _value(a[0], env) * math.pi / 180,
-    "pct": lambda n, a, env: _value(a[0], env) / 100,
-    "big": _big,
-    "based": lambda n, a, env: float(int(n.value[1], n.value[0])),
+def _whole(value: Any) -> int:
+    if value != int(value):
+        raise Undefined("not an integer")
+    return int(value)
+
+
+_LIBRARY = frozenset(
+    "sqrt log exp sin cos tan cot sec csc asin acos atan asec acsc sinh cosh tanh coth sech csch sign binomial fac2 re im "
+    "arg".split()
+)
+# What mpmath has not, not in both kinds of numbers, or with other conventions.
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "cbrt": lambda n, x: n.power(x, Fraction(1, 3)),
+    "root": lambda n, x, index: n.power(x, Fraction(1, _whole(index))),
+    "cis": lambda n, x: n.mp.expj(x),
+    "arccot": lambda n, x: n.pi / 2 - n.mp.atan(x),
+    "asinh": lambda n, x: n.mp.log(x + n.mp.sqrt(x * x + 1)),
+    "acosh": lambda n, x: n.mp.log(x + n.mp.sqrt(x - 1) * n.mp.sqrt(x + 1)),
+    "atanh": lambda n, x: (n.mp.log(1 + x) - n.mp.log(1 - x)) / 2,
+    "abs": lambda n, x: abs(x),
+    # a whole number that was calculated may lie a little beside itself
+    "floor": lambda n, x: n.mp.floor(x + 4096 * n.mp.eps),
+    "ceil": lambda n, x: n.mp.ceil(x - 4096 * n.mp.eps),
+    "gcd": lambda n, *values: n.number(math.gcd(*map(_whole, values))),
+    "lcm": lambda n, *values: n.number(math.lcm(*map(_whole, values))),
+    "max": lambda n, *values: max(values),
+    "min": lambda n, *values: min(values),
+    "deg": lambda n, x: x,
+    "dim": lambda n, x: x,
 }

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
 from acemath.grade.base.nodes import Node, symbols
-from acemath.grade.values.evaluate import Undefined, approximate, exact
-from acemath.grade.values.precise import differs
+from acemath.grade.values.evaluate import Undefined, approximate, differs, exact
 
 _CLOSE = 1e-7
 INTEGER_NAMES = frozenset("nkmijlN")
-_COMPARISONS = 5
-_STEPS = 60
+_TRIALS = 60
+Point = dict[str, Any]
 _ALONG = (1.0, 3.0, -1.7)  # where an expression that is linear from 0 to 1 has to be linear too
 _WHOLE_ONLY = frozenset("floor ceil binom sin cos".split())  # functions with special values at whole numbers
 _random = random.Random(20241219)
@@ -33,11 +33,11 @@ def same_value(a: Node, b: Node) -> bool | None:
     if len(names) > 12:
         return None
     if _stepped(a) or _stepped(b):
-        return _at_steps(a, b, names)
-    verdict = _at_points(a, b, names, frozenset())
+        return _agree(a, b, _steps(names), _TRIALS, _TRIALS // 3)
+    verdict = _agree(a, b, _points(names, frozenset()), 5)
     whole = INTEGER_NAMES.intersection(names)
     if verdict is not True and whole and (_integral(a) or _integral(b)):
-        return _at_points(a, b, names, whole)
+        return _agree(a, b, _points(names, whole), 10)
     return verdict
 
 
@@ -61,25 +61,26 @@ def _stepped(node: Node) -> bool:
     return any(n.kind == "func" and n.value in ("floor", "ceil") for n in node.walk())
 
 
-def _at_steps(a: Node, b: Node, names: list[str]) -> bool | None:
-    """Compare at many whole numbers for names of integers, at many points of a wide range for others."""
-    agreed = 0
+def _steps(names: list[str]) -> Iterator[Point]:
+    """Whole numbers for names of integers, values in a wide range for others."""
     source = random.Random(7)
-    for trial in range(_STEPS):
-        env = {
-            name: float(trial * (2 * at + 1) % _STEPS + 2)
+    for trial in range(_TRIALS):
+        yield {
+            name: trial * (2 * at + 1) % _TRIALS + 2
             if name in INTEGER_NAMES
             else source.uniform(0.1, 3.0 if trial % 2 else 40.0)
             for at, name in enumerate(names)
         }
-        try:
-            x, y = approximate(a, env), approximate(b, env)
-        except Undefined:
-            continue
-        if abs(x - y) > _CLOSE * max(abs(x), abs(y), 1e-3):
-            return False
-        agreed += 1
-    return True if agreed >= _STEPS // 3 else None
+
+
+def _points(names: list[str], whole: frozenset[str]) -> Iterator[Point]:
+    """Values of either sign, whole numbers for the names in `whole`."""
+    for trial in range(_TRIALS):
+        sets = [_INTEGERS if name in whole else _POINTS for name in names]
+        yield {
+            name: values[(trial * (2 * at + 1) + 5 * at * at) % len(values)]
+            for at, (name, values) in enumerate(zip(names, sets, strict=True))
+        }
 
 
 def _integral(tree: Node) -> bool:
@@ -103,32 +104,29 @@ def _constants(a: Node, b: Node) -> bool | None:
     return None if different is None else not different
 
 
-def _at_points(a: Node, b: Node, names: list[str], whole: frozenset[str]) -> bool | None:
-    """Compare at up to 60 points, whole numbers for the names in `whole`.
+def _agree(a: Node, b: Node, points: Iterable[Point], enough: int, least: int = 1) -> bool | None:
+    """Whether two expressions are equal at as many points as are enough; None where fewer than `least` could be seen.
 
-    Complex values count only where real ones are too rare.
+    Complex values count only where there are no real ones.
     """
-    complex_agreed, complex_differed = 0, 0
-    confirmed: list[dict[str, Fraction]] = []
-    for trial in range(60):
-        env = {}
-        for index, name in enumerate(names):
-            values = _INTEGERS if name in whole else _POINTS
-            env[name] = values[(trial * (2 * index + 1) + 5 * index * index) % len(values)]
-        floats = {n: float(v) for n, v in env.items()}
+    confirmed: list[Point] = []
+    others: list[bool] = []
+    for env in points:
         try:
-            x, y = approximate(a, floats), approximate(b, floats)
+            x, y = approximate(a, env), approximate(b, env)
         except Undefined:
             continue
         close = abs(x - y) <= _CLOSE * max(abs(x), abs(y)) or max(abs(x), abs(y)) < 1e-9
         if isinstance(x, complex) or isinstance(y, complex):
-            complex_agreed, complex_differed = complex_agreed + close, complex_differed + (not close)
+            others.append(close)
             continue
         if not close:
             return False
         confirmed.append(env)
-        if len(confirmed) >= (10 if whole else _COMPARISONS):
+        if len(confirmed) >= enough:
             break
     if not confirmed:
-        return False if complex_differed else True if complex_agreed >= 3 else None
+        return False if not all(others) else True if len(others) >= 3 else None
+    if len(confirmed) < least:
+        return None
     return all(differs(a, b, env) is not True for env in confirmed[:: max(1, len(confirmed) // 2)][:2])

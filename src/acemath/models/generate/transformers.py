@@ -16,23 +16,25 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from acemath.errors import UserError
 from acemath.models.chat import chat_template
-from acemath.models.engine import ChatFormat, Sampling, refused, too_long
+from acemath.models.engine import ChatFormat, Sampling, free_memory, refused, too_long
 from acemath.models.generate.blocked import block_weights
 from acemath.models.generate.draw import draw, uniform
 from acemath.models.generate.graphs import Graphs, repeatable
 from acemath.models.generate.slots import ATTENTION, BLOCK, SlotCache, most_slots
-from acemath.models.hardware import device
+from acemath.models.hardware import device, lacks_memory, memory_for
 from acemath.models.hub import at_revision
 from acemath.models.layers import active_window, layer_kinds, other_layers
 from acemath.models.loading import chat_tokenizer, check_whole, loading
 from acemath.models.score.attention import varied_shapes
 from acemath.models.spec import TransformersModel
+from acemath.notices import say
 from acemath.records import Problem, Response, content_key
 
 # The most tokens of prompts, padding included, that one pass reads. On a processor short passes hold prompts of nearly the
 # same length, so little is padding, and the numbers stay in the cache. On a GPU the limit bounds the memory.
 CPU_PASS_TOKENS, GPU_PASS_TOKENS = 1024, 32_768
 FEW_SLOTS = 64  # a step of a GPU is hardly shorter with fewer
+SMALLER = "a shorter max_length or max_new_tokens, dtype: bfloat16, or engine: vllm with tensor_parallel needs less"
 Slots = np.ndarray[Any, np.dtype[np.int64]]  # indices of slots
 
 
@@ -58,8 +60,9 @@ class TransformersEngine:
     whole partitions.) A response ends at a token that the chat template, the tokenizer or the generation config names as
     an end. Its text has all special tokens except that one. A prompt and its response have at most `max_length` tokens,
     by default the positions that the model has. `slots` is the most responses at a time, by default 512 on a CPU, and on
-    a GPU as many as fit into its memory, up to 2,048. UserError for models with layers other than softmax attention, or with
-    chunked attention.
+    a GPU as many as fit into its memory, up to 2,048. Where memory runs out all the same, half as many are written at a
+    time, and a notice says so. UserError for models with layers other than softmax attention, or with chunked attention,
+    and if a single response does not fit into the memory.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class TransformersEngine:
         self.slots = slots
         place = at_revision(spec.id, spec.revision)
         self.tokenizer = chat_tokenizer(place, spec.template(), spec.trust_remote_code)
-        with loading(spec.id):
+        with loading(spec.id), memory_for(f"model {spec.id!r}", SMALLER):
             self.model, report = AutoModelForCausalLM.from_pretrained(
                 place,
                 dtype=getattr(torch, spec.dtype),
@@ -84,8 +87,8 @@ class TransformersEngine:
                 output_loading_info=True,
                 trust_remote_code=spec.trust_remote_code,
             )
+            self.model.to(device()).eval()
         check_whole(spec.id, report["missing_keys"])
-        self.model.to(device()).eval()
         block_weights(self.model)
         config = self.model.config
         self.kinds = layer_kinds(config)
@@ -100,7 +103,17 @@ class TransformersEngine:
         self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=self.model.device)
         # A GPU repeats steps of the same shapes: it computes all slots, empty ones too, and attends to whole blocks.
         self.fixed = self.model.device.type == "cuda"
+        self.halved = 0  # how often memory ran out
         self.graphs = repeatable(self.model)
+
+    def close(self) -> None:
+        """Let go of the model, also where something still refers to the engine."""
+        self.model = None
+
+    @property
+    def pass_tokens(self) -> int:
+        """The most tokens of prompts in one pass."""
+        return (GPU_PASS_TOKENS if self.fixed else CPU_PASS_TOKENS) >> self.halved
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """The ids of a problem through the chat template, with no special tokens added to it."""
@@ -160,7 +173,7 @@ class TransformersEngine:
         """(problem, sample, token ids up to the end token, finish reason) of each response to problems with their prompts."""
         prompts = [prompt for _, prompt in asked]
         order = sorted(range(len(asked)), key=lambda i: (len(prompts[i]), asked[i][0].id))
-        waiting = deque(
+        left = [
             _Request(
                 i,
                 s,
@@ -169,14 +182,39 @@ class TransformersEngine:
             )
             for i in order
             for s in range(sampling.n)
-        )
-        if not waiting:
-            return
-        room = max(len(prompts[r.problem]) + r.limit for r in waiting) + 1
-        slots = min(self.slots or most_slots(self.model, room), len(waiting))
-        cache = SlotCache(slots, room, self.model.device, BLOCK if self.fixed else 1)
-        for request, tokens, reason in _Run(self, prompts, waiting, sampling, cache):
-            yield asked[request.problem][0], request.sample, tokens, reason
+        ]
+        while left:
+            room = max(len(prompts[r.problem]) + r.limit for r in left) + 1
+            slots = min(self.slots or most_slots(self.model, room), len(left))
+            written: set[_Request] = set()
+            failed = False
+            try:
+                for request, tokens, reason in _Run(self, prompts, deque(left), sampling, slots, room):
+                    written.add(request)
+                    yield asked[request.problem][0], request.sample, tokens, reason
+            except RuntimeError as error:
+                if not lacks_memory(error):
+                    raise
+                failed = True
+            if not failed:
+                return
+            left = [request for request in left if request not in written]
+            self._halve(slots, room)  # here, where the error no longer holds what filled the memory
+
+    def _halve(self, slots: int, room: int) -> None:
+        """Write half as many responses at a time from here on. UserError if it was one."""
+        where = self.model.device
+        if slots == 1:
+            raise UserError(
+                f"the memory of {where} is too small for policy {self.name!r} with one response of up to {room:,} tokens; {SMALLER}"
+            )
+        if not self.halved:
+            say(
+                f"the memory of {where} is too small for {slots:,} responses of policy {self.name!r} at a time: fewer are written "
+                "at a time from here on (engine_slots in a recipe sets their number)"
+            )
+        self.slots, self.halved = slots // 2, self.halved + 1
+        free_memory()
 
 
 class _Run:
@@ -191,13 +229,14 @@ class _Run:
         prompts: list[list[int]],
         waiting: deque[_Request],
         sampling: Sampling,
-        cache: SlotCache,
+        slots: int,
+        room: int,
     ) -> None:
         self.engine, self.prompts, self.waiting = engine, prompts, waiting
-        self.sampling, self.cache, self.graphs = sampling, cache, Graphs()
+        self.sampling, self.graphs = sampling, Graphs()
+        self.cache = SlotCache(slots, room, engine.model.device, BLOCK if engine.fixed else 1)
         self.ends = engine.ends.cpu().numpy()
-        slots = len(cache.rows)
-        self.input = torch.zeros_like(cache.rows)  # on the device: the newest token of each slot [B]
+        self.input = torch.zeros_like(self.cache.rows)  # on the device: the newest token of each slot [B]
         self.seated: list[_Request | None] = [None] * slots
         self.busy = np.zeros(slots, bool)
         self.seeds = np.zeros(slots, np.uint64)
@@ -225,7 +264,7 @@ class _Run:
 
     def _read_pass(self, free: Slots) -> Generator[Finished, None, int]:
         """Read the next prompts, put their requests into free slots, draw the first token of each; return how many."""
-        most = GPU_PASS_TOKENS if self.engine.fixed else CPU_PASS_TOKENS
+        most = self.engine.pass_tokens
         taken: list[_Request] = []
         unique: dict[int, int] = {}  # the row of each problem
         while self.waiting and len(taken) < len(free):

@@ -62,6 +62,7 @@ class VllmEngine:
         """(problem, sample, token ids up to the end token, finish reason) of each response to problems with their prompts."""
         if not asked:
             return
+        self.llm.reset_prefix_cache()  # what an earlier call left would round the numbers of this one in another way
         prompts = [{"prompt_token_ids": prompt} for _, prompt in asked]
         parameters = [self._parameters(problem, sampling) for problem, _ in asked]
         results = self.llm.generate(prompts, parameters, use_tqdm=False)

@@ -26,7 +26,7 @@ from acemath.models.generate.endpoint.requests import Asking, Request
 from acemath.models.loading import chat_tokenizer
 from acemath.models.score.heads import chat_for
 from acemath.models.score.judging import Item, Judge, NoScore, Progress, equal_scores, of_distinct, silent
-from acemath.models.score.layout import encode_row
+from acemath.models.score.layout import NoRoom, encode_row, no_room
 from acemath.models.score.settings import ClassifySettings
 from acemath.notices import say
 from acemath.records import STOP, content_key
@@ -58,28 +58,36 @@ class ClassifyJudge(Judge):
     def score_many(self, items: Sequence[Item], progress: Progress = silent) -> list[list[float]]:
         """The scores of responses to many problems: scores[i][j] belongs to response j of items[i].
 
-        Equal responses to a problem are scored once. A response that the server refuses gets nan. UserError if the server
-        cannot be used, or refuses all.
+        Equal responses to a problem are scored once. A response that the server refuses gets nan, and so do those to a
+        prompt that leaves no room for them. UserError if the server cannot be used, or refuses all.
         """
         wanted: dict[tuple[str, str], str] = {}
-        cut, end = 0, self.settings.end_ids
+        cut, lost, end = 0, 0, self.settings.end_ids
         room = self.settings.max_length - len(end)
         for prompt, texts in items:
             distinct = list(dict.fromkeys(texts))
             if distinct:
-                row, lost = encode_row(prompt, distinct, self.tokenizer, self.chat, room)
-                cut += lost
+                try:
+                    row, longer = encode_row(prompt, distinct, self.tokenizer, self.chat, room)
+                except NoRoom:
+                    lost += 1
+                    continue
+                cut += longer
                 wanted |= {
                     (prompt, text): json.dumps([*row.prompt, *ids, *end])
                     for text, ids in zip(distinct, row.responses, strict=True)
                 }
-        found = self._asked(list(dict.fromkeys(wanted.values())), progress)
+        found = {(prompt, text): math.nan for prompt, texts in items for text in texts}
+        known = self._asked(list(dict.fromkeys(wanted.values())), progress)
+        found |= {pair: known[row] for pair, row in wanted.items()}
+        if lost:
+            say(no_room(lost, len(items), self.settings.max_length))
         if cut:
             say(
                 f"{cut:,} of {len(wanted):,} responses were longer than {self.settings.max_length} tokens and were "
                 "scored without their middle"
             )
-        scores = [[found[wanted[prompt, text]] for text in texts] for prompt, texts in items]
+        scores = [[found[prompt, text] for text in texts] for prompt, texts in items]
         for alarm in self._alarms(of_distinct(items, scores)):
             say(alarm)
         return scores

@@ -21,6 +21,18 @@ from acemath.models.engine import ChatFormat
 WIDTH_STEP = 32
 
 
+class NoRoom(UserError):
+    """A prompt fills the length that a model may read, and leaves no room for a response."""
+
+
+def no_room(lost: int, problems: int, max_length: int) -> str:
+    """The notice about problems whose responses get no score for this reason."""
+    return (
+        f"the prompts of {lost:,} of {problems:,} problems leave no room for a response in max_length {max_length:,}: their "
+        "responses get no score, and rank last"
+    )
+
+
 def padded(length: int, step: int = WIDTH_STEP) -> int:
     """The width that a row of this length is padded to: the next multiple of `step`.
 
@@ -66,8 +78,8 @@ def encode_row(
 ) -> tuple[Row, int]:
     """A problem and its responses through the chat template, and the number of responses that had to be cut.
 
-    A response that is too long loses its middle, because the score is read at its last token. UserError if the prompt
-    alone fills `max_length`.
+    A response that is too long loses its middle, because the score is read at its last token. NoRoom if the prompt alone
+    fills `max_length`.
     """
     coded = chat_template(tokenizer).encode(
         texts_of([chat.messages(prompt, text) for text in responses], tokenizer)
@@ -75,7 +87,7 @@ def encode_row(
     head, tails = coded[0][0], [tail for _, tail in coded]
     room = max_length - len(head)
     if room < 2:
-        raise UserError(
+        raise NoRoom(
             f"a prompt of {len(head)} tokens leaves no room for a response in max_length {max_length}; raise it"
         )
     cut = sum(len(tail) > room for tail in tails)

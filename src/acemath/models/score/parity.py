@@ -86,8 +86,10 @@ def check_parity(
     max_length = fitting(resolve(model), max_length)
     scorer = RewardModel(model, chat, max_length, bf16=bf16, share_prefix=share_prefix)
     rows, cut = scorer.encode(items)
+    if not rows:
+        raise UserError(f"no prompt leaves room for a response in max_length {max_length:,}; raise it")
     reference = _reference(scorer, rows)
-    alarms = [*scorer.alarms(rows, reference, cut), *_template_alarms(scorer, items[0])]
+    alarms = [*scorer.alarms(rows, reference, cut), *_template_alarms(scorer, items[rows[0].key])]
     kind = "shared prompts" if share_prefix else "padded rows"
     ways: dict[str, Callable[[], Scores]] = {f"transformers, {kind}": lambda: scorer.score_rows(rows)}
     if importlib.util.find_spec("vllm") is not None:

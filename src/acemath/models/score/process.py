@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
-from acemath.models.hardware import device, has_bf16, pass_tokens
+from acemath.models.hardware import device, has_bf16, memory_for, pass_tokens
 from acemath.models.hub import at_revision, content_of
 from acemath.models.layers import keep_bounds
 from acemath.models.loading import chat_tokenizer, check_whole, loading
@@ -34,8 +35,17 @@ from acemath.models.score.heads import (
     remembered_chat,
 )
 from acemath.models.score.judging import Item, Judge, Progress, equal_scores, of_distinct, silent
-from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches, without_middle
+from acemath.models.score.layout import (
+    NoRoom,
+    Row,
+    encode_row,
+    no_room,
+    plain_batch,
+    token_batches,
+    without_middle,
+)
 from acemath.models.score.model import all_states, head_outputs, layered_head
+from acemath.models.score.passes import Passes
 from acemath.models.score.settings import Aggregation, ProcessModelSettings
 from acemath.models.score.vllm import VllmSteps
 from acemath.notices import say
@@ -98,6 +108,7 @@ class ProcessRewardModel(Judge):
                 self.head = _shepherd_head(output_rows(path, _wrong_right(path, self.tokenizer)))
         else:
             self.model, self.head = _loaded(path, self.form, self.dtype, self.tokenizer)
+            self.passes = Passes(self.name, pass_tokens(device()))
         self._tag = tag_id(self.tokenizer, path) if self.form == "shepherd" else -1
         self.encode = {"qwen": self._qwen, "shepherd": self._shepherd, "skywork": self._skywork}[self.form]
 
@@ -116,9 +127,10 @@ class ProcessRewardModel(Judge):
         }
 
     def close(self) -> None:
-        """Free the memory that vLLM holds."""
+        """Free the memory of the model."""
         if self.vllm is not None:
             self.vllm.close()
+        self.model = None
 
     def score_many(self, items: Sequence[Item], progress: Progress = silent) -> list[list[float]]:
         """The scores of responses to many problems: scores[i][j] belongs to response j of items[i].
@@ -126,7 +138,7 @@ class ProcessRewardModel(Judge):
         Equal responses to a problem are scored once. UserError if the model gives nan or inf.
         """
         steps = self.step_scores(items, progress)
-        scores = [[aggregated(found, self.settings.aggregation) for found in row] for row in steps]
+        scores = [[aggregated(found, self.settings.aggregation) if found else math.nan for found in row] for row in steps]
         for alarm in equal_scores(
             of_distinct(items, scores), "is the head loaded?", "are the marks of the steps right?"
         ):
@@ -135,9 +147,18 @@ class ProcessRewardModel(Judge):
 
     @torch.inference_mode()
     def step_scores(self, items: Sequence[Item], progress: Progress = silent) -> list[list[list[float]]]:
-        """The probability of each step: [problem][response][step]. Steps in a cut middle are missing."""
+        """The probability of each step: [problem][response][step]. Steps in a cut middle are missing.
+
+        A response to a prompt that leaves no room for it has none, and a notice says so.
+        """
         wanted = list(dict.fromkeys((prompt, text) for prompt, texts in items for text in texts))
-        coded = [self._coded(prompt, text, number) for number, (prompt, text) in enumerate(wanted)]
+        coded: list[tuple[Steps, bool]] = []
+        for number, (prompt, text) in enumerate(wanted):
+            with suppress(NoRoom):
+                coded.append(self._coded(prompt, text, number))
+        if len(coded) < len(wanted):
+            lost = len({prompt for prompt, _ in wanted} - {wanted[steps.row.key][0] for steps, _ in coded})
+            say(no_room(lost, len(items), self.max_length))
         if cut := sum(was_cut for _, was_cut in coded):
             say(
                 f"{cut:,} of {len(coded):,} responses were longer than {self.max_length} tokens and were "
@@ -150,7 +171,7 @@ class ProcessRewardModel(Judge):
             for steps in some:
                 found[steps.row.key] = [next(values) for _ in steps.marks]
             done += len(some)
-            progress(done, len(wanted), "")
+            progress(done, len(coded), "")
         if wrong := sum(not all(map(math.isfinite, row)) for row in found):
             raise UserError(
                 f"judge {self.name!r} gives nan or inf for {wrong} of {len(found)} responses; download it again, or set dtype: float32"
@@ -169,9 +190,9 @@ class ProcessRewardModel(Judge):
                 yield some, head_outputs(self.head, found)
             return
         by_key = {steps.row.key: steps for steps in coded}
-        for batch in token_batches([steps.row for steps in coded], pass_tokens(device())):
+        batches = token_batches([steps.row for steps in coded], self.passes.budget)
+        for batch, states in self.passes.read(batches, lambda rows: all_states(self.model, plain_batch(rows, 0))):
             some = [by_key[row.key] for row in batch]
-            states = all_states(self.model, plain_batch(batch, 0))
             where = [(b, mark) for b, steps in enumerate(some) for mark in steps.marks]
             lines, columns = (torch.tensor(side, device=states.device) for side in zip(*where, strict=True))
             yield some, head_outputs(self.head, states[lines, columns])
@@ -215,7 +236,7 @@ class ProcessRewardModel(Judge):
     def _row(self, prompt: list[int], response: list[int], key: int) -> tuple[Row, bool]:
         room = self.max_length - len(prompt)
         if room < 2:
-            raise UserError(
+            raise NoRoom(
                 f"a prompt of {len(prompt)} tokens leaves no room for a response in max_length {self.max_length}; raise it"
             )
         return Row(prompt, [without_middle(response, room)], key), len(response) > room
@@ -283,7 +304,8 @@ def _loaded(path: str, form: str, dtype: torch.dtype, tokenizer: Any) -> tuple[A
         )
     check_whole(path, {name for name in report["missing_keys"] if not name.startswith("score.")})
     keep_bounds(model)
-    model = model.to(device()).eval()
+    with memory_for(f"judge {path!r}", "dtype: bfloat16, or engine: vllm with tensor_parallel needs less"):
+        model = model.to(device()).eval()
     return model, _head(path, form, model, tokenizer).to(device()).eval()
 
 

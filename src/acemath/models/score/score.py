@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import torch
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import device, has_bf16, pass_tokens
+from acemath.models.hardware import device, has_bf16, memory_for, pass_tokens
 from acemath.models.hub import content_of
 from acemath.models.score.heads import chat_for, check_head
 from acemath.models.score.judging import Judge, Progress, equal_scores, silent
-from acemath.models.score.layout import Row, encode_row, plain_batch, token_batches
+from acemath.models.score.layout import NoRoom, Row, encode_row, no_room, plain_batch, token_batches
 from acemath.models.score.model import head_scores, load_reward_model, plain_states, tokenizer_of
 from acemath.models.score.packed import packed_states, passes
+from acemath.models.score.passes import Passes
 from acemath.models.score.probe import check_sharing
 from acemath.models.score.vllm import VllmScorer
 from acemath.notices import say
@@ -47,8 +49,8 @@ class RewardModel(Judge):
         `budget` is the number of tokens in one forward pass; by default it suits the device. `bf16` uses bfloat16 if
         the hardware has it. With `share_prefix` False each response is read in a padded row of its own. The engine
         "vllm" ignores `budget` and `share_prefix`, and takes `options` for its `LLM`. UserError if `path` is not a
-        reward model, if its head has several outputs, if its pad token occurs in conversations, or if its
-        architecture cannot share a prompt.
+        reward model, if its head has several outputs, if its pad token occurs in conversations, if its architecture
+        cannot share a prompt, or if it does not fit into the memory.
         """
         check_head(path)
         self.name, self.path = str(path), str(path)
@@ -64,20 +66,25 @@ class RewardModel(Judge):
             self.max_length = self.vllm.max_length
             return
         self.vllm = None
-        self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()
-        self.budget = budget or pass_tokens(device())
+        with memory_for(f"reward model {self.name!r}", "dtype: bfloat16, or engine: vllm with tensor_parallel needs less"):
+            self.model = load_reward_model(path, torch.bfloat16 if half else torch.float32).to(device()).eval()
+        self.passes = Passes(self.name, budget or pass_tokens(device()))
         self.share = share_prefix
         if share_prefix:
             check_sharing(self.model, max_length)
 
     def close(self) -> None:
-        """Free the memory that vLLM holds."""
+        """Free the memory of the model."""
         if self.vllm is not None:
             self.vllm.close()
+        self.model = None
 
     def score(self, problem: str, responses: Sequence[str]) -> list[float]:
-        """The rewards of the responses to one problem, in their order."""
-        return self.score_many([(problem, responses)])[0]
+        """The rewards of the responses to one problem, in their order. NoRoom if the prompt leaves no room for them."""
+        (found,) = self.score_many([(problem, responses)])
+        if any(map(math.isnan, found)):
+            raise NoRoom(f"the problem leaves no room for a response in max_length {self.max_length:,}; raise it")
+        return found
 
     def score_many(
         self,
@@ -87,11 +94,14 @@ class RewardModel(Judge):
         """The rewards of responses to many problems: rewards[i][j] belongs to response j of items[i].
 
         An item is a problem's text with its responses. Equal responses to a problem are scored once. What `alarms`
-        finds becomes notices. UserError if a reward is nan or infinite.
+        finds becomes notices. Responses to a prompt that leaves no room for them get nan, and a notice says how many.
+        UserError if the model gives nan or infinity.
         """
         distinct = [list(dict.fromkeys(responses)) for _, responses in items]
         rows, cut = self.encode(list(zip([prompt for prompt, _ in items], distinct, strict=True)))
-        found: list[list[float]] = [[] for _ in items]
+        found = [[math.nan] * len(texts) for texts in distinct]
+        if lost := sum(map(bool, distinct)) - len(rows):
+            say(no_room(lost, len(items), self.max_length))
         for row, rewards in zip(rows, self.score_rows(rows, progress), strict=True):
             found[row.key] = rewards
         tables = [
@@ -117,14 +127,18 @@ class RewardModel(Judge):
         }
 
     def encode(self, items: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[Row], int]:
-        """A row of token ids for each problem with responses, its number as key; and how many responses were cut."""
+        """A row of token ids for each problem with responses, its number as key; and how many responses were cut.
+
+        A problem whose prompt leaves no room for a response has no row.
+        """
         rows: list[Row] = []
         cut = 0
         for number, (prompt, texts) in enumerate(items):
             if texts:
-                row, lost = encode_row(prompt, texts, self.tokenizer, self.chat, self.max_length, number)
-                rows.append(row)
-                cut += lost
+                with suppress(NoRoom):
+                    row, lost = encode_row(prompt, texts, self.tokenizer, self.chat, self.max_length, number)
+                    rows.append(row)
+                    cut += lost
         return rows, cut
 
     @torch.inference_mode()
@@ -156,20 +170,19 @@ class RewardModel(Judge):
         pad = self.tokenizer.pad_token_id
         numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
         if self.share:
-            batches = passes(numbered, self.budget)
+            batches = passes(numbered, self.passes.budget)
         else:
             alone = [
                 Row(row.prompt, [r], (row.key, [i])) for row in numbered for i, r in enumerate(row.responses)
             ]
-            batches = token_batches(alone, self.budget)
-        for batch in batches:
-            states = (
-                packed_states(self.model, batch)
-                if self.share
-                else plain_states(self.model, plain_batch(batch, pad))
-            )
+            batches = token_batches(alone, self.passes.budget)
+
+        def states(batch: list[Row]) -> Any:
+            return packed_states(self.model, batch) if self.share else plain_states(self.model, plain_batch(batch, pad))
+
+        for batch, found in self.passes.read(batches, states):
             keys = [(part.key[0], which) for part in batch for which in part.key[1]]
-            for key, reward in zip(keys, head_scores(self.model, states).tolist(), strict=True):
+            for key, reward in zip(keys, head_scores(self.model, found).tolist(), strict=True):
                 yield *key, reward
 
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:

@@ -40,6 +40,7 @@ class VllmScorer:
     def score_rows(self, rows: Sequence[Row]) -> list[list[float]]:
         """The rewards of encoded rows: one list for each row, in the order of its responses."""
         prompts = [{"prompt_token_ids": [*row.prompt, *r]} for row in rows for r in row.responses]
+        self.engine.reset_prefix_cache()  # what an earlier call left would round the numbers of this one in another way
         flat = iter(self._rewards(prompts) if prompts else ())
         return [[next(flat) for _ in row.responses] for row in rows]
 

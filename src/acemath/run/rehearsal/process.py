@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from acemath.errors import UserError
 from acemath.files.atomic import read_json
 from acemath.models.engine import Engine, Sampling, close
-from acemath.models.spec import TransformersModel
+from acemath.models.spec import TransformersModel, VllmModel
 from acemath.recipe.load import load_recipe
 from acemath.recipe.roles import Role
 from acemath.records import REFUSED, Problem, Response
@@ -71,7 +71,7 @@ class RehearsedRun(Run):
     def engine(self, role: Role, name: str, stage: str) -> Engine:
         """The engine of a role; of a model in this process with the script's words."""
         found = super().engine(role, name, stage)
-        if not isinstance(self.recipe.model(role.model), TransformersModel):
+        if not isinstance(self.recipe.model(role.model), TransformersModel | VllmModel):
             return found
         return Scripted(found, self.script, SKILLS.get(stage.split("-")[0], SKILL))
 

@@ -35,6 +35,8 @@ from acemath.run.store import MANIFEST, WORK
 MARK = "rehearsal.json"  # in the folder of a rehearsal: what it found
 WHOLE, KILLED = "undisturbed", "killed"  # the two runs of a rehearsal
 LOOK = 0.01  # seconds between two looks for the moment of a kill
+# For vLLM's build for CPUs: its engines in the run's own process, which start in seconds, and little memory for tiny models.
+VLLM = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1"}
 LINES = 30  # last lines of a failed run that are shown
 
 
@@ -99,7 +101,7 @@ class _Child:
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "acemath.run.rehearsal.process", str(folder)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env={**os.environ, CHILD: "1"}
+            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env={**VLLM, **os.environ, CHILD: "1"}
         )
         self.lines: list[str] = []
         self._thread = threading.Thread(target=self._pass_on, daemon=True)

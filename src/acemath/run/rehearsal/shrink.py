@@ -18,7 +18,7 @@ from acemath.records import content_key
 from acemath.run.launch import launch_file
 from acemath.run.rehearsal.families import QWEN, Family, family_of, head_of
 from acemath.run.rehearsal.hub_rows import asking, first_rows
-from acemath.run.rehearsal.models import make_model
+from acemath.run.rehearsal.models import SIZES, make_model
 from acemath.run.rehearsal.rows import (
     write_benchmark,
     write_data_set,
@@ -34,12 +34,15 @@ PARTITIONS, PROCESSES = 2, 2
 # Settings of trainings, and the largest value that a rehearsal leaves them: several steps, several checkpoints.
 SFT = {"global_batch": 4, "micro_batch": 2, "max_length": 512, "validation": 4, "save_every": 2}
 REWARD_TRAIN = {"batch_groups": 8, "micro_tokens": 4096, "max_length": 1024, "save_every": 2, "evaluations": 2}
-OPERATION = {"tensor_parallel", "memory_share", "prefix_caching", "engine", "stop_ids", "revision", "id"}
+OPERATION = {"tensor_parallel", "memory_share", "engine", "stop_ids", "revision", "id"}
 
 
 @dataclass
 class Stand:
-    """What stands in for what, for the table at the end: models by family, data sets, files, endpoints."""
+    """What stands in for what, for the table at the end: models by family, data sets, files, endpoints.
+
+    `vllm` is the version of vLLM's build for CPUs where it runs vLLM's models, `for_vllm`; "" where transformers does.
+    """
 
     models: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
@@ -49,11 +52,15 @@ class Stand:
     files: list[str] = field(default_factory=list)
     endpoints: list[str] = field(default_factory=list)
     launch: str = ""
+    vllm: str = ""
+    for_vllm: list[str] = field(default_factory=list)
 
 
 def rehearsed(recipe: Recipe, home: Path, url: str) -> tuple[Recipe, Stand]:
     """The recipe of the rehearsal. Its models and data are written into `home`; endpoints are at `url`."""
-    data, stand = recipe.model_dump(mode="json"), Stand()
+    from acemath.models.vllm import cpu_build
+
+    data, stand = recipe.model_dump(mode="json"), Stand(vllm=cpu_build())
     data["partitions"], data["engine_slots"] = PARTITIONS, 64
     data["launch"]["processes"] = min(PROCESSES, recipe.launch.processes)
     data["models"] |= {ref: _model(recipe, ref, home, url, stand) for ref in dict.fromkeys(_refs(recipe))}
@@ -93,8 +100,12 @@ def _model(recipe: Recipe, ref: str, home: Path, url: str, stand: Stand) -> dict
         return {**model.model_dump(mode="json"), **local}
     if not isinstance(model, TransformersModel | VllmModel):
         return model.model_dump(mode="json")
-    kept = model.model_dump(mode="json", exclude=OPERATION)
-    kept |= {"engine": "transformers", "replicas": min(PROCESSES, model.replicas)}
+    stand.for_vllm += [ref] if isinstance(model, VllmModel) else []
+    engine = "vllm" if stand.vllm and isinstance(model, VllmModel) else "transformers"
+    kept = model.model_dump(mode="json", exclude=OPERATION | (set() if engine == "vllm" else {"prefix_caching"}))
+    kept |= {"engine": engine, "replicas": min(PROCESSES, model.replicas)}
+    if engine == "vllm" and model.max_length is not None:  # vLLM takes no more than a model's positions
+        kept["max_length"] = min(model.max_length, SIZES["max_position_embeddings"])
     if recipe.stage_of(ref) is not None or model.id in ("nano", REWARD):
         return {**kept, "id": model.id}
     family = family_of(model.id)
@@ -105,7 +116,7 @@ def _model(recipe: Recipe, ref: str, home: Path, url: str, stand: Stand) -> dict
     if family is None:
         stand.unknown.append(model.id)
     if ranker:
-        kept = {"engine": "transformers", "dtype": model.dtype, "max_length": model.max_length}
+        kept = {name: kept[name] for name in ("engine", "dtype", "max_length")}
     return {**kept, "id": str(_made(home, model.id, family or QWEN, head))}
 
 

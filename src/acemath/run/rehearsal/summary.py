@@ -35,6 +35,7 @@ def as_json(recipe: Recipe, found: Rehearsal) -> dict[str, Any]:
         "stages": len(found.stages),
         "models": found.stand.models,
         "unknown": found.stand.unknown,
+        "vllm": found.stand.vllm,
         "endpoint": found.faults,
         "seconds": found.seconds,
         "plan": [dict(zip(PLAN, row, strict=True)) for row in plan_rows(recipe)],
@@ -93,11 +94,15 @@ def _models(recipe: Recipe, found: Rehearsal) -> list[Row]:
     ]
     if found.stand.unknown:
         rows.append(("unknown models", f"as Qwen2: {', '.join(found.stand.unknown)}", "their architecture and template"))
-    vllm = [model for model in recipe.models.values() if isinstance(model, VllmModel)]
-    if vllm:
+    if vllm := [model for ref in found.stand.for_vllm if isinstance(model := recipe.model(ref), VllmModel)]:
         widest = max(model.tensor_parallel for model in vllm)
+        version = found.stand.vllm
+        by = f"vLLM {version}, in its build for CPUs" if version else "transformers instead"
         rows.append(
-            ("vLLM", f"{len(vllm)} {'model' if len(vllm) == 1 else 'models'}, run by transformers instead", f"vLLM itself, on up to {widest} GPUs a model, and its memory")
+            (
+                "vLLM", f"{len(vllm)} {'model' if len(vllm) == 1 else 'models'}, run by {by}",
+                f"vLLM{'' if version else ' itself'} on up to {widest} GPUs a model, and its memory",
+            )
         )
     return rows
 
