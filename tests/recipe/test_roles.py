@@ -15,6 +15,7 @@ from acemath.recipe.keys import reference, sections
 from acemath.recipe.load import find_recipe, load_recipe
 from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
+from acemath.recipe.sources import Source
 from acemath.run.engines import make_ranker
 from acemath.run.responses import copies_of
 from acemath.run.stage import Copies
@@ -156,6 +157,40 @@ def test_the_plan_has_a_row_for_each_role_that_writes() -> None:
     assert rows["labels"]["rows"] == 352_000 and rows["teacher-code"]["rows"] == 479_810
     prompt, text = 352_000 * 200 * 0.15e-6, 352_000 * 800 * 0.60e-6  # tokens and US$ a token
     assert rows["labels"]["usd"] == pytest.approx(prompt + text, abs=0.01)
+
+
+SHORT = "reward.candidates.policies.short-qwen.shots"
+
+
+@pytest.mark.parametrize(
+    ("shots", "says"),
+    [
+        ({"known": "aqua-rat", "split": "test", "count": 5}, "shots come from the split 'test'; name one for training or development"),
+        ({"hub": "cais/mmlu", "split": "auxiliary_test", "count": 5}, "shots come from the split 'auxiliary_test'"),
+        ({"benchmark": "mmlu_stem", "count": 5}, "not from worksheets or a benchmark"),
+        ({"worksheets": "train", "count": 5}, "not from worksheets or a benchmark"),
+        ({"known": "aqua-rat", "split": "validation"}, "give a count"),
+        ({"known": "aqua-rat", "splitt": "validation"}, "short-qwen.shots: splitt: unknown key"),
+        ({"known": "aqua"}, "short-qwen.shots: 'aqua' is not registered; the names are"),
+        # The problems that this candidate answers are the same split's.
+        ({"known": "aqua-rat", "split": "train", "count": 5}, "are rows of problems.seeds.choices, so a problem could come after its own"),
+        ({"known": "aqua-rat", "count": 5, "part": [0.5, 1]}, "name another split or part"),
+    ],
+)
+def test_worked_problems_are_of_a_split_for_training_and_apart(shots: dict[str, object], says: str) -> None:
+    """Paper, section 4.1: a data set's train or dev split; nothing of a test split, and no problem after its own solution."""
+    assert says in fault({SHORT: shots}, "acemath-7b")
+
+
+def test_our_recipes_take_worked_problems_from_another_split_than_their_problems() -> None:
+    """Of the same data set, so of the same form; two parts of one split may stand in for two splits."""
+    for name in ("acemath-1.5b", "acemath-7b", "acemath-72b"):
+        recipe = load_recipe(name)
+        taken = [p.shots for p in recipe.reward.candidates.policies.values() if isinstance(p.shots, Source)]
+        assert {(source.known, source.split, source.count) for source in taken} == {("aqua-rat", "validation", 5)}
+        assert recipe.problems.seeds["choices"].split == "train"
+    apart = {"problems.seeds.choices.part": [0, 0.5], SHORT: {"known": "aqua-rat", "split": "train", "part": [0.5, 1], "count": 5}}
+    assert load_recipe("acemath-7b", apart).reward.candidates.policies["short-qwen"].shots
 
 
 def test_a_recipe_extends_another_by_name_or_file(tmp_path: Path) -> None:

@@ -98,6 +98,8 @@ def test_a_response_without_any_check_is_dropped_with_its_reason(
     ("changes", "says"),
     [
         ({"sft.stages.math.blend": ["math.best"]}, "names 'math.best'; the pools are code, general, math"),
+        ({"sft.stages.math.counts": {"general": 9}}, "stages.math.counts names 'general', which its blend lacks (math.seeds, math.checked, math)"),
+        ({"sft.stages.math.shares": {"math.unchecked": 0.5}}, "leave it out (math.unchecked: null)"),
         ({"sft.pools": {"math": {"of": "math"}}}, "a pool has a name of its own"),
         ({"sft.pools": {"x": {"of": "math", "unused_by": ["later"]}}, "sft.stages.math.blend": ["x"]}, "which is not a stage before 'math'"),
         ({"problems.seeds.worksheets": {"known": "numina"}}, "'numina' is not registered; the names are numinamath-cot"),

@@ -186,6 +186,29 @@ def test_memory_disk_and_packages_are_compared_with_this_machine(tmp_path: Path,
     assert not found(changes, tmp_path).having("fault")
 
 
+def test_a_disk_that_is_too_small_is_named(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """The disk of the run's folder, for a base of so many parameters; nothing is written there."""
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [10**15], "data_offsets": [0, 0]}}).encode()
+    base = tmp_path / "vast"
+    base.mkdir()
+    (base / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    done = command("run", "laptop", "--preflight", "--json", "--set", f"sft.base={base}", "--set", "reward.base=math")
+    (line,) = [row["says"] for row in json.loads(done.out)["checks"] if (row["place"], row["state"]) == ("run folder", "fault")]
+    assert done.code == 2 and line.startswith("disk: about 36,000,000.4 GB, of which 36,000,000.0 for trained models and a checkpoint, and ")
+    assert line.endswith("GB are free; name a folder with more room: --out") and not Path("runs").exists()
+
+
+def test_what_was_found_can_be_read_off_a_terminal(command: Callable[..., Any]) -> None:
+    """In lines of a hundred characters, folded between words; a name is never cut."""
+    done = command("run", "acemath-7b", "--dry-run")
+    told = done.out.splitlines()
+    assert max(map(len, told)) <= 100 and "not checked problems.seeds.numina: data set AI-MO/NuminaMath-CoT of the hub: it was not opened" in told
+    joined = " ".join(done.out.split())
+    assert "in 4 parts take 36.0 GB on each device; not compared with a machine" in joined
+    places = ", ".join(f"reward.candidates.policies.short-{name}.shots" for name in ("qwen", "llama", "mistral", "gemma"))
+    assert f"not checked problems.seeds.choices, {places}: data set deepmind/aqua_rat of the hub: it was not opened" in joined
+
+
 def test_all_faults_come_at_once_and_nothing_is_run(
     model: Model, tmp_path: Path, command: Callable[..., Any]
 ) -> None:

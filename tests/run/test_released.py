@@ -136,13 +136,18 @@ def test_the_whole_run_goes_through(released: dict[str, Any], tmp_path: Path) ->
 
 def _models_are_given_away(folder: Path, headline: Mapping[str, float]) -> None:
     """Whole folders that transformers loads, whose cards have the licence of the data and the run's numbers."""
+    _as_earlier_versions_wrote_it(folder / "run" / "sft-math" / "model")
     for kind in ("policy", "reward-model"):
         found = export_model(folder / "run", kind, folder / kind, None, None, False)
         card = (folder / kind / "README.md").read_text()
+        assert not [file for file in (folder / kind).glob("*.[jm][sd]*") if str(folder) in file.read_text()]
         assert f"license: {LICENCE.lower()}" in card and "Commercial use is forbidden" in card
         assert {"model.safetensors", "tokenizer.json", FACTS, "README.md"} <= set(found["files"])
     card = (folder / "policy" / "README.md").read_text()
     assert f"| rm@8 | average | {headline['rm@8']:.2f} |" in card and "| greedy | average |" in card
+    assert "| general-2 | 13 | acemath-general-2 13 | CC-BY-NC-4.0 13 |\n| math | 24 |" in card
+    assert "- acemath-general-2: the file ./general-2.jsonl" in card and "## Models that wrote" not in card
+    assert 'chat = [{"role": "user", "content": "PROBLEM"}]' in card and 'base_model: "nano"' in card
     assert "rm@8" in (folder / "reward-model" / "README.md").read_text()
     assert AutoModelForCausalLM.from_pretrained(folder / "policy") is not None
     export_model(folder / "run", "policy", folder / "policy", "math", None, False)  # an earlier release is replaced
@@ -186,3 +191,12 @@ def test_data_of_another_form_are_one_line(released: dict[str, Any], tmp_path: P
     changes = released["changes"] | {"sft.stages.general-1.data.file": str(tmp_path / "wrong.jsonl")}
     with pytest.raises(UserError, match="line 1: no conversation"):
         run_recipe(load_recipe("acemath-7b-released", changes), tmp_path / "run", Display(quiet=True))
+
+
+def _as_earlier_versions_wrote_it(model: Path) -> None:
+    """A card and facts with paths of this machine."""
+    place = str(model.parents[1] / "sft-general-2" / "model")
+    for name in (FACTS, "README.md"):
+        text = (model / name).read_text()
+        assert "general-2" in text
+        (model / name).write_text(text.replace("general-2", place))

@@ -6,10 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from acemath.cli import engines
-from acemath.cli.output import show
+from acemath.cli.output import show, show_lines
 from acemath.errors import require
 from acemath.notices import say
 from acemath.recipe.rates import known_rates, local_models, measure_rates, rates_file
@@ -67,10 +65,9 @@ def show_plan(recipe: Recipe, folder: Path, as_json: bool, measure: bool, prefli
     show(result, as_json, ("stage", "rows", "tokens (M)", "GPU hours", "US$", "hours here"), rows)
     if not as_json:
         total = found.plan["total"]["hours_here"]
-        typer.echo(found.plan["note"])
-        typer.echo(
-            "No hours of this machine, because a model was not measured here: add --measure." if total is None
-            else f"{total:g} hours of this machine, at rates that were measured on it with {', '.join(local_models(recipe))}."
-        )  # fmt: skip
-        show({}, False, ("checked", "result", "what was found"), found.findings.table())
+        here = f"{total or 0:g} hours of this machine, at rates that were measured on it with {', '.join(local_models(recipe))}."
+        if total is None:
+            here = "No hours of this machine, because a model was not measured here: add --measure."
+        show_lines([found.plan["note"], here])
+        show_lines(f"{state:<11} {where}: {says}" for where, state, says in found.findings.table())
     found.stop_at_faults()

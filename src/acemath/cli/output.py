@@ -6,10 +6,12 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from acemath.records import Dropped, Problem, Response
 
 UNWRAPPED = 100_000  # width of a table that does not go to a terminal
+LINE = 100  # characters of a line of prose, and no more than a terminal has
 MEASURES = ("measure", "benchmark", "percent", "95 % interval", "problems")  # the columns of `measure_rows`
 
 
@@ -42,6 +45,15 @@ def show(
             parts = {f"{key} {name}": part for name, part in value.items()} if nested else {key: value}
             for name, part in parts.items():
                 typer.echo(f"{name}: {_cell(part)}")
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines of prose, folded between words, so that they can be read everywhere. What goes on is set in."""
+    width = min(LINE, get_terminal_size((LINE, 24)).columns) if sys.stdout.isatty() else LINE
+    for line in lines:
+        start = len(line) - len(line.lstrip())
+        rest = " " * (start + 4)
+        typer.echo(fill(line, width, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False))
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -186,7 +186,7 @@ def _train(
     """
     learned, held_out = _split(groups_file, measured)
     quiet_transformers()
-    from acemath.train.provenance import stated_licences
+    from acemath.train.provenance import origin, public, stated_licences
     from acemath.train.reward.card import write_card
     from acemath.train.reward.train import identity_of, train_reward
 
@@ -202,7 +202,8 @@ def _train(
             base, learned, held_out, made, work, settings, chat, seed, display.progress, measured
         )
     if is_first_process():
-        write_card(made, base, stated_licences(base), learned, settings, chat, result, identity)
+        licences, first = stated_licences(base), origin(base)
+        write_card(made, public(base), licences, learned, settings, chat, result, identity, first)
         put(made, out, work)
     return {"out": str(out), **result.record(), "seconds": result.seconds}
 

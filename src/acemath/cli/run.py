@@ -9,10 +9,9 @@ import typer
 
 from acemath.cli.dry_run import show_plan
 from acemath.cli.options import Changes, Json, folder
-from acemath.cli.output import show
+from acemath.cli.output import show, show_lines
 from acemath.errors import UserError, require
 from acemath.recipe.load import load_recipe
-from acemath.recipe.plan import plan
 from acemath.recipe.schema import Recipe
 from acemath.run.display import Display
 
@@ -99,13 +98,17 @@ def _rehearse(recipe: Recipe, place: Path, as_json: bool) -> None:
     """Rehearse a recipe and print what was exercised. UserError if the killed run ended otherwise than the undisturbed one."""
     require("--rehearse", "torch", "transformers", "trl")
     from acemath.run.rehearsal.rehearse import rehearse
-    from acemath.run.rehearsal.summary import COLUMNS, summary
+    from acemath.run.rehearsal.summary import COLUMNS, PLAN, memory_lines, plan_rows, summary
     from acemath.run.rehearsal.summary import as_json as json_of
 
     found = rehearse(recipe, place)
-    show(json_of(recipe, found), as_json, COLUMNS, summary(recipe, found))
-    if not as_json:
-        total = plan(recipe)["total"]
-        typer.echo(f"{found.seconds:.0f} s here; the plan of the real run: {total['gpu_hours']:,} GPU hours, {total['usd']:,} US$ (--dry-run)")
+    if as_json:
+        show(json_of(recipe, found), True)
+    else:
+        for part, *told in summary(recipe, found):
+            show_lines([part, *(f"  {column}: {words}" for column, words in zip(COLUMNS[1:], told, strict=True))])
+        typer.echo(f"\n{found.seconds:.0f} s here. The plan of the real run, estimated (each stage: --dry-run):")
+        show({}, False, PLAN, plan_rows(recipe))
+        show_lines(["Its memory, without activations, caches and longer batches, and its disk:", *(f"  {line}" for line in memory_lines(recipe))])
     if found.differing:
         raise UserError(f"after its kills the run differs in {', '.join(found.differing)}; compare the folders in {place}")

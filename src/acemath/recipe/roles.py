@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.spec import owners
 from acemath.recipe.part import Part, expanded
-from acemath.recipe.sources import Source
+from acemath.recipe.sources import Source, check_shots
 
 Subject = Literal["math", "code", "general"]
 SUBJECTS: tuple[Subject, ...] = ("math", "code", "general")
@@ -102,7 +102,22 @@ class Policy(Role):
     sources: tuple[str, ...] = ()
     """The seeds whose problems it alone answers, all of them whatever `reward.problems` is; by default those that no policy names here. For candidates."""
     shots: tuple[tuple[str, str], ...] | Source = ()
-    """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`."""
+    """Questions with short answers that come before each problem (paper, section 4.1: style): a list, or for candidates a source of worked problems with a `count`, from a split for training or development."""
+
+    @field_validator("shots", mode="before")
+    @classmethod
+    def _for_training(cls, shots: Any) -> Any:
+        """A group is a source, of which the fault is told; pydantic would tell that it is no list."""
+        if isinstance(shots, Mapping):
+            try:
+                shots = Source.model_validate(shots)
+            except ValidationError as error:
+                fault = error.errors()[0]
+                says = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+                raise ValueError(": ".join([*map(str, fault["loc"]), says])) from error
+        if isinstance(shots, Source):
+            check_shots(shots)
+        return shots
 
     pooled: bool = True
     """Whether its responses are in the run's AceMath-RewardBench, which ranks those of all policies together. For `bench`."""

@@ -19,7 +19,7 @@ from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.recipe.launch import LaunchSettings
 from acemath.recipe.part import Part
 from acemath.recipe.roles import Policies, Role, Roles
-from acemath.recipe.sources import Problems, Source, check_ready
+from acemath.recipe.sources import Problems, Source, check_apart, check_pools, check_ready
 from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 from acemath.train.sft.settings import SftSettings
@@ -86,9 +86,7 @@ class Sft(Part):
     def _pools_exist(self) -> Sft:
         for name, declared in self.pools.items():
             if name in POOLS or declared.of not in POOLS:
-                raise ValueError(
-                    f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}"
-                )
+                raise ValueError(f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}")
         before: list[str] = []
         for name, stage in self.stages.items():
             for pool in stage.blend:
@@ -99,6 +97,8 @@ class Sft(Part):
                 unused = self.pools[pool].unused_by if pool in self.pools else ()
                 if late := [other for other in unused if other not in before]:
                     raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r} with a blend")
+            for key, given in (("counts", stage.counts), ("shares", stage.shares)):
+                check_pools(f"stages.{name}.{key}", given, stage.blend)
             before += [name] if stage.blend else []
         return self
 
@@ -284,6 +284,16 @@ class Recipe(Part):
             raise ValueError(
                 f"curate.solvability.by is {vote.by!r}; the roles are {', '.join(self.roles.named())}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shots_are_apart(self) -> Recipe:
+        """No worked problem is one that the candidate answers after it."""
+        seeds = self.problems.seeds
+        for name, policy in self.reward.candidates.policies.items():
+            if isinstance(policy.shots, Source):
+                asked = policy.sources or [seed for seed, source in seeds.items() if source.use != "sft"]
+                check_apart(f"reward.candidates.policies.{name}", policy.shots, {seed: seeds[seed] for seed in asked})
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,6 +100,39 @@ class Source(Part):
     def share(self) -> float:
         """The share of the rows that `part` takes."""
         return self.part[1] - self.part[0]
+
+
+def check_shots(source: Source) -> None:
+    """ValueError unless a source of worked problems is a file or a data set's split for training or development (paper, section 4.1)."""
+    if source.benchmark is not None or source.worksheets is not None:
+        raise ValueError("shots come from a file or a data set with worked solutions, not from worksheets or a benchmark")
+    if source.file is None and "test" in source.split.lower():
+        raise ValueError(f"shots come from the split {source.split!r}; name one for training or development, such as validation")
+    if source.file is None and source.count is None:
+        raise ValueError("shots would be all rows of a data set; give a count, such as 5")
+
+
+def overlap(one: Source, other: Source) -> bool:
+    """Whether two sources are of the same file or split of the hub, and may take the same rows of it."""
+
+    def place(source: Source) -> tuple[object, ...]:
+        return (source.file,) if source.file is not None else (source.hub, source.config, source.split)
+
+    return place(one) == place(other) and max(one.part[0], other.part[0]) < min(one.part[1], other.part[1])
+
+
+def check_apart(where: str, shots: Source, asked: Mapping[str, Source]) -> None:
+    """ValueError if worked problems are of the same rows as the seeds that are asked after them."""
+    if same := [name for name, source in asked.items() if overlap(shots, source)]:
+        raise ValueError(
+            f"{where}.shots are rows of problems.seeds.{same[0]}, so a problem could come after its own solution; name another split or part"
+        )
+
+
+def check_pools(where: str, pools: Iterable[str], blend: Sequence[str]) -> None:
+    """ValueError for a pool that the blend lacks: a cap of it would do nothing."""
+    if lost := [pool for pool in pools if pool not in blend]:
+        raise ValueError(f"{where} names {lost[0]!r}, which its blend lacks ({', '.join(blend)}); blend it, or leave it out ({lost[0]}: null)")
 
 
 def check_ready(source: Source, kind: Kind) -> None:

@@ -97,6 +97,12 @@ class Run:
         assert isinstance(model, TransformersModel), "the recipe has checked it"
         return at_revision(model.id, model.revision)
 
+    def called(self, ref: str) -> str:
+        """What a card calls the model that a training starts from: a stage's name, or that of the model, but no path."""
+        from acemath.train.provenance import public
+
+        return ref if ref in self.recipe.sft.stages else public(self.place(ref))
+
     def made_by(self, ref: str) -> tuple[str, ...]:
         """The stage that trains a model, as an input of the stages that use it; empty for a model from elsewhere."""
         stage = self.recipe.stage_of(ref)

@@ -15,7 +15,7 @@ from acemath.train.sft.settings import SftSettings
 
 def policies(run: Run) -> list[Training]:
     """One training for each stage: from the stage before, or from the base that it names."""
-    return [_policy(run, name, base) for name, base in _bases(run.recipe).items()]
+    return [_policy(run, name, base) for name, base in bases_of(run.recipe).items()]
 
 
 def sft_settings(recipe: Recipe, stage: SftStage) -> SftSettings:
@@ -23,7 +23,7 @@ def sft_settings(recipe: Recipe, stage: SftStage) -> SftSettings:
     return SftSettings.model_validate({**recipe.sft.settings.model_dump(), **stage.settings})
 
 
-def _bases(recipe: Recipe) -> dict[str, str]:
+def bases_of(recipe: Recipe) -> dict[str, str]:
     """The base of each stage: the model or stage that it names, or else the stage before."""
     found: dict[str, str] = {}
     before = recipe.sft.base
@@ -41,7 +41,7 @@ def _policy(run: Run, name: str, base: str) -> Training:
 
         chats = making.store(f"blend-{name}").stream(Chat)
         result = train_sft(
-            run.place(base), chats, making.out, making.work, own, run.recipe.seed, making.progress
+            run.place(base), chats, making.out, making.work, own, run.recipe.seed, making.progress, run.called(base)
         )
         gc.collect()
         return {**asdict(result), "summary": _words(result)}

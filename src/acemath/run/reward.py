@@ -339,7 +339,8 @@ def reward_model(run: Run) -> Training:
         )
         if is_first_process():
             licences = stated_licences(base)
-            write_card(making.out, reward.base, licences, train, reward.train, reward.chat, result, first=origin(base))
+            called = run.called(reward.base)
+            write_card(making.out, called, licences, train, reward.train, reward.chat, result, first=origin(base))
         meet()
         gc.collect()
         return {**asdict(result), **result.record(), "measured": result.measured}

@@ -39,15 +39,17 @@ def worked_examples(name: str, source: Source) -> list[Problem]:
 
     UserError for a problem without a reference answer.
     """
-    found = []
-    for place, record in islice(records_of(name, source), source.count):
-        (problem,) = problems_of([(place, record)], source.columns, name, source.subject, source.license)
-        if not problem.answer:
-            raise UserError(f"{place}: a worked problem needs an answer; name its column in shots.columns.answer")
-        text = str(first_value(record, names_of("solution", source.columns)) or "").strip()
-        end = "" if "\\boxed" in text else f"The answer is \\boxed{{{problem.answer}}}."
-        found.append(replace(problem, answer="\n".join(filter(None, (text, end)))))
-    return found
+
+    def worked() -> Iterator[Problem]:
+        for place, record in records_of(name, source):
+            (problem,) = problems_of([(place, record)], source.columns, name, source.subject, source.license)
+            if not problem.answer:
+                raise UserError(f"{place}: a worked problem needs an answer; name its column in shots.columns.answer")
+            text = str(first_value(record, names_of("solution", source.columns)) or "").strip()
+            end = "" if "\\boxed" in text else f"The answer is \\boxed{{{problem.answer}}}."
+            yield replace(problem, answer="\n".join(filter(None, (text, end))))
+
+    return list(islice(part_of(worked(), source), source.count))
 
 
 def part_of(rows: Iterable[Problem], source: Source) -> Iterator[Problem]:

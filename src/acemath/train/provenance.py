@@ -12,10 +12,12 @@ import yaml
 
 from acemath.curate.licences import UNKNOWN as UNKNOWN_LICENCES
 from acemath.curate.licences import combined, non_commercial
+from acemath.models.builtin import WEIGHTS
 from acemath.models.hub import model_file
 from acemath.train.checkpoints import FACTS, read
 
 UNKNOWN = "not stated"
+BUILT_IN = WEIGHTS.relative_to(WEIGHTS.parents[3]).as_posix()  # the end of the path of nano's folder, on every machine
 _SNAPSHOT = re.compile(r"/models--([^/]+)--([^/]+)/snapshots/[^/]+$")
 
 
@@ -29,15 +31,24 @@ def _facts(model: str | Path) -> dict[str, Any] | None:
 
 
 def origin(model: str | Path) -> str:
-    """The model at the start of a chain of trainings; the model itself if acemath did not train it.
-
-    A snapshot in the hub's cache is called by its repository's name.
-    """
+    """The model at the start of a chain of trainings; the model itself if acemath did not train it. As `public` names it."""
     facts = _facts(model)
     if facts is not None:
-        return str(facts.get("origin") or origin(str(facts.get("base"))))
-    snapshot = _SNAPSHOT.search(Path(model).as_posix())
-    return str(model) if snapshot is None else f"{snapshot[1]}/{snapshot[2]}"
+        return public(facts["origin"]) if facts.get("origin") else origin(str(facts.get("base")))
+    return public(model)
+
+
+def public(model: str | Path) -> str:
+    """The name of a model for people elsewhere: of a snapshot in the hub's cache its repository's, of another folder its last part
+    after "./". A path of this machine tells strangers nothing that they need.
+    """
+    text = str(model) if isinstance(model, str) else model.as_posix()
+    if text == "nano" or text.rstrip("/").endswith(BUILT_IN):
+        return "nano"
+    if snapshot := _SNAPSHOT.search(text):
+        return f"{snapshot[1]}/{snapshot[2]}"
+    is_folder = text.startswith(("/", ".", "~")) or text.count("/") > 1 or Path(text).is_dir()
+    return f"./{Path(text).expanduser().absolute().name}" if is_folder else text
 
 
 def stated_licences(model: str | Path) -> list[str]:
@@ -49,7 +60,7 @@ def stated_licences(model: str | Path) -> list[str]:
     facts = _facts(model)
     if facts is not None:
         base = facts.get("base_licences") or stated_licences(str(facts.get("base") or model))
-        return sorted({*base, *facts["licences"]})
+        return list({name.lower(): name for name in sorted({*base, *facts["licences"]}, reverse=True)}.values())[::-1]
     card = model_file(model, "README.md", fetch=True)
     return [UNKNOWN] if card is None else _front_licences(card.read_text(errors="replace"))
 
@@ -70,13 +81,14 @@ def _front_licences(card: str) -> list[str]:
 
 
 def front(kind: str, first: str, licences: Iterable[str], tags: str) -> str:
-    """The front matter of a card, which the hub reads. `kind` is the hub's name of the task, `first` the `origin`."""
+    """The front matter of a card, which the hub reads. `kind` is the hub's name of the task, `first` the `origin`.
+
+    The hub knows no folders, so the base is left out if it is one.
+    """
     licence, name = combined(licences)
     named = f"license_name: {name}\n" if name else ""
-    return (
-        f"---\nlibrary_name: transformers\npipeline_tag: {kind}\nlicense: {licence}\n{named}"
-        f"base_model: {json.dumps(first)}\ntags: [{tags}]\n---"
-    )
+    based = "" if first.startswith("./") else f"base_model: {json.dumps(first)}\n"
+    return f"---\nlibrary_name: transformers\npipeline_tag: {kind}\nlicense: {licence}\n{named}{based}tags: [{tags}]\n---"
 
 
 def base_words(base: str, first: str) -> str:
@@ -84,10 +96,14 @@ def base_words(base: str, first: str) -> str:
     return f"`{base}`" + (f", which was made from `{first}`" if first != base else "")
 
 
-def licence_section(base: Iterable[str], data: Iterable[str]) -> str:
-    """The licences of base and data, which of them are unknown, and which forbid commercial use."""
+def licence_section(base: Iterable[str], data: Iterable[str], is_first: bool = True) -> str:
+    """The licences of base and data, which of them are unknown, and which forbid commercial use.
+
+    Those of a base that is not the first of its chain are also those of its own data.
+    """
     base, data = list(base), list(data)
-    lines = [f"## Licence\n\nBase: {', '.join(base)}. Data: {', '.join(data)}."]
+    called = "Base" if is_first else "Base, with the data that it was trained on before"
+    lines = [f"## Licence\n\n{called}: {', '.join(base)}. Data: {', '.join(data)}."]
     unknown = [
         words
         for words, names in (("the base", base), ("some of the data", data))
@@ -97,6 +113,6 @@ def licence_section(base: Iterable[str], data: Iterable[str]) -> str:
         lines.append(
             f"No licence is claimed for this model, because that of {' and of '.join(unknown)} is not known."
         )
-    if forbidding := non_commercial([*base, *data]):
+    if forbidding := non_commercial({name.lower(): name for name in (*base, *data)}.values()):
         lines.append(f"**Commercial use is forbidden by {', '.join(forbidding)}.**")
     return "\n\n".join(lines)

@@ -42,6 +42,10 @@ def test_a_rehearsal_with_three_kills(command: Callable[..., Any], tmp_path: Pat
     assert found["models"]["Qwen/Qwen2.5-Math-RM-72B"].endswith("two layers") and found["unknown"] == []
     parts = {row["part"] for row in found["table"]}
     assert parts == {"stages", "models", "vLLM", "data sets of the hub", "endpoints", "trainings", "stops"}
+    plan = {row["part of the run"]: row for row in found["plan"]}
+    assert plan["candidates (2 stages)"]["rows"] == 2 * 6 * 350_000 and plan["all"]["GPU hours"] > 900 and plan["all"]["US$"] > 1000
+    assert "36.0 GB on each of 4 devices: the weights of Qwen/Qwen2.5-Math-72B-Instruct, Qwen/Qwen2.5-Math-RM-72B" in found["memory"]
+    assert "14.0 GB on each of 8 devices: weights, gradients and optimiser state of Qwen/Qwen2.5-Math-7B, math" in found["memory"]
     home = tmp_path / "here"
     for run in (WHOLE, KILLED):
         assert (home / run / "report.html").exists()

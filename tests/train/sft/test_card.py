@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from acemath.models.builtin import WEIGHTS
 from acemath.models.engine import ChatFormat
 from acemath.records import Group
-from acemath.train.provenance import origin, stated_licences
+from acemath.train.provenance import origin, public, stated_licences
 from acemath.train.reward.card import write_card as write_reward_card
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.state import RewardResult
@@ -68,7 +69,7 @@ def test_a_chain_names_what_it_began_with(tmp_path: Path) -> None:
     (general / "training.json").rename(tmp_path / "elsewhere.json")
     assert origin(math) == "nano" and stated_licences(math) == ["MIT", "apache-2.0"]
     assert _front(math)["base_model"] == "nano"
-    assert f"`{general}`, which was made from `nano`" in (math / "README.md").read_text()
+    assert "`./general`, which was made from `nano`" in (math / "README.md").read_text()
     out = tmp_path / "reward"
     out.mkdir()
     groups = [Group("p", "1+1?", ("2", "3"), (1, 0), meta={"license": "MIT"})]
@@ -79,3 +80,21 @@ def test_a_chain_names_what_it_began_with(tmp_path: Path) -> None:
     assert "from `math`, which was made from `nano`" in (out / "README.md").read_text()
     facts = json.loads((out / "training.json").read_text())
     assert (facts["base"], facts["origin"]) == ("math", "nano")
+
+
+def test_no_path_of_this_machine_stands_in_a_card(tmp_path: Path) -> None:
+    """A folder is called by its last part, and is no base_model for the hub; a snapshot and nano have their names everywhere."""
+    start = tmp_path / "my-base"
+    start.mkdir()
+    first = _policy(tmp_path / "first", str(start), "MIT")
+    second = _policy(tmp_path / "second", str(first), "MIT")
+    for folder in (first, second):
+        written = (folder / "README.md").read_text() + (folder / "training.json").read_text()
+        assert str(tmp_path) not in written and "./my-base" in written and "base_model" not in _front(folder)
+    assert origin(second) == "./my-base"
+    made = _policy(tmp_path / "made", str(WEIGHTS), "MIT")
+    assert _front(made)["base_model"] == "nano" and str(WEIGHTS.parent) not in (made / "README.md").read_text()
+    cache = "/home/me/.cache/huggingface/hub/models--Qwen--Qwen2.5-Math-7B/snapshots/" + "a" * 40
+    names = {cache: "Qwen/Qwen2.5-Math-7B", "Qwen/Qwen2.5-Math-7B": "Qwen/Qwen2.5-Math-7B", "gpt2": "gpt2", "/home/me/base": "./base"}
+    names |= {"~/base/": "./base", "../base": "./base", "runs/mine/sft-math/model": "./model", str(WEIGHTS): "nano"}
+    assert {name: public(name) for name in names} == names

@@ -21,6 +21,7 @@ from acemath.run.preflight.resources import (
     check_packages,
     check_prices,
 )
+from acemath.run.preflight.servers import check_servers
 from acemath.run.preflight.sources import check_sources
 
 
@@ -47,14 +48,15 @@ def preflight(
 ) -> Preflight:
     """Check all that a run up to a part ("data", "sft", "reward", "tables") needs, without running anything.
 
-    With `network` the hub is asked: the beginning of each data set, the small files of each model. With `here` the run is to
-    be on this machine: packages, memory and disk are compared. With `count` files are read whole, for the plan.
+    With `network` servers are asked for their models, and the hub for the beginning of each data set and the small files of each
+    model. With `here` the run is to be on this machine: packages, memory and disk are compared. With `count` files are read whole,
+    for the plan.
     """
     quiet_transformers()
-    found = Findings()
+    found, wanted = Findings(), uses(recipe, last)
+    check_servers(recipe, wanted, folder, found, network)
     network = network and _reachable(found)
     read = check_sources(recipe, found, network, count)
-    wanted = uses(recipe, last)
     check_models(recipe, wanted, found, read, network)
     check_launch(recipe, found)
     if here:

@@ -28,7 +28,8 @@ Kind = Literal["writes", "trains", "trains a reward model", "ranks", "scores"]
 class Use:
     """What a recipe uses a model for: the key that names it, its name there, and for models that write also the role.
 
-    `reads` are the kinds of prompts that it gets (`Read.longest`), `part` the part of a run that needs it.
+    `reads` are the kinds of prompts that it gets (`Read.longest`), `part` the part of a run that needs it, `stages` those in which
+    it writes.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Use:
     role: Role | None = None
     reads: tuple[str, ...] = ()
     chat: ChatFormat | None = None
+    stages: tuple[str, ...] = ()
 
 
 def uses(recipe: Recipe, last: str = "tables") -> list[Use]:
@@ -50,16 +52,20 @@ def _uses(recipe: Recipe) -> Iterator[Use]:
     for name, role in recipe.roles.named().items():
         group = name.removeprefix("teachers.") if name.startswith("teachers.") else "math"
         part = "reward" if name == "labeller" else "data"
-        yield Use(f"roles.{name}.model", role.model, "writes", part, role, (group,), role.chat)
+        stages = {"writer": "evolve", "labeller": "labels"}.get(name, name.replace("s.", "-", 1))  # teachers.math: teacher-math
+        vote = recipe.curate.solvability
+        votes = ("votes",) if vote is not None and vote.by == name else ()
+        yield Use(f"roles.{name}.model", role.model, "writes", part, role, (group,), role.chat, (stages, *votes))
     bases = {"sft.base": recipe.sft.base} | {f"sft.stages.{n}.base": s.base for n, s in recipe.sft.stages.items() if s.base}
     yield from (Use(key, ref, "trains", "sft", chat=recipe.sft.chat) for key, ref in bases.items())
-    groups: tuple[tuple[str, str, dict[str, Policy], str], ...] = (
-        ("reward.candidates", "reward", recipe.reward.candidates.policies, "math"),
-        ("bench", "tables", recipe.bench.policies, BENCH),
+    groups: tuple[tuple[str, str, dict[str, Policy], str, tuple[str, ...]], ...] = (
+        ("reward.candidates", "reward", recipe.reward.candidates.policies, "math", ("candidates",)),
+        ("bench", "tables", recipe.bench.policies, BENCH, ("samples", "greedy")),
     )
-    for place, part, policies, reads in groups:
+    for place, part, policies, reads, kinds in groups:
         for name, policy in policies.items():
-            yield Use(f"{place}.policies.{name}.model", policy.model, "writes", part, policy, (reads,), policy.chat)
+            key, stages = f"{place}.policies.{name}.model", tuple(f"{kind}-{name}" for kind in kinds)
+            yield Use(key, policy.model, "writes", part, policy, (reads,), policy.chat, stages)
     ranker = recipe.roles.ranker
     if ranker is not None and ranker.model not in (BASE_CHECK, VOTES):
         yield Use("roles.ranker", ranker.model, "ranks", "reward", chat=ranker.chat)
@@ -108,7 +114,7 @@ def _endpoint(recipe: Recipe, use: Use, spec: EndpointModel, found: Findings) ->
         )
     words = "" if key else f"; {spec.api_key_env} is not set, which is right for a server without keys"
     price = f"US$ {spec.price_in:g} and {spec.price_out:g} a million tokens" if priced else "no price"
-    found.add(use.key, "good" if key else "note", f"{spec.id} at {spec.url}, {price}{words}; the server was not asked")
+    found.add(use.key, "good" if key else "note", f"{spec.id} at {spec.url}, {price}{words}")
 
 
 def _named(recipe: Recipe, use: Use) -> None:
@@ -249,9 +255,10 @@ def _room(use: Use, name: str, most: int, template: Any, tokenizer: Any, found: 
 
     role, chat = use.role, use.chat or ChatFormat()
     assert role is not None
+    shots = read.shots.get(use.key.removesuffix(".model"), role.listed if isinstance(role, Policy) else ())
 
     def tokens(prompt: str) -> int:
-        asked = after_shots([Problem("", prompt, "")], role.listed if isinstance(role, Policy) else ())[0].prompt
+        asked = after_shots([Problem("", prompt, "")], shots)[0].prompt
         text = template.prompt(chat.messages(asked))
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 

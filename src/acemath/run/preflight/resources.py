@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from math import prod
@@ -45,29 +46,48 @@ def check_packages(recipe: Recipe, wanted: list[Use], found: Findings) -> None:
         assert module in EXTRAS
 
 
-def check_memory(recipe: Recipe, wanted: list[Use], found: Findings, here: bool) -> None:
-    """Weights and the state of trainings against the memory of a device. Activations and caches come on top."""
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a use of a model takes of the memory of each device; `split` devices share the model, `local` of them on one machine."""
+
+    use: Use
+    model: str
+    what: str
+    bytes: float
+    split: int
+    local: int
+
+
+def memory_needs(recipe: Recipe, wanted: list[Use]) -> Iterator[Need]:
+    """The weights and the state of trainings, once for each model and kind of use; 0 bytes if its size is not known."""
     seen: set[tuple[str, str, float]] = set()
     for use in wanted:
         spec = recipe.model(use.ref)
         if not isinstance(spec, TransformersModel | VllmModel):
             continue
         size = parameter_count(recipe, use.ref)
-        if not size:
-            found.add(use.key, "not checked", f"memory: the size of {spec.id} is unknown")
-            continue
         need, split, local, words = _need(recipe, use, spec, size)
-        if (line := (spec.id, words, need)) in seen:
+        if (line := (spec.id, words, need)) not in seen:
+            seen.add(line)
+            yield Need(use, spec.id, words, need, split, local)
+
+
+def check_memory(recipe: Recipe, wanted: list[Use], found: Findings, here: bool) -> None:
+    """Weights and the state of trainings against the memory of a device. Activations and caches come on top."""
+    for one in memory_needs(recipe, wanted):
+        use = one.use
+        if not one.bytes:
+            found.add(use.key, "not checked", f"memory: the size of {one.model} is unknown")
             continue
-        seen.add(line)
-        says = f"memory: {words} of {spec.id} {'take' if split == 1 else f'in {split} parts take'} {need / GB:,.1f} GB on each device"
+        how = "take" if one.split == 1 else f"in {one.split} parts take"
+        says = f"memory: {one.what} of {one.model} {how} {one.bytes / GB:,.1f} GB on each device"
         if not here:
             found.add(use.key, "not checked", f"{says}; not compared with a machine")
             continue
         devices, each, kind = _devices()
-        if need > each:
+        if one.bytes > each:
             found.add(use.key, "fault", f"{says}, and {kind} has {each / GB:,.1f} GB; {_fix(use)}")
-        elif devices and local > devices:
+        elif devices and one.local > devices:
             found.add(use.key, "fault", f"{says}, and this machine has {devices}; {_fix(use)}")
         else:
             found.add(use.key, "good", f"{says}; {kind} has {each / GB:,.1f} GB")
@@ -144,12 +164,17 @@ def _devices() -> tuple[int, float, str]:
     return 0, float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")), "this machine, which has no GPU,"
 
 
-def check_disk(recipe: Recipe, stages: list[Mapping[str, Any]], folder: Path, found: Findings, here: bool) -> None:
-    """What the rows and models of a run take on disk against what is free."""
+def disk_needs(recipe: Recipe, stages: list[Mapping[str, Any]]) -> tuple[float, float]:
+    """The bytes that a run takes on disk, and those of them for trained models and a checkpoint."""
     tokens = sum(row["tokens_millions"] * 1e6 for row in stages if not row["stage"].startswith(("sft-", "reward", "ranks", "scores")))
     size = parameter_count(recipe, recipe.sft.base)
     models = (len(recipe.sft.stages) + 1) * size * MODEL_BYTES + STATE_BYTES * size
-    need = tokens * TOKEN_BYTES + models
+    return tokens * TOKEN_BYTES + models, models
+
+
+def check_disk(recipe: Recipe, stages: list[Mapping[str, Any]], folder: Path, found: Findings, here: bool) -> None:
+    """What the rows and models of a run take on disk against what is free."""
+    need, models = disk_needs(recipe, stages)
     says = f"disk: about {need / GB:,.1f} GB, of which {models / GB:,.1f} for trained models and a checkpoint"
     if not here:
         found.add("run folder", "not checked", f"{says}; not compared with a machine")

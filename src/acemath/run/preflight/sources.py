@@ -31,11 +31,14 @@ BENCH = "benchmarks"
 class Read:
     """What was read: the different prompts of sources by key, and the longest prompt (in characters) of each kind.
 
-    A kind is a group of subjects ("math", "code", "general") or "benchmarks"; its prompt comes with the key of its source.
+    A kind is a group of subjects ("math", "code", "general") or "benchmarks"; its prompt comes with the key of its source. `tests` are
+    digests of the benchmarks' prompts, `shots` the worked problems of candidates, by the candidate's key.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     longest: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tests: set[bytes] = field(default_factory=set)
+    shots: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def see(self, key: str, kind: str, prompt: str) -> None:
         """Remember a prompt if it is the longest."""
@@ -56,20 +59,24 @@ def check_sources(recipe: Recipe, found: Findings, network: bool, count: bool) -
         with found.faults(key):
             _ready_rows(key, source, kind, found, read, network, count)
     for name, policy in recipe.reward.candidates.policies.items():
-        key = f"reward.candidates.policies.{name}.shots"
         if isinstance(policy.shots, Source):
-            with found.faults(key):
-                _shots(key, policy.shots, found, network)
+            key = f"reward.candidates.policies.{name}"
+            with found.faults(f"{key}.shots"):
+                _shots(f"{key}.shots", key, policy.shots, found, read, network)
     return read
 
 
-def _shots(key: str, source: Source, found: Findings, network: bool) -> None:
-    """The worked problems before those of a candidate: each has an answer."""
+def _shots(key: str, policy: str, source: Source, found: Findings, read: Read, network: bool) -> None:
+    """The worked problems before those of a candidate: each has an answer, and none is a benchmark's."""
     if source.file is None and local_path(source) is None and not network:
         found.add(key, "not checked", f"data set {source.hub} of the hub: it was not opened")
         return
     with gated(source):
-        found.add(key, "good", f"{len(worked_examples(key, source))} worked problems")
+        worked = worked_examples(key, source)
+    if leaks := sum(text_digest(row.prompt) in read.tests for row in worked):
+        raise UserError(f"{key}: {leaks} of {len(worked)} worked problems are problems of the benchmarks; name another split or file")
+    read.shots[policy] = [(row.prompt, row.answer) for row in worked]
+    found.add(key, "good", f"{len(worked)} worked problems")
 
 
 def _ready(recipe: Recipe) -> Iterator[tuple[str, Source, str]]:
@@ -167,6 +174,7 @@ def _benchmark(recipe: Recipe, name: str, source: Source, found: Findings, read:
         )
     for row in asked(rows, shots):
         read.see(key, BENCH, row.prompt)
+        read.tests.add(text_digest(row.prompt))
     if source.benchmark is None and source.worksheets is None:
         read.rows[key] = len(rows)
     lacking = sum(not row.answer for row in rows)

@@ -63,6 +63,7 @@ def rehearse(recipe: Recipe, home: Path, kills: bool = True) -> Rehearsal:
     known: dict[str, str] = {}
     with serving(Script(known)) as server:
         small, stand = rehearsed(recipe, home, server.url)
+        server.models = list(dict.fromkeys(stand.endpoints))
         known |= _known(small)
         write_json(home / KNOWN, known)
         write_bytes(home / RECIPE, yaml.safe_dump(small.model_dump(mode="json"), sort_keys=False).encode())

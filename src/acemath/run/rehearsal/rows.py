@@ -23,19 +23,27 @@ def write_data_set(folder: Path, name: str, source: Source, count: int, leaks: l
 
     A folder of the hub's form: a README that names the configuration, and one Parquet file of the split.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     group = group_of(source.subject)
     rows = [_row(source.columns, text, "It is known.", "0", count + n) for n, text in enumerate(leaks)]  # first: few are read
-    rows += [_row(source.columns, *_pair(group, name, n), n) for n in range(count)]
-    file = folder / "data" / f"{source.split}-00000-of-00001.parquet"
-    file.parent.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), file)
+    write_split(folder, source, [*rows, *(_row(source.columns, *_pair(group, name, n), n) for n in range(count))])
+
+
+def write_split(folder: Path, source: Source, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as the split of a data set in the hub's form."""
+    write_parquet(folder / "data" / f"{source.split}-00000-of-00001.parquet", rows)
     config = source.config or "default"
     files = [{"split": source.split, "path": f"data/{source.split}-*"}]
     head = json.dumps({"configs": [{"config_name": config, "data_files": files}]})
     (folder / "README.md").write_text(f"---\n{head}\n---\nRows of a rehearsal in the form of a data set.\n")
+
+
+def write_parquet(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows into a file, whose folder is made if needed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows)), file)
 
 
 def _pair(group: str, name: str, n: int) -> tuple[str, str, str]:
@@ -59,28 +67,25 @@ def _row(columns: Mapping[str, str], prompt: str, response: str, answer: str, nu
         value: Any = values.get(ours, "")
         if ours == "prompt" and theirs in CONVERSATIONS:
             value = [{"role": "user", "content": prompt}]
-        _put(row, theirs, value)
+        put(row, theirs, value)
     return row
 
 
-def _put(row: dict[str, Any], path: str, value: Any) -> None:
+def put(row: dict[str, Any], path: str, value: Any) -> None:
     """Set a column, or a nested value (`a.0.b`), of a row."""
     first, _, rest = path.partition(".")
     if not rest:
         row[first] = value
     elif (at := rest.partition(".")[0]).isdigit():
         inner: dict[str, Any] = {}
-        _put(inner, rest.partition(".")[2] or "value", value)
+        put(inner, rest.partition(".")[2] or "value", value)
         row[first] = [inner] * (int(at) + 1)
     else:
-        _put(row.setdefault(first, {}), rest, value)
+        put(row.setdefault(first, {}), rest, value)
 
 
 def write_ready(file: Path, name: str, kind: str, count: int, leaks: Sequence[str]) -> None:
     """Write a file of `count` conversations ("chats") or groups of six labelled responses ("groups"), as AceMath's released data."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     script, rows = Script({}), list[dict[str, Any]]()
     asked = [_pair(("math", "code", "general")[n % 3 if kind == "chats" else 0], name, n)[0] for n in range(count)]
     for n, text in enumerate([*leaks, *asked]):
@@ -92,7 +97,7 @@ def write_ready(file: Path, name: str, kind: str, count: int, leaks: Sequence[st
         for label in (0, 1, 0, 1, 0, 1):
             said = script.line(text, name, len(rows), 0, float(label)).text
             rows.append({"qid": f"q_{n}", "message": [*turns, {"role": "assistant", "content": said}], "label": label})
-    pq.write_table(pa.Table.from_pylist(rows), file)
+    write_parquet(file, rows)
 
 
 def write_benchmark(file: Path, name: str) -> list[str]:

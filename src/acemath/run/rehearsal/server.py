@@ -23,6 +23,7 @@ class Server:
 
     def __init__(self, script: Script) -> None:
         self.script, self.counts, self._lock = script, Counter[str](), threading.Lock()
+        self.models: list[str] = []  # whose names it lists; it answers for any
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
@@ -79,6 +80,9 @@ def serving(script: Script) -> Iterator[Server]:
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:  # noqa: N802 (the library's name)
+            self._send(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in server.models]})
 
         def do_POST(self) -> None:  # noqa: N802 (the library's name)
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

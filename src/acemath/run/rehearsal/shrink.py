@@ -17,8 +17,15 @@ from acemath.recipe.sources import Source
 from acemath.records import content_key
 from acemath.run.launch import launch_file
 from acemath.run.rehearsal.families import QWEN, Family, family_of, head_of
+from acemath.run.rehearsal.hub_rows import asking, first_rows
 from acemath.run.rehearsal.models import SIZES, make_model
-from acemath.run.rehearsal.rows import write_benchmark, write_data_set, write_ready
+from acemath.run.rehearsal.rows import (
+    write_benchmark,
+    write_data_set,
+    write_parquet,
+    write_ready,
+    write_split,
+)
 from acemath.run.source_rows import local_path
 
 SEED_ROWS, BENCHMARK_ROWS, SHEETS, PROBLEMS = 12, 4, 60, 8  # problems of each seed, benchmark, worksheets; of a limited policy
@@ -40,6 +47,8 @@ class Stand:
     models: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     data_sets: list[str] = field(default_factory=list)
+    hub_rows: list[str] = field(default_factory=list)  # data sets whose own first rows were read
+    refused: dict[str, str] = field(default_factory=dict)  # data sets that the hub did not give, and why
     files: list[str] = field(default_factory=list)
     endpoints: list[str] = field(default_factory=list)
     launch: str = ""
@@ -154,12 +163,13 @@ def _shrink_ready(recipe: Recipe, data: dict[str, Any], home: Path, leaks: list[
         own = place["data"]
         own["count"] = min(READY_ROWS, source.count or READY_ROWS)
         if local_path(source) is None and source.hub is not None:
-            kind = "groups" if name == "reward" else "chats"
-            (home / "data").mkdir(exist_ok=True)
-            file = home / "data" / f"{name}.parquet"
-            write_ready(file, name, kind, round(2 * READY_ROWS / source.share), leaks)
+            kind, file = "groups" if name == "reward" else "chats", home / "data" / f"{name}.parquet"
+            count, each = round(2 * READY_ROWS / source.share), 6 if kind == "groups" else 1
+            if rows := _hub_rows(name, source, each * count, stand):
+                write_parquet(file, [*asking(rows[:each], source.columns, leaks), *rows])
+            else:
+                write_ready(file, name, kind, count, leaks)
             own |= {"file": str(file), "hub": None, "revision": None}
-            stand.data_sets.append(f"{source.hub} ({source.split})")
         elif (path := local_path(source)) is not None:
             stand.files.append(str(path))
 
@@ -179,10 +189,24 @@ def _shrink_source(name: str, source: Source, own: dict[str, Any], home: Path, l
         return
     if source.hub is None:
         return  # a file that does not exist: the run says so
-    folder = home / "data" / name
-    write_data_set(folder, name, source, max(SEED_ROWS, round(2 * SEED_ROWS / source.share)), leaks)
+    folder, count = home / "data" / name, max(SEED_ROWS, round(2 * SEED_ROWS / source.share))
     own |= {"known": None, "hub": str(folder), "revision": None}
-    stand.data_sets.append(source.hub)
+    if rows := _hub_rows(name, source, count, stand):
+        write_split(folder, source, [*asking(rows[:1], source.columns, leaks), *rows])
+    else:
+        write_data_set(folder, name, source, count, leaks)
+
+
+def _hub_rows(name: str, source: Source, count: int, stand: Stand) -> list[dict[str, Any]]:
+    """The first rows of a data set of the hub; none if it does not give any, and the table says why."""
+    rows, why = first_rows(name, source, count)
+    called = f"{source.hub} ({source.split})"
+    kept = stand.hub_rows if rows else stand.data_sets
+    if called not in kept:  # several candidates may take the same worked problems
+        kept.append(called)
+    if not rows:
+        stand.refused[called] = why or "it has no rows"
+    return rows
 
 
 def _shrink_policies(policies: Mapping[str, Policy], data: dict[str, Any], home: Path, stand: Stand) -> None:

@@ -48,7 +48,7 @@ def write_card(
 ) -> None:
     """Write the facts of a training and the card into the reward model's folder.
 
-    `base_licences` are the licences of the base and of its data (`stated_licences`). `first` is the model at the start
+    `base` is the base's name for people elsewhere (`public`). `base_licences` are the licences of the base and of its data (`stated_licences`). `first` is the model at the start
     of the chain of trainings, by default the base's `origin`. `identity` (`train.identity_of`) is what the weights
     depend on, so that the same training is not done again.
     """
@@ -113,7 +113,7 @@ def _render(folder: Path, facts: Mapping[str, Any]) -> None:
             "reward-model, math, acemath",
         ),
         _what(facts),
-        licence_section(_base_licences(facts), facts["licences"]),
+        licence_section(_base_licences(facts), facts["licences"], facts["base"] == _first(facts)),
         _data(facts),
         _training(facts),
         _bench(facts),
@@ -141,8 +141,8 @@ def _what(facts: Mapping[str, Any]) -> str:
 def _data(facts: Mapping[str, Any]) -> str:
     lines = [
         "## Data",
-        f"{facts['groups']:,} problems with {facts['responses']:,} responses, {facts['right']:,} of them right by the "
-        f"grader. {facts['cut']:,} responses were longer than max_length and were read without their middle.",
+        f"{facts['groups']:,} problems with {facts['responses']:,} responses, {facts['right']:,} of them right by their "
+        f"labels. {facts['cut']:,} responses were longer than max_length and were read without their middle.",
         *(_tally(name, facts[name]) for name in ("sources", "licences", "styles")),
     ]
     return "\n\n".join(lines)
@@ -165,7 +165,7 @@ def _training(facts: Mapping[str, Any]) -> str:
     )
     warnings = "".join(f"\n\n**Warning: {warning}.**" for warning in result.get("warnings", ()))
     return (
-        f"## Training\n\nLoss: {settings['loss']}{extra}. {settings['epochs']:g} epochs, {settings['batch_groups']} groups a "
+        f"## Training\n\nLoss: {settings['loss']}{extra}. {settings['epochs']:g} {'epoch' if settings['epochs'] == 1 else 'epochs'}, {settings['batch_groups']} groups a "
         f"step, AdamW, learning rate {settings['learning_rate']:g} with a cosine, at most {settings['max_length']} tokens"
         f"{', LoRA of rank ' + str(settings['lora']['rank']) if settings['lora'] else ''}. {found}{warnings}"
     ).strip()
@@ -176,7 +176,7 @@ def _bench(facts: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     lines = [
-        f"## rm@{rows[0]['k']}",
+        f"## rm@{rows[0]['k']}\n",
         f"Percent of problems answered correctly if a selector picks one of {rows[0]['k']} responses, the exact mean over all "
         "draws, with 95 % intervals.\n",
         "| measure | benchmark | percent | 95 % interval | problems |",

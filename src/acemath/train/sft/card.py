@@ -11,7 +11,15 @@ from typing import Any
 from acemath.files.atomic import write_bytes, write_json
 from acemath.records import fingerprint
 from acemath.train.checkpoints import FACTS
-from acemath.train.provenance import UNKNOWN, base_words, front, licence_section, origin, stated_licences
+from acemath.train.provenance import (
+    UNKNOWN,
+    base_words,
+    front,
+    licence_section,
+    origin,
+    public,
+    stated_licences,
+)
 from acemath.train.sft.result import SftResult
 from acemath.train.sft.settings import SftSettings
 
@@ -27,15 +35,16 @@ def write_card(
     seed: int,
     identity: Mapping[str, Any],
     result: SftResult,
+    called: str | None = None,
 ) -> None:
     """Write `training.json` and the card, README.md, into a policy's folder.
 
-    `sources` and `licences` count conversations.
+    `sources` and `licences` count conversations. `called` is the base's name in both, by default its `public` one.
     """
     facts = {
         "kind": "sft",
         "identity": fingerprint(identity),
-        "base": base,
+        "base": called or public(base),
         "origin": origin(base),
         "base_licences": stated_licences(base),
         "sources": _named(sources),
@@ -71,7 +80,7 @@ def _card(facts: Mapping[str, Any], result: SftResult) -> str:
             f"- Data: {result.summary}.",
             f"- Sources (conversations): {_tally(facts['sources'])}.",
             f"- Licences as the data state them (conversations): {_tally(facts['licences'])}.",
-            f"- Training: {settings['epochs']:g} epochs, {settings['global_batch']} rows a step, learning rate "
+            f"- Training: {settings['epochs']:g} {'epoch' if settings['epochs'] == 1 else 'epochs'}, {settings['global_batch']} rows a step, learning rate "
             f"{settings['learning_rate']:g}, {settings['schedule']}, at most {settings['max_length']} tokens, seed "
             f"{facts['seed']}; all settings and the curve are in `{FACTS}`.",
             f"- Training loss at the end: {steps[-1]['loss']:.4f}."
@@ -80,7 +89,7 @@ def _card(facts: Mapping[str, Any], result: SftResult) -> str:
             f"- Validation loss: {losses}.",
             f"- A response ends with any of the tokens {list(result.stop_ids)}.",
             "",
-            licence_section(facts["base_licences"], facts["licences"]),
+            licence_section(facts["base_licences"], facts["licences"], facts["base"] == facts["origin"]),
             "",
         ]
     )

@@ -42,11 +42,13 @@ def train_sft(
     settings: SftSettings,
     seed: int = 0,
     progress: Progress = quiet,
+    called: str | None = None,
 ) -> SftResult:
     """Train `base` on conversations; write the model, its tokenizer, `training.json` and a card into `out`.
 
     `chats` is iterated twice, by the first process only, and need not be in memory. The first `settings.validation`
-    conversations that have something to learn, at most a tenth, are held out for the validation loss. `work` holds the
+    conversations that have something to learn, at most a tenth, are held out for the validation loss. `called` is the base's name in
+    the card, by default its public one. `work` holds the
     tokens and the checkpoints: after a stop, a call with the same arguments resumes from the last checkpoint and ends
     with the same weights; other arguments start again. UserError if the base has no chat template, there are no
     conversations, no response begins within max_length, the loss is not finite, or the tracker is not installed.
@@ -79,7 +81,7 @@ def train_sft(
     _save(trainer, tokenizer, work, out, settings, result.stop_ids)
     if is_first_process():
         counts = tokens.facts
-        write_card(out, str(base), counts["sources"], counts["licences"], settings, seed, identity, result)
+        write_card(out, str(base), counts["sources"], counts["licences"], settings, seed, identity, result, called)
     meet()
     return result
 
