@@ -10,10 +10,11 @@ _BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
 _LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]|\\$")
 _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
 NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
-# What may stand between two items of one list: a comma, "and", the name of the second.
+_LABEL = r"(?:answer|case|option|solution|possibility)\s*\w{1,2}\s*(?::|is|gives)"  # `Answer 2:`
+# What may stand between two items of one list: a comma, "and", the name or the label of the second.
 LISTED = re.compile(
-    r"\s*(?:[,;&+]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even)\b)?"
-    rf"\s*(?:[,:]\s*)?(?:{_NAME})?\s*", re.IGNORECASE
+    r"\s*(?:[,;&+/]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even|else)\b)?"
+    rf"\s*(?:[,:]\s*)?(?:{_NAME}|\.?\s*{_LABEL})?\s*", re.IGNORECASE
 )
 _BEHIND = re.compile(r"^(?:\s+[A-Za-z]+){1,3}(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
 _MAX_GAP = 80

@@ -15,11 +15,12 @@ from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import last_boxes, unboxed
 from acemath.grade.extract.sentences import (
     FORMULA,
-    NO_OPINION,
+    GROUP,
     NUMBER,
     VALUED,
     WORD,
     Extraction,
+    asserts,
     last_math,
     mostly_foreign,
     sentences,
@@ -38,6 +39,9 @@ _TURN = re.compile(
     r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>"
 )
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)  # nobody sees it who reads the response
+_STRUCK = re.compile(  # what is struck out is withdrawn
+    r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)|<(del|s|strike)>.*?</\1>|\\[bx]?cancel\s*" + GROUP, re.I
+)
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
 _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.MULTILINE)
@@ -91,6 +95,8 @@ def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
 def visible(text: str, conventions: Conventions) -> str:
     """The text that counts: one turn, without hidden comments, behind the reasoning and before an unclosed one."""
     text = restored(text)
+    if "~~" in text or "</" in text or "cancel" in text:
+        text = _STRUCK.sub(" ", text)
     if "<" not in text:
         return text
     turn = _TURN.search(text)
@@ -186,7 +192,7 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
         aside = pattern is _RESTATED and (
             _ASIDE.search(outside) or len(WORD.findall(outside)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
-        if aside or NO_OPINION.search(sentences(tail[max(0, start - 60) : start])[-1]):
+        if aside or not (asserts(sentences(tail[max(0, start - 60) : start])[-1], True) and asserts(sentence, True)):
             continue
         value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))
         if value is not None and (pattern is not _RESTATED or VALUED.search(value)):
@@ -197,7 +203,7 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or "?" in text or mostly_foreign(text):
+    if not text or len(text) > 300 or not asserts(text) or mostly_foreign(text):
         return False
     if ":" in text and WORD.search(text[: text.index(":")]):
         return False

@@ -19,8 +19,8 @@ class Extraction(NamedTuple):
 _FORMULA = (
     r"[$\\](?:(?<=\$)\$.+?\$\$|(?<=\$)(?<!\\\$)(?:\\\$|[^$\n])+?(?<!\\)\$|(?<=\\)\(.+?\\\)|(?<=\\)\[.+?\\\])"
 )
-_GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
-_LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{_GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
+GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+_LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
 _DURATION = (
     r"(?i:[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
     r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b)"
@@ -79,6 +79,17 @@ _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 _DENIED = re.compile(
     r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s+$", re.IGNORECASE
 )
+# Words before a value that make it another one or leave it open: `twice 7`, `may be 7`.
+_CHANGED = (
+    r"(?:\b(?:twice|thrice|double|triple|half(?:\s+of)?|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|"
+    r"(?:may|might|could)\s+be|at\s+(?:most|least))|wrong\s+to\s+say)\s+"
+)
+_CHANGES, _IS_CHANGED = re.compile(_CHANGED + "$", re.I), re.compile(rf"(?:the\s+)?{_CHANGED}(?![A-Za-z]{{2}})", re.I)
+# A question asserts nothing, nor does what calls a value wrong.
+_UNASSERTED = re.compile(
+    r"\?[\s\"'*)]*$|\b(?:wrong|incorrect|not\s+(?:the\s+)?(?:correct|right|(?:final\s+)?answer))\b", re.IGNORECASE
+)
+_ASIDE = re.compile(r"[,;(]|\b(?:because|since|but|and)\b", re.IGNORECASE)
 NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
@@ -104,12 +115,19 @@ def sentences(text: str) -> list[str]:
     return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
 
 
+def asserts(sentence: str, beside: bool = False) -> bool:
+    """Whether a sentence says something of its value, not asks it or denies it; `beside`: in its first clause at least."""
+    outside = FORMULA.sub(" ", sentence)
+    clause = outside if not beside or outside.rstrip().endswith("?") else _ASIDE.split(outside, maxsplit=1)[0]
+    return not (_UNASSERTED.search(clause) or NO_OPINION.search(clause))
+
+
 def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
     outside, alone = FORMULA.sub(" ", sentence), FORMULA.match(sentence)
-    if not sentence:
+    if not sentence or _IS_CHANGED.match(sentence):
         return None
     if alone and not sentence[alone.end() :].strip(" .,;:"):
         return inside(alone[0])
@@ -118,7 +136,7 @@ def stated_value(sentence: str) -> str | None:
     if not mostly_foreign(sentence, 3):
         if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
-        if numbers and not formula and "=" not in sentence:
+        if numbers and not formula and "=" not in sentence and not re.search(r"\bor\s+\S*\d", sentence):
             return str(numbers[0]).strip()
     value = last_value(sentence)
     if value is not None:
@@ -133,7 +151,7 @@ def last_math(tail: str) -> Extraction | None:
     if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
         return None  # the text breaks off
     for sentence in reversed(told):
-        if NO_OPINION.search(sentence):
+        if not asserts(sentence):
             continue
         value = last_value(sentence)
         if value is not None:
@@ -156,8 +174,10 @@ def last_value(sentence: str) -> Extraction | None:
         found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
     last = found[-1]
     start = _list_start(sentence, found)
+    if _CHANGES.search(sentence, 0, start):
+        return Extraction(None, "nothing")
     denied = _DENIED.search(sentence, 0, start)
-    text = sentence[denied.start() if denied else start : last.end()].strip()
+    text = ("not " if denied else "") + sentence[start : last.end()].strip()
     if last["formula"] and text == last[0]:
         text = inside(text)
     return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
