@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
-from acemath.grade.extract.responses import NOTHING, extract, marked, plain_tail, visible
+from acemath.grade.extract.responses import NOTHING, QUESTION, extract, marked, plain_tail, visible
 from acemath.grade.extract.sentences import WORD, Extraction, sentences
 
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
@@ -32,7 +32,6 @@ _CLAUSE_END = re.compile(
     r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。|\s(?=(?:not|non)\s+\(?[A-J]\b)|(?=不是)",
     re.IGNORECASE,
 )
-_ASKED = re.compile(r"[^.!?\n]*\?")
 _ALONE = re.compile(
     r"(?<![A-Za-z0-9'’\\^_])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’^_]|\())"
 )
@@ -121,7 +120,7 @@ def extract_choice(text: str, conventions: Conventions) -> Extraction | None:
 
 def picked_letter(tail: str) -> str | None:
     """The letter that a text asserts last, or the only one that it names by itself; a question asserts none."""
-    tail = _ASKED.sub(" ", tail)
+    tail = QUESTION.sub(" ", tail)
     clauses = [c.strip() for c in _CLAUSE_END.split(_MARKS.sub("", _WRAPPED.sub(r"\1", tail))) if c and c.strip()]
     named = set()
     for clause in reversed(clauses):
@@ -158,7 +157,7 @@ def _extract_words(tail: str, reference: str, found: Extraction) -> Extraction |
     `No. The series diverges.`; `…, so it will be Monday.`; `So x is at least 3.` `Yes, no.` says nothing.
     """
     words = _WRAPPED.sub(r"\1", reference).strip("$ .*{}").lower()
-    told = [sentence.strip() for sentence in sentences(_ASKED.sub(" ", tail)) if sentence.strip()]
+    told = [sentence.strip() for sentence in sentences(QUESTION.sub(" ", tail)) if sentence.strip()]
     if re.fullmatch(_TRUTH, words):
         verdicts = [said for sentence in told if (said := _VERDICT.match(sentence))]
         again = any(_SAYS_AGAIN.match(said.string, said.end(1)) for said in verdicts)

@@ -63,9 +63,7 @@ _RESTATED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
-_QUESTION = re.compile(
-    r"(?:^|(?<=[.!?:\n]))\s*(?:how|what|which|who|when|where|why)\b[^.?!\n]{0,300}\?", re.IGNORECASE
-)
+QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?:[^.?!\n]|\.(?=\d)){0,300}\?")
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
 # The unit of `20 $cm^2$`, in marks of its own.
 _UNIT = re.compile(
@@ -170,7 +168,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
 
 def _from_tail(tail: str) -> Extraction:
     if "?" in tail:
-        tail = _QUESTION.sub(" ", tail)
+        tail = QUESTION.sub(" ", tail)
     stated, at = _stated(tail, _ANSWER_IS) if _ANSWER_WORD.search(tail) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]

@@ -77,17 +77,18 @@ _SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 # `The answer is not 5`; "m cannot be 2" answers a question for what is excluded.
 _DENIED = re.compile(
-    r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s+$", re.IGNORECASE
+    r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s*$", re.IGNORECASE
 )
 # Words before a value that make it another one or leave it open: `twice 7`, `may be 7`.
 _CHANGED = (
-    r"(?:\b(?:twice|thrice|double|triple|half(?:\s+of)?|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|"
-    r"(?:may|might|could)\s+be|at\s+(?:most|least))|wrong\s+to\s+say)\s+"
+    r"(?:\b(?:never|twice|thrice|double|triple|half(?:\s+of)?|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|"
+    r"(?:may|might|could)\s+be|at\s+(?:most|least))|wrong\s+to\s+say)(?![A-Za-z])\s*"
 )
-_CHANGES, _IS_CHANGED = re.compile(_CHANGED + "$", re.I), re.compile(rf"(?:the\s+)?{_CHANGED}(?![A-Za-z]{{2}})", re.I)
+_CHANGES = re.compile(_CHANGED + r"(?:[\s(\[{\\]|\d+,|\w=)*$", re.IGNORECASE)
+_IS_CHANGED = re.compile(rf"(?:the\s+)?{_CHANGED}(?![A-Za-z]{{2}})", re.IGNORECASE)
 # A question asserts nothing, nor does what calls a value wrong.
 _UNASSERTED = re.compile(
-    r"\?[\s\"'*)]*$|\b(?:wrong|incorrect|not\s+(?:the\s+)?(?:correct|right|(?:final\s+)?answer))\b", re.IGNORECASE
+    r"\?|\b(?:wrong|incorrect|not\s+(?:the\s+)?(?:correct|right|(?:final\s+)?answer))\b", re.IGNORECASE
 )
 _ASIDE = re.compile(r"[,;(]|\b(?:because|since|but|and)\b", re.IGNORECASE)
 NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
@@ -118,7 +119,7 @@ def sentences(text: str) -> list[str]:
 def asserts(sentence: str, beside: bool = False) -> bool:
     """Whether a sentence says something of its value, not asks it or denies it; `beside`: in its first clause at least."""
     outside = FORMULA.sub(" ", sentence)
-    clause = outside if not beside or outside.rstrip().endswith("?") else _ASIDE.split(outside, maxsplit=1)[0]
+    clause = outside if not beside else _ASIDE.split(outside, maxsplit=1)[0]
     return not (_UNASSERTED.search(clause) or NO_OPINION.search(clause))
 
 
