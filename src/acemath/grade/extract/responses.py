@@ -63,7 +63,8 @@ _RESTATED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
-QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?:[^.?!\n]|\.(?=\d)){0,300}\?")
+# What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
+QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
 # The unit of `20 $cm^2$`, in marks of its own.
 _UNIT = re.compile(
