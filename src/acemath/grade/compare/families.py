@@ -132,7 +132,8 @@ def _part(node: Node) -> _Family | None:
     named = bounds or (head_and_value(node) if is_equation(node) else None)
     if node.kind in _NO_MEMBERS or is_equation(node) and not named:
         return None
-    return _Family([named[1]], {}, [named[0]]) if named else _Family([node], {}, [])
+    head, value = named or (None, node)
+    return _Family([value], {}, [] if head is None else [head])
 
 
 def _built(node: Node) -> _Family | None:
