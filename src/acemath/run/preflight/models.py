@@ -64,8 +64,8 @@ def _uses(recipe: Recipe) -> Iterator[Use]:
     )
     for place, part, policies, reads, kinds in groups:
         for name, policy in policies.items():
-            key, stages = f"{place}.policies.{name}.model", tuple(f"{kind}-{name}" for kind in kinds)
-            yield Use(key, policy.model, "writes", part, policy, (reads,), policy.chat, stages)
+            key, written = f"{place}.policies.{name}.model", tuple(f"{kind}-{name}" for kind in kinds)
+            yield Use(key, policy.model, "writes", part, policy, (reads,), policy.chat, written)
     ranker = recipe.roles.ranker
     if ranker is not None and ranker.model not in (BASE_CHECK, VOTES):
         yield Use("roles.ranker", ranker.model, "ranks", "reward", chat=ranker.chat)

@@ -69,8 +69,8 @@ def memory_lines(recipe: Recipe) -> list[str]:
         if size else f"unknown: {what} of {', '.join(models)}, whose size its name does not tell"
         for (size, split, what), models in sorted(takes.items(), key=lambda item: -item[0][0])
     ]  # fmt: skip
-    need, models = disk_needs(recipe, plan(recipe)["stages"])
-    return [*lines, f"{need / GB:,.1f} GB of disk, of which {models / GB:,.1f} for trained models and a checkpoint"]
+    disk, trained = disk_needs(recipe, plan(recipe)["stages"])
+    return [*lines, f"{disk / GB:,.1f} GB of disk, of which {trained / GB:,.1f} for trained models and a checkpoint"]
 
 
 def _stages(found: Rehearsal) -> Row:
