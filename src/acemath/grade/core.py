@@ -166,7 +166,9 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return "correct", "equal in structure and value", "structure"
     values = sentence_value(answer), sentence_value(reference)
     sentence = read(right if values[0] is None else left)
-    amount = sentence.kind == "quantity" and not symbols(sentence)  # `3 in the afternoon` is no sentence with a 3
+    sides = sentence.args if sentence.kind == "rel" else (sentence,)
+    # neither `3 in the afternoon` is a sentence with a 3 nor `5 cm = 6 cm` one with 6 cm
+    amount = all(side.kind == "quantity" for side in sides) and not symbols(sentence)
     if not (stated or amount) and values.count(None) == 1:  # of two sentences the last values alone would say nothing
         return _structural(values[0] or answer, values[1] or reference, conventions, True)
     if result is False or not conventions.symbolic or not _worth_workers(left, right):

@@ -75,6 +75,7 @@ _LAYOUT = (
 _LATEX = rules(
     ("\\\\", rf"(?<!\\)\\\\(?={_NAMES_OF_COMMANDS})", r"\\"),  # a command with two backslashes
     ("", _GROUPED.pattern, ""),
+    ("\\$", r"(?<=\} )\\\$(?= =)", "*"),  # an operator without its second operand
     # beside a number a currency, elsewhere a broken math mark
     ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
     ("", r"\\([%#&])", r"\1"),

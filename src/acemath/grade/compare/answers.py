@@ -108,6 +108,8 @@ class Comparison:
         if a.kind == b.kind:
             return self._two_amounts(a, b)
         amount, bare = _first("quantity", a, b)
+        if is_equation(bare) and all(side.kind == "quantity" for side in bare.args):
+            return SKIP  # `50 mm = 5 cm`
         unit = parse_unit(amount.value)
         if self.conventions.units == "required" and unit is not None:
             return False
@@ -256,6 +258,8 @@ def _calculated(sides: tuple[Node, ...]) -> bool:
 
 def _contradict(one: Node, other: Node, rounded: bool) -> bool:
     """Whether two sides are numbers that cannot be one, as far as they are rounded: `5 = 6` states nothing."""
+    if one.kind == other.kind == "quantity":
+        return _amounts_contradict(one, other, rounded)
     left, right = exact(one), exact(other)
     if left is None or right is None or left == right or "pct" in (one.kind, other.kind):
         return False
@@ -264,6 +268,18 @@ def _contradict(one: Node, other: Node, rounded: bool) -> bool:
     if rounded or len(sides) == 1:  # `17,748 ≈ 17,700`, `100 * 1.06^5 = 134`
         places += [len(text.rstrip("0")) - len(text) if rounded else 0 for _, decimals, text in sides if decimals < 0]
     return abs(left - right) >= (Fraction(10) ** -min(places) if places else 0)
+
+
+def _amounts_contradict(one: Node, other: Node, rounded: bool) -> bool:
+    """`5 cm = 6 cm`; a conversion, `1 mile = 1.6 km`, is as exact as its last side. Of unknown units nothing can be told."""
+    if one.value == other.value:
+        return _contradict(one.args[0], other.args[0], rounded)
+    if parse_unit(one.value) is None or parse_unit(other.value) is None:
+        return False
+    factor, value = conversion(one.value, other.value), exact(one.args[0])
+    if factor is None or value is None:
+        return factor is None
+    return _contradict(Node("add", (number(factor * value),)), other.args[0], True)
 
 
 def _is_region(node: Node) -> bool:

@@ -128,11 +128,12 @@ def _part(node: Node) -> _Family | None:
         head, modulo = residue
         values = Node("add", (modulo.args[0], Node("mul", (modulo.args[1], _MULTIPLE))))
         plain = head is None or head.kind == "sym"
-        return _Family([values], {_MULTIPLE.value: STARTS["Z"]}, [head] if head else []) if plain else None
+        return _Family([values], {_MULTIPLE.value: STARTS["Z"]}, [] if head is None else [head]) if plain else None
     named = bounds or (head_and_value(node) if is_equation(node) else None)
     if node.kind in _NO_MEMBERS or is_equation(node) and not named:
         return None
-    return _Family([named[1]], {}, [named[0]]) if named else _Family([node], {}, [])
+    head, value = named or (None, node)
+    return _Family([value], {}, [] if head is None else [head])
 
 
 def _built(node: Node) -> _Family | None:

@@ -28,7 +28,8 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         return None
     kinds = {a.kind, b.kind}
     if kinds == {"tuple"}:
-        fitting = a.value == b.value or len(left) > 2  # a pair may be an interval, whose ends are open or closed
+        # A pair may be an interval, whose ends are open or closed; `[x = 1, y = 2]` is none.
+        fitting = a.value == b.value or len(left) > 2 or all(map(is_equation, left)) or all(map(is_equation, right))
         return fitting and all_same(left, right, same)
     if "tuple" in kinds:
         if any(n.kind == "tuple" and n.value not in ("()", "[]") for n in (a, b)):
@@ -36,9 +37,9 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         if "set" in kinds:
             return conventions.tuple_as_set and matched(left, right, same)
         return all_same(left, right, same) or _same_assignments(a, b, same)
-    one, other = _assigned(a), _assigned(b)
-    if one and other and len(one) == len(other) == 1 and one[0].keys() == other[0].keys():
-        return all(same(value, other[0][name]) is True for name, value in one[0].items())
+    mine, others = _assigned(a), _assigned(b)
+    if mine and others and len(mine) == len(others) == 1 and mine[0].keys() == others[0].keys():
+        return all(same(value, others[0][name]) is True for name, value in mine[0].items())
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
     return matched(left, right, same) or _same_assignments(a, b, same)
@@ -109,8 +110,8 @@ def _decimal_comma(many: Node, one: Node, same: Same) -> bool:
     sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
     if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
         return False
-    if not part.value[2].strip("0"):
-        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma
+    if not (plain.value[2] + part.value[2]).isdecimal() or not part.value[2].strip("0"):
+        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma; nor does `1e6, 1e5`
     text = f"{plain.value[2]}.{part.value[2]}"
     value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
     return one.kind in ("num", "neg", "div", "quantity") and same(value, one) is True

@@ -130,7 +130,7 @@ def _part_of_unit(tokens: list[Token], at: int) -> bool:
     """Whether a token can stand in a unit: numbers only as exponents."""
     token = tokens[at]
     if token.kind == "num":
-        return tokens[at - 1 - (tokens[at - 1].text == "-")].text in ("^", "{")
+        return [t.text for t in tokens[max(at - 3, 0) : at] if t.text not in ("{", "-")][-1:] == ["^"]
     return _is_word(token) or token.kind == "letter" or token.text in _UNIT_SIGNS
 
 

@@ -132,4 +132,11 @@ def _stated(tokens: list[Token]) -> Node | None:
     return None if value is None else Node("rel", (Node("text", (), phrase(head)), value), ("=",))
 
 
-_READINGS = (phrases.excepted, phrases.date, phrases.number_words, amount)
+def _chain(tokens: list[Token]) -> Node | None:
+    """`50 mm = 5 cm`: a chain of amounts."""
+    sides = [amount(side) or lettered(side) for side in _split(tokens, ("=",), ())] if "=" in {t.text for t in tokens} else []
+    amounts = [s for s in sides if s is not None and s.kind == "quantity" and s.args[0].kind not in ("rel", "list")]
+    return Node("rel", tuple(amounts), ("=",) * (len(sides) - 1)) if len(amounts) == len(sides) and len(set(amounts)) > 1 else None
+
+
+_READINGS = (phrases.excepted, phrases.date, phrases.number_words, _chain, amount)

@@ -132,5 +132,5 @@ def conversion(a: str, b: str) -> Fraction | None:
     length, its_length = (tuple(("m" if name == "unit" else name, n) for name, n in u.dims) for u in (one, other))
     heads = [_RATE.split(text.lower(), maxsplit=1) for text in (a, b)]
     paid, its_paid = (parse_unit(head) for head, *_ in heads)
-    rate = paid is not None and paid == its_paid and paid.dims[0][0] in _MONEY and len(heads[0]) != len(heads[1])
+    rate = paid is not None and paid == its_paid and any(name in _MONEY for name, _ in paid.dims[:1]) and len(heads[0]) != len(heads[1])
     return Fraction(1) if length == its_length or rate else None
