@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from acemath.benchmarks.copies import local_copy
 from acemath.benchmarks.registry import BENCHMARKS
@@ -10,9 +11,11 @@ from acemath.benchmarks.shots import Shots, demonstrations, with_shots
 from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source
 from acemath.records import BENCHMARK, Problem
-from acemath.run.context import Run
 from acemath.run.source_rows import files_key
-from acemath.run.stage import Everything, Facts, Part, Reduction
+
+if TYPE_CHECKING:  # the plan needs no Parquet
+    from acemath.run.context import Run
+    from acemath.run.stage import Everything, Facts, Part, Reduction
 
 STAGE = "demonstrations"
 
@@ -32,6 +35,8 @@ def read_demonstrations(source: Source) -> Shots:
 
 def stage_of(run: Run) -> list[Reduction]:
     """A stage of all demonstrations, as rows whose answer is worked; empty if the recipe has none."""
+    from acemath.run.stage import Reduction
+
     sources = demonstrated(run.recipe)
 
     def work(all: Everything) -> None:
