@@ -40,8 +40,15 @@ def test_no_command_writes_over_what_it_reads(command: Command) -> None:
         f"score {r} --problems {p} --model nano --out {r}", f"blend {r} --problems {p} --out ./{r}",
     ):  # fmt: skip
         done = command(*line.split())
-        assert done.code == 2 and "is not written over: give another name" in done.err, line
+        assert done.code == 2 and "does not write over what it reads" in done.err, line
         assert {name: Path(name).read_bytes() for name in before} == before and not Path("new.jsonl").exists()
+
+
+def test_a_folder_may_have_the_name_of_a_recipe(command: Command) -> None:
+    """`--out laptop` names a folder, and the recipe's name is no folder: the run can go on."""
+    Path("laptop").mkdir()
+    done = command("run", "laptop", "--out", "laptop", "--dry-run")
+    assert (done.code, done.err) == (0, "")
 
 
 def test_a_result_goes_where_its_link_points(command: Command) -> None:

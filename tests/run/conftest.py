@@ -20,6 +20,7 @@ from acemath.run.runner import Runner
 from acemath.run.stages import stages_until
 
 Reply = Callable[[str], str | None]  # from a question to the text of the response; None refuses the question
+Host = Callable[[type[BaseHTTPRequestHandler]], str]
 Serve = Callable[[Mapping[str, Reply]], str]
 Make = Callable[..., Runner]
 
@@ -57,19 +58,25 @@ def _handler(models: Mapping[str, Reply]) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture(scope="module")
-def serve() -> Iterator[Serve]:
-    """Starts servers of models by name, and gives their addresses; ends them after the module's tests."""
+def host() -> Iterator[Host]:
+    """Starts servers on this machine, and gives their addresses; ends them after the module's tests."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start(models: Mapping[str, Reply]) -> str:
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), _handler(models)))
+    def start(handler: type[BaseHTTPRequestHandler]) -> str:
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/v1"
+        return f"http://127.0.0.1:{servers[-1].server_port}"
 
     yield start
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def serve(host: Host) -> Serve:
+    """Starts servers of models by name, and gives their addresses."""
+    return lambda models: host(_handler(models)) + "/v1"
 
 
 @pytest.fixture(scope="module")

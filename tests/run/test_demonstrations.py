@@ -63,3 +63,19 @@ def test_demonstrations_are_of_the_same_subject(data: Path, make: Any, tmp_path:
     subjects = [row.subject for row in rows]
     assert {subject: subjects.count(subject) for subject in subjects} == dict.fromkeys(BENCHMARKS["mmlu_stem"].subjects, 5)
     assert all(row.answer.startswith("The answer is \\boxed{") for row in rows)
+
+
+def test_a_problem_of_a_benchmark_is_no_worked_problem(data: Path, tmp_path: Path) -> None:
+    """Neither of a benchmark that is asked after demonstrations nor of another one."""
+    for name in ("mmlu_stem", "gaokao2023en"):
+        (leak,) = (data / f"{name}.jsonl").read_text().splitlines()[:1]
+        (tmp_path / "shots.jsonl").write_text(leak + "\n")
+        recipe = load_recipe("laptop", {
+            "problems.benchmarks": {name: {"benchmark": name, "file": str(data / f"{name}.jsonl")}},
+            "bench.demonstrations": True,
+            "reward.candidates.policies.worked": {"model": "nano", "each": 2, "shots": {"file": str(tmp_path / "shots.jsonl"), "count": 1}},
+        })  # fmt: skip
+        found = Findings()
+        check_sources(recipe, found, network=False, count=False)
+        (fault,) = [row for row in found.rows if row.place == "reward.candidates.policies.worked.shots"]
+        assert fault.state == "fault" and "1 of 1 worked problems are problems of the benchmarks" in fault.says

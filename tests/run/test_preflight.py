@@ -7,9 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -281,23 +280,13 @@ class _Hub(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def hub() -> Iterator[str]:
-    """The address of such a hub."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_gated_and_missing_repositories_are_named(hub: str, tmp_path: Path) -> None:
+def test_gated_and_missing_repositories_are_named(host: Callable[..., str], tmp_path: Path) -> None:
     """The hub's 403 and 404 become lines that say what to do; the same recipe without the network only says what was not checked."""
     (tmp_path / "mine.yaml").write_text(
         "extends: laptop\nname: mine\nproblems: {seeds: {far: {hub: owner/rows, subject: math}}}\ncurate: {evolve: {methods: []}}\n"
         "roles: {ranker: owner/judge}\nbench: {policies: {other: owner/missing}}\n"
     )
-    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+    environment = {**os.environ, "HF_ENDPOINT": host(_Hub), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-m", "acemath", "run", "mine.yaml", "--json"]
 
     def checks(option: str) -> dict[str, dict[str, str]]:

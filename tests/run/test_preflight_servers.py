@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,8 @@ OTHERS = {"data": [{"id": name} for name in ("tutor", "preacher", "a", "b", "c")
 
 
 @pytest.fixture
-def answering() -> Iterator[Callable[[Answer], tuple[str, list[str]]]]:
+def answering(host: Callable[..., str]) -> Callable[[Answer], tuple[str, list[str]]]:
     """Starts a server that answers every GET in one way; its address, and the requests that it got with their key."""
-    servers: list[ThreadingHTTPServer] = []
 
     def start(answer: Answer) -> tuple[str, list[str]]:
         seen: list[str] = []
@@ -42,14 +40,9 @@ def answering() -> Iterator[Callable[[Answer], tuple[str, list[str]]]]:
             def log_message(self, *_: object) -> None:
                 pass
 
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/v1", seen
+        return host(Handler) + "/v1", seen
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 def asked(url: str, folder: Path, network: bool = True, **more: Any) -> list[Finding]:

@@ -112,18 +112,24 @@ def _apart(work: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(work)
     def checked(**given: Any) -> Any:
-        places = {name: value if isinstance(value, list | tuple) else [value] for name, value in given.items()}
-        named = [(name, os.path.realpath(p)) for name, found in places.items() for p in found if isinstance(p, str | Path) and str(p)]
+        values = {name: value if isinstance(value, list | tuple) else [value] for name, value in given.items()}
+        named = [(name, os.path.realpath(value)) for name, found in values.items() for value in found if _is_place(value)]
         for name, place in named:
             other = next((other for other, same in named if same == place and other != name), None)
             if name in WRITTEN and other is not None and (other in WRITTEN or Path(place).exists()):
                 raise UserError(
-                    f"--{name} and {other.replace('_', '-')} both name {str(given[name])!r}; what a command reads or writes elsewhere "
-                    "is not written over: give another name"
+                    f"--{name} and {other.replace('_', '-')} both name {str(given[name])!r}; a command does not write over what it "
+                    "reads, nor two results to one place: give another name"
                 )
         return work(**given)
 
     return checked
+
+
+def _is_place(value: Any) -> bool:
+    """Whether an argument names a place. A text may be a name, as of a recipe or a benchmark, unless it is a file."""
+    # unlike `Path.is_file`, `isfile` raises nothing for a long text
+    return isinstance(value, Path) or isinstance(value, str) and os.path.isfile(value)  # noqa: PTH113
 
 
 app = typer.Typer(

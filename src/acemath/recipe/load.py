@@ -23,15 +23,15 @@ DEPTH = 8  # recipes that extend one another at most
 def find_recipe(name: str | Path) -> Path:
     """The file of a recipe: a path, or the name of one that ships with acemath."""
     path = Path(name)
+    built_in = resources.files("acemath") / "recipes" / f"{name}.yaml"
+    if str(name) in BUILT_IN and not path.is_file():  # a run's folder may have its recipe's name
+        return Path(str(built_in))
     if path.is_dir():
         raise UserError(
             f"recipe {str(name)!r} is a folder; name a recipe's file, or one of {', '.join(BUILT_IN)}"
         )
     if path.exists():
         return path
-    built_in = resources.files("acemath") / "recipes" / f"{name}.yaml"
-    if str(name) in BUILT_IN and built_in.is_file():
-        return Path(str(built_in))
     raise UserError(
         f"recipe {str(name)!r} is neither a file nor one of the built-in recipes ({', '.join(BUILT_IN)}); correct the path or the name"
     )
@@ -55,7 +55,7 @@ def load_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -> R
 
     Each overlay adds its name to the recipe's, and so to that of the run's folder. UserError if it is not valid.
     """
-    first, *more = [name] if Path(name).exists() else str(name).split("+")
+    first, *more = [name] if Path(name).is_file() else str(name).split("+")
     path = find_recipe(first)
     data = _whole(path)
     for overlay in [find_overlay(str(one)) for one in more]:

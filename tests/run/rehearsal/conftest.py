@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -77,17 +76,11 @@ def _handler(root: Path, seen: list[str]) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Callable[[Path], tuple[str, list[str]]]]:
+def hub(host: Callable[..., str]) -> Callable[[Path], tuple[str, list[str]]]:
     """Starts a hub of the data sets in a folder (owner/name/…); its address, and the paths that it was asked for."""
-    servers: list[ThreadingHTTPServer] = []
 
     def start(root: Path) -> tuple[str, list[str]]:
         seen: list[str] = []
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, seen)))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}", seen
+        return host(_handler(root, seen)), seen
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start

@@ -56,8 +56,8 @@ def without_dots(node: Node) -> Node:
     count = exact(places)
     if count is None or count.denominator != 1 or not 0 < count <= _LONGEST:
         return node
-    values = [exact(found.at(number(k))) for k in range(int(count) + 1)]
-    return Node(node.kind, tuple(number(v) for v in values if v is not None), node.value)
+    values = [v for k in range(int(count) + 1) if (v := exact(found.at(number(k)))) is not None]
+    return Node(node.kind, tuple(map(number, values)), node.value) if len(values) > count else node
 
 
 def _factors(node: Node) -> tuple[Node, ...]:

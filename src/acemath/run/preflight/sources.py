@@ -172,9 +172,9 @@ def _benchmark(recipe: Recipe, name: str, source: Source, found: Findings, read:
             f"benchmark {name!r} holds no problem with a reference answer (it has {len(rows):,} problems); correct its file, "
             f"or name the column in {key}.columns.answer"
         )
+    read.tests.update(text_digest(row.prompt) for row in rows)
     for row in asked(rows, shots):
         read.see(key, BENCH, row.prompt)
-        read.tests.add(text_digest(row.prompt))
     if source.benchmark is None and source.worksheets is None:
         read.rows[key] = len(rows)
     lacking = sum(not row.answer for row in rows)
