@@ -83,7 +83,7 @@ def test_rows_that_stand_twice_count_once(command: Command) -> None:
     """A file that was joined with itself would pass a vote, and a response would check itself."""
     p, one = _write("p.jsonl", PROBLEMS), _rows()
     done = command("vote", p, "--responses", _write("r.jsonl", one + one), "--answers", "2", "--out", "o.jsonl", "--json")
-    assert json.loads(done.out)["kept"] == 0 and "3 of 6 responses stand twice and are read once" in done.err
+    assert json.loads(done.out)["kept"] == 0 and "3 of 6 responses appear twice and are read once" in done.err
     done = command("cross-check", "r.jsonl", "--check", _write("c.jsonl", one + one), "--problems", p, "--answers", "1", "--json")
     assert json.loads(done.out)["kept"] == 0 and "its 3 responses are those to be checked, and confirm nothing" in done.err
     done = command("cross-check", "r.jsonl", "--check", _write("c.jsonl", _rows(2, "other")), "--problems", p, "--json")

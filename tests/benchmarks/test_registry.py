@@ -206,4 +206,4 @@ def test_rows_that_stand_twice_are_told(tmp_path: Path, caplog: pytest.LogCaptur
     """They are read once; the size of a registered benchmark would be wrong without a word."""
     row = '{"id": 1, "question": "What is 1 + 1?", "answer": "2"}\n'
     (tmp_path / "mine.jsonl").write_text(row + row)
-    assert len(open_benchmark(str(tmp_path / "mine.jsonl"))) == 1 and "1 of 2 rows stand twice" in caplog.text
+    assert len(open_benchmark(str(tmp_path / "mine.jsonl"))) == 1 and "1 of 2 rows appear twice" in caplog.text

@@ -142,5 +142,5 @@ def test_an_unpaired_question_of_ties_cannot_be_scored() -> None:
         measured(ties()[1:2], [[2, 1.5, 1]], "judge")
     with pytest.raises(UserError, match="there is no prompt"):
         items_from([])
-    with pytest.raises(UserError, match="prompt '1' of Math stands twice"):
+    with pytest.raises(UserError, match="prompt '1' of Math appears twice"):
         items(record("Math", "1"), record("Math", "1"))

@@ -89,7 +89,7 @@ def test_what_a_row_may_say(tmp_path: Path) -> None:
         ({"meta": [1]}, "record 3: meta is '[1]'"),
         ({"reward": [0.5, 0.1]}, "record 3: reward is [0.5, 0.1]"),
         ({"problem_id": None}, "record 3: neither a record of"),
-        ({"sample": 1}, "record 3: sample 1 of problem 'a' stands in record 2 already"),
+        ({"sample": 1}, "record 3: sample 1 of problem 'a' is in record 2 already"),
         ({"reward": None}, "problem 'a': 1 of 3 responses have no reward"),
         ({"problem_id": "b", "reward": None}, "problem 'b' of x have no rewards"),
     ],
@@ -139,7 +139,7 @@ def test_harness_records_that_are_refused(change: dict[str, Any], says: str, tmp
     assert len(stored_records([path])[0][0].rewards) == 2
     with pytest.raises(UserError, match=f"record 1: .*{says}"):
         stored_records([_file(path, [record | change])])
-    with pytest.raises(UserError, match="record 2: problem '0' stands twice"):
+    with pytest.raises(UserError, match="record 2: problem '0' appears twice"):
         stored_records([_file(path, [record, record])])
 
 
@@ -362,12 +362,12 @@ def test_more_that_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="record 1: neither a record of"):
             stored_records([_file(tmp_path / "x.jsonl", [_row(empty, 0)])])
     for sample in ("0", 0.0):
-        with pytest.raises(UserError, match="record 2: sample .* stands in record 1 already"):
+        with pytest.raises(UserError, match="record 2: sample .* is in record 1 already"):
             stored_records([_file(tmp_path / "x.jsonl", [_row("a", 0), _row("a", 0) | {"sample": sample}])])
     with pytest.raises(UserError, match="record 1: reward is 1000"):
         stored_records([_file(tmp_path / "x.jsonl", [_row("a", 0, reward=10**400)])])
     whole = {"idx": 0, "pred": ["4"], "score": [True], "code": ["so 4"]}
-    with pytest.raises(UserError, match="record 2: problem '0' stands in another record with all its responses"):
+    with pytest.raises(UserError, match="record 2: problem '0' is in another record with all its responses"):
         stored_records([_file(tmp_path / "x.jsonl", [whole, _row(0, 0)])])
     (tmp_path / "loop.jsonl").symlink_to(tmp_path / "loop.jsonl")
     with pytest.raises(UserError, match=r"loop\.jsonl"):

@@ -151,7 +151,7 @@ def test_mistakes_are_one_line(command: Command, tmp_path: Path, random_reward_m
         (("process-bench", random_reward_model, "--data", solutions), "gives no score for a step"),
         (("process-bench", "a", "--critic", "b", "--data", solutions), "name one"),
         (("process-bench", "a", "--threshold", "x", "--data", solutions), "neither a number nor gsm8k"),
-        (("process-bench", "--data", solutions, "--data", solutions), "stand twice"),
+        (("process-bench", "--data", solutions, "--data", solutions), "appear twice"),
     ):
         done = command(*words)
         assert done.code == 2 and says in done.err and "Traceback" not in done.err, (words, done.err)

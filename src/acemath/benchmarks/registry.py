@@ -155,5 +155,5 @@ def open_benchmark(
     if not rows:
         raise UserError(f"{path} holds no problem; give a file with at least one row")
     if len(rows) < len(records):
-        say_once(f"{path}: {len(records) - len(rows):,} of {len(records):,} rows stand twice and are read once")
+        say_once(f"{path}: {len(records) - len(rows):,} of {len(records):,} rows appear twice and are read once")
     return rows

@@ -195,7 +195,7 @@ def entries(
     """The problems of a set with their candidates; `unread` gets what was not understood.
 
     A row without a question, without responses or with an unknown verdict is left out. UserError, with the place, for a
-    missing column, lists of different lengths, a verdict that means neither right nor wrong, and an id that stands twice.
+    missing column, lists of different lengths, a verdict that means neither right nor wrong, and an id that appears twice.
     """
     seen: dict[str, str] = {}
     places = _columns(columns or {})

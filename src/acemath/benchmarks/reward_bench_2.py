@@ -64,7 +64,7 @@ def items_from(records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Item]:
         raise UserError(f"there is no prompt; {FORM}")
     twice = next((key for key, n in Counter((item.subset, item.id) for item in found).items() if n > 1), None)
     if twice is not None:
-        raise UserError(f"prompt {twice[1]!r} of {twice[0]} stands twice; give each prompt once, with an id of its own")
+        raise UserError(f"prompt {twice[1]!r} of {twice[0]} appears twice; give each prompt once, with an id of its own")
     return found
 
 

@@ -134,7 +134,7 @@ def _released(path: Path, columns: Mapping[str, str], notes: list[str]) -> Itera
 
 
 def _check_once(records: Sequence[Record]) -> None:
-    """UserError if a problem of a benchmark stands twice, as in a release that is given twice."""
+    """UserError if a problem of a benchmark appears twice, as in a release that is given twice."""
     counts = Counter((record.benchmark, record.problem_id) for record in records)
     twice = next((key for key, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -169,7 +169,7 @@ def _answers(path: Path, name: str, columns: Mapping[str, str], read: _Read) -> 
             key = (name, id_text(number - 1 if is_missing(own) else own))
             if key in found:
                 raise UserError(
-                    f"{place}: problem {key[1]!r} stands twice; give each problem an idx of its own"
+                    f"{place}: problem {key[1]!r} appears twice; give each problem an idx of its own"
                 )
             found[key] = list(_of_harness(record, place))
             whole.add(key)
@@ -177,7 +177,7 @@ def _answers(path: Path, name: str, columns: Mapping[str, str], read: _Read) -> 
             benchmark, problem, answer = _of_row(record, name, place, read)
             key = (benchmark, _unique_id((benchmark, problem), record, read.asked, place))
             if key in whole:
-                raise UserError(f"{place}: problem {key[1]!r} stands in another record with all its responses; give it once")
+                raise UserError(f"{place}: problem {key[1]!r} is in another record with all its responses; give it once")
             found.setdefault(key, []).append(answer)
             numbers.setdefault(key, []).append(_sample(record, key, answer, path, number, read))
             if (reference := first_value(record, REFERENCES)) is not None:
@@ -199,7 +199,7 @@ def _sample(
         read.copied.setdefault((other, path), Counter())[text == before] += 1
     elif other == path and first != number:
         raise UserError(
-            f"{path}, record {number}: sample {sample} of problem {key[1]!r} stands in record {first} already; give the "
+            f"{path}, record {number}: sample {sample} of problem {key[1]!r} is in record {first} already; give the "
             "problems of different benchmarks a file each, or ids of their own"
         )
     return int(id_text(sample)) if id_text(sample).isdecimal() else None

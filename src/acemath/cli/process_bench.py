@@ -133,7 +133,7 @@ def read_solutions(data: Sequence[Path], revision: str | None, limit: int | None
         source = Source(hub=HUB, split=subset, revision=revision)
         found += [replace(s, subset=subset) for s in solutions_from(records_of(f"ProcessBench {subset}", source), subset)]
     if len(ids := {(s.subset, s.id) for s in found}) < len(found):
-        raise UserError(f"{len(found) - len(ids)} solutions stand twice; give each file once, and each solution an id of its own")
+        raise UserError(f"{len(found) - len(ids)} solutions appear twice; give each file once, and each solution an id of its own")
     if limit is None:
         return found
     ranked = sorted(found, key=lambda s: content_key(s.subset, s.id))

@@ -81,7 +81,7 @@ def read_answered(
 ) -> tuple[list[Problem], list[Response]]:
     """The problems of one file, and the responses to them in another under the problems' full ids.
 
-    `columns` may name columns of both files. A row that stands twice is read once, with a notice. UserError for a response
+    `columns` may name columns of both files. A row that appears twice is read once, with a notice. UserError for a response
     that answers none of the problems, for two responses under one sample number, and for a file without responses.
     """
     check_columns([responses, problems], columns or {})
@@ -126,7 +126,7 @@ def _once(rows: Sequence[Response], file: Path) -> list[Response]:
                 f"({shown(first.text)} and {shown(row.text)}); give the samples of joined files numbers of their own"
             )
     if len(found) < len(rows):
-        say(f"{file}: {len(rows) - len(found):,} of {len(rows):,} responses stand twice and are read once")
+        say(f"{file}: {len(rows) - len(found):,} of {len(rows):,} responses appear twice and are read once")
     return list(found.values())
 
 

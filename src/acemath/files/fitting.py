@@ -71,5 +71,6 @@ def _number(value: Any, kind: str) -> Any:
 
 
 def short(value: Any) -> str:
+    """A value for a message, in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
