@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import reduce
 
-from acemath.grade.base.nodes import Node, number, symbol
+from acemath.grade.base.nodes import Node, letter, number, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.parse import parse_tokens
 from acemath.grade.read.tokens import Token
@@ -102,7 +102,9 @@ def _measured(tokens: list[Token], negative: bool, currency: str) -> Node | None
         return Node("pct", (value,))
     if currency:
         unit = f"{currency} {unit}" if unit.startswith(("per ", "/ ")) else currency if parse_unit(unit) is None else unit
-    return Node("quantity", (value,), unit) if unit else value
+    if not unit or value.kind == "rel":
+        return Node("quantity", (value,), unit) if unit else value
+    return Node("deg", (value,)) if unit.lower() in ("degrees", "degree", "deg") else Node("quantity", (value,), unit)
 
 
 def _unit_start(tokens: list[Token]) -> int:
@@ -168,5 +170,5 @@ def unit_product(quantity: Node) -> Node | None:
     match = _FACTORS.fullmatch(quantity.value.replace(" ", ""))
     if match is None:
         return None
-    product = reduce(lambda x, y: Node("mul", (x, symbol(y))), match[1], quantity.args[0])
-    return reduce(lambda x, y: Node("div", (x, symbol(y))), match[2] or "", product)
+    product = reduce(lambda x, y: Node("mul", (x, letter(y))), match[1], quantity.args[0])
+    return reduce(lambda x, y: Node("div", (x, letter(y))), match[2] or "", product)
