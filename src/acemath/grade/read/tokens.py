@@ -47,7 +47,7 @@ _SHORT_WORDS = _CONNECTIVES.union(
     SCALE_WORDS,
     MONTHS,
     "usd pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
-    "via by pcs pts".split(),
+    "via by up pcs pts".split(),
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
