@@ -43,12 +43,13 @@ def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool) -> dict[str
 
     from acemath.train.reward.passes import step
     from acemath.train.reward.settings import RewardSettings
-    from acemath.train.reward.start import new_reward_model
+    from acemath.train.reward.start import checkpoint_gradients, new_reward_model
 
     rows = _rows(args, tokenizer)
     settings = RewardSettings(learning_rate=LEARNING_RATE, batch_groups=BATCH_GROUPS, share_prefix=share)
     accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no", cpu=True)
     model = new_reward_model(args.folder / "policy", tokenizer, None, 0).train()
+    checkpoint_gradients(model, keep_products=True)  # as the trainer does on a processor
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     started = now()
     for at in range(0, len(rows), BATCH_GROUPS):
