@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from acemath.errors import MissingExtra, UserError
@@ -84,35 +83,6 @@ def test_checkpointing_computes_layers_again(tiny_policy: Path) -> None:
     with torch.no_grad():
         packed_states(model, rows)
     assert len(calls) == 3
-
-
-class _Products(TorchDispatchMode):
-    """Counts matrix products."""
-
-    count = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += function is torch.ops.aten.mm.default
-        return function(*args, **(kwargs or {}))
-
-
-def test_kept_products_are_not_computed_again(tiny_policy: Path) -> None:
-    """Layers run twice, but no matrix product does; gradients are those without it, bit by bit."""
-    rows = [Row([1, 2, 3], [[4, 5], [6], list(range(7, 40))])]
-    found: dict[str, tuple[int, list[torch.Tensor]]] = {}
-    for name, options in {"plain": None, "kept": {"keep_products": True}, "again": {}}.items():
-        torch.manual_seed(0)
-        model = AutoModelForSequenceClassification.from_pretrained(tiny_policy, num_labels=1).eval()
-        model.config.pad_token_id = 0
-        if options is not None:
-            checkpoint_gradients(model, **options)
-        states = packed_states(model, rows)
-        with _Products() as products:
-            states.sum().backward()
-        found[name] = products.count, [p.grad for p in model.model.parameters() if p.grad is not None]
-    assert found["kept"][0] == found["plain"][0] < found["again"][0]
-    for name in ("kept", "again"):
-        assert all(torch.equal(a, b) for a, b in zip(found["plain"][1], found[name][1], strict=True))
 
 
 def test_a_step_that_does_not_fit_is_an_error(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.checkpoint import create_selective_checkpoint_contexts
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -27,13 +25,6 @@ from acemath.notices import say
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.sharding import parameter_groups
 
-# What costs most to compute again. Scores of attention are not among them: they are changed in place.
-PRODUCTS = [
-    torch.ops.aten.mm.default,
-    torch.ops.aten.addmm.default,
-    torch.ops.aten.bmm.default,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
-]
 CHECK_TEMPLATE = (
     "Problem: {{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | first }}\nCheck:\n"
     "{% if messages[-1]['role'] == 'assistant' %}{{ messages[-1]['content'] + '\n' }}{% endif %}"
@@ -119,15 +110,13 @@ def untrained(
     return out
 
 
-def checkpoint_gradients(model: Any, keep_products: bool = False) -> None:
-    """Compute activations within layers again in the backward pass instead of storing them; in place.
+def checkpoint_gradients(model: Any) -> None:
+    """Recompute activations within layers in the backward pass instead of storing them; in place.
 
-    With `keep_products` the results of matrix products are stored, and only what lies between them is computed again:
-    that takes a third of the memory and hardly any time. Gradients stay the same, bit by bit. Layers do so only in
-    training mode, so only they are put into it; the modules inside stay in evaluation mode, without dropout.
+    Layers do so only in training mode, so only they are put into it; the modules inside stay in evaluation mode, without
+    dropout.
     """
-    kept: dict[str, Any] = {"context_fn": partial(create_selective_checkpoint_contexts, PRODUCTS)} if keep_products else {}
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False, **kept})
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.training = True

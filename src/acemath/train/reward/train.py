@@ -178,8 +178,6 @@ def _model(
         check_sharing(model, settings.max_length)
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)
-    elif where.type == "cpu" and model.supports_gradient_checkpointing:
-        checkpoint_gradients(model, keep_products=True)
     compile_layers(model, settings, where, sharded)
     return model
 
