@@ -119,7 +119,7 @@ class Comparison:
         if bare.kind in ("pct", "deg", "based") and amount.args[0].kind != bare.kind and not self.units_ignored:
             if bare.kind == "deg" and unit is not None and unit.dims == _RADIAN:
                 return same_expression(amount.args[0], bare, self.conventions)
-            if bare.kind != "deg" or (unit.dims not in _DEGREES if unit else "deg" not in amount.value.lower()):
+            if bare.kind != "deg" or unit is None or unit.dims not in _DEGREES:
                 return False  # neither 40 cm nor 40 points are 40°
             bare = bare.args[0]
         return self.same(amount.args[0], bare)
