@@ -243,6 +243,4 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lcm": lambda n, *values: n.number(math.lcm(*map(_whole, values))),
     "max": lambda n, *values: max(values),
     "min": lambda n, *values: min(values),
-    "deg": lambda n, x: x,
-    "dim": lambda n, x: x,
 }
