@@ -103,6 +103,7 @@ _WORDS = rules(
     ("[", rf"\[({_PAIR})\[", r"[\1)"),
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
+    ("const", r"\+\s*(?:\\(?:text|mathrm)\s*\{\s*)?const(?:ant)?\.?\s*\}?$", "+ C"),
     ("choose", r"(?<=[\w)])\s+choose\s+(?=[\w(])", r" \\choose "),
     *(("C", selected, r"\\binom{\1}{\2}") for selected in _SELECTED),
     ("log", r"(?<![A-Za-z])\\?log(\d{1,2})(?=\()", r"\\log_{\1}"),

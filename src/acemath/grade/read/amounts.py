@@ -73,10 +73,12 @@ def amount(tokens: list[Token], listed: bool = False) -> Node | None:
             return Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
         bound = Node("rel", (symbol("?"), value.args[0] if value.kind == "quantity" else value), (operator,))
         return Node("quantity", (bound,), value.value) if value.kind == "quantity" else bound
-    if len(said) > 3:
+    formula = start and sign.isdigit() and not tokens[start].spaced and not tokens[start - 1].text[1:].islower()  # `CuCl2`
+    if len(said) > 3 or formula and tokens[start - 1].text.isalpha():
         return None
     value = _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
-    return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said and listed else value
+    named = said and value is not None and (listed or value.kind != "rel")
+    return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if named else value  # type: ignore[arg-type]
 
 
 def _is_word(token: Token) -> bool:

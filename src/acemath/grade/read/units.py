@@ -74,7 +74,7 @@ TABLE = _build()
 _SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_FACTOR = re.compile(r"([a-z]+)(?:\^(-?[0-6]))?")
+_FACTOR = re.compile(r"([a-z]+)(?:\^(-?\d))?")
 _FRACTION = re.compile(r"frac\s*\{(.+)\}\s*\{(.+)\}")
 _PREPOSITION = re.compile(r"\bin (?=(?!per)[a-z])")
 _JOINS = re.compile(r"[().{}\\*]|\bcdot\b|\bdegrees? (?=celsius|fahrenheit)")
