@@ -114,7 +114,7 @@ _NOTATION = rules(
     ("", _ORDINAL, ""),
     (
         "degree",
-        r"\\degree\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\s*\}?",
+        r"(?:\\degree|degrees?)\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\s*\}?",
         lambda m: rf"\text{{ {'celsius' if m[1] == 'C' else 'fahrenheit'}}}",
     ),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
