@@ -114,8 +114,8 @@ _NOTATION = rules(
     ("", _ORDINAL, ""),
     (
         "degree",
-        r"(?:\\degree|degrees?)\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\s*\}?",
-        lambda m: rf"\text{{ {'celsius' if m[1] == 'C' else 'fahrenheit'}}}",
+        r"(?:\\degree|degrees?)\s*(?:\\(?:text|mathrm)\s*\{\s*([CF])\s*\}|([CF])\b)",
+        lambda m: " celsius " if "C" in m.groups() else " fahrenheit ",
     ),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
