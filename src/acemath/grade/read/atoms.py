@@ -16,7 +16,6 @@ _NOT_ATOMS = RELATIONS.keys() | frozenset(
     r"times cdot div pm mp cup cap setminus bmod pmod mod rangle rfloor rceil } \ Rightarrow implies circ prime degree textdegree "
     "land lor quad wedge vee iff hline backslash choose".split()
 )
-)
 
 
 class Atoms(Commands):
