@@ -103,6 +103,8 @@ def _explanation(inside: list[Token], limits: bool) -> bool:
     """Whether these tokens are the rest of one bracket that limits a letter or holds several words."""
     if not inside or inside[-1].text != ")" or any(t.text == "(" for t in inside):
         return False
+    if inside[0].text == "or" and any(t.kind == "num" for t in inside):
+        return False  # `5 cm (or 6 cm)` are two values
     return limits or sum(t.kind == "word" for t in inside) >= 2
 
 
