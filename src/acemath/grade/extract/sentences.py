@@ -85,6 +85,8 @@ _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= ))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
 _BOUNDED = re.compile(r"\b(?:at\s+(?:most|least)|(?:more|less|fewer|greater)\s+than)(?:[\s(\[{\\$]|\d+,|\w=)*$")
+_GIVES_UP = re.compile(r"\bI\s+(?:do\s+not|don['’]t)\s+know\s*$|\bI\s+give\s+up\b", re.IGNORECASE)
+_THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
 _BULLET = re.compile(r"^[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+", re.MULTILINE)
 _COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
@@ -180,15 +182,16 @@ def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
     told = sentences(_BULLET.sub("", tail))
-    if tail[-1:] in tuple("+-*/=("):
+    if tail[-1:] in tuple("+-*/=(") or any(_GIVES_UP.search(sentence) for sentence in told[-3:]):
         return None
     if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
         return None  # the text breaks off
     for at in range(len(told) - 1, -1, -1):
         sentence = told[at]
-        if not asserts(sentence):
-            continue
         value = last_value(sentence)
+        concluded = _THEN.split(sentence)[-1]  # `my guess was wrong, and it is 7`
+        if not asserts(concluded if value is not None and last_value(concluded) == value else sentence):
+            continue
         if value is not None:
             return _NONE if UNDONE.match(" ".join(told[at + 1 :])) else _with_its_like(told, at, value)
         letters = [f for f in map(inside, FORMULA.findall(sentence)) if len(f) > 1]
