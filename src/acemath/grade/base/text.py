@@ -118,7 +118,8 @@ _NOTATION = rules(
     ),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     # equations of one letter side by side are several values
-    ("=", r"(?<![\w\\])([A-Za-z])(\s*=[^=,;<>]+?)(?:\s*[/|]\s*|\s+(?:to\s+)?)(?=\1\s*=)", r"\1\2, "),
+    ("=", r"(?<![\w\\])([A-Za-z])(\s*=(?:[^=,;<>\\A-Za-z]|(?<![A-Za-z\\])[a-z](?![a-z])|\\(?:frac|sqrt|pi)\b)*?[\w)}\]])"
+     r"(?:\s*[/|]\s*|\s+(?:to\s+)?)(?=\1\s*=)", r"\1\2, "),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
 )

@@ -270,7 +270,7 @@ def sentence_value(answer: str) -> str | None:
     if words < 2 or _BOUND_WORDS.search(answer):
         return None
     if "=" in answer:
-        if re.search(r"\b(?:or|to)\b", answer):
+        if re.search(r"\bor\b|=.*\bto\b.*=", answer):
             return None  # `the value x = 3 or x = 5`
         answer = answer.rsplit("=", 1)[1]
     elif words < 3 or _JOINING_WORDS.search(answer) and len(NUMBER.findall(answer)) > 1:
