@@ -52,10 +52,10 @@ _FILLER = re.compile(
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
 # behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
+    r"(?<!\s)(?:\s*,)?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
     r"where|when|rather\s+than|instead\s+of|not)\b"
-    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
-    r"|\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
+    r"|(?<!\s)\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
+    r"|(?<!\s)\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
     re.IGNORECASE,
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
@@ -84,7 +84,7 @@ _BETWEEN = re.compile(
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= ))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
-_BOUNDED = re.compile(r"\b(?:at\s+(?:most|least)|(?:more|less|fewer|greater)\s+than)(?:[\s(\[{\\$]|\d+,|\w=)*$")
+_BOUNDED = re.compile(r"\b(?:[Bb]etween|[Aa]mong|at\s+(?:most|least)|(?:more|less|fewer|greater)\s+than)(?:[\s(\[{\\$]|\d+,|\w=)*$")
 _GIVES_UP = re.compile(r"\bI\s+(?:do\s+not|don['’]t)\s+know\s*$|\bI\s+give\s+up\b", re.IGNORECASE)
 _THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
 _BULLET = re.compile(r"^[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+", re.MULTILINE)
@@ -96,7 +96,7 @@ _OPEN = re.compile(
     r"(?:\b(?:not|never|n?either|nor|ni|nicht|n'est\s+pas|no\s+es|rul\w+\s+out|anything\s+but|(?:answer|it)\s+can(?:no|['’])t|twice|thrice|double|triple|half"
     r"|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|(?:may|might|could)\s+be|(?:wrong|refus\w+)\s+to\s+say"
     r"|(?:students?|people|some\w*|others?)\s+(?:say|answer|claim|think|guess)s?|hop(?:ed|ing)\s+for|differs?\s+from|other\s+than|instead\s+of|rather\s+than"
-    r"|between|among|one\s+of|unless|except|unlike|suppose|would\s+have\s+been|(?:answer|it)\s+were|backup(?:\s+\w+)?:)(?![A-Za-z])|(?:is|are|was|were)n['’]t\b"
+    r"|one\s+of|unless|except|unlike|suppose|would\s+have\s+been|(?:answer|it)\s+were|backup(?:\s+\w+)?:)(?![A-Za-z])|(?:is|are|was|were)n['’]t\b"
     r"|不是|可能[是为]?|!=|\\(?:lnot|neg)(?![A-Za-z])|\\neq?(?![A-Za-z]))(?:\s*\b(?:is|it|that|the|answer|value|of|be|equal\s+to|exactly|either)\b)*(?:[\s(\[{\\$\"':*]|\d+,|\w=)*$",
     re.IGNORECASE,
 )
