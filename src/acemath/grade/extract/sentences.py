@@ -153,7 +153,8 @@ def left_open(before: str) -> bool:
 
 def begins_open(value: str) -> bool:
     """Whether a value's own first words deny or change it: `not 7`, `twice $x$`."""
-    return left_open("is " + _FIRST_WORDS.match(value)[0])  # type: ignore[index]
+    words = _FIRST_WORDS.match(value)[0]  # type: ignore[index]
+    return left_open("is " + words) or words.lower().startswith(("between ", "among "))
 
 
 def stated_value(sentence: str) -> str | None:
