@@ -22,7 +22,6 @@ from acemath.grade.extract.sentences import (
     WORD,
     Extraction,
     asserts,
-    begins_open,
     last_math,
     left_open,
     mostly_foreign,
@@ -170,7 +169,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
     while boxes and left_open(sentences(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]))[-1]):
         boxes = last_boxes(text[: boxes[0].start], conventions.join_boxes)  # `\boxed{7}, not \boxed{8}`
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
-    if not boxes or UNDONE.match(text, boxes[-1].end) or any("?" in c or begins_open(c) for c in contents):
+    if not boxes or UNDONE.match(text, boxes[-1].end) or any("?" in c[:60] or c.startswith(("\\lnot", "\\neg")) for c in contents):
         return Extraction(None, "boxed")
     return Extraction("; ".join(contents) or None, "boxed" if len(contents) == 1 else "boxes")
 

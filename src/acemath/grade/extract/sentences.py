@@ -82,7 +82,7 @@ _BETWEEN = re.compile(
     r"|(?:[\"')\]}]\s*,|\|+)[\s\"'|\\{(\[]*|(?:</\w+>\s*<\w+>\s*)+)", re.IGNORECASE
 )
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
-_FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= ))?")
+_FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
 _BOUNDED = re.compile(r"\b(?:[Bb]etween|[Aa]mong|at\s+(?:most|least)|(?:more|less|fewer|greater)\s+than)(?:[\s(\[{\\$]|\d+,|\w=)*$")
 _GIVES_UP = re.compile(r"\bI\s+(?:do\s+not|don['’]t)\s+know\s*$|\bI\s+give\s+up\b", re.IGNORECASE)
