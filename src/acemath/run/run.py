@@ -91,6 +91,7 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
 
 def _begun(run: Run, last: str) -> Runner:
     """The runner of the stages up to a part, after all checks that need nothing to be made."""
+    _check_own(run)
     plain = yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     if not _ended(run, plain, last):
         begun = (run.folder / RUN_FILE).exists()
@@ -102,6 +103,20 @@ def _begun(run: Run, last: str) -> Runner:
     runner = Runner(run.folder, stages_until(run, last), run.display)
     set_launch(runner, run.recipe, run.display.progress, run.jobs)
     return runner
+
+
+def _check_own(run: Run) -> None:
+    """UserError for the folder of a run of another recipe, whose responses and models this one would replace."""
+    kept, name = run.folder / RECIPE, run.recipe.name
+    try:
+        before = yaml.safe_load(kept.read_bytes()) if (run.folder / RUN_FILE).exists() and kept.is_file() else None
+    except yaml.YAMLError:
+        return  # damaged; it is written again
+    if isinstance(before, dict) and before.get("name", name) != name:
+        raise UserError(
+            f"{run.folder} holds a run of the recipe {before['name']!r}, whose responses and models {name!r} would replace; use another "
+            f"--out, or keep the name: --set name={before['name']}"
+        )
 
 
 def _ended(run: Run, plain: bytes, last: str) -> bool:
