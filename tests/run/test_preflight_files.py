@@ -173,7 +173,7 @@ def test_the_folder_of_another_recipe_is_refused(tmp_path: Path, command: Callab
     (run / "recipe.yaml").write_text("name: mine\n")
     done = command("run", "laptop", "--out", run)
     assert done.code == 2 and "holds a run of the recipe 'mine', whose responses and models 'laptop' would replace" in done.err
-    named = command("run", "laptop", "--out", run, "--set", "name=mine", "--set", "bench.policies.math.model=mth")
+    named = command("run", "laptop", "--out", run, "--set", "name=mine+pairwise", "--set", "bench.policies.math.model=mth")
     assert named.code == 2 and "'mth', which is neither one of models" in named.err
     assert (run / "recipe.yaml").read_text() == "name: mine\n"
 

@@ -106,13 +106,16 @@ def _begun(run: Run, last: str) -> Runner:
 
 
 def _check_own(run: Run) -> None:
-    """UserError for the folder of a run of another recipe, whose responses and models this one would replace."""
+    """UserError for the folder of a run of another recipe, whose responses and models this one would replace.
+
+    With other overlays it is the same recipe: a copy of a run's folder goes on with them.
+    """
     kept, name = run.folder / RECIPE, run.recipe.name
     try:
         before = yaml.safe_load(kept.read_bytes()) if (run.folder / RUN_FILE).exists() and kept.is_file() else None
     except yaml.YAMLError:
         return  # damaged; it is written again
-    if isinstance(before, dict) and before.get("name", name) != name:
+    if isinstance(before, dict) and str(before.get("name", name)).split("+")[0] != name.split("+")[0]:
         raise UserError(
             f"{run.folder} holds a run of the recipe {before['name']!r}, whose responses and models {name!r} would replace; use another "
             f"--out, or keep the name: --set name={before['name']}"
