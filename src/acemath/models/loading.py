@@ -49,7 +49,9 @@ def chat_tokenizer(model: str | Path, template: str | None = None, trust_remote_
     UserError if it cannot be loaded or has no chat template.
     """
     if (place := Path(resolve(model))).is_dir() and not any(file for name in _TOKENIZERS for file in place.glob(name)):
-        raise UserError(f"model {str(model)!r} has no tokenizer (tokenizer.json, tokenizer.model or vocab.json); copy it from the model's base")
+        raise UserError(
+            f"cannot load model {str(model)!r}: it has no tokenizer (tokenizer.json, tokenizer.model or vocab.json); copy that of its base"
+        )
     with loading(model):
         tokenizer = AutoTokenizer.from_pretrained(resolve(model), trust_remote_code=trust_remote_code)
     if template is not None:
