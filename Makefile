@@ -47,7 +47,7 @@ bench: setup
 	@echo "make bench-faults     a teacher that fails three requests of ten, a budget, kill -9 at twenty moments"
 	@echo "make bench-rewardbench  selectors on real candidates, exact values beside draws, time and memory at the benchmark's size"
 	@echo "make bench-wheels     the wheel in a new environment of each Python: size, start, versions of each extra"
-	@echo "make bench-kills      kill -9 at random moments of a run and of every long command, and the same command again"
+	@echo "make bench-kills      kill -9 at ten random moments, and the same command again"
 
 bench-rewardbench: setup
 	$(BIN)/python perf/rewardbench.py
@@ -57,7 +57,6 @@ bench-wheels: setup
 
 bench-kills: setup
 	$(BIN)/python perf/kills.py
-	$(BIN)/python perf/command_kills.py
 
 bench-training: setup
 	$(BIN)/python perf/training.py
