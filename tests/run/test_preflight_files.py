@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from acemath.benchmarks.copies import altered_words, digest_of
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.errors import UserError
 from acemath.recipe.load import load_recipe
-from acemath.records import Problem
+from acemath.records import Dropped, Problem
 from acemath.run.preflight.check import preflight
 from acemath.run.preflight.finding import Finding
 from acemath.run.rehearsal.rehearse import say_faults
+from acemath.run.run import check_used
 
 TEACHER = "roles.teachers.math.model"
 
@@ -176,6 +178,19 @@ def test_the_folder_of_another_recipe_is_refused(tmp_path: Path, command: Callab
     named = command("run", "laptop", "--out", run, "--set", "name=mine+pairwise", "--set", "bench.policies.math.model=mth")
     assert named.code == 2 and "'mth', which is neither one of models" in named.err
     assert (run / "recipe.yaml").read_text() == "name: mine\n"
+
+
+def test_a_model_that_refuses_everything_ends_the_run() -> None:
+    """As a server that answers 500 does; prompts that are all too long, and a stage with one response, do not."""
+    lost = Dropped("a", "teacher-math", "refused", "1+1?", "s", "sample 0: unanswered after 4 tries: status 500: boom")
+
+    def store(**facts: int) -> Any:
+        return SimpleNamespace(name="teacher-math", folder="runs/x/teacher-math", manifest={"facts": facts}, dropped=lambda: iter([lost]))
+
+    for good in ({"responses": 1, "refused": 9}, {"responses": 0, "refused": 9, "too_long": 9}, {"rows": 0}):
+        check_used(store(**good))
+    with pytest.raises(UserError, match="all 9 were refused .the first: .*status 500: boom.; check the model, remove runs/x/teacher-math"):
+        check_used(store(responses=0, refused=9, too_long=1))
 
 
 def test_a_rehearsal_says_what_its_stand_ins_hide(tiny_policy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

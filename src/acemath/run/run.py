@@ -135,8 +135,22 @@ def _make(run: Run, runner: Runner) -> None:
     quiet_transformers()
     for stage in runner.stages:
         runner.make(stage.name)
+        check_used(runner.stores[stage.name])
         if stage.name == BENCHMARKS and "tables" in runner.by_name:
             check_benchmarks(run, runner.stores[BENCHMARKS].manifest["facts"])
+
+
+def check_used(store: StageStore) -> None:
+    """UserError if a model was asked and refused everything, as a server that is broken does: nothing could be made from that."""
+    facts = store.manifest["facts"]
+    if facts.get("refused", 0) <= facts.get("too_long", 0) or facts.get("responses", 1):
+        return
+    first = next(iter(store.dropped()), None)
+    why = f" (the first: {first.detail})" if first is not None else ""
+    raise UserError(
+        f"{store.name} has no response: all {facts['refused']:,} were refused{why}; check the model, remove {store.folder}, and run the "
+        "same command again"
+    )
 
 
 def _trained(recipe: Recipe, last: str) -> list[str]:
