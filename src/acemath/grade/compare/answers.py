@@ -119,7 +119,7 @@ class Comparison:
         if bare.kind in ("pct", "deg", "based") and amount.args[0].kind != bare.kind and not self.units_ignored:
             if bare.kind == "deg" and unit is not None and unit.dims == _RADIAN:
                 return same_expression(amount.args[0], bare, self.conventions)
-            if bare.kind != "deg" or (unit.dims not in _DEGREES if unit else "deg" not in amount.value.lower()):
+            if bare.kind != "deg" or unit is None or unit.dims not in _DEGREES:
                 return False  # neither 40 cm nor 40 points are 40°
             bare = bare.args[0]
         return self.same(amount.args[0], bare)
@@ -173,11 +173,11 @@ class Comparison:
         if is_equation(a) and is_equation(b):
             return self._two_equations(a, b)
         equation, other = (a, b) if is_equation(a) else (b, a)
-        if other.kind == "rel":
+        named, sides = head_and_value(equation), equation.args
+        if other.kind == "rel" and not (named and named[0].kind == "text"):
             return equal_sides(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
-        named, sides = head_and_value(equation), equation.args
         stated = sides[: sides.index(exact_side(equation)) + 1]
         if len(stated) > 1 and _contradict(stated[-2], stated[-1], False):
             return False

@@ -88,7 +88,8 @@ def same_name(a: Node, b: Node) -> bool:
     if a.kind == "tuple" and b.kind == "tuple":
         return len(a.args) == len(b.args)
     if a.kind == b.kind == "text":
-        return bool(set(a.value.split()) & set(b.value.split()))
+        fewer, more = sorted((a.value.split(), b.value.split()), key=len)
+        return all(any(w.startswith(v) or v.startswith(w) for v in more) for w in fewer)  # `local max`, `maximum`
     if "text" in (a.kind, b.kind):
         return True
     if a.kind == "func" or b.kind == "func":
