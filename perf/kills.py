@@ -2,7 +2,6 @@
 
     python perf/kills.py                       # ten trials of a small run, each killed once
     python perf/kills.py --recipe whole        # one laptop run, killed ten times
-    python perf/kills.py --recipe ends         # one small run, killed as each stage ends: after its last part, before its manifest
 
 Prints one line per trial and the count; exit code 1 if any table differs.
 """
@@ -95,52 +94,18 @@ def one_run(work: Path, count: int, settings: list[str], rng: random.Random) -> 
     return [same]
 
 
-def stages(folder: Path) -> list[str]:
-    """The stages of a finished run, in the order in which they ended."""
-    manifests = sorted(folder.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [path.parent.name for path in manifests]
-
-
-def ended(stage: Path) -> str:
-    """Say "at its end" once all that a stage makes is there and its manifest is not, "after it" with the manifest; "" before."""
-    manifest = stage / "manifest.json"
-    if manifest.exists() and '"output"' in manifest.read_text():
-        return "after it"
-    made = stage.is_dir() and (any(stage.glob("part-*.parquet")) or any(stage.glob("*/acemath.json")) or any(stage.glob("tables.json")))
-    return "at its end" if made else ""
-
-
-def ends(work: Path, _count: int, settings: list[str], _rng: random.Random) -> list[bool]:
-    """One run of one partition, killed once as each of its stages ends."""
-    settings = ["partitions=1" if one.startswith("partitions=") else one for one in settings]
-    print(f"uninterrupted: {finish(work / 'whole', settings):.0f} s")
-    folder = work / "killed"
-    for name in stages(work / "whole"):
-        worker = subprocess.Popen(command(folder, settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while worker.poll() is None and not ended(folder / name):
-            time.sleep(0.001)
-        when = ended(folder / name) if worker.poll() is None else "never"
-        worker.kill()
-        worker.wait()
-        print(f"{name}: killed {when}")
-    finish(folder, settings)
-    same = tables(folder) == tables(work / "whole")
-    print(f"same tables: {same}")
-    return [same]
-
-
 def main() -> None:
     """Run the trials and print how many gave the same tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recipe", choices=("small", "whole", "ends"), default="small")
+    parser.add_argument("--recipe", choices=("small", "whole"), default="small")
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     rng = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory() as work:
-        run, settings = {"small": (trials, SMALL), "whole": (one_run, []), "ends": (ends, SMALL)}[chosen.recipe]
+        run, settings = (trials, SMALL) if chosen.recipe == "small" else (one_run, [])
         same = run(Path(work), chosen.count, settings, rng)
     print(f"{sum(same)} of {len(same)} with the same tables")
     sys.exit(0 if all(same) else 1)

@@ -115,19 +115,3 @@ def test_a_server_whose_work_is_done_is_not_asked(answering: Callable[..., Any],
         if stage == "teacher-math":
             assert asked(url, tmp_path)[0].state == "fault"
     assert asked(url, tmp_path) == [] and len(seen) == 1
-
-
-def test_a_judge_that_does_not_answer_is_named_before_its_policy_is_asked(
-    answering: Callable[..., Any], tmp_path: Path, command: Callable[..., Any]
-) -> None:
-    """`acemath eval` asks both servers for their models first; the policy's writes nothing."""
-    url, seen = answering((200, GOOD))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        gone = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    (tmp_path / "judge.yaml").write_text(json.dumps({"kind": "generative", "endpoint": {"id": "judge", "url": gone}}))
-    (tmp_path / "few.jsonl").write_text(json.dumps({"prompt": "1+1?", "answer": "2"}) + "\n")
-    words = ("eval", "few.jsonl", "--engine", "endpoint", "--url", url, "--model", "teacher", "-n", 2, "--judge", "judge.yaml")
-    done = command(*words)
-    assert done.code == 2 and f"the server at {gone} does not answer" in done.err.splitlines()[-1]
-    assert [line.split()[0] for line in seen] == ["/v1/models"]

@@ -47,7 +47,6 @@ def measure(plan: Plan, folder: Path, display: Display) -> dict[str, Any]:
         rows = [row for one in benchmarks for row in one.problems]
         facts = {name: measuring.facts(name, rows) for name in plan.policies}
         runner = _runner(plan, measuring, benchmarks, stages, display)
-        _check_servers(plan, stages, runner)
         runner.make_all()
         earlier, gone = _earlier(before, plan, runner)
         found = results_of([*earlier, *stages], _stores(runner, earlier), plan.k)
@@ -107,20 +106,6 @@ def _check_judges(folder: Path, before: Mapping[str, Any], plan: Plan) -> None:
             raise UserError(
                 f"{folder} holds scores of another judge called {name!r}; name this one: --reward OTHER=…, or use another --out"
             )
-
-
-def _check_servers(plan: Plan, stages: Sequence[Named], runner: Runner) -> None:
-    """UserError if a server that still has work does not answer, refuses the key or has other models: before any is paid.
-
-    A judge is asked last, when all responses are written.
-    """
-    waiting = [one for one in stages if not runner.stores[one.stage].finished]
-    models = [plan.judges[one.judge] if one.judge else plan.policies[one.model].model for one in waiting]
-    endpoints = [one if isinstance(one, EndpointModel) else getattr(one, "endpoint", None) for one in models]
-    for endpoint in {(one.url, one.id): one for one in endpoints if one is not None}.values():
-        from acemath.models.generate.endpoint.listing import check_served
-
-        check_served(endpoint)
 
 
 def _works(benchmarks: Sequence[Asked], stages: Sequence[Named]) -> list[Stage]:
