@@ -213,6 +213,14 @@ def test_ctrl_c_within_an_import(presses: int, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n" if presses == 1 else "", "")
 
 
+def test_little_is_imported_before_ctrl_c_is_handled() -> None:
+    """Until then Python prints a traceback."""
+    source = Path(app.__file__).parents[2]
+    program = f"import sys; sys.path.insert(0, {str(source)!r}); import acemath.__main__; print('typing' in sys.modules)"
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_ctrl_c_while_torch_is_loaded() -> None:
     """One line, no traceback and no abort, when the library of torch is there and its package is not."""
     process = subprocess.Popen(

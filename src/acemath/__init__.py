@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing takes its time, and before `__main__.main` Ctrl-C prints a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from acemath.grade import equal, extract, grade, grade_many
     from acemath.metrics import maj_at_k, pass_at_k, rm_at_k
     from acemath.models.score.best_of_n import BestOfN

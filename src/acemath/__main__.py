@@ -2,7 +2,7 @@
 
 While a module is being imported, Ctrl-C takes effect when the import is done: an exception in the middle of an import
 leaves half a package behind (numpy cannot be imported twice), is swallowed, or aborts the C++ code that it passes
-through. A second Ctrl-C in that time ends the process at once, which does no more harm than `kill -9`.
+through. Before `main` it is Python's own matter, so little is imported here. A second Ctrl-C in that time ends the process at once, which does no more harm than `kill -9`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
 from acemath.errors import INTERRUPTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 _IMPORTING = "<frozen importlib._bootstrap>"  # the file of the functions that import
 

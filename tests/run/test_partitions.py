@@ -9,7 +9,7 @@ import pytest
 from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_json
 from acemath.records import Problem, root_of
-from acemath.run.partitions import Partitions, count_for, open_run, partitions_of
+from acemath.run.partitions import RUN_FILE, Partitions, count_for, open_run, partitions_of
 
 
 def test_a_child_stays_with_its_root() -> None:
@@ -60,3 +60,19 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "new" / "run.json", read_json(tmp_path / "new" / "run.json") | {"format": 3})
     with pytest.raises(UserError, match=r"another acemath \(format 3, not 2\)"):
         partitions_of(tmp_path / "new")
+
+
+def test_a_damaged_file_is_mended_without_losing_the_run(tmp_path: Path) -> None:
+    """The line holds what to write into it."""
+    open_run(tmp_path, lambda: {"training": 9000, "benchmarks": 10})
+    for stage, parts in (("seeds", 2), ("benchmarks", 1)):
+        (tmp_path / stage).mkdir()
+        for number in range(parts):
+            (tmp_path / stage / f"part-{number:05}.parquet").touch()
+    whole = partitions_of(tmp_path)
+    (tmp_path / RUN_FILE).write_text('{"form')
+    with pytest.raises(UserError) as told:
+        partitions_of(tmp_path)
+    line = str(told.value)
+    (tmp_path / RUN_FILE).write_text(line[line.index("write ") + 6 : line.rindex(" into a new one")])
+    assert partitions_of(tmp_path) == whole

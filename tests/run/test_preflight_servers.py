@@ -64,7 +64,8 @@ def asked(url: str, folder: Path, network: bool = True, **more: Any) -> list[Fin
         ((200, OTHERS), {}, "fault", "and 2 more, and no 'teacher'; correct the model's id or url, or set its reports to \"*\""),
         ((200, OTHERS), {"reports": "*"}, "good", "takes any name"),
         ((404, {"detail": "Not Found"}), {}, "note", "answers, but lists no models (status 404)"),
-        ((200, "<html>a page</html>"), {}, "note", "lists no models (status 200)"),
+        ((200, {"object": "?"}), {}, "note", "lists no models (status 200)"),
+        ((200, " <html>a page</html>"), {}, "fault", "answers with a web page; correct the model's url, or the proxy"),
         ((401, {"error": "sk-planted-0123456789 is no key"}), {}, "fault", "refuses the key; correct the key in OPENAI_API_KEY"),
     ],
 )
@@ -101,7 +102,7 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, command: Callabl
     assert asked(url, tmp_path, network=False)[0].state == "not checked"
     words = ["--set", f"models.served={{engine: endpoint, url: '{url}'}}", "--set", "roles.teachers.math.model=served"]
     done = command("run", "laptop", *words)
-    assert done.code == 2 and done.err.splitlines()[-1] == f"acemath: {row.says}"
+    assert done.code == 2 and done.err.splitlines()[-1] == f"acemath: {row.place}: {row.says}"
     assert not list(Path("runs/laptop").glob("*/"))
 
 

@@ -24,6 +24,7 @@ class Benchmark:
     subjects: the data set's subjects that belong to the benchmark; empty for all.
     shots: demonstrations of the paper (section 3.4), from the split `shots_split` of the same data set.
     suspects: reasons by `content_key` of a prompt, for references that are known to be wrong.
+    digest: of the public copy's prompts and references (`copies.digest_of`); "" where none was compared.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Benchmark:
     conventions: Conventions = STRICT
     note: str = ""
     suspects: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from acemath.records import BENCHMARK, Problem, content_key
 
 DATA = "ACEMATH_DATA"  # the environment variable that names a folder of benchmark files
 REVISION = "revision"  # in a problem's meta: the commit of the hub's data set that it was read from
+STAND_IN = "stand_in"  # in a problem's meta, from its record: a rehearsal's, which is no copy of the benchmark
 SUSPECT = "suspect"  # in a problem's meta: why its reference is believed to be wrong
 OURS = {"id", "prompt", "answer", "source", "subject", "level", "meta"}  # columns of rows that `acemath fetch` wrote
 _ENDINGS = (".jsonl", ".jsonl.gz", ".parquet", ".json", ".csv", "")
@@ -40,7 +41,7 @@ def local_copy(name: str, folder: str | Path | None = None, split: str = "test")
         return None
     home = Path(given)
     if not home.is_dir():
-        raise UserError(f"the folder of benchmarks {str(home)!r} does not exist; correct {'--data' if folder else DATA}")
+        raise UserError(f"the folder of benchmarks {str(home)!r} {'is a file' if home.exists() else 'does not exist'}; correct {'--data' if folder else DATA}")
     stems = (f"{name}_test", name) if split == "test" else (f"{name}_{split}",)
     named = (home / f"{stem}{ending}" for stem in stems for ending in _ENDINGS)
     found = [path for path in named if path.exists()]
@@ -71,9 +72,26 @@ def problems_from(
         )
     if len(rows) != benchmark.size:
         say_once(f"{benchmark.name}: {where} has {len(rows):,} problems, the paper's copy {benchmark.size:,}")
+    if file is not None and (altered := altered_words(benchmark, rows)):
+        say_once(f"{benchmark.name}: {where} {altered}")
     if file is None and revision is not None:
         return [replace(row, meta={**row.meta, REVISION: revision}) for row in rows]
     return rows
+
+
+def digest_of(rows: Iterable[Problem]) -> str:
+    """A hash of prompts and reference answers, in whatever order and columns they stand; white space does not count."""
+    return content_key(*sorted(content_key(*("".join(text.split()) for text in (row.prompt, row.answer))) for row in rows))
+
+
+def altered_words(benchmark: Benchmark, rows: Sequence[Problem]) -> str:
+    """What to know of a copy with another text than the public one; "" for the public text, and where that is not registered."""
+    if not benchmark.digest or any(STAND_IN in row.meta for row in rows) or digest_of(rows) == benchmark.digest:
+        return ""
+    return (
+        "has as many problems as the public copy, but a prompt or a reference answer differs: its numbers compare with no others; "
+        f"copy the data set {benchmark.hub} again, unless you changed it on purpose"
+    )
 
 
 def hub_copy(benchmark: Benchmark, revision: str | None, what: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

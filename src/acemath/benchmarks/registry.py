@@ -39,10 +39,12 @@ _ALL = (
             "162f16397ac34e25": "14 and 4 points are 18; the reference 14 counts the 10 of the other player",
             "d2e726e0ae888dfa": "21 % less each year for three years leaves 9,860.78; the reference 7,400 subtracts 21 % of the first price",
         },
+        digest="703157e8332e8cf1",
     ),
     Benchmark(
         "math500", "MATH-500", 500, "HuggingFaceH4/MATH-500",
         ({"prompt": "problem", "answer": "answer", "subject": "subject", "level": "level", "id": "unique_id"},), "MIT",
+        digest="224495a43c1e7f79",
     ),
     Benchmark(
         "math", "MATH", 5000, "EleutherAI/hendrycks_math", (_MATH,), "MIT",
@@ -50,7 +52,7 @@ _ALL = (
             "algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory", "prealgebra",
             "precalculus",
         ),
-        note="the answer is the last box of the solution",
+        note="the answer is the last box of the solution", digest="4bec31e488ec7ad1",
     ),
     Benchmark(
         "minerva_math", "Minerva Math", 272, "math-ai/minervamath",

@@ -15,7 +15,9 @@ from acemath.errors import UserError
 from acemath.files.lock import locked
 from acemath.models.engine import ChatFormat, Engine, Sampling, collect, released
 from acemath.models.generate.endpoint.account import Account
-from acemath.models.spec import EndpointModel, Model
+from acemath.models.generate.kept import KeptEngine
+from acemath.models.hub import model_identity
+from acemath.models.spec import EndpointModel, Model, WorksheetsModel
 from acemath.notices import quiet_transformers
 from acemath.recipe.load import first_fault
 from acemath.recipe.plan import MATH_TOKENS
@@ -82,13 +84,16 @@ def model_of(engine: str, model: str, changes: Sequence[Setting] | None, **optio
 
 @contextmanager
 def engine_of(model: Model, chat: ChatFormat, journal: Path) -> Iterator[Engine]:
-    """An engine for a command. An endpoint keeps its responses in the folder `journal` as they arrive."""
+    """An engine for a command. The folder `journal` keeps its responses: an endpoint's as they arrive, a model's in this process in pieces."""
     if isinstance(model, EndpointModel):
         with locked(journal), closing(Account(journal)) as account:
             yield make_engine(model, chat, account=account)
         return
     quiet_transformers()
-    with released(make_engine(model, chat)) as engine:
+    if isinstance(model, WorksheetsModel):
+        yield make_engine(model, chat)
+        return
+    with locked(journal), released(KeptEngine(make_engine(model, chat), model_identity(model) | chat.model_dump(), journal)) as engine:
         yield engine
 
 

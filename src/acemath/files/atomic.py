@@ -147,11 +147,14 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_bytes(path, bytes(sink.getvalue()))
 
 
+AGAIN = "delete it and run the same command again"  # how a file of ours is mended
+
+
 @contextmanager
-def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
+def opened_table(path: Path, fix: str = AGAIN) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file for reading, with its page checksums verified.
 
-    UserError naming the file if it is missing or damaged.
+    UserError naming the file if it is missing or damaged; `fix` is what the message tells the user to do.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -164,8 +167,7 @@ def opened_table(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); "
-            "delete it and run the same command again"
+            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); {fix}"
         ) from error
 
 
@@ -179,10 +181,10 @@ def table_batches(path: Path, size: int, columns: Sequence[str] | None = None) -
         check_rows(path, found, file.metadata.num_rows)
 
 
-def check_rows(path: Path, found: int, stated: int) -> None:
+def check_rows(path: Path, found: int, stated: int, fix: str = AGAIN) -> None:
     """UserError if a file gave fewer rows than its footer states. A footer has no checksum and may hide row groups."""
     if found != stated:
-        raise UserError(f"{path} holds {found:,} of {stated:,} rows; delete it and run the same command again")
+        raise UserError(f"{path} holds {found:,} of {stated:,} rows; {fix}")
 
 
 def read_table(path: Path) -> pa.Table:

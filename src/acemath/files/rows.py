@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 from acemath.errors import UserError
-from acemath.files.atomic import check_rows, opened_table, write_bytes, write_table
+from acemath.files.atomic import AGAIN, check_rows, opened_table, write_bytes, write_table
 from acemath.files.columns import id_text, is_missing, lowered, renamed, value_at
 from acemath.files.fitting import checker, short
 from acemath.records import (
@@ -36,6 +36,7 @@ from acemath.records import (
 )
 
 R = TypeVar("R", Problem, Response, Group, Chat)
+WHOLE = "copy or download it again"  # how a damaged file of the user's is mended
 AT_ONCE = 10_000  # records of a Parquet file in memory at a time
 LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
 _SHARD = re.compile(r"(.+)-\d+-of-\d+")  # `datasets` names shards train-00000-of-00002; group 1 is the split
@@ -159,7 +160,8 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"file {str(path)!r} does not exist; check the path")
     if path.is_dir() or path.suffix == ".parquet":
         for part in _parts(path) if path.is_dir() else [path]:
-            with opened_table(part) as file:
+            fix = AGAIN if part.name.startswith("part-") else WHOLE  # a stage's part is made again
+            with opened_table(part, fix) as file:
                 _check_once(part, file.schema_arrow.names)
                 records: Iterator[Any] = chain.from_iterable(_records_of(part, b) for b in file.iter_batches(AT_ONCE))
                 if not all(map(_is_plain, file.schema_arrow.types)):
@@ -167,7 +169,7 @@ def placed_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 number = 0
                 for number, record in enumerate(records, 1):
                     yield f"{part}, row {number}", record
-                check_rows(part, number, file.metadata.num_rows)
+                check_rows(part, number, file.metadata.num_rows, fix)
         return
     if path.suffix == ".csv":
         yield from _csv_records(path)

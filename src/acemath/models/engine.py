@@ -141,7 +141,7 @@ def collect(
     """All responses to some problems, in order of problem and sample.
 
     Responses are held in memory until the last one arrives. An endpoint also writes each one to disk as it arrives, so
-    that a stop loses none. After a stop, a model in this process generates them again.
+    that a stop loses none.
     """
     found: list[Response] = []
     for response in engine.generate(problems, sampling):

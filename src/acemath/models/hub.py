@@ -137,6 +137,24 @@ def content_of(model: str | Path) -> str:
     return _content(tuple((file, *_stamp(file)) for file in sorted(files) if file.name != FACTS))
 
 
+def check_weights(folder: Path) -> None:
+    """UserError for a file of weights in a model's folder that was cut short, and for one that the index names and nobody has."""
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with file.open("rb") as opened:
+                end = max(end for _, end in _tensors(opened))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):  # no header, as in a pointer of Git LFS
+            end = -1
+        if end != file.stat().st_size:
+            raise UserError(f"{file} is no whole file of safetensors; copy or download it again")
+    index = folder / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    if missing := sorted(name for name in named if not (folder / name).is_file()):
+        raise UserError(f"{folder} lacks {', '.join(missing)}, which its index names; copy or download the model again")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder} holds no weights (*.safetensors); convert others, or copy the model again")
+
+
 def _stamp(file: Path) -> tuple[int, int, int]:
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino

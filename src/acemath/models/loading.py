@@ -14,6 +14,8 @@ from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.hub import ask_hub
 
+# Files, any of which holds a tokenizer. Without one, transformers makes an empty tokenizer for some architectures.
+_TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenization_*.py")
 # What from_pretrained raises if JSON or weights are damaged or have an unexpected shape.
 _DAMAGED = (TypeError, AttributeError, KeyError, RuntimeError, SafetensorError)
 
@@ -46,6 +48,10 @@ def chat_tokenizer(model: str | Path, template: str | None = None, trust_remote_
 
     UserError if it cannot be loaded or has no chat template.
     """
+    if (place := Path(resolve(model))).is_dir() and not any(file for name in _TOKENIZERS for file in place.glob(name)):
+        raise UserError(
+            f"cannot load model {str(model)!r}: it has no tokenizer (tokenizer.json, tokenizer.model or vocab.json); copy that of its base"
+        )
     with loading(model):
         tokenizer = AutoTokenizer.from_pretrained(resolve(model), trust_remote_code=trust_remote_code)
     if template is not None:

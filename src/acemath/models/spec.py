@@ -203,6 +203,8 @@ class EndpointModel(_Model):
                 "the address holds a key, and addresses are written into files; put the key into an environment variable and "
                 "its name into api_key_env"
             )
+        if parts.path.rstrip("/").endswith("/completions"):
+            raise ValueError(f"{url!r} is the address of one request; give what comes before /chat/completions or /completions")
         return url.rstrip("/")
 
     @field_validator("body")

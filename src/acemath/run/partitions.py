@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,13 +75,22 @@ def partitions_of(folder: Path) -> dict[Space, Partitions]:
         raise UserError(
             f"{str(folder)!r} is not a run's folder; run a recipe first: acemath run --out {folder}"
         )
-    value = read_json(path)
+    value = read_json(path, _mend(folder))
     if value.get("format") != FORMAT:
         raise UserError(
             f"{folder} was made by another acemath (format {value.get('format')}, not {FORMAT}); "
             "use another --out, or remove it"
         )
     return {space: Partitions(count) for space, count in value["partitions"].items()} | {"one": Partitions(1)}
+
+
+def _mend(folder: Path) -> str:
+    """How a damaged run.json is mended: with the numbers of partitions that the run's folder shows; without any stage it is deleted."""
+    stages = {"training": [folder / "seeds", *folder.glob("blend-*")], "benchmarks": [folder / "benchmarks"]}
+    counts = {space: max(len(list(stage.glob("part-*.parquet"))) for stage in found) for space, found in stages.items()}
+    if not all(counts.values()):
+        return "it"
+    return f"it, write {json.dumps({'format': FORMAT, 'partitions': counts})} into a new one,"
 
 
 def _refuse_old(folder: Path) -> None:

@@ -91,6 +91,7 @@ def run_until(recipe: Recipe, folder: Path, display: Display, last: str) -> dict
 
 def _begun(run: Run, last: str) -> Runner:
     """The runner of the stages up to a part, after all checks that need nothing to be made."""
+    _check_own(run)
     plain = yaml.safe_dump(run.recipe.model_dump(mode="json"), sort_keys=False).encode()
     if not _ended(run, plain, last):
         begun = (run.folder / RUN_FILE).exists()
@@ -102,6 +103,23 @@ def _begun(run: Run, last: str) -> Runner:
     runner = Runner(run.folder, stages_until(run, last), run.display)
     set_launch(runner, run.recipe, run.display.progress, run.jobs)
     return runner
+
+
+def _check_own(run: Run) -> None:
+    """UserError for the folder of a run of another recipe, whose responses and models this one would replace.
+
+    With other overlays it is the same recipe: a copy of a run's folder goes on with them.
+    """
+    kept, name = run.folder / RECIPE, run.recipe.name
+    try:
+        before = yaml.safe_load(kept.read_bytes()) if (run.folder / RUN_FILE).exists() and kept.is_file() else None
+    except yaml.YAMLError:
+        return  # damaged; it is written again
+    if isinstance(before, dict) and str(before.get("name", name)).split("+")[0] != name.split("+")[0]:
+        raise UserError(
+            f"{run.folder} holds a run of the recipe {before['name']!r}, whose responses and models {name!r} would replace; use another "
+            f"--out, or keep the name: --set name={before['name']}"
+        )
 
 
 def _ended(run: Run, plain: bytes, last: str) -> bool:
@@ -117,8 +135,22 @@ def _make(run: Run, runner: Runner) -> None:
     quiet_transformers()
     for stage in runner.stages:
         runner.make(stage.name)
+        check_used(runner.stores[stage.name])
         if stage.name == BENCHMARKS and "tables" in runner.by_name:
             check_benchmarks(run, runner.stores[BENCHMARKS].manifest["facts"])
+
+
+def check_used(store: StageStore) -> None:
+    """UserError if a model was asked and refused everything, as a server that is broken does: nothing could be made from that."""
+    facts = store.manifest["facts"]
+    if facts.get("refused", 0) <= facts.get("too_long", 0) or facts.get("responses", 1):
+        return
+    first = next(iter(store.dropped()), None)
+    why = f" (the first: {first.detail})" if first is not None else ""
+    raise UserError(
+        f"{store.name} has no response: all {facts['refused']:,} were refused{why}; check the model, remove {store.folder}, and run the "
+        "same command again"
+    )
 
 
 def _trained(recipe: Recipe, last: str) -> list[str]:

@@ -20,6 +20,7 @@ from vllm_place import in_vllm, need_vllm  # noqa: E402
 RECIPE = """
 extends: acemath-7b
 name: small
+models: {reward: {engine: vllm}}
 problems:
   seeds: {orca-math: null, math-instruct: null, metamath: null, glaive-code: null, slim-orca: null, ultra-interact: null}
   benchmarks: [gsm8k, mmlu_stem]
@@ -59,7 +60,7 @@ def test_a_rehearsal_with_three_kills(command: Callable[..., Any], tmp_path: Pat
 
 
 def test_a_rehearsal_in_vllm(tmp_path: Path) -> None:
-    """Where vLLM's build for CPUs is, it runs vLLM's models, among them a head of two layers and Gemma 2; killed three times too."""
+    """Where vLLM's build for CPUs is, it runs vLLM's models: a head of two layers, Gemma 2, the run's own reward model; three kills."""
     need_vllm()
     (tmp_path / "small.yaml").write_text(RECIPE)
     done = in_vllm("-m", "acemath", "run", str(tmp_path / "small.yaml"), "--rehearse", "--out", str(tmp_path / "here"), "--json")
@@ -67,7 +68,7 @@ def test_a_rehearsal_in_vllm(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["same"] is True and len(found["kills"]) == 3 and found["vllm"]
     (words,) = (row["exercised here"] for row in found["table"] if row["part"] == "vLLM")
-    assert words == f"5 models, run by vLLM {found['vllm']}, in its build for CPUs"
+    assert words == f"6 models, run by vLLM {found['vllm']}, in its build for CPUs"
 
 
 def test_a_folder_with_something_else_is_left_alone(command: Callable[..., Any], tmp_path: Path) -> None:

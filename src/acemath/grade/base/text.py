@@ -69,7 +69,7 @@ _NAMES_OF_COMMANDS = (
 )
 _LAYOUT = (
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|cal|hfill|"
-    r"[vh]phantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|tag\*?\{[^{}]*\}|[hv]space\*?\{[^{}]*\}|"
+    r"[vh]phantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|[hv]space\*?\{[^{}]*\}|"
     r"mkern\d*mu|hskip[\d.]*[a-z]*|nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit|"
     r"(?:text)?color(?:box)?\s*\{[^{}]*\}|tiny|scriptsize|footnotesize|small|normalsize|[lL]arge|LARGE|[hH]uge)(?:(?<=\})|(?![A-Za-z]))"
 )
@@ -118,6 +118,9 @@ _NOTATION = rules(
         lambda m: " celsius " if "C" in m.groups() else " fahrenheit ",
     ),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
+    # equations of one letter side by side are several values
+    ("=", r"(?<![\w\\])([A-Za-z])(\s*=(?:[^=,;<>\\A-Za-z]|(?<![A-Za-z\\])[a-z](?![a-z])|\\(?:frac|sqrt|pi)\b)*?[\w)}\]])"
+     r"(?:\s*[/|]\s*|\s+(?:to\s+)?)(?=\1\s*=)", r"\1\2, "),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
 )

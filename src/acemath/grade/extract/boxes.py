@@ -10,10 +10,10 @@ _BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
 _LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]|\\$")
 _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
 NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
-_LABEL = r"(?:answer|case|option|solution|possibility)\s*\w{1,2}\s*(?::|is|gives)"  # `Answer 2:`
+_LABEL = r"(?:(?:answer|case|option|solution|possibility)\s*\w{1,2}\s*(?::|is|gives)|(?:if|when)\b[^:,.]{1,20}:)"  # `Answer 2:`
 # What may stand between two items of one list: a comma, "and", the name or the label of the second.
 LISTED = re.compile(
-    r"\s*(?:[,;&+/]*\s*(?:\b(?:and|or|und|et|oder|ou)\b|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even|else)\b)?"
+    r"\s*(?:[,;&+/|]*\s*(?:\b(?:and|x?or|und|et|oder|ou)\b|\\(?:lor|vee)|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even|else)\b)?"
     rf"\s*(?:[,:]\s*)?(?:{_NAME}|\.?\s*{_LABEL})?\s*", re.IGNORECASE
 )
 _BEHIND = re.compile(r"^(?:\s+[A-Za-z]+){1,3}(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
@@ -65,7 +65,8 @@ def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Bo
             continue
         if found and not (join and _listed(text, box, found[0])):
             if box.end <= found[0].start:
-                break
+                outer = _last_box(text, box.start)  # a box that holds both is the answer
+                return [outer] if outer and outer.end >= found[0].end else found
             found.clear()  # this box holds the one found before: the outer one is the answer
         found.insert(0, box)
     return found
@@ -111,5 +112,5 @@ def unboxed(content: str) -> str:
         inner = _last_box(content, len(content))
         if inner is None:
             break
-        content = content[: inner.start] + inner.content + content[inner.end :]
+        content = f"{content[: inner.start]} {inner.content} {content[inner.end :]}"
     return content

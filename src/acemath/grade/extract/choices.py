@@ -8,7 +8,7 @@ from typing import NamedTuple
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
 from acemath.grade.extract.responses import NOTHING, QUESTION, extract, marked, plain_tail, visible
-from acemath.grade.extract.sentences import WORD, Extraction, sentences
+from acemath.grade.extract.sentences import UNDONE, WORD, Extraction, asserts, left_open, sentences
 
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
 _SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
@@ -27,7 +27,7 @@ _MARKS = re.compile(r"[$*{}\\]+|\\[()\[\]]")
 # The clauses of a text end at signs and before words that begin another one, but not before one that continues: `B. Or C.`
 _CLAUSE_END = re.compile(
     r"(?:[;!?\n]+|(?:\.(?=\s|$)|,)(?!\s*\(?[A-J]\b(?!\s+(?:is|are|was)\b)))"
-    r"(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly)\b)"
+    r"(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly|alternatively|else)\b)"
     r"|(?:\s|,)(?=(?:so|therefore|thus|hence|but|because|since|however|which|whereas|while)\s)"
     r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。|\s(?=(?:not|non)\s+\(?[A-J]\b)|(?=不是)",
     re.IGNORECASE,
@@ -38,7 +38,7 @@ _ALONE = re.compile(
 _NEGATED = re.compile(
     r"不是|\b(?:not|non|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
     r"discard\w*|reject\w*|except|impossible|unlikely|invalid|other\s+than|instead\s+of|rather\s+than|doubt\w*|none|"
-    r"without|unless|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
+    r"without|unless|(?:[0-9](?:st|nd|rd)|second|backup)\s+guess|if|whether|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
     re.IGNORECASE,
 )
 # What follows a label is the choice's own text, `(D) none of the above`, unless it says something of the choice, `(D) is wrong`.
@@ -56,7 +56,7 @@ _ASSERTED = re.compile(
     r"(?i:\s+(?:choice|option)|\b(?:is|are|was|(?:must|should|would)\s+be|est|for\s+sure|therefore|indeed)\b|[是为选:：=\s])*"
     + _NAME +
     "|" + _NAME + r"[).:]*\s+(?:(?:is|must\s+be|would\s+be|seems)\s+(?:the\s+)?(?:only\s+|most\s+|best\s+)*(?:correct|right|true|best|"
-    r"answer|valid|one|solution|choice|option)|fits|works|matches|holds)\b"
+    r"answer|valid|one|solution|choice|option)(?!\s+(?:for|when|if|only)\b)|fits|works|matches|holds)\b"
     r"|(?:(?i:\b(?:so|thus|hence|therefore|must\s+be|it['’]?s|is|be))|→|=>)\s*[:,]?\s*" + _NAME + r"(?:[).:\s]*$|\)\s*\S|[.:]\s)"
 )  # fmt: skip
 _JUST = re.compile(r"(?:(?:option|choice)\s+)?\(?([A-J])(?:[).:\]\s]*$|\)\s*\S)", re.IGNORECASE)
@@ -124,6 +124,8 @@ def picked_letter(tail: str) -> str | None:
     clauses = [c.strip() for c in _CLAUSE_END.split(_MARKS.sub("", _WRAPPED.sub(r"\1", tail))) if c and c.strip()]
     named = set()
     for clause in reversed(clauses):
+        if UNDONE.match(clause):
+            return None
         letters = {"".join(pair) for pair in _ALONE.findall(clause)}
         if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause)):
             continue
@@ -168,7 +170,7 @@ def _extract_words(tail: str, reference: str, found: Extraction) -> Extraction |
     if not bound and not _WORDS_ONLY.fullmatch(words):
         return None
     last = _THEREFORE.split(told[-1])[-1] if told else ""
-    if not _SAYS.search(last) or len(WORD.findall(last)) > 14:
+    if not (_SAYS.search(last) and asserts(told[-1])) or left_open(last[: last.lower().find(words)]) or len(WORD.findall(last)) > 14:
         return None
     if bound and (limits := _BOUND_SAID.search(last)):
         last = limits[0]

@@ -17,11 +17,13 @@ from acemath.grade.extract.sentences import (
     FORMULA,
     GROUP,
     NUMBER,
+    UNDONE,
     VALUED,
     WORD,
     Extraction,
     asserts,
     last_math,
+    left_open,
     mostly_foreign,
     sentences,
     stated_value,
@@ -38,10 +40,13 @@ _OPEN = re.compile(rf"<(?:{_THOUGHT})>|<\|begin_of_thought\|>", re.I)
 _TURN = re.compile(
     r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>"
 )
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)  # nobody sees it who reads the response
-_STRUCK = re.compile(  # what is struck out is withdrawn
-    r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)|<(del|s|strike)>.*?</\1>|\\[bx]?cancel\s*" + GROUP, re.I
-)
+# What is struck out is withdrawn, and nobody who reads a response sees its comments, its hidden text or what its programs hold.
+_UNSEEN = re.compile(
+    r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)|<!--.*?(?:-->|\Z)|<(del|s|strike)>.*?</\1>|\\[bx]?cancel\s*" + GROUP
+    + r"|<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\2>|\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP
+    + r"|^[ \t]*(?:%|\[(?:comment|//)\]:)[^\n]*|```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", re.I | re.S | re.M
+)  # fmt: skip
+_MAY_HIDE = ("~~", "</", "<!--", "cancel", "white", "\n%", "]:", "```")
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
 _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.MULTILINE)
@@ -72,8 +77,8 @@ _UNIT = re.compile(
 )
 # `$5 each`, `$18.` and the first of `$2 = $18`: a currency, not the start of a formula.
 _MONEY = re.compile(
-    r"\$(?<!\\\$)(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}|a\s)"
-    r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?[,.;:)!?]*(?:\s|$)(?![^$\n]{0,40}\\)(?!\s*[-+*/=<>^_]\s*[^$\s\d])"
+    r"\$(?<!\\\$)(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}(?![A-Za-z]|\s?\$)|a\s)"
+    r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?[,.;:)!?]*(?:\s|$)(?![^$\n]{0,40}\\|[A-Za-z]{1,6}\$)(?!\s*[-+*/=<>^_]\s*[^$\s\d])"
     r"|\s?[0-9][0-9,]*(?:\.[0-9]+)?\s*[-+*/×=]\s*\$)"
 )
 _NO_PROSE = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{[^{}]*\}|\\(?:begin|end)\{\w+\}")
@@ -94,15 +99,12 @@ def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
 def visible(text: str, conventions: Conventions) -> str:
     """The text that counts: one turn, without hidden comments, behind the reasoning and before an unclosed one."""
     text = restored(text)
-    if "~~" in text or "</" in text or "cancel" in text:
-        text = _STRUCK.sub(" ", text)
-    if "<" not in text:
-        return text
-    turn = _TURN.search(text)
+    turn = _TURN.search(text) if "<" in text else None
     if turn is not None and turn.start() > 0:
         text = text[: turn.start()]
-    text = _COMMENT.sub(" ", text)
-    return text if conventions.think_tags else _OPEN.split(_CLOSE.split(text)[-1])[0]
+    if any(mark in text for mark in _MAY_HIDE):
+        text = _UNSEEN.sub(" ", text)
+    return text if conventions.think_tags or "<" not in text else _OPEN.split(_CLOSE.split(text)[-1])[0]
 
 
 def plain_tail(text: str) -> str:
@@ -141,7 +143,8 @@ def _recorded(text: str) -> Extraction | None:
     whole = text.lstrip("` \njson").startswith("{") and re.search(r'"\s*\}[`\s]*\Z', tail) is not None
     if "boxed" in tail[field.end() :] and not whole:
         return None
-    return Extraction(_field_value(field[1].strip()) or None, "json")
+    value = field[1].strip()
+    return Extraction(None if value[0] == "{" else _field_value(value) or None, "json")
 
 
 def _field_value(raw: str) -> str:
@@ -163,7 +166,11 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
         if stated is not None:
             return Extraction(stated, "final-answer")
+    while boxes and left_open(sentences(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]))[-1]):
+        boxes = last_boxes(text[: boxes[0].start], conventions.join_boxes)  # `\boxed{7}, not \boxed{8}`
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
+    if not boxes or UNDONE.match(text, boxes[-1].end) or any("?" in c[:60] or c.startswith(("\\lnot", "\\neg")) for c in contents):
+        return Extraction(None, "boxed")
     return Extraction("; ".join(contents) or None, "boxed" if len(contents) == 1 else "boxes")
 
 
@@ -186,13 +193,15 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
     """What the last "the answer is" with a value behind it states, and where it stands; (None, -1) without one."""
     for match in reversed(list(pattern.finditer(tail))):
         start, end = match.span()
-        sentence = sentences(tail[end : end + _STATEMENT].lstrip())[0]
+        sentence, *behind = sentences(tail[end : end + _STATEMENT].lstrip())
         outside = FORMULA.sub(" ", sentence)
         aside = pattern is _RESTATED and (
             _ASIDE.search(outside) or len(WORD.findall(outside)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
-        if aside or not (asserts(sentences(tail[max(0, start - 60) : start])[-1], True) and asserts(sentence, True)):
+        if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):
             continue
+        if UNDONE.match(" ".join(behind[:3])):
+            return None, -1
         value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))
         if value is not None and (pattern is not _RESTATED or VALUED.search(value)):
             return value, end

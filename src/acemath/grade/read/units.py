@@ -112,6 +112,8 @@ def parse_unit(text: str) -> Unit | None:
             match = _FACTOR.fullmatch(word)
             named = TABLE.get(match[1]) if match else None
             if match is None or named is None:
+                if not word.isalpha():
+                    return None  # `w^2 (7w)^{1/3}` is a product
                 break  # `hours of work`, `metres long`
             unit = named
             exponent, power = sign * power * int(match[2] or 1), 1

@@ -70,15 +70,15 @@ class GenerativeJudge(Judge):
         asked = dict.fromkeys(self.question(prompt, text) for prompt, texts in items for text in texts)
         votes: dict[str, list[float]] = {question: [] for question in asked}
         lost: Counter[str] = Counter()
+        why = ""  # the server's first refusal
         for reply in self._replies(list(asked), progress):
             value = self.read(reply.text) if reply.complete else math.nan
             if math.isnan(value):
-                lost[
-                    "refused" if reply.finish_reason == REFUSED else "unreadable" if reply.complete else "cut"
-                ] += 1
+                lost["refused" if reply.finish_reason == REFUSED else "unreadable" if reply.complete else "cut"] += 1
+                why = why or str(reply.meta.get(REFUSED, ""))
             else:
                 votes[reply.problem_id].append(value)
-        self._say(votes, lost)
+        self._say(votes, lost, why)
         table = {question: fmean(values) if values else math.nan for question, values in votes.items()}
         scores = [[table[self.question(prompt, text)] for text in texts] for prompt, texts in items]
         for alarm in equal_scores(
@@ -108,16 +108,20 @@ class GenerativeJudge(Judge):
                 progress(len(found), len(questions) * settings.votes, engine.status())
         return found
 
-    def _say(self, votes: dict[str, list[float]], lost: Counter[str]) -> None:
+    def _say(self, votes: dict[str, list[float]], lost: Counter[str], refusal: str) -> None:
         if not lost:
             return
         none = sum(not values for values in votes.values())
-        why = ", ".join(f"{count:,} {what}" for what, count in sorted(lost.items()))
+        why = ", ".join(f"{count:,} {what}" for what, count in sorted(lost.items())) + " judgements"
+        why += f"; the first refusal: {refusal}" if refusal else ""
         if none == len(votes):
-            raise NoScore(
-                f"judge {self.name!r} gave no score for any of {none:,} responses ({why} judgements); look at "
-                f"{self.journal / 'responses.jsonl'}, and correct the template or the pattern, or raise max_new_tokens"
-            )
+            fix = "check the server and the request"
+            if lost["refused"] < lost.total():
+                fix = (
+                    f"look at {self.journal / 'responses.jsonl'}, and correct the template or the pattern, or raise max_new_tokens; a "
+                    "server that was corrected is asked again when that folder is deleted"
+                )
+            raise NoScore(f"judge {self.name!r} gave no score for any of {none:,} responses ({why}); {fix}")
         say(
             f"judge {self.name!r}: {lost.total():,} of {len(votes) * self.settings.votes:,} judgements have no score ({why}); "
             f"{none:,} of {len(votes):,} responses get none at all and rank last"

@@ -216,7 +216,7 @@ def _config(path: str | Path, fetch: bool) -> dict[str, Any]:
     """A model's config.json; empty if there is none."""
     with _readable(path):
         file = model_file(path, "config.json", fetch)
-        return {} if file is None else dict(json.loads(file.read_text()))
+        return {} if file is None else dict(json.loads(file.read_text()).items())
 
 
 def remembered_chat(path: str | Path) -> ChatFormat | None:
@@ -292,10 +292,10 @@ def _said(chat: ChatFormat) -> str:
 def _readable(path: str | Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"the files of reward model {str(path)!r} cannot be read ({why}); copy or download it again"
+            f"the files of model {str(path)!r} cannot be read ({why}); copy or download it again"
         ) from error
 
 

@@ -22,7 +22,9 @@ from acemath.run.preflight.resources import (
     check_prices,
 )
 from acemath.run.preflight.servers import check_servers
-from acemath.run.preflight.sources import check_sources
+from acemath.run.preflight.sources import check_references, check_sources
+
+NAMED = 3  # places of one fault that its line names; the table of --dry-run has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,23 @@ class Preflight:
 
     def stop_at_faults(self) -> None:
         """UserError if there are faults: of one its line; of several a notice each, and their number."""
-        faults = self.findings.having("fault")
+        faults = [
+            says if says.startswith(places) else f"{_some(places.split(', '))}: {says}"
+            for places, state, says in self.findings.table()
+            if state == "fault"
+        ]
         if len(faults) == 1:
-            raise UserError(faults[0].says)
+            raise UserError(faults[0])
         for one in faults:
-            say(f"{one.place}: {one.says}")
+            say(one)
         if faults:
             raise UserError(f"{len(faults)} faults in the recipe (above); correct them: nothing was run")
+
+
+def _some(places: list[str]) -> str:
+    """The first places of a fault, and how many more it has."""
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return ", ".join(places[:NAMED]) + more
 
 
 def preflight(
@@ -57,6 +69,8 @@ def preflight(
     check_servers(recipe, wanted, folder, found, network)
     network = network and _reachable(found)
     read = check_sources(recipe, found, network, count)
+    if last in ("reward", "tables"):
+        check_references(recipe, found, read)
     check_models(recipe, wanted, found, read, network)
     check_launch(recipe, found)
     if here:

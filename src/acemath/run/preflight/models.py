@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any, Literal
 
 from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
+from acemath.files.atomic import read_json
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
+from acemath.models.hub import check_weights
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel, WorksheetsModel
 from acemath.recipe.roles import Policy, Role
 from acemath.recipe.schema import BASE_CHECK, REWARD, VOTES, Recipe
@@ -21,6 +22,7 @@ from acemath.run.preflight.finding import Findings
 from acemath.run.preflight.sources import BENCH, Read, terms
 
 LAST = ("data", "sft", "reward", "tables")  # the parts of a run in order; a part needs the models of those before it
+AGAIN = "it, copy or download the model again,"  # how a damaged file of a model is mended
 Kind = Literal["writes", "trains", "trains a reward model", "ranks", "scores"]
 
 
@@ -178,24 +180,39 @@ def _weights(
         why = "does not answer" if network else "was not asked"
         found.add(use.key, "not checked", f"{spec.id} is not on this machine, and the hub {why}")
         return
-    config = _config(spec.id, place)
+    config = _config(spec, place)
+    if Path(resolve(spec.id)).is_dir():
+        check_weights(Path(place))
     _head(use, place, found)
     words = [spec.id, str(config.get("model_type"))]
-    if use.kind != "ranks":
+    if use.kind == "ranks":
+        from acemath.models.loading import chat_tokenizer
+
+        chat_tokenizer(place)
+    else:
         words += _chat(use, own, spec, place, config, found, read)
     words += _licences(use, place, found)
     found.add(use.key, "good", ", ".join(words))
 
 
-def _config(name: str, place: str) -> dict[str, Any]:
+def _config(spec: TransformersModel | VllmModel, place: str) -> dict[str, Any]:
     """A model's config.json. UserError if it has none or cannot be read, and for an architecture that nothing here knows."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
     from acemath.models.score.heads import check_architecture
 
     file = Path(place) / "config.json"
     if not file.is_file():
-        raise UserError(f"model {name!r} has no config.json; give a model's folder with safetensors, or a hub name")
-    check_architecture(place, fetch=False)
-    found: dict[str, Any] = json.loads(file.read_text())
+        raise UserError(f"model {spec.id!r} has no config.json; give a model's folder with safetensors, or a hub name")
+    if not spec.trust_remote_code:
+        check_architecture(place, fetch=False)
+    found = read_json(file, AGAIN)
+    kind = found.get("model_type")
+    if isinstance(spec, TransformersModel) and kind not in CONFIG_MAPPING_NAMES and "auto_map" not in found:
+        raise UserError(
+            f"model {spec.id!r} has the architecture {kind!r}, which the installed transformers does not know; install a newer one, or name "
+            "another model"
+        )
     return found
 
 
@@ -227,8 +244,9 @@ def _chat(
         found.add(
             use.key, "note", f"the chat template of {spec.id} has no system role: the system prompt is put before the user's text"
         )
-    template.conversation(chat.messages("1+1?", "2"))
+    text = template.conversation(chat.messages("1+1?", "2")).text
     ends = {*template.stop_ids(_generation(place)), *own.stop_ids}
+    _vocabulary(spec.id, config, tokenizer(text, add_special_tokens=False)["input_ids"], own.stop_ids)
     if not ends:
         raise UserError(
             f"no token ends a response of {spec.id}: neither its chat template nor its tokenizer nor its generation config names "
@@ -242,10 +260,21 @@ def _chat(
     return [f"ends with {' or '.join(map(str, sorted(ends)))}", *([f"{most:,} tokens"] if isinstance(most, int) else [])]
 
 
+def _vocabulary(name: str, config: Mapping[str, Any], used: Sequence[int], stop_ids: Sequence[int]) -> None:
+    """UserError for tokens of a conversation, and for stop ids, that the model does not have."""
+    size = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
+    if not isinstance(size, int):
+        return
+    if (most := max(used, default=0)) >= size:
+        raise UserError(f"the tokenizer of {name} writes the token {most:,}, and the model has {size:,} tokens; give it its own tokenizer")
+    if wrong := [end for end in stop_ids if not 0 <= end < size]:
+        raise UserError(f"stop_ids names {wrong[0]}, and {name} has {size:,} tokens; correct it")
+
+
 def _generation(place: str) -> Any:
     """What a generation config says, as an object with `eos_token_id`."""
     file = Path(place) / "generation_config.json"
-    named = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+    named = read_json(file, AGAIN).get("eos_token_id") if file.is_file() else None
     return type("Named", (), {"eos_token_id": named})
 
 

@@ -118,9 +118,13 @@ def _processes(launch: str | None) -> tuple[int, int]:
         return 1, 1
     from acemath.run.launch import launch_file
 
-    settings: dict[str, Any] = yaml.safe_load(launch_file(launch).read_text())
-    shared = settings.get("distributed_type") == "FSDP"
-    return int(settings.get("num_processes") or 1) if shared else 1, int(settings.get("num_machines") or 1)
+    file = launch_file(launch)
+    try:
+        settings: dict[str, Any] = dict(yaml.safe_load(file.read_text()))
+        processes, machines = (int(settings.get(name) or 1) for name in ("num_processes", "num_machines"))
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise UserError(f"launch {str(file)!r} is no configuration of accelerate ({' '.join(str(error).split())}); correct it") from error
+    return processes if settings.get("distributed_type") == "FSDP" else 1, machines
 
 
 def check_launch(recipe: Recipe, found: Findings) -> None:
@@ -192,10 +196,16 @@ def check_disk(recipe: Recipe, stages: list[Mapping[str, Any]], folder: Path, fo
 def check_prices(recipe: Recipe, plan: Mapping[str, Any], found: Findings) -> None:
     """What the endpoints are planned to cost against the budget."""
     total, budget = float(plan["total"]["usd"]), recipe.budget_usd
-    paid = [m.id for m in recipe.models.values() if isinstance(m, EndpointModel)]
+    paid = [m for m in recipe.models.values() if isinstance(m, EndpointModel)]
     if not paid:
         return
-    if budget is None:
+    unpriced = [m.id for m in paid if not {"price_in", "price_out"} & m.model_fields_set]
+    if budget is None and unpriced:
+        found.add(
+            "budget_usd", "note",
+            f"{', '.join(unpriced)}: no price is given, so the cost is not known, and no budget limits it: price_in, price_out, --budget",
+        )  # fmt: skip
+    elif budget is None:
         found.add("budget_usd", "note", f"endpoints cost about US$ {total:,.0f}, and no budget limits them: --budget")
     elif total > budget:
         found.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,16 +16,19 @@ from acemath.curate.licences import non_commercial
 from acemath.errors import UserError
 from acemath.files.columns import lowered
 from acemath.files.conversations import chat_of
+from acemath.files.fitting import short
+from acemath.grade.base.guards import problem_of
 from acemath.recipe.counts import BENCHMARKS, SEEDS, ready_key
 from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source, size_of
-from acemath.records import Problem
 from acemath.run.demonstrations import asked, demonstrated, read_demonstrations
 from acemath.run.preflight.finding import Findings
 from acemath.run.source_rows import local_path, read_benchmark, read_source, records_of, worked_examples
 
+LONG = 8  # words of a reference answer, without those of LaTeX; longer ones are sentences
 LOOKED_AT = 100  # records whose columns are compared with the recipe's
 BENCH = "benchmarks"
+_WORD = re.compile(r"(?<![\\\w{])[A-Za-z]{2,}(?!\w)")
 
 
 @dataclass
@@ -32,12 +36,14 @@ class Read:
     """What was read: the different prompts of sources by key, and the longest prompt (in characters) of each kind.
 
     A kind is a group of subjects ("math", "code", "general") or "benchmarks"; its prompt comes with the key of its source. `tests` are
-    digests of the benchmarks' prompts, `shots` the worked problems of candidates, by the candidate's key.
+    digests of the benchmarks' prompts, `shots` the worked problems of candidates, by the candidate's key. `answered` is the number of
+    math prompts with a reference answer, by source.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     longest: dict[str, tuple[str, str]] = field(default_factory=dict)
     tests: set[bytes] = field(default_factory=set)
+    answered: dict[str, int] = field(default_factory=dict)
     shots: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def see(self, key: str, kind: str, prompt: str) -> None:
@@ -49,12 +55,12 @@ class Read:
 def check_sources(recipe: Recipe, found: Findings, network: bool, count: bool) -> Read:
     """Check all sources. With `count`, those on this machine are read whole; others only at their beginning."""
     read = Read()
-    for name in recipe.problems.seeds:
-        with found.faults(SEEDS + name):
-            _seed(recipe, SEEDS + name, name, found, read, network, count)
     for name, source in recipe.problems.benchmarks.items():
         with found.faults(BENCHMARKS + name):
             _benchmark(recipe, name, source, found, read, network)
+    for name in recipe.problems.seeds:
+        with found.faults(SEEDS + name):
+            _seed(recipe, SEEDS + name, name, found, read, network, count)
     for key, source, kind in _ready(recipe):
         with found.faults(key):
             _ready_rows(key, source, kind, found, read, network, count)
@@ -137,12 +143,23 @@ def _seed(recipe: Recipe, key: str, name: str, found: Findings, read: Read, netw
         raise UserError(f"source {name!r} holds no rows; give another file, or leave it out")
     check_columns(key, [record for _, record in records], source.columns)
     rows = list(problems_of(iter(records), source.columns, name, source.subject, source.license))
-    for row in rows:
+    whole = here and count
+    different, references = set[bytes](), References()
+    for row in read_source(name, source, 0) if whole else rows:
         read.see(key, row.group, row.prompt)
+        different.add(text_digest(row.prompt))
+        if row.group == "math":
+            references.see(row.answer)
     size = f"at least {len(rows)} prompts"
-    if here and count:
-        read.rows[key] = len(set(_digests(key, read_source(name, source, 0), read)))
+    if whole:
+        read.rows[key] = len(different)
         size = f"{read.rows[key]:,} different prompts"
+    if leaks := len(different & read.tests):
+        if leaks == len(different):
+            raise UserError(f"all of its {leaks:,} prompts are problems of the benchmarks, which nothing may train on; give other prompts")
+        size += f", of which {leaks:,} are problems of the benchmarks and are left out"
+    read.answered[key] = references.rows - references.lacking
+    _references(recipe, key, source, references, found)
     if source.use != "reward" and (lacking := sorted({row.group for row in rows} - set(recipe.roles.teachers))):
         raise UserError(
             f"no teacher answers the {lacking[0]} prompts; name a model as roles.teachers.{lacking[0]}, or leave them out"
@@ -152,10 +169,55 @@ def _seed(recipe: Recipe, key: str, name: str, found: Findings, read: Read, netw
     found.add(key, "good", f"{size}, columns found{words}")
 
 
-def _digests(key: str, rows: Iterator[Problem], read: Read) -> Iterator[bytes]:
-    for row in rows:
-        read.see(key, row.group, row.prompt)
-        yield text_digest(row.prompt)
+@dataclass
+class References:
+    """Reference answers that were looked at: how many rows, how many without one, and how many that hardly any answer can equal."""
+
+    rows: int = 0
+    lacking: int = 0
+    long: int = 0
+    first: str = ""  # of the long ones
+
+    def see(self, answer: str) -> None:
+        """Look at one; "" is none. Sentences are long, and so is what the grader refuses to read."""
+        self.rows += 1
+        self.lacking += not answer
+        if len(_WORD.findall(answer)) > LONG or problem_of(answer) is not None:
+            self.long, self.first = self.long + 1, self.first or answer
+
+    def note(self, key: str, found: Findings) -> None:
+        """Add a note on the long ones, if there are any."""
+        if self.long:
+            found.add(
+                key, "note",
+                f"{self.long:,} of {self.rows:,} reference answers are sentences of more than {LONG} words, or cannot be read (the first: "
+                f"{short(self.first)}): hardly a response will equal them",
+            )  # fmt: skip
+
+
+def _references(recipe: Recipe, key: str, source: Source, seen: References, found: Findings) -> None:
+    """Say which math prompts of a source have no reference answer. UserError if none has, and the recipe keeps nothing without."""
+    drops = recipe.curate.filters.right and source.use != "reward"
+    if seen.rows and seen.lacking == seen.rows and drops:
+        raise UserError(
+            f"none of its math prompts has a reference answer, and curate.filters.right drops all responses to them; name the column in "
+            f"{key}.columns.answer, or leave the filter out"
+        )
+    if seen.lacking:
+        then = "responses to them are dropped (curate.filters.right)" if drops else "they train a reward model only with roles.labeller"
+        found.add(key, "note", f"{seen.lacking:,} of {seen.rows:,} math prompts have no reference answer: {then}")
+    seen.note(key, found)
+
+
+def check_references(recipe: Recipe, found: Findings, read: Read) -> None:
+    """A fault if no prompt for the reward model has a reference answer: its candidates could not be told right from wrong."""
+    fed = [SEEDS + name for name, source in recipe.problems.seeds.items() if source.use != "sft"]
+    labelled = recipe.roles.labeller is not None or not recipe.reward.candidates.policies
+    if fed and not labelled and not any(read.answered.get(key, 1) for key in fed):
+        found.add(
+            "reward.candidates", "fault", f"no prompt of {', '.join(fed)} has a reference answer, so no candidate could be graded; name its "
+            "column (columns.answer), or a model that labels them: roles.labeller",
+        )  # fmt: skip
 
 
 def _benchmark(recipe: Recipe, name: str, source: Source, found: Findings, read: Read, network: bool) -> None:
@@ -179,6 +241,10 @@ def _benchmark(recipe: Recipe, name: str, source: Source, found: Findings, read:
         read.rows[key] = len(rows)
     lacking = sum(not row.answer for row in rows)
     words = f", of which {lacking:,} have no reference answer and are left out" if lacking else ""
+    references = References()
+    for row in rows:
+        references.see(row.answer)
+    references.note(key, found)
     found.add(key, "note" if lacking else "good", f"{len(rows):,} problems{words}{', after demonstrations' if shots else ''}")
 
 

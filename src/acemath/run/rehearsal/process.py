@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ KNOWN = "known.json"  # beside the run's folder: answers to prompts that are not
 TOKENS = 4  # that a model really writes of a response, before the script's words replace them
 SKILLS = {"teacher": 0.9, "checker": 0.9, "labels": 0.9, "votes": 0.9}  # of the first word of a stage's name
 SKILL = 0.55  # of candidates and policies
+_freeze = gc.freeze
 
 
 class Scripted:
@@ -70,6 +72,8 @@ class RehearsedRun(Run):
 
     def engine(self, role: Role, name: str, stage: str) -> Engine:
         """The engine of a role; of a model in this process with the script's words."""
+        gc.collect()  # the engine before
+        _freeze()  # what is left, most of it modules
         found = super().engine(role, name, stage)
         if not isinstance(self.recipe.model(role.model), TransformersModel | VllmModel):
             return found
@@ -81,9 +85,24 @@ def stages_of(folder: Path) -> Sequence[Stage]:
     return stages_until(RehearsedRun(load_recipe(folder / RECIPE), folder, Display(quiet=True)), "tables")
 
 
+def _short_collections() -> None:
+    """Keep vLLM from freezing its engine and from taking back all that is frozen.
+
+    An engine in this process collects garbage nine times from its start to its end. Over all that vLLM imports each takes
+    nearly a second, most of the time of a stage. So `RehearsedRun.engine` freezes what is there before an engine starts, and
+    nothing else does: a frozen engine would keep its memory.
+    """
+    vars(gc).update(freeze=_nothing, unfreeze=_nothing)
+
+
+def _nothing() -> None:
+    """Nothing."""
+
+
 def main() -> int:
     """Make the run. The exit code is 2 after a user's mistake, which is printed in one line."""
     folder = Path(sys.argv[1])
+    _short_collections()
     if CHILD in os.environ:
         follow_parent()
     try:

@@ -19,10 +19,11 @@ import yaml
 
 from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_bytes, write_json
-from acemath.notices import quiet_transformers
+from acemath.notices import quiet_transformers, say
 from acemath.recipe.schema import Recipe
 from acemath.run.evaluation import TABLES
 from acemath.run.launch import CHILD, MISTAKE
+from acemath.run.preflight.check import preflight
 from acemath.run.rehearsal.process import KNOWN, stages_of
 from acemath.run.rehearsal.questions import last_question
 from acemath.run.rehearsal.script import Script
@@ -55,11 +56,12 @@ class Rehearsal:
 def rehearse(recipe: Recipe, home: Path, kills: bool = True) -> Rehearsal:
     """Run a small copy of the recipe in `home`, and again with three kills. UserError if a run does not end well.
 
-    A folder of an earlier rehearsal is replaced.
+    A folder of an earlier rehearsal is replaced. What would keep the real run from starting is said first: stand-ins hide it.
     """
     started = time.monotonic()
     quiet_transformers()
     _emptied(home)
+    say_faults(recipe, home)
     known: dict[str, str] = {}
     with serving(Script(known)) as server:
         small, stand = rehearsed(recipe, home, server.url)
@@ -76,6 +78,13 @@ def rehearse(recipe: Recipe, home: Path, kills: bool = True) -> Rehearsal:
         found.faults = dict(server.counts)
     found.seconds = round(time.monotonic() - started, 1)
     return found
+
+
+def say_faults(recipe: Recipe, home: Path) -> None:
+    """Say what the preflight of the recipe itself finds without the network. It may be right on the machine of the real run."""
+    for places, state, says in preflight(recipe, home, network=False, here=False, count=False).findings.table():
+        if state == "fault":
+            say(f"the real run would not start here, while the rehearsal goes on: {places}: {says}")
 
 
 def _emptied(home: Path) -> None:

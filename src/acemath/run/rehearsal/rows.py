@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.benchmark import Benchmark
+from acemath.benchmarks.copies import STAND_IN
 from acemath.benchmarks.registry import BENCHMARKS
 from acemath.models.engine import PAPER_CHAT
 from acemath.recipe.sources import Source
@@ -136,4 +137,4 @@ def _records(benchmark: Benchmark, asked: list[Question]) -> Iterator[dict[str, 
             place = n % 4
             values["choices"] = [str(one.answer + at - place) for at in range(4)]
             values["answer"] = place
-        yield {theirs: values[ours] for ours, theirs in form.items()}
+        yield {theirs: values[ours] for ours, theirs in form.items()} | {STAND_IN: True}

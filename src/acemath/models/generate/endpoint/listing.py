@@ -18,7 +18,7 @@ NAMED = 3  # the most names that a message has
 def check_served(settings: EndpointModel) -> str:
     """Ask a server for its models (GET /models) and say what it answered.
 
-    UserError if it does not answer, refuses the key, or lists other models only. A server without such a list passes: its words say
+    UserError if it does not answer, answers with a web page, refuses the key, or lists other models only. A server without such a list passes: its words say
     so. So does another name with `reports: "*"`.
     """
     key, url = settings.key(), httpx.URL(settings.url)
@@ -34,6 +34,11 @@ def check_served(settings: EndpointModel) -> str:
     if reply.status_code == 401:
         fix = f"correct the key in {settings.api_key_env}" if key else f"export its key as {settings.api_key_env}, or name another api_key_env"
         raise UserError(f"the server at {settings.url} refuses {'the key' if key else 'requests without a key'}; {fix}")
+    if reply.status_code == 200 and reply.content.lstrip()[:1] == b"<":
+        raise UserError(
+            f"the server at {settings.url} answers with a web page; correct the model's url, or the proxy that stands between (HTTP_PROXY, "
+            "NO_PROXY)"
+        )
     names = _names(reply.content) if reply.status_code == 200 else []
     if not names:
         return f"the server at {settings.url} answers, but lists no models (status {reply.status_code})"
