@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
+from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, is_decimal, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
 from acemath.grade.compare.families import congruence, is_angular
 from acemath.grade.compare.forms import standard_form
@@ -36,6 +36,8 @@ Result = bool | None
 _INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 _ANGLES = (*_DEGREES, (("rad", 1),))
+_PLAIN = frozenset("num sym const add mul div neg pow fact func abs deg".split())  # of which the sides of a false chain are made
+_CIRCULAR = frozenset("sin cos tan cot sec csc arcsin arccos arctan".split())
 _STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
 
 
@@ -170,6 +172,8 @@ class Comparison:
     def _equations(self, a: Node, b: Node) -> object:
         if not (is_equation(a) or is_equation(b)):
             return SKIP
+        if self._is_false(a) or self._is_false(b):
+            return False
         if is_equation(a) and is_equation(b):
             return self._two_equations(a, b)
         equation, other = (a, b) if is_equation(a) else (b, a)
@@ -178,16 +182,24 @@ class Comparison:
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
         named, sides = head_and_value(equation), equation.args
-        stated = sides[: sides.index(exact_side(equation)) + 1]
-        if len(stated) > 1 and _contradict(stated[-2], stated[-1], False):
-            return False
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
             tried += sides[:1] if len(sides) == 2 else ()
-            tried += () if _contradict(sides[-2], sides[-1], True) else sides[-1:]
+            tried.append(sides[-1])
         elif named is None and (_calculated(sides) or len(sides) > 2 and not symbols(sides[-1])):
             tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)
+
+    def _is_false(self, node: Node) -> bool:
+        """Whether two neighbours in a chain of equations contradict each other: `5 = 6`, `{1, 3} = {1, 2}`, `a = 3 ≈ 4`."""
+        if not is_equation(node):
+            return False
+        named = is_name(node.args[0])
+        return any(
+            (at and named or not (symbols(one) or symbols(other)))
+            and (_contradict(one, other, sign == "~") or sign == "=" and _comparable(one, other) and self.same(one, other) is False)
+            for at, (one, other, sign) in enumerate(zip(node.args, node.args[1:], node.value, strict=False))
+        )
 
     def _two_equations(self, a: Node, b: Node) -> Result:
         one, other = head_and_value(a), head_and_value(b)
@@ -195,8 +207,7 @@ class Comparison:
             left, right = one[1], other[1]
             if one[0].kind == other[0].kind:
                 left, right = rename_arguments(*one), rename_arguments(*other)
-            contrary = one[0].kind == other[0].kind and one[0].kind in ("sym", "func", "abs", "text")
-            if (same_name(one[0], other[0]) or not contrary) and self.same(left, right) is True:
+            if same_name(one[0], other[0]) and self.same(left, right) is True:
                 return True
         if (one is None) != (other is None):  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
             named, chain = (one, b) if one else (other, a)
@@ -254,6 +265,15 @@ def _calculated(sides: tuple[Node, ...]) -> bool:
     """Whether a chain ends in a calculation, `3 + 4 = 7`; `7 = 7` and `x^2 = 9` are none."""
     last, before = sides[-1], sides[-2]
     return last != before and (not symbols(last) and not symbols(before) or same_value(before, last) is True)
+
+
+def _comparable(one: Node, other: Node) -> bool:
+    """Whether two sides of an equation are exact values of one kind in the same letters, of which it can be told if they differ."""
+    inner = kinds(one) | kinds(other)
+    alike = inner <= _PLAIN or one.kind == other.kind in ("set", "tuple", "matrix") and inner - {one.kind} <= _PLAIN
+    functions = {n.value for side in (one, other) for n in side.walk() if n.kind in ("func", "const")}
+    degrees = functions & _CIRCULAR and not (is_angular(one) or is_angular(other))  # `\\sin 30 = 1/2`
+    return alike and not degrees and "inf" not in functions and symbols(one) == symbols(other) and not any(map(is_decimal, (one, other)))
 
 
 def _contradict(one: Node, other: Node, rounded: bool) -> bool:
