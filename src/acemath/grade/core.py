@@ -188,6 +188,9 @@ def _worth_workers(left: str, right: str) -> bool:
 def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
     a, b = read(left), read(right)
     same = Comparison(conventions).same
+    integers = declared(left), declared(right)
+    if all(integers) and set(integers[0].values()) != set(integers[1].values()):  # 3k + 1 over Z and over N
+        return same_families(a, b, *integers, conventions.ordered_lists)
     result = same(a, b)
     if result is True:
         return True
@@ -202,7 +205,7 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
         and same(*apart) is True
         or same_renamed(a, b, same)
         or same_solutions(a, b)
-        or same_families(a, b, declared(left), declared(right), conventions.ordered_lists)
+        or same_families(a, b, *integers, conventions.ordered_lists)
         or result
     )
 

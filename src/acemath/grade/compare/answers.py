@@ -22,7 +22,7 @@ from acemath.grade.compare.names import (
     rename_arguments,
     same_name,
 )
-from acemath.grade.compare.regions import as_interval, same_region
+from acemath.grade.compare.regions import as_interval, same_cases, same_region
 from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality
 from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
@@ -246,9 +246,12 @@ class Comparison:
         return collections(a, b, self.conventions, self.same)
 
     def _matrices(self, a: Node, b: Node) -> object:
-        if a.kind == b.kind == "matrix":
-            return a.value == b.value and all_same(a.args, b.args, self.same)
-        return SKIP
+        if "matrix" not in (a.kind, b.kind):
+            return SKIP
+        if a.kind == b.kind and a.value == b.value and all_same(a.args, b.args, self.same):
+            return True
+        found = same_cases(a, b)
+        return a.kind != b.kind and SKIP if found is SKIP else found
 
     def _ratios(self, a: Node, b: Node) -> object:
         if "ratio" not in (a.kind, b.kind):

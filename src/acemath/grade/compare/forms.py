@@ -64,13 +64,13 @@ def _column(node: Node) -> bool:
 
 
 def _list(node: Node) -> Node:
-    r"""`x \ne 0, 1` as two relations; dots written out."""
+    r"""`x \ne 0, 1` and `x = 2, 5` as two relations; dots written out."""
     if not node.args:
         return node
     first, *others = node.args
-    if first.kind == "rel" and first.value == ("!=",) and all(exact(o) is not None for o in others):
-        rest = (Node("rel", (first.args[0], other), ("!=",)) for other in others)
-        return Node("list", (first, *rest), "and")
+    if first.kind == "rel" and first.value in (("!=",), ("=",)) and all(exact(o) is not None for o in others):
+        rest = (Node("rel", (first.args[0], other), first.value) for other in others)
+        return Node("list", (first, *rest), "and" if first.value == ("!=",) else node.value)
     return without_dots(node)
 
 

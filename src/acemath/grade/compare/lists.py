@@ -42,7 +42,9 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         return all(same(value, others[0][name]) is True for name, value in mine[0].items())
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
-    return matched(left, right, same) or _same_assignments(a, b, same)
+    said = (*left, *right)  # of a set, of alternatives and of equations what is said again says nothing new
+    once = "set" in kinds or "or" in (a.value, b.value) or all(map(is_equation, said))
+    return (once or len(left) == len(right)) and matched(left, right, same) or _same_assignments(a, b, same)
 
 
 def _items(node: Node) -> tuple[Node, ...] | None:
