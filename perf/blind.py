@@ -1,11 +1,13 @@
 """The blind sets: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
 
-    python perf/blind.py                # Markdown tables of set 6; half a minute
-    python perf/blind.py --set blind    # set 5
-    python perf/blind.py --half b       # of set 6 the half that nobody saw while rules were written
-    python perf/blind.py --misses       # and each case that the grader gets wrong
+    python perf/blind.py                           # Markdown tables of set 7 (half A); half a minute
+    python perf/blind.py --cases FOLDER --half b   # of set 7 the half that is not in the repository, from its folder
+    python perf/blind.py --set blind6 --half b     # of set 6 the half that nobody saw while rules were written
+    python perf/blind.py --set blind               # set 5
+    python perf/blind.py --misses                  # and each case that the grader gets wrong
 
-A set's pairs, half of them false, are in `tests/grade/SET.jsonl`, its whole responses in `tests/grade/SET_responses.jsonl`.
+A set's pairs, half of them false, are in `tests/grade/SET.jsonl`, its whole responses in `tests/grade/SET_responses.jsonl`, its
+attacks, all false, in `tests/grade/SET_attacks.jsonl` (set 7).
 Labels are those of `strict`; `lenient` beside them is the label where its rounding or its units make it another one.
 docs/grading.md holds the tables of the first sight. Needs math-verify 0.9.0.
 """
@@ -28,9 +30,9 @@ CASES = Path(__file__).resolve().parents[1] / "tests" / "grade"
 GRADERS = ("strict", "lenient", "math-verify")
 
 
-def rows_of(name: str) -> list[dict[str, Any]]:
+def rows_of(file: Path) -> list[dict[str, Any]]:
     """The rows of a file of cases."""
-    return [json.loads(line) for line in (CASES / name).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def pair_verdict(row: dict[str, Any], grader: str) -> bool:
@@ -73,21 +75,23 @@ def table(
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print a table for each file of the set."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--misses", action="store_true", help="list each case that the grader gets wrong")
-    parser.add_argument("--set", default="blind6", choices=("blind", "blind6"), help="default: %(default)s")
-    parser.add_argument("--half", choices=("a", "b"), help="only this half (set 6)")
+    parser.add_argument("--set", default="blind7", choices=("blind", "blind6", "blind7"), help="default: %(default)s")
+    parser.add_argument("--half", choices=("a", "b"), help="only this half (sets 6 and 7)")
+    parser.add_argument("--cases", type=Path, default=CASES, help="folder of the files (default: tests/grade)")
     chosen = parser.parse_args()
     for title, name, verdict in (
         ("pairs", f"{chosen.set}.jsonl", pair_verdict),
         ("whole responses", f"{chosen.set}_responses.jsonl", response_verdict),
+        *([("attacks", "blind7_attacks.jsonl", response_verdict)] if chosen.set == "blind7" else []),
     ):
-        rows = [row for row in rows_of(name) if chosen.half is None or row.get("half") == chosen.half]
+        rows = [row for row in rows_of(chosen.cases / name) if chosen.half in (None, row.get("half"))]
         if not rows:
-            parser.error(f"the set {chosen.set} has no halves: leave --half out, or take --set blind6")
+            parser.error(f"{chosen.cases / name} has no half {chosen.half}: leave --half out, or name another set or folder")
         table(title, rows, verdict, chosen.misses)
     close_workers()
 

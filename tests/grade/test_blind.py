@@ -25,6 +25,9 @@ def _rows(name: str) -> list[dict[str, Any]]:
         ("blind_responses.jsonl", "text", grade, 0.95, 1),
         ("blind6.jsonl", "answer", equal, 0.94, 0),
         ("blind6_responses.jsonl", "text", grade, 0.94, 3),
+        ("blind7.jsonl", "answer", equal, 0.97, 0),
+        ("blind7_responses.jsonl", "text", grade, 0.97, 1),
+        ("blind7_attacks.jsonl", "text", grade, 0.95, 2),
     ],
 )
 def test_floor_of_a_blind_set(
@@ -36,8 +39,8 @@ def test_floor_of_a_blind_set(
     assert sum(s and not row["correct"] for s, row in zip(said, rows, strict=True)) <= false
 
 
-@pytest.mark.parametrize("name", ["blind.jsonl", "blind6.jsonl"])
-def test_a_blind_set_is_half_false(name: str) -> None:
+@pytest.mark.parametrize(("name", "size"), [("blind.jsonl", 400), ("blind6.jsonl", 400), ("blind7.jsonl", 200)])
+def test_a_blind_set_is_half_false(name: str, size: int) -> None:
     rows = _rows(name)
-    assert (len(rows), sum(row["correct"] for row in rows)) == (400, 200)
+    assert (len(rows), sum(row["correct"] for row in rows)) == (size, size // 2)
     assert len({(row["gold"], row["answer"]) for row in rows}) == len(rows)

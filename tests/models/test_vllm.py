@@ -232,12 +232,16 @@ def test_rewards_of_its_server(wide: Path) -> None:
 
 
 def test_one_engine_at_a_time_in_a_run() -> None:
-    """A stage of responses, one of rewards, two of measuring, in one `acemath run`: each frees its engine's memory."""
+    """Stages of responses, of ranks, of measuring and of rewards in one `acemath run`: each frees its engine's memory.
+
+    The rewards of the model that the run trained are those of transformers, in float32.
+    """
     need_vllm()
     done = in_vllm(str(HOME / "perf" / "vllm_stages.py"), "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    stages = ("candidates-vllm", "ranks", "samples-vllm", "greedy-vllm")
+    stages = ("candidates-vllm", "ranks", "samples-vllm", "greedy-vllm", "scores-vllm")
+    assert found["rewards"] >= 96 and found["values"] > 50 and found["apart"] < 1e-4
     assert found["responses"] > 100 and found["ranked"] > 20
     assert {name: found["engines"][name] for name in stages} == dict.fromkeys(stages, 1) and found["engines_between"] == 0
     for name in stages[:3]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from acemath.records import BENCHMARK, Problem, Response
 from acemath.run import evaluation
 from acemath.run.context import Run
 from acemath.run.display import Display
+from acemath.run.stage import MapStage
 
 VLLM = {"engine": "vllm", "tensor_parallel": 4}
 
@@ -34,11 +36,28 @@ def test_a_reward_model_may_be_split_over_gpus(
     assert asked[0].name == str(tmp_path / "reward" / "model") and isinstance(asked[0], VllmModel) == (engine == "vllm")
 
 
+def test_rewards_depend_on_the_model_s_settings(tmp_path: Path) -> None:
+    """Another number format, length or engine makes them anew; another number of GPUs does not, and copies share the partitions."""
+
+    def stage(**spec: Any) -> MapStage:
+        changes = {"models.reward": {"engine": "transformers", **spec}}
+        return evaluation.scores(Run(load_recipe("acemath-7b", changes), tmp_path, Display(quiet=True)))[0]
+
+    plain, vllm = stage(), stage(engine="vllm")
+    assert plain.settings == evaluation.scores(Run(load_recipe("acemath-7b"), tmp_path, Display(quiet=True)))[0].settings
+    found = [plain, vllm, stage(dtype="float32"), stage(max_length=512)]
+    assert all(a.settings != b.settings for a, b in combinations(found, 2))
+    split = stage(engine="vllm", tensor_parallel=4, replicas=2)
+    assert split.settings == vllm.settings and (split.copies.replicas, split.copies.devices) == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"models.reward": VLLM | {"revision": "main"}}, "models.reward is the reward model that this run trains, and has revision"),
         ({"models.reward": VLLM, "bench.before_training": True}, "does not go with bench.before_training"),
+        ({"models.reward": VLLM | {"dtype": "float16"}}, "'dtype: float16' of this model would do nothing there"),
+        ({"models.qwen-rm-72b.dtype": "float16"}, "roles.ranker is 'qwen-rm-72b', and 'dtype: float16' of this model would do nothing"),
         ({"models.reward": VLLM | {"stop_ids": [2]}}, "'stop_ids' of this model would do nothing there"),
         ({"bench.policies": {"math": {"each": 8, "pooled": False}}}, "the pooled policies give 0 responses a problem in all, and k is 8"),
         ({"reward.candidates.policies": {"llama-2-7b-chat": {"pooled": False}}}, "pooled: false, which is for bench"),

@@ -360,6 +360,7 @@ class Recipe(Part):
                 f"{where} is {ref!r}, a model of engine {spec.engine}; name one of engine {' or '.join(engines)}"
             )
         given = [k for k, field in type(spec).model_fields.items() if getattr(spec, k) != field.default]
+        given += ["dtype: float16"] if getattr(spec, "dtype", "") == "float16" else []  # rewards: bfloat16 or float32
         if unused := [key for key in given if key not in keys]:
             raise ValueError(
                 f"{where} is {ref!r}, and {unused[0]!r} of this model would do nothing there; "

@@ -37,7 +37,7 @@ from acemath.run.demonstrations import after_demonstrations, stage_of
 from acemath.run.engines import make_ranker
 from acemath.run.findings import apart, at_lengths, between_policies, choice, parts, percent
 from acemath.run.problems import BENCHMARKS
-from acemath.run.responses import Responder, responses_of, rows_of
+from acemath.run.responses import Responder, copies_of, responses_of, rows_of
 from acemath.run.selection import chosen
 from acemath.run.stage import Facts, Making, MapStage, Part, Stage, Training, whole
 from acemath.run.store import StageStore
@@ -147,12 +147,13 @@ def scores(run: Run) -> list[MapStage]:
     return [
         MapStage(
             f"scores-{name}",
-            {"chat": chat.model_dump()} | ({"engine": spec.engine} if spec.engine == "vllm" else {}),
+            {"chat": chat.model_dump()} | spec.model_dump(mode="json", exclude={"id", *spec.OPERATION}, exclude_defaults=True),
             (f"samples-{name}", measured(policy.problems), *map(whole, judges)),
             work=partial(work, name, measured(policy.problems)),
             tool=tool,
             summary=_reward_words,
             space="benchmarks",
+            copies=copies_of(spec),
         )
         for name, policy in run.recipe.bench.policies.items()
     ]

@@ -67,7 +67,7 @@ def test_a_rehearsal_in_vllm(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["same"] is True and len(found["kills"]) == 3 and found["vllm"]
     (words,) = (row["exercised here"] for row in found["table"] if row["part"] == "vLLM")
-    assert words == f"5 models, each run by vLLM {found['vllm']}, in its build for CPUs"
+    assert words == f"5 models, run by vLLM {found['vllm']}, in its build for CPUs"
 
 
 def test_a_folder_with_something_else_is_left_alone(command: Callable[..., Any], tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def symbol(name: str) -> Node:
     return Node("sym", (), name)
 
 
+def letter(name: str) -> Node:
+    """A letter as a factor: e and i are constants."""
+    return Node("const", (), name) if name in ("e", "i") else symbol(name)
+
+
 def function(name: str, *args: Node) -> Node:
     """A known function of some arguments."""
     return Node("func", args, name)

@@ -111,8 +111,11 @@ _NOTATION = rules(
     (".", r"\b([apAP])\.\s?[mM]\b\.?", r"\1m"),
     ("{", r"(?<=\d)\s?\{\s*([A-Za-z]{1,12})\s*\}", r"\\text{ \1}"),
     ("", _ORDINAL, ""),
-    # degrees Celsius and Fahrenheit
-    ("degree", r"(\\degree)\s*(?:[CF]\b|\\(?:text|mathrm)\s*\{\s*[CF]\s*\})", r"\1 "),
+    (
+        "degree",
+        r"\\degree\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\s*\}?",
+        lambda m: rf"\text{{ {'celsius' if m[1] == 'C' else 'fahrenheit'}}}",
+    ),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),

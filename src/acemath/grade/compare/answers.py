@@ -34,8 +34,8 @@ from acemath.grade.values.probe import same_value
 
 Result = bool | None
 _INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
+_RADIAN = (("rad", 1),)
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
-_ANGLES = (*_DEGREES, (("rad", 1),))
 _PLAIN = frozenset("num sym const add mul div neg pow fact func abs deg".split())  # of which the sides of a false chain are made
 _CIRCULAR = frozenset("sin cos tan cot sec csc arcsin arccos arctan".split())
 _STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
@@ -94,7 +94,7 @@ class Comparison:
         if _INITIALS.get(name) == words.value:
             return True
         return (
-            name == plain(words.value) and len(name) > 1 or place_of(str(other.value)) == essence(words.value)
+            name == plain(words.value) and len(name) > 1 or place_of(str(other.value)) == essence(words.value) != ""
         )
 
     def _symbols(self, a: Node, b: Node) -> object:
@@ -119,10 +119,10 @@ class Comparison:
         if product is not None and symbols(product) - symbols(amount.args[0]) <= symbols(bare):
             return self.same(product, bare)  # `2mg` beside `2 g m`: no milligrams
         if bare.kind in ("pct", "deg", "based") and amount.args[0].kind != bare.kind and not self.units_ignored:
-            angle = unit.dims in _ANGLES if unit is not None else "deg" in amount.value.lower()
-            if bare.kind != "deg" or not angle:
+            if bare.kind == "deg" and unit is not None and unit.dims == _RADIAN:
+                return same_expression(amount.args[0], bare, self.conventions)
+            if bare.kind != "deg" or (unit.dims not in _DEGREES if unit else "deg" not in amount.value.lower()):
                 return False  # neither 40 cm nor 40 points are 40°
-        if bare.kind == "deg" and unit is not None and unit.dims in _DEGREES:
             bare = bare.args[0]
         return self.same(amount.args[0], bare)
 

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import reduce
 
-from acemath.grade.base.nodes import Node, number, symbol
+from acemath.grade.base.nodes import Node, letter, number, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.parse import parse_tokens
 from acemath.grade.read.tokens import Token
@@ -50,8 +50,8 @@ def _text(tokens: list[Token]) -> str:
     return "".join(parts).strip()
 
 
-def amount(tokens: list[Token]) -> Node | None:
-    """Words, a value, words: those before are dropped or name the value, those behind are its unit."""
+def amount(tokens: list[Token], listed: bool = False) -> Node | None:
+    """Words, a value, words: those before are dropped or name the value (where it is `listed`), those behind are its unit."""
     currency = next((_CURRENCIES[t.text] for t in tokens if t.text in _CURRENCIES), "")
     if not any(_is_word(t) and t.text not in _CURRENCIES for t in tokens):
         tokens = [t for t in tokens if t.text not in _CURRENCIES]
@@ -75,7 +75,8 @@ def amount(tokens: list[Token]) -> Node | None:
         return Node("quantity", (bound,), value.value) if value.kind == "quantity" else bound
     if len(said) > 3:
         return None
-    return _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
+    value = _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
+    return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said and listed else value
 
 
 def _is_word(token: Token) -> bool:
@@ -102,7 +103,9 @@ def _measured(tokens: list[Token], negative: bool, currency: str) -> Node | None
         return Node("pct", (value,))
     if currency:
         unit = f"{currency} {unit}" if unit.startswith(("per ", "/ ")) else currency if parse_unit(unit) is None else unit
-    return Node("quantity", (value,), unit) if unit else value
+    if not unit or value.kind == "rel":
+        return Node("quantity", (value,), unit) if unit else value
+    return Node("deg", (value,)) if unit.lower() in ("degrees", "degree", "deg") else Node("quantity", (value,), unit)
 
 
 def _unit_start(tokens: list[Token]) -> int:
@@ -168,5 +171,5 @@ def unit_product(quantity: Node) -> Node | None:
     match = _FACTORS.fullmatch(quantity.value.replace(" ", ""))
     if match is None:
         return None
-    product = reduce(lambda x, y: Node("mul", (x, symbol(y))), match[1], quantity.args[0])
-    return reduce(lambda x, y: Node("div", (x, symbol(y))), match[2] or "", product)
+    product = reduce(lambda x, y: Node("mul", (x, letter(y))), match[1], quantity.args[0])
+    return reduce(lambda x, y: Node("div", (x, letter(y))), match[2] or "", product)

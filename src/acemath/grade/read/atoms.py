@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, function, number, symbol
+from acemath.grade.base.nodes import Node, function, letter, number, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
 from acemath.grade.read.tokens import Token
@@ -96,7 +96,7 @@ class Atoms(Commands):
 
     def _letter(self, name: str) -> Node:
         if name in ("e", "i") and self.peek().text not in ("_", "'"):
-            return Node("const", (), name)
+            return letter(name)
         if name in _ALWAYS_FUNCTION and self._inverse():
             self.at += 6
             return Node("apply", self.items(")"), f"{name}^-1")

@@ -47,7 +47,7 @@ class Commands(Cursor):
             return Node("const", (), "pi" if name == "pi" else "inf")
         if name in GREEK:
             return symbol(name.removeprefix("var"))
-        if name in ("emptyset", "varnothing"):
+        if name in ("emptyset", "varnothing", "oslash"):
             return Node("set")
         if name in ("mathbb", "mathbf", "Bbb") and self.peek().text == "{" and self.peek(1).text in SETS:
             return self._number_set()

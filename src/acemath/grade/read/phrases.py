@@ -25,6 +25,7 @@ _PARTS |= {word + s: n for n, word in enumerate(_ORDINALS.split(), 3) for s in (
 _NOTHING = re.compile(
     r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
 )
+_ISO = re.compile(r"([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 _PERMUTED = frozenset(
     "permutations all and or the its their of any these thereof with up to in".split()
 )
@@ -115,7 +116,10 @@ def excepted(tokens: list[Token]) -> Node | None:
 
 
 def date(tokens: list[Token]) -> Node | None:
-    """`May 5`, `5 May`, `May 5 2026`: a month with a day and perhaps a year."""
+    """`May 5`, `5 May`, `May 5, 2026`, `2026-05-05`: a month with a day and perhaps a year."""
+    if iso := _ISO.fullmatch("".join(t.text for t in tokens)) if len(tokens) == 5 else None:
+        year, month, day = map(int, iso.groups())
+        return Node("text", (), f"date {month} {day} {year}")
     months = [MONTHS[t.text.lower()] for t in tokens if t.kind == "word" and t.text.lower() in MONTHS]
     numbers = [t.text for t in tokens if t.kind == "num"]
     if len(months) != 1 or not 1 <= len(numbers) <= 2 or len(tokens) - len(numbers) > 3:

@@ -27,6 +27,7 @@ from acemath.grade.read.vocabulary import COMPARED
 
 _SPACED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d,]|\.\d{4})")
 _EXPLAINING = frozenset("because since it they the this that there as".split())
+_SETS = frozenset(("(", "[", "{", "emptyset", "varnothing", "oslash", "mathbb"))  # how a set begins
 _VERDICTS = frozenset(["yes", "no", "true", "false"])
 
 
@@ -40,12 +41,21 @@ def read(answer: str, thousands: bool = True) -> Node:
     if thousands:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
     tokens = tokenize(text, thousands)
+    tokens = _said_again(tokens)
     stated = without_remarks(tokens)
     groups = _split(stated, (";",), ())
     if len(groups) > 1:
         by_cases = all(any(t.text in COMPARED for t in g) for g in groups)  # `-t, t < 0; t, t >= 0`
         return Node("list", tuple(_commas(g, by_cases) for g in groups if g), ";")
     return _with_values(_commas(groups[0]), tokens[len(stated) :])
+
+
+def _said_again(tokens: list[Token]) -> list[Token]:
+    """The set behind a colon where the same is said before it: `-3 <= m <= 5 : [-3, 5]`, `no solution : \\emptyset`."""
+    first, *sets = _split(tokens, (":",), ())
+    if len(sets) != 1 or not sets[0] or sets[0][0].text not in _SETS:
+        return tokens
+    return sets[0] if any(t.text in COMPARED for t in first) or meaning(phrase(first)) else tokens
 
 
 def _with_values(tree: Node, remark: list[Token]) -> Node:
@@ -65,13 +75,13 @@ def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
     if fixed is not None:
         return fixed
     said = {t.text.lower() for t in tokens if t.kind == "word"}
-    spelled = phrases.whole(tokens) if said else None
+    spelled = phrases.date(tokens) or (phrases.whole(tokens) if said else None)
     if spelled is not None:
         return spelled
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     if len(items) < 2:
-        return _item(items[0]) if items else Node("text", (), "")
-    nodes = [_item(item) for item in (items if by_cases else without_conditions(items))]
+        return _item(items[0]) if items else Node("text", (), phrase(tokens))
+    nodes = [_item(item, True) for item in (items if by_cases else without_conditions(items))]
     if all(n.kind == "text" for n in nodes) and not any(t.text == "," for t in tokens):
         return Node("text", (), phrase(tokens))
     if len(nodes) == 1:
@@ -107,8 +117,8 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
     return parts
 
 
-def _item(tokens: list[Token]) -> Node:
-    """One item: an expression, an amount with a unit, or words."""
+def _item(tokens: list[Token], listed: bool = False) -> Node:
+    """One item, perhaps of several: an expression, an amount with a unit, or words."""
     words = phrase(tokens)
     fixed = meaning(words)
     if fixed is not None:
@@ -119,6 +129,8 @@ def _item(tokens: list[Token]) -> Node:
             found = rule(tokens)
             if found is not None:
                 return found
+        if found := amount(tokens, listed):
+            return found
     return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), words)
 
 
@@ -139,4 +151,4 @@ def _chain(tokens: list[Token]) -> Node | None:
     return Node("rel", tuple(amounts), ("=",) * (len(sides) - 1)) if len(amounts) == len(sides) and len(set(amounts)) > 1 else None
 
 
-_READINGS = (phrases.excepted, phrases.date, phrases.number_words, _chain, amount)
+_READINGS = (phrases.excepted, phrases.date, phrases.number_words, _chain)

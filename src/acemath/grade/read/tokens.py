@@ -47,11 +47,13 @@ _SHORT_WORDS = _CONNECTIVES.union(
     SCALE_WORDS,
     MONTHS,
     "usd pct sq percent no yes odd even is of to at on the for all none not per dne pm am both any "
-    "via by pcs pts".split(),
+    "via by up pcs pts".split(),
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
 _PROSE_WORDS = frozenset("an it be as so if we he she red its was has had can but who".split())
+# A short word behind a number, which is counted: `12 men`, `3 red marbles`; `3 xyz` is a product.
+_COUNTED = re.compile(r"(?!sin|tan|cos|log|mod)[b-df-hj-np-tv-z][aeiou][b-df-hj-np-tv-z](?=\s*(?:$|[,.;]|[a-z]{2}))")
 # Between what a run of letters that could be a word is a product of symbols.
 _LEFT, _RIGHT, _OPERATORS = frozenset("+-*/^=<>&({[|"), frozenset("+-*/^=<>&)}]|,!\\"), frozenset("+-*/^=<>")
 _KNOWN = FUNCTIONS.union(GREEK, WRAPPERS, DOTS, RELATIONS, "pi infty pmod leqq geqq neqq lnot".split())
@@ -85,9 +87,12 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
         if kind == "num" and "," in value and (depth > 0 or not thousands):
             value = value.split(",", 1)[0]
             at = match.start(kind) + len(value)
-        if kind == "letters":
+        after_number = bool(tokens) and tokens[-1].kind == "num"
+        if kind == "letters" and spaced and after_number and len(value) == 3 and _COUNTED.match(text, match.start(kind)):
+            tokens.append(Token("word", value, True))
+        elif kind == "letters":
             factors = not prose and _is_product(value, text, match.start(kind), at)
-            tokens.extend(_letters(value, spaced, bool(tokens) and tokens[-1].kind == "num", prose, factors))
+            tokens.extend(_letters(value, spaced, after_number, prose, factors))
         elif kind == "cmd":
             at = _command(value[1:], text, at, tokens, spaced)
         else:

@@ -1,13 +1,14 @@
 """Units of measure: names, what they measure, and how many base units they hold.
 
-Money of different countries has no conversion. A counted thing (apples, people) is no unit and is ignored beside a
-number.
+Money of different countries has no conversion. What is counted (apples, people) is no unit; it may be left out, and said
+in other words where the words of one side are among those of the other (`red marbles`, `marbles`).
 """
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -70,17 +71,25 @@ def _build() -> dict[str, Unit]:
 
 TABLE = _build()
 # More often variables or other words than units: they count as units only inside \text{} or behind a number.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm rad day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
+_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_FACTOR = re.compile(r"([a-z]+)(?:\^(-?[1-6]))?")
+_FACTOR = re.compile(r"([a-z]+)(?:\^(-?[0-6]))?")
 _FRACTION = re.compile(r"frac\s*\{(.+)\}\s*\{(.+)\}")
 _JOINS = re.compile(r"[().{}\\*]|\bcdot\b|\bdegrees? (?=celsius|fahrenheit)")
 _POWER = re.compile(r"\s*\^\s*(-?)\s*")
 _ONE = Unit((), Fraction(1))
 _MONEY = ("usd", "eur", "yen", "inr", "gbp")
-_COUNTED = re.compile(r"(?!units)[a-z]{3,}s\.?")
 _RATE = re.compile(r"/|\bper\b")
+_PLURAL = re.compile(r"[a-z]{3,}s|(?:wo)?man|children|people")
+_ENDING = re.compile(r"(?:(?<=[a-z]{3})(?:ies|es|[ey]|(?<!s)s)|(?<=child)ren)$")
+# Words that end the name of what is measured or counted, and those that fit whatever is counted.
+_REST = frozenset("of in on at for with from to by per and that who which is are was were have has can will / (".split())
+_GENERAL = frozenset(
+    "ways possibilities arrangements combinations permutations choices options outcomes methods cases times people persons items "
+    "things objects pieces values numbers integers solutions roots elements members different distinct possible more other total "
+    "the a left remaining altogether each only exactly approximately about respectively".split()
+)
 
 
 def parse_unit(text: str) -> Unit | None:
@@ -92,6 +101,8 @@ def parse_unit(text: str) -> Unit | None:
     total, exponent, power, sign = _ONE, 0, 1, 1
     # A hyphen joins units, but after ^ it is a sign.
     for word in re.sub(r"(?<![\^\s])-", " ", _POWER.sub(r"^\1", plain)).replace("/", " / ").split():
+        if word in _REST and word not in ("/", "per") and unit is not None:
+            break  # `hours of work`
         if word in ("/", "per"):
             sign = -1
         elif word in ("square", "sq", "cubic", "cu"):
@@ -105,7 +116,7 @@ def parse_unit(text: str) -> Unit | None:
                 return None
             exponent, power = sign * power * int(match[2] or 1), 1
             total = _times(total, unit, exponent)
-    return None if unit is None or total == TABLE["unit"] else total  # units of nothing
+    return None if unit is None else total
 
 
 def _times(a: Unit, b: Unit, power: int) -> Unit:
@@ -115,16 +126,27 @@ def _times(a: Unit, b: Unit, power: int) -> Unit:
     return Unit(tuple(sorted((d, e) for d, e in dims.items() if e)), a.size * b.size**power)
 
 
+def _counted(text: str) -> list[str]:
+    """The words for what is counted, `red marbles` of `red marbles in the bag`; none where the text is longer prose."""
+    words = list(takewhile(lambda word: word not in _REST, text.lower().replace("/", " / ").replace("men", "man").split()))
+    return words if len(words) < 4 and all(map(str.isalpha, words)) else []
+
+
 def conversion(a: str, b: str) -> Fraction | None:
     """How many of the second unit one of the first makes; None where they measure different kinds of things.
 
-    1 where one is no known unit nor the plural of a counted thing, where one is square or cubic units of any length, and
-    for money of which one has a `per …` behind it: `$250/week` and `$250`.
+    1 where nothing says what one of them is, where one is units of any length, area or volume, and for money of which one
+    has a `per …` behind it: `$250/week` and `$250`.
     """
     one, other = parse_unit(a), parse_unit(b)
     if one is None or other is None:
-        counted = one is not other and _COUNTED.fullmatch(a.lower() if one is None else b.lower())
-        return None if counted else Fraction(1)
+        words, its_words = _counted(a), _counted(b)
+        if one is not other:
+            apart = any(map(_PLURAL.fullmatch, words[-1:] if one is None else its_words[-1:]))
+        else:
+            named, its_named = (frozenset(_ENDING.sub("", w) for w in found if w not in _GENERAL) for found in (words, its_words))
+            apart = not (named <= its_named or its_named <= named)
+        return None if apart else Fraction(1)
     if one.dims == other.dims:
         return one.size / other.size
     if "pound" in (a + b).lower() and ("gbp", 1) in one.dims + other.dims:  # money, no weight
