@@ -29,7 +29,7 @@ from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
 from acemath.grade.read.amounts import unit_product
 from acemath.grade.read.units import conversion, parse_unit
-from acemath.grade.values.evaluate import exact
+from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
 
 Result = bool | None
@@ -37,7 +37,7 @@ _INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, y
 _RADIAN = (("rad", 1),)
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 _PLAIN = frozenset("num sym const add mul div neg pow fact func abs deg".split())  # of which the sides of a false chain are made
-_CIRCULAR = frozenset("sin cos tan cot sec csc arcsin arccos arctan".split())
+_UNSURE = frozenset("sin cos tan cot sec csc arcsin arccos arctan lg".split())  # of an angle in degrees, to some base
 _STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
 
 
@@ -182,6 +182,8 @@ class Comparison:
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
         named, sides = head_and_value(equation), equation.args
+        if other.kind == "sym" and all(s.kind == "sym" and s.value.isupper() for s in sides):
+            return False  # `B = C` is no choice
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
             tried += sides[:1] if len(sides) == 2 else ()
@@ -270,26 +272,44 @@ def _calculated(sides: tuple[Node, ...]) -> bool:
     return last != before and (not symbols(last) and not symbols(before) or same_value(before, last) is True)
 
 
+def _real(side: Node) -> Fraction | None:
+    """The value of a side that is a plain real number; None where it is none."""
+    found = exact(side)
+    if found is None and kinds(side) <= _PLAIN and _is_sure(side):
+        try:
+            value = approximate(side, {})
+            found = None if isinstance(value, complex) else Fraction(value)
+        except Undefined:
+            pass
+    return found
+
+
+def _is_sure(*sides: Node) -> bool:
+    """Whether functions have one value only: `\\sin 30` may be of degrees, `\\log 2` to any base."""
+    return any(map(is_angular, sides)) or not any(n.value in _UNSURE for side in sides for n in side.walk() if n.kind == "func")
+
+
 def _comparable(one: Node, other: Node) -> bool:
     """Whether two sides of an equation are exact values of one kind in the same letters, of which it can be told if they differ."""
     inner = kinds(one) | kinds(other)
     alike = inner <= _PLAIN or one.kind == other.kind in ("set", "tuple", "matrix") and inner - {one.kind} <= _PLAIN
-    functions = {n.value for side in (one, other) for n in side.walk() if n.kind in ("func", "const")}
-    degrees = functions & _CIRCULAR and not (is_angular(one) or is_angular(other))  # `\\sin 30 = 1/2`
-    return alike and not degrees and "inf" not in functions and symbols(one) == symbols(other) and not any(map(is_decimal, (one, other)))
+    endless = any(n.value == "inf" for side in (one, other) for n in side.walk())
+    return alike and _is_sure(one, other) and not (endless or any(map(is_decimal, (one, other)))) and symbols(one) == symbols(other)
 
 
 def _contradict(one: Node, other: Node, rounded: bool) -> bool:
     """Whether two sides are numbers that cannot be one, as far as they are rounded: `5 = 6` states nothing."""
     if one.kind == other.kind == "quantity":
         return _amounts_contradict(one, other, rounded)
-    left, right = exact(one), exact(other)
+    left, right = _real(one), _real(other)
     if left is None or right is None or left == right or "pct" in (one.kind, other.kind):
         return False
     sides = [side.value for side in (one, other) if side.kind == "num"]
     places = [decimals for _, decimals, _ in sides if decimals >= 0]
     if rounded or len(sides) == 1:  # `17,748 ≈ 17,700`, `100 * 1.06^5 = 134`
         places += [len(text.rstrip("0")) - len(text) if rounded else 0 for _, decimals, text in sides if decimals < 0]
+    if not places and None in (exact(one), exact(other)):
+        return False
     return abs(left - right) >= (Fraction(10) ** -min(places) if places else 0)
 
 

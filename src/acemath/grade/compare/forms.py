@@ -51,7 +51,7 @@ def _relation(node: Node) -> Node:
     sides, last = node.args[:-1], node.args[-1]
     named = len(sides) > 1 and set(node.value) == {"="} and all(s.kind == "sym" for s in sides)
     if named and last.kind not in ("sym", "rel") and len(set(sides)) == len(sides):
-        return Node("list", tuple(Node("rel", (s, last), ("=",)) for s in sides), ",")
+        return Node("list", tuple(Node("rel", (s, last), ("=",)) for s in sides), "=")
     if node.value == ("=",) and _column(node.args[0]) and _column(last):
         names, values = node.args[0].args, last.args
         if len(names) == len(values) and all(n.kind == "sym" for n in names):

@@ -72,12 +72,13 @@ def _one_collection(
         return any(same(item, one) is True for item in items)
     named = [n for n in map(head_and_value, items) if n is not None]
     stated = bool(items) and len(named) == len(items)  # `u = v = 7`
+    things = stated and many.value != "=" and len({_NUMBERED.sub("", repr(name)) for name, _ in named}) > 1
     if one.kind == "rel":
         said = head_and_value(one)
-        if said is None or stated and said[0].kind == "sym" and not any(same_name(said[0], h) for h, _ in named):
+        if said is None or stated and said[0].kind == "sym" and (things or not any(same_name(said[0], h) for h, _ in named)):
             return False
         return same(many, said[1])
-    if many.kind == "tuple" or not items:
+    if things or many.kind == "tuple" or not items:  # equal values of different things are several
         return False
     if _steps(items):
         return same(items[-1], one)
@@ -157,6 +158,8 @@ def _same_assignments(a: Node, b: Node, same: Same) -> bool:
         return False
     names = sorted(groups[0]) if groups[0].keys() <= _COORDINATES else list(groups[0])
     values, items = _tuples(groups, names), _items(plain) or (plain,)
+    if any(map(is_equation, items)):
+        return False  # of other things
     point = values[0].args if len(values) == 1 and len(names) > 1 else ()
     return matched(values, items, same) or all_same(point, items, same)
 

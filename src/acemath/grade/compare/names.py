@@ -59,13 +59,17 @@ def is_name(node: Node) -> bool:
     if kind == "func" and node.value in _PARTS:
         return len(args) == 1 and args[0].kind == "sym"  # cos A = 1/2 gives cos A
     if kind in ("div", "ratio"):
-        derivative = all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in args)  # dy/dx
-        return derivative or all(_segment(a) for a in args)
+        return _derived(node) or all(_segment(a) for a in args)
     if kind == "pow":  # the inverse of a matrix
         return exact(args[1]) == -1 and _segment(args[0])
     if kind == "mul":
         return _segment(node) or args[0] == symbol("nabla") or _applied(*args)
     return False
+
+
+def _derived(name: Node) -> bool:
+    """Whether a name is that of a derivative: `dy/dx`, `f'(x)`."""
+    return "'" in str(name.value) or name.kind == "div" and all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in name.args)
 
 
 def _applied(head: Node, argument: Node) -> bool:
@@ -85,7 +89,9 @@ def _segment(node: Node) -> bool:
 
 
 def same_name(a: Node, b: Node) -> bool:
-    """Whether two names may stand for the same thing: names of one kind that differ may not, nor x and |x|, A and cos A."""
+    """Whether two names may stand for the same thing: names of one kind that differ may not, nor x and |x|, y and dy/dx."""
+    if a.kind != b.kind and _derived(a) != _derived(b):
+        return False
     if a.kind != b.kind:
         plain, other = (a, b) if a.kind == "sym" else (b, a)
         function = other.kind in ("func", "pow") or other.kind == "abs" and str(plain.value).islower()  # |AB| is AB
@@ -93,7 +99,7 @@ def same_name(a: Node, b: Node) -> bool:
     if a.kind == "sym":
         return _BARE.sub("", a.value) == _BARE.sub("", b.value)  # `k_{max} = 5` states k = 5, `\\angle A = 60°` A = 60°
     if a.kind == "tuple":
-        return len(a.args) == len(b.args)
+        return a.args == b.args or len(a.args) == len(b.args) and set(a.args) != set(b.args)
     if a.kind == "text":
         return bool(set(a.value.split()) & set(b.value.split()))
     if a.kind == "mul" and all(str(n.args[1].value).islower() for n in (a, b)):

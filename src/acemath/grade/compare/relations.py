@@ -48,7 +48,7 @@ def _fraction(node: Node) -> tuple[Node, Node]:
 
 def same_inequality(a: Node, b: Node) -> bool:
     """Whether two inequalities of two sides are one up to a constant factor."""
-    if len(a.args) != 2 or len(b.args) != 2 or symbols(a) != symbols(b):
+    if len(a.args) != 2 or len(b.args) != 2 or not symbols(a) or symbols(a) != symbols(b):
         return False
     (one,), (other,) = a.value, b.value
     factor = _factor(_minus(*a.args), _minus(*b.args)) if other in (one, FLIP.get(one)) else 0.0
