@@ -177,7 +177,7 @@ class Comparison:
         if is_equation(a) and is_equation(b):
             return self._two_equations(a, b)
         equation, other = (a, b) if is_equation(a) else (b, a)
-        if other.kind == "rel":
+        if other.kind == "rel" and equation.args[0].kind != "text":
             return equal_sides(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP

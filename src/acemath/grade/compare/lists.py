@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from acemath.grade.base.nodes import SKIP, Node, canonical, symbol
+from acemath.grade.base.nodes import SKIP, Node, canonical, symbol, symbols
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
 from acemath.grade.compare.spread import signed
 from acemath.grade.conventions import Conventions
@@ -158,7 +158,7 @@ def _same_assignments(a: Node, b: Node, same: Same) -> bool:
         return False
     names = sorted(groups[0]) if groups[0].keys() <= _COORDINATES else list(groups[0])
     values, items = _tuples(groups, names), _items(plain) or (plain,)
-    if any(map(is_equation, items)):
+    if any(is_equation(item) and symbols(item.args[0]) for item in items):
         return False  # of other things
     point = values[0].args if len(values) == 1 and len(names) > 1 else ()
     return matched(values, items, same) or all_same(point, items, same)

@@ -68,8 +68,8 @@ def is_name(node: Node) -> bool:
 
 
 def _derived(name: Node) -> bool:
-    """Whether a name is that of a derivative: `dy/dx`, `f'(x)`."""
-    return "'" in str(name.value) or name.kind == "div" and all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in name.args)
+    """Whether a name is that of a derivative: `dy/dx`, `f'(x)`, `f_x`."""
+    return re.search("'|_[xyzt]$", str(name.value)) is not None or name.kind == "div" and all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in name.args)
 
 
 def _applied(head: Node, argument: Node) -> bool:
@@ -101,10 +101,16 @@ def same_name(a: Node, b: Node) -> bool:
     if a.kind == "tuple":
         return a.args == b.args or len(a.args) == len(b.args) and set(a.args) != set(b.args)
     if a.kind == "text":
-        return bool(set(a.value.split()) & set(b.value.split()))
+        one, other = (n.value.split() for n in (a, b))
+        return _among(one, other) or _among(other, one)
     if a.kind == "mul" and all(str(n.args[1].value).islower() for n in (a, b)):
         return a.args[0] == b.args[0]  # `W(n)` and `W(k)`
     return a.value == b.value if a.kind in ("apply", "big") else canonical(a) == canonical(b)
+
+
+def _among(words: list[str], others: list[str]) -> bool:
+    """Whether each word occurs among others, perhaps shortened: `max`, `maximum`."""
+    return all(any(x.startswith(y) or y.startswith(x) for y in others) for x in words)
 
 
 def rename_arguments(head: Node, value: Node) -> Node:

@@ -211,7 +211,7 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
 def sentence_value(answer: str) -> str | None:
     """The value in an answer that is one whole sentence (`The total is $15.`); None where it is none."""
     words = len(_PLAIN_WORD.findall(answer))
-    if words < 2 or _BOUND_WORDS.search(answer) or len(sentences(answer.strip())) > 1:
+    if words < 2 or _BOUND_WORDS.search(answer) or sum(map(bool, map(str.strip, sentences(answer)))) > 1:
         return None
     if "=" in answer:
         if re.search(r"\bor\b", answer):

@@ -50,8 +50,8 @@ def _text(tokens: list[Token]) -> str:
     return "".join(parts).strip()
 
 
-def amount(tokens: list[Token], listed: bool = False) -> Node | None:
-    """Words, a value, words: those before are dropped or name the value (where it is `listed`), those behind are its unit."""
+def amount(tokens: list[Token]) -> Node | None:
+    """Words, a value, words: those before name the value if they say anything, those behind are its unit."""
     currency = next((_CURRENCIES[t.text] for t in tokens if t.text in _CURRENCIES), "")
     if not any(_is_word(t) and t.text not in _CURRENCIES for t in tokens):
         tokens = [t for t in tokens if t.text not in _CURRENCIES]
@@ -76,7 +76,7 @@ def amount(tokens: list[Token], listed: bool = False) -> Node | None:
     if len(said) > 3:
         return None
     value = _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
-    return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said and listed else value
+    return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said else value
 
 
 def _is_word(token: Token) -> bool:

@@ -81,7 +81,7 @@ def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     if len(items) < 2:
         return _item(items[0]) if items else Node("text", (), phrase(tokens))
-    nodes = [_item(item, True) for item in (items if by_cases else without_conditions(items))]
+    nodes = [_item(item) for item in (items if by_cases else without_conditions(items))]
     if all(n.kind == "text" for n in nodes) and not any(t.text == "," for t in tokens):
         return Node("text", (), phrase(tokens))
     if len(nodes) == 1:
@@ -117,8 +117,8 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
     return parts
 
 
-def _item(tokens: list[Token], listed: bool = False) -> Node:
-    """One item, perhaps of several: an expression, an amount with a unit, or words."""
+def _item(tokens: list[Token]) -> Node:
+    """One item: an expression, an amount with a unit, or words."""
     words = phrase(tokens)
     fixed = meaning(words)
     if fixed is not None:
@@ -129,8 +129,6 @@ def _item(tokens: list[Token], listed: bool = False) -> Node:
             found = rule(tokens)
             if found is not None:
                 return found
-        if found := amount(tokens, listed):
-            return found
     return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), words)
 
 
@@ -151,4 +149,4 @@ def _chain(tokens: list[Token]) -> Node | None:
     return Node("rel", tuple(amounts), ("=",) * (len(sides) - 1)) if len(amounts) == len(sides) and len(set(amounts)) > 1 else None
 
 
-_READINGS = (phrases.excepted, phrases.date, phrases.number_words, _chain)
+_READINGS = (phrases.excepted, phrases.date, phrases.number_words, _chain, amount)
