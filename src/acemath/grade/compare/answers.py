@@ -196,11 +196,11 @@ class Comparison:
         """Whether two neighbours in a chain of equations contradict each other: `5 = 6`, `{1, 3} = {1, 2}`, `a = 3 ≈ 4`."""
         if not is_equation(node):
             return False
-        named = is_name(node.args[0])
+        named, sides = is_name(node.args[0]), node.args
         return any(
-            (at and named or not (symbols(one) or symbols(other)))
-            and (_contradict(one, other, sign == "~") or sign == "=" and _comparable(one, other) and self.same(one, other) is False)
-            for at, (one, other, sign) in enumerate(zip(node.args, node.args[1:], node.value, strict=False))
+            _contradict(one, other, sign == "~") or sign == "=" and _comparable(one, other) and self.same(one, other) is False
+            for at, (one, other, sign) in enumerate(zip(sides, sides[1:], node.value, strict=False))
+            if at and named or not symbols(one) | symbols(other)
         )
 
     def _two_equations(self, a: Node, b: Node) -> Result:
@@ -298,31 +298,21 @@ def _comparable(one: Node, other: Node) -> bool:
 
 
 def _contradict(one: Node, other: Node, rounded: bool) -> bool:
-    """Whether two sides are numbers that cannot be one, as far as they are rounded: `5 = 6` states nothing."""
+    """Whether two numbers, or amounts, of which one is or may be rounded are too far apart: `a = 3 ≈ 4`, `2.5 = 3.5`."""
     if one.kind == other.kind == "quantity":
-        return _amounts_contradict(one, other, rounded)
+        if one.value != other.value and None in (parse_unit(one.value), parse_unit(other.value)):
+            return False  # `2 dozen = 24 eggs`
+        factor = conversion(one.value, other.value)  # `1 mile = 1.6 km` is as exact as its last side
+        rounded = rounded or one.value != other.value
+        return factor is None or _contradict(Node("mul", (number(factor), one.args[0])), other.args[0], rounded)
     left, right = _real(one), _real(other)
-    if left is None or right is None or left == right or "pct" in (one.kind, other.kind):
+    if left is None or right is None or "pct" in (one.kind, other.kind):
         return False
     sides = [side.value for side in (one, other) if side.kind == "num"]
     places = [decimals for _, decimals, _ in sides if decimals >= 0]
     if rounded or len(sides) == 1:  # `17,748 ≈ 17,700`, `100 * 1.06^5 = 134`
         places += [len(text.rstrip("0")) - len(text) if rounded else 0 for _, decimals, text in sides if decimals < 0]
-    if not places and None in (exact(one), exact(other)):
-        return False
-    return abs(left - right) >= (Fraction(10) ** -min(places) if places else 0)
-
-
-def _amounts_contradict(one: Node, other: Node, rounded: bool) -> bool:
-    """`5 cm = 6 cm`; a conversion, `1 mile = 1.6 km`, is as exact as its last side. Of unknown units nothing can be told."""
-    if one.value == other.value:
-        return _contradict(one.args[0], other.args[0], rounded)
-    if parse_unit(one.value) is None or parse_unit(other.value) is None:
-        return False
-    factor, value = conversion(one.value, other.value), exact(one.args[0])
-    if factor is None or value is None:
-        return factor is None
-    return _contradict(Node("add", (number(factor * value),)), other.args[0], True)
+    return bool(places) and abs(left - right) >= Fraction(10) ** -min(places)
 
 
 def _is_region(node: Node) -> bool:
