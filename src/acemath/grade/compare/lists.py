@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
 from acemath.grade.base.nodes import SKIP, Node, canonical, symbol, symbols
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
@@ -66,8 +65,6 @@ def _one_collection(
         return sorted(one.value.upper()) == sorted(str(i.value) for i in items)  # the choices AC and A, C
     if one.kind == "matrix" and many.kind == "tuple":
         return 1 in (one.value, len(one.args) // one.value) and all_same(one.args, items, same)
-    if many.kind == "list" and conventions.decimal_comma and _decimal_comma(many, one, same):
-        return True
     if many.kind == "list" and conventions.multiple == "any":
         return any(same(item, one) is True for item in items)
     named = [n for n in map(head_and_value, items) if n is not None]
@@ -102,22 +99,6 @@ def _repeats(first: Node, item: Node, same: Same) -> bool:
     """Whether an item says the first one again in another form; 12 apples and 12 pears are two items."""
     amounts = "quantity" in (first.kind, item.kind)
     return not (amounts and (first.kind, first.value) != (item.kind, item.value)) and same(first, item) is True
-
-
-def _decimal_comma(many: Node, one: Node, same: Same) -> bool:
-    if len(many.args) != 2 or many.value != ",":
-        return False
-    whole, part = many.args
-    if part.kind == "quantity":
-        part = part.args[0]
-    sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
-    if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
-        return False
-    if not (plain.value[2] + part.value[2]).isdecimal() or not part.value[2].strip("0"):
-        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma; nor does `1e6, 1e5`
-    text = f"{plain.value[2]}.{part.value[2]}"
-    value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
-    return one.kind in ("num", "neg", "div", "quantity") and same(value, one) is True
 
 
 def all_same(left: Sequence[Node], right: Sequence[Node], same: Same) -> bool:
