@@ -211,10 +211,9 @@ class Comparison:
                 left, right = rename_arguments(*one), rename_arguments(*other)
             if same_name(one[0], other[0]) and self.same(left, right) is True:
                 return True
-        if (one is None) != (other is None):  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
-            named, chain = (one, b) if one else (other, a)
+        for named, chain in ((one, b), (other, a)) if one is None or other is None else ():
             if named and chain.value[-1] == "~" and self.same(named[1], exact_side(chain)) is True:
-                return True
+                return True  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
         if one is None and other is None and not symbols(a) and not symbols(b):
             return self.same(exact_side(a), exact_side(b))
         if len(a.args) == len(b.args) == 2 and not (kinds(a) | kinds(b)) & _STRUCTURED:

@@ -69,7 +69,8 @@ def is_name(node: Node) -> bool:
 
 def _derived(name: Node) -> bool:
     """Whether a name is that of a derivative: `dy/dx`, `f'(x)`, `f_x`."""
-    return re.search("'|_[xyzt]$", str(name.value)) is not None or name.kind == "div" and all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in name.args)
+    marked = re.search("'|_[xyzt]$", str(name.value)) is not None
+    return marked or name.kind == "div" and all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in name.args)
 
 
 def _applied(head: Node, argument: Node) -> bool:
@@ -90,12 +91,11 @@ def _segment(node: Node) -> bool:
 
 def same_name(a: Node, b: Node) -> bool:
     """Whether two names may stand for the same thing: names of one kind that differ may not, nor x and |x|, y and dy/dx."""
-    if a.kind != b.kind and _derived(a) != _derived(b):
-        return False
     if a.kind != b.kind:
         plain, other = (a, b) if a.kind == "sym" else (b, a)
         function = other.kind in ("func", "pow") or other.kind == "abs" and str(plain.value).islower()  # |AB| is AB
-        return not function or plain.kind != "sym" or not symbols(plain) & symbols(other)
+        inside = function and plain.kind == "sym" and symbols(plain) & symbols(other)
+        return _derived(a) == _derived(b) and not inside
     if a.kind == "sym":
         return _BARE.sub("", a.value) == _BARE.sub("", b.value)  # `k_{max} = 5` states k = 5, `\\angle A = 60°` A = 60°
     if a.kind == "tuple":
