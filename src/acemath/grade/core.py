@@ -198,7 +198,7 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
         if other.kind in ("list", "set"):
             said = read(text, False)  # `1,234` is two numbers
         else:
-            said = read(_DECIMAL_COMMA.sub(r"\1.\2", text)) if conventions.decimal_comma else own
+            said = read(_DECIMAL_COMMA.sub(r"\1.\2", text)) if conventions.decimal_comma and own.kind == "list" else own
         if said != own and same(said, other) is True:
             return True
     apart = letters_apart(a, b, not _ARROW.search(left + right))

@@ -172,11 +172,11 @@ class Comparison:
     def _equations(self, a: Node, b: Node) -> object:
         if not (is_equation(a) or is_equation(b)):
             return SKIP
-        if self._is_false(a) or self._is_false(b):
-            return False
         if is_equation(a) and is_equation(b):
             return self._two_equations(a, b)
         equation, other = (a, b) if is_equation(a) else (b, a)
+        if self._is_false(equation):
+            return False
         if other.kind == "rel" and equation.args[0].kind != "text":
             return equal_sides(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
@@ -187,24 +187,24 @@ class Comparison:
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
             tried += sides[:1] if len(sides) == 2 else ()
-            tried.append(sides[-1])
+            tried += () if _contradict(sides[-2], sides[-1], True) else sides[-1:]
         elif named is None and (_calculated(sides) or len(sides) > 2 and not symbols(sides[-1])):
             tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)
 
     def _is_false(self, node: Node) -> bool:
-        """Whether two neighbours in a chain of equations contradict each other: `5 = 6`, `{1, 3} = {1, 2}`, `a = 3 ≈ 4`."""
-        if not is_equation(node):
-            return False
+        """Whether two neighbours in a chain of equations contradict each other: `5 = 6`, `{1, 3} = {1, 2}`, `y = x + 1 = x + 2`."""
         named, sides = is_name(node.args[0]), node.args
         return any(
-            _contradict(one, other, sign == "~") or sign == "=" and _comparable(one, other) and self.same(one, other) is False
+            sign == "=" and (_contradict(one, other, False) or _comparable(one, other) and self.same(one, other) is False)
             for at, (one, other, sign) in enumerate(zip(sides, sides[1:], node.value, strict=False))
             if at and named or not symbols(one) | symbols(other)
         )
 
     def _two_equations(self, a: Node, b: Node) -> Result:
         one, other = head_and_value(a), head_and_value(b)
+        if a.value[-1] == b.value[-1] == "~" and _contradict(a.args[-1], b.args[-1], True):
+            return False
         if one is not None and other is not None:
             left, right = one[1], other[1]
             if one[0].kind == other[0].kind:
@@ -215,7 +215,7 @@ class Comparison:
             if named and chain.value[-1] == "~" and self.same(named[1], exact_side(chain)) is True:
                 return True  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
         if one is None and other is None and not symbols(a) and not symbols(b):
-            return self.same(exact_side(a), exact_side(b))
+            return not (self._is_false(a) or self._is_false(b)) and self.same(exact_side(a), exact_side(b))
         if len(a.args) == len(b.args) == 2 and not (kinds(a) | kinds(b)) & _STRUCTURED:
             return same_equation(a, b)
         return equal_sides(a, b)

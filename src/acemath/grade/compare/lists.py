@@ -41,8 +41,8 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         return all(same(value, others[0][name]) is True for name, value in mine[0].items())
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
-    said = (*left, *right)  # of a set, of alternatives and of equations what is said again says nothing new
-    once = "set" in kinds or "or" in (a.value, b.value) or all(map(is_equation, said))
+    said = {item.kind for item in (*left, *right)}  # of a set, alternatives, equations and points what is said again says nothing new
+    once = "set" in kinds or "or" in (a.value, b.value) or said <= {"rel", "tuple"}
     return (once or len(left) == len(right)) and matched(left, right, same) or _same_assignments(a, b, same)
 
 
