@@ -33,6 +33,7 @@ SECTIONS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
         "groups a minute",
         [
             ("reward_shared", "acemath, listwise, shared prefix"),
+            ("reward_again", "the same with gradient_checkpointing"),
             ("reward_plain", "acemath, listwise, one padded row a response"),
             ("reward_trl", "TRL RewardTrainer, all nine pairs"),
         ],
@@ -91,7 +92,7 @@ def table(section: str, folder: Path, args: argparse.Namespace) -> None:
 
 def _note(section: str, found: list[dict[str, Any]]) -> str:
     if section == "reward":
-        shared, plain, trl = (f"{r['tokens']:,}" for r in found)
+        shared, _, plain, trl = (f"{r['tokens']:,}" for r in found)
         return (
             f"{found[0]['units']} groups. Tokens read, padding not counted: {shared} with a shared prefix, {plain} with "
             f"one row a response, {trl} in pairs."

@@ -38,17 +38,19 @@ def _rows(args: argparse.Namespace, tokenizer: Any) -> list[Any]:
     return rows
 
 
-def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool) -> dict[str, Any]:
+def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool, again: bool = False) -> dict[str, Any]:
     from accelerate import Accelerator
 
     from acemath.train.reward.passes import step
     from acemath.train.reward.settings import RewardSettings
-    from acemath.train.reward.start import new_reward_model
+    from acemath.train.reward.start import checkpoint_gradients, new_reward_model
 
     rows = _rows(args, tokenizer)
     settings = RewardSettings(learning_rate=LEARNING_RATE, batch_groups=BATCH_GROUPS, share_prefix=share)
     accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no", cpu=True)
     model = new_reward_model(args.folder / "policy", tokenizer, None, 0).train()
+    if again:
+        checkpoint_gradients(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     started = now()
     for at in range(0, len(rows), BATCH_GROUPS):
@@ -61,6 +63,11 @@ def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool) -> dict[str
 def reward_shared(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
     """Listwise, one row per group."""
     return _listwise(args, tokenizer, share=True)
+
+
+def reward_again(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
+    """Listwise, one row per group, with gradient_checkpointing."""
+    return _listwise(args, tokenizer, share=True, again=True)
 
 
 def reward_plain(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
@@ -253,7 +260,7 @@ def _sft_trl(args: argparse.Namespace, tokenizer: Any, batch: int) -> dict[str, 
 JOBS: dict[str, Job] = {
     job.__name__: job
     for job in (
-        reward_shared, reward_plain, reward_trl, score_acemath, score_8, score_16, sft_packed, sft_padded, sft_trl,
+        reward_shared, reward_again, reward_plain, reward_trl, score_acemath, score_8, score_16, sft_packed, sft_padded, sft_trl,
         sft_trl_1,
     )
 }  # fmt: skip

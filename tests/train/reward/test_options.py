@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,8 +21,9 @@ from acemath.models.score.score import RewardModel
 from acemath.records import Group
 from acemath.train.lora import add_lora, merged
 from acemath.train.lora_settings import LoraSettings
+from acemath.train.reward import train
 from acemath.train.reward.settings import RewardSettings
-from acemath.train.reward.start import checkpoint_gradients
+from acemath.train.reward.start import checkpoint_gradients, new_reward_model
 from acemath.train.reward.state import RewardResult
 from acemath.train.reward.train import train_reward
 
@@ -81,6 +83,21 @@ def test_checkpointing_computes_layers_again(tiny_policy: Path) -> None:
     with torch.no_grad():
         packed_states(model, rows)
     assert len(calls) == 3
+
+
+def test_a_step_that_does_not_fit_is_an_error(
+    tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line names the settings that need less."""
+
+    def tight(*arguments: Any) -> Any:
+        model = new_reward_model(*arguments)
+        model.base_model.register_forward_pre_hook(lambda *_: torch.empty(1 << 55, dtype=torch.int8))
+        return model
+
+    monkeypatch.setattr(train, "new_reward_model", tight)
+    with pytest.raises(UserError, match=r"^the memory of cpu is too small for a training step; lower micro_tokens"):
+        _train(tiny_policy, tmp_path, _told(share_prefix=False))
 
 
 def test_rm_at_k_is_measured_and_kept(tiny_policy: Path, tmp_path: Path) -> None:

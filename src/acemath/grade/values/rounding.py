@@ -16,7 +16,7 @@ _POINTS = 5
 
 
 def rounds_to(rounded: Node, value: Node, digits: int) -> bool:
-    """Whether an expression is another one in which decimals of at least `digits` significant digits were rounded or cut.
+    r"""Whether an expression is another one in which decimals of at least `digits` significant digits were rounded or cut.
 
     Each such decimal may lie half a unit of its last place above the exact value, or less than a whole one below it.
     Together they may move the expression by no more than a number of `digits` digits would: `10^9(3.14159 - \pi)` is no number.

@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import has_bf16, leave_group_at_exit, meet
+from acemath.models.hardware import has_bf16, leave_group_at_exit, meet, memory_for
 from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.layout import Row
 from acemath.models.score.model import body, tokenizer_of
@@ -108,7 +108,8 @@ def train_reward(
         model, optimizer, accelerator, tokenizer.pad_token_id, settings, seed, train, tests, problems, state
     )
     started = time.monotonic()
-    loop.run(work, progress)
+    with memory_for("a training step", "lower micro_tokens, or set gradient_checkpointing: true or lora"):
+        loop.run(work, progress)
     if state.best is None:
         loop.keep(work)
     _save(policy, tokenizer, best_weights(work, state.best or 0), settings, chat, out)

@@ -17,7 +17,7 @@ from acemath.errors import UserError
 from acemath.files.atomic import write_json
 from acemath.models.builtin import resolve
 from acemath.models.chat import chat_template
-from acemath.models.hardware import meet, processes
+from acemath.models.hardware import meet, memory_for, processes
 from acemath.models.loading import chat_tokenizer
 from acemath.notices import is_first_process, say
 from acemath.records import Chat, key_of_all
@@ -158,7 +158,8 @@ def _train(trainer: Any, work: Path) -> tuple[int, float]:
     """Train from the last checkpoint, if there is one; returns the steps done before and the seconds of this call."""
     checkpoint = last_checkpoint(work)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with memory_for("a training step", "lower micro_batch or max_length, or set gradient_checkpointing: true"):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return step_of(checkpoint) if checkpoint else 0, time.monotonic() - started
 
 
