@@ -18,6 +18,7 @@ STARTS = {"Z": -math.inf, "N": 1, "Z+": 1, "N+": 1, "Z0+": 0, "N0+": 0, "N_0": 0
 _INFINITY = Node("const", (), "inf")
 _NEAR = 1e-9
 _MOST_INTEGERS = 200
+_MOST_ALTERNATIVES = 8
 _BEYOND = (0.37, 7.3, 60.5, 1e3 + 0.1, 1e5 + 0.1)  # how far from the outermost ends it is looked
 _INNER = (0.03, 0.13, 0.29, 0.5, 0.61, 0.77, 0.97)  # where between two ends, as shares of the way
 _BESIDE = 1e-6  # how near to an end it is looked where the ends of one set are not known
@@ -245,7 +246,7 @@ def _list(node: Node) -> Region:
     both, either = _joined(parts, all), _joined(parts, any)
     if node.value == "or" or not relations:
         points = _tests(_marks(either))
-        if any(all(y.holds(at) for at in points if x.holds(at)) for x, y in permutations(parts, 2)):
+        if len(parts) <= _MOST_ALTERNATIVES and any(x <= y for x, y in permutations([set(filter(part.holds, points)) for part in parts], 2)):
             raise Undefined("alternatives, of which one holds another")
         return either
     return both if any(map(both.holds, _tests(_marks(both)))) else either

@@ -11,6 +11,7 @@ from acemath.grade.values.probe import line, random_point, same_value
 
 _SYMMETRIC = frozenset(("equiv", "perp", "parallel", "cong"))
 _ZERO = 1e-9
+_MOST_FRACTIONS = 8  # in two equations whose denominators are cleared: numerators grow with each
 
 
 def _minus(a: Node, b: Node) -> Node:
@@ -23,7 +24,8 @@ def same_equation(a: Node, b: Node) -> bool:
     They do where they are equal up to a constant factor, or linear in a variable with one solution for it.
     """
     sides = [_minus(node.args[0], node.args[-1]) for node in (a, b)]
-    cleared = [_fraction(side)[0] for side in sides]
+    fractions = sum(n.kind == "div" for side in sides for n in side.walk())
+    cleared = [_fraction(side)[0] for side in sides if fractions <= _MOST_FRACTIONS] or sides
     names = symbols(a)
     return names == symbols(b) != frozenset() and any(
         _factor(f, g) != 0 or any(_same_solution(f, g, name) for name in sorted(names)[:3])
