@@ -11,6 +11,7 @@ from acemath.grade.base.nodes import kinds, symbols
 from acemath.grade.base.text import clean_latex
 from acemath.grade.cache import CACHE, Decision
 from acemath.grade.compare.answers import Comparison
+from acemath.grade.compare.contrasts import contradict
 from acemath.grade.compare.families import declared, same_families
 from acemath.grade.compare.renaming import letters_apart, same_renamed, same_solutions
 from acemath.grade.compare.wording import same_word
@@ -156,6 +157,8 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return _structural(answer, other.text, conventions)
     if other is None and one is not None and one.text not in ("", answer):
         return _structural(one.text, reference, conventions)
+    if contradict(left, right):
+        return "wrong", "the words contradict each other", "structure"
     try:
         result = _same_trees(left, right, conventions)
     except (TooHard, RecursionError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from fractions import Fraction
 
 Replacement = str | Callable[[re.Match[str]], str]
 Rules = tuple[tuple[str, re.Pattern[str], Replacement], ...]
@@ -61,12 +60,6 @@ _CASE_ELSE = re.compile(r",?\s*&\s*(?:\\text\s*\{\s*)?(?:otherwise|else)\s*\}?")
 _COMMANDS = rules(
     # the head of a vector function, `\vec{r}(t) = …`
     ("=", r"\\(?:vec|mathbf|boldsymbol|bm)\s*\{\s*([A-Za-z])\s*\}(?=\s*\(\s*[a-z]\s*\)\s*=)", r"\1"),
-    ("color", r"\\(?:color|textcolor|colorbox)\s*\{[^{}]{0,40}\}", " "),
-    (
-        "\\",
-        r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge)(?![A-Za-z])",
-        " ",
-    ),
     ("\\surd", r"\\surd", r"\\sqrt"),
     ("\\", r"\\(?:[lr]?[vV]ert(?![A-Za-z])|\|)", "|"),
 )
@@ -93,40 +86,27 @@ _BOUNDS = {
     "fewer than": r"\lt", "smaller than": r"\lt",
 }  # fmt: skip
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
-
-
-def _between(words: str) -> str:
-    r"""A pattern of some words between two values, perhaps in `\text{}`."""
-    return rf"(?:\s+|\s*\\text\s*\{{\s*)(?:{words})(?:\s*\}}\s*|\s+)"
-
-
-def _degrees(match: re.Match[str]) -> str:
-    """`45° 30' 36''` in degrees."""
-    value = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(match[3] or 0) / 3600
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}\degree "
-
-
-def _inside(match: re.Match[str]) -> str:
-    name, low, high = match.groups()
-    return f"{low} < {name} < {high}" if name else f"({low}, {high})"
-
-
+_SELECTED = (  # binomial coefficients: `5C2`, `C(5, 2)`, `C_5^2`
+    r"(?<![\w^_}])(\d{1,3})C(\d{1,3})(?!\w)",
+    r"(?<![\w\\])C\(\s*(\w{1,6})\s*,\s*(\w{1,6})\s*\)",
+    r"(?<![A-Za-z\\])C_\{?((?<=\{)\w{1,6}|[A-Za-z3-9])\}?\s*\^\{?((?<=\{)\w{1,6}|\w)\}?(?![\w^])",
+)
 _PAIR = r"[^\[\](),;]{1,60}[,;][^\[\](),;]{1,60}"
 _WORDS = rules(
     ("clock", r"\s*o['’]?\s?clock", ""),
     ("in the ", r"\s+in the (?:morning|(afternoon|evening))$", lambda m: " pm" if m[1] else " am"),
     ("circ", r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
     ("prime", r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime(?![A-Za-z]))", lambda m: "'" * (m[1] or "p").count("p")),
-    ("degree", r"(\d+)\s*\\degree\s*(\d+)\s*'(?:\s*(\d+(?:\.\d+)?)(?:\s*'\s*'|\s*\"))?", _degrees),
+    ("degree", r"(\d+)\s*\\degree\s*(\d+)\s*'(?:\s*(\d+(?:\.\d+)?)(?:\s*'\s*'|\s*\"))?", r"(\1 + \2/60 + 0\3/3600)\\degree "),
     ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
     # `]0, 1]` and `[0, 1[`
     ("]", rf"(?<![\w\])}}])\]({_PAIR})([\[\]])", lambda m: f"({m[1]}{')' if m[2] == '[' else ']'}"),
     ("[", rf"\[({_PAIR})\[", r"[\1)"),
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
+    ("const", r"\+\s*(?:\\(?:text|mathrm)\s*\{\s*)?const(?:ant)?\.?\s*\}?$", "+ C"),
     ("choose", r"(?<=[\w)])\s+choose\s+(?=[\w(])", r" \\choose "),
-    ("C", r"(?<![\w^_}])(\d{1,3})C(\d{1,3})(?!\w)", r"\\binom{\1}{\2}"),
-    ("C(", r"(?<![\w\\])C\(\s*(\w{1,6})\s*,\s*(\w{1,6})\s*\)", r"\\binom{\1}{\2}"),
+    *(("C", selected, r"\\binom{\1}{\2}") for selected in _SELECTED),
     ("log", r"(?<![A-Za-z])\\?log(\d{1,2})(?=\()", r"\\log_{\1}"),
     ("<", r"(?:^|(?<==))\s*<([^<>=]{1,80},[^<>=]{1,80})>", r" \\langle \1\\rangle "),
     ('"', r'^"([^"]*)"$', r"\1"),
@@ -150,12 +130,6 @@ _WORDS = rules(
         r"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?congruent\s+to\s+(.{1,40}?)\s+(?:modulo|mod)\s+(\w{1,12})",
         lambda m: rf"{m[1] or 'n'} \equiv {m[2]} \pmod{{{m[3]}}}",
     ),
-    # `C_5^2` is a binomial coefficient
-    (
-        "C_",
-        r"(?<![A-Za-z\\])C_(\{\w{1,6}\}|[A-Za-z3-9])\s*\^(\{\w{1,6}\}|\w)(?![\w^])",
-        lambda m: rf"\binom{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}",
-    ),
     # `(f \circ g)(x)`
     ("\\circ", r"\(\s*([A-Za-z])\s*\\circ\s*([A-Za-z])\s*\)\s*\(\s*([a-z])\s*\)", r"\1(\2(\3))"),
     # `0.1666…` with a period that is written several times
@@ -175,10 +149,17 @@ _WORDS = rules(
         r"^(.{1,40}?)(?:\s+|\s*\\text\s*\{\s*)or\s+(more|greater|above|less|fewer|below)\s*\}?$",
         lambda m: rf"\{'ge' if m[2] in ('more', 'greater', 'above') else 'le'} {m[1]}",
     ),
-    ("between", r"(?:(?<![A-Za-z\\])([a-z])\s+is\s+)?between\s+(\S{1,20})\s+and\s+([^\s}]{1,20})(?=\s*\}?$)", _inside),
+    (
+        "between",
+        r"(?:(?<![A-Za-z\\])([a-z])\s+is\s+)?between\s+(\S{1,20})\s+and\s+([^\s}]{1,20})(?=\s*\}?$)",
+        lambda m: f"{m[2]} < {m[1]} < {m[3]}" if m[1] else f"({m[2]}, {m[3]})",
+    ),
     # odds and chances
-    (" to", rf"(?:^|(?<=\{{)){_NUMBER}{_between('to')}{_NUMBER}(?=\}}?$)", r"\1:\2"),
-    ("", rf"(?:^|(?<=\{{)){_NUMBER}{_between('in|out of')}{_NUMBER}(?=\}}?$)", r"\1/\2"),
+    (
+        "",
+        rf"(?:^|(?<=\{{)){_NUMBER}(?:\s+|\s*\\text\s*\{{\s*)(to|in|out of)(?:\s*\}}\s*|\s+){_NUMBER}(?=\}}?$)",
+        lambda m: f"{m[1]}{':' if m[2] == 'to' else '/'}{m[3]}",
+    ),
     (
         "nteger",
         r"(?:all |every )?(?:the )?(?:positive )?integers (?:from |between )?(\d{1,6}) (?:to|through) (\d{1,6})(?: inclusive)?",

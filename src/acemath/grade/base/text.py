@@ -70,7 +70,8 @@ _NAMES_OF_COMMANDS = (
 _LAYOUT = (
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|cal|hfill|"
     r"[vh]phantom\{[^{}]*\}|phantom(?:\{[^{}]*\}|\s*[-+0-9])|label\{[^{}]*\}|tag\*?\{[^{}]*\}|[hv]space\*?\{[^{}]*\}|"
-    r"mkern\d*mu|hskip[\d.]*[a-z]*|nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit)(?![A-Za-z])"
+    r"mkern\d*mu|hskip[\d.]*[a-z]*|nonumber|notag|centering|boldsymbol|mathstrut|strut|allowbreak|unit|"
+    r"(?:text)?color(?:box)?\s*\{[^{}]*\}|tiny|scriptsize|footnotesize|small|normalsize|[lL]arge|LARGE|[hH]uge)(?:(?<=\})|(?![A-Za-z]))"
 )
 _LATEX = rules(
     ("\\\\", rf"(?<!\\)\\\\(?={_NAMES_OF_COMMANDS})", r"\\"),  # a command with two backslashes
@@ -113,8 +114,8 @@ _NOTATION = rules(
     ("", _ORDINAL, ""),
     (
         "degree",
-        r"\\degree\s*(?:\\(?:text|mathrm)\s*\{\s*)?([CF])\b\s*\}?",
-        lambda m: rf"\text{{ {'celsius' if m[1] == 'C' else 'fahrenheit'}}}",
+        r"(?:\\degree|degrees?)\s*(?:\\(?:text|mathrm)\s*\{\s*([CF])\s*\}|([CF])\b)",
+        lambda m: " celsius " if "C" in m.groups() else " fahrenheit ",
     ),
     ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),

@@ -121,7 +121,7 @@ class Comparison:
         if bare.kind in ("pct", "deg", "based") and amount.args[0].kind != bare.kind and not self.units_ignored:
             if bare.kind == "deg" and unit is not None and unit.dims == _RADIAN:
                 return same_expression(amount.args[0], bare, self.conventions)
-            if bare.kind != "deg" or (unit.dims not in _DEGREES if unit else "deg" not in amount.value.lower()):
+            if bare.kind != "deg" or unit is None or unit.dims not in _DEGREES:
                 return False  # neither 40 cm nor 40 points are 40°
             bare = bare.args[0]
         return self.same(amount.args[0], bare)
@@ -175,13 +175,13 @@ class Comparison:
         if is_equation(a) and is_equation(b):
             return self._two_equations(a, b)
         equation, other = (a, b) if is_equation(a) else (b, a)
+        named, sides = head_and_value(equation), equation.args
         if self._is_false(equation):
             return False
-        if other.kind == "rel" and equation.args[0].kind != "text":
+        if other.kind == "rel" and not (named and named[0].kind == "text"):
             return equal_sides(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
-        named, sides = head_and_value(equation), equation.args
         if other.kind == "sym" and all(s.kind == "sym" and s.value.isupper() for s in sides):
             return False  # `B = C` is no choice
         tried = [] if named is None else [named[1]]

@@ -101,16 +101,11 @@ def same_name(a: Node, b: Node) -> bool:
     if a.kind == "tuple":
         return a.args == b.args or len(a.args) == len(b.args) and set(a.args) != set(b.args)
     if a.kind == "text":
-        one, other = (n.value.split() for n in (a, b))
-        return _among(one, other) or _among(other, one)
+        fewer, more = sorted((a.value.split(), b.value.split()), key=len)
+        return all(any(w.startswith(v) or v.startswith(w) for v in more) for w in fewer)  # `local max`, `maximum`
     if a.kind == "mul" and all(str(n.args[1].value).islower() for n in (a, b)):
         return a.args[0] == b.args[0]  # `W(n)` and `W(k)`
     return a.value == b.value if a.kind in ("apply", "big") else canonical(a) == canonical(b)
-
-
-def _among(words: list[str], others: list[str]) -> bool:
-    """Whether each word occurs among others, perhaps shortened: `max`, `maximum`."""
-    return all(any(x.startswith(y) or y.startswith(x) for y in others) for x in words)
 
 
 def rename_arguments(head: Node, value: Node) -> Node:

@@ -45,5 +45,5 @@ def _is_clock(node: Node) -> bool:
 def _on_24_hours(time: Clock, half: str) -> set[Clock]:
     """When a time may be, of each half of the day that it may mean."""
     hour, *rest = time
-    hours = (hour,) if hour > 12 else (hour % 12 + 12 * (h == "pm") for h in ([half] if half else _HALVES.values()))
+    hours = (hour,) if hour > 12 or not (hour or half) else (hour % 12 + 12 * (h == "pm") for h in ([half] if half else _HALVES.values()))
     return {(h, *rest) for h in hours}

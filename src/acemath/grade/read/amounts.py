@@ -51,7 +51,7 @@ def _text(tokens: list[Token]) -> str:
 
 
 def amount(tokens: list[Token]) -> Node | None:
-    """Words, a value, words: those before name the value if they say anything, those behind are its unit."""
+    """Words, a value, words: those before are dropped or name the value, those behind are its unit."""
     currency = next((_CURRENCIES[t.text] for t in tokens if t.text in _CURRENCIES), "")
     if not any(_is_word(t) and t.text not in _CURRENCIES for t in tokens):
         tokens = [t for t in tokens if t.text not in _CURRENCIES]
@@ -71,9 +71,9 @@ def amount(tokens: list[Token]) -> Node | None:
             return value
         if operator == "=":
             return Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
-        bound = Node("rel", (symbol("?"), value.args[0] if value.kind == "quantity" else value), (operator,))
-        return Node("quantity", (bound,), value.value) if value.kind == "quantity" else bound
-    if len(said) > 3:
+        return Node("rel", (symbol("?"), value), (operator,))
+    formula = start and sign.isdigit() and not tokens[start].spaced and not tokens[start - 1].text[1:].islower()  # `CuCl2`
+    if len(said) > 3 or formula and tokens[start - 1].text.isalpha():
         return None
     value = _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
     return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said else value

@@ -8,14 +8,13 @@ from acemath.grade.base.nodes import Node, function, letter, number, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
 from acemath.grade.read.tokens import Token
-from acemath.grade.read.vocabulary import NUMBER_WORDS
+from acemath.grade.read.vocabulary import NUMBER_WORDS, RELATIONS
 
 _ALWAYS_FUNCTION = frozenset("fghFGW")
 # Commands that cannot begin a factor of a product.
-_NOT_ATOMS = frozenset(
-    r"times cdot div pm mp cup cap setminus bmod pmod mod in to le ge leq geq lt gt ne neq approx equiv rangle rfloor rceil } "
-    r"\ Rightarrow implies mid leqslant geqslant notin subset subseteq rightarrow mapsto sim simeq cong circ "
-    r"prime degree textdegree land lor quad perp parallel colon wedge vee iff hline backslash choose".split()
+_NOT_ATOMS = RELATIONS.keys() | frozenset(
+    r"times cdot div pm mp cup cap setminus bmod pmod mod rangle rfloor rceil } \ Rightarrow implies circ prime degree textdegree "
+    "land lor quad wedge vee iff hline backslash choose".split()
 )
 
 

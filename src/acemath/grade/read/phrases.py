@@ -12,19 +12,20 @@ from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import MONTHS, NUMBER_WORDS, SCALE_WORDS, SYNONYMS
 
 _MEANING = {
-    "no solution": Node("set"), "infinite": Node("const", (), "inf"), "all real numbers": Node("named", (), "R"),
-    "all integers": Node("named", (), "Z"), "all positive integers": Node("named", (), "Z+"),
-    "positive reals": Node("named", (), "R+"), "negative reals": Node("named", (), "R-"),
-    "nonnegative reals": Node("named", (), "R0+"), "nonpositive reals": Node("named", (), "R0-"),
-    "nonnegative integers": Node("named", (), "Z0+"), "zero function": number(0),
+    "no solution": Node("set"), "infinite": Node("const", (), "inf"), "zero function": number(0),
     "noon": Node("quantity", (number(12),), "pm"), "midnight": Node("quantity", (number(12),), "am"),
 }  # fmt: skip
 _ORDINALS = "third fourth fifth sixth seventh eighth ninth tenth"
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
 _PARTS |= {word + s: n for n, word in enumerate(_ORDINALS.split(), 3) for s in ("", "s")}
 _NOTHING = re.compile(
-    r"(?:there (?:is|are|exists?) )?no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$"
+    r"no (?:such )?[^,]{0,40}\b(?:solutions?|exists?|roots?|values?)$|no such (?:integers?|numbers?|triangle)$"
 )
+_NUMBERS = re.compile(
+    r"(?:for )?(?:set of )?(?:all |any |every )?(?:(positive|negative|non(?:negative|positive)) )?"
+    r"(reals|real numbers?|real values|integers?|natural numbers|whole numbers)|all (?:x|real)"
+)
+_SETS = {"positive": "+", "negative": "-", "nonnegative": "0+", "nonpositive": "0-", "i": "Z", "n": "Z+", "w": "Z0+"}
 _ISO = re.compile(r"([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 _PERMUTED = frozenset(
     "permutations all and or the its their of any these thereof with up to in".split()
@@ -49,6 +50,8 @@ def meaning(words: str) -> Node | None:
     words = re.sub(r"non\s?-\s?(?=negative|positive)", "non", words)
     words = re.sub(r"^(?:equation|system|inequality|problem|it) (?:has|have) (?=no |infinitely)", "", words)
     words = re.sub(r"^there (?:is|are|exists?) |^f is |^[a-z] (?:=|in|is) (?=no |all |any |every |undefined)", "", words)
+    if numbers := _NUMBERS.fullmatch(words):
+        return Node("named", (), _SETS.get((numbers[2] or "r")[0], "R") + _SETS.get(numbers[1], ""))
     name = SYNONYMS.get(words) or ("no solution" if _NOTHING.match(words) else None)
     return None if name is None else _MEANING.get(name, Node("text", (), name))
 

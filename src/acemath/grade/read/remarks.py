@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import COMPARED, UNEQUAL
 
-_OPEN = frozenset(("(", "[", "{", "\\{", "langle", "lfloor", "lceil"))
-_CLOSE = frozenset((")", "]", "}", "\\}", "rangle", "rfloor", "rceil"))
+_OPEN = frozenset(("(", "[", "{", "langle", "lfloor", "lceil"))
+_CLOSE = frozenset((")", "]", "}", "rangle", "rfloor", "rceil"))
 _QUANTIFIERS = frozenset("all any every each some arbitrary".split())
 _MEANT = frozenset("= , integer constant real positive arbitrary".split())
 _REASONS = frozenset(("since", "because"))
@@ -36,11 +36,7 @@ def conclusion(text: str) -> str:
 
 def turn(token: Token) -> int:
     """1 for an opening bracket, -1 for a closing one, 0 for anything else."""
-    if token.kind not in ("op", "cmd", "begin", "end"):
-        return 0
-    if token.kind == "begin" or token.text in _OPEN:
-        return 1
-    return -1 if token.kind == "end" or token.text in _CLOSE else 0
+    return (token.kind == "begin" or token.text in _OPEN) - (token.kind == "end" or token.text in _CLOSE)
 
 
 def _outside(tokens: list[Token]) -> Iterator[int]:
@@ -55,8 +51,6 @@ def _outside(tokens: list[Token]) -> Iterator[int]:
 
 def without_remarks(tokens: list[Token]) -> list[Token]:
     """An answer up to its explanation, its single condition, or what its letters mean."""
-    if not any(t.kind == "word" or t.text == "in" for t in tokens):
-        return tokens
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
     places = (i for i in _outside(tokens) if tokens[i].kind == "word" or tokens[i].text == "(")
     at = next((i for i in places if _begins_remark(tokens[i:], conditions)), len(tokens))
@@ -80,10 +74,10 @@ def _begins_remark(tokens: list[Token], conditions: int) -> bool:
     """Whether the rest of an answer only explains or limits it: a bracket with words, a reason, `where …`, `for x > 0`."""
     first, *following = tokens
     word = first.text.lower() if first.kind == "word" else ""
-    if first.kind == "op" and first.text == "(":
-        limits = len(following) > 2 and following[1].text == "in"  # `k\\pi (k \\in \\mathbb{Z})`
-        reason = bool(following) and following[0].text.lower() in _REASONS
-        return reason or (limits or first.spaced) and _explanation(following, limits)
+    if first.text == "(":
+        texts, words = [t.text.lower() for t in following], sum(t.kind == "word" for t in following)
+        limits = texts[:1] and texts[0] in _REASONS or texts[1:2] == ["in"]  # `k\\pi (k \\in \\mathbb{Z})`
+        return texts[-1:] == [")"] and "(" not in texts and bool(limits or first.spaced and words > 1)
     if word in _REASONS or word == "where":
         return True
     if conditions > 1 or len(following) < 2:
@@ -97,13 +91,6 @@ def _tells(tokens: list[Token]) -> bool:
     return letter.text.lower() in ("multiplicity", "equality") or letter.kind == "letter" and (
         what in COMPARED or what in _MEANT
     )
-
-
-def _explanation(inside: list[Token], limits: bool) -> bool:
-    """Whether these tokens are the rest of one bracket that limits a letter or holds several words."""
-    if not inside or inside[-1].text != ")" or any(t.text == "(" for t in inside):
-        return False
-    return limits or sum(t.kind == "word" for t in inside) >= 2
 
 
 def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
@@ -121,9 +108,8 @@ def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
 
 def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
     texts = [t.text for t in item]
-    if "in" in texts and texts[-1] in ("}", "Z", "N", "integer") and ("mathbb" in texts or "Z" in texts):
-        return True
-    if len(item) > 2 and item[0].kind == "letter" and texts[1] == "is" and texts[-1] in ("integer", "constant"):
+    among = "in" in texts and ("mathbb" in texts or "Z" in texts) or texts[1:2] == ["is"]
+    if among and texts[-1] in ("}", "Z", "N", "integer", "constant"):
         return True
     if any(t.text in COMPARED for k in kept for t in k):
         return False

@@ -74,8 +74,9 @@ TABLE = _build()
 _SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_FACTOR = re.compile(r"([a-z]+)(?:\^(-?[0-6]))?")
+_FACTOR = re.compile(r"([a-z]+)(?:\^(-?\d))?")
 _FRACTION = re.compile(r"frac\s*\{(.+)\}\s*\{(.+)\}")
+_PREPOSITION = re.compile(r"\bin (?=(?!per)[a-z])")
 _JOINS = re.compile(r"[().{}\\*]|\bcdot\b|\bdegrees? (?=celsius|fahrenheit)")
 _POWER = re.compile(r"\s*\^\s*(-?)\s*")
 _ONE = Unit((), Fraction(1))
@@ -94,15 +95,13 @@ _GENERAL = frozenset(
 
 def parse_unit(text: str) -> Unit | None:
     r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `J/(g K)`; None for other words."""
-    plain = _JOINS.sub(" ", _FRACTION.sub(r"\1 / \2", text.lower()))
+    plain = _JOINS.sub(" ", _FRACTION.sub(r"\1 / \2", _PREPOSITION.sub("of ", text.lower())))
     if len(plain) > 60:
         return None
     unit: Unit | None = None
     total, exponent, power, sign = _ONE, 0, 1, 1
     # A hyphen joins units, but after ^ it is a sign.
     for word in re.sub(r"(?<![\^\s])-", " ", _POWER.sub(r"^\1", plain)).replace("/", " / ").split():
-        if word in _REST and word not in ("/", "per") and unit is not None:
-            break  # `hours of work`
         if word in ("/", "per"):
             sign = -1
         elif word in ("square", "sq", "cubic", "cu"):
@@ -111,9 +110,10 @@ def parse_unit(text: str) -> Unit | None:
             total = _times(total, unit, exponent * (_WORD_POWER[word] - 1))
         else:
             match = _FACTOR.fullmatch(word)
-            unit = TABLE.get(match[1]) if match else None
-            if match is None or unit is None:
-                return None
+            named = TABLE.get(match[1]) if match else None
+            if match is None or named is None:
+                break  # `hours of work`, `metres long`
+            unit = named
             exponent, power = sign * power * int(match[2] or 1), 1
             total = _times(total, unit, exponent)
     return None if unit is None else total

@@ -10,8 +10,7 @@ from typing import Any
 
 from acemath.grade.base.guards import TooHard
 from acemath.grade.base.nodes import Node, number, symbol
-from acemath.grade.values.evaluate import Undefined, exact, series
-from acemath.grade.values.walk import LIBRARY_NAMES, Walker
+from acemath.grade.values.evaluate import LIBRARY_NAMES, Undefined, Walker, exact, series
 
 _NAMES = {**LIBRARY_NAMES, "arccot": "acot", "ceil": "ceiling", "max": "Max", "min": "Min"}
 _KNOWN = frozenset(

@@ -13,7 +13,6 @@ from typing import Any
 
 from acemath.grade.base.guards import MAX_BITS, TooHard
 from acemath.grade.base.nodes import Node
-from acemath.grade.values.walk import LIBRARY_NAMES, Walker
 
 MAX_TERMS = 2000
 TERMS = "#terms"  # in an environment: the product of the numbers of terms of the enclosing sums
@@ -21,6 +20,11 @@ _MAX_EXPONENT = 10**7  # binary exponent of a result: beyond it even mpmath take
 _MAX_ANGLE = 10**12
 _ANY_SIZE = frozenset("sqrt log lg root cbrt binom".split())  # functions whose arguments may be huge
 Environment = Mapping[str, Any]
+# Names of functions that mpmath and sympy spell otherwise.
+LIBRARY_NAMES = {
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsec": "asec", "arccsc": "acsc", "lg": "log", "binom": "binomial",
+    "fact2": "fac2",
+}  # fmt: skip
 
 
 class Undefined(Exception):
@@ -123,6 +127,44 @@ def series(node: Node) -> tuple[Node, str, Node, Node]:
         if low.kind == "rel" and low.args[0].kind == "sym":
             return body, low.args[0].value, low.args[1], high
     raise Undefined(f"{node.value} is no sum between bounds")
+
+
+class Walker:
+    """The value of a tree, made from the leaves up: the method `_kind` of a subclass makes that of a node of this kind."""
+
+    pi: Any
+
+    def no_rule(self, node: Node) -> Exception:
+        """What is raised for a kind without a method."""
+        raise NotImplementedError
+
+    def value(self, node: Node) -> Any:
+        """The value of a tree."""
+        rule: Callable[[Node], Any] | None = getattr(self, f"_{node.kind}", None)
+        if rule is None:
+            raise self.no_rule(node)
+        return rule(node)
+
+    def _add(self, node: Node) -> Any:
+        return sum(map(self.value, node.args))
+
+    def _neg(self, node: Node) -> Any:
+        return -self.value(node.args[0])
+
+    def _mul(self, node: Node) -> Any:
+        return self.value(node.args[0]) * self.value(node.args[1])
+
+    def _div(self, node: Node) -> Any:
+        return self.value(node.args[0]) / self.value(node.args[1])
+
+    def _abs(self, node: Node) -> Any:
+        return abs(self.value(node.args[0]))
+
+    def _deg(self, node: Node) -> Any:
+        return self.value(node.args[0]) * self.pi / 180
+
+    def _pct(self, node: Node) -> Any:
+        return self.value(node.args[0]) / 100
 
 
 class Numbers(Walker):
@@ -243,6 +285,4 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lcm": lambda n, *values: n.number(math.lcm(*map(_whole, values))),
     "max": lambda n, *values: max(values),
     "min": lambda n, *values: min(values),
-    "deg": lambda n, x: x,
-    "dim": lambda n, x: x,
 }
