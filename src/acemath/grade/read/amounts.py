@@ -91,7 +91,7 @@ def _measured(tokens: list[Token], negative: bool, currency: str) -> Node | None
     value, unit = expression(tokens[:end]), _text(tokens[end:])
     if value is None or currency and value.kind in ("rel", "list", "quantity"):
         return value
-    doubtful = value.kind in ("sym", "const") or "-" in unit and "^" in unit
+    doubtful = all(t.kind == "letter" for t in tokens[:end]) or value.kind == "const" or "-" in unit and "^" in unit
     if unit and doubtful and parse_unit(unit) is None or unit.lower() in ("more", "less"):
         return None
     if negative:
