@@ -31,6 +31,9 @@ _NUMBER = (
     r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?"
     r"(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
 )
+_MAX_LISTED = 24  # values of one list
+_LONG = 1000  # characters at the end of a sentence that are looked at
+_NONE = Extraction(None, "nothing")
 FORMULA = re.compile(_FORMULA, re.DOTALL)
 NUMBER = re.compile(_NUMBER)
 _VALUE = re.compile(rf"(?P<formula>(?s:{_FORMULA}))|(?P<latex>{_LATEX})|{_DURATION}|{_NUMBER}")
@@ -49,10 +52,10 @@ _FILLER = re.compile(
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
 # behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"\s*,?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
+    r"(?<!\s)(?:\s*,)?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
     r"where|when|rather\s+than|instead\s+of|not)\b"
-    r"|\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
-    r"|\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
+    r"|(?<!\s)\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
+    r"|(?<!\s)\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
     re.IGNORECASE,
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
@@ -73,28 +76,49 @@ _STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNOR
 _MORE = re.compile(r"[=$\\,;*/×]")
 _PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
 _JOINER = re.compile(r"[,;&]|\b(?:and|or)\b")
-_SHARED_UNIT = re.compile(r"\s+([a-z]+)\s+or\s+", re.IGNORECASE)
+# What stands between two values that are both named: `8 and 7`, `"8", "7"`, `| 8 | 7 |`, `8 cm or 7 cm`.
+_BETWEEN = re.compile(
+    r"[\s\"'|\\})\]]*(?:(?:,?\s*\b(?:and|or|o|ou|oder|vs\.?|versus|(?:up\s+)?to)\b|或|или)\s+(?:(?:peut-être|maybe|perhaps|possibly|else|not)\s+)?"
+    r"|(?:[\"')\]}]\s*,|\|+)[\s\"'|\\{(\[]*|(?:</\w+>\s*<\w+>\s*)+)", re.IGNORECASE
+)
+_UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
+_FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
+_ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
+_BOUNDED = re.compile(r"\b(?:[Bb]etween|[Aa]mong|at\s+(?:most|least)|(?:more|less|fewer|greater)\s+than)(?:[\s(\[{\\$]|\d+,|\w=)*$")
+_GIVES_UP = re.compile(r"\bI\s+(?:do\s+not|don['’]t)\s+know\s*$|\bI\s+give\s+up\b", re.IGNORECASE)
+_THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
+_BULLET = re.compile(r"^[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+", re.MULTILINE)
+_COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
-# `The answer is not 5`; "m cannot be 2" answers a question for what is excluded.
-_DENIED = re.compile(
-    r"(?:\b(?:not|never|nor|rul\w+\s+out|anything\s+but)|(?:is|are|was)n['’]t|answer\s+can(?:no|['’])t\s+be)\s*$", re.IGNORECASE
+# Words right before a value that deny it, change it, leave it open or give it to another speaker: `not 7`, `twice 7`, `may be 7`,
+# `some say 7`. "m cannot be 2" answers a question for what is excluded.
+_OPEN = re.compile(
+    r"(?:\b(?:not|never|n?either|nor|ni|nicht|n'est\s+pas|no\s+es|rul\w+\s+out|anything\s+but|(?:answer|it)\s+can(?:no|['’])t|twice|thrice|double|triple|half"
+    r"|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|(?:may|might|could)\s+be|(?:wrong|refus\w+)\s+to\s+say"
+    r"|(?:students?|people|some\w*|others?)\s+(?:say|answer|claim|think|guess)s?|hop(?:ed|ing)\s+for|differs?\s+from|other\s+than|instead\s+of|rather\s+than"
+    r"|one\s+of|unless|except|unlike|suppose|would\s+have\s+been|(?:answer|it)\s+were|backup(?:\s+\w+)?:)(?![A-Za-z])|(?:is|are|was|were)n['’]t\b"
+    r"|不是|可能[是为]?|!=|\\(?:lnot|neg)(?![A-Za-z])|\\neq?(?![A-Za-z]))(?:\s*\b(?:is|it|that|the|answer|value|of|be|equal\s+to|exactly|either)\b)*(?:[\s(\[{\\$\"':*]|\d+,|\w=)*$",
+    re.IGNORECASE,
 )
-# Words before a value that make it another one or leave it open: `twice 7`, `may be 7`.
-_CHANGED = (
-    r"(?:\b(?:never|twice|thrice|double|triple|half(?:\s+of)?|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|"
-    r"(?:may|might|could)\s+be|at\s+(?:most|least))|wrong\s+to\s+say)(?![A-Za-z])\s*"
-)
-_CHANGES = re.compile(_CHANGED + r"(?:[\s(\[{\\]|\d+,|\w=)*$", re.IGNORECASE)
-_IS_CHANGED = re.compile(rf"(?:the\s+)?{_CHANGED}(?![A-Za-z]{{2}})", re.IGNORECASE)
-# A question asserts nothing, nor does what calls a value wrong.
+# A question asserts nothing, nor does what calls a value wrong or tells several cases.
 _UNASSERTED = re.compile(
-    r"\?|\b(?:wrong|incorrect|not\s+(?:the\s+)?(?:correct|right|(?:final\s+)?answer))\b", re.IGNORECASE
+    r"\?|可能|不是|(?<![A-Za-z])(?:wrong|incorrect|mistaken|unless|not\s+(?:the\s+)?(?:correct|right|(?:final\s+)?answer)|depend(?:s|ing)\s+on\s+the\s+case|in\s+one\s+case"
+    r"|(?:cannot|can['’]t|unable\s+to|impossible\s+to)\s+(?:determine|find|compute|say|tell|answer|solve)"
+    r"|if\s+the\s+(?:\w+\s+)?answer|I\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt))(?![A-Za-z])|^\W*(?:choose\s+between|(?:we|you)\s+(?:are|were)\s+given"
+    r"|(?:the\s+)?(?:options|candidates)(?:\s+are|:))",
+    re.IGNORECASE,
+)
+# What takes back the value before it: `7. Wait, that's not right.`
+UNDONE = re.compile(
+    r"[\s.,;:!)$*\"'\\\]}-]*(?:\?|(?:(?:wait|hmm+|oh|actually|well|but|however|sorry|no)\b[\s,.!–—-]*)*"
+    r"(?:\bno\s*(?:[.!,]|$)|is\s+this\s+(?:right|correct)\?\s*no\b|(?:(?:that|this|it|which)(?:['’]s|\s+is|\s+was)?\s+|(?:is|was)\s+)"
+    r"(?:not\s+(?:the\s+)?(?:right|correct|(?:final\s+)?answer)|wrong|incorrect|what\s+a\s+wrong)|(?:is|was)n['’]t\s+(?:the\s+)?(?:right|correct|answer)"
+    r"|(?:that|this|which)\s+(?:leads\s+to|is)\s+(?:a\s+)?contradict|i\s+(?:take\s+(?:that|it)\s+back|give\s+up)|scratch\s+that|never\s*mind))", re.IGNORECASE
 )
 _ASIDE = re.compile(r"[,;(]|\b(?:because|since|but|and)\b", re.IGNORECASE)
-NO_OPINION = re.compile(r"\bI\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt)\b", re.IGNORECASE)
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
-    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*)\b", re.IGNORECASE
+    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*|one\s+of)\b", re.IGNORECASE
 )
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
 
@@ -119,8 +143,18 @@ def sentences(text: str) -> list[str]:
 def asserts(sentence: str, beside: bool = False) -> bool:
     """Whether a sentence says something of its value, not asks it or denies it; `beside`: in its first clause at least."""
     outside = FORMULA.sub(" ", sentence)
-    clause = outside if not beside else _ASIDE.split(outside, maxsplit=1)[0]
-    return not (_UNASSERTED.search(clause) or NO_OPINION.search(clause))
+    return not _UNASSERTED.search(_ASIDE.split(outside, maxsplit=1)[0] if beside else outside)
+
+
+def left_open(before: str) -> bool:
+    """Whether the words right before a value deny it, change it, ask for it or give it to another speaker."""
+    return _OPEN.search(before[-80:]) is not None
+
+
+def begins_open(value: str) -> bool:
+    """Whether a value's own first words deny or change it: `not 7`, `twice $x$`."""
+    words = _FIRST_WORDS.match(value)[0]  # type: ignore[index]
+    return left_open("is " + words) or words.lower().startswith(("between ", "among "))
 
 
 def stated_value(sentence: str) -> str | None:
@@ -128,7 +162,7 @@ def stated_value(sentence: str) -> str | None:
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
     outside, alone = FORMULA.sub(" ", sentence), FORMULA.match(sentence)
-    if not sentence or _IS_CHANGED.match(sentence):
+    if not sentence or begins_open(sentence):
         return None
     if alone and not sentence[alone.end() :].strip(" .,;:"):
         return inside(alone[0])
@@ -137,7 +171,7 @@ def stated_value(sentence: str) -> str | None:
     if not mostly_foreign(sentence, 3):
         if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
-        if numbers and not formula and "=" not in sentence and not re.search(r"\bor\s+\S*\d", sentence):
+        if numbers and not formula and not ("=" in sentence or _ANOTHER.search(sentence)):
             return str(numbers[0]).strip()
     value = last_value(sentence)
     if value is not None:
@@ -148,15 +182,19 @@ def stated_value(sentence: str) -> str | None:
 def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
-    told = sentences(tail)
+    told = sentences(_BULLET.sub("", tail))
+    if tail[-1:] in tuple("+-*/=(") or any(_GIVES_UP.search(sentence) for sentence in told[-3:]):
+        return None
     if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
         return None  # the text breaks off
-    for sentence in reversed(told):
-        if not asserts(sentence):
-            continue
+    for at in range(len(told) - 1, -1, -1):
+        sentence = told[at]
         value = last_value(sentence)
+        concluded = _THEN.split(sentence)[-1]  # `my guess was wrong, and it is 7`
+        if not asserts(concluded if value is not None and last_value(concluded) == value else sentence):
+            continue
         if value is not None:
-            return value
+            return _NONE if UNDONE.match(" ".join(told[at + 1 :])) else _with_its_like(told, at, value)
         letters = [f for f in map(inside, FORMULA.findall(sentence)) if len(f) > 1]
         if symbolic is None and letters:
             symbolic = letters[-1]
@@ -165,7 +203,7 @@ def last_math(tail: str) -> Extraction | None:
 
 def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
-    sentence = _without_afterthought(sentence)
+    sentence = _without_afterthought(sentence[-_LONG:])
     found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
     if not found:
         return None
@@ -175,30 +213,49 @@ def last_value(sentence: str) -> Extraction | None:
         found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
     last = found[-1]
     start = _list_start(sentence, found)
-    if _CHANGES.search(sentence, 0, start):
-        return Extraction(None, "nothing")
-    denied = _DENIED.search(sentence, 0, start)
-    text = ("not " if denied else "") + sentence[start : last.end()].strip()
+    before = sentence[max(0, start - 80) : start]
+    if left_open(before) or _BOUNDED.search(before) or UNDONE.match(sentence, last.end()):
+        return _NONE
+    text = sentence[start : last.end()].strip()
     if last["formula"] and text == last[0]:
         text = inside(text)
     return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
 
 
+def _with_its_like(told: list[str], at: int, value: Extraction) -> Extraction:
+    """The value of a line with those of the lines before it that have its form: `1. 8` and `2. 7` are two answers."""
+    form, items = _form(told[at]), [value.answer]
+    if len(WORD.findall(form)) > 3 or "=" in form and not NAMED.match(form) or "step" in form:
+        return value
+    for line in reversed(told[:at]):
+        other = last_value(line) if _form(line) == form else None
+        if other is None:
+            break
+        items.insert(0, other.answer)
+    return Extraction("; ".join(dict.fromkeys(item or "" for item in items)) or None, value.rule)
+
+
+def _form(line: str) -> str:
+    return _COUNTED.sub("#", _VALUE.sub("#", line)).strip().lower()
+
+
 def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
     """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
     first, either = len(found) - 1, False
-    while first > 0:
+    while first > max(0, len(found) - _MAX_LISTED):
+        start = found[first - 1].start()
         gap = sentence[found[first - 1].end() : found[first].start()]
-        if _OPERATOR.search(sentence, 0, found[first - 1].start()) or _EQUALS.match(sentence, found[first].end()):
+        if _OPERATOR.search(sentence[max(0, start - 12) : start]) or _EQUALS.match(sentence, found[first].end()):
             break
         if _ABOUT.fullmatch(gap):
-            return found[first - 1].start()
-        unit = _SHARED_UNIT.fullmatch(gap)
-        if unit and not re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
-            break  # `2 hours or 120 minutes` is one value, `5 dollars or 6 dollars` are two
-        if not unit and not (_JOINER.search(gap) and LISTED.fullmatch(gap)):
+            return start
+        unit = _UNIT.match(gap)
+        if unit and re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
+            gap = gap[unit.end() :]  # `5 dollars or 6 dollars` are two values, `2 hours or 120 minutes` is one
+        joined = _BETWEEN.fullmatch(gap) is not None or unit is not None and not gap.strip()
+        if not (joined or _JOINER.search(gap) and LISTED.fullmatch(gap)):
             break
-        either = either or re.search(r"\bor\b", gap) is not None
+        either = either or joined or re.search(r"\bor\b", gap) is not None
         first -= 1
     names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
     plural = _PLURAL.search(sentence[: found[first].start()])
@@ -209,12 +266,12 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
 
 
 def sentence_value(answer: str) -> str | None:
-    """The value in an answer that is one whole sentence (`The total is $15.`); None where it is none."""
+    """The value in an answer that is a whole sentence (`The total is $15.`); None where it is none."""
     words = len(_PLAIN_WORD.findall(answer))
-    if words < 2 or _BOUND_WORDS.search(answer) or sum(map(bool, map(str.strip, sentences(answer)))) > 1:
+    if words < 2 or _BOUND_WORDS.search(answer):
         return None
     if "=" in answer:
-        if re.search(r"\bor\b", answer):
+        if re.search(r"\bor\b|=.*\bto\b.*=", answer):
             return None  # `the value x = 3 or x = 5`
         answer = answer.rsplit("=", 1)[1]
     elif words < 3 or _JOINING_WORDS.search(answer) and len(NUMBER.findall(answer)) > 1:
