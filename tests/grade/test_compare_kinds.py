@@ -24,6 +24,14 @@ CHAINS_SAME = [
     (r"\angle ABC = \angle ACB = 50^\circ", r"50^\circ"),
     ("AB=BC=5", "5"),
     ("x+y=3+4=7", "7"),
+    (r"\{2, 1\} = \{1, 2\}", r"\{1, 2\}"),
+    ("y=(x-1)(x+1)=x^2-1", "y=x^2-1"),
+    (r"\sin 30 = \frac12", r"\frac12"),
+    (r"\sqrt{16} = \pm 4", r"\pm 4"),
+    ("100*1.06^5 = 134", "134"),
+    ("x=y=90", "90"),
+    ("x=90, y=90", "y=90, x=90"),
+    (r"A^{-1}=\begin{pmatrix}1&-2\\0&1\end{pmatrix}", r"\begin{pmatrix}1&-2\\0&1\end{pmatrix}"),
 ]
 CHAINS_DIFFERENT = [
     ("y=z=5", "x=5"),
@@ -39,6 +47,22 @@ CHAINS_DIFFERENT = [
     ("1+1=2; 1+2=3", "2, 5"),
     (r"2 \oplus 3 = 13", r"2 \oplus 3 = 14"),
     ("x=y=7", "8"),
+    (r"\{1, 3\} = \{1, 2\}", r"\{1, 2\}"),
+    ("(2, 1) = (1, 2)", "(1, 2)"),
+    ("y=x+2=x+1", "x+1"),
+    (r"\sqrt3 = \sqrt2", r"\sqrt2"),
+    (r"2\pi = \pi", r"\pi"),
+    (r"a=3\approx 4", "4"),
+    (r"\ln(e^{-5})=5", "5"),
+    ("12,345", "12.345"),
+    (r"\sin 30^\circ = \frac13", r"\frac13"),
+    (r"\cos(\pi)=-1, \cos(\pi)=0", r"\cos(\pi)=-1, \sin(\pi)=0"),
+    (r"k=\frac{\ln(1/2)}{5.27}\approx 0.1315", r"k=\frac{\ln(1/2)}{5.27}\approx -0.1315"),
+    ("x=90, y=90", "90"),
+    ("x=90, y=90", "y=90"),
+    ("B = C", "C"),
+    ("y=c; y=3x", "y=d; y=3x"),
+    ("5>3", "2>1"),
 ]
 
 FAMILIES_SAME = [
@@ -96,6 +120,9 @@ FAMILIES_SAME = [
     (r"x \equiv 1 \pmod 6 \text{ or } x \equiv 5 \pmod 6", r"x = 6k \pm 1, k \in \mathbb{Z}"),
     (r"2k\pi < x < 2k\pi + \pi, k \in \mathbb{Z}", r"(2n\pi, 2n\pi + \pi), n \in \mathbb{Z}"),
     ("x = 2k", "x = 2n"),
+    (r"4n+1, n \ge 0", r"4n-3, n \ge 1"),
+    (r"x = \pm k\pi, k \ge 0", r"x = k\pi, k \in \mathbb{Z}"),
+    (r"3k+1, k \in \mathbb{Z}", "3k+1"),
 ]
 FAMILIES_DIFFERENT = [
     (r"x = k\pi, k \in \mathbb{Z}", r"y = k\pi, k \in \mathbb{Z}"),
@@ -123,6 +150,12 @@ FAMILIES_DIFFERENT = [
     ("x = 2a", "x = 2b"),
     (r"2x \equiv 1 \pmod 7", r"2x \equiv 1 \pmod 5"),
     (r"x \equiv 3 \pmod 7", r"x = 7k + 4, k \in \mathbb{Z}"),
+    (r"3k+1, k \in \mathbb{Z}", r"3k+1, k \in \mathbb{N}"),
+    (r"n^2, n \in \mathbb{Z}", r"n^2, n \in \mathbb{N}"),
+    (r"4n+1, n \ge 0", r"4n+1, n \in \mathbb{Z}"),
+    (r"4n+1, n \ge 0", r"n \ge 1"),
+    ("3k+1 with k an integer", "3k+1 with k a natural number"),
+    (r"f(x)=x+1, x \ge 0", r"f(x)=x+1, x \ge 3"),
 ]
 
 REGIONS_SAME = [
@@ -135,6 +168,8 @@ REGIONS_SAME = [
     (r"\{x : x^2 < 4\}", "(-2, 2)"),
     (r"x < 1 \text{ or } x > 3", r"(x-1)(x-3) > 0"),
     (r"x < -\sqrt2 \text{ or } x > \sqrt2", r"x > 1.4142136 \text{ or } x < -1.4142136"),
+    (r"[0, 2]", r"[0, 1] \text{ or } [1, 2]"),
+    (r"k \ge 2", r"\text{all integers } k \ge 2"),
 ]
 REGIONS_DIFFERENT = [
     (r"x > \sqrt2", "x > 1.42"),
@@ -149,6 +184,8 @@ REGIONS_DIFFERENT = [
     (r"x > 1 \text{ and } x < 3", r"x > 1 \text{ or } x < 3"),
     (r"\{n \in \mathbb{Z} : n(n-1)(n-50) \le 0, n \ge 0\}", r"\{0, 1\}"),
     (r"\text{no solution}", r"\foo(x) > 3"),
+    ("[0, 1]", r"[0, 1] \text{ or } (0, 1)"),
+    ("x > 3", "x > 3 or x > 5"),
 ]
 
 VALUES_SAME = [
@@ -284,6 +321,9 @@ LENIENT_SAME = [
     ("3.14", r"\pi"),
 ]
 LENIENT_DIFFERENT = [
+    (r"\frac{64}{121}", r"\frac{64}{1.21}"),
+    (r"\frac{1}{10}", r"\frac{10}{1}"),
+    ("1e-3", "1e-5"),
     ("2007", "2006"),
     ("5,15", "515"),
     ("10", "1000"),

@@ -140,3 +140,16 @@ def test_the_raw_training_sets_reward_their_own_answers(shared: Path) -> None:
         rewards = accuracy_reward([f"So \\boxed{{{answer}}}." for answer in answers], **{column: texts})
         assert rewards.count(1.0) == len(rows)
         assert 1.0 not in accuracy_reward(["So \\boxed{-918273}."] * len(rows), **{column: texts})
+
+
+@pytest.mark.parametrize(
+    ("reference", "right", "wrong"),
+    [
+        ("Therefore the probability of ending up back in location 1 is $0.367$.", "0.367", "1"),
+        (r"$k_{1}=9 k_{2}$, where $k_{1}$ is the spring constant of the system with the shorter period.", "k_1 = 9k_2", "k_1"),
+        ("The eigenvalues are 1 and $-1$. Since there are only 2 independent eigenvectors, the matrix is not diagonalizable.", None, "2"),
+    ],
+)
+def test_prose_counts_by_the_value_in_which_it_ends(reference: str, right: str | None, wrong: str) -> None:
+    assert not equal(wrong, reference).correct
+    assert right is None or equal(right, reference).correct

@@ -24,6 +24,7 @@ from acemath.grade.references import needed_reference, reference_answer, referen
 from acemath.records import FINISHED, Verdict
 
 _SPACES = re.compile(r" +(?!\d)|(?<!\d) +")  # `1 3/4` is not `13/4`
+_DECIMAL_COMMA = re.compile(r"^(-?\d{1,15}),\s?(\d*[1-9]\d*)(?![\d,.])")  # `-3,0` is two numbers
 _ARROW = re.compile(r"arrow|\\vec")
 # What sympy has no counterpart for.
 _NOT_SYMBOLIC = frozenset("text apply tuple set list matrix builder union named mod based".split())
@@ -188,21 +189,28 @@ def _worth_workers(left: str, right: str) -> bool:
 def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
     a, b = read(left), read(right)
     same = Comparison(conventions).same
+    integers = declared(left), declared(right)
+    if all(integers) and set(integers[0].values()) != set(integers[1].values()):  # 3k + 1 over Z and over N
+        return same_families(a, b, *integers, conventions.ordered_lists)
     result = same(a, b)
     if result is True:
         return True
     for text, own, other in ((left, a, b), (right, b, a)):
-        if "," in text and own.kind in ("num", "list") and other.kind in ("list", "set"):
-            split = read(text, False)
-            if split != own and same(split, other) is True:
-                return True
+        if "," not in text or own.kind not in ("num", "list"):
+            continue
+        if other.kind in ("list", "set"):
+            said = read(text, False)  # `1,234` is two numbers
+        else:
+            said = read(_DECIMAL_COMMA.sub(r"\1.\2", text)) if conventions.decimal_comma and own.kind == "list" else own
+        if said != own and same(said, other) is True:
+            return True
     apart = letters_apart(a, b, not _ARROW.search(left + right))
     return (
         apart is not None
         and same(*apart) is True
         or same_renamed(a, b, same)
         or same_solutions(a, b)
-        or same_families(a, b, declared(left), declared(right), conventions.ordered_lists)
+        or same_families(a, b, *integers, conventions.ordered_lists)
         or result
     )
 

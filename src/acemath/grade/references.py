@@ -28,11 +28,13 @@ from acemath.grade.conventions import STRICT
 from acemath.grade.extract.boxes import last_boxes
 from acemath.grade.extract.choices import as_choice
 from acemath.grade.extract.responses import extract
+from acemath.grade.extract.sentences import WORD
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
 _EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out
 _NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # how NuminaMath 1.5 and tables say that there is none
 _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
+_MOST_BEHIND = 3  # words behind the value of a sentence: its unit, and of what it is
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")
 _REFERENCE = STRICT.but(name="reference", think_tags=True)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -84,9 +86,12 @@ def reference_answer(reference: str) -> str:
     boxed = ("boxed" in reference or "fbox" in reference) and last_boxes(reference)
     stated = "\nThe answer is" in reference or "answer is\n" in reference
     spaced = len(reference) > 60 and reference.count(" ") + reference.count(",") > 5  # the search alone is slow
-    if boxed or stated or spaced and _PROSE.search(reference):
-        return extract(reference, _REFERENCE).answer or reference
-    return reference.strip()
+    if not (boxed or stated or spaced and _PROSE.search(reference)):
+        return reference.strip()
+    found = extract(reference, _REFERENCE)
+    answer, text = (" ".join((part or "").split()) for part in (found.answer, reference))
+    ends = answer and len(WORD.findall(text.rpartition(answer)[2])) <= _MOST_BEHIND  # of prose the value counts in which it ends
+    return found.answer or reference if found.rule in _STATED or ends else reference.strip()
 
 
 def _is_nothing(text: str) -> bool:

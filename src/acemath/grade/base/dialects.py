@@ -55,7 +55,8 @@ _GROUP = r"(?:[^{}]|\{[^{}]*\})"
 _OVER = re.compile(rf"\{{({_GROUP}+?)\\over(?![A-Za-z])({_GROUP}+?)\}}")
 _OVER_ALL = re.compile(r"^([^{}]{1,80}?)\\over(?![A-Za-z])([^{}]{1,80})$")
 _OPEN_SYSTEM = re.compile(r"\\\{\s*(?=\\begin\s*\{(?:array|aligned|matrix|gathered|align\*?)\})")
-_CASE_WORDS = re.compile(r",?\s*&\s*\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|,?\s*&\s*(?:if|for|when)\s+")
+_CASE_WORDS = re.compile(r",?\s*&\s*(?:(?:\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|(?:if|for|when)\s+)(?:\s*&)?)?")
+_CASE_ELSE = re.compile(r",?\s*&\s*(?:\\text\s*\{\s*)?(?:otherwise|else)\s*\}?")
 _COMMANDS = rules(
     # the head of a vector function, `\vec{r}(t) = …`
     ("=", r"\\(?:vec|mathbf|boldsymbol|bm)\s*\{\s*([A-Za-z])\s*\}(?=\s*\(\s*[a-z]\s*\)\s*=)", r"\1"),
@@ -68,7 +69,7 @@ def standard_commands(text: str) -> str:
     r"""Standard LaTeX for commands that lost their backslash, for `\over`, and without colours and sizes."""
     text = _BARE_COMMAND.sub(r"\\\1", text)
     if "\\begin" in text:
-        text = _CASE_WORDS.sub(" & ", text) if "cases" in text else text
+        text = _CASE_ELSE.sub(r" & \\mathbb{R}", _CASE_WORDS.sub(" & ", text))
         text = _OPEN_SYSTEM.sub("", text) if text.count("\\{") > text.count("\\}") else text
     if "\\over" in text:
         for _ in range(4):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, kinds, number, symbols
+from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, canonical, is_decimal, kinds, number, symbols
 from acemath.grade.compare.expressions import same_expression
 from acemath.grade.compare.families import congruence, is_angular
 from acemath.grade.compare.forms import standard_form
@@ -22,20 +22,22 @@ from acemath.grade.compare.names import (
     rename_arguments,
     same_name,
 )
-from acemath.grade.compare.regions import as_interval, same_region
+from acemath.grade.compare.regions import as_interval, same_cases, same_region
 from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality
 from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
 from acemath.grade.read.amounts import unit_product
 from acemath.grade.read.units import conversion, parse_unit
-from acemath.grade.values.evaluate import exact
+from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
 
 Result = bool | None
 _INITIALS = {"t": "yes", "f": "no", "y": "yes", "n": "no"}  # how true, false, yes and no are shortened
 _RADIAN = (("rad", 1),)
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
+_PLAIN = frozenset("num sym const add mul div neg pow fact func abs deg".split())  # of which the sides of a false chain are made
+_UNSURE = frozenset("sin cos tan cot sec csc arcsin arccos arctan lg".split())  # of an angle in degrees, to some base
 _STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
 
 
@@ -174,13 +176,14 @@ class Comparison:
             return self._two_equations(a, b)
         equation, other = (a, b) if is_equation(a) else (b, a)
         named, sides = head_and_value(equation), equation.args
+        if self._is_false(equation):
+            return False
         if other.kind == "rel" and not (named and named[0].kind == "text"):
             return equal_sides(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
-        stated = sides[: sides.index(exact_side(equation)) + 1]
-        if len(stated) > 1 and _contradict(stated[-2], stated[-1], False):
-            return False
+        if other.kind == "sym" and all(s.kind == "sym" and s.value.isupper() for s in sides):
+            return False  # `B = C` is no choice
         tried = [] if named is None else [named[1]]
         if equation.value[-1] == "~":
             tried += sides[:1] if len(sides) == 2 else ()
@@ -189,21 +192,30 @@ class Comparison:
             tried.append(sides[-1])
         return any(self.same(value, other) is True for value in tried)
 
+    def _is_false(self, node: Node) -> bool:
+        """Whether two neighbours in a chain of equations contradict each other: `5 = 6`, `{1, 3} = {1, 2}`, `y = x + 1 = x + 2`."""
+        named, sides = is_name(node.args[0]), node.args
+        return any(
+            sign == "=" and (_contradict(one, other, False) or _comparable(one, other) and self.same(one, other) is False)
+            for at, (one, other, sign) in enumerate(zip(sides, sides[1:], node.value, strict=False))
+            if at and named or not symbols(one) | symbols(other)
+        )
+
     def _two_equations(self, a: Node, b: Node) -> Result:
         one, other = head_and_value(a), head_and_value(b)
+        if a.value[-1] == b.value[-1] == "~" and _contradict(a.args[-1], b.args[-1], True):
+            return False
         if one is not None and other is not None:
             left, right = one[1], other[1]
             if one[0].kind == other[0].kind:
                 left, right = rename_arguments(*one), rename_arguments(*other)
-            contrary = one[0].kind == other[0].kind and one[0].kind in ("sym", "func", "abs", "text")
-            if (same_name(one[0], other[0]) or not contrary) and self.same(left, right) is True:
+            if same_name(one[0], other[0]) and self.same(left, right) is True:
                 return True
-        if (one is None) != (other is None):  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
-            named, chain = (one, b) if one else (other, a)
+        for named, chain in ((one, b), (other, a)) if one is None or other is None else ():
             if named and chain.value[-1] == "~" and self.same(named[1], exact_side(chain)) is True:
-                return True
+                return True  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
         if one is None and other is None and not symbols(a) and not symbols(b):
-            return self.same(exact_side(a), exact_side(b))
+            return not (self._is_false(a) or self._is_false(b)) and self.same(exact_side(a), exact_side(b))
         if len(a.args) == len(b.args) == 2 and not (kinds(a) | kinds(b)) & _STRUCTURED:
             return same_equation(a, b)
         return equal_sides(a, b)
@@ -235,9 +247,12 @@ class Comparison:
         return collections(a, b, self.conventions, self.same)
 
     def _matrices(self, a: Node, b: Node) -> object:
-        if a.kind == b.kind == "matrix":
-            return a.value == b.value and all_same(a.args, b.args, self.same)
-        return SKIP
+        if "matrix" not in (a.kind, b.kind):
+            return SKIP
+        if a.kind == b.kind and a.value == b.value and all_same(a.args, b.args, self.same):
+            return True
+        found = same_cases(a, b)
+        return a.kind != b.kind and SKIP if found is SKIP else found
 
     def _ratios(self, a: Node, b: Node) -> object:
         if "ratio" not in (a.kind, b.kind):
@@ -256,30 +271,47 @@ def _calculated(sides: tuple[Node, ...]) -> bool:
     return last != before and (not symbols(last) and not symbols(before) or same_value(before, last) is True)
 
 
+def _real(side: Node) -> Fraction | None:
+    """The value of a side that is a plain real number; None where it is none."""
+    found = exact(side)
+    if found is None and kinds(side) <= _PLAIN and _is_sure(side):
+        try:
+            value = approximate(side, {})
+            found = None if isinstance(value, complex) else Fraction(value)
+        except Undefined:
+            pass
+    return found
+
+
+def _is_sure(*sides: Node) -> bool:
+    """Whether functions have one value only: `\\sin 30` may be of degrees, `\\log 2` to any base."""
+    return any(map(is_angular, sides)) or not any(n.value in _UNSURE for side in sides for n in side.walk() if n.kind == "func")
+
+
+def _comparable(one: Node, other: Node) -> bool:
+    """Whether two sides of an equation are exact values of one kind in the same letters, of which it can be told if they differ."""
+    inner = kinds(one) | kinds(other)
+    alike = inner <= _PLAIN or one.kind == other.kind in ("set", "tuple", "matrix") and inner - {one.kind} <= _PLAIN
+    endless = any(n.value == "inf" for side in (one, other) for n in side.walk())
+    return alike and _is_sure(one, other) and not (endless or any(map(is_decimal, (one, other)))) and symbols(one) == symbols(other)
+
+
 def _contradict(one: Node, other: Node, rounded: bool) -> bool:
-    """Whether two sides are numbers that cannot be one, as far as they are rounded: `5 = 6` states nothing."""
+    """Whether two numbers, or amounts, of which one is or may be rounded are too far apart: `a = 3 ≈ 4`, `2.5 = 3.5`."""
     if one.kind == other.kind == "quantity":
-        return _amounts_contradict(one, other, rounded)
-    left, right = exact(one), exact(other)
-    if left is None or right is None or left == right or "pct" in (one.kind, other.kind):
+        if one.value != other.value and None in (parse_unit(one.value), parse_unit(other.value)):
+            return False  # `2 dozen = 24 eggs`
+        factor = conversion(one.value, other.value)  # `1 mile = 1.6 km` is as exact as its last side
+        rounded = rounded or one.value != other.value
+        return factor is None or _contradict(Node("mul", (number(factor), one.args[0])), other.args[0], rounded)
+    left, right = _real(one), _real(other)
+    if left is None or right is None or "pct" in (one.kind, other.kind):
         return False
     sides = [side.value for side in (one, other) if side.kind == "num"]
     places = [decimals for _, decimals, _ in sides if decimals >= 0]
     if rounded or len(sides) == 1:  # `17,748 ≈ 17,700`, `100 * 1.06^5 = 134`
         places += [len(text.rstrip("0")) - len(text) if rounded else 0 for _, decimals, text in sides if decimals < 0]
-    return abs(left - right) >= (Fraction(10) ** -min(places) if places else 0)
-
-
-def _amounts_contradict(one: Node, other: Node, rounded: bool) -> bool:
-    """`5 cm = 6 cm`; a conversion, `1 mile = 1.6 km`, is as exact as its last side. Of unknown units nothing can be told."""
-    if one.value == other.value:
-        return _contradict(one.args[0], other.args[0], rounded)
-    if parse_unit(one.value) is None or parse_unit(other.value) is None:
-        return False
-    factor, value = conversion(one.value, other.value), exact(one.args[0])
-    if factor is None or value is None:
-        return factor is None
-    return _contradict(Node("add", (number(factor * value),)), other.args[0], True)
+    return bool(places) and abs(left - right) >= Fraction(10) ** -min(places)
 
 
 def _is_region(node: Node) -> bool:

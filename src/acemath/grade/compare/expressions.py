@@ -81,8 +81,9 @@ def _close(a: Node, b: Node, conventions: Conventions) -> bool:
         return False
     tolerance = max(conventions.rel_tol, 1e-12)
     scales = [100.0, 0.01] if conventions.percent == "any" else []
-    if conventions.percent == "fraction" and 0 < min(abs(x), abs(y)) < 1:
-        scales = [100.0 if abs(x) < abs(y) else 0.01]
+    if conventions.percent == "fraction" and {a.kind, b.kind} <= {"num", "div"} and 0 < min(x.real, y.real) < 1:
+        part, whole, scale = (a, b, 100.0) if x.real < y.real else (b, a, 0.01)
+        scales = [scale] if whole.kind == "num" and 1 <= exact(whole) <= 100 and (part.kind == "num" or not is_decimal(part)) else []
     if (conventions.rel_tol or conventions.abs_tol) and (
         conventions.exact_within or is_decimal(a) or is_decimal(b)
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from itertools import combinations
@@ -23,13 +24,14 @@ _LAYOUT = re.compile(r"\\(?:text|mathbb|mathbf|Bbb|mathrm)(?![A-Za-z])|[{}$]")
 _DECLARED = re.compile(
     r"(?<![A-Za-z\\])(?P<in>[a-zA-Z](?:\s*,\s*[a-zA-Z])*)\s*\\in\s*(?P<set>[ZN])\s*(?P<sign>\^\s*\+|_\s*\+|\+|_\s*0)?"
     r"|(?<![A-Za-z\\])(?P<is>[a-zA-Z])[\s,]+(?:(?:is|be|being|an?|any|some|arbitrary|the)\s+)*(?P<kind>\S+\s+)?(?:integer|whole number|natural number)"
+    r"|(?:[,;(]|(?:for|where|with)\s)\s*(?P<at>[a-zA-Z])\s*(?:\\geq?(?:slant)?|>=|≥)\s*(?P<from>\d{1,3})(?!\d)"
     r"|(?P<kind2>[a-z-]+\s+)?(?:integers?|natural numbers?)\s+(?P<of>[a-zA-Z])(?![A-Za-z])"
 )
 
 
 def declared(text: str) -> dict[str, float]:
-    """The parameters that an answer calls integers, with the least value of each: `x = k\\pi, k \\in \\mathbb{Z}`."""
-    if "in" not in text:
+    """The parameters of an answer that are called integers or begin with one, and the least value of each: `k\\pi, k \\in Z`."""
+    if not any(mark in text for mark in ("in", "ge", "number")):
         return {}
     found: dict[str, float] = {}
     for match in _DECLARED.finditer(_LAYOUT.sub(" ", text)):
@@ -38,7 +40,8 @@ def declared(text: str) -> dict[str, float]:
         start = STARTS[(match["set"] or "Z") + ("0+" if "0" in sign else "+" if sign else "")]
         if kind in ("positive", "natural", "nonnegative") or "natural number" in match[0]:
             start = 0 if kind == "nonnegative" else 1
-        found |= dict.fromkeys(re.findall("[A-Za-z]", match["in"] or match["is"] or match["of"]), start)
+        for name in re.findall("[A-Za-z]", match["in"] or match["is"] or match["of"] or match["at"]):
+            found[name] = max(found.get(name, -math.inf), float(match["from"] or start))
     return found
 
 
@@ -64,17 +67,18 @@ def same_families(
     if one is None or other is None or any(not same_name(x, y) for x in one.heads for y in other.heads):
         return False
     left, right = _parameter(one, other), _parameter(other, one)
-    starts = {*one.starts.values(), *other.starts.values()}
-    if not left or not right or len(starts) != 1 or one.names() - {left} != other.names() - {right}:
+    known = [*one.starts.values(), *other.starts.values()]  # for both, where only one says it
+    if not left or not right or not known or one.names() - {left} != other.names() - {right}:
         return False
-    env, (start,) = random_point(one.names() - {left}, 3, 2.9), starts
+    env = random_point(one.names() - {left}, 3, 2.9)
+    mine, yours = (left, one.starts.get(left, known[0])), (right, other.starts.get(right, known[0]))
     pairs = [(one.members, other.members)]
     if ordered:
         if len(one.members) != len(other.members):
             return False
         pairs = [([x], [y]) for x, y in zip(one.members, other.members, strict=True)]
     return all(
-        _within(x, left, y, right, env, start) and _within(y, right, x, left, env, start) for x, y in pairs
+        _within(x, mine, y, yours, env) and _within(y, yours, x, mine, env) for x, y in pairs
     )
 
 
@@ -160,12 +164,14 @@ def is_angular(node: Node) -> bool:
 Member = tuple[object, list[complex]]
 
 
-def _within(a: list[Node], name: str, b: list[Node], other: str, env: dict[str, complex], start: float) -> bool:
-    """Whether the values of a near 0 are among the values of b."""
-    inner, outer = (range(first := int(max(start, -size)), first + 2 * size + 1) for size in (_INNER, _OUTER))
+def _within(a: list[Node], one: tuple[str, float], b: list[Node], other: tuple[str, float], env: dict[str, complex]) -> bool:
+    """Whether the values of a near 0 are among the values of b; `one` and `other` are their parameters and the least of each."""
+    ranges = ((name, range(low := int(max(start, -size)), low + 2 * size + 1)) for (name, start), size in ((one, _INNER), (other, _OUTER)))
     try:
-        wanted = [_member(m, {**env, name: float(k)}) for m in a for k in inner]
-        given = [_member(m, {**env, other: float(k)}) for m in b for k in outer]
+        wanted, given = (
+            [_member(m, {**env, name: float(k)}) for m in members for k in values]
+            for members, (name, values) in zip((a, b), ranges, strict=True)
+        )
     except Undefined:
         return False
     return all(any(shape == s and _near(values, v) for s, v in given) for shape, values in wanted)

@@ -51,7 +51,7 @@ def _relation(node: Node) -> Node:
     sides, last = node.args[:-1], node.args[-1]
     named = len(sides) > 1 and set(node.value) == {"="} and all(s.kind == "sym" for s in sides)
     if named and last.kind not in ("sym", "rel") and len(set(sides)) == len(sides):
-        return Node("list", tuple(Node("rel", (s, last), ("=",)) for s in sides), ",")
+        return Node("list", tuple(Node("rel", (s, last), ("=",)) for s in sides), "=")
     if node.value == ("=",) and _column(node.args[0]) and _column(last):
         names, values = node.args[0].args, last.args
         if len(names) == len(values) and all(n.kind == "sym" for n in names):
@@ -64,13 +64,13 @@ def _column(node: Node) -> bool:
 
 
 def _list(node: Node) -> Node:
-    r"""`x \ne 0, 1` as two relations; dots written out."""
+    r"""`x \ne 0, 1` and `x = 2, 5` as two relations; dots written out."""
     if not node.args:
         return node
     first, *others = node.args
-    if first.kind == "rel" and first.value == ("!=",) and all(exact(o) is not None for o in others):
-        rest = (Node("rel", (first.args[0], other), ("!=",)) for other in others)
-        return Node("list", (first, *rest), "and")
+    if first.kind == "rel" and first.value in (("!=",), ("=",)) and all(exact(o) is not None for o in others):
+        rest = (Node("rel", (first.args[0], other), first.value) for other in others)
+        return Node("list", (first, *rest), "and" if first.value == ("!=",) else node.value)
     return without_dots(node)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
-from acemath.grade.base.nodes import SKIP, Node, canonical, symbol
+from acemath.grade.base.nodes import SKIP, Node, canonical, symbol, symbols
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
 from acemath.grade.compare.spread import signed
 from acemath.grade.conventions import Conventions
@@ -42,7 +41,9 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         return all(same(value, others[0][name]) is True for name, value in mine[0].items())
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
-    return matched(left, right, same) or _same_assignments(a, b, same)
+    said = {item.kind for item in (*left, *right)}  # of a set, alternatives, equations and points what is said again says nothing new
+    once = "set" in kinds or "or" in (a.value, b.value) or said <= {"rel", "tuple"}
+    return (once or len(left) == len(right)) and matched(left, right, same) or _same_assignments(a, b, same)
 
 
 def _items(node: Node) -> tuple[Node, ...] | None:
@@ -64,18 +65,17 @@ def _one_collection(
         return sorted(one.value.upper()) == sorted(str(i.value) for i in items)  # the choices AC and A, C
     if one.kind == "matrix" and many.kind == "tuple":
         return 1 in (one.value, len(one.args) // one.value) and all_same(one.args, items, same)
-    if many.kind == "list" and conventions.decimal_comma and _decimal_comma(many, one, same):
-        return True
     if many.kind == "list" and conventions.multiple == "any":
         return any(same(item, one) is True for item in items)
     named = [n for n in map(head_and_value, items) if n is not None]
     stated = bool(items) and len(named) == len(items)  # `u = v = 7`
+    things = stated and many.value != "=" and len({_NUMBERED.sub("", repr(name)) for name, _ in named}) > 1
     if one.kind == "rel":
         said = head_and_value(one)
-        if said is None or stated and said[0].kind == "sym" and not any(same_name(said[0], h) for h, _ in named):
+        if said is None or stated and said[0].kind == "sym" and (things or not any(same_name(said[0], h) for h, _ in named)):
             return False
         return same(many, said[1])
-    if many.kind == "tuple" or not items:
+    if things or many.kind == "tuple" or not items:  # equal values of different things are several
         return False
     if _steps(items):
         return same(items[-1], one)
@@ -99,22 +99,6 @@ def _repeats(first: Node, item: Node, same: Same) -> bool:
     """Whether an item says the first one again in another form; 12 apples and 12 pears are two items."""
     amounts = "quantity" in (first.kind, item.kind)
     return not (amounts and (first.kind, first.value) != (item.kind, item.value)) and same(first, item) is True
-
-
-def _decimal_comma(many: Node, one: Node, same: Same) -> bool:
-    if len(many.args) != 2 or many.value != ",":
-        return False
-    whole, part = many.args
-    if part.kind == "quantity":
-        part = part.args[0]
-    sign, plain = (-1, whole.args[0]) if whole.kind == "neg" else (1, whole)
-    if not (plain.kind == part.kind == "num") or plain.value[1] >= 0 or part.value[1] >= 0:
-        return False
-    if not (plain.value[2] + part.value[2]).isdecimal() or not part.value[2].strip("0"):
-        return False  # `-3,0` is two numbers: nobody writes a whole number with a decimal comma; nor does `1e6, 1e5`
-    text = f"{plain.value[2]}.{part.value[2]}"
-    value = Node("num", (), (sign * Fraction(text), len(part.value[2]), text))
-    return one.kind in ("num", "neg", "div", "quantity") and same(value, one) is True
 
 
 def all_same(left: Sequence[Node], right: Sequence[Node], same: Same) -> bool:
@@ -155,6 +139,8 @@ def _same_assignments(a: Node, b: Node, same: Same) -> bool:
         return False
     names = sorted(groups[0]) if groups[0].keys() <= _COORDINATES else list(groups[0])
     values, items = _tuples(groups, names), _items(plain) or (plain,)
+    if any(is_equation(item) and symbols(item.args[0]) for item in items):
+        return False  # of other things
     point = values[0].args if len(values) == 1 and len(names) > 1 else ()
     return matched(values, items, same) or all_same(point, items, same)
 

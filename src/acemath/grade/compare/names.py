@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from acemath.grade.base.nodes import Node, substitute, symbol, symbols
+from acemath.grade.base.nodes import Node, canonical, substitute, symbol, symbols
+from acemath.grade.values.evaluate import exact
 
 _PARTS = frozenset("sin cos tan cot sec csc arg re im det dim".split())
 _DIFFERENTIALS = (symbol("d"), symbol("partial"))
-_EXTREME = re.compile(r"_(?:max|min|text|mathrm)+$")
+_BARE = re.compile(r"_(?:max|min|text|mathrm)+$|^angle(?=[A-Z]$)")
 
 
 def is_equation(node: Node) -> bool:
@@ -58,20 +59,27 @@ def is_name(node: Node) -> bool:
     if kind == "func" and node.value in _PARTS:
         return len(args) == 1 and args[0].kind == "sym"  # cos A = 1/2 gives cos A
     if kind in ("div", "ratio"):
-        derivative = all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in args)  # dy/dx
-        return derivative or all(_segment(a) for a in args)
+        return _derived(node) or all(_segment(a) for a in args)
+    if kind == "pow":  # the inverse of a matrix
+        return exact(args[1]) == -1 and _segment(args[0])
     if kind == "mul":
         return _segment(node) or args[0] == symbol("nabla") or _applied(*args)
     return False
 
 
+def _derived(name: Node) -> bool:
+    """Whether a name is that of a derivative: `dy/dx`, `f'(x)`, `f_x`."""
+    marked = re.search("'|_[xyzt]$", str(name.value)) is not None
+    return marked or name.kind == "div" and all(a.kind == "mul" and a.args[0] in _DIFFERENTIALS for a in name.args)
+
+
 def _applied(head: Node, argument: Node) -> bool:
-    """`W(n)`, `P(A)` or `m ∠A`, read as a product of a letter and what follows it."""
-    if head.kind != "sym" or argument.kind not in ("tuple", "sym"):
+    """`W(n)`, `P(A)`, `P(X > 3)` or `m ∠A`, read as a product of a letter and what follows it."""
+    if head.kind != "sym" or argument.kind not in ("tuple", "sym", "rel"):
         return False
     if argument.kind == "sym" and argument.value.startswith("angle"):
         return True
-    return head.value[:1].isupper() and (argument.kind == "tuple" or len(argument.value) == 1)
+    return head.value[:1].isupper() and (argument.kind != "sym" or len(argument.value) == 1)
 
 
 def _segment(node: Node) -> bool:
@@ -82,19 +90,22 @@ def _segment(node: Node) -> bool:
 
 
 def same_name(a: Node, b: Node) -> bool:
-    """Whether two names may stand for the same thing: only plain letters can contradict each other."""
-    if a.kind == "sym" and b.kind == "sym":
-        return bool(_EXTREME.sub("", a.value) == _EXTREME.sub("", b.value))  # `k_{max} = 5` states k = 5
-    if a.kind == "tuple" and b.kind == "tuple":
-        return len(a.args) == len(b.args)
-    if a.kind == b.kind == "text":
+    """Whether two names may stand for the same thing: names of one kind that differ may not, nor x and |x|, y and dy/dx."""
+    if a.kind != b.kind:
+        plain, other = (a, b) if a.kind == "sym" else (b, a)
+        function = other.kind in ("func", "pow") or other.kind == "abs" and str(plain.value).islower()  # |AB| is AB
+        inside = function and plain.kind == "sym" and symbols(plain) & symbols(other)
+        return _derived(a) == _derived(b) and not inside
+    if a.kind == "sym":
+        return _BARE.sub("", a.value) == _BARE.sub("", b.value)  # `k_{max} = 5` states k = 5, `\\angle A = 60°` A = 60°
+    if a.kind == "tuple":
+        return a.args == b.args or len(a.args) == len(b.args) and set(a.args) != set(b.args)
+    if a.kind == "text":
         fewer, more = sorted((a.value.split(), b.value.split()), key=len)
         return all(any(w.startswith(v) or v.startswith(w) for v in more) for w in fewer)  # `local max`, `maximum`
-    if "text" in (a.kind, b.kind):
-        return True
-    if a.kind == "func" or b.kind == "func":
-        return a == b  # cos A is neither sin A nor cos B
-    return a.kind == b.kind and (a.kind != "apply" or a.value == b.value)
+    if a.kind == "mul" and all(str(n.args[1].value).islower() for n in (a, b)):
+        return a.args[0] == b.args[0]  # `W(n)` and `W(k)`
+    return a.value == b.value if a.kind in ("apply", "big") else canonical(a) == canonical(b)
 
 
 def rename_arguments(head: Node, value: Node) -> Node:

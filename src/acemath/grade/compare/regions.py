@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import NamedTuple
 
-from acemath.grade.base.nodes import STRUCTURES, Node, symbols
+from acemath.grade.base.nodes import SKIP, STRUCTURES, Node, symbols
 from acemath.grade.values.evaluate import Undefined, approximate
 
 FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", "~": "~"}
@@ -18,6 +18,7 @@ STARTS = {"Z": -math.inf, "N": 1, "Z+": 1, "N+": 1, "Z0+": 0, "N0+": 0, "N_0": 0
 _INFINITY = Node("const", (), "inf")
 _NEAR = 1e-9
 _MOST_INTEGERS = 200
+_MOST_ALTERNATIVES = 8
 _BEYOND = (0.37, 7.3, 60.5, 1e3 + 0.1, 1e5 + 0.1)  # how far from the outermost ends it is looked
 _INNER = (0.03, 0.13, 0.29, 0.5, 0.61, 0.77, 0.97)  # where between two ends, as shares of the way
 _BESIDE = 1e-6  # how near to an end it is looked where the ends of one set are not known
@@ -54,6 +55,36 @@ def same_region(a: Node, b: Node) -> bool | None:
         return None
     beside = [] if one.known and other.known else [x + s * _BESIDE * (1 + abs(x)) for x in ends for s in (-1, 1)]
     return all(one.holds(x) == other.holds(x) for x in [*beside, *_tests(ends)])
+
+
+def same_cases(a: Node, b: Node) -> object:
+    """Whether two functions of one variable are equal, of which one at least is given by cases; SKIP where none is."""
+    names = symbols(a) | symbols(b)
+    try:
+        functions = _pieces(a), _pieces(b)
+        ends = _marks(*(where for pieces in functions for _, where in pieces))
+    except Undefined:
+        return SKIP
+    if len(names) != 1 or max(map(len, functions)) < 2:
+        return SKIP
+    values = [[_value_at(pieces, dict.fromkeys(names, x)) for pieces in functions] for x in _tests(ends)]
+    return any(x is not None for x, _ in values) and all(x == y or None not in (x, y) and _close(x, y) for x, y in values)
+
+
+def _pieces(node: Node) -> list[tuple[Node, Region]]:
+    """The values of a function and where each holds."""
+    if node.kind != "matrix" or node.value != 2:
+        return [(node, Region(lambda x: True))]
+    return [(value, region(where)) for value, where in zip(node.args[::2], node.args[1::2], strict=True)]
+
+
+def _value_at(pieces: list[tuple[Node, Region]], env: dict[str, float]) -> float | None:
+    """The value of the first piece that holds at a point; None where none does, or has a real value."""
+    try:
+        value = next(approximate(piece, env) for piece, where in pieces if where.holds(*env.values()))
+    except (StopIteration, Undefined):
+        return None
+    return None if isinstance(value, complex) else value
 
 
 def _marks(*regions: Region) -> list[float]:
@@ -214,6 +245,9 @@ def _list(node: Node) -> Region:
     parts = [region(a) for a in node.args]
     both, either = _joined(parts, all), _joined(parts, any)
     if node.value == "or" or not relations:
+        points = _tests(_marks(either))
+        if len(parts) <= _MOST_ALTERNATIVES and any(x <= y for x, y in permutations([set(filter(part.holds, points)) for part in parts], 2)):
+            raise Undefined("alternatives, of which one holds another")
         return either
     return both if any(map(both.holds, _tests(_marks(both)))) else either
 

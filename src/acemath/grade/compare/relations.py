@@ -11,6 +11,7 @@ from acemath.grade.values.probe import line, random_point, same_value
 
 _SYMMETRIC = frozenset(("equiv", "perp", "parallel", "cong"))
 _ZERO = 1e-9
+_MOST_FRACTIONS = 8  # in two equations whose denominators are cleared: numerators grow with each
 
 
 def _minus(a: Node, b: Node) -> Node:
@@ -18,17 +19,38 @@ def _minus(a: Node, b: Node) -> Node:
 
 
 def same_equation(a: Node, b: Node) -> bool:
-    """Whether two equations describe the same set: equal up to a constant factor, or with one solution for a variable."""
-    f, g = _minus(a.args[0], a.args[-1]), _minus(b.args[0], b.args[-1])
-    names = symbols(f)
-    return names == symbols(g) != frozenset() and (
+    """Whether two equations describe the same set, perhaps after their denominators are cleared.
+
+    They do where they are equal up to a constant factor, or linear in a variable with one solution for it.
+    """
+    sides = [_minus(node.args[0], node.args[-1]) for node in (a, b)]
+    fractions = sum(n.kind == "div" for side in sides for n in side.walk())
+    cleared = [_fraction(side)[0] for side in sides if fractions <= _MOST_FRACTIONS] or sides
+    names = symbols(a)
+    return names == symbols(b) != frozenset() and any(
         _factor(f, g) != 0 or any(_same_solution(f, g, name) for name in sorted(names)[:3])
+        for f, g in (sides, cleared)
     )
+
+
+def _fraction(node: Node) -> tuple[Node, Node]:
+    """An expression as a numerator and a denominator."""
+    if node.kind not in ("add", "mul", "div", "neg"):
+        return node, number(1)
+    (top, bottom), *rest = map(_fraction, node.args)
+    for above, below in rest:
+        if node.kind == "add":
+            above, top = Node("mul", (above, bottom)), Node("mul", (top, below))
+            top, bottom = Node("add", (top, above)), Node("mul", (bottom, below))
+        else:
+            above, below = (below, above) if node.kind == "div" else (above, below)
+            top, bottom = Node("mul", (top, above)), Node("mul", (bottom, below))
+    return (Node("neg", (top,)) if node.kind == "neg" else top), bottom
 
 
 def same_inequality(a: Node, b: Node) -> bool:
     """Whether two inequalities of two sides are one up to a constant factor."""
-    if len(a.args) != 2 or len(b.args) != 2 or symbols(a) != symbols(b):
+    if len(a.args) != 2 or len(b.args) != 2 or not symbols(a) or symbols(a) != symbols(b):
         return False
     (one,), (other,) = a.value, b.value
     factor = _factor(_minus(*a.args), _minus(*b.args)) if other in (one, FLIP.get(one)) else 0.0

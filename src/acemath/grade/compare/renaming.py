@@ -67,7 +67,8 @@ def _run_with(node: Node) -> frozenset[str]:
         return _PARAMETERS
     if node.kind == "list":
         heads = [head_and_value(a) for a in node.args]
-        point = len(heads) > 1 and all(h is not None and h[0].value in _COORDINATES for h in heads)
+        names = {h[0].value for h in heads if h is not None}
+        point = 1 < len(names) == len(heads) and names <= set(_COORDINATES)
         return _PARAMETERS if point else frozenset()
     named = head_and_value(node)
     if named is None or named[0].kind != "tuple" and named[0].value not in (*_COORDINATES, "n"):

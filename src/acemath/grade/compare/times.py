@@ -18,16 +18,9 @@ def same_time(a: Node, b: Node) -> object:
     unmarked = not (half or its_half) and one != other
     if unmarked and {a.kind, b.kind} <= {"num", "ratio"} and (_is_clock(a) or _is_clock(b)):
         return False  # 2:01 is no ratio
-    if one is None or other is None or unmarked and "num" in (a.kind, b.kind):
+    if one is None or other is None or unmarked and "num" in (a.kind, b.kind) or a.kind == b.kind == "num":
         return SKIP
-    if a.kind == b.kind == "num":
-        return SKIP
-    if half and its_half:
-        return _on_24_hours(one, half) == _on_24_hours(other, its_half)
-    if half or its_half:
-        marked, bare = (one, other) if half else (other, one)
-        return bare in (marked, _on_24_hours(marked, half or its_half))
-    return one == other
+    return one == other if not (half or its_half) else bool(_on_24_hours(one, half) & _on_24_hours(other, its_half))
 
 
 def _read(node: Node) -> tuple[Clock | None, str]:
@@ -49,6 +42,8 @@ def _is_clock(node: Node) -> bool:
     return node.kind == "ratio" and any(p.kind == "num" and p.value[2][:1] == "0" and p.value[2][1:] for p in node.args[1:])
 
 
-def _on_24_hours(time: Clock, half: str) -> Clock:
-    hour = time[0] % 12 + 12 * (half == "pm") if time[0] <= 12 else time[0]
-    return (hour, *time[1:])
+def _on_24_hours(time: Clock, half: str) -> set[Clock]:
+    """When a time may be, of each half of the day that it may mean."""
+    hour, *rest = time
+    hours = (hour,) if hour > 12 or not (hour or half) else (hour % 12 + 12 * (h == "pm") for h in ([half] if half else _HALVES.values()))
+    return {(h, *rest) for h in hours}
