@@ -166,7 +166,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
         if stated is not None:
             return Extraction(stated, "final-answer")
-    while boxes and left_open(sentences(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]))[-1]):
+    while boxes and left_open(sentences(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]))[-1], boxed=True):
         boxes = last_boxes(text[: boxes[0].start], conventions.join_boxes)  # `\boxed{7}, not \boxed{8}`
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
     if not boxes or UNDONE.match(text, boxes[-1].end) or any("?" in c[:60] or c.startswith(("\\lnot", "\\neg")) for c in contents):

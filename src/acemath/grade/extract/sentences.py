@@ -90,15 +90,20 @@ _THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
 _BULLET = re.compile(r"^[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+", re.MULTILINE)
 _COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
+_TO_VALUE = r"(?:\s*\b(?:is|it|that|the|answer|value|of|be|equal\s+to|exactly|either)\b)*(?:[\s(\[{\\$\"':*]|\d+,|\w=)*$"
 # Words right before a value that deny it, change it, leave it open or give it to another speaker: `not 7`, `twice 7`, `may be 7`,
 # `some say 7`. "m cannot be 2" answers a question for what is excluded.
 _OPEN = re.compile(
     r"(?:\b(?:not|never|n?either|nor|ni|nicht|n'est\s+pas|no\s+es|rul\w+\s+out|anything\s+but|(?:answer|it)\s+can(?:no|['’])t|twice|thrice|double|triple|half"
     r"|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|(?:may|might|could)\s+be|(?:wrong|refus\w+)\s+to\s+say"
-    r"|(?:students?|people|some\w*|others?)\s+(?:say|answer|claim|think|guess)s?|hop(?:ed|ing)\s+for|differs?\s+from|other\s+than|instead\s+of|rather\s+than"
-    r"|one\s+of|unless|except|unlike|suppose|would\s+have\s+been|(?:answer|it)\s+were|backup(?:\s+\w+)?:)(?![A-Za-z])|(?:is|are|was|were)n['’]t\b"
-    r"|不是|可能[是为]?|!=|\\(?:lnot|neg)(?![A-Za-z])|\\neq?(?![A-Za-z]))(?:\s*\b(?:is|it|that|the|answer|value|of|be|equal\s+to|exactly|either)\b)*(?:[\s(\[{\\$\"':*]|\d+,|\w=)*$",
+    r"|(?:students?|people|some\w*|others?)\s+(?:say|answer|claim|think|guess)s?|hop(?:ed|ing)\s+for"
+    r"|unless|suppose|would\s+have\s+been|(?:answer|it)\s+were|backup(?:\s+\w+)?:)(?![A-Za-z])|(?:is|are|was|were)n['’]t\b"
+    r"|不是|可能[是为]?|[A-Za-z]{2}\s*!=|\\(?:lnot|neg)(?![A-Za-z])|\\neq?(?![A-Za-z]))" + _TO_VALUE,
     re.IGNORECASE,
+)
+# In prose they set a value apart from the answer; a box behind them is meant: `defined for all x except \boxed{1}`.
+_APART = re.compile(
+    r"\b(?:differs?\s+from|other\s+than|instead\s+of|rather\s+than|one\s+of|except|unlike)(?![A-Za-z])" + _TO_VALUE, re.IGNORECASE
 )
 # A question asserts nothing, nor does what calls a value wrong or tells several cases.
 _UNASSERTED = re.compile(
@@ -146,9 +151,9 @@ def asserts(sentence: str, beside: bool = False) -> bool:
     return not _UNASSERTED.search(_ASIDE.split(outside, maxsplit=1)[0] if beside else outside)
 
 
-def left_open(before: str) -> bool:
-    """Whether the words right before a value deny it, change it, ask for it or give it to another speaker."""
-    return _OPEN.search(before[-80:]) is not None
+def left_open(before: str, boxed: bool = False) -> bool:
+    """Whether the words right before a value, which may be `boxed`, deny it, change it, ask for it or give it to another speaker."""
+    return bool(_OPEN.search(before[-80:]) or not boxed and _APART.search(before[-80:]))
 
 
 def begins_open(value: str) -> bool:

@@ -72,8 +72,8 @@ def amount(tokens: list[Token]) -> Node | None:
         if operator == "=":
             return Node("rel", (Node("text", (), " ".join(said)), value), ("=",))
         return Node("rel", (symbol("?"), value), (operator,))
-    formula = start and sign.isdigit() and not tokens[start].spaced and not tokens[start - 1].text[1:].islower()  # `CuCl2`
-    if len(said) > 3 or formula and tokens[start - 1].text.isalpha():
+    last = tokens[start - 1].text if start and sign.isdigit() and not tokens[start].spaced else ""
+    if len(said) > 3 or last.isascii() and last.isalpha() and not last[1:].islower():  # `CuCl2` is a formula
         return None
     value = _measured(tokens[start:], bool(before) and before[-1] in _NEGATIVE, currency)
     return Node("rel", (Node("text", (), " ".join(said)), value), ("=",)) if value and said else value
