@@ -83,7 +83,7 @@ def _close(a: Node, b: Node, conventions: Conventions) -> bool:
     scales = [100.0, 0.01] if conventions.percent == "any" else []
     if conventions.percent == "fraction" and {a.kind, b.kind} <= {"num", "div"} and 0 < min(x.real, y.real) < 1:
         part, whole, scale = (a, b, 100.0) if x.real < y.real else (b, a, 0.01)
-        scales = [scale] if whole.kind == "num" and 1 <= exact(whole) <= 100 and (part.kind == "num" or not is_decimal(part)) else []
+        scales = [scale] if whole.kind == "num" and 1 <= (exact(whole) or 0) <= 100 and (part.kind == "num" or not is_decimal(part)) else []
     if (conventions.rel_tol or conventions.abs_tol) and (
         conventions.exact_within or is_decimal(a) or is_decimal(b)
     ):

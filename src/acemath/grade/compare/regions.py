@@ -68,7 +68,7 @@ def same_cases(a: Node, b: Node) -> object:
     if len(names) != 1 or max(map(len, functions)) < 2:
         return SKIP
     values = [[_value_at(pieces, dict.fromkeys(names, x)) for pieces in functions] for x in _tests(ends)]
-    return any(x is not None for x, _ in values) and all(x == y or None not in (x, y) and _close(x, y) for x, y in values)
+    return any(x is not None for x, _ in values) and all(x == y or x is not None and y is not None and _close(x, y) for x, y in values)
 
 
 def _pieces(node: Node) -> list[tuple[Node, Region]]:
@@ -245,8 +245,9 @@ def _list(node: Node) -> Region:
     parts = [region(a) for a in node.args]
     both, either = _joined(parts, all), _joined(parts, any)
     if node.value == "or" or not relations:
-        points = _tests(_marks(either))
-        if len(parts) <= _MOST_ALTERNATIVES and any(x <= y for x, y in permutations([set(filter(part.holds, points)) for part in parts], 2)):
+        tests = _tests(_marks(either))
+        covered = [{x for x in tests if part.holds(x)} for part in parts]
+        if len(parts) <= _MOST_ALTERNATIVES and any(x <= y for x, y in permutations(covered, 2)):
             raise Undefined("alternatives, of which one holds another")
         return either
     return both if any(map(both.holds, _tests(_marks(both)))) else either

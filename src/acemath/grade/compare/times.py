@@ -44,6 +44,6 @@ def _is_clock(node: Node) -> bool:
 
 def _on_24_hours(time: Clock, half: str) -> set[Clock]:
     """When a time may be, of each half of the day that it may mean."""
-    hour, *rest = time
+    hour, minute, second = time
     hours = (hour,) if hour > 12 or not (hour or half) else (hour % 12 + 12 * (h == "pm") for h in ([half] if half else _HALVES.values()))
-    return {(h, *rest) for h in hours}
+    return {(h, minute, second) for h in hours}
