@@ -12,7 +12,7 @@ from contextlib import suppress
 from acemath.grade.base.dialects import restored
 from acemath.grade.base.text import from_unicode, without_markup
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
-from acemath.grade.extract.boxes import last_boxes, unboxed
+from acemath.grade.extract.boxes import LISTED, last_boxes, unboxed
 from acemath.grade.extract.sentences import (
     FORMULA,
     GROUP,
@@ -123,8 +123,11 @@ def marked(text: str, conventions: Conventions) -> Extraction | None:
 
 
 def _tagged(text: str, conventions: Conventions) -> Extraction | None:
-    contents = [content.strip() for content in _TAG.findall(text[-TAIL:])] if "<" in text else []
-    content = next((c for c in reversed(contents) if c or not conventions.skip_empty), None)
+    tail = text[-TAIL:]
+    tags = [tag for tag in _TAG.finditer(tail) if tag[1].strip() or not conventions.skip_empty] if "<" in tail else []
+    content = tags[-1][1].strip() if tags else None
+    if content and len(tags) > 1 and LISTED.fullmatch(tail[tags[-2].end() : tags[-1].start()]):  # `<answer>8</answer> or <answer>7</answer>`
+        content = "; ".join(dict.fromkeys(tag[1].strip() for tag in tags[-2:]))
     if not content:
         return None if content is None else Extraction(None, "answer-tag")
     inner = _boxed(content, conventions)
