@@ -59,7 +59,7 @@ def test_no_score_is_written_and_read_as_nan(
         f"kind: generative\nendpoint: {{id: j, url: '{script(reply).url}'}}\n"
     )
     done = command("score", *rows_in(tmp_path), "--judge", "judge.yaml", "--out", "scored.jsonl", "--json")
-    assert done.code == 0 and "1 of 3 judgements have no score (1 unreadable judgements)" in done.err
+    assert done.code == 0 and "1 of 3 judgements have no score (1 unreadable)" in done.err
     assert json.loads(done.out)["unscored"] == 1 and json.loads(done.out)["mean"] == 6
     rewards = [row.reward for row in read_rows(tmp_path / "scored.jsonl", Response)]
     assert [r is not None and not isnan(r) for r in rewards] == [True, False, True]

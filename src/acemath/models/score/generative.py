@@ -112,7 +112,7 @@ class GenerativeJudge(Judge):
         if not lost:
             return
         none = sum(not values for values in votes.values())
-        why = ", ".join(f"{count:,} {what}" for what, count in sorted(lost.items())) + " judgements"
+        why = ", ".join(f"{count:,} {what}" for what, count in sorted(lost.items()))
         why += f"; the first refusal: {refusal}" if refusal else ""
         if none == len(votes):
             fix = "check the server and the request"
@@ -121,7 +121,7 @@ class GenerativeJudge(Judge):
                     f"look at {self.journal / 'responses.jsonl'}, and correct the template or the pattern, or raise max_new_tokens; a "
                     "server that was corrected is asked again when that folder is deleted"
                 )
-            raise NoScore(f"judge {self.name!r} gave no score for any of {none:,} responses ({why}); {fix}")
+            raise NoScore(f"judge {self.name!r} gave no score for any of {none:,} responses (judgements: {why}); {fix}")
         say(
             f"judge {self.name!r}: {lost.total():,} of {len(votes) * self.settings.votes:,} judgements have no score ({why}); "
             f"{none:,} of {len(votes):,} responses get none at all and rank last"
