@@ -13,11 +13,10 @@ NAMED = re.compile(rf"[\s$]*(?:\\[(\[]\s*)?({_NAME})")
 _LABEL = r"(?:(?:answer|case|option|solution|possibility)\s*\w{1,2}\s*(?::|is|gives)|(?:if|when)\b[^:,.]{1,20}:)"  # `Answer 2:`
 # What may stand between two items of one list: a comma, "and", the name or the label of the second.
 LISTED = re.compile(
-    r"\s*(?:[,;&+/|=]*\s*(?:\b(?:and|x?or|und|et|oder|ou)\b|\\(?:lor|vee|approx)|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even|else|alternatively)\b)?"
+    r"\s*(?:[,;&+/|]*\s*(?:\b(?:and|x?or|und|et|oder|ou)\b|\\(?:lor|vee)|和|或|及)?)\s*(?:\b(?:maybe|perhaps|possibly|also|even|else|alternatively)\b)?"
     rf"\s*(?:[,:]\s*)?(?:{_NAME}|\.?\s*{_LABEL})?\s*", re.IGNORECASE
 )
 _BEHIND = re.compile(r"^(?:\s+[A-Za-z]+){1,3}(?=,?\s+(?:and|or)\b)")  # `\boxed{5} cm or`
-_OPERAND = re.compile(r"(?:[-+*/^]|\\(?:cdot|times|div))\s*$")  # before a box: `3 + \boxed{4} = \boxed{7}`
 _MAX_GAP = 80
 _MAX_JOINED = 24
 _MAX_LOOKED_AT = 80
@@ -103,7 +102,7 @@ def _listed(text: str, box: Box, after: Box) -> bool:
     if not 0 <= after.start - box.end <= _MAX_GAP:
         return False
     gap = _BEHIND.sub("", _LAYOUT.sub(" ", text[box.end : after.start]))
-    listed = LISTED.fullmatch(gap) is not None and not ("=" in gap and _OPERAND.search(text[max(0, box.start - 12) : box.start]))
+    listed = LISTED.fullmatch(gap) is not None
     return listed and (bool(gap.strip()) or all(NAMED.match(b.content) for b in (box, after)))
 
 
