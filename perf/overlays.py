@@ -3,7 +3,7 @@
     python perf/overlays.py runs/acemath-0.5b runs/pairwise runs/random-groups
 
 The first run is the base; the others are copies of its folder that went on with an overlay (docs/half-a-billion.md).
-Prints a Markdown table; docs/half-a-billion.md holds a copy.
+Prints a Markdown table.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # typing takes its time, and before `__main__.main` Ctrl-C prints a traceback
+TYPE_CHECKING = False  # importing typing takes time, and Ctrl-C before `__main__.main` prints a traceback
 if TYPE_CHECKING:
     from typing import Any
 

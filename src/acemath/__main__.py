@@ -2,7 +2,8 @@
 
 While a module is being imported, Ctrl-C takes effect when the import is done: an exception in the middle of an import
 leaves half a package behind (numpy cannot be imported twice), is swallowed, or aborts the C++ code that it passes
-through. Before `main` it is Python's own matter, so little is imported here. A second Ctrl-C in that time ends the process at once, which does no more harm than `kill -9`.
+through. A second Ctrl-C in that time ends the process at once, which does no more harm than `kill -9`. Before `main` runs
+Python itself handles Ctrl-C, so this module imports little.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def test_a_benchmark_with_another_text_is_told_of(tmp_path: Path, command: Calla
     assert not altered_words(mine, [Problem("0", "What is 0 + 1?", "2", meta={"stand_in": True}), *rows[1:]])
     file = lines(tmp_path / "gsm8k.jsonl", *({"question": f"{n} + 1?", "answer": f"#### {n + 1}"} for n in range(1319)))
     done = command("run", "laptop", "--dry-run", "--set", f"problems.benchmarks={{gsm8k: {{benchmark: gsm8k, file: {file}}}}}")
-    assert done.code == 0 and f"gsm8k: {file} has as many problems as the public copy, but" in done.err
+    assert done.code == 0 and f"gsm8k: {file} has as many problems as the known copy, but" in done.err
 
 
 def test_the_real_copies_have_their_digests(shared: Path) -> None:

@@ -24,7 +24,7 @@ class Benchmark:
     subjects: the data set's subjects that belong to the benchmark; empty for all.
     shots: demonstrations of the paper (section 3.4), from the split `shots_split` of the same data set.
     suspects: reasons by `content_key` of a prompt, for references that are known to be wrong.
-    digest: of the public copy's prompts and references (`copies.digest_of`); "" where none was compared.
+    digest: a hash of the prompts and references of a known copy (`copies.digest_of`); "" if there is none.
     """
 
     name: str

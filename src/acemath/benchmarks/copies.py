@@ -22,7 +22,7 @@ from acemath.records import BENCHMARK, Problem, content_key
 
 DATA = "ACEMATH_DATA"  # the environment variable that names a folder of benchmark files
 REVISION = "revision"  # in a problem's meta: the commit of the hub's data set that it was read from
-STAND_IN = "stand_in"  # in a problem's meta, from its record: a rehearsal's, which is no copy of the benchmark
+STAND_IN = "stand_in"  # in a problem's meta: a rehearsal made the problem, so it is not of the benchmark
 SUSPECT = "suspect"  # in a problem's meta: why its reference is believed to be wrong
 OURS = {"id", "prompt", "answer", "source", "subject", "level", "meta"}  # columns of rows that `acemath fetch` wrote
 _ENDINGS = (".jsonl", ".jsonl.gz", ".parquet", ".json", ".csv", "")
@@ -85,12 +85,12 @@ def digest_of(rows: Iterable[Problem]) -> str:
 
 
 def altered_words(benchmark: Benchmark, rows: Sequence[Problem]) -> str:
-    """What to know of a copy with another text than the public one; "" for the public text, and where that is not registered."""
+    """What to say of a file whose text is not that of the known copy; "" for the same text, and if no copy is known."""
     if not benchmark.digest or any(STAND_IN in row.meta for row in rows) or digest_of(rows) == benchmark.digest:
         return ""
     return (
-        "has as many problems as the public copy, but a prompt or a reference answer differs: its numbers compare with no others; "
-        f"copy the data set {benchmark.hub} again, unless you changed it on purpose"
+        "has as many problems as the known copy, but a prompt or a reference answer differs, so its numbers may not compare with "
+        f"others; copy the data set {benchmark.hub} again, unless you changed it on purpose"
     )
 
 

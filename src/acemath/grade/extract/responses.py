@@ -40,11 +40,12 @@ _OPEN = re.compile(rf"<(?:{_THOUGHT})>|<\|begin_of_thought\|>", re.I)
 _TURN = re.compile(
     r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>"
 )
-# What is struck out is withdrawn, and nobody who reads a response sees its comments, its hidden text or what its programs hold.
+# Text that is struck out is withdrawn. Comments, hidden text and programs are no part of what a reader sees. A line such as
+# `% profit = 25` is no comment.
 _UNSEEN = re.compile(
     r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)|<!--.*?(?:-->|\Z)|<(del|s|strike)>.*?</\1>|\\[bx]?cancel\s*" + GROUP
     + r"|<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\2>|\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP
-    + r"|^[ \t]*(?:%|\[(?:comment|//)\]:)[^\n]*|```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", re.I | re.S | re.M
+    + r"|^[ \t]*(?:%(?![^\n]*(?:[=:]|\bis\b))|\[(?:comment|//)\]:)[^\n]*|```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", re.I | re.S | re.M
 )  # fmt: skip
 _MAY_HIDE = ("~~", "</", "<!--", "cancel", "white", "\n%", "]:", "```")
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)

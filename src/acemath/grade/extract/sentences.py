@@ -101,7 +101,7 @@ _OPEN = re.compile(
     r"|不是|可能[是为]?|[A-Za-z]{2}\s*!=|\\(?:lnot|neg)(?![A-Za-z])|\\neq?(?![A-Za-z]))" + _TO_VALUE,
     re.IGNORECASE,
 )
-# In prose they set a value apart from the answer; a box behind them is meant: `defined for all x except \boxed{1}`.
+# In prose a value behind these words is not the answer. A box behind them is: `defined for all x except \boxed{1}`.
 _APART = re.compile(
     r"\b(?:differs?\s+from|other\s+than|instead\s+of|rather\s+than|one\s+of|except|unlike)(?![A-Za-z])" + _TO_VALUE, re.IGNORECASE
 )

@@ -72,8 +72,8 @@ class RehearsedRun(Run):
 
     def engine(self, role: Role, name: str, stage: str) -> Engine:
         """The engine of a role; of a model in this process with the script's words."""
-        gc.collect()  # the engine before
-        _freeze()  # what is left, most of it modules
+        gc.collect()  # frees the previous engine
+        _freeze()  # keeps later collections from walking over what is left, mostly modules
         found = super().engine(role, name, stage)
         if not isinstance(self.recipe.model(role.model), TransformersModel | VllmModel):
             return found
@@ -86,17 +86,17 @@ def stages_of(folder: Path) -> Sequence[Stage]:
 
 
 def _short_collections() -> None:
-    """Keep vLLM from freezing its engine and from taking back all that is frozen.
+    """Keep vLLM from calling `gc.freeze` and `gc.unfreeze`.
 
     An engine in this process collects garbage nine times from its start to its end. Over all that vLLM imports each takes
-    nearly a second, most of the time of a stage. So `RehearsedRun.engine` freezes what is there before an engine starts, and
-    nothing else does: a frozen engine would keep its memory.
+    nearly a second, most of the time of a stage. So `RehearsedRun.engine` freezes what is there before an engine starts. An
+    engine that froze itself would never give its memory back.
     """
     vars(gc).update(freeze=_nothing, unfreeze=_nothing)
 
 
 def _nothing() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def main() -> int:
