@@ -18,7 +18,6 @@ from acemath.recipe.plan import plan
 from acemath.recipe.roles import Policy
 from acemath.recipe.schema import Recipe
 from acemath.recipe.sources import Source, size_of
-from acemath.run.finetuning import sft_settings
 
 BASES = {  # 3.4
     "acemath-1.5b": "Qwen/Qwen2.5-Math-1.5B",
@@ -47,7 +46,7 @@ METHODS = {  # 3.2.2: two ways to evolve, the third is left out
 def test_fine_tuning_is_the_papers(name: str) -> None:
     """What each stage really trains with, after its own settings are laid over the common ones (section 3.3)."""
     recipe = load_recipe(name)
-    stages = {stage: sft_settings(recipe, part) for stage, part in recipe.sft.stages.items()}
+    stages = {stage: recipe.sft.settings_of(stage) for stage in recipe.sft.stages}
     assert recipe.sft.base == BASES[name]
     assert {stage: s.learning_rate for stage, s in stages.items()} == {
         "general-1": 5e-6, "general-2": 5e-6, "math": 3e-6,
@@ -200,7 +199,7 @@ def test_processes_and_demonstrations_are_the_papers() -> None:
 def test_the_released_recipe_has_the_released_data() -> None:
     """The data sets' cards: rows of each stage; section 3.3.4: rates; section 4.4.1: the reward model; six rows a group."""
     recipe = load_recipe("acemath-7b-released")
-    stages = {name: sft_settings(recipe, part) for name, part in recipe.sft.stages.items()}
+    stages = {name: recipe.sft.settings_of(name) for name in recipe.sft.stages}
     rows = {name: size_of(part.data) for name, part in recipe.sft.stages.items() if part.data is not None}
     assert rows == {"general-1": 2_261_687, "general-2": 1_634_573, "math": 1_661_094} and sum(rows.values()) == 5_557_354
     assert {name: s.learning_rate for name, s in stages.items()} == {"general-1": 5e-6, "general-2": 5e-6, "math": 3e-6}

@@ -131,6 +131,19 @@ def test_k_that_is_not_given_fits_the_headline_policy() -> None:
         ),
         ({"problems.seeds.worksheets.file": "x.jsonl"}, "exactly one of benchmark, worksheets, file, hub"),
         ({"seed.x": 1}, "'seed' is not a group of settings"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+        ({"bench.temperature": "1e400"}, "temperature: Input should be a finite number"),
+        ({"budget_usd": float("inf")}, "budget_usd: Input should be a finite number"),
+        ({"sft.stages.math.shares": {"math": float("nan")}}, "stages.math.shares.math: Input should be"),
+        ({"sft.stages.math.settings": {"learning_rate": -1}}, "stages.math.settings.learning_rate: Input should be greater than 0"),
+        ({"sft.stages.math.settings": {"lerning": 1}}, "stages.math.settings.lerning: unknown key"),
+        ({"models.again": {"id": "math"}, "sft.stages.math.base": "again"}, "another name of the stage 'math'; name the stage itself"),
+        ({"bench.policies": ["math", "skip-general", "math"]}, "names 'math' twice"),
+        ({"name": "../laptop"}, "would name a folder"),
+        ({"bench.policies": {"a/b": {"model": "math"}}, "bench.headline": "a/b"}, "'a/b' would name a folder"),
+        ({"models.far": {"engine": "endpoint", "url": "http://host:99999/v1"}}, "no address (Port out of range"),
+        ({"models.far": {"engine": "endpoint", "url": "http://a b/v1"}}, "no address"),
+        ({"models.far": {"engine": "endpoint", "url": "http://ä..b/v1"}}, "no address"),
     ],
 )
 def test_wrong_settings_are_named(changes: dict, says: str) -> None:
@@ -138,6 +151,15 @@ def test_wrong_settings_are_named(changes: dict, says: str) -> None:
     with pytest.raises(UserError) as caught:
         load_recipe("laptop", changes)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
+    """YAML itself would keep the second of two stages of one name."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: laptop\nname: mine\nsft:\n  stages:\n    last: {blend: [math]}\n    last: {blend: [code]}\n")
+    with pytest.raises(UserError, match="the key 'last' stands twice in one group.*line 6") as caught:
+        load_recipe(file)
+    assert "\n" not in str(caught.value)
 
 
 def _acemath(*arguments: str) -> subprocess.CompletedProcess[str]:

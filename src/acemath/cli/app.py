@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import cache, wraps
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,18 +101,21 @@ def _load(name: str) -> Any:
         holder.command(name)(module.command)
     found = typer.main.get_group(holder).commands[name]
     for one in (found, *getattr(found, "commands", {}).values()):
-        one.callback = one.callback and _apart(one.callback)
+        one.callback = one.callback and _checked(one.callback)
         one.help = _EXAMPLE.sub(
             "\n\n\b\n", one.help or ""
         )  # click does not fill a paragraph that starts with \b
     return found
 
 
-def _apart(work: Callable[..., Any]) -> Callable[..., Any]:
-    """A command's function that first refuses to write over what it reads, and to write two results to one place."""
+def _checked(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A command's function that first refuses to write over what it reads or two results to one place, and numbers that are not finite."""
 
     @wraps(work)
     def checked(**given: Any) -> Any:
+        wild = next((name for name, value in given.items() if isinstance(value, float) and not isfinite(value)), None)
+        if wild is not None:
+            raise UserError(f"--{wild.replace('_', '-')} is {given[wild]}; give a number that is finite")
         values = {name: value if isinstance(value, list | tuple) else [value] for name, value in given.items()}
         named = [(name, os.path.realpath(value)) for name, found in values.items() for value in found if _is_place(value)]
         for name, place in named:

@@ -12,6 +12,7 @@ import yaml
 
 from acemath.errors import UserError, require
 from acemath.files.columns import CHAT_COLUMNS, OURS, RESPONSE_COLUMNS, parse_columns
+from acemath.files.settings import SEEDS, read_yaml
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -76,7 +77,7 @@ def _setting(text: str) -> Setting:
     if not sign or not key:
         raise UserError(f"--set {text!r} is not a setting; write it as key.of.setting=value")
     try:
-        return Setting(key, yaml.safe_load(value))
+        return Setting(key, read_yaml(value))
     except yaml.YAMLError as error:
         raise UserError(f"--set {text!r}: {value!r} is not valid YAML; put quotes around a text") from error
 
@@ -156,7 +157,7 @@ ChatColumns = Annotated[dict[str, str] | None, _columns_option(CHAT_COLUMNS)]
 Changes = Annotated[
     list[Setting] | None, set_option("Another setting, named as in a recipe; the value is YAML.")
 ]
-Seed = Annotated[int, typer.Option(help="The seed of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The seed of every random choice.")]
 Processes = Annotated[
     int | None,
     typer.Option(min=1, help="Processes to use. [default: 1, or one for each core from 50,000 prompts on]"),

@@ -195,16 +195,16 @@ def _train(
     facts = facts_of_made(out, identity, overwrite)
     if facts is not None:
         return {"out": str(out), **facts["result"], "seconds": 0.0}
-    work = checkpoints_of(out)
-    made = work / "model"
-    with Display().during(f"reward model on {base}", f"the groups of {groups_file}") as display:
+    told = f"reward model on {base}", f"the groups of {groups_file}"
+    with checkpoints_of(out) as work, Display().during(*told) as display:
+        made = work / "model"
         result = train_reward(
             base, learned, held_out, made, work, settings, chat, seed, display.progress, measured
         )
-    if is_first_process():
-        licences, first = stated_licences(base), origin(base)
-        write_card(made, public(base), licences, learned, settings, chat, result, identity, first)
-        put(made, out, work)
+        if is_first_process():
+            licences, first = stated_licences(base), origin(base)
+            write_card(made, public(base), licences, learned, settings, chat, result, identity, first)
+            put(made, out, work)
     return {"out": str(out), **result.record(), "seconds": result.seconds}
 
 

@@ -89,8 +89,8 @@ def fine_tune(
         facts = facts_of_made(out, identity_of(base, rows, settings, seed), overwrite)
         if facts is not None:
             return {"out": str(out), **{name: facts[name] for name in SHOWN}, "seconds": 0.0}
-        work = checkpoints_of(out)
-        result = train_sft(base, rows, work / "model", work, settings, seed, display.progress)
-    if is_first_process():
-        put(work / "model", out, work)
+        with checkpoints_of(out) as work:
+            result = train_sft(base, rows, work / "model", work, settings, seed, display.progress)
+            if is_first_process():
+                put(work / "model", out, work)
     return {"out": str(out), **{name: getattr(result, name) for name in SHOWN}, "seconds": result.seconds}

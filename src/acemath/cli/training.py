@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from acemath.cli.options import folder
-from acemath.notices import say
+from acemath.files.lock import LOCK, locked
+from acemath.notices import is_first_process, say
 from acemath.train.checkpoints import FACTS, is_made, read
 
 LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
@@ -17,9 +21,19 @@ ModelOut = Annotated[Path, typer.Option("--out", callback=folder, help="The mode
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the model that --out holds.")]
 
 
-def checkpoints_of(out: Path) -> Path:
-    """The folder of checkpoints, beside a model's folder."""
-    return out.absolute().with_name(out.absolute().name + "-checkpoints")
+@contextmanager
+def checkpoints_of(out: Path) -> Iterator[Path]:
+    """The folder of checkpoints, beside a model's folder. UserError if another command uses it; processes of one training share it."""
+    work = out.absolute().with_name(out.absolute().name + "-checkpoints")
+    if not is_first_process():
+        yield work
+        return
+    with locked(work):
+        try:
+            yield work
+        finally:
+            if work.is_dir() and all(path.name == LOCK for path in work.iterdir()):  # a wrong base, say: nothing was begun
+                shutil.rmtree(work)
 
 
 def facts_of_made(out: Path, identity: Any, overwrite: bool) -> Any:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from acemath.files.settings import Seed, Settings
 
 Method = Literal["in-breadth", "in-depth", "add-constraints"]
 Extra = Literal["near-copy", "contained", "reworded"]
 Form = Literal["multiple-choice", "true-false", "multi-part"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EvolveSettings(_Part):
+class EvolveSettings(Settings):
     """How seed prompts become new ones (paper, section 3.2.2). "add-constraints" is off, because it lowers scores."""
 
     methods: tuple[Method, ...] = ("in-breadth", "in-depth")
@@ -28,7 +26,7 @@ class EvolveSettings(_Part):
     """The names of the seeds that are evolved (paper: NuminaMath); by default all math seeds."""
 
 
-class FilterSettings(_Part):
+class FilterSettings(Settings):
     """Limits on prompts and responses (paper, sections 3.2.1 and 3.2.2).
 
     The paper limits only the words of synthetic prompts: `prompt_words` is for evolved ones, `seed_words` for all others.
@@ -59,7 +57,7 @@ class FilterSettings(_Part):
     """The most characters of a prompt's reference answer; by default no limit."""
 
 
-class NearSettings(_Part):
+class NearSettings(Settings):
     """When two prompts are near-duplicates: our addition. The paper drops only exact duplicates.
 
     `threshold` is the Jaccard similarity of their runs of `shingle` words; their numbers, signs and variables must be equal
@@ -74,11 +72,11 @@ class NearSettings(_Part):
     """The number of hashes of the MinHash index."""
     alarm: int = Field(50, ge=2)
     """The largest cluster that is not listed in the stage's facts."""
-    seed: int = 0
+    seed: Seed = 0
     """The seed of the hashes."""
 
 
-class DecontaminateSettings(_Part):
+class DecontaminateSettings(Settings):
     """When a prompt leaks a benchmark (paper, section 3.2.3), and which other hits are dropped.
 
     "near-copy", "contained" and "reworded" are our additions. They are reported, and dropped only if `drop` names them.
@@ -96,7 +94,7 @@ class DecontaminateSettings(_Part):
     """The kinds of hits that are dropped in addition to leaks; by default they are only reported."""
 
 
-class SolvabilitySettings(_Part):
+class SolvabilitySettings(Settings):
     """A vote of several responses on each math prompt: our addition. The paper has none (section 3.2.2)."""
 
     by: str = "teachers.math"
@@ -119,14 +117,14 @@ class SolvabilitySettings(_Part):
         return self
 
 
-class CrossCheckSettings(_Part):
+class CrossCheckSettings(Settings):
     """When the checkers confirm a response (paper, section 3.2.2)."""
 
     share: float = Field(1.0, gt=0, le=1)
     """The share of the checkers' answers that must agree with the response (paper: both of two, 1.0)."""
 
 
-class PoolSettings(_Part):
+class PoolSettings(Settings):
     """A pool that a recipe declares: a part of a built-in pool (paper, section 3.3).
 
     `take` does not count prompts that earlier pools of the blend have taken.
@@ -146,7 +144,7 @@ class PoolSettings(_Part):
     """The number of prompts that the pool adds to a blend; by default all."""
 
 
-class CurateSettings(_Part):
+class CurateSettings(Settings):
     """The settings of curation."""
 
     evolve: EvolveSettings = EvolveSettings()

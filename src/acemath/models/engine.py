@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from acemath.files.settings import Settings
 from acemath.records import REFUSED, Problem, Response
 
 AnyEngine = TypeVar("AnyEngine")
@@ -18,10 +19,9 @@ AnyEngine = TypeVar("AnyEngine")
 _TOO_LONG = re.compile(r"context[ _]?(length|size|window)|max(imum)?[ _](length|number of tokens|new_tokens)|too long", re.I)
 
 
-class Sampling(BaseModel):
+class Sampling(Settings):
     """How responses are sampled: `n` for each problem. Temperature 0 is greedy decoding."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     n: int = Field(1, ge=1)
     temperature: float = Field(0.0, ge=0.0)
@@ -30,14 +30,13 @@ class Sampling(BaseModel):
     seed: int = 0
 
 
-class ChatFormat(BaseModel):
+class ChatFormat(Settings):
     """How a problem becomes a conversation: a system prompt, and an instruction after the text of the problem.
 
     An empty string leaves its part out. The paper's policies get only the instruction (section 3.2.1), its reward
     models only the system prompt (their model cards).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     system: str = ""
     """The system prompt; none by default."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from functools import cache, lru_cache
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from acemath.errors import UserError
+from acemath.files.atomic import read_json
 from acemath.models.builtin import resolve
 from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.notices import say
@@ -22,7 +24,9 @@ CONNECT_SECONDS = 5.0  # for the first contact
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py", "README.md"]
 WHOLE = 2**28  # bytes of a file of weights up to which all of it is read to tell it from another
 BLOCK, BLOCKS = 4096, 16  # of a larger one: bytes of a block, and blocks of each tensor
+AGAIN = "it, copy or download the model again,"  # how a damaged file of a model is mended
 FACTS = "training.json"  # what a model was trained on; numbers are added to it later, and it does not change the model
+_EMBEDDING = re.compile(r"(|.*\.)(?:embed_tokens|wte|tok_embeddings|word_embeddings)\.weight")  # of a language model: [tokens, width]
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -148,11 +152,36 @@ def check_weights(folder: Path) -> None:
         if end != file.stat().st_size:
             raise UserError(f"{file} is no whole file of safetensors; copy or download it again")
     index = folder / "model.safetensors.index.json"
-    named = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
-    if missing := sorted(name for name in named if not (folder / name).is_file()):
+    named = read_json(index, AGAIN).get("weight_map") if index.is_file() else {}
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise UserError(f"{index} has no weight_map from tensors to files; copy or download the model again")
+    if missing := sorted({name for name in named.values() if not (folder / name).is_file()}):
         raise UserError(f"{folder} lacks {', '.join(missing)}, which its index names; copy or download the model again")
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} holds no weights (*.safetensors); convert others, or copy the model again")
+
+
+def check_fitting(folder: Path) -> None:
+    """UserError if the weights in a model's folder are not of the size that its config.json states.
+
+    transformers would drop layers beyond its number of layers without a word.
+    """
+    config = read_json(folder / "config.json", AGAIN)
+    stated = config.get("text_config") or config
+    shapes: dict[str, list[int]] = {}
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as opened:
+            shapes |= {name: tensor["shape"] for name, tensor in _header(opened).items()}
+    for name, found in [(name, found) for name in shapes if (found := _EMBEDDING.fullmatch(name))]:
+        layers = {int(layer[1]) for other in shapes if (layer := re.match(rf"{re.escape(found[1])}(?:layers|h)\.(\d+)\.", other))}
+        wanted = (stated.get("vocab_size"), stated.get("hidden_size"), stated.get("num_hidden_layers"))
+        more = stated.get("num_nextn_predict_layers") or 0  # DeepSeek's further layers, which no one here uses
+        says = (*shapes[name], len(layers))
+        if any(w is not None and w != s and not (at == 2 and w < s <= w + more) for at, (w, s) in enumerate(zip(wanted, says, strict=True))):
+            raise UserError(
+                f"{folder}: its weights are of another model than its config.json: (tokens, width, layers) are {says}, and it states {wanted}; "
+                "copy all files of one model"
+            )
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
@@ -177,10 +206,16 @@ def _content(files: tuple[tuple[Path, int, int, int], ...]) -> str:
 
 def _tensors(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """Where the header of a safetensors file and each of its tensors begins and ends."""
-    begin = 8 + int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(begin - 8))
+    header = _header(file)
+    begin = file.tell()
     yield 0, begin
-    for name, tensor in sorted(header.items()):
-        if name != "__metadata__":
-            start, end = tensor["data_offsets"]
-            yield begin + start, begin + end
+    for _, tensor in sorted(header.items()):
+        start, end = tensor["data_offsets"]
+        yield begin + start, begin + end
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """The tensors of a safetensors file, whose data begin where this stops to read."""
+    header = dict(json.loads(file.read(int.from_bytes(file.read(8), "little"))))
+    header.pop("__metadata__", None)
+    return header

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
-from acemath.models.hub import ask_hub
+from acemath.models.hub import ask_hub, check_fitting
 
 # Files, any of which holds a tokenizer. Without one, transformers makes an empty tokenizer for some architectures.
 _TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenization_*.py")
@@ -34,13 +34,15 @@ def loading(model: str | Path) -> Iterator[None]:
 
 
 def check_whole(model: str | Path, missing: Iterable[str]) -> None:
-    """UserError if files of a model lack weights: transformers would silently make random ones."""
+    """UserError if files of a model lack weights, or have more layers than its configuration: transformers would make random ones, or drop them."""
     names = sorted(missing)
     if names:
         raise UserError(
             f"model {str(model)!r} lacks {len(names):,} of the weights that are needed ({', '.join(names[:3])}); give one that has "
             "them (a reward model writes no text)"
         )
+    if (place := Path(resolve(model))).is_dir():
+        check_fitting(place)
 
 
 def chat_tokenizer(model: str | Path, template: str | None = None, trust_remote_code: bool = False) -> Any:

@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from acemath.errors import UserError
+from acemath.files.settings import Settings
 
 KEY = "OPENAI_API_KEY"
 # Fields of a request that no recipe may set: with another value, replies would be paid for and not understood.
@@ -31,10 +31,9 @@ _FIXED = ("model", "messages", "prompt", "n", "stream")
 _SECRET = ("key", "token", "secret", "password")  # in the names of query parameters
 
 
-class _Model(BaseModel):
+class _Model(Settings):
     """What all engines have in common."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     OPERATION: ClassVar[frozenset[str]] = frozenset()
     """The settings that say how a model is run, and do not change what it writes."""
@@ -193,7 +192,11 @@ class EndpointModel(_Model):
     @classmethod
     def _address(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:  # a port is a number up to 65535, and a name in a host has 1 to 63 characters
+            host, _ = (parts.hostname or "").encode("idna"), parts.port
+        except ValueError as error:
+            raise ValueError(f"{url!r} is no address ({error}); correct it") from error
+        if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
             raise ValueError(
                 f"{url!r} is no address; it begins with http:// or https:// and usually ends with /v1"
             )

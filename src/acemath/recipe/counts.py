@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from acemath.curate.known_sources import KNOWN, public_rows
 from acemath.demo.worksheets.registry import SUBJECTS as WORKSHEETS
 from acemath.recipe.roles import SUBJECTS
-from acemath.recipe.schema import Recipe, SftStage
+from acemath.recipe.schema import Recipe
+from acemath.recipe.sft import SftStage
 from acemath.recipe.sources import Source, size_of
 from acemath.records import group_of
 

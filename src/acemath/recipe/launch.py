@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from acemath.recipe.part import Part
+from acemath.files.settings import Settings
 
 
-class LaunchSettings(Part):
+class LaunchSettings(Settings):
     """How the jobs of stages that need no model are started."""
 
     by: Literal["processes", "ray", "slurm"] = "processes"

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from acemath.errors import UserError
+from acemath.files.settings import read_yaml
 from acemath.recipe.part import expanded
 from acemath.recipe.schema import Recipe
 
@@ -102,7 +103,7 @@ def _over(below: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        data = read_yaml(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a recipe: a recipe is YAML text in UTF-8; give another file"

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from acemath.files.settings import Settings
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.spec import owners
-from acemath.recipe.part import Part, expanded
+from acemath.recipe.part import FolderName, expanded, fault_of
 from acemath.recipe.sources import Source, check_shots
 
 Subject = Literal["math", "code", "general"]
@@ -19,7 +20,7 @@ ONE = "first"  # the name of the one checker that the short form `checker` gives
 SAMPLING = ("each", "temperature", "top_p", "max_new_tokens")  # keys that a group of policies may share
 
 
-class Role(Part):
+class Role(Settings):
     """A model that responds, its chat, and its sampling."""
 
     model: str
@@ -112,9 +113,7 @@ class Policy(Role):
             try:
                 shots = Source.model_validate(shots)
             except ValidationError as error:
-                fault = error.errors()[0]
-                says = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-                raise ValueError(": ".join([*map(str, fault["loc"]), says])) from error
+                raise ValueError(fault_of(error)) from error
         if isinstance(shots, Source):
             check_shots(shots)
         return shots
@@ -128,10 +127,10 @@ class Policy(Role):
         return () if isinstance(self.shots, Source) else self.shots
 
 
-class Policies(Part):
+class Policies(Settings):
     """A group of policies, and the sampling that they share."""
 
-    policies: dict[str, Policy]
+    policies: dict[FolderName, Policy]
     """The policies by name, as a list of names or a group; `model` is by default the name itself."""
     each: int | None = Field(None, ge=1)
     """The number of responses to each problem, for policies that state none."""
@@ -156,7 +155,7 @@ class Policies(Part):
         return {**data, "policies": policies}
 
 
-class Ranker(Part):
+class Ranker(Settings):
     """The reward model that sorts candidates (paper, section 4.1: Qwen2.5-Math-RM-72B)."""
 
     model: str
@@ -170,12 +169,12 @@ class Ranker(Part):
         return expanded(data)
 
 
-class Roles(Part):
+class Roles(Settings):
     """The roles of a run. Policies are named where they are used, in `reward.candidates` and `bench`."""
 
     teachers: dict[Subject, Teacher] = Field(default_factory=dict)
     """Who answers the prompts of each subject: `math`, `code`, `general`, and `all` for those not named. Required for seeds."""
-    checkers: dict[str, Checker] = Field(default_factory=dict)
+    checkers: dict[FolderName, Checker] = Field(default_factory=dict)
     """Who answers again, by name; `checker` is the short form for one, whose name is `first`. Without one there is no cross-check."""
     writer: Writer | None = None
     """Who writes new questions; worksheets need none."""

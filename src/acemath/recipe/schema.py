@@ -11,18 +11,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from acemath.curate.blend import POOLS
-from acemath.curate.settings import CurateSettings, PoolSettings
+from acemath.curate.settings import CurateSettings
+from acemath.files.settings import Seed, Settings
 from acemath.models.engine import ChatFormat
 from acemath.models.hub import model_identity
 from acemath.models.spec import Model, TransformersModel, VllmModel
 from acemath.recipe.launch import LaunchSettings
-from acemath.recipe.part import Part
+from acemath.recipe.part import FolderName
 from acemath.recipe.roles import Policies, Role, Roles
-from acemath.recipe.sources import Problems, Source, check_apart, check_pools, check_ready
+from acemath.recipe.sft import Sft
+from acemath.recipe.sources import Problems, Source, check_apart, check_ready
 from acemath.records import group_of
 from acemath.train.reward.settings import GroupSettings, RewardSettings
-from acemath.train.sft.settings import SftSettings
 
 REWARD = "reward"  # the reward model that a run trains, as a name under `models`
 BASE_CHECK = "base-check"  # a ranker: the base model's own judgement of right and wrong
@@ -33,77 +33,7 @@ BASE_KEYS = {"engine", "id", "revision"}  # the keys of a model that a training 
 RANKER_KEYS = BASE_KEYS | {"dtype", "max_length", "replicas", "tensor_parallel", "memory_share", "prefix_caching"}
 
 
-class SftStage(Part):
-    """One stage: its pools, its base, and the settings that differ from the common ones."""
-
-    blend: tuple[str, ...] = ()
-    """The pools that the stage trains on: built-in ones (`code`, `general`, `math`, `math.checked` …) and those of `sft.pools`."""
-    data: Source | None = None
-    """Conversations that exist already, in place of a `blend`: all of them are trained on, less those that leak a benchmark problem."""
-    base: str | None = None
-    """What the stage starts from: another stage or a model; by default the stage before, and `sft.base` for the first."""
-    counts: dict[str, int] = Field(default_factory=dict)
-    """The most prompts of a pool, by the pool's name."""
-    shares: dict[str, float] = Field(default_factory=dict)
-    """The largest share of a pool, by the pool's name."""
-    each: int = Field(1, ge=1)
-    """The most responses to a prompt, if a teacher gives several."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Settings of this stage that differ from `sft.settings`."""
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> SftStage:
-        if bool(self.blend) == (self.data is not None):
-            raise ValueError(
-                "a stage trains on a blend of pools or on data that exist already; give exactly one of blend, data"
-            )
-        if self.data is not None:
-            check_ready(self.data, "chats")
-            if self.counts or self.shares or self.each != 1:
-                raise ValueError(
-                    "counts, shares and each choose from pools; with data, give data.count or data.part"
-                )
-        return self
-
-
-class Sft(Part):
-    """Supervised fine-tuning in stages (paper, section 3.1)."""
-
-    base: str
-    """The model that the first stage starts from: a hub name, a folder, `nano`, or a name under `models`."""
-    chat: ChatFormat = ChatFormat()
-    """The solver's chat, for policies in training and use, and for teachers and checkers of math problems."""
-    settings: SftSettings = SftSettings()
-    """The settings that all stages share."""
-    launch: str | None = None
-    """A configuration of `accelerate launch`, a file or the name of one that ships, for training in several processes."""
-    pools: dict[str, PoolSettings] = Field(default_factory=dict)
-    """Pools of the recipe's own, by name."""
-    stages: dict[str, SftStage]
-    """The stages by name, in the order in which they run."""
-
-    @model_validator(mode="after")
-    def _pools_exist(self) -> Sft:
-        for name, declared in self.pools.items():
-            if name in POOLS or declared.of not in POOLS:
-                raise ValueError(f"pools.{name} is of {declared.of!r}; a pool has a name of its own and is of {', '.join(POOLS)}")
-        before: list[str] = []
-        for name, stage in self.stages.items():
-            for pool in stage.blend:
-                if pool not in POOLS and pool not in self.pools:
-                    raise ValueError(
-                        f"stages.{name}.blend names {pool!r}; the pools are {', '.join((*POOLS, *self.pools))}"
-                    )
-                unused = self.pools[pool].unused_by if pool in self.pools else ()
-                if late := [other for other in unused if other not in before]:
-                    raise ValueError(f"pools.{pool}.unused_by names {late[0]!r}, which is not a stage before {name!r} with a blend")
-            for key, given in (("counts", stage.counts), ("shares", stage.shares)):
-                check_pools(f"stages.{name}.{key}", given, stage.blend)
-            before += [name] if stage.blend else []
-        return self
-
-
-class Reward(Part):
+class Reward(Settings):
     """The reward model: its candidates, how they are grouped, how it is trained."""
 
     base: str
@@ -148,7 +78,7 @@ class Bench(Policies):
     """The number of responses to choose from in maj@k, rm@k and pass@k; at most what the headline policy gives."""
     curve: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """The k of the curves; by default 1, 2, 4 … up to the most responses of a policy."""
-    seed: int | None = None
+    seed: Seed | None = None
     """The seed of sampling on the benchmarks; by default the recipe's."""
     validation: str | None = None
     """The benchmark on which the selector is chosen. It is in no headline and no average."""
@@ -202,12 +132,12 @@ class Bench(Policies):
         return [k for k in wanted if k <= self.policies[policy].each]
 
 
-class Recipe(Part):
+class Recipe(Settings):
     """A whole run."""
 
-    name: str
+    name: FolderName
     """The run's name, and its folder's under `runs`."""
-    seed: int = 0
+    seed: Seed = 0
     """The seed of every random choice."""
     engine_slots: int | None = Field(None, ge=1)
     """The most responses that a transformers model generates at the same time; by default 512 on a CPU, and as many as fit into a GPU's memory, up to 2,048."""
@@ -255,6 +185,8 @@ class Recipe(Part):
             if stage.base is not None:
                 bases[f"sft.stages.{name}.base"] = stage.base
         for where, base in bases.items():
+            if base not in stages and (stage_name := self.stage_of(base)) is not None:
+                raise ValueError(f"{where} is {base!r}, another name of the stage {stage_name!r}; name the stage itself")
             if base not in stages:
                 self._only(where, base, ("transformers",), BASE_KEYS)
         if (ranker := self.roles.ranker) is not None and ranker.model not in (BASE_CHECK, VOTES):

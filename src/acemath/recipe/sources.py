@@ -13,12 +13,13 @@ from acemath.curate.known_sources import KNOWN, Kind
 from acemath.demo.worksheets.sheets import SOURCE, Finding, Split
 from acemath.errors import UserError
 from acemath.files.columns import OURS
-from acemath.recipe.part import Part, expanded
+from acemath.files.settings import Settings
+from acemath.recipe.part import expanded
 
 WORKSHEETS = 1000  # problems that are drawn if the recipe gives no count
 
 
-class Source(Part):
+class Source(Settings):
     """Where prompts come from: a benchmark, worksheets, a file, or a data set of the hub. Exactly one of the four.
 
     `known` names a data set of the registry (`acemath sources`). Its place, columns, subject and licence apply unless the
@@ -172,7 +173,7 @@ def size_of(source: Source) -> int:
     return min(source.count or size, size or source.count or 0)
 
 
-class Problems(Part):
+class Problems(Settings):
     """The prompts that training starts from, and the benchmarks that nothing may leak from."""
 
     seeds: dict[str, Source] = Field(default_factory=dict)

@@ -5,22 +5,16 @@ from __future__ import annotations
 import gc
 from dataclasses import asdict
 
-from acemath.recipe.schema import Recipe, SftStage
+from acemath.recipe.schema import Recipe
 from acemath.records import Chat
 from acemath.run.context import Run
 from acemath.run.stage import Facts, Making, Training
 from acemath.train.sft.result import SftResult
-from acemath.train.sft.settings import SftSettings
 
 
 def policies(run: Run) -> list[Training]:
     """One training for each stage: from the stage before, or from the base that it names."""
     return [_policy(run, name, base) for name, base in bases_of(run.recipe).items()]
-
-
-def sft_settings(recipe: Recipe, stage: SftStage) -> SftSettings:
-    """The common settings, with the stage's own laid over them."""
-    return SftSettings.model_validate({**recipe.sft.settings.model_dump(), **stage.settings})
 
 
 def bases_of(recipe: Recipe) -> dict[str, str]:
@@ -34,7 +28,7 @@ def bases_of(recipe: Recipe) -> dict[str, str]:
 
 
 def _policy(run: Run, name: str, base: str) -> Training:
-    own = sft_settings(run.recipe, run.recipe.sft.stages[name])
+    own = run.recipe.sft.settings_of(name)
 
     def work(making: Making) -> Facts:
         from acemath.train.sft.train import train_sft

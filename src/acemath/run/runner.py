@@ -114,7 +114,7 @@ class Runner:
         if stale and not isinstance(stage, MapStage):
             stale = list(range(store.count))  # only maps make single partitions
         self.display.start(name, store.why(now, stale, keys[0]))
-        started = time.time()
+        started = time.monotonic()
         try:
             store.begin(now, keys[0])
             self._contents.pop(name, None)

@@ -236,7 +236,7 @@ class StageStore:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def finish(self, now: Record, started: float, more: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the manifest of the finished stage. `more` is added to the sum of the parts' facts."""
+        """Write the manifest of the finished stage, which `time.monotonic` saw begin at `started`. `more` is added to the sum of the parts' facts."""
         facts: dict[str, Any] = {}
         contents = []
         for footer in self.footers():
@@ -252,7 +252,7 @@ class StageStore:
             "output": content_key(*contents),
             "files": self._files(),
             "versions": versions(),
-            "seconds": round(time.time() - started, 2),
+            "seconds": round(time.monotonic() - started, 2),
         }
         write_json(self.folder / MANIFEST, manifest)
         shutil.rmtree(self.folder / WORK, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from acemath.errors import UserError
 from acemath.files.atomic import explained, write_json
+from acemath.files.lock import LOCK
 from acemath.notices import say
 from acemath.records import fingerprint
 
@@ -27,8 +28,10 @@ def claim(work: Path, identity: Any) -> None:
     key = fingerprint(identity)
     with explained(work):
         if read(work / OWNER) != {"identity": key}:
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
+            for old in work.glob("*") if work.is_dir() else ():
+                if old.name != LOCK:
+                    shutil.rmtree(old) if old.is_dir() else old.unlink()
+            work.mkdir(parents=True, exist_ok=True)
             write_json(work / OWNER, {"identity": key})
     found = last_checkpoint(work)
     if found is not None:
@@ -60,6 +63,7 @@ def put(made: Path, out: Path, work: Path) -> None:
         if out.exists():
             out.rename(work / "replaced")
         made.rename(out)
+        (work / OWNER).unlink()  # a stop while the rest is removed would leave parts of checkpoints, which nobody then owns
         shutil.rmtree(work)
 
 

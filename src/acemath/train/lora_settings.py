@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from acemath.files.settings import Settings
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(Settings):
     """LoRA. The paper trains all weights, so these values are our choice. There is no dropout: training resumes exactly."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: int = Field(16, ge=1)
     """The rank of the added matrices."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acemath.files.atomic import read_json, write_json
+from acemath.files.lock import LOCK, locked
 from acemath.records import Dropped
 from acemath.run.rehearsal import rehearse
 from acemath.run.rehearsal.rehearse import KILLED, MARK, WHOLE
@@ -82,13 +83,18 @@ def test_a_folder_with_something_else_is_left_alone(command: Callable[..., Any],
     assert done.code == 2 and "--rehearse runs the whole recipe" in done.err
 
 
-def test_an_earlier_rehearsal_is_replaced(tmp_path: Path) -> None:
-    """Its folder has a mark."""
+def test_an_earlier_rehearsal_is_replaced_unless_it_still_runs(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """Its folder has a mark, and a lock while it runs."""
     home = tmp_path / "here"
-    rehearse._emptied(home)
+    home.mkdir()
+    rehearse._empty(home)
     (home / "old").mkdir()
-    rehearse._emptied(home)
-    assert [path.name for path in home.iterdir()] == [MARK]
+    with locked(home):
+        done = command("run", "acemath-7b", "--rehearse", "--out", str(home))
+    assert done.code == 2 and "is in use by process" in done.err and (home / "old").is_dir()
+    rehearse._check_own(home)
+    rehearse._empty(home)
+    assert sorted(path.name for path in home.iterdir()) == [LOCK, MARK]
 
 
 def test_a_mistake_of_the_user_s_is_one_line(command: Callable[..., Any]) -> None:

@@ -12,7 +12,9 @@ import pytest
 from acemath.cli.options import settings_of
 from acemath.cli.sft import fine_tune
 from acemath.errors import UserError
-from acemath.train.checkpoints import last_checkpoint
+from acemath.files.lock import locked
+from acemath.train import checkpoints
+from acemath.train.checkpoints import checkpoint, claim, last_checkpoint, put
 from acemath.train.sft import train as training_loop
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.trainer import training_arguments
@@ -90,6 +92,29 @@ def test_a_finished_model_is_neither_made_again_nor_replaced(
     _tune(file, tiny_policy, out, given={"learning_rate": 2e-3}, overwrite=True)
     assert json.loads((out / "training.json").read_text())["settings"]["learning_rate"] == 2e-3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "mine", "policy"]
+
+
+def test_one_command_at_a_time_makes_a_model(tiny_policy: Path, tmp_path: Path) -> None:
+    """A second one with the same --out would write into the same checkpoints; a wrong base leaves nothing behind."""
+    file, out = _rows(tmp_path / "c.jsonl", ["1?"]), tmp_path / "policy"
+    with locked(tmp_path / "policy-checkpoints"), pytest.raises(UserError, match="policy-checkpoints is in use by process"):
+        _tune(file, tiny_policy, out)
+    with pytest.raises(UserError, match="there is no such folder|cannot load model"):
+        _tune(file, tmp_path / "nowhere", out)
+    assert [path.name for path in tmp_path.iterdir()] == ["c.jsonl"]
+
+
+def test_a_stop_while_checkpoints_are_removed_leaves_none_to_go_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of one would be loaded by the same command with --overwrite."""
+    work, made = tmp_path / "work", tmp_path / "made"
+    claim(work, "mine")
+    checkpoint(work, 10).mkdir()
+    made.mkdir()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoints.shutil, "rmtree", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        put(made, tmp_path / "out", work)
+    claim(work, "mine")
+    assert last_checkpoint(work) is None
 
 
 def test_going_on_is_said_only_when_it_is_so(

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from acemath.demo.worksheets.core import Question
 from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS, Family, families, family_named
+from acemath.files.settings import Settings
 from acemath.records import Problem, content_key
 
 Split = Literal["train", "validation", "test"]
@@ -80,13 +81,12 @@ def _by_weight(pool: Sequence[Family], rng: random.Random) -> Family:
     return rng.choices(pool, weights=[f.weight for f in pool])[0]
 
 
-class Finding(BaseModel):
+class Finding(Settings):
     """The share and the levels of math problems whose answer must be searched for, not computed step by step.
 
     Checking such an answer is easier than finding it, as in real mathematics: there a reward model has most to add.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float = Field(ge=0, le=1)
     """The share of such problems."""

@@ -9,9 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -22,6 +20,7 @@ from pydantic import (
 )
 
 from acemath.errors import UserError
+from acemath.files.settings import Settings, read_yaml
 from acemath.models.engine import ChatFormat
 from acemath.models.spec import EndpointModel, check_keys
 
@@ -38,8 +37,7 @@ _VLLM = ("tensor_parallel", "memory_share")  # keys of the engine vLLM alone
 _WRITING = ("api", "per_request", "logprobs", "body")
 
 
-class _Judge(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Judge(Settings):
 
     OPERATION: ClassVar[frozenset[str]] = frozenset()
     """The settings that say how a judge is run, and do not change its scores."""
@@ -254,7 +252,7 @@ def settings_from(data: Mapping[str, Any], where: str = "the judge") -> JudgeSet
 def read_settings(path: Path) -> dict[str, Any]:
     """The keys and values of a judge's YAML file. UserError for a file that is missing or no such thing."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        data = read_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(
             f"the judge's file {str(path)!r} cannot be read ({error.strerror}); name an existing one"

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from acemath.errors import UserError
+from acemath.files.settings import Seed, Settings
 from acemath.models.engine import ChatFormat
 from acemath.models.score.settings import JudgeSettings
 from acemath.models.spec import Model
@@ -19,10 +20,9 @@ _NAMED = re.compile(r"([\w.+-]+)=(.+)", re.DOTALL)
 _UNSAFE = re.compile(r"[^\w.+-]+")
 
 
-class Measured(BaseModel):
+class Measured(Settings):
     """A policy that is measured: its model, its chat, and how its responses are sampled."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Model
     """Where it comes from and which engine runs it."""
@@ -38,7 +38,7 @@ class Measured(BaseModel):
     """The probability mass of the tokens that may be drawn."""
     max_new_tokens: int = Field(2048, ge=1)
     """The most tokens of a response."""
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     """The seeds of sampling; each gives `n` samples of its own."""
     shots: int | None = Field(None, ge=0)
     """The number of demonstrations before each problem; by default as many as each benchmark has."""
@@ -54,10 +54,9 @@ class Measured(BaseModel):
         return Policy(model=name, chat=self.chat, max_new_tokens=self.max_new_tokens, **heat)
 
 
-class Plan(BaseModel):
+class Plan(Settings):
     """What one call of an evaluation asks for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     policies: dict[str, Measured]
     """The policies by the names that results use."""

@@ -13,7 +13,7 @@ from acemath.errors import UserError
 from acemath.files.atomic import read_json
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hub import check_weights
+from acemath.models.hub import AGAIN, check_fitting, check_weights
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel, WorksheetsModel
 from acemath.recipe.roles import Policy, Role
 from acemath.recipe.schema import BASE_CHECK, REWARD, VOTES, Recipe
@@ -22,7 +22,6 @@ from acemath.run.preflight.finding import Findings
 from acemath.run.preflight.sources import BENCH, Read, terms
 
 LAST = ("data", "sft", "reward", "tables")  # the parts of a run in order; a part needs the models of those before it
-AGAIN = "it, copy or download the model again,"  # how a damaged file of a model is mended
 Kind = Literal["writes", "trains", "trains a reward model", "ranks", "scores"]
 
 
@@ -79,17 +78,19 @@ def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read,
     """Check every model that a run uses, each use of it on its own. Nothing is loaded but tokenizers and configurations."""
     places: dict[str, str | None] = {}
     for use in wanted:
-        if use.kind == "scores":
+        scores = use.kind == "scores"
+        if scores and not isinstance(recipe.judge, VllmModel):
             continue  # its files are those of reward.base
         with found.faults(use.key):
-            ref = _origin(recipe, use.ref)
+            ref = _origin(recipe, recipe.reward.base if scores else use.ref)
             spec = recipe.model(ref)
             if isinstance(spec, WorksheetsModel):
                 found.add(use.key, "good", "answers worksheets by itself")
             elif isinstance(spec, EndpointModel):
                 _endpoint(recipe, use, spec, found)
             else:
-                _named(recipe, use)
+                if not scores:
+                    _named(recipe, use)
                 if ref not in places:
                     places[ref] = None
                     places[ref] = _place(spec, network)
@@ -150,19 +151,20 @@ def _place(spec: TransformersModel | VllmModel, network: bool) -> str | None:
         raise UserError(
             f"cannot load model {source!r}: there is no such folder; give an existing one, or a hub name such as owner/model"
         )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub import errors, snapshot_download
 
     small = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
     try:
         return str(snapshot_download(source, revision=spec.revision, allow_patterns=small, local_files_only=not network))
-    except GatedRepoError as error:
+    except errors.GatedRepoError as error:
         raise UserError(terms(f"model {source!r}", source)) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise UserError(
             f"the hub has no model {source!r}" + (f" at revision {spec.revision!r}" if spec.revision else "")
             + ", or you may not see it; correct the name, or log in (hf auth login)"
         ) from error
+    except errors.HFValidationError as error:
+        raise UserError(f"model {source!r} is neither a folder nor a name that the hub takes, owner/name; correct it") from error
     except (OSError, ValueError):
         return None
 
@@ -181,6 +183,9 @@ def _weights(
         found.add(use.key, "not checked", f"{spec.id} is not on this machine, and the hub {why}")
         return
     config = _config(spec, place)
+    _settings(use, own, place, config, found)
+    if use.kind == "scores":
+        return
     if Path(resolve(spec.id)).is_dir():
         check_weights(Path(place))
     _head(use, place, found)
@@ -191,8 +196,29 @@ def _weights(
         chat_tokenizer(place)
     else:
         words += _chat(use, own, spec, place, config, found, read)
+    if Path(resolve(spec.id)).is_dir():
+        check_fitting(Path(place))
     words += _licences(use, place, found)
     found.add(use.key, "good", ", ".join(words))
+
+
+def _settings(use: Use, own: TransformersModel | VllmModel, place: str, config: Mapping[str, Any], found: Findings) -> None:
+    """UserError for settings with which vLLM would refuse to start, in the middle of a run."""
+    from acemath.models.vllm import fitting
+
+    if own.max_length is not None and (most := fitting(place, own.max_length)) < own.max_length:
+        says = f"max_length of {use.ref} is {own.max_length:,}, and it has {most:,} positions"
+        if isinstance(own, VllmModel):
+            raise UserError(f"{says}; lower it, or leave it out")
+        found.add(use.key, "note", f"{says}: what it writes beyond them means nothing")
+    if not isinstance(own, VllmModel):
+        return
+    heads = (config.get("text_config") or config).get("num_attention_heads")
+    if isinstance(heads, int) and heads % own.tensor_parallel:
+        fit = ", ".join(str(n) for n in range(1, own.tensor_parallel) if not heads % n)
+        raise UserError(
+            f"tensor_parallel of {use.ref} is {own.tensor_parallel}, which does not divide the {heads} attention heads; give one of {fit}"
+        )
 
 
 def _config(spec: TransformersModel | VllmModel, place: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import yaml
 
 from acemath.errors import UserError
 from acemath.files.atomic import read_json, write_bytes, write_json
+from acemath.files.lock import LOCK, locked
 from acemath.notices import quiet_transformers, say
 from acemath.recipe.schema import Recipe
 from acemath.run.evaluation import TABLES
@@ -58,9 +59,15 @@ def rehearse(recipe: Recipe, home: Path, kills: bool = True) -> Rehearsal:
 
     A folder of an earlier rehearsal is replaced. What would keep the real run from starting is said first: stand-ins hide it.
     """
+    _check_own(home)
+    with locked(home):
+        _empty(home)
+        return _rehearsed(recipe, home, kills)
+
+
+def _rehearsed(recipe: Recipe, home: Path, kills: bool) -> Rehearsal:
     started = time.monotonic()
     quiet_transformers()
-    _emptied(home)
     say_faults(recipe, home)
     known: dict[str, str] = {}
     with serving(Script(known)) as server:
@@ -87,14 +94,18 @@ def say_faults(recipe: Recipe, home: Path) -> None:
             say(f"the real run would not start here, while the rehearsal goes on: {places}: {says}")
 
 
-def _emptied(home: Path) -> None:
-    """An empty folder with the mark of a rehearsal. UserError for a folder that holds anything else."""
-    if home.exists() and any(home.iterdir()):
-        if not (home / MARK).exists():
-            raise UserError(f"{home} holds something else than a rehearsal; give another folder with --out, or remove it")
-        shutil.rmtree(home)
-    home.mkdir(parents=True, exist_ok=True)
+def _check_own(home: Path) -> None:
+    """UserError for a folder that holds anything else than a rehearsal."""
+    if home.exists() and any(path.name != LOCK for path in home.iterdir()) and not (home / MARK).exists():
+        raise UserError(f"{home} holds something else than a rehearsal; give another folder with --out, or remove it")
+
+
+def _empty(home: Path) -> None:
+    """Remove an earlier rehearsal, and leave the mark of one. A stop amid this leaves the mark too."""
     write_json(home / MARK, {})
+    for path in home.iterdir():
+        if path.name not in (LOCK, MARK):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _known(recipe: Recipe) -> dict[str, str]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from acemath.files.settings import Settings
 from acemath.train.lora_settings import LoraSettings
 
 PAIR_LOSSES = ("listwise", "pairwise")  # the losses that use a margin
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GroupSettings(_Part):
+class GroupSettings(Settings):
     """How responses are chosen for a group."""
 
     size: int = Field(6, ge=2)
@@ -52,7 +49,7 @@ class GroupSettings(_Part):
         return self
 
 
-class RewardSettings(_Part):
+class RewardSettings(Settings):
     """How the reward model is trained."""
 
     loss: Literal["listwise", "pairwise", "cross-entropy", "mse"] = "listwise"

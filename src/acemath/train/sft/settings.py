@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from acemath.files.settings import Settings
 from acemath.train.lora_settings import LoraSettings
 
 
-class SftSettings(BaseModel):
+class SftSettings(Settings):
     """The settings of one stage. "Our choice" marks values that the paper does not give."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     learning_rate: float = Field(5e-6, gt=0)
     """The highest learning rate (paper: 5e-6 in general stages, 3e-6 in the math stage)."""
