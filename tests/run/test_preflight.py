@@ -163,7 +163,9 @@ def test_a_price_that_is_missing_with_a_budget_is_named(tmp_path: Path) -> None:
     assert "has no price, so the budget of US$ 1 would not hold for it" in says(unpriced, "fault", where)
     assert not found(changes | {"models.gpt": {**ENDPOINT, "price_in": 0}}, tmp_path).having("fault")
     dear = found(changes | {"models.gpt": {**ENDPOINT, "price_out": 10}}, tmp_path)
-    assert "the budget is US$ 1: the run will stop before it ends" in says(dear, "note", "budget_usd")
+    assert "the budget is US$ 1.00: the run will stop before it ends" in says(dear, "note", "budget_usd")
+    own = found({where: "gpt", "models.gpt": {**ENDPOINT, "price_out": 10, "budget_usd": 0.5}}, tmp_path)
+    assert "the budget is US$ 0.50: the run will stop" in says(own, "note", "models.gpt.budget_usd")
     unset = {"models.gpt": {**ENDPOINT, "api_key_env": "NO_SUCH_KEY"}, where: "gpt"}
     assert "NO_SUCH_KEY is not set" in says(found(unset, tmp_path), "fault", where)
 

@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "torn": (lambda f: (f / "generation_config.json").write_text('{"eos'), "is not valid JSON"),
     "unknown": (lambda f: changed(f, model_type="nosuch"), "has the architecture 'nosuch', which the installed transformers does not know"),
     "foreign": (lambda f: changed(f, hidden_size=48), "its weights are of another model than its config.json"),
-    "deeper": (lambda f: changed(f, num_hidden_layers=1), "its weights are of another model than its config.json"),
+    "deeper": (lambda f: changed(f, num_hidden_layers=1, layer_types=["full_attention"]), "its weights are of another model than its config.json"),
     "index": (lambda f: (split(f), (f / "model.safetensors.index.json").write_text("{")), "is not valid JSON"),
     "mapless": (lambda f: (split(f), (f / "model.safetensors.index.json").write_text("{}")), "has no weight_map"),
     "small": (lambda f: changed(f, vocab_size=17), "and the model has 17 tokens; give it its own tokenizer"),
@@ -91,7 +91,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 )
 def test_what_vllm_would_refuse_is_named(settings: dict[str, Any], says: str, tiny_policy: Path, tmp_path: Path) -> None:
     """Else vLLM would say it days later, when its stage begins."""
-    changes = {"models.teacher": {"engine": "vllm", "id": str(tiny_policy), **settings}, "models.reward": {"engine": "vllm", "tensor_parallel": 3}}
+    changes = {"models.teacher": {"engine": "vllm", "id": str(tiny_policy), **settings}, "models.reward": {"engine": "vllm", "tensor_parallel": 3}, "bench.before_training": False}
     rows = found(changes | {"roles.teachers.math": "teacher"}, tmp_path)
     assert says in the(rows, "fault", TEACHER)
     assert "tensor_parallel of reward is 3" in the(rows, "fault", "models.reward")

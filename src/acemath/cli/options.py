@@ -12,7 +12,7 @@ import yaml
 
 from acemath.errors import UserError, require
 from acemath.files.columns import CHAT_COLUMNS, OURS, RESPONSE_COLUMNS, parse_columns
-from acemath.files.settings import SEEDS, read_yaml
+from acemath.files.settings import MOST_SEED, read_yaml
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -157,7 +157,7 @@ ChatColumns = Annotated[dict[str, str] | None, _columns_option(CHAT_COLUMNS)]
 Changes = Annotated[
     list[Setting] | None, set_option("Another setting, named as in a recipe; the value is YAML.")
 ]
-Seed = Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The seed of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The seed of every random choice.")]
 Processes = Annotated[
     int | None,
     typer.Option(min=1, help="Processes to use. [default: 1, or one for each core from 50,000 prompts on]"),

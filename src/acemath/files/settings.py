@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-SEEDS = 2**32  # numpy and transformers take seeds from 0 to below this
-Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+MOST_SEED = 2**32 - 1  # numpy and transformers take seeds from 0 to this
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
 class Settings(BaseModel):

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ WHOLE = 2**28  # bytes of a file of weights up to which all of it is read to tel
 BLOCK, BLOCKS = 4096, 16  # of a larger one: bytes of a block, and blocks of each tensor
 AGAIN = "it, copy or download the model again,"  # how a damaged file of a model is mended
 FACTS = "training.json"  # what a model was trained on; numbers are added to it later, and it does not change the model
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)  # no header, as in a pointer of Git LFS
 _EMBEDDING = re.compile(r"(|.*\.)(?:embed_tokens|wte|tok_embeddings|word_embeddings)\.weight")  # of a language model: [tokens, width]
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
@@ -141,13 +143,25 @@ def content_of(model: str | Path) -> str:
     return _content(tuple((file, *_stamp(file)) for file in sorted(files) if file.name != FACTS))
 
 
+def weight_count(folder: Path) -> int:
+    """The number of weights in a model's folder; 0 if a file is damaged, which `check_weights` names."""
+    found = 0
+    for file in folder.glob("*.safetensors"):
+        try:
+            with file.open("rb") as opened:
+                found += sum(prod(tensor["shape"]) for tensor in _header(opened).values())
+        except _DAMAGED:
+            return 0
+    return found
+
+
 def check_weights(folder: Path) -> None:
     """UserError for a file of weights in a model's folder that was cut short, and for one that the index names and nobody has."""
     for file in sorted(folder.glob("*.safetensors")):
         try:
             with file.open("rb") as opened:
                 end = max(end for _, end in _tensors(opened))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):  # no header, as in a pointer of Git LFS
+        except _DAMAGED:
             end = -1
         if end != file.stat().st_size:
             raise UserError(f"{file} is no whole file of safetensors; copy or download it again")

@@ -93,7 +93,7 @@ def _parts(annotation: Any, below: str = "") -> Iterator[tuple[type[BaseModel], 
         return
     arguments = get_args(annotation)
     if get_origin(annotation) is dict:
-        keys = get_args(arguments[0])
+        keys = get_args(arguments[0]) if get_origin(arguments[0]) is Literal else ()
         yield from _parts(arguments[1], f"{below}.{'|'.join(keys) if keys else 'NAME'}")
     elif get_origin(annotation) is Annotated:
         yield from _parts(arguments[0], below)
@@ -158,7 +158,7 @@ def _type(annotation: Any, metadata: Any = ()) -> str:
 
 def _bounds(metadata: Any) -> str:
     bounds = [
-        f"{sign} {getattr(one, name):g}"
+        f"{sign} {getattr(one, name):.10g}"
         for one in metadata
         for name, sign in _BOUNDS.items()
         if getattr(one, name, None) is not None

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acemath.models.spec import EndpointModel, WorksheetsModel
+from acemath.models.builtin import resolve
+from acemath.models.hub import weight_count
+from acemath.models.spec import EndpointModel, TransformersModel, VllmModel, WorksheetsModel
 from acemath.recipe.counts import Counts
 from acemath.recipe.rates import Kind, model_of
 from acemath.recipe.roles import SUBJECTS, Policy, Role
@@ -27,10 +29,11 @@ TRAIN_FLOPS = 4.0e14  # FLOP/s of a GPU in bfloat16 training: 40 % of an H100's 
 WRITE_FLOPS = 1.0e14  # FLOP/s of a GPU in batched generation; our assumption
 
 
-def parameters(model: str) -> float:
-    """The number of parameters in a model's name (7B, 1.5b, 0.5B …); nano's own; 0 if unknown."""
-    if model == "nano":
-        return 3.9e6
+def parameter_count(recipe: Recipe, ref: str) -> float:
+    """The parameters of a model: from the headers of its files if it is a folder, else from its name (7B, 1.5b …); 0 if unknown."""
+    model = recipe.model(recipe.origin(ref)).name
+    if Path(resolve(model)).is_dir():
+        return weight_count(Path(resolve(model)))
     found = re.search(r"(\d+(?:\.\d+)?)\s*[bB](?![a-z])", Path(model).name)
     return float(found[1]) * 1e9 if found else 0.0
 
@@ -63,10 +66,19 @@ def _written(recipe: Recipe, stage: str, rows: float, tokens: float, role: Role 
     if isinstance(model, EndpointModel):
         usd = model.usd(rows * PROMPT_TOKENS, total)
     elif role is not None and model is not None and not isinstance(model, WorksheetsModel):
-        trained = recipe.stage_of(role.model) is not None
-        size = parameters(recipe.model(recipe.sft.base).name if trained else model.name)
+        size = parameter_count(recipe, role.model)
         work = _by(recipe, "write", role.model)
     return _row(stage, rows, total, 2 * size * total, WRITE_FLOPS, usd, work)
+
+
+def _weights(recipe: Recipe) -> list[str]:
+    """The models with weights that a recipe uses, once each, but for those that it trains."""
+    ranker = recipe.roles.ranker
+    refs = [*recipe.sft.stages, recipe.reward.base, *(role.model for role in recipe.roles.named().values())]
+    refs += [policy.model for part in (recipe.reward.candidates, recipe.bench) for policy in part.policies.values()]
+    refs += [] if ranker is None or ranker.model in (BASE_CHECK, VOTES) else [ranker.model]
+    origins = dict.fromkeys(map(recipe.origin, refs))
+    return [ref for ref in origins if isinstance(recipe.model(ref), TransformersModel | VllmModel)]
 
 
 def _by(recipe: Recipe, kind: Kind, ref: str) -> tuple[Kind, str]:
@@ -76,22 +88,20 @@ def _by(recipe: Recipe, kind: Kind, ref: str) -> tuple[Kind, str]:
 
 def _training_rows(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     """The fine-tuning stages."""
-    size, found = parameters(recipe.model(recipe.sft.base).name), []
+    found = []
     for name, part in recipe.sft.stages.items():
         each = min(part.each, max((role.each for role in recipe.roles.teachers.values()), default=1))
         added = {pool: rows * each for pool, rows in counts.blend(name).items()}
         if part.data is not None:
             added = {group_of(part.data.subject): counts.ready(name, part.data)}
-        epochs = float(part.settings.get("epochs", recipe.sft.settings.epochs))
+        epochs = recipe.sft.settings_of(name).epochs
         groups = {
             pool: (recipe.sft.pools[pool].of if pool in recipe.sft.pools else pool).partition(".")[0]
             for pool in added
         }
         tokens = sum(rows * _tokens(recipe, groups[pool]) for pool, rows in added.items()) * epochs
-        work = _by(recipe, "train", recipe.sft.base)
-        found.append(
-            _row(f"sft-{name}", sum(added.values()), tokens, 6 * size * tokens, TRAIN_FLOPS, work=work)
-        )
+        flops = 6 * parameter_count(recipe, name) * tokens
+        found.append(_row(f"sft-{name}", sum(added.values()), tokens, flops, TRAIN_FLOPS, work=_by(recipe, "train", name)))
     return found
 
 
@@ -123,22 +133,21 @@ def _policy_rows(
     ]
 
 
-def _scored(recipe: Recipe, stage: str, rows: float, size: float, ref: str) -> dict[str, Any]:
-    """A row for responses that a reward model of this size reads, which was made from the model `ref`."""
+def _scored(recipe: Recipe, stage: str, rows: float, ref: str) -> dict[str, Any]:
+    """A row for responses that a reward model reads, which is `ref` or was made from it."""
     tokens = rows * recipe.response_tokens
-    return _row(stage, rows, tokens, 2 * size * tokens, TRAIN_FLOPS, work=_by(recipe, "read", ref))
+    return _row(stage, rows, tokens, 2 * parameter_count(recipe, ref) * tokens, TRAIN_FLOPS, work=_by(recipe, "read", ref))
 
 
-def _ranks(recipe: Recipe, candidates: list[dict[str, Any]], base: float) -> list[dict[str, Any]]:
+def _ranks(recipe: Recipe, candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The ranker's rewards, if groups are drawn by them: of all candidates, though only mixed problems get some."""
     ranker = recipe.roles.ranker
     if ranker is None or recipe.reward.groups.by != "rank":
         return []
     if ranker.model == VOTES:
         return [_row("ranks", sum(row["rows"] for row in candidates), 0, 0, TRAIN_FLOPS)]
-    size = base if ranker.model == BASE_CHECK else parameters(recipe.model(ranker.model).name)
     ref = recipe.sft.base if ranker.model == BASE_CHECK else ranker.model
-    return [_scored(recipe, "ranks", sum(row["rows"] for row in candidates), size, ref)]
+    return [_scored(recipe, "ranks", sum(row["rows"] for row in candidates), ref)]
 
 
 def _votes(recipe: Recipe, problems: float) -> list[dict[str, Any]]:
@@ -165,7 +174,6 @@ def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
     math = counts.group("math", "sft")
     problems = counts.ready(None, recipe.reward.data) if recipe.reward.data else min(recipe.reward.problems or math, math)
     tests = [counts.benchmark(name) for name in recipe.problems.benchmarks]
-    size = parameters(recipe.model(recipe.sft.base).name)
     candidates = [
         row
         for name, p in recipe.reward.candidates.policies.items()
@@ -194,12 +202,12 @@ def _stages(recipe: Recipe, counts: Counts) -> list[dict[str, Any]]:
         *_training_rows(recipe, counts),
         *([] if roles.labeller is None else [_written(recipe, "labels", labels * roles.labeller.answers, tokens, roles.labeller)]),
         *candidates,
-        *_ranks(recipe, candidates, size),
-        _row("reward", labels, learned, 6 * size * learned, TRAIN_FLOPS, work=_by(recipe, "train", recipe.reward.base)),
+        *_ranks(recipe, candidates),
+        _row("reward", labels, learned, 6 * parameter_count(recipe, recipe.reward.base) * learned, TRAIN_FLOPS, work=_by(recipe, "train", recipe.reward.base)),
         *samples,
         *_policy_rows(recipe, "greedy", recipe.bench.policies, tests),
         *(
-            _scored(recipe, row["stage"].replace("samples", "scores", 1), row["rows"], size, recipe.reward.base)
+            _scored(recipe, row["stage"].replace("samples", "scores", 1), row["rows"], recipe.reward.base)
             for row in samples
         ),
     ]
@@ -221,6 +229,8 @@ def plan(
         row["hours_here"] = _hours(work, amount, rates or {})
     unknown = [name for name in recipe.problems.seeds if not counts.seeds(name)]
     lacking = f"the size of {', '.join(unknown)} is unknown and counts as 0 rows; give it a count. " if unknown else ""
+    sizeless = [model for model in _weights(recipe) if not parameter_count(recipe, model)]
+    lacking += f"The parameters of {', '.join(sizeless)} are unknown, and their GPU hours count as 0. " if sizeless else ""
     note = (
         f"Estimates: {TRAIN_FLOPS:.0e} FLOP/s a GPU in training, {WRITE_FLOPS:.0e} in generation, {recipe.response_tokens} tokens a "
         f"response. {lacking}Prices of endpoints are the recipe's. "

@@ -119,5 +119,5 @@ def _passes(model: str) -> dict[str, float]:
 
 def model_of(recipe: Recipe, ref: str) -> str:
     """The hub name or folder whose rates count for a model: those of the base for a stage of fine-tuning."""
-    spec = recipe.model(recipe.sft.base if recipe.stage_of(ref) is not None else ref)
+    spec = recipe.model(recipe.origin(ref))
     return spec.id if isinstance(spec, TransformersModel | VllmModel) else ""

@@ -321,6 +321,16 @@ class Recipe(Settings):
         local = isinstance(spec, TransformersModel | VllmModel)
         return spec.name if local and spec.name in self.sft.stages else None
 
+    def origin(self, ref: str) -> str:
+        """The model that a fine-tuning stage, or this run's reward model, starts from through the stages before it; any other is its own."""
+        if self.model(ref).name == REWARD:
+            ref = self.reward.base
+        names = list(self.sft.stages)
+        while (stage := ref if ref in names else self.stage_of(ref)) is not None:
+            at = names.index(stage)
+            ref = self.sft.stages[stage].base or (names[at - 1] if at else self.sft.base)
+        return ref
+
     def identity_of(self, role: Role) -> dict[str, Any]:
         """What a role's responses depend on, besides the prompts, their number and the seed."""
         kept = role.model_dump(

@@ -83,7 +83,7 @@ def preflight(
     planned = plan(recipe, rates, read.rows)
     with found.faults("run folder"):
         check_disk(recipe, planned["stages"], folder, found, here)
-    check_prices(recipe, planned, found)
+    check_prices(recipe, wanted, planned, found)
     return Preflight(found, planned)
 
 

@@ -82,7 +82,7 @@ def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read,
         if scores and not isinstance(recipe.judge, VllmModel):
             continue  # its files are those of reward.base
         with found.faults(use.key):
-            ref = _origin(recipe, recipe.reward.base if scores else use.ref)
+            ref = recipe.origin(use.ref)  # which has the config and the chat template of what is trained from it
             spec = recipe.model(ref)
             if isinstance(spec, WorksheetsModel):
                 found.add(use.key, "good", "answers worksheets by itself")
@@ -95,16 +95,6 @@ def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read,
                     places[ref] = None
                     places[ref] = _place(spec, network)
                 _weights(recipe, use, spec, places[ref], found, read, network)
-
-
-def _origin(recipe: Recipe, ref: str) -> str:
-    """The model that a fine-tuning stage starts from, through the stages before it: it has its config and chat template."""
-    names = list(recipe.sft.stages)
-    while (stage := ref if ref in names else recipe.stage_of(ref)) is not None:
-        base = recipe.sft.stages[stage].base
-        at = names.index(stage)
-        ref = base if base is not None else names[at - 1] if at else recipe.sft.base
-    return ref
 
 
 def _endpoint(recipe: Recipe, use: Use, spec: EndpointModel, found: Findings) -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from acemath.errors import EXTRAS, MissingExtra, UserError
-from acemath.models.builtin import resolve
 from acemath.models.spec import EndpointModel, TransformersModel, VllmModel
-from acemath.recipe.plan import parameters
-from acemath.recipe.schema import REWARD, Recipe
+from acemath.recipe.plan import parameter_count
+from acemath.recipe.schema import Recipe
 from acemath.run.preflight.finding import Findings
 from acemath.run.preflight.models import Use
 
@@ -135,28 +132,6 @@ def check_launch(recipe: Recipe, found: Findings) -> None:
                 found.add(key, "good", f"{_processes(name)[0]} processes share the weights")
 
 
-def parameter_count(recipe: Recipe, ref: str) -> float:
-    """The parameters of a model: from the headers of its files if it is a folder, else from its name; 0 if unknown."""
-    stages = recipe.sft.stages
-    if recipe.model(ref).name == REWARD:
-        ref = recipe.reward.base
-    named = recipe.sft.base if ref in stages or recipe.stage_of(ref) else ref
-    folder = Path(resolve(recipe.model(named).name))
-    if folder.is_dir():
-        return sum(_tensors(file) for file in folder.glob("*.safetensors"))
-    return parameters(recipe.model(named).name)
-
-
-def _tensors(file: Path) -> int:
-    """The numbers in a file of safetensors. UserError for a damaged file."""
-    try:
-        with file.open("rb") as opened:
-            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
-        raise UserError(f"{file} is no whole file of safetensors; copy or download it again") from error
-
-
 @cache
 def _devices() -> tuple[int, float, str]:
     """The number of GPUs (0 without any), and the bytes of memory of the smallest, or of this machine."""
@@ -171,8 +146,8 @@ def _devices() -> tuple[int, float, str]:
 def disk_needs(recipe: Recipe, stages: list[Mapping[str, Any]]) -> tuple[float, float]:
     """The bytes that a run takes on disk, and those of them for trained models and a checkpoint."""
     tokens = sum(row["tokens_millions"] * 1e6 for row in stages if not row["stage"].startswith(("sft-", "reward", "ranks", "scores")))
-    size = parameter_count(recipe, recipe.sft.base)
-    models = (len(recipe.sft.stages) + 1) * size * MODEL_BYTES + STATE_BYTES * size
+    sizes = [parameter_count(recipe, ref) for ref in (*recipe.sft.stages, recipe.reward.base)]
+    models = sum(sizes) * MODEL_BYTES + STATE_BYTES * max(sizes)
     return tokens * TOKEN_BYTES + models, models
 
 
@@ -193,8 +168,13 @@ def check_disk(recipe: Recipe, stages: list[Mapping[str, Any]], folder: Path, fo
         found.add("run folder", "good" if need <= free else "note", f"{says}; {free / GB:,.1f} GB are free")
 
 
-def check_prices(recipe: Recipe, plan: Mapping[str, Any], found: Findings) -> None:
-    """What the endpoints are planned to cost against the budget."""
+def check_prices(recipe: Recipe, wanted: list[Use], plan: Mapping[str, Any], found: Findings) -> None:
+    """What the endpoints are planned to cost against the budget of the run, and each against its own."""
+    costs = {row["stage"]: row["usd"] for row in plan["stages"]}
+    for name, model in recipe.models.items():
+        if isinstance(model, EndpointModel) and model.budget_usd is not None:
+            cost = sum(costs.get(stage, 0.0) for stage in {stage for use in wanted if use.ref == name for stage in use.stages})
+            _compared(f"models.{name}.budget_usd", cost, model.budget_usd, found)
     total, budget = float(plan["total"]["usd"]), recipe.budget_usd
     paid = [m for m in recipe.models.values() if isinstance(m, EndpointModel)]
     if not paid:
@@ -207,10 +187,13 @@ def check_prices(recipe: Recipe, plan: Mapping[str, Any], found: Findings) -> No
         )  # fmt: skip
     elif budget is None:
         found.add("budget_usd", "note", f"endpoints cost about US$ {total:,.0f}, and no budget limits them: --budget")
-    elif total > budget:
-        found.add(
-            "budget_usd", "note",
-            f"endpoints cost about US$ {total:,.0f}, and the budget is US$ {budget:,.0f}: the run will stop before it ends",
-        )  # fmt: skip
     else:
-        found.add("budget_usd", "good", f"endpoints cost about US$ {total:,.0f} of US$ {budget:,.0f}")
+        _compared("budget_usd", total, budget, found)
+
+
+def _compared(key: str, cost: float, budget: float, found: Findings) -> None:
+    """A line for a planned cost beside a budget."""
+    if cost > budget:
+        found.add(key, "note", f"endpoints cost about US$ {cost:,.2f}, and the budget is US$ {budget:,.2f}: the run will stop before it ends")
+    else:
+        found.add(key, "good", f"endpoints cost about US$ {cost:,.2f} of US$ {budget:,.2f}")
