@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from acemath.errors import UserError
 from acemath.models.engine import ChatFormat, Sampling
 from acemath.models.generate.endpoint.account import LEDGER, Account
+from acemath.models.generate.endpoint.budget import Amount, Budget
 from acemath.models.generate.endpoint.engine import EndpointEngine
 from acemath.models.spec import EndpointModel
 from acemath.records import REFUSED, Problem, Response
@@ -114,6 +116,13 @@ def test_the_completions_api(serve: Serve, tmp_path: Path) -> None:
     assert found.text.startswith("So it is")
     (asked,) = server.count()["delivered"]
     assert asked.startswith("What is 0 + 0?\nBox it.\n\n")
+
+
+def test_what_a_server_counts_beyond_a_budget_is_told() -> None:
+    """A request cannot be taken back: the server may count more tokens than it allows."""
+    within = Budget("all", usd=1.0, spent=Amount(10, 10, 1.0))
+    assert not within.exceeded and not Budget("all").exceeded
+    assert "the budget of all was exceeded: 2.0000 US$ and 20 tokens" in replace(within, spent=Amount(10, 10, 2.0)).exceeded
 
 
 def test_a_budget_stops_before_it_is_exceeded(serve: Serve, tmp_path: Path) -> None:

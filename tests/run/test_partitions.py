@@ -58,6 +58,10 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
         partitions_of(tmp_path / "none")
     open_run(tmp_path / "new", lambda: {"training": 1, "benchmarks": 1})
     write_json(tmp_path / "new" / "run.json", read_json(tmp_path / "new" / "run.json") | {"format": 3})
+    (tmp_path / "torn").mkdir()
+    write_json(tmp_path / "torn" / "run.json", {"format": 2, "partitions": {"training": "x"}})
+    with pytest.raises(UserError, match="has no numbers of partitions; delete it and run the same command again"):
+        partitions_of(tmp_path / "torn")
     with pytest.raises(UserError, match=r"another acemath \(format 3, not 2\)"):
         partitions_of(tmp_path / "new")
 

@@ -81,6 +81,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "deeper": (lambda f: changed(f, num_hidden_layers=1, layer_types=["full_attention"]), "its weights are of another model than its config.json"),
     "index": (lambda f: (split(f), (f / "model.safetensors.index.json").write_text("{")), "is not valid JSON"),
     "mapless": (lambda f: (split(f), (f / "model.safetensors.index.json").write_text("{}")), "has no weight_map"),
+    "typed": (lambda f: changed(f, vocab_size="1024"), "Field 'vocab_size' expected int, got str"),
+    "headless": (lambda f: changed(f, num_attention_heads=0), "cannot load model"),
+    "endless": (lambda f: (f / "generation_config.json").write_text('{"eos_token_id": "x"}'), "has the eos_token_id 'x'; it is a token's id"),
+    "folder": (lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors").mkdir()), "cannot be read (Is a directory)"),
     "small": (lambda f: changed(f, vocab_size=17), "and the model has 17 tokens; give it its own tokenizer"),
 }
 
@@ -105,6 +109,12 @@ def test_a_model_that_cannot_be_loaded_is_named(name: str, tiny_policy: Path, tm
     harm, says = BROKEN[name]
     harm(folder)
     assert says in the(found({TEACHER: str(folder)}, tmp_path), "fault", TEACHER)
+
+
+def test_every_use_of_a_model_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    """The second use of it is no model that might be on the hub."""
+    rows = found(dict.fromkeys((TEACHER, "roles.teachers.code.model"), "/no/such/folder"), tmp_path)
+    assert {the(rows, "fault", key) for key in (TEACHER, "roles.teachers.code.model")} == {the(rows, "fault", TEACHER)}
 
 
 def test_a_ranker_needs_its_tokenizer(random_reward_model: Path, tmp_path: Path) -> None:

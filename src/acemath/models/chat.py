@@ -140,9 +140,15 @@ class ChatTemplate:
         return before + found if found else self.closing
 
     def stop_ids(self, generation_config: Any = None) -> list[int]:
-        """The tokens that end a response, sorted: those of the template, the tokenizer and a generation config."""
+        """The tokens that end a response, sorted: those of the template, the tokenizer and a generation config.
+
+        UserError for a generation config whose eos_token_id are no ids.
+        """
         named = getattr(generation_config, "eos_token_id", None)
-        found = {self.end, self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+        ids = named if isinstance(named, list) else [named]
+        if not all(isinstance(one, int | None) for one in ids):
+            raise UserError(f"the generation config of {self.model} has the eos_token_id {named!r}; it is a token's id, or a list of ids")
+        found = {self.end, self.tokenizer.eos_token_id, *ids}
         return sorted(int(i) for i in found if i is not None)
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[list[list[int]]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
@@ -17,7 +20,7 @@ from acemath.models.hub import ask_hub, check_fitting
 # Files, any of which holds a tokenizer. Without one, transformers makes an empty tokenizer for some architectures.
 _TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenization_*.py")
 # What from_pretrained raises if JSON or weights are damaged or have an unexpected shape.
-_DAMAGED = (TypeError, AttributeError, KeyError, RuntimeError, SafetensorError)
+_DAMAGED = (TypeError, AttributeError, KeyError, RuntimeError, ArithmeticError, AssertionError, SafetensorError, StrictDataclassError)
 
 
 @contextmanager
@@ -27,10 +30,23 @@ def loading(model: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, *_DAMAGED) as error:
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        why = " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
         raise UserError(
             f"cannot load model {str(model)!r} ({why}); give a model's folder with safetensors, or a hub name that can be reached"
         ) from error
+
+
+@lru_cache(maxsize=64)
+def check_built(place: str, config: str) -> None:
+    """UserError if transformers cannot build one layer of the model in a folder, whose config.json is `config`: nothing is read but that."""
+    with loading(place), torch.device("meta"):
+        found = AutoConfig.from_pretrained(place)
+        text = found.get_text_config()
+        text.num_hidden_layers = 1
+        if getattr(text, "layer_types", None):
+            text.layer_types = text.layer_types[:1]
+        AutoModel.from_config(found)
 
 
 def check_whole(model: str | Path, missing: Iterable[str]) -> None:

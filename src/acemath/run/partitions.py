@@ -81,7 +81,10 @@ def partitions_of(folder: Path) -> dict[Space, Partitions]:
             f"{folder} was made by another acemath (format {value.get('format')}, not {FORMAT}); "
             "use another --out, or remove it"
         )
-    return {space: Partitions(count) for space, count in value["partitions"].items()} | {"one": Partitions(1)}
+    counts = value.get("partitions")
+    if not isinstance(counts, dict) or not all(isinstance(count, int) and count > 0 for count in counts.values()):
+        raise UserError(f"{path} has no numbers of partitions; delete {_mend(folder)} and run the same command again")
+    return {space: Partitions(count) for space, count in counts.items()} | {"one": Partitions(1)}
 
 
 def _mend(folder: Path) -> str:

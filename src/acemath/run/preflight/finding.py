@@ -38,13 +38,17 @@ class Findings:
 
     @contextmanager
     def faults(self, place: str) -> Iterator[None]:
-        """Turn an error of a user's into a fault of this place, and what needs a missing package into "not checked"."""
+        """Turn an error of a user's, or a file that cannot be read, into a fault of this place, and a missing package into "not checked"."""
         try:
             yield
         except MissingExtra as error:
             self.add(place, "not checked", str(error))
         except UserError as error:
             self.add(place, "fault", str(error))
+        except OSError as error:
+            if error.filename is None:
+                raise
+            self.add(place, "fault", f"{error.filename} cannot be read ({error.strerror}); check the path and its permissions")
 
     def having(self, state: State) -> list[Finding]:
         """The lines of a state."""

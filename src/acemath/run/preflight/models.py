@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +78,7 @@ def _uses(recipe: Recipe) -> Iterator[Use]:
 
 def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read, network: bool) -> None:
     """Check every model that a run uses, each use of it on its own. Nothing is loaded but tokenizers and configurations."""
-    places: dict[str, str | None] = {}
+    places: dict[str, str | UserError | None] = {}
     for use in wanted:
         scores = use.kind == "scores"
         if scores and not isinstance(recipe.judge, VllmModel):
@@ -92,9 +94,14 @@ def check_models(recipe: Recipe, wanted: list[Use], found: Findings, read: Read,
                 if not scores:
                     _named(recipe, use)
                 if ref not in places:
-                    places[ref] = None
-                    places[ref] = _place(spec, network)
-                _weights(recipe, use, spec, places[ref], found, read, network)
+                    try:
+                        places[ref] = _place(spec, network)
+                    except UserError as error:
+                        places[ref] = error
+                place = places[ref]
+                if isinstance(place, UserError):
+                    raise place  # of each use: it is not on this machine for any
+                _weights(recipe, use, spec, place, found, read, network)
 
 
 def _endpoint(recipe: Recipe, use: Use, spec: EndpointModel, found: Findings) -> None:
@@ -215,20 +222,25 @@ def _config(spec: TransformersModel | VllmModel, place: str) -> dict[str, Any]:
     """A model's config.json. UserError if it has none or cannot be read, and for an architecture that nothing here knows."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
+    from acemath.models.loading import check_built
     from acemath.models.score.heads import check_architecture
 
     file = Path(place) / "config.json"
     if not file.is_file():
         raise UserError(f"model {spec.id!r} has no config.json; give a model's folder with safetensors, or a hub name")
-    if not spec.trust_remote_code:
-        check_architecture(place, fetch=False)
     found = read_json(file, AGAIN)
     kind = found.get("model_type")
+    if not isinstance(kind, str | None):
+        raise UserError(f"{file}: model_type is {kind!r}, not a name; copy or download the model again")
+    if not spec.trust_remote_code:
+        check_architecture(place, fetch=False)
     if isinstance(spec, TransformersModel) and kind not in CONFIG_MAPPING_NAMES and "auto_map" not in found:
         raise UserError(
             f"model {spec.id!r} has the architecture {kind!r}, which the installed transformers does not know; install a newer one, or name "
             "another model"
         )
+    if isinstance(spec, TransformersModel) and kind in CONFIG_MAPPING_NAMES:
+        check_built(place, json.dumps(found, sort_keys=True))
     return found
 
 
@@ -261,7 +273,7 @@ def _chat(
             use.key, "note", f"the chat template of {spec.id} has no system role: the system prompt is put before the user's text"
         )
     text = template.conversation(chat.messages("1+1?", "2")).text
-    ends = {*template.stop_ids(_generation(place)), *own.stop_ids}
+    ends = {end for end in (*template.stop_ids(_generation(place)), *own.stop_ids) if end < _size(config)}
     _vocabulary(spec.id, config, tokenizer(text, add_special_tokens=False)["input_ids"], own.stop_ids)
     if not ends:
         raise UserError(
@@ -270,7 +282,7 @@ def _chat(
         )
     if template.end is None and not own.stop_ids:
         found.add(use.key, "note", f"the chat template of {spec.id} ends a response with no token; only {sorted(ends)} end one")
-    most = own.max_length or config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+    most = own.max_length or config.get("max_position_embeddings") or (config.get("text_config") or {}).get("max_position_embeddings")
     if use.role is not None and isinstance(most, int):
         _room(use, spec.id, most, template, tokenizer, found, read)
     return [f"ends with {' or '.join(map(str, sorted(ends)))}", *([f"{most:,} tokens"] if isinstance(most, int) else [])]
@@ -278,13 +290,17 @@ def _chat(
 
 def _vocabulary(name: str, config: Mapping[str, Any], used: Sequence[int], stop_ids: Sequence[int]) -> None:
     """UserError for tokens of a conversation, and for stop ids, that the model does not have."""
-    size = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
-    if not isinstance(size, int):
-        return
+    size = _size(config)
     if (most := max(used, default=0)) >= size:
         raise UserError(f"the tokenizer of {name} writes the token {most:,}, and the model has {size:,} tokens; give it its own tokenizer")
     if wrong := [end for end in stop_ids if not 0 <= end < size]:
         raise UserError(f"stop_ids names {wrong[0]}, and {name} has {size:,} tokens; correct it")
+
+
+def _size(config: Mapping[str, Any]) -> float:
+    """The number of a model's tokens; infinite if its configuration does not say."""
+    size = (config.get("text_config") or config).get("vocab_size")
+    return size if isinstance(size, int) else inf
 
 
 def _generation(place: str) -> Any:

@@ -22,6 +22,7 @@ from acemath.models.generate.endpoint.limiter import Limiter
 from acemath.models.generate.endpoint.replies import Fault, Good, Reader, Refusal, Reply, backoff
 from acemath.models.generate.endpoint.requests import Asking, Request
 from acemath.models.spec import EndpointModel
+from acemath.notices import say
 
 EMPTY_TRIES = 3  # a complete reply without text is accepted at this try
 UNUSABLE_TRIES = 3  # of a request that gets unusable replies; it gets as many again at the end
@@ -83,6 +84,9 @@ class Asker:
             aside, self._aside = self._aside, []
             await self._serve_all(aside, last=True)
         self.place.account.sync()
+        for budget in self.place.budgets:
+            if budget.exceeded:
+                say(budget.exceeded)
         if self.stopped is not None:
             raise self.stopped
 

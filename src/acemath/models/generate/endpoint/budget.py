@@ -63,6 +63,16 @@ class Budget:
             self.tokens is None or after.tokens <= self.tokens
         )
 
+    @property
+    def exceeded(self) -> str:
+        """What was spent beyond the limit, in words; "" if nothing. A server may count more tokens than a request allows."""
+        if (self.usd is None or self.spent.usd <= self.usd + 1e-9) and (self.tokens is None or self.spent.tokens <= self.tokens):
+            return ""
+        return (
+            f"the budget of {self.name} was exceeded: {self.spent.usd:.4f} US$ and {self.spent.tokens:,} tokens are spent, because the server "
+            "counted more tokens than its requests allowed"
+        )
+
     def describe(self, most: Amount) -> str:
         """Why a request does not fit, and what to do."""
         limit = (
