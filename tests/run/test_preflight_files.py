@@ -91,7 +91,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"tensor_parallel": 3}, "which does not divide the 4 attention heads; give one of 1, 2"), ({"max_length": 9000}, "it has 512 positions")],
+    [({"tensor_parallel": 3}, "which does not divide the 4 attention heads; give one of 1, 2"), ({"max_length": 9000}, "it has 1,024 positions")],
 )
 def test_what_vllm_would_refuse_is_named(settings: dict[str, Any], says: str, tiny_policy: Path, tmp_path: Path) -> None:
     """Else vLLM would say it days later, when its stage begins."""
@@ -101,11 +101,15 @@ def test_what_vllm_would_refuse_is_named(settings: dict[str, Any], says: str, ti
     assert "tensor_parallel of reward is 3" in the(rows, "fault", "models.reward")
 
 
+def test_a_whole_model_has_no_fault(tiny_policy: Path, tmp_path: Path) -> None:
+    """The one that the tests below break."""
+    assert not [row for row in found({TEACHER: str(tiny_policy)}, tmp_path) if row.state == "fault"]
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_model_that_cannot_be_loaded_is_named(name: str, tiny_policy: Path, tmp_path: Path) -> None:
     """Before anything is asked of it: nothing of the weights is read but headers and sizes."""
     folder = shutil.copytree(tiny_policy, tmp_path / name)
-    assert not [row for row in found({TEACHER: str(folder)}, tmp_path) if row.state == "fault"]
     harm, says = BROKEN[name]
     harm(folder)
     assert says in the(found({TEACHER: str(folder)}, tmp_path), "fault", TEACHER)
@@ -158,6 +162,12 @@ def test_prompts_without_reference_answers_are_counted(tmp_path: Path) -> None:
     for changes, last in ((none, "sft"), (labelled, "tables")):
         assert not [row for row in found(changes, tmp_path, last) if row.state == "fault"]
     assert "curate.filters.right drops all responses" in the(found(none | {"curate.filters.right": True}, tmp_path), "fault", where)
+
+
+def test_groups_that_are_larger_than_the_candidates_are_named(tmp_path: Path) -> None:
+    """Else it would show when all candidates are written."""
+    rows = found({"reward.groups.size": 40}, tmp_path)
+    assert "groups have 40 responses, and a problem gets" in the(rows, "fault", "reward.groups.size")
 
 
 def test_answers_that_nothing_equals_and_prompts_that_are_tested_are_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ WHOLE = 2**28  # bytes of a file of weights up to which all of it is read to tel
 BLOCK, BLOCKS = 4096, 16  # of a larger one: bytes of a block, and blocks of each tensor
 AGAIN = "it, copy or download the model again,"  # how a damaged file of a model is mended
 FACTS = "training.json"  # what a model was trained on; numbers are added to it later, and it does not change the model
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)  # no header, as in a pointer of Git LFS
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)  # no header, as in a pointer of Git LFS
 _EMBEDDING = re.compile(r"(|.*\.)(?:embed_tokens|wte|tok_embeddings|word_embeddings)\.weight")  # of a language model: [tokens, width]
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
@@ -144,13 +144,13 @@ def content_of(model: str | Path) -> str:
 
 
 def weight_count(folder: Path) -> int:
-    """The number of weights in a model's folder; 0 if a file is damaged, which `check_weights` names."""
+    """The number of weights in a model's folder; 0 if a file is damaged or may not be read, which `check_weights` names."""
     found = 0
     for file in folder.glob("*.safetensors"):
         try:
             with file.open("rb") as opened:
                 found += sum(prod(tensor["shape"]) for tensor in _header(opened).values())
-        except _DAMAGED:
+        except (OSError, *_DAMAGED):
             return 0
     return found
 

@@ -22,7 +22,7 @@ from acemath.run.preflight.resources import (
     check_prices,
 )
 from acemath.run.preflight.servers import check_servers
-from acemath.run.preflight.sources import check_references, check_sources
+from acemath.run.preflight.sources import check_reward_data, check_sources
 
 NAMED = 3  # places of one fault that its line names; the table of --dry-run has all
 
@@ -70,7 +70,7 @@ def preflight(
     network = network and _reachable(found)
     read = check_sources(recipe, found, network, count)
     if last in ("reward", "tables"):
-        check_references(recipe, found, read)
+        check_reward_data(recipe, found, read)
     check_models(recipe, wanted, found, read, network)
     check_launch(recipe, found)
     if here:

@@ -209,8 +209,14 @@ def _references(recipe: Recipe, key: str, source: Source, seen: References, foun
     seen.note(key, found)
 
 
-def check_references(recipe: Recipe, found: Findings, read: Read) -> None:
-    """A fault if no prompt for the reward model has a reference answer: its candidates could not be told right from wrong."""
+def check_reward_data(recipe: Recipe, found: Findings, read: Read) -> None:
+    """A fault if no group could be made: no prompt has a reference answer, or a problem gets fewer candidates than a group has."""
+    candidates, size = sum(policy.each for policy in recipe.reward.candidates.policies.values()), recipe.reward.groups.size
+    if recipe.reward.data is None and candidates < size:
+        found.add(
+            "reward.groups.size", "fault", f"groups have {size} responses, and a problem gets {candidates} candidates at most; lower it, or raise "
+            "reward.candidates.each",
+        )  # fmt: skip
     fed = [SEEDS + name for name, source in recipe.problems.seeds.items() if source.use != "sft"]
     labelled = recipe.roles.labeller is not None or not recipe.reward.candidates.policies
     if fed and not labelled and not any(read.answered.get(key, 1) for key in fed):
