@@ -183,9 +183,12 @@ def test_memory_disk_and_packages_are_compared_with_this_machine(tmp_path: Path,
     assert "some/model-7B take 112.0 GB on each device, and a GPU here has 1.0 GB; train in more processes" in faults
     assert "a/b-72B in 4 parts take 36.0 GB on each device, and a GPU here has 1.0 GB; give the model more devices" in faults
     assert "models.reward memory: the weights of reward take 14.0 GB on each device" in faults  # where it scores
-    assert "run folder disk: about 252." in faults and "of which 252.0 for trained models and a checkpoint, and 0.0 GB are free" in faults
+    assert "run folder disk: about 224." in faults and "of which 224.0 for trained models and a checkpoint, and 0.0 GB are free" in faults
     assert "it needs vllm, which is not installed: pip install 'acemath[vllm]'" in faults
     assert not found(changes, tmp_path).having("fault")
+    monkeypatch.setattr(resources, "_devices", lambda: (4, 1e12, "a GPU here"))
+    copies = found(changes | {"models.large.replicas": 2}, tmp_path, here=True)
+    assert any("8 in all, and this machine has 4; lower tensor_parallel or replicas" in row.says for row in copies.having("fault"))
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path: Path, command: Callable[..., Any]) -> None:

@@ -22,7 +22,7 @@ from acemath.errors import INTERRUPTED, UserError, needing
 
 UsageError: Any = typer.BadParameter.__base__  # of the click that typer brings along
 # Words of commands that a second call continues.
-RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint", "eval", "rewardbench")
+RESUMED = ("run", "sft", "train", "pretrain-nano", "endpoint", "eval", "rewardbench", "sample", "process-bench")
 # The commands by group of the overview, with the first sentence of their help, so that the overview imports none.
 # A command is the function `command` of the module of its name, or that module's Typer `app` if it has subcommands.
 GROUPS = {

@@ -45,7 +45,7 @@ def check_packages(recipe: Recipe, wanted: list[Use], found: Findings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a use of a model takes of the memory of each device; `split` devices share the model, `local` of them on one machine."""
+    """What a use of a model takes of the memory of each device; `split` devices share the model, and a machine has `local` of them or their copies."""
 
     use: Use
     model: str
@@ -85,7 +85,8 @@ def check_memory(recipe: Recipe, wanted: list[Use], found: Findings, here: bool)
         if one.bytes > each:
             found.add(use.key, "fault", f"{says}, and {kind} has {each / GB:,.1f} GB; {_fix(use)}")
         elif devices and one.local > devices:
-            found.add(use.key, "fault", f"{says}, and this machine has {devices}; {_fix(use)}")
+            fix = "lower tensor_parallel or replicas" if not use.kind.startswith("trains") else "train in fewer processes (launch)"
+            found.add(use.key, "fault", f"{says}, {one.local} in all, and this machine has {devices}; {fix}")
         else:
             found.add(use.key, "good", f"{says}; {kind} has {each / GB:,.1f} GB")
 
@@ -94,7 +95,7 @@ def _need(recipe: Recipe, use: Use, spec: TransformersModel | VllmModel, size: f
     """Bytes on each device, the devices that share the model, those of them on one machine, and what takes the bytes."""
     if not use.kind.startswith("trains"):
         split = spec.devices
-        return size * BYTES[spec.dtype] / split, split, split, "the weights"
+        return size * BYTES[spec.dtype] / split, split, split * spec.replicas, "the weights"
     part = recipe.sft if use.kind == "trains" else recipe.reward
     settings = recipe.sft.settings if use.kind == "trains" else recipe.reward.train
     split, machines = _processes(part.launch)
