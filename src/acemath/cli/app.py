@@ -188,7 +188,7 @@ def main() -> None:
         typer.echo(f"acemath: {' '.join(_message(error).splitlines())}", err=True)
         code = UserError.exit_code
     if code == INTERRUPTED:  # typer returns it too
-        resumed = any(word in RESUMED for word in sys.argv[1:])
+        resumed = any(word in RESUMED for word in sys.argv[1:]) and "--rehearse" not in sys.argv  # which begins anew
         again = "; the same command continues from what is on disk" if resumed else ""
         typer.echo(f"acemath: stopped{again}", err=True)
     sys.exit(code or 0)

@@ -121,8 +121,9 @@ class _Child:
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "acemath.run.rehearsal.process", str(folder)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env={**VLLM, **os.environ, CHILD: "1"}
-        )
+            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env={**VLLM, **os.environ, CHILD: "1"},
+            start_new_session=True,  # Ctrl-C is for this process, which ends the other one
+        )  # fmt: skip
         self.lines: list[str] = []
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
