@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
-from acemath.grade.extract.responses import NOTHING, QUESTION, extract, marked, plain_tail, visible
-from acemath.grade.extract.sentences import UNDONE, WORD, Extraction, asserts, left_open, sentences
+from acemath.grade.extract.doubts import asserts, left_open, taken_back
+from acemath.grade.extract.responses import NOTHING, QUESTION, from_tail, marked, plain_tail, visible
+from acemath.grade.extract.sentences import Extraction
+from acemath.grade.extract.values import WORD, sentences
 
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
 _SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
@@ -99,14 +101,12 @@ def same_letter(one: str, other: str) -> bool:
     return left is not None and left == right and not left.text
 
 
-def extract_choice(text: str, conventions: Conventions) -> Extraction | None:
+def _choice(found: Extraction | None, body: str) -> Extraction | None:
     """The letter that a response picks, None where it names no letter, several, or what the letter is not.
 
     A tag, a record or a box wins if it holds a letter; then the last clause that says which letter it is; then the one
     letter that is a clause by itself. The article "A" and the pronoun "I" do not count.
     """
-    body = visible(text, conventions)
-    found = marked(body, conventions)
     if found is not None:
         content = found.answer or ""
         chosen = as_choice(clean_latex(content)) or as_choice(content)
@@ -124,7 +124,7 @@ def picked_letter(tail: str) -> str | None:
     clauses = [c.strip() for c in _CLAUSE_END.split(_MARKS.sub("", _WRAPPED.sub(r"\1", tail))) if c and c.strip()]
     named = set()
     for clause in reversed(clauses):
-        if UNDONE.match(clause):
+        if taken_back(clause):
             return None
         letters = {"".join(pair) for pair in _ALONE.findall(clause)}
         if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause)):
@@ -140,35 +140,38 @@ def picked_letter(tail: str) -> str | None:
 
 def extract_for(text: str, reference: str, conventions: Conventions) -> Extraction:
     """The final answer of a response: a letter or a verdict where the reference is one, else as `extract` finds it."""
+    body = visible(text, conventions)
+    found = marked(body, conventions)
     lettered = len(reference) < 400 and reference.strip("$ \n(")[:1] in "ABCDEFGHIJ\\A"
     choice = as_choice(reference) if lettered else None
-    picked = extract_choice(text, conventions) if choice is not None else None
+    picked = _choice(found, body) if choice is not None else None
     if picked is not None:
         return picked
-    found = extract(text, conventions)
+    tail = "" if found else plain_tail(body)
+    found = found or from_tail(tail)
     if choice is not None and found.rule not in _MARKED and (not choice.text or as_choice(found.answer or "")):
         return NOTHING  # what names no letter clearly is no choice by another rule either
     if found.rule not in ("nothing", "last-number", "last-formula"):
         return found
-    return _extract_words(plain_tail(visible(text, conventions)), reference, found) or found
+    return _in_words(tail, reference, found) or found
 
 
-def _extract_words(tail: str, reference: str, found: Extraction) -> Extraction | None:
+def _in_words(tail: str, reference: str, found: Extraction) -> Extraction | None:
     """What a response says in words, where the reference is a yes or no, words or a bound; None where it says no such thing.
 
     `No. The series diverges.`; `…, so it will be Monday.`; `So x is at least 3.` `Yes, no.` says nothing.
     """
     words = _WRAPPED.sub(r"\1", reference).strip("$ .*{}").lower()
+    bound, verdict = _BOUND.search(reference), re.fullmatch(_TRUTH, words)
+    if not (bound or verdict or _WORDS_ONLY.fullmatch(words)):
+        return None
     told = [sentence.strip() for sentence in sentences(QUESTION.sub(" ", tail)) if sentence.strip()]
-    if re.fullmatch(_TRUTH, words):
+    if verdict:
         verdicts = [said for sentence in told if (said := _VERDICT.match(sentence))]
         again = any(_SAYS_AGAIN.match(said.string, said.end(1)) for said in verdicts)
         if again or len({said[1].lower() for said in verdicts}) != 1:
             return None
         return Extraction(verdicts[0][1], "verdict")
-    bound = _BOUND.search(reference)
-    if not bound and not _WORDS_ONLY.fullmatch(words):
-        return None
     last = _THEREFORE.split(told[-1])[-1] if told else ""
     if not (_SAYS.search(last) and asserts(told[-1])) or left_open(last[: last.lower().find(words)]) or len(WORD.findall(last)) > 14:
         return None
