@@ -8,8 +8,8 @@ from typing import NamedTuple
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
 from acemath.grade.extract.doubts import asserts, left_open, taken_back
-from acemath.grade.extract.responses import NOTHING, QUESTION, from_tail, marked, plain_tail, visible
-from acemath.grade.extract.sentences import Extraction
+from acemath.grade.extract.responses import QUESTION, from_tail, marked, plain_tail, visible
+from acemath.grade.extract.sentences import NOTHING, Extraction
 from acemath.grade.extract.values import WORD, sentences
 
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")

@@ -63,7 +63,6 @@ _UNASSERTED = re.compile(
     + r")(?![a-z])|^\W*(?:" + phrases("choose between, we/you are/were given") + r"|(?:the\s+)?(?:options|candidates)(?:\s+are|:))",
 )  # fmt: skip
 _CLAUSE_END = re.compile(r"[,;(]|\b(?:because|since|but|and)\b")
-_GIVES_UP = re.compile(r"i(?<!\w.)\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b)")
 _MARKS = " \n\t.,;:!)$*\"'\\]}-"
 # Right behind a value these take it back: `7. Wait, that's not right.`
 _TAKES_BACK = re.compile(
@@ -95,8 +94,3 @@ def asserts(sentence: str, beside: bool = False) -> bool:
     """Whether a sentence says something of its value, not asks it or denies it; `beside`: in its first clause at least."""
     said = outside(sentence)[-_LONG:].lower()
     return not _UNASSERTED.search(_CLAUSE_END.split(said, maxsplit=1)[0] if beside else said)
-
-
-def gives_up(sentence: str) -> bool:
-    """Whether a sentence says that its writer does not know."""
-    return _GIVES_UP.search(sentence.lower()) is not None

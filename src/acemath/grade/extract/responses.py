@@ -14,7 +14,7 @@ from acemath.grade.base.text import from_unicode, without_markup
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import LISTED, last_boxes, unboxed
 from acemath.grade.extract.doubts import asserts, left_open, taken_back
-from acemath.grade.extract.sentences import Extraction, last_math, stated_value
+from acemath.grade.extract.sentences import NOTHING, Extraction, last_math, stated_value
 from acemath.grade.extract.values import (
     FORMULA,
     GROUP,
@@ -29,7 +29,6 @@ from acemath.grade.extract.values import (
 TAIL = 4000  # characters at the end of a response that the rules look at
 _STATEMENT = 1000  # characters behind "the answer is" that may belong to it
 _LONG_TAG = 300  # characters of a tag's content that is read as a response, not as an answer
-NOTHING = Extraction(None, "nothing")
 
 _THOUGHT = r"think|thinking|thought|reasoning|seed:think"
 _CLOSE = re.compile(rf"</(?:{_THOUGHT})>|<\|end_of_thought\|>|</REASONING_END>", re.I)
@@ -204,7 +203,7 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
         )
         if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):
             continue
-        if taken_back(" ".join(behind[:3])):
+        if any(map(taken_back, behind[:3])):
             return None, -1
         value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))
         if value is not None and (pattern is not _RESTATED or VALUED.search(value)):

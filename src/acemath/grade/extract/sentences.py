@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from acemath.grade.base.dialects import any_in
 from acemath.grade.extract.boxes import LISTED, NAMED
-from acemath.grade.extract.doubts import asserts, gives_up, left_open, taken_back
+from acemath.grade.extract.doubts import asserts, left_open, taken_back
 from acemath.grade.extract.values import (
     FORMULA,
     NUMBER,
@@ -28,10 +28,11 @@ class Extraction(NamedTuple):
     rule: str
 
 
+NOTHING = Extraction(None, "nothing")
+
 _MAX_LISTED = 24  # values of one list
 _MAX_ITEM = 200  # characters of a line that is an item of a list
 _LONG = 1000  # characters at the end of a sentence that are looked at
-_NONE = Extraction(None, "nothing")
 _FILLER = re.compile(
     r"^(?:(?:approximately|about|exactly|simply|just|roughly|equal\s+to|given\s+by|clearly|therefore|thus|so|that|"
     r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
@@ -69,6 +70,7 @@ _BETWEEN = re.compile(
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
+_GIVES_UP = re.compile(r"\b[Ii]\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b)")
 _THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
 _BULLET = re.compile(r"\n[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+")
 _COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.IGNORECASE)
@@ -80,19 +82,13 @@ _BOUND_WORDS = re.compile(
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
 
 
-def begins_open(value: str) -> bool:
-    """Whether a value's own first words deny or change it: `not 7`, `twice $x$`."""
-    words = _FIRST_WORDS.match(value)[0]  # type: ignore[index]
-    return left_open("is " + words)
-
-
 def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
     prose, alone = outside(sentence), FORMULA.match(sentence)
-    if not sentence or begins_open(sentence):
-        return None
+    if not sentence or left_open("is " + _FIRST_WORDS.match(sentence)[0]):  # type: ignore[index]
+        return None  # `not 7`, `twice $x$`
     if alone and not sentence[alone.end() :].strip(" .,;:"):
         return inside(alone[0])
     words, numbers = len(WORD.findall(prose)), NUMBER.findall(prose)
@@ -112,7 +108,7 @@ def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
     told = sentences(_BULLET.sub("\n", "\n" + tail)[1:])
-    if tail[-1:] in tuple("+-*/=(") or any(gives_up(sentence) for sentence in told[-3:]):
+    if tail[-1:] in tuple("+-*/=(") or any(map(_GIVES_UP.search, told[-3:])):
         return None
     if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
         return None  # the text breaks off
@@ -123,7 +119,7 @@ def last_math(tail: str) -> Extraction | None:
         if not asserts(concluded if value is not None and last_value(concluded) == value else sentence):
             continue
         if value is not None:
-            return _NONE if taken_back(" ".join(told[at + 1 : at + 4])) else _with_its_like(told, at, value)
+            return NOTHING if any(map(taken_back, told[at + 1 : at + 4])) else _with_its_like(told, at, value)
         letters = [f for f in map(inside, FORMULA.findall(sentence)) if len(f) > 1]
         if symbolic is None and letters:
             symbolic = letters[-1]
@@ -144,7 +140,7 @@ def last_value(sentence: str) -> Extraction | None:
     start = _list_start(sentence, found)
     before = sentence[max(0, start - 80) : start]
     if left_open(before, "sentence") or taken_back(sentence, last.end()):
-        return _NONE
+        return NOTHING
     text = sentence[start : last.end()].strip()
     if last["formula"] and text == last[0]:
         text = inside(text)
