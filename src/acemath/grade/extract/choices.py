@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
-from acemath.grade.extract.doubts import asserts, left_open, taken_back
+from acemath.grade.extract.doubts import asserts, left_open, phrases, taken_back
 from acemath.grade.extract.responses import QUESTION, from_tail, marked, plain_tail, visible
 from acemath.grade.extract.sentences import NOTHING, Extraction
 from acemath.grade.extract.values import WORD, sentences
@@ -38,10 +38,13 @@ _ALONE = re.compile(
     r"(?<![A-Za-z0-9'’\\^_])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’^_]|\())"
 )
 _NEGATED = re.compile(
-    r"不是|\b(?:not|non|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
-    r"discard\w*|reject\w*|except|impossible|unlikely|invalid|other\s+than|instead\s+of|rather\s+than|doubt\w*|none|"
-    r"without|unless|(?:[0-9](?:st|nd|rd)|second|backup)\s+guess|if|whether|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
-    re.IGNORECASE,
+    r"不是|n['’]t\b|\b"
+    + phrases(
+        "not/non/never/neither/nor/cannot/wrong/incorrect/false/eliminat*/exclud*/discard*/reject*/except/impossible/unlikely/invalid/doubt*, "
+        "none/without/unless/if/whether/might/maybe/perhaps/possibly/could/may, rule/rules/ruled/ruling (*) out, other/rather than, instead of, "
+        "2nd/second/backup guess"
+    )
+    + r"\b(?!\s+(?:statement|one|option|equation|answer)\b)"
 )
 # What follows a label is the choice's own text, `(D) none of the above`, unless it says something of the choice, `(D) is wrong`.
 _LABEL = r"(?:\([A-J]\)[.:]?|(?<![A-Za-z])[A-J][).:])\s"
@@ -127,13 +130,13 @@ def picked_letter(tail: str) -> str | None:
         if taken_back(clause):
             return None
         letters = {"".join(pair) for pair in _ALONE.findall(clause)}
-        if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause)):
+        if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause).lower()):
             continue
         if len(letters) > 1:
             return None
         if any(letters.intersection(match.groups()) for match in _ASSERTED.finditer(clause)):
             return letters.pop()
-        if (just := _JUST.match(clause)) and not _NEGATED.search(clause):
+        if (just := _JUST.match(clause)) and not _NEGATED.search(clause.lower()):
             named.add(just[1])
     return named.pop() if len(named) == 1 else None
 

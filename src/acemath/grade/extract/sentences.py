@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from acemath.grade.base.dialects import any_in
 from acemath.grade.extract.boxes import LISTED, NAMED
-from acemath.grade.extract.doubts import asserts, left_open, taken_back
+from acemath.grade.extract.doubts import asserts, left_open, phrases, taken_back
 from acemath.grade.extract.values import (
     FORMULA,
     NUMBER,
@@ -34,16 +34,22 @@ _MAX_LISTED = 24  # values of one list
 _MAX_ITEM = 200  # characters of a line that is an item of a list
 _LONG = 1000  # characters at the end of a sentence that are looked at
 _FILLER = re.compile(
-    r"^(?:(?:approximately|about|exactly|simply|just|roughly|equal\s+to|given\s+by|clearly|therefore|thus|so|that|"
-    r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
+    "^(?:"
+    + phrases(
+        "approximately/about/exactly/simply/just/roughly/clearly/therefore/thus/so/that/indeed/then/now/hence/option/choice, equal to, given by, "
+        "the number/value/expression/choice/option"
+    )
+    + r"\s+)+",
     re.IGNORECASE,
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
 # behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"[\s(](?:(?<=\s)(?:because|since|or\s+(?:about|approximately|roughly)|attained|achieved|reached|obtained|occurring|"
-    r"where|when|rather\s+than|instead\s+of|not|(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between))\b"
-    r"|(?<=\()(?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?)"
+    r"[\s(](?:"
+    + phrases(
+        "because/since/attained/achieved/reached/obtained/occurring/where/when/not, or about/approximately/roughly, rather than, instead of"
+    )
+    + r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between))\b"
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
