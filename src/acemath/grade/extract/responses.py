@@ -63,11 +63,7 @@ _ANSWER_IS = re.compile(
 )
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
-_RESTATED = re.compile(
-    rf"final\s+answer(?:{_IS})?(?:\s*the\s+final\s+answer{_IS})?"
-    rf"|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?answer{_IS}",
-    re.IGNORECASE | re.MULTILINE,
-)
+_LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
 _ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
 # What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
 QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
@@ -166,7 +162,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         return None
     rest = text[boxes[-1].end :][:TAIL]
     if "answer" in rest.lower():
-        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
+        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), behind_box=True)
         if stated is not None:
             return Extraction(stated, "final-answer")
     while boxes and left_open(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]).rpartition("\n")[2], "box"):
@@ -181,7 +177,7 @@ def from_tail(tail: str) -> Extraction:
     """The answer that the plain end of a text states without a mark."""
     if "?" in tail:
         tail = QUESTION.sub(" ", tail)
-    stated, at = _stated(tail, _ANSWER_IS) if any_in(_ANSWER_WORDS, tail.lower()) else (None, -1)
+    stated, at = _stated(tail) if any_in(_ANSWER_WORDS, tail.lower()) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
         if match.start() >= at and _is_bare(value) and not (_HEADING.match(value) or NUMBER.search(after)):
@@ -192,21 +188,22 @@ def from_tail(tail: str) -> Extraction:
     return Extraction(tail.strip(), "whole") if _is_bare(told) else last_math(told) or NOTHING
 
 
-def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
+def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
     """What the last "the answer is" with a value behind it states, and where it stands; (None, -1) without one."""
-    for match in reversed(list(pattern.finditer(tail))):
+    for match in reversed(list(_ANSWER_IS.finditer(tail))):
         start, end = match.span()
         sentence, *behind = sentences(tail[end : end + _STATEMENT].lstrip())
         prose = outside(sentence)
-        aside = pattern is _RESTATED and (
-            _ASIDE.search(prose) or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
+        aside = behind_box and (
+            not _LAST_WORD.search(tail[max(0, start - 60) : start])
+            or _ASIDE.search(prose) or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
         if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):
             continue
         if any(map(taken_back, behind[:3])):
             return None, -1
-        value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))
-        if value is not None and (pattern is not _RESTATED or VALUED.search(value)):
+        value = stated_value(_with_money(sentence))
+        if value is not None and (not behind_box or VALUED.search(value)):
             return value, end
     return None, -1
 
