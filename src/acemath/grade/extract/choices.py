@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from acemath.grade.base.text import clean_latex
@@ -84,6 +85,7 @@ class Choice(NamedTuple):
     text: str
 
 
+@lru_cache(1024)
 def as_choice(answer: str) -> Choice | None:
     """The choice that an answer names, None where it is something else."""
     if len(answer) > 400:
@@ -145,8 +147,7 @@ def extract_for(text: str, reference: str, conventions: Conventions) -> Extracti
     """The final answer of a response: a letter or a verdict where the reference is one, else as `extract` finds it."""
     body = visible(text, conventions)
     found = marked(body, conventions)
-    lettered = len(reference) < 400 and reference.strip("$ \n(")[:1] in "ABCDEFGHIJ\\A"
-    choice = as_choice(reference) if lettered else None
+    choice = as_choice(reference)
     picked = _choice(found, body) if choice is not None else None
     if picked is not None:
         return picked

@@ -12,19 +12,10 @@ from contextlib import suppress
 from acemath.grade.base.dialects import any_in, replaced, restored, rules
 from acemath.grade.base.text import from_unicode, without_markup
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
-from acemath.grade.extract.boxes import LISTED, last_boxes, unboxed
+from acemath.grade.extract.boxes import GROUP, LISTED, last_boxes, unboxed
 from acemath.grade.extract.doubts import asserts, left_open, taken_back
 from acemath.grade.extract.sentences import NOTHING, Extraction, last_math, stated_value
-from acemath.grade.extract.values import (
-    FORMULA,
-    GROUP,
-    NUMBER,
-    VALUED,
-    WORD,
-    mostly_foreign,
-    outside,
-    sentences,
-)
+from acemath.grade.extract.values import FORMULA, NUMBER, VALUED, WORD, mostly_foreign, outside, sentences
 
 TAIL = 4000  # characters at the end of a response that the rules look at
 _STATEMENT = 1000  # characters behind "the answer is" that may belong to it

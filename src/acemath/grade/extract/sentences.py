@@ -53,13 +53,10 @@ _AFTERTHOUGHT = re.compile(
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_DIRECTLY = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|ha[sd]|have|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE
-)
-_OPERATOR = re.compile(r"(?:[-+*/^]|\\(?:times|cdot|div))\s*$")
-_EQUALS = re.compile(r"\s*=")
-_ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
-_STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
+_IS = "is|are|was|were|be|equals?|ha[sd]|have"
+_DIRECTLY = re.compile(rf"(?:\b(?:{_IS}|get|gives?|only)\b|=|\\approx)\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
+_STATES = re.compile(rf"(?:\b(?:{_IS}|of)\b|=)[^,;]*$", re.IGNORECASE)
+_OPERATORS = ("+", "-", "*", "/", "^", "\\times", "\\cdot", "\\div")
 _CONCLUDES = re.compile(
     r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s|,[^,]*\b(?:is|are|was|be)\b",
     re.IGNORECASE,
@@ -176,14 +173,14 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
     """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
     first, either = len(found) - 1, False
     while first > max(0, len(found) - _MAX_LISTED):
-        start = found[first - 1].start()
+        start, behind = found[first - 1].start(), sentence[found[first].end() :].lstrip()
         gap = sentence[found[first - 1].end() : found[first].start()]
-        if _OPERATOR.search(sentence[max(0, start - 12) : start]) or _EQUALS.match(sentence, found[first].end()):
+        if sentence[:start].rstrip().endswith(_OPERATORS) or behind.startswith("="):
             break
-        if _ABOUT.fullmatch(gap):
+        if gap.strip() in ("\\approx", "≈"):
             return start
         unit = _UNIT.match(gap)
-        if unit and re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
+        if unit and re.match(rf"{unit[1]}\b", behind):
             gap = gap[unit.end() :]  # `5 dollars or 6 dollars` are two values, `2 hours or 120 minutes` is one
         joined = _BETWEEN.fullmatch(gap) is not None or unit is not None and not gap.strip()
         if not (joined or _JOINER.search(gap) and LISTED.fullmatch(gap)):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from acemath.grade.extract.boxes import GROUP
+
 # Patterns that are tried everywhere begin with one set of characters: so the engine skips what none of them can be.
 _FORMULA = (
     r"[$\\](?:(?<=\$)\$.+?\$\$|(?<=\$)(?<!\\\$)(?:\\\$|[^$\n])+?(?<!\\)\$|(?<=\\)\(.+?\\\)|(?<=\\)\[.+?\\\])"
 )
-GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
 _DURATION = (
     r"(?i:[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
