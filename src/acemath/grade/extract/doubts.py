@@ -39,7 +39,8 @@ _DENIES = phrases(
 _APART = phrases(
     "differs/differ from, other/rather than, instead of, one of, except, unlike, between, among", backwards=True
 )
-_BOUNDS = phrases("at most/least, more/less/fewer/greater than", backwards=True)
+# The last value of a sentence is a bound behind these. A sentence that begins with them answers for one: `At least 6 are left.`
+_BOUNDS = "(?-i:" + phrases("at most/least, more/less/fewer/greater than", backwards=True) + ")"
 _SIGNS = r"是不|[是为]?能可|=!\s*[a-z]{2}|(?:tonl|gen|qen|en)\\"
 # Between such words and the value, read from the value: marks, `3,`, `x=`, and words.
 _BACK_TO = (
@@ -48,7 +49,7 @@ _BACK_TO = (
 
 
 def _before(*kinds: str) -> re.Pattern[str]:
-    return re.compile(rf"{_BACK_TO}(?:(?<![a-z])(?:{'|'.join(kinds)})\b|{_SIGNS})")
+    return re.compile(rf"{_BACK_TO}(?:(?<![a-z])(?:{'|'.join(kinds)})\b|{_SIGNS})", re.IGNORECASE)
 
 
 _BEFORE = {"box": _before(_DENIES), "statement": _before(_DENIES, _APART), "sentence": _before(_DENIES, _APART, _BOUNDS)}
@@ -82,7 +83,7 @@ def left_open(before: str, where: str = "statement") -> bool:
 
     The value stands in a "box", in a "statement" such as "the answer is …", or is the last of a "sentence".
     """
-    return _BEFORE[where].match(before[: -_NEAR - 1 : -1].lower()) is not None
+    return _BEFORE[where].match(before[: -_NEAR - 1 : -1]) is not None
 
 
 def taken_back(text: str, at: int = 0) -> bool:

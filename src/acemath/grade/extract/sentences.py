@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from acemath.grade.base.dialects import any_in
 from acemath.grade.extract.boxes import LISTED, NAMED
 from acemath.grade.extract.doubts import asserts, left_open, phrases, taken_back
 from acemath.grade.extract.values import (
@@ -214,10 +213,12 @@ def sentence_value(answer: str) -> str | None:
 def _without_afterthought(sentence: str) -> str:
     """A sentence up to a remark behind the value that it states."""
     for match in _AFTERTHOUGHT.finditer(sentence):
-        phrase, head = match["phrase"], sentence[: match.start()].rstrip(", \n")
+        phrase, head, rest = match["phrase"], sentence[: match.start()].rstrip(", \n"), sentence[match.end() :]
         stated = (_RESULT if phrase else _STATES).search(head[-200:])
-        if not stated or not re.search(r"\d|\$|\\\(", stated[0]) or phrase and _MORE.search(sentence, match.end()):
+        if not stated or not re.search(r"\d|\$|\\\(", stated[0]) or phrase and _MORE.search(rest):
             continue
-        if not (_CONCLUDES if any_in(("because", "since"), match[0]) else _STATES_AGAIN).search(sentence, match.end()):
+        if match[0][0] == "(":
+            rest = rest.partition(")")[2]
+        if not (_CONCLUDES if match[0][1:] in ("because", "since") else _STATES_AGAIN).search(rest):
             return head
     return sentence
