@@ -123,6 +123,8 @@ def test_only_the_checked_responses_are_checked(command: Command) -> None:
     r, c = _write("r.jsonl", rows), _write("c.jsonl", rows[1:])
     assert command("blend", r, "--checked", c, "--problems", p, "--pool", "math.checked", "--out", "o.jsonl").code == 0
     (chat,) = map(json.loads, Path("o.jsonl").read_text().splitlines())
+    done = command("blend", _write("w.jsonl", [row | {"status": "wrong"} for row in rows]), "--problems", p, "--out", "o.jsonl")
+    assert "0 of 2 responses are not complete and 2 are graded wrong; a blend takes them too" in done.err
     assert chat["messages"][-1]["content"] == "so \\boxed{1}"
     done = command("blend", r, "--checked", _write("c.jsonl", [rows[0] | {"text": "other"}]), "--problems", p, "--pool", "math.checked")
     assert done.code == 2 and "no response of c.jsonl is one of r.jsonl" in done.err

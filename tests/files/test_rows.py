@@ -132,6 +132,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ('id,prompt\na,"half a\ncell\n', r"record 1: not valid CSV"),
         ("id,prompt,prompt\na,x,y\n", r"has two columns called 'prompt'"),
         ("id,prompt\na,x\nid,prompt\nb,y\n", r"record 2: it names the columns again"),
+        ("\ufeffid,prompt\na,x\n\ufeffid,prompt\nb,y\n", r"record 2: it names the columns again"),
     ],
 )
 def test_csv_files_that_lost_their_form(tmp_path: Path, text: str, message: str) -> None:

@@ -214,7 +214,8 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records of a CSV file whose first row names the columns; every value is text."""
     csv.field_size_limit(CELL)
     # strict: a file that was cut inside of quotes would else end in half a cell
-    reader = csv.DictReader((text for _, text in _lines(path, blank=True)), strict=True)
+    # a byte-order mark inside: the second of two files that were joined
+    reader = csv.DictReader((text.lstrip("\ufeff") for _, text in _lines(path, blank=True)), strict=True)
     number = 0
     try:
         _check_once(path, [name for name in reader.fieldnames or () if name])
