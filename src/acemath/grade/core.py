@@ -25,6 +25,7 @@ from acemath.records import FINISHED, Verdict
 
 _SPACES = re.compile(r" +(?!\d)|(?<!\d) +")  # `1 3/4` is not `13/4`
 _DECIMAL_COMMA = re.compile(r"^(-?\d{1,15}),\s?(\d*[1-9]\d*)(?![\d,.])")  # `-3,0` is two numbers
+_THOUSANDS = re.compile(r"\d[, ]\d{3}(?!\d)")
 _ARROW = re.compile(r"arrow|\\vec")
 # What sympy has no counterpart for.
 _NOT_SYMBOLIC = frozenset("text apply tuple set list matrix builder union named mod based".split())
@@ -199,7 +200,7 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
         if "," not in text or own.kind not in ("num", "list"):
             continue
         if other.kind in ("list", "set"):
-            said = read(text, False)  # `1,234` is two numbers
+            said = read(text, False) if _THOUSANDS.search(text) else own  # `1,234` is two numbers
         else:
             said = read(_DECIMAL_COMMA.sub(r"\1.\2", text)) if conventions.decimal_comma and own.kind == "list" else own
         if said != own and same(said, other) is True:

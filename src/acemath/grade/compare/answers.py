@@ -59,7 +59,7 @@ class Comparison:
             return True
         if (time := same_time(a, b)) is not SKIP:
             return time  # type: ignore[return-value]
-        if canonical(a) == canonical(b):
+        if a.kind == b.kind and canonical(a) == canonical(b):
             return True
         a, b = arithmetic(standard_form(a), standard_form(b))
         if a == b:

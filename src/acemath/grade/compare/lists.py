@@ -81,7 +81,7 @@ def _one_collection(
         return same(items[-1], one)
     if stated:
         items = tuple(value for _, value in named)
-    return all(_repeats(items[0], item, same) for item in items[1:]) and same(items[0], one)
+    return same(items[0], one) is True and all(_repeats(items[0], item, same) for item in items[1:])
 
 
 def _steps(items: Sequence[Node]) -> bool:

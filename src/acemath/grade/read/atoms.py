@@ -11,6 +11,7 @@ from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import NUMBER_WORDS, RELATIONS
 
 _ALWAYS_FUNCTION = frozenset("fghFGW")
+_POSTFIX = frozenset("!= ! ^ ** ' % degree textdegree _".split())
 # Commands that cannot begin a factor of a product.
 _NOT_ATOMS = RELATIONS.keys() | frozenset(
     r"times cdot div pm mp cup cap setminus bmod pmod mod rangle rfloor rceil } \ Rightarrow implies circ prime degree textdegree "
@@ -36,7 +37,7 @@ class Atoms(Commands):
 
     def marked(self, base: Node) -> Node:
         """An expression with its factorials, powers, primes, degrees and percent signs."""
-        while True:
+        while self.peek().text in _POSTFIX:
             if self.peek().text == "!=" and base.kind == "num" and not self.peek().spaced:
                 self.tokens[self.at] = Token("op", "=")  # `6!=720` states a factorial
                 base = Node("fact", (base,))
@@ -53,7 +54,8 @@ class Atoms(Commands):
             elif self.accept("_"):
                 base = _with_subscript(base, self.subscript_text())
             else:
-                return base
+                break
+        return base
 
     def _primed(self, base: Node) -> Node:
         if base.kind != "sym":
@@ -158,7 +160,7 @@ def _number(text: str) -> Node:
     whole, point, fraction = plain.partition(".")
     if "e" in plain.lower():
         point = ""  # 1.2e-5 is as exact as 1.2 · 10^-5
-    return Node("num", (), (Fraction(plain), len(fraction) if point else -1, text))
+    return Node("num", (), (Fraction(int(plain) if plain.isdigit() else plain), len(fraction) if point else -1, text))
 
 
 def _base_value(text: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from acemath.grade.base.nodes import Node, function, symbol
 from acemath.grade.read.atoms import Atoms
-from acemath.grade.read.cursor import Unreadable
+from acemath.grade.read.cursor import END, Unreadable
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import FUNCTIONS, RELATIONS
 
@@ -23,14 +23,14 @@ class Parser(Atoms):
     def whole(self) -> Node:
         """The tree of all tokens. Raises `Unreadable` where one is left over."""
         node = self.sequence()
-        if self.at < len(self.tokens):
+        if self.peek() is not END:
             raise Unreadable(f"unexpected {self.peek().text!r}")
         return node
 
     def sequence(self) -> Node:
         """Expressions separated by semicolons, commas, "and", "or"."""
         groups = [self._commas()]
-        while self.accept(";") and self.at < len(self.tokens):
+        while self.accept(";") and self.peek() is not END:
             groups.append(self._commas())
         return groups[0] if len(groups) == 1 else Node("list", tuple(groups), ";")
 
@@ -193,4 +193,4 @@ def _with_sign(sign: str, term: Node) -> Node:
 
 def parse_tokens(tokens: list[Token]) -> Node:
     """The tree of some tokens. Raises `Unreadable` or `TooHard`."""
-    return Parser(list(tokens)).whole()
+    return Parser(tokens).whole()
