@@ -104,6 +104,7 @@ def _repeating(match: re.Match[str]) -> str:
 
 _ORDINAL = r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^?\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})"
 _NOTATION = rules(
+    ("{", r"^\s*\{([^{}]*)\}\s*$", r"\1"),
     ("..", r"(?<=[-+*,(])\s*\.\.\.+(?=\s*[-+*,)])", r" \\ldots "),
     ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
     ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
@@ -128,6 +129,7 @@ _EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
 _QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
 _TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
+_FORMULA = re.compile(r"(?:\$+|\\[(\[])(.*?)(?:\$+|\\[)\]])", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
 
 
@@ -150,6 +152,8 @@ def without_markup(text: str) -> str:
 def clean_latex(text: str) -> str:
     r"""An answer without layout: no dollars, no `\left`, no thin spaces, one name for each command."""
     text = from_unicode(from_html(restored(text))).strip()
+    if formula := _FORMULA.fullmatch(text):
+        text = formula[1].strip()
     if "{" in text or "\\" in text:
         text = standard_commands(text)
     text = standard_words(text)
