@@ -23,7 +23,7 @@ from acemath.grade.compare.names import (
     same_name,
 )
 from acemath.grade.compare.regions import as_interval, same_cases, same_region
-from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality
+from acemath.grade.compare.relations import same_relation
 from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
@@ -38,7 +38,6 @@ _RADIAN = (("rad", 1),)
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 _PLAIN = frozenset("num sym const add mul div neg pow fact func abs deg".split())  # of which the sides of a false chain are made
 _UNSURE = frozenset("sin cos tan cot sec csc arcsin arccos arctan lg".split())  # of an angle in degrees, to some base
-_STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
 
 
 def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
@@ -179,7 +178,7 @@ class Comparison:
         if self._is_false(equation):
             return False
         if other.kind == "rel" and not (named and named[0].kind == "text"):
-            return equal_sides(a, b)
+            return same_relation(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
         if other.kind == "sym" and all(s.kind == "sym" and s.value.isupper() for s in sides):
@@ -216,9 +215,7 @@ class Comparison:
                 return True  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
         if one is None and other is None and not symbols(a) and not symbols(b):
             return not (self._is_false(a) or self._is_false(b)) and self.same(exact_side(a), exact_side(b))
-        if len(a.args) == len(b.args) == 2 and not (kinds(a) | kinds(b)) & _STRUCTURED:
-            return same_equation(a, b)
-        return equal_sides(a, b)
+        return same_relation(a, b)
 
     def _regions(self, a: Node, b: Node) -> object:
         """Intervals, inequalities, set-builders and unions as sets of real numbers."""
@@ -235,7 +232,7 @@ class Comparison:
             return True
         found = same_region(a, b)
         if found is None and relations:
-            return same_inequality(a, b) or equal_sides(a, b)
+            return same_relation(a, b)
         for relation, beside in ((a, b), (b, a)) if found is None else ():
             if relation.kind == "rel" and relation.value == ("in",) and is_name(relation.args[0]):
                 return self.same(relation.args[1], beside)
