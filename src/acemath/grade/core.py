@@ -14,7 +14,6 @@ from acemath.grade.compare.answers import Comparison
 from acemath.grade.compare.contrasts import contradict
 from acemath.grade.compare.families import declared, same_families
 from acemath.grade.compare.renaming import letters_apart, same_renamed, same_solutions
-from acemath.grade.compare.wording import same_word
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.choices import as_choice, extract_for, same_letter
 from acemath.grade.extract.sentences import sentence_value
@@ -23,6 +22,7 @@ from acemath.grade.read.reader import read
 from acemath.grade.references import needed_reference, reference_answer, reference_of
 from acemath.records import FINISHED, Verdict
 
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SPACES = re.compile(r" +(?!\d)|(?<!\d) +")  # `1 3/4` is not `13/4`
 _DECIMAL_COMMA = re.compile(r"^(-?\d{1,15}),\s?(\d*[1-9]\d*)(?![\d,.])")  # `-3,0` is two numbers
 _THOUSANDS = re.compile(r"\d[, ]\d{3}(?!\d)")
@@ -152,7 +152,7 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
     if same_letter(left, right):
         return "correct", "same choice", "choice"
-    if _SPACES.sub("", left) == _SPACES.sub("", right) or same_word(left, right):
+    if _bare(left) == _bare(right):
         return "correct", "same text after normalisation", "exact"
     if one is None and other is not None and other.text not in ("", reference):
         return _structural(answer, other.text, conventions)
@@ -176,6 +176,10 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
     if result is False or not conventions.symbolic or not _worth_workers(left, right):
         return _wrong(left, right, "structure")
     return _symbolic(left, right, conventions)
+
+
+def _bare(clean: str) -> str:
+    return _SPACES.sub("", _TEXT.sub(r"\1", clean))
 
 
 def _worth_workers(left: str, right: str) -> bool:

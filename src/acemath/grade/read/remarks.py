@@ -19,20 +19,15 @@ _QUANTIFIED = frozenset([*(("for", word) for word in "all any every each some ar
 _MEANT = frozenset("= , integer constant real positive arbitrary".split())
 _OTHERS = frozenset("or maybe perhaps possibly possible also other another alternatively either otherwise unless".split())
 _REASONS = frozenset(("since", "because"))
-_IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
 _SO = re.compile(
-    r"(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b"
-    r"(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
+    r"\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])|(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?"
+    r"\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
 )
 
 
 def conclusion(text: str) -> str:
-    """What stands behind the last implication sign or "so"; a lone `=>` may mean ≥ and stays."""
-    if "=>" in text and text.count("=") >= 3 or "Rightarrow" in text or "implies" in text:
-        text = _IMPLIES.split(text)[-1].strip() or text
-    if "=" in text and _SO.search(text):
-        return _SO.split(text)[-1].strip() or text
-    return text
+    """What stands behind the last implication sign or "so" of a calculation."""
+    return _SO.split(text)[-1].strip() or text if "=" in text or "implies" in text or "Rightarrow" in text else text
 
 
 def turn(token: Token) -> int:
