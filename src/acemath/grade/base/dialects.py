@@ -53,7 +53,6 @@ def from_html(text: str) -> str:
 _BARE_COMMAND = re.compile(r"(?<![\\A-Za-z])((?:[dtc]?frac|text|textbf|mathrm|mathbf|binom|boxed)\s*\{)")
 _GROUP = r"(?:[^{}]|\{[^{}]*\})"
 _OVER = re.compile(rf"\{{({_GROUP}+?)\\over(?![A-Za-z])({_GROUP}+?)\}}")
-_OVER_ALL = re.compile(r"^([^{}]{1,80}?)\\over(?![A-Za-z])([^{}]{1,80})$")
 _OPEN_SYSTEM = re.compile(r"\\\{\s*(?=\\begin\s*\{(?:array|aligned|matrix|gathered|align\*?)\})")
 _CASE_WORDS = re.compile(r",?\s*&\s*(?:(?:\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|(?:if|for|when)\s+)(?:\s*&)?)?")
 _CASE_ELSE = re.compile(r",?\s*&\s*(?:\\text\s*\{\s*)?(?:otherwise|else)\s*\}?")
@@ -71,12 +70,12 @@ def standard_commands(text: str) -> str:
     if "\\begin" in text:
         text = _CASE_ELSE.sub(r" & \\mathbb{R}", _CASE_WORDS.sub(" & ", text))
         text = _OPEN_SYSTEM.sub("", text) if text.count("\\{") > text.count("\\}") else text
-    if "\\over" in text:
+    if re.search(r"\\over(?![A-Za-z])", text):
+        text = f"{{{text}}}"
         for _ in range(4):
             text, count = _OVER.subn(r"\\frac{\1}{\2}", text)
             if not count:
                 break
-        text = _OVER_ALL.sub(r"\\frac{\1}{\2}", text)
     return replaced(text, _COMMANDS)
 
 
