@@ -76,15 +76,13 @@ class Comparison:
         if "text" not in (a.kind, b.kind):
             return SKIP
         if a.kind == b.kind:
-            return plain(a.value) == plain(b.value) != "" or same_wording(a.value, b.value)
+            return same_wording(a.value, b.value)
         words, other = _first("text", a, b)
         parts = other.args if other.kind == "list" else ()
         if other.kind == "list" and all(part.kind == "text" for part in parts):
             return same_wording(words.value, ", ".join(part.value for part in parts))
         if parts and all(part.kind == "sym" for part in parts):
             return SKIP  # letters of choices
-        if other.kind == "quantity":
-            return self.same(words, other.args[0])
         if is_equation(other):
             return self.same(words, other.args[-1])
         if other.kind not in ("sym", "const"):
