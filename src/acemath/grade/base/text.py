@@ -118,7 +118,6 @@ _NOTATION = rules(
         r"(?:\\degree|degrees?)\s*(?:\\(?:text|mathrm)\s*\{\s*([CF])\s*\}|([CF])\b)",
         lambda m: " celsius " if "C" in m.groups() else " fahrenheit ",
     ),
-    ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     # equations of one letter side by side are several values
     ("=", r"(?<![\w\\])([A-Za-z])(\s*=(?:[^=,;<>\\A-Za-z]|(?<![A-Za-z\\])[a-z](?![a-z])|\\(?:frac|sqrt|pi)\b)*?[\w)}\]])"
      r"(?:\s*[/|]\s*|\s+(?:to\s+)?)(?=\1\s*=)", r"\1\2, "),
