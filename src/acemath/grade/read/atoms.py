@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, function, letter, number, symbol
+from acemath.grade.base.nodes import Node, function, letter, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
 from acemath.grade.read.tokens import Token
@@ -129,8 +129,6 @@ class Atoms(Commands):
             return self.group("}")
         if opening not in "([":
             raise Unreadable(f"unexpected {opening!r}")
-        if self.accept(")", "]"):
-            raise Unreadable("empty brackets")
         node = self.group(")", "]")
         if node.kind == "list" and node.value in (",", ";"):
             return Node("tuple", node.args, opening + self.peek(-1).text)
@@ -138,21 +136,11 @@ class Atoms(Commands):
 
 
 def _with_subscript(base: Node, text: str) -> Node:
-    if base.kind == "num" and len(text) == 1 and text.isalpha() and base.value[2].isdigit():
-        return _polynomial(base.value[2], symbol(text))
     if base.kind == "num":
         return Node("based", (), (_base_value(text), base.value[2]))
     if base.kind == "sym":
         return symbol(f"{base.value}_{text}")
     return Node("apply", (base,), f"_{text}")
-
-
-def _polynomial(digits: str, base: Node) -> Node:
-    """`121_b` as b² + 2b + 1."""
-    value = number(0)
-    for digit in digits:
-        value = Node("add", (Node("mul", (base, value)), number(int(digit))))
-    return value
 
 
 def _number(text: str) -> Node:

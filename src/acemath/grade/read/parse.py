@@ -43,10 +43,8 @@ class Parser(Atoms):
                 self.take()
             elif not self.accept(","):
                 break
-            if self._conjunction() in ("and", "or") or self.peek().text == ",":
-                continue
-            if self.peek().kind == "end":
-                break
+            if self._conjunction() in ("and", "or"):
+                continue  # `1, 2, and 3`
             items.append(self.expression())
         if len(items) == 1:
             return items[0]
@@ -102,13 +100,12 @@ class Parser(Atoms):
         while self.peek().kind == "cmd" and self.peek().text in _SET_OPERATORS:
             node = Node(_SET_OPERATORS[self.take().text], (node, self.sum()))
         if self.peek().kind == "cmd" and self.accept(*_MODULI):
-            return Node("mod", (node, self.atom() if self.peek().text in ("{", "(") else self.product()))
+            return Node("mod", (node, self.product()))
         return node
 
     def sum(self) -> Node:
         """Terms with +, -, ±."""
-        sign = self._sign()
-        terms = [_with_sign(sign, self.product() if sign in ("-", "pm", "mp") else self._signed())]
+        terms = [_with_sign(self._sign(), self._signed())]
         while sign := self._sign():
             terms.append(_with_sign(sign, self._signed()))
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
