@@ -62,7 +62,8 @@ def from_unicode(text: str) -> str:
 _GROUPED = re.compile(
     r"(?<=\d)\s?(?:\{\s*,\s*\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))"
 )
-_SPACES = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
+# Thin spaces; in a matrix the `\\` that ends a row stays.
+_SPACES = re.compile(r"(?<!\\)\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
 _NAMES_OF_COMMANDS = (
     r"(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|leq?|geq?|in|infty|cup|cap|sin|cos|"
     r"tan|log|ln|circ|quad|begin|end|alpha|beta|theta|l?dots|binom|neq?)(?![A-Za-z])"
@@ -81,9 +82,8 @@ _LATEX = rules(
     ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
     ("", r"\\([%#&])", r"\1"),
     ("", _LAYOUT, " "),
-    ("\\\\", r"\\\\", r"\\\\ "),
     ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),  # equations side by side
-    ("", r"\\[()\[\]]|(?<!\\)\$+", " "),
+    ("", r"(?<!\\)(?:\\[()\[\]]|\$+)", " "),
 )
 _TEXT = r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*"
 _NAMES = rules(
@@ -154,10 +154,7 @@ def clean_latex(text: str) -> str:
         text = standard_commands(text)
     text = standard_words(text)
     if "\\" in text:
-        text = replaced(text, _LATEX)
-        # Thin spaces go; in a matrix the `\\` that ends a row stays.
-        rows = text.split(r"\\ ") if "\\begin" in text else [text]
-        text = replaced(r"\\ ".join(_SPACES.sub(" ", row) for row in rows), _NAMES)
+        text = replaced(_SPACES.sub(" ", replaced(text, _LATEX)), _NAMES)
     else:
         text = _GROUPED.sub("", text) if "," in text or "~" in text else text
         if "$" in text:  # math marks come in pairs; an odd one stands before an amount of money
