@@ -46,7 +46,10 @@ def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
 
 
 class Comparison:
-    """Equality under some conventions. Each rule takes two trees and answers, or returns SKIP where it does not apply."""
+    """Equality under some conventions. Each rule takes two trees and answers, or returns SKIP where it does not apply.
+
+    Some are for trees of which one at least has a certain kind.
+    """
 
     def __init__(self, conventions: Conventions) -> None:
         self.conventions = conventions
@@ -63,18 +66,17 @@ class Comparison:
         a, b = arithmetic(standard_form(a), standard_form(b))
         if a == b:
             return True
-        for rule in (
-            self._texts, self._symbols, self._quantities, self._marked, self._based, self._congruences, self._equations,
-            self._regions, self._collections, self._matrices, self._ratios,
+        for kind, rule in (
+            ("text", self._texts), ("", self._symbols), ("quantity", self._quantities), ("", self._marked), ("based", self._based),
+            ("", self._congruences), ("", self._equations), ("", self._regions), ("", self._collections),
+            ("matrix", self._matrices), ("ratio", self._ratios),
         ):  # fmt: skip
-            result = rule(a, b)
+            result = rule(a, b) if kind in ("", a.kind, b.kind) else SKIP
             if result is not SKIP:
                 return result  # type: ignore[return-value]
         return same_expression(a, b, self.conventions)
 
     def _texts(self, a: Node, b: Node) -> object:
-        if "text" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind:
             return same_wording(a.value, b.value)
         words, other = _first("text", a, b)
@@ -102,8 +104,6 @@ class Comparison:
         return names[0] == names[1] or self.conventions.ignore_case and names[0].lower() == names[1].lower()
 
     def _quantities(self, a: Node, b: Node) -> object:
-        if "quantity" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind:
             return self._two_amounts(a, b)
         amount, bare = _first("quantity", a, b)
@@ -150,8 +150,6 @@ class Comparison:
 
     def _based(self, a: Node, b: Node) -> object:
         """Numbers with a base: digits and base must be the same; the base may be left out on one side."""
-        if "based" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind:
             return a.value == b.value
         based, bare = _first("based", a, b)
@@ -242,16 +240,12 @@ class Comparison:
         return collections(a, b, self.conventions, self.same)
 
     def _matrices(self, a: Node, b: Node) -> object:
-        if "matrix" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind and a.value == b.value and all_same(a.args, b.args, self.same):
             return True
         found = same_cases(a, b)
         return a.kind != b.kind and SKIP if found is SKIP else found
 
     def _ratios(self, a: Node, b: Node) -> object:
-        if "ratio" not in (a.kind, b.kind):
-            return SKIP
         if a.kind != b.kind or len(a.args) != len(b.args):
             return SKIP if len(a.args) == len(b.args) == 2 or min(len(a.args), len(b.args)) < 2 else False
         scale = Node("div", (a.args[0], b.args[0]))
