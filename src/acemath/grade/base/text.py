@@ -127,12 +127,15 @@ _NOTATION = rules(
 _EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?)(?<=\S)\1(?![\w*_])")
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
 _QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
+_TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
 _FORMULA = re.compile(r"(?:\$+|\\[(\[])(.*?)(?:\$+|\\[)\]])", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
 
 
 def without_emphasis(text: str) -> str:
-    """A text without Markdown's marks of emphasis: `__73__`, `**73**`."""
+    """A text without Markdown's and HTML's marks of emphasis: `__73__`, `**73**`, `<b>73</b>`."""
+    if "<" in text:
+        text = _TAGGED.sub(r"\2", text)
     return _EMPHASIS.sub(r"\2", text) if "*" in text or "__" in text else text
 
 
