@@ -20,13 +20,13 @@ _MEANT = frozenset("= , integer constant real positive arbitrary".split())
 _OTHERS = frozenset("or maybe perhaps possibly possible also other another alternatively either otherwise unless".split())
 _REASONS = frozenset(("since", "because"))
 _SO = re.compile(
-    r"\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])|(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?"
+    r"=>(?=[^,;]*=)|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])|(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?"
     r"\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
 )
 
 
 def conclusion(text: str) -> str:
-    """What stands behind the last implication sign or "so" of a calculation."""
+    """What stands behind the last implication sign or "so" of a calculation; a lone `=>` may mean ≥ and stays."""
     return _SO.split(text)[-1].strip() or text if "=" in text or "implies" in text or "Rightarrow" in text else text
 
 
@@ -50,7 +50,7 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
     places = (i for i in _outside(tokens) if tokens[i].kind == "word" or tokens[i].text == "(")
     at = next((i for i in places if _begins_remark(tokens[i:], conditions)), len(tokens))
-    if not _OTHERS.isdisjoint(t.text.lower() for t in tokens[at:]):
+    if not _OTHERS.isdisjoint(t.text.lower() for t in tokens[at:]) and any(t.kind == "num" for t in tokens[at:]):
         return tokens
     kept = tokens[:at]
     while at < len(tokens) and kept and kept[-1].text in (",", ";", "quad", "."):
