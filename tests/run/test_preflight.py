@@ -199,7 +199,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path: Path, command: Callable[...
     (base / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     done = command("run", "laptop", "--preflight", "--json", "--set", f"sft.base={base}", "--set", "reward.base=math")
     (line,) = [row["says"] for row in json.loads(done.out)["checks"] if (row["place"], row["state"]) == ("run folder", "fault")]
-    assert done.code == 2 and line.startswith("disk: about 36,000,000.4 GB, of which 36,000,000.0 for trained models and a checkpoint, and ")
+    assert done.code == 2 and line.startswith("disk: about 32,000,000.4 GB, of which 32,000,000.0 for trained models and a checkpoint, and ")
     assert line.endswith("GB are free; name a folder with more room: --out") and not Path("runs").exists()
 
 

@@ -76,7 +76,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "part": (split, "lacks model-00002-of-00002.safetensors, which its index names"),
     "weightless": (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "holds no weights"),
     "tokenless": (without_tokenizer, "has no tokenizer"),
-    "list": (lambda f: (f / "config.json").write_text("[]"), "cannot be read"),
+    "list": (lambda f: (f / "config.json").write_text("[]"), "holds list, not a JSON object"),
     "torn": (lambda f: (f / "generation_config.json").write_text('{"eos'), "is not valid JSON"),
     "unknown": (lambda f: changed(f, model_type="nosuch"), "has the architecture 'nosuch', which the installed transformers does not know"),
     "foreign": (lambda f: changed(f, hidden_size=48), "its weights are of another model than its config.json"),
