@@ -101,7 +101,7 @@ def _models(recipe: Recipe, found: Rehearsal) -> list[Row]:
         rows.append(
             (
                 "vLLM", f"{len(vllm)} {'model' if len(vllm) == 1 else 'models'}, run by {by}",
-                f"vLLM{'' if version else ' itself'} on up to {widest} GPUs a model, and its memory",
+                f"vLLM{'' if version else ' itself'} on up to {widest} {'GPU' if widest == 1 else 'GPUs'} a model, and its memory",
             )
         )
     return rows
