@@ -62,7 +62,7 @@ class RewardSettings(_Part):
     batch_groups: int = Field(256, ge=1)
     """Groups per training step (paper: a batch of 256, without a unit)."""
     micro_tokens: int | None = Field(None, ge=64)
-    """The most tokens of a forward pass; by default what suits the device."""
+    """The most tokens of a forward pass; by default what suits the device. A larger group is read in parts."""
     epochs: float = Field(2.0, gt=0)
     """The number of times each group is trained on (paper: 2)."""
     warmup: float = Field(0.03, ge=0, lt=1)

@@ -123,10 +123,7 @@ def checkpoint_gradients(model: Any) -> None:
 
 
 def adamw(model: Any, settings: RewardSettings) -> torch.optim.AdamW:
-    """The optimiser of all trainable weights; on a GPU one kernel updates many of them."""
+    """The optimiser of all trainable weights. Its one kernel needs no copies of the weights in between."""
     return torch.optim.AdamW(
-        parameter_groups(model),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True if model.device.type == "cuda" else None,
+        parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
