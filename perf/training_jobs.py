@@ -43,7 +43,7 @@ def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool, again: bool
 
     from acemath.train.reward.passes import step
     from acemath.train.reward.settings import RewardSettings
-    from acemath.train.reward.start import checkpoint_gradients, new_reward_model
+    from acemath.train.reward.start import adamw, checkpoint_gradients, new_reward_model
 
     rows = _rows(args, tokenizer)
     settings = RewardSettings(learning_rate=LEARNING_RATE, batch_groups=BATCH_GROUPS, share_prefix=share)
@@ -51,7 +51,7 @@ def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool, again: bool
     model = new_reward_model(args.folder / "policy", tokenizer, None, 0).train()
     if again:
         checkpoint_gradients(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    optimizer = adamw(model, settings)
     started = now()
     for at in range(0, len(rows), BATCH_GROUPS):
         step(model, optimizer, accelerator, rows[at : at + BATCH_GROUPS], tokenizer.pad_token_id, settings)
