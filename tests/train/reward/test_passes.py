@@ -8,11 +8,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from acemath.models.score.layout import Row, padded
 from acemath.train.lora import add_lora
 from acemath.train.lora_settings import LoraSettings
+from acemath.train.reward import start
 from acemath.train.reward.losses import LOSSES
 from acemath.train.reward.passes import best_of_candidates, evaluate, step
 from acemath.train.reward.settings import RewardSettings
@@ -22,7 +24,7 @@ WHOLE = 10_000
 PARTS = 150  # every group is larger, and the longest response with its prompt too
 SIZES = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "num_labels": 1, "pad_token_id": 0, "initializer_range": 0.2,
+    "num_key_value_heads": 2, "head_dim": 8, "num_labels": 1, "pad_token_id": 0, "initializer_range": 0.2,
 }  # fmt: skip
 
 
@@ -49,10 +51,10 @@ def _rows() -> list[Row]:
     ]
 
 
-def _model() -> Any:
+def _model(name: str = "qwen2") -> Any:
     """A tiny model, with weights so large that tokens influence one another."""
     torch.manual_seed(1)
-    config = AutoConfig.for_model("qwen2", **SIZES)
+    config = AutoConfig.for_model(name, **SIZES)
     return AutoModelForSequenceClassification.from_config(config).eval()
 
 
@@ -61,17 +63,18 @@ def _accelerator(precision: str = "no") -> Accelerator:
     return Accelerator(mixed_precision=precision, cpu=True)
 
 
-def _step(tokens: int, change: dict[str, Any], precision: str = "no") -> tuple[list[torch.Tensor], float]:
+def _step(
+    tokens: int, change: dict[str, Any], precision: str = "no", model: Any = None
+) -> tuple[list[torch.Tensor], float]:
     """The gradients and the loss of a step, in passes of at most `tokens` tokens."""
     settings = RewardSettings.model_validate({"max_grad_norm": 1e9, "micro_tokens": tokens, **change})
-    model = _model()
+    model = model or _model()
     if settings.lora is not None:
         add_lora(model.model, settings.lora)
         for name, weights in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(weights, std=0.1)
-    if settings.gradient_checkpointing:
-        checkpoint_gradients(model)
+    checkpoint_gradients(model, settings)
     optimizer = Kept([weights for weights in model.parameters() if weights.requires_grad], lr=0.0)
     loss = step(model, optimizer, _accelerator(precision), _rows(), 0, settings)
     return optimizer.gradients, loss
@@ -100,6 +103,27 @@ def test_parts_learn_what_the_whole_group_learns(change: dict[str, Any]) -> None
     expected, mean = _step(WHOLE, change)
     assert loss == pytest.approx(mean, rel=1e-5)
     assert _largest_difference(gradients, expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["qwen2", "qwen3", "gemma2", "phi3"])
+def test_large_models_recompute_what_is_quick(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients do not change by a bit. Layers run again, but hardly a product of matrices does: only attention's scores."""
+    found, flops, calls = {}, {}, dict.fromkeys(("nothing", "quick", "all"), 0)
+    monkeypatch.setattr(start, "LARGE", 0)
+    for which, again in (("nothing", False), ("quick", None), ("all", True)):
+        model = _model(name)
+
+        def count(*_: Any, which: str = which) -> None:
+            calls[which] += 1
+
+        model.model.layers[0].mlp.register_forward_pre_hook(count)
+        with FlopCounterMode(display=False) as counted:
+            found[which], _ = _step(WHOLE, {"gradient_checkpointing": again}, model=model)
+        flops[which] = counted.get_total_flops()
+    assert calls == {"nothing": 1, "quick": 2, "all": 2}
+    assert flops["nothing"] < flops["quick"] < flops["nothing"] + 0.3 * (flops["all"] - flops["nothing"])
+    for kind in ("quick", "all"):
+        assert all(torch.equal(a, b) for a, b in zip(found[kind], found["nothing"], strict=True))
 
 
 def test_adapters_learn_the_same_in_parts() -> None:

@@ -77,8 +77,9 @@ class RewardSettings(_Part):
     """Whether a prompt is read once for its whole group; set false for models that do not allow it."""
     bf16: bool = True
     """Whether forward passes use bfloat16, if the hardware computes it. Our choice."""
-    gradient_checkpointing: bool = False
-    """Whether activations are computed again in the backward pass, which takes time and saves memory."""
+    gradient_checkpointing: bool | None = None
+    """Whether activations are computed again in the backward pass, which takes time and saves memory; by default only those that are
+    quick to compute, in large models on a processor."""
     liger: bool = False
     """Whether to use Liger's kernels in the body; they need a GPU."""
     compile: bool = True
