@@ -31,10 +31,10 @@ _TURN = re.compile(
 _UNSEEN = rules(
     ("~", r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)", " "),
     ("<", r"(?is)<(?:!--.*?(?:-->|\Z)|(del|s|strike)>.*?</\1>)", " "),
-    ("</", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
+    ("<", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
     ("cancel", r"\\[bx]?cancel\s*" + GROUP, " "),
     ("white", r"\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP, " "),
-    ("\n%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
+    ("%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
     ("]:", r"(?im)^[ \t]*\[(?:comment|//)\]:[^\n]*", " "),
     ("`", r"(?is)```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", " "),
 )
@@ -143,7 +143,7 @@ def _field_value(raw: str) -> str:
 
 
 def _boxed(text: str, conventions: Conventions) -> Extraction | None:
-    boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty) if "box" in text else []
+    boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty)
     if not boxes:
         return None
     rest = text[boxes[-1].end :][:TAIL]
