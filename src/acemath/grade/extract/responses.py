@@ -15,7 +15,7 @@ from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import GROUP, LISTED, last_boxes, unboxed
 from acemath.grade.extract.doubts import asserts, left_open, taken_back
 from acemath.grade.extract.sentences import NOTHING, Extraction, last_math, stated_value
-from acemath.grade.extract.values import FORMULA, NUMBER, VALUED, WORD, mostly_foreign, outside, sentences
+from acemath.grade.extract.values import FORMULA, NUMBER, VALUED, WORD, is_foreign, outside, sentences
 
 TAIL = 4000  # characters at the end of a response that the rules look at
 _STATEMENT = 1000  # characters behind "the answer is" that may belong to it
@@ -197,7 +197,7 @@ def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or not asserts(text) or mostly_foreign(text):
+    if not text or len(text) > 300 or not asserts(text) or is_foreign(text):
         return False
     if ":" in text and WORD.search(text[: text.index(":")]):
         return False
