@@ -31,7 +31,7 @@ _TURN = re.compile(
 _UNSEEN = rules(
     ("~", r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)", " "),
     ("<", r"(?is)<(?:!--.*?(?:-->|\Z)|(del|s|strike)>.*?</\1>)", " "),
-    ("<", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
+    ("</", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
     ("cancel", r"\\[bx]?cancel\s*" + GROUP, " "),
     ("white", r"\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP, " "),
     ("%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
