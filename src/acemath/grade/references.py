@@ -28,7 +28,7 @@ from acemath.grade.conventions import STRICT
 from acemath.grade.extract.boxes import last_boxes
 from acemath.grade.extract.choices import as_choice
 from acemath.grade.extract.responses import extract
-from acemath.grade.extract.sentences import WORD
+from acemath.grade.extract.values import WORD
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
 _EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out

@@ -124,9 +124,11 @@ _NOTATION = rules(
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
 )
-_EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?)(?<=\S)\1(?![\w*_])")
-_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
-_QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
+_EMPHASIS = re.compile(
+    r"([*_](?<![\w*_\\^][*_])(?:(?<=\*)\*{0,2}|(?<=_)_{1,2}))(?=[^\s*_])([^\n]{1,400}?)(?<=\S)\1(?![\w*_])"
+)
+_FENCE = re.compile(r"(\n)[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
+_QUOTED = re.compile(r"\n[ \t]*(?:>[ \t]?)+(?=\S)")
 _TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
 _FORMULA = re.compile(r"(?:\$+|\\[(\[])(.*?)(?:\$+|\\[)\]])", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
@@ -142,9 +144,9 @@ def without_emphasis(text: str) -> str:
 def without_markup(text: str) -> str:
     """A text without emphasis, code marks and marks of quotation."""
     if "`" in text or "~~~" in text:
-        text = _FENCE.sub("", text)
+        text = _FENCE.sub(r"\1", "\n" + text)[1:]
     if ">" in text:
-        text = _QUOTED.sub("", text)
+        text = _QUOTED.sub("\n", "\n" + text)[1:]
     return without_emphasis(text)
 
 
