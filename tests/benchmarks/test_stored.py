@@ -168,7 +168,7 @@ def test_rows_that_name_their_benchmark(tmp_path: Path) -> None:
     found = _values(rewardbench([first], 2))
     assert (found["easy", "pass@1"], found["hard", "pass@1"], found["average", "pass@1"]) == (100, 0, 50)
     second = _file(
-        tmp_path / "second.jsonl", [r | {"status": "wrong"} for r in rows if r["problem_id"] != "b"]
+        tmp_path / "second.jsonl", [r | {"status": "wrong", "text": "no"} for r in rows if r["problem_id"] != "b"]
     )
     both = rewardbench([first, second], 4)
     assert _values(both)["easy", "pass@1"] == 50 and "1 problems that not every file" in both["notes"][0]
@@ -347,6 +347,9 @@ def test_files_that_answer_one_benchmark(tmp_path: Path) -> None:
     one = _file(tmp_path / "one.jsonl", rows)
     with pytest.raises(UserError, match="two.jsonl repeats 4 responses of .*one.jsonl"):
         stored_records([one, _file(tmp_path / "two.jsonl", [row | {"reward": 1} for row in rows])])
+    unnamed = [{key: value for key, value in row.items() if key != "model"} for row in rows]
+    with pytest.raises(UserError, match="four.jsonl repeats 4 responses of .*three.jsonl"):
+        stored_records([_file(tmp_path / "three.jsonl", unnamed), _file(tmp_path / "four.jsonl", unnamed)])
     other = [_row(problem, n, n > 0, model="m", meta=meta) for problem in "ab" for n in range(2)]
     records, _ = stored_records([one, _file(tmp_path / "two.jsonl", other)])
     assert [len(record.correct) for record in records] == [4, 4]

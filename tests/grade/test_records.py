@@ -34,6 +34,7 @@ FORMS: list[tuple[dict[str, Any], list[tuple[str, str, bool | None]]]] = [
     ({"generated_solution": "x", "expected_answer": "9"}, [("x", "9", None)]),
     ({"completion": "x", "answer": "work #### 9"}, [("x", "9", None)]),
     ({"question": "2+2", "level": 1}, []),
+    ({"completion": 512, "generation": "so 4", "answer": "4"}, [("so 4", "4", None)]),
     ({"resps": [["so 4"], ["so 5"]], "target": 4}, [("so 4", "4", None), ("so 5", "4", None)]),
     ({"response": ["so 4", None], "answer": "4"}, [("so 4", "4", None), ("", "4", None)]),
     ({"response": {"role": "assistant", "content": [{"type": "text", "text": "4"}]}, "answer": "4"}, [("4", "4", None)]),
@@ -72,6 +73,7 @@ def test_labels_are_read_as_they_are_meant() -> None:
     assert expected(response="\\boxed{2}", answer="1", expected="1") == [None]
     assert expected(response="\\boxed{2}", answer="1", expected="1", label=0) == [False]
     assert expected(response="\\boxed{2}", answer="12", expected=True) == [True]
+    assert expected(response="\\boxed{A}", choices=["1", "2"], correct=0) == [None], "the right choice is no label"
     with pytest.raises(UserError, match="2 responses but 1 labels"):
         expected(code=["a", "b"], gt="1", score=[True])
 

@@ -195,7 +195,7 @@ def _sample(
         return None
     text = hash((str(record.get("text") or record.get("response")), answer.answer))
     other, first, before = read.samples.setdefault((*key, answer.generator, id_text(sample)), (path, number, text))
-    if other != path and answer.generator:  # unnamed ones may be of two models
+    if other != path:
         read.copied.setdefault((other, path), Counter())[text == before] += 1
     elif other == path and first != number:
         raise UserError(

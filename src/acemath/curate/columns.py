@@ -27,7 +27,7 @@ from acemath.files.columns import (
     value_at,
 )
 from acemath.files.conversations import turns_of
-from acemath.files.identity import FILE_ROW, Places, qualified
+from acemath.files.identity import FILE_ROW, Places, qualified, shown
 from acemath.grade.references import choices_in, reference_in
 from acemath.records import Group, Problem, content_key
 
@@ -122,7 +122,7 @@ def _steps(record: Mapping[str, Any], columns: Mapping[str, str]) -> int:
 
 
 def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: list[str]) -> tuple[str, str]:
-    """The prompt of a record and its column. UserError, naming the columns `there`, if none holds a prompt."""
+    """The prompt of a record and its column. UserError, naming the columns `there`, if none holds a prompt, or if it may be another."""
     names = names_of("prompt", columns)
     texts = {name: text for name in names if (text := prompt_text(value_at(record, name))) is not None}
     column = next((name for name, text in texts.items() if text.strip()), next(iter(texts), None))
@@ -133,6 +133,12 @@ def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: lis
             "--columns prompt=… for a command, columns: {prompt: …} in a recipe"
         )
     prompt = texts[column]
+    other = next((name for name, text in texts.items() if len(text.split()) > 1 >= len(prompt.split())), None)
+    if other is not None and prompt.isascii():  # one word may be an id, or the name of a template
+        raise UserError(
+            f"{column} is {prompt[:40]!r}, and {other} is {shown(texts[other])}; name the column that holds the prompt: "
+            "--columns prompt=… for a command, columns: {prompt: …} in a recipe"
+        )
     inputs = (columns["input"],) if "input" in columns else INPUTS if column == "instruction" else ()
     return "\n".join([prompt, *input_texts(record, inputs)]), column
 

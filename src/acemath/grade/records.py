@@ -8,10 +8,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from acemath.errors import UserError
-from acemath.files.columns import first_value, is_missing, lowered, names_of, truth_of, value_at
+from acemath.files.columns import (
+    CHOICE_COLUMNS,
+    first_value,
+    is_missing,
+    lowered,
+    names_of,
+    truth_of,
+    value_at,
+)
 from acemath.files.conversations import turns_of
 from acemath.files.fitting import short
-from acemath.grade.references import reference_in
+from acemath.grade.references import choices_in, reference_in
 from acemath.records import finish_reason, reason_in
 
 _RESPONSES = tuple(
@@ -90,7 +98,9 @@ def _responses(
         if answer is not None and str(answer).strip():
             found = f"{found}\n\\boxed{{{answer}}}"
     else:
-        found = next((record[name] for name in _RESPONSES if record.get(name) is not None), None)
+        there = [record[name] for name in _RESPONSES if record.get(name) is not None]
+        # a number may count the tokens of a completion
+        found = next((value for value in there if not isinstance(value, int | float)), there[0] if there else None)
     alone = not isinstance(found, list) or found and all(isinstance(item, Mapping) for item in found)  # messages are one response
     texts = [] if found is None else [found] if alone else found
     if len(labels) != len(texts):
@@ -107,7 +117,9 @@ def _label(record: Mapping[str, Any], columns: Mapping[str, str], reference: str
     # Some files keep the reference under `expected`: an answer 1 is no label.
     stated = record.get("expected")
     is_answer = not isinstance(stated, bool) and stated is not None and str(stated).strip() == reference
-    return truth_of(first_value(record, _LABELS[1:] if is_answer else _LABELS))
+    no_labels = {"expected"} if is_answer else set()
+    no_labels |= set(CHOICE_COLUMNS) if choices_in(record, columns) is not None else set()  # which choice is right
+    return truth_of(first_value(record, (name for name in _LABELS if name not in no_labels)))
 
 
 def text_of(value: Any) -> str:

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from acemath.errors import UserError
 from acemath.files.identity import Names
 from acemath.files.rows import write_rows
 from acemath.records import Response
+from acemath.serve.viewer.curves import Curves
 from acemath.serve.viewer.index import Index
+from acemath.serve.viewer.jobs import Worker
 from acemath.serve.viewer.library import open_sources
 
 from .conftest import POOL, problems, responses, write_run
@@ -150,5 +153,12 @@ def test_rows_of_a_file_that_are_not_what_they_seem(tmp_path: Path) -> None:
     for wrong, says in (({"sample": 0.5}, "sample is 0.5"), ({"reward": "inf"}, "reward is 'inf'"), ({"text": "so 5"}, "has two texts")):
         with pytest.raises(UserError, match=f"line 2.*{says}"):
             opened({}, wrong)
+    labelled = opened({})
+    assert any("1 responses are right but have no answer" in note for note in labelled.notes)
+    worker = Worker()
+    curves = Curves(labelled.view(), np.ones(1, bool), np.array([-1]), worker)
+    list(curves._all())
+    worker.close()
+    assert set(curves.found) == {"pass@k", "rm@k", "pass@1"}
     with pytest.raises(UserError, match="2 responses but 1 answers"):
         opened({"code": ["4", "5"], "gt": "4", "pred": ["4"], "sample": None})
