@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from acemath.run.measuring.problems import read
+
 Command = Callable[..., Any]
 PROBLEMS = [{"id": f"p{n}", "prompt": f"What is the value of {n} plus one, as a number?", "answer": str(n + 1)} for n in range(3)]
 
@@ -90,9 +92,15 @@ def test_rows_that_stand_twice_count_once(command: Command) -> None:
     assert json.loads(done.out)["kept"] == 3
     done = command("cross-check", "r.jsonl", "--check", _write("c.jsonl", _rows(2)), "--problems", p, "--json")
     assert json.loads(done.out)["kept"] == 3  # another sampling of the same model that says the same
+    done = command("curate", _write("twice.jsonl", PROBLEMS * 2), "--against", p, "--out", "o.jsonl")
+    assert "twice.jsonl: 3 of 6 rows appear twice and are read once" in done.err
+    done = command("rm", "groups", _write("r.jsonl", [row | {"label": 0} for row in one]), "--problems", p)
+    assert done.code == 2 and "line 1: status is 'correct', but label is 0; remove the column that is wrong" in done.err
     other = one[0] | {"text": "so \\boxed{7}"}
     done = command("rm", "groups", _write("r.jsonl", [*one, other]), "--problems", p)
-    assert done.code == 2 and "sample 0 of problem 'p0' by 'm' has two texts" in done.err
+    assert done.code == 2 and "sample 0 of problem 'p0' by 'm' has two texts, verdicts or rewards" in done.err
+    done = command("rm", "groups", _write("r.jsonl", [one[0] | {"reward": 1.0}, one[0] | {"reward": 2.0}]), "--problems", p)
+    assert done.code == 2 and "sample 0 of problem 'p0' by 'm' has two texts, verdicts or rewards" in done.err
 
 
 def test_a_response_to_another_question_is_refused(command: Command) -> None:
@@ -115,6 +123,8 @@ def test_only_the_checked_responses_are_checked(command: Command) -> None:
     r, c = _write("r.jsonl", rows), _write("c.jsonl", rows[1:])
     assert command("blend", r, "--checked", c, "--problems", p, "--pool", "math.checked", "--out", "o.jsonl").code == 0
     (chat,) = map(json.loads, Path("o.jsonl").read_text().splitlines())
+    done = command("blend", _write("w.jsonl", [row | {"status": "wrong"} for row in rows]), "--problems", p, "--out", "o.jsonl")
+    assert "0 of 2 responses are not complete and 2 are graded wrong; a blend takes them too" in done.err
     assert chat["messages"][-1]["content"] == "so \\boxed{1}"
     done = command("blend", r, "--checked", _write("c.jsonl", [rows[0] | {"text": "other"}]), "--problems", p, "--pool", "math.checked")
     assert done.code == 2 and "no response of c.jsonl is one of r.jsonl" in done.err
@@ -130,8 +140,16 @@ def test_problems_that_contradict_each_other_are_told_of(command: Command) -> No
     turns = [{"role": role, "content": f"{role} says this and that"} for role in ("user", "assistant", "user")]
     for number, answer in ((1, "7"), (3, "")):
         rows = [{"id": "t", "messages": turns[:number], "answer": "\\boxed{7}"}]
-        command("curate", _write("p.jsonl", rows), "--against", "b.jsonl", "--out", "o.jsonl")
+        done = command("curate", _write("p.jsonl", rows), "--against", "b.jsonl", "--out", "o.jsonl")
         assert json.loads(Path("o.jsonl").read_text())["answer"] == answer
+        assert ("1 of 1 conversations have several questions; only the first of each is read" in done.err) == (number == 3)
+
+
+def test_rows_of_responses_are_no_problems(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Eight responses to a problem as a benchmark: it counts eight times, and its interval is too narrow."""
+    rows = [{"problem": row["prompt"], "expected_answer": row["answer"]} for row in PROBLEMS for _ in range(2)]
+    (found,) = read([_write(str(tmp_path / "again.jsonl"), rows)], None, None)
+    assert len(found.problems) == 6 and "again: 3 problems repeat the text and the reference answer of another one" in caplog.text
 
 
 @pytest.mark.parametrize(

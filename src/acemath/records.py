@@ -233,6 +233,16 @@ def finish_reason(said: Any) -> str:
     return FINISHED.get(word.lower(), word)
 
 
+def reason_in(record: Mapping[str, Any]) -> Any:
+    """What a file's record says of the end of its response: `finish_reason`, else `stop_reason` or `done_reason`.
+
+    The last two count if they hold a known word: vLLM has the text under `stop_reason` at which it stopped.
+    """
+    said = record.get("finish_reason")
+    others = (record.get(name) for name in ("stop_reason", "done_reason"))
+    return next((word for word in others if str(word or "").lower() in FINISHED), said) if said is None or said == "" else said
+
+
 def content_key(*parts: str) -> str:
     """A short stable key of some texts: 16 hex digits of SHA-256, the same on every machine."""
     return key_of_all(parts)

@@ -44,6 +44,7 @@ def test_table_3_has_the_papers_columns_and_lines() -> None:
     assert "average" not in printed["AceMath-72B-Instruct"].cells, "own-set makes it another average"
     whole = table_3([r for r in rows if r["benchmark"] != "own-set"], paper=True)
     assert {line.name: line for line in whole.lines}["GPT-4o (2024-08-06)"].cells["average"].value == 67.43
+    assert "gsm8k has 10 problems, but GSM8K has 1,319: a subset has other numbers" in sheet.notes
     text = as_markdown(sheet)
     assert "| model | GSM8K | MATH |" in text and r"\<other\>\|" in text and "**61.50** (59.5 to 63.5)" in text
     assert "**60.00**" not in text and "**56.99**" not in text and "AceMath-72B-Instruct (Table 3)" in text

@@ -19,7 +19,7 @@ def write(path: Path, value: object) -> Path:
     return path
 
 
-def one(base: str, plus: str | None) -> dict[str, object]:
+def one(base: str | None, plus: str | None) -> dict[str, object]:
     return {"task_id": "t", "solution": "s", "base_status": base, "plus_status": plus, "base_fail_tests": [], "plus_fail_tests": []}
 
 
@@ -72,6 +72,9 @@ def test_lm_eval(tmp_path: Path, command: Callable[..., Any]) -> None:
         ({"results": {"gsm8k": {"acc,none": 1.0}}}, "holds no pass@k"),
         ({"eval": {"gsm8k/1": [one("pass", None)]}}, "neither of HumanEval nor of MBPP"),
         ({"eval": {"Mbpp/1": []}}, "0 results of the base tests"),
+        ({"eval": {"Mbpp/1": [one("passed", "passed")]}}, "status 'passed' is none of EvalPlus's"),
+        ({"eval": {"Mbpp/1": [one(None, None), one("pass", None)]}}, "1 results of the base tests"),
+        ({"results": {"mbpp": {"pass_at_1,none": 42.0}}}, "is 42; lm-eval gives a share of 1"),
         ({"eval": {"Mbpp/1": [one("pass", None)], "Mbpp/2": [one("pass", "pass")]}}, "only 1 tasks have results of the extra tests"),
     ],
 )

@@ -159,6 +159,7 @@ def test_subsets_and_stored_predictions() -> None:
         (record("1", -2), "label -2 is no step"),
         ({**record("1", 0), "label": "x"}, "a solution of ProcessBench has id"),
         ({**record("1", 0), "label": 10**400}, "a solution of ProcessBench has id"),
+        ({**record("1", 0), "label": True}, "a solution of ProcessBench has id"),
     ],
 )
 def test_a_wrong_record_is_one_line(broken: dict[str, Any], says: str) -> None:

@@ -124,6 +124,7 @@ def test_two_problems_under_one_id_are_never_one(tmp_path: Path) -> None:
         ({"pred_score": [[1.0]]}, "2 answers, 2 verdicts, 1 rewards"),
         ({"score": [True]}, "2 answers, 1 verdicts"),
         ({"score": [True, "perhaps"]}, "label 'perhaps'"),
+        ({"code": [{"text": "a"}, {"text": "b"}]}, "a response is {'text': 'a'}, not a text"),
     ],
 )
 def test_harness_records_that_are_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_rows_that_name_their_benchmark(tmp_path: Path) -> None:
     found = _values(rewardbench([first], 2))
     assert (found["easy", "pass@1"], found["hard", "pass@1"], found["average", "pass@1"]) == (100, 0, 50)
     second = _file(
-        tmp_path / "second.jsonl", [r | {"status": "wrong"} for r in rows if r["problem_id"] != "b"]
+        tmp_path / "second.jsonl", [r | {"status": "wrong", "text": "no"} for r in rows if r["problem_id"] != "b"]
     )
     both = rewardbench([first, second], 4)
     assert _values(both)["easy", "pass@1"] == 50 and "1 problems that not every file" in both["notes"][0]
@@ -308,7 +309,7 @@ def test_protocols_parts_and_details_on_the_command_line(tmp_path: Path, command
 )
 def test_empty_cells_and_texts_of_tables(same: dict[str, Any], tmp_path: Path) -> None:
     """What a table writes for an empty cell, for False and for True changes no number."""
-    rows = [_row("a", n, **same) for n in range(2)]
+    rows = [_row(problem, n, **same) for problem in "ab" for n in range(2)]
     found = rewardbench([_file(tmp_path / "x.jsonl", rows)], 2)
     assert _values(found)["x", "pass@1"] == 100 and not found["notes"]
 
@@ -322,6 +323,7 @@ def test_rows_that_say_two_things_are_told_of(tmp_path: Path) -> None:
         "1 rows have a label that differs from their status; the label counts",
         "1 problems have rows with different references (problem 'a': '5' and '6'); each row's own verdict counts",
         "1 responses have the finish reason 'finished', which is not complete; they count as wrong",
+        "x has one problem, so its intervals have no width",
     ]
     (record,), _ = stored_records([_file(tmp_path / "y.jsonl", [_row("a", 0, extracted=float("nan"))])])
     assert record.classes == (-1,)
@@ -345,6 +347,9 @@ def test_files_that_answer_one_benchmark(tmp_path: Path) -> None:
     one = _file(tmp_path / "one.jsonl", rows)
     with pytest.raises(UserError, match="two.jsonl repeats 4 responses of .*one.jsonl"):
         stored_records([one, _file(tmp_path / "two.jsonl", [row | {"reward": 1} for row in rows])])
+    unnamed = [{key: value for key, value in row.items() if key != "model"} for row in rows]
+    with pytest.raises(UserError, match="four.jsonl repeats 4 responses of .*three.jsonl"):
+        stored_records([_file(tmp_path / "three.jsonl", unnamed), _file(tmp_path / "four.jsonl", unnamed)])
     other = [_row(problem, n, n > 0, model="m", meta=meta) for problem in "ab" for n in range(2)]
     records, _ = stored_records([one, _file(tmp_path / "two.jsonl", other)])
     assert [len(record.correct) for record in records] == [4, 4]
@@ -372,3 +377,17 @@ def test_more_that_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop.jsonl").symlink_to(tmp_path / "loop.jsonl")
     with pytest.raises(UserError, match=r"loop\.jsonl"):
         stored_records([tmp_path / "loop.jsonl"])
+
+
+def test_a_response_of_the_harness_that_was_cut(tmp_path: Path) -> None:
+    """It has no answer and counts as wrong, as in a row of its own; Anthropic's servers say so under `stop_reason`."""
+    record = {"idx": 0, "question": "?", "gt": "5", "code": ["so 5"] * 2, "pred": ["5"] * 2, "score": [True] * 2}
+    path = tmp_path / "h.jsonl"
+    for reasons, right in ((["stop", "length"], (True, False)), ("length", (False, False)), (None, (True, True))):
+        (found,), _ = stored_records([_file(path, [record | {"finish_reason": reasons}])])
+        assert found.correct == right and [label >= 0 for label in found.classes] == list(right)
+    with pytest.raises(UserError, match="2 responses, 1 finish reasons"):
+        stored_records([_file(path, [record | {"finish_reason": ["stop"]}])])
+    for row, right in (({"stop_reason": "max_tokens"}, False), ({"stop_reason": "Question:"}, True), ({"done_reason": "length", "finish_reason": "stop"}, True)):
+        (found,), _ = stored_records([_file(path, [_row("a", 0, **row)])])
+        assert found.correct == (right,), row

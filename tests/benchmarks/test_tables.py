@@ -11,7 +11,7 @@ import pytest
 from acemath.benchmarks.blocks import block_spread
 from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import between_judges, between_selectors
-from acemath.benchmarks.quality import judge_quality, notices, truncated_share
+from acemath.benchmarks.quality import calibration_notices, judge_quality, notices, truncated_share
 from acemath.benchmarks.tables import (
     MEASURES,
     STANDARD,
@@ -110,7 +110,8 @@ def test_a_reward_that_is_missing(records: list[Record]) -> None:
     assert per_problem([holes], "reward model", 6) == [float(holes.correct[5])]
     assert judge_quality([holes])[0].unscored == 5 and "5 of 6 responses have no score" in notices([holes])[0]
     assert "constant" in notices([replace(r, rewards=(float(at),) * 6) for at, r in enumerate(records)])[0]
-    assert notices(records) == []
+    assert notices(records) == [] == calibration_notices(records)
+    assert "between 0 and 0.5, as probabilities are" in calibration_notices([replace(records[0], rewards=(0.0, 0.5) * 3)])[0]
     cut = replace(records[0], finish_reasons=("length", "stop", "", "", "", ""))
     assert truncated_share([cut]) == 0.5 and "50.0 %" in notices([cut])[0]
     assert isnan(truncated_share([replace(cut, finish_reasons=())]))
@@ -191,3 +192,16 @@ def test_a_judges_quality(records: list[Record]) -> None:
     assert len(judge_quality(records)[1].thresholds) == 10 and two.calibration.responses == 72
     with pytest.raises(UserError, match="have no rewards"):
         judge_quality([replace(records[0], rewards=())])
+
+
+def test_numbers_that_nothing_is_known_of(records: list[Record]) -> None:
+    """No majority without answers, no shortest response without texts, and no winner on one problem; a line says why."""
+    silent = [replace(r, classes=(-1,) * 6) for r in records[:30]]
+    assert not {name for name in selectors([*silent, *records[30:]]) if "majority" in name}
+    assert any("no majority is measured, because one has no right response with one" in line for line in notices(silent))
+    wrong = [replace(r, correct=(False,) * 6) for r in silent]
+    assert "majority" in selectors(wrong), "it is 0, as the responses are"
+    bare = selectors([replace(r, lengths=(0,) * 6) for r in records])
+    assert "shortest" not in bare and "longest" not in bare and "majority" in bare
+    assert "two has one problem, so its intervals have no width" in notices(records[:31])
+    assert not any(duel.winner for duel in between_selectors(records[:1], 6))

@@ -121,6 +121,9 @@ def test_columns_can_be_named() -> None:
         one(record, {"prompt": "p"})
     with pytest.raises(UserError, match=r"no prompt \(the columns are \['Frage'\]\).*--columns prompt="):
         one({"Frage": "Was?"})
+    with pytest.raises(UserError, match=r"problem is 'gsm8k-17', and question is 'What is it\?'; name the column"):
+        one({"problem": "gsm8k-17", "question": "What is it?"})
+    assert one({"problem": "gsm8k-17", "question": "What is it?"}, {"prompt": "question"}).prompt == "What is it?"
     assert parse_columns("prompt=q, answer=a.b") == {"prompt": "q", "answer": "a.b"}
     for wrong in ("prompt", "frage=q", "prompt="):
         with pytest.raises(UserError, match="write ours=theirs"):

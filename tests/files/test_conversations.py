@@ -30,6 +30,7 @@ def _file(path: Path, records: list[dict[str, Any]]) -> Path:
         ({"messages": [USER], "answer": "3"}, [USER, ANSWER]),
         ({"messages": [{**USER, "content": [{"type": "text", "text": "Half of 6?"}]}, ANSWER]}, [USER, ANSWER]),
         ({"prompt": "Half of 6?", "completion": "3"}, [USER, ANSWER]),
+        ({"instruction": "Half of", "input": 6, "output": "3"}, [{**USER, "content": "Half of\n6"}, ANSWER]),
         ({"prompt": [SYSTEM, USER], "completion": [ANSWER]}, [SYSTEM, USER, ANSWER]),
         ({"conversations": [{"from": "human", "value": "Half of 6?"}, {"from": "gpt", "value": "3"}]}, [USER, ANSWER]),
         (
@@ -77,6 +78,9 @@ def test_forms_of_one_file_and_our_own_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
+        ({"prompt": "a", "completion": "3", "label": False}, "label is False, but every response is learned"),
+        ({"prompt": "a", "completion": "3", "finish_reason": "length"}, "the finish reason is 'length', but every response is learned"),
+        ({"instruction": "a", "input": ["b"], "output": "3"}, "the input of an instruction is"),
         ({"messages": [USER, {**ANSWER, "content": None}]}, r"messages\.1\.content is null"),
         ({"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [{"id": 1}]}]},
          r"messages\.1\.content is null, messages\.1\.tool_calls is a call of a tool.*remove"),

@@ -132,6 +132,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ('id,prompt\na,"half a\ncell\n', r"record 1: not valid CSV"),
         ("id,prompt,prompt\na,x,y\n", r"has two columns called 'prompt'"),
         ("id,prompt\na,x\nid,prompt\nb,y\n", r"record 2: it names the columns again"),
+        ("\ufeffid,prompt\na,x\n\ufeffid,prompt\nb,y\n", r"record 2: it names the columns again"),
     ],
 )
 def test_csv_files_that_lost_their_form(tmp_path: Path, text: str, message: str) -> None:
@@ -187,3 +188,29 @@ def test_parquet_values_that_python_writes_otherwise(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": pa.array([10**18], pa.timestamp("us"))}), tmp_path / "b.parquet")
     with pytest.raises(UserError, match=r"b\.parquet: a value cannot be read"):
         list(read_records(tmp_path / "b.parquet"))
+
+
+def test_a_folder_of_shards_is_one_whole_data_set(tmp_path: Path) -> None:
+    """Two splits in one folder would be mixed, and half of a split would pass for all of it."""
+    def folder(*names: str) -> Path:
+        place = tmp_path / str(len(list(tmp_path.iterdir())))
+        place.mkdir()
+        for name in names:
+            write_rows(place / f"{name}.parquet", ROWS[:1], Problem)
+        return place
+
+    for names in (("0000", "0001"), ("part-0", "part-1"), ("train-00000-of-00002-ab3", "train-00001-of-00002-9c4"), ("train",)):
+        assert len(read_rows(folder(*names), Problem)) == len(names)
+    for names in (("train", "test"), ("train-00000-of-00001", "test-00000-of-00001")):
+        with pytest.raises(UserError, match=r"holds several data sets \(test, train\)"):
+            read_rows(folder(*names), Problem)
+    with pytest.raises(UserError, match="holds 1 of 2 shards of train; copy or download it again"):
+        read_rows(folder("train-00000-of-00002"), Problem)
+
+
+def test_a_json_object_that_has_a_key_twice(tmp_path: Path) -> None:
+    """Only one of the values would be read, as with two columns of one name."""
+    for name, text in (("a.jsonl", '{"id": "a", "prompt": "x", "answer": "1", "answer": "2"}'), ("a.json", '[{"id": "a", "meta": {"b": 1, "b": 1}}]')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError, match="line 1: not valid JSON .the key '(answer|b)' stands twice in one object"):
+            read_rows(tmp_path / name, Problem)

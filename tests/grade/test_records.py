@@ -34,6 +34,13 @@ FORMS: list[tuple[dict[str, Any], list[tuple[str, str, bool | None]]]] = [
     ({"generated_solution": "x", "expected_answer": "9"}, [("x", "9", None)]),
     ({"completion": "x", "answer": "work #### 9"}, [("x", "9", None)]),
     ({"question": "2+2", "level": 1}, []),
+    ({"completion": 512, "generation": "so 4", "answer": "4"}, [("so 4", "4", None)]),
+    ({"resps": [["so 4"], ["so 5"]], "target": 4}, [("so 4", "4", None), ("so 5", "4", None)]),
+    ({"response": ["so 4", None], "answer": "4"}, [("so 4", "4", None), ("", "4", None)]),
+    ({"response": {"role": "assistant", "content": [{"type": "text", "text": "4"}]}, "answer": "4"}, [("4", "4", None)]),
+    ({"completion": [[{"role": "assistant", "content": "4"}], [{"role": "assistant", "content": None}]], "answer": "4"},
+     [("4", "4", None), ("", "4", None)]),
+    ({"response": float("nan"), "answer": "4"}, [("", "4", None)]),
 ]  # fmt: skip
 
 
@@ -66,8 +73,45 @@ def test_labels_are_read_as_they_are_meant() -> None:
     assert expected(response="\\boxed{2}", answer="1", expected="1") == [None]
     assert expected(response="\\boxed{2}", answer="1", expected="1", label=0) == [False]
     assert expected(response="\\boxed{2}", answer="12", expected=True) == [True]
+    assert expected(response="\\boxed{A}", choices=["1", "2"], correct=0) == [None], "the right choice is no label"
     with pytest.raises(UserError, match="2 responses but 1 labels"):
         expected(code=["a", "b"], gt="1", score=[True])
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"response": {"status_code": 200, "body": {"choices": []}}}, "a response is .*, not a text; name the column"),
+        ({"output": [{"index": 0, "text": "4"}, {"index": 1, "text": "5"}]}, "a response is .*, not a text"),
+        ({"resps": [[["-1.5", "False"]], [["-0.5", "True"]]]}, "a response is .*, not a text"),
+        ({"question": ["2+2", "2+3"], "response": ["4", "5"], "answer": ["4", "5"]}, "it holds 2 questions"),
+        ({"response": "4", "label": -1}, "label -1 is no verdict"),
+        ({"code": ["4", "5"], "pred_score": [0.5]}, "2 responses but 1 rewards"),
+    ],
+)
+def test_what_cannot_be_graded_is_refused(record: dict[str, Any], says: str) -> None:
+    """A record that holds a response's text somewhere would be graded as it prints; labels of -1 would be left out of the agreement."""
+    with pytest.raises(UserError, match=says):
+        list(rows_of({"answer": "4", **record}))
+
+
+def test_a_response_is_graded_once(tmp_path: Path) -> None:
+    """A numbered row that stands twice; a document of lm-eval under each of its filters."""
+    path = tmp_path / "x.jsonl"
+
+    def graded(*rows: dict[str, Any]) -> dict[str, Any]:
+        path.write_text("".join(json.dumps({"answer": "1", **row}) + "\n" for row in rows))
+        return grade_file(path, "strict")
+
+    row = {"problem_id": "a", "sample": 0, "text": "\\boxed{1}", "model": "m"}
+    found = graded(row, row, {**row, "sample": 1}, {**row, "model": "n"}, {**row, "sample": None}, {**row, "sample": None})
+    assert (found["n"], found["repeated"]) == (5, 1)
+    with pytest.raises(UserError, match="line 2: sample 0 of problem 'a' by 'm' has two texts"):
+        graded(row, {**row, "text": "\\boxed{2}"})
+    filters = [{"doc_id": 0, "resps": [["so 1"]], "filter": name} for name in ("strict-match", "flexible-extract")]
+    with pytest.raises(UserError, match="line 2: the responses to document 0 stand under the filters 'strict-match' and"):
+        graded(*filters)
+    assert graded(filters[0], {**filters[0], "doc_id": 1})["n"] == 2
 
 
 def test_an_empty_response_is_not_called_a_missing_reference(tmp_path: Path) -> None:

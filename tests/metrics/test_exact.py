@@ -271,3 +271,14 @@ def test_real_scores_of_the_qwen_harness(shared: Path) -> None:
     assert [picked(p, [8], FIRST, keys).sum() for p in pickers] == pytest.approx([91.0, 93.0, 94.0, 96.0])
     assert [picked(p, [8], EXACT, keys).sum() for p in pickers] == pytest.approx([91.0, 92.5, 94.0, 96.0])
     assert sum(maj_at_k(c, r, 8) for c, r in zip(classes, correct, strict=True)) == pytest.approx(92.5)
+
+
+@pytest.mark.parametrize("labels", [["False", "True"], [-1, 1], [0.5, 1], [None, True], [float("nan"), 1], [object(), object()]])
+def test_labels_that_are_no_truths(labels: list[bool]) -> None:
+    """They would count as right, or as more or less than one."""
+    for measured in (lambda: mean_accuracy(labels), lambda: pass_at_k(labels, 1), lambda: rm_at_k([1, 2], labels, 1), lambda: maj_at_k([0, 1], labels, 1)):
+        with pytest.raises(UserError, match="labels are .*; give True or False"):
+            measured()
+    with pytest.raises(UserError, match="classes are .*; give the numbers"):
+        maj_at_k(["0.5", "1/2"], [True, True], 2)  # type: ignore[list-item]
+    assert pass_at_k(np.array([1.0, 0.0]), 1) == 0.5  # type: ignore[arg-type]

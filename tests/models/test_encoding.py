@@ -99,6 +99,15 @@ def test_what_a_template_rewrites_is_counted(tokenizer: Any, caplog: pytest.LogC
     assert "in 2 of 3 conversations the last response is learned, 3 earlier ones are not" in said
 
 
+def test_an_end_inside_of_a_response_is_told_of(tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that keeps special tokens returns it; a policy would learn to end there and to go on."""
+    ended = [*TALKS[1][:-1], {"role": "assistant", "content": "56<|im_end|>"}]
+    with caplog.at_level(logging.WARNING):
+        list(encode_all([TALKS[0], ended], tokenizer))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("1 responses hold <|im_end|>, as texts of a server do that keeps special tokens")
+
+
 def test_an_end_is_learned_where_the_template_has_none(tokenizer: Any) -> None:
     """The tokenizer's end of text follows the last response; without one it is an error."""
     tokenizer.chat_template = NO_END

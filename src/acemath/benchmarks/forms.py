@@ -13,6 +13,7 @@ from html import escape
 from math import isnan
 from typing import Any
 
+from acemath.benchmarks.notes import size_notes
 from acemath.benchmarks.published import (
     GREEDY,
     REWARD_MODEL,
@@ -107,6 +108,8 @@ def _sheet(title: str, head: str, table: str, rows: Rows, named: Callable[[Mappi
     benchmarks = _ordered({row["benchmark"] for row in rows}, table)
     lines = [Line(name, found) for name, found in cells.items()]
     notes = ["Percent, with 95 % bootstrap intervals over problems. The average is the unweighted mean of the benchmarks."]
+    sizes = [(row["benchmark"], row["problems"] + row.get("undefined", 0)) for row in rows]
+    notes += size_notes({name: min(size for other, size in sizes if other == name) for name, _ in sizes}, {})
     if paper:
         printed = _printed(table, benchmarks)
         lines += printed

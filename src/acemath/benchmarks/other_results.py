@@ -17,7 +17,7 @@ from acemath.metrics import Estimate, estimate, pass_at_k
 FORMS = "EvalPlus writes eval (task: results), lm-eval writes results (task: metrics)"
 NORMAL = 1.96  # standard errors on each side of a 95 % interval
 _METRIC = re.compile(r"pass(?:@|_at_)(\d+)(?:,([\w-]+))?")
-_PASSED = ("pass", "success")  # EvalPlus's words; older files have the second
+_PASSED, _FAILED = ("pass", "success"), ("fail", "timeout", "failed", "timed out")  # EvalPlus's words; older files have the last
 _CODE = re.compile(r"humaneval|mbpp", re.IGNORECASE)
 
 
@@ -61,13 +61,15 @@ def _evalplus(tasks: Mapping[str, Any], path: Path, model: str) -> Iterator[dict
 def _verdicts(results: Any, place: str) -> tuple[list[bool], list[bool]]:
     """Whether each response passes EvalPlus's base tests and, if they were run, its extra tests."""
     if isinstance(results, Mapping):  # files of before 2024: base and plus are lists of (status, details)
-        statuses = ([one[0] for one in results.get(kind) or ()] for kind in ("base", "plus"))
+        statuses = [[one[0] for one in results.get(kind) or ()] for kind in ("base", "plus")]
     else:
-        statuses = ([one.get(f"{kind}_status") for one in results] for kind in ("base", "plus"))
-    base, plus = ([str(status) in _PASSED for status in found if status is not None] for found in statuses)
-    if not base or len(plus) not in (0, len(base)):
+        statuses = [[one.get(f"{kind}_status") for one in results] for kind in ("base", "plus")]
+    base, plus = ([status for status in found if status is not None] for found in statuses)
+    if (unknown := next((status for status in (*base, *plus) if status not in (*_PASSED, *_FAILED)), None)) is not None:
+        raise UserError(f"{place}: status {unknown!r} is none of EvalPlus's ({', '.join((*_PASSED, *_FAILED))}); correct it")
+    if not base or len(base) != len(statuses[0]) or len(plus) not in (0, len(base)):
         raise UserError(f"{place}: {len(base)} results of the base tests and {len(plus)} of the extra ones; run EvalPlus again")
-    return base, plus
+    return [status in _PASSED for status in base], [status in _PASSED for status in plus]
 
 
 def _lm_eval(found: Mapping[str, Any], path: Path, model: str) -> Iterator[dict[str, Any]]:
@@ -85,6 +87,8 @@ def _lm_eval(found: Mapping[str, Any], path: Path, model: str) -> Iterator[dict[
 
 def _interval(value: float, count: Any, error: Any, place: str) -> Estimate:
     """The interval of a share: over problems where it is a count of them, else by its standard error."""
+    if not 0 <= value <= 1:
+        raise UserError(f"{place} is {value:g}; lm-eval gives a share of 1")
     problems = int(count) if isinstance(count, int) else 0
     right = value * problems
     if problems and abs(right - round(right)) < 1e-6 * problems:

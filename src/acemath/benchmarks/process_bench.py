@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isnan
+from math import inf, isnan, nan
 from typing import Any, Protocol
 
 import numpy as np
@@ -99,9 +99,9 @@ def _solution(place: str, record: Mapping[str, Any], name: str) -> Solution:
 
 
 def _index(value: Any) -> int | None:
-    """A whole number, as files hold it; None for anything else."""
+    """A whole number, as files hold it; None for anything else, also for a truth, which says nothing of a step."""
     try:
-        number = float(value)
+        number = nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() else None

@@ -9,7 +9,7 @@ from math import isnan, nan
 
 import numpy as np
 
-from acemath.benchmarks.tables import Record, benchmarks_of
+from acemath.benchmarks.tables import Record, benchmarks_of, voteless
 from acemath.errors import UserError
 from acemath.metrics.intervals import Estimate, estimate
 from acemath.metrics.judging import Calibration, Threshold, at_threshold, auc, calibration
@@ -78,14 +78,29 @@ def truncated_share(records: Sequence[Record]) -> float:
 
 
 def notices(records: Sequence[Record]) -> list[str]:
-    """A line for each thing that spoils a judge's numbers: constant rewards, rewards that are missing, cut responses."""
+    """A line for each thing that spoils the numbers: constant or missing rewards, missing answers, cut responses, one problem."""
     found, cut = judge_notices(records), truncated_share(records)
+    if silent := sum(ok and label < 0 for r in records for label, ok in zip(r.classes, r.correct, strict=True)):
+        none = voteless(records)
+        found.append(
+            f"{silent:,} responses are right but have no answer (extracted or pred), so they win no vote"
+            + (f"; no majority is measured, because {none[0]} has no right response with one" if none else "")
+        )
     if cut > 0:
         found.append(f"{100 * cut:.1f} % of the responses were cut at a token limit; they count as wrong")
     others = Counter(reason for r in records for reason in r.finish_reasons if reason not in ("", STOP, LENGTH))
     for reason, count in sorted(others.items()):
         found.append(f"{count:,} responses have the finish reason {reason!r}, which is not complete; they count as wrong")
-    return found
+    sizes = Counter(r.benchmark for r in records)
+    return found + [f"{name} has one problem, so its intervals have no width" for name, count in sizes.items() if count == 1]
+
+
+def calibration_notices(records: Sequence[Record]) -> list[str]:
+    """A line if the rewards look like probabilities: the calibration takes sigmoid(reward) for one."""
+    rewards = [reward for r in records for reward in r.rewards if not isnan(reward)]
+    if not rewards or min(rewards) < 0 or max(rewards) > 1:
+        return []
+    return [f"all rewards are between {min(rewards):g} and {max(rewards):g}, as probabilities are: the calibration of sigmoid(reward) says nothing then"]
 
 
 def judge_notices(records: Sequence[Record]) -> list[str]:

@@ -34,6 +34,7 @@ from acemath.files.columns import (
 )
 from acemath.files.identity import qualified
 from acemath.files.rows import placed_records
+from acemath.grade.records import text_of
 from acemath.records import Dropped, Problem
 
 DICT, STATE = "dataset_dict.json", "state.json"  # of `datasets`: in a folder of several sets, and in that of one
@@ -299,8 +300,12 @@ def lists_of(
             f"{place}: {count} responses, {len(answers)} answers, {len(labels)} verdicts, {len(rewards)} rewards, {len(models)} "
             "models; a row has one of each for every response"
         )
+    try:
+        texts = [text_of(text) for text in texts]
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
     return (
-        ["" if text is None else str(text) for text in texts],
+        texts,
         [answer_text(answer) for answer in answers],
         [label_of(label, place) for label in labels],
         [reward_of(reward, places["reward"][0], place) for reward in rewards],

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isinf, isnan
 from typing import Any
 
 import numpy as np
@@ -101,13 +101,16 @@ def _item(place: str, record: Mapping[str, Any]) -> Item:
 
 
 def _number(value: Any, name: str, place: str) -> float:
-    """A stored number, which may be a list of one. A missing one is nan."""
+    """A stored number, which may be a list of one. A missing one is nan. UserError if it is none, or not finite."""
     inner = items_of(value)
     value = inner[0] if inner is not None and len(inner) == 1 else value
     try:
-        return float("nan") if value is None else float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{place}: {name} {repr(value)[:60]} is no number; correct it, or leave scores out") from error
+        found = float("nan") if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = float("inf")
+    if isinf(found):
+        raise UserError(f"{place}: {name} {repr(value)[:60]} is no finite number; correct it, or leave scores out")
+    return found
 
 
 def _pair(item: Item, place: str = "") -> tuple[str, str]:

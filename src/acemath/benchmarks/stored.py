@@ -37,7 +37,7 @@ from acemath.files.columns import (
 )
 from acemath.files.identity import PROMPT_KEY, qualified
 from acemath.files.rows import check_columns, read_records
-from acemath.records import STATUSES, STOP, content_key, finish_reason
+from acemath.records import STATUSES, STOP, content_key, finish_reason, reason_in
 
 KEYS = (*PROBLEM_NAMES, "problem")  # columns that name a response's problem
 FORMS = (
@@ -195,7 +195,7 @@ def _sample(
         return None
     text = hash((str(record.get("text") or record.get("response")), answer.answer))
     other, first, before = read.samples.setdefault((*key, answer.generator, id_text(sample)), (path, number, text))
-    if other != path and answer.generator:  # unnamed ones may be of two models
+    if other != path:
         read.copied.setdefault((other, path), Counter())[text == before] += 1
     elif other == path and first != number:
         raise UserError(
@@ -247,13 +247,17 @@ def _unique_id(
 
 
 def _of_harness(record: Mapping[str, Any], place: str) -> Iterator[Answer]:
-    """The answers of one record of the Qwen2.5-Math harness, which holds all responses to a problem."""
+    """The answers of one record of the Qwen2.5-Math harness, which holds all responses to a problem; see `_of_row` for cut ones."""
     found = lists_of(record, place, HARNESS)
     if isinstance(found, str):
         raise UserError(f"{place}: {found}")
-    texts, answers, labels, rewards, models = found
-    for text, answer, label, reward, model in zip(texts, answers, labels, rewards, models, strict=True):
-        yield Answer(answer, label, reward, None, len(text), model)
+    said = reason_in(record)
+    reasons = said if isinstance(said, list) else [said] * len(found[0])
+    if len(reasons) != len(found[0]):
+        raise UserError(f"{place}: {len(found[0])} responses, {len(reasons)} finish reasons; give one for each")
+    for text, answer, label, reward, model, reason in zip(*found, reasons, strict=True):
+        word, complete = _ended(reason)
+        yield Answer(answer if complete else None, label and complete, reward, None, len(text), model, word)
 
 
 def _of_row(record: Mapping[str, Any], name: str, place: str, read: _Read) -> tuple[str, str, Answer]:
@@ -270,8 +274,7 @@ def _of_row(record: Mapping[str, Any], name: str, place: str, read: _Read) -> tu
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
     right = _right(status, place) if label is None else label_of(label, place)
-    said = None if is_missing(record.get("finish_reason")) else record["finish_reason"]
-    complete = finish_reason(said) == STOP
+    reason, complete = _ended(reason_in(record))
     if complete and label is not None and status in STATUSES:
         read.contradictory += right != (status == "correct")
     answer = next((record[k] for k in ("extracted", "pred") if record.get(k) is not None), None)
@@ -286,10 +289,16 @@ def _of_row(record: Mapping[str, Any], name: str, place: str, read: _Read) -> tu
             reward_of(meta.get(UNTRAINED), UNTRAINED, place),
             len(str(text)),
             str(record.get("model") or ""),
-            finish_reason(said) if said else "",
+            reason,
             None if meta.get(ACCEPTED) is None else label_of(meta[ACCEPTED], f"{place}, {ACCEPTED}"),
         ),
     )
+
+
+def _ended(reason: Any) -> tuple[str, bool]:
+    """A finish reason in our words, "" if there is none, and whether it means that the response is complete."""
+    word = finish_reason(None if is_missing(reason) else reason)
+    return "" if is_missing(reason) else word, word == STOP
 
 
 def _prompt_key(record: Mapping[str, Any]) -> str | None:

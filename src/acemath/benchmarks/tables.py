@@ -158,6 +158,7 @@ VERIFIED_AND_JUDGED: dict[str, Selector] = {
     "reward model in accepted": lambda p: Best(_accepted_first(p), p.correct)
 }
 SELECTORS = CONTROLS | JUDGED | BEFORE | VERIFIED | VERIFIED_AND_JUDGED
+VOTING = ("majority", "weighted majority", "softmax majority", "reward model in majority")  # they need answers to count
 DRAWN = ("weighted majority", "softmax majority", "reward model in majority")  # no closed form: `Row.draws`
 # The name of each selector's number, in the table's order.
 MEASURES = {
@@ -205,7 +206,7 @@ class Row:
 def selectors(records: Sequence[Record], only: Collection[str] = MEASURES) -> dict[str, Selector]:
     """The selectors, of those in `only`, that these records allow, in the table's order.
 
-    UserError if only some problems have rewards: the numbers would be over different problems.
+    Without texts there is no shortest response, and without answers no vote (`voteless`). UserError if only some problems have rewards: the numbers would be over different problems.
     """
     unscored = next((r for r in records if not r.rewards), None)
     if unscored is not None and any(r.rewards for r in records):
@@ -221,7 +222,18 @@ def selectors(records: Sequence[Record], only: Collection[str] = MEASURES) -> di
         known |= VERIFIED
     if all(r.untrained for r in records):
         known |= BEFORE
-    return {name: known[name] for name in MEASURES if name in known and name in only}
+    without = (*(() if any(any(r.lengths) for r in records) else ("shortest", "longest")), *(VOTING if voteless(records) else ()))
+    return {name: known[name] for name in MEASURES if name in known and name in only and name not in without}
+
+
+def voteless(records: Sequence[Record]) -> list[str]:
+    """The benchmarks that have right responses, but none of them with an answer: a majority could only be wrong."""
+    votes: dict[str, bool] = {}  # whether a right response has an answer
+    for record in records:
+        for label, right in zip(record.classes, record.correct, strict=True) if not votes.get(record.benchmark) else ():
+            if right:
+                votes[record.benchmark] = votes.get(record.benchmark, False) or label >= 0
+    return [name for name, found in votes.items() if not found]
 
 
 def benchmarks_of(records: Sequence[Record]) -> list[str]:

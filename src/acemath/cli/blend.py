@@ -15,6 +15,7 @@ from acemath.curate.blend import Picker, blend_facts, make_blend
 from acemath.errors import UserError
 from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat
+from acemath.notices import say
 from acemath.records import Chat, by_id
 from acemath.run.display import Display
 
@@ -61,6 +62,9 @@ def command(
                 f"pool {needs!r} needs the cross-checked responses; name their file with --checked"
             )
         asked, rows = read_answered(responses, problems, columns)
+        cut, wrong = sum(not r.complete for r in rows), sum(r.label is False for r in rows)
+        if cut or wrong:
+            say(f"{responses}: {cut:,} of {len(rows):,} responses are not complete and {wrong:,} are graded wrong; a blend takes them too")
         confirmed = [] if checked is None else read_answered(checked, problems, columns)[1]
         if confirmed and not {(r.problem_id, r.text) for r in confirmed} & {(r.problem_id, r.text) for r in rows}:
             raise UserError(f"no response of {checked} is one of {responses}; give what acemath cross-check kept of that file")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from acemath.benchmarks.registry import BENCHMARKS, names, open_benchmark
-from acemath.curate.columns import QUESTION, groups_of, problems_of, prompt_text
+from acemath.curate.columns import QUESTION, TURNS, groups_of, problems_of, prompt_text
 from acemath.curate.decontaminate.scan import checked_benchmark
 from acemath.errors import UserError
 from acemath.files.columns import PROBLEM_NAMES, first_value, id_text, meta_of, names_of, renamed
-from acemath.files.identity import Names, contradictions, joined, shown
+from acemath.files.identity import Names, Samples, contradictions, joined, shown
 from acemath.files.rows import (
     can_be_read_again,
     check_columns,
@@ -33,14 +33,26 @@ Columns = (
 def read_problems(path: Path, columns: Columns = None, name: str = "") -> list[Problem]:
     """The problems of a file, in any known form (`acemath.files.columns`).
 
-    Ids are qualified by `name` (for commands that read several files), else by each row's own `source`. A notice reports
-    missing reference answers. UserError for a file without problems.
+    Ids are qualified by `name` (for commands that read several files), else by each row's own `source`. Notices report
+    missing reference answers and what is not read. UserError for a file without problems.
     """
-    rows = list(problems_of(placed_records(path), columns or {}, name))
+    read = 0
+
+    def records() -> Iterator[tuple[str, dict[str, Any]]]:
+        nonlocal read
+        for record in placed_records(path):
+            read += 1
+            yield record
+
+    rows = list(problems_of(records(), columns or {}, name))
     if not rows:
         raise UserError(f"{path} holds no problem; give a file with at least one row")
+    if len(rows) < read:
+        say(f"{path}: {read - len(rows):,} of {read:,} rows appear twice and are read once")
     if said := contradictions(rows):
         say(f"{path}: {said}")
+    if several := sum(TURNS in row.meta for row in rows):
+        say(f"{path}: {several:,} of {len(rows):,} conversations have several questions; only the first of each is read")
     lacking = sum(not row.answer for row in rows if row.group == "math")
     if lacking:
         say(
@@ -91,8 +103,13 @@ def read_answered(
     if not rows:
         raise UserError(f"{responses} holds no response; acemath sample writes some")
     rows = joined(rows, asked, responses, problems)
-    numbered = can_be_read_again(responses) and (columns or {}).get("sample", "sample") in columns_of(responses)
-    return asked, _once(rows, responses) if numbered else rows
+    if not can_be_read_again(responses) or (columns or {}).get("sample", "sample") not in columns_of(responses):
+        return asked, rows  # they are numbered in the order of the file
+    samples = Samples()
+    once = [r for r in rows if samples.admit(responses, (r.problem_id, r.model, r.sample), (r.text, r.status, r.reward))]
+    if len(once) < len(rows):
+        say(f"{responses}: {len(rows) - len(once):,} of {len(rows):,} responses appear twice and are read once")
+    return asked, once
 
 
 def check_prompts(responses: Path, names: Names, columns: Columns = None) -> None:
@@ -113,21 +130,6 @@ def check_prompts(responses: Path, names: Names, columns: Columns = None) -> Non
                 f"{place}: the response answers {shown(asked)}, but problem {problem.id!r} of {names.file} is "
                 f"{shown(problem.prompt)}; give the problems that were answered, or correct the ids"
             )
-
-
-def _once(rows: Sequence[Response], file: Path) -> list[Response]:
-    """Each response once, with a notice. UserError for two texts under one problem, model and sample."""
-    found: dict[tuple[str, str, int], Response] = {}
-    for row in rows:
-        first = found.setdefault((row.problem_id, row.model, row.sample), row)
-        if first.text != row.text:
-            raise UserError(
-                f"{file}: sample {row.sample} of problem {row.problem_id!r} by {row.model or 'an unnamed model'!r} has two texts "
-                f"({shown(first.text)} and {shown(row.text)}); give the samples of joined files numbers of their own"
-            )
-    if len(found) < len(rows):
-        say(f"{file}: {len(rows) - len(found):,} of {len(rows):,} responses appear twice and are read once")
-    return list(found.values())
 
 
 def read_graded(

@@ -10,7 +10,7 @@ from acemath.benchmarks.breakdown import breakdown
 from acemath.benchmarks.compare import Duel, between_judges
 from acemath.benchmarks.details import details, plain
 from acemath.benchmarks.published import beside
-from acemath.benchmarks.quality import notices
+from acemath.benchmarks.quality import calibration_notices, notices
 from acemath.benchmarks.tables import JUDGED, VERIFIED_AND_JUDGED, Record, measure, reward_bench
 from acemath.benchmarks.tables import MEASURES as SELECTORS
 from acemath.cli.details import show_details
@@ -52,7 +52,8 @@ def tables(judges: Judges, asked: Asked, notes: Sequence[str] = (), paper: bool 
             parts += _named(rows, name, asked.k)
         if asked.details:
             more[name] = details(records, asked.k, asked.protocol)
-        found["notes"] += [f"{name}: {line}" if name else line for line in notices(records)]
+        lines = [*notices(records), *(calibration_notices(records) if asked.details else ())]
+        found["notes"] += [f"{name}: {line}" if name else line for line in lines]
     if len(judges) > 1:
         duels, left = between_judges({name: records for name, (_, records) in judges.items()}, RM, asked.k, asked.protocol)
         found["comparisons"] = [_difference(duel, asked.k) for duel in duels]

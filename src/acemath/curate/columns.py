@@ -14,9 +14,11 @@ from typing import Any
 
 from acemath.errors import UserError
 from acemath.files.columns import (
+    INPUTS,
     KNOWN_COLUMNS,
     first_value,
     id_text,
+    input_texts,
     is_missing,
     lowered,
     meta_of,
@@ -25,11 +27,12 @@ from acemath.files.columns import (
     value_at,
 )
 from acemath.files.conversations import turns_of
-from acemath.files.identity import FILE_ROW, Places, qualified
+from acemath.files.identity import FILE_ROW, Places, qualified, shown
 from acemath.grade.references import choices_in, reference_in
 from acemath.records import Group, Problem, content_key
 
 STEPS = "steps"  # in meta: the calculations in a reference solution that marks them, as GSM8K's <<48/2=24>>
+TURNS = "questions"  # in meta: how many questions a conversation has, if it has several; the first is the prompt
 QUESTION = "question"  # in meta: a multiple-choice prompt before its choices were added
 _SOLUTIONS = frozenset(KNOWN_COLUMNS["solution"])
 _USERS = ("user", "human")
@@ -91,6 +94,8 @@ def _problem_of(
     meta = meta_of(record.get("meta"))
     if steps := _steps(record, columns):
         meta = {**meta, STEPS: steps}
+    if (questions := _questions(value_at(record, column))) > 1:
+        meta = {**meta, TURNS: questions}
     if choices is not None and not _lists(prompt, choices):
         meta = {**meta, QUESTION: prompt}
         listed = " ".join(f"({label}) {text}" for label, text in choices.items())
@@ -117,7 +122,7 @@ def _steps(record: Mapping[str, Any], columns: Mapping[str, str]) -> int:
 
 
 def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: list[str]) -> tuple[str, str]:
-    """The prompt of a record and its column. UserError, naming the columns `there`, if none holds a prompt."""
+    """The prompt of a record and its column. UserError, naming the columns `there`, if none holds a prompt, or if it may be another."""
     names = names_of("prompt", columns)
     texts = {name: text for name in names if (text := prompt_text(value_at(record, name))) is not None}
     column = next((name for name, text in texts.items() if text.strip()), next(iter(texts), None))
@@ -128,11 +133,14 @@ def _prompt_in(record: Mapping[str, Any], columns: Mapping[str, str], there: lis
             "--columns prompt=… for a command, columns: {prompt: …} in a recipe"
         )
     prompt = texts[column]
-    input_column = columns.get("input", "input" if column == "instruction" else None)
-    more = None if input_column is None else value_at(record, input_column)
-    if isinstance(more, str) and more.strip():
-        prompt = f"{prompt}\n{more}"
-    return prompt, column
+    other = next((name for name, text in texts.items() if len(text.split()) > 1 >= len(prompt.split())), None)
+    if other is not None and prompt.isascii():  # one word may be an id, or the name of a template
+        raise UserError(
+            f"{column} is {prompt[:40]!r}, and {other} is {shown(texts[other])}; name the column that holds the prompt: "
+            "--columns prompt=… for a command, columns: {prompt: …} in a recipe"
+        )
+    inputs = (columns["input"],) if "input" in columns else INPUTS if column == "instruction" else ()
+    return "\n".join([prompt, *input_texts(record, inputs)]), column
 
 
 def _answer_in(

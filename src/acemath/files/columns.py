@@ -46,6 +46,7 @@ CHAT_COLUMNS = (
     "license",
 )  # fmt: skip
 RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
+INPUTS = ("input", "context")  # what an instruction is about: in Alpaca's form, in Dolly's
 # A list or record that was written into a text cell.
 _PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)
 _NO_COMMA = re.compile(r"""(?<=[^\[(,\s]['"])\s+(?=['"])""")  # as numpy prints an array: ['70' '80']
@@ -113,6 +114,15 @@ def first_value(record: Mapping[str, Any], names: Iterable[str]) -> Any:
         if not is_missing(value):
             return value
     return None
+
+
+def input_texts(record: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """What these columns add to an instruction. UserError for a list or a record."""
+    found = [value for name in names if not is_missing(value := value_at(record, name))]
+    faulty = next((value for value in found if not isinstance(value, str | int | float)), None)
+    if faulty is not None:
+        raise UserError(f"the input of an instruction is {str(faulty)[:60]!r}; it is a text or a number")
+    return [str(value) for value in found]
 
 
 def id_text(value: Any) -> str:

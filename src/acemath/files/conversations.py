@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from acemath.errors import UserError
-from acemath.files.columns import id_text, meta_of, renamed
+from acemath.files.columns import INPUTS, id_text, input_texts, meta_of, renamed, truth_of
 from acemath.files.rows import read_records
-from acemath.records import Chat, content_key
+from acemath.records import STOP, Chat, content_key, finish_reason, reason_in
 
 TURNS = ("messages", "conversations", "conversation")
 PAIRS = (
@@ -68,6 +68,7 @@ def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: st
     try:
         turns = _turns(record)
         meta = meta_of(record.get("meta"))
+        _check_learned(record)
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
     own = record.get("problem_id")
@@ -78,6 +79,15 @@ def chat_of(record: Mapping[str, Any], place: str, source: str = "", license: st
         str(record.get("license") or license),
         meta,
     )
+
+
+def _check_learned(record: Mapping[str, Any]) -> None:
+    """UserError if a record marks its response as wrong (False, as in TRL's unpaired preferences), or as cut or refused."""
+    label, reason = record.get("label"), finish_reason(reason_in(record))
+    if label is False or isinstance(label, str) and truth_of(label) is False:
+        raise UserError(f"label is {label!r}, but every response is learned; remove the wrong ones, or the column")
+    if reason != STOP:
+        raise UserError(f"the finish reason is {reason!r}, but every response is learned; remove those that are not complete")
 
 
 def turns_of(value: Any) -> list[dict[str, str]] | None:
@@ -117,9 +127,8 @@ def _turns(record: Mapping[str, Any]) -> list[dict[str, str]]:
             turns += _said(record["answer"], "assistant", "answer")
     elif pair is not None:
         asked = _said(record[pair[0]], "user", pair[0])
-        for more in (record.get("input"), record.get("context")):  # Alpaca's, Dolly's
-            if pair[0] == "instruction" and isinstance(more, str) and more.strip():
-                asked[-1]["content"] += f"\n{more}"
+        for more in input_texts(record, INPUTS) if pair[0] == "instruction" else ():
+            asked[-1]["content"] += f"\n{more}"
         turns = [*_history(record.get("history")), *asked, *_said(record[pair[1]], "assistant", pair[1])]
     else:
         raise UserError(f"no conversation (its columns are {sorted(record)}); a record has {FORMS}")

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from acemath.errors import UserError
+from acemath.files.columns import id_text
 from acemath.records import Problem, Response, content_key
 
 PROMPT_KEY = "prompt_key"  # in a response's meta: the key of the prompt that was answered
@@ -67,11 +68,33 @@ class Places:
         )
 
 
+class Samples:
+    """The numbered responses of a file that were read: each counts once."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, ...], int] = {}  # a hash of what each says
+
+    def admit(self, place: object, of: tuple[str, str, Any], says: tuple[Any, ...], *apart: str) -> bool:
+        """False if the row was read before. UserError if another one was read under its problem, model and number (`of`).
+
+        `says` is its text, verdict and reward, `apart` what else tells problems of one id apart, as a key of the prompt.
+        """
+        problem, model, sample = of
+        key, content = (problem, model, id_text(sample), *apart), hash(repr(says))
+        if key not in self._read:
+            self._read[key] = content
+            return True
+        if self._read[key] != content:
+            raise UserError(
+                f"{place}: sample {sample} of problem {problem!r} by {model or 'an unnamed model'!r} has two texts, verdicts or rewards "
+                f"(the second text: {shown(str(says[0]))}); give the samples of joined files numbers of their own"
+            )
+        return False
+
+
 def contradictions(problems: Iterable[Problem]) -> str:
     """A line about problems of one text that have different reference answers, under ids of their own; empty if there are none."""
-    first: dict[str, Problem] = {}
-    answered = (problem for problem in problems if problem.answer)
-    pairs = [(first.setdefault(" ".join(row.prompt.lower().split()), row), row) for row in answered]
+    pairs = _repeated(problem for problem in problems if problem.answer)
     differing = [(one, two) for one, two in pairs if one.answer != two.answer]
     if not differing:
         return ""
@@ -80,6 +103,18 @@ def contradictions(problems: Iterable[Problem]) -> str:
         f"{len(differing):,} problems have the text of another one and a different reference answer ({one.id}: "
         f"{one.answer[:40]!r}, {two.id}: {two.answer[:40]!r})"
     )
+
+
+def repetitions(problems: Iterable[Problem]) -> str:
+    """A line about problems that have the text and the reference answer of another one, as rows of responses do; empty if there are none."""
+    same = [(one, two) for one, two in _repeated(problems) if one is not two and one.answer == two.answer]
+    return f"{len(same):,} problems repeat the text and the reference answer of another one, and count too (the first: {same[0][1].id})" if same else ""
+
+
+def _repeated(problems: Iterable[Problem]) -> list[tuple[Problem, Problem]]:
+    """Each problem behind the first one of its text."""
+    first: dict[str, Problem] = {}
+    return [(first.setdefault(" ".join(row.prompt.lower().split()), row), row) for row in problems]
 
 
 def _digest(problem: Problem) -> bytes:

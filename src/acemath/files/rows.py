@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 from acemath.errors import UserError
 from acemath.files.atomic import AGAIN, check_rows, opened_table, write_bytes, write_table
-from acemath.files.columns import id_text, is_missing, lowered, renamed, value_at
+from acemath.files.columns import id_text, is_missing, lowered, renamed, truth_of, value_at
 from acemath.files.fitting import checker, short
 from acemath.records import (
     Chat,
@@ -30,6 +30,7 @@ from acemath.records import (
     Row,
     finish_reason,
     from_record,
+    reason_in,
     to_records,
     to_table,
     whole_text,
@@ -39,7 +40,8 @@ R = TypeVar("R", Problem, Response, Group, Chat)
 WHOLE = "copy or download it again"  # how a damaged file of the user's is mended
 AT_ONCE = 10_000  # records of a Parquet file in memory at a time
 LONGEST_INTEGER = 4000  # digits; Python itself refuses to read or print 4,300
-_SHARD = re.compile(r"(.+)-\d+-of-\d+")  # `datasets` names shards train-00000-of-00002; group 1 is the split
+_SHARD = re.compile(r"(.+)-\d+-of-(\d+).*")  # `datasets` names shards train-00000-of-00002, perhaps with a hash behind
+_NUMBER = re.compile(r"\W?\d")
 CELL = 10_000_000  # the most characters of a CSV cell; csv's own limit is 131,072
 
 
@@ -110,7 +112,7 @@ def iter_rows(path: Path, kind: type[R], columns: Mapping[str, str] | None = Non
 def _numbered(record: dict[str, Any], numbers: Counter[str], place: str) -> dict[str, Any]:
     """A response's record with its problem's id as text, a sample number, a model's name, and its text, maybe from `response`.
 
-    UserError if `text` and `response` differ: one of them may be the question.
+    UserError if `text` and `response` differ (one of them may be the question), and if a label contradicts the status.
     """
     name, text, response = record.get("problem_id"), record.get("text"), record.get("response")
     if not isinstance(name, str | int | float):
@@ -120,6 +122,9 @@ def _numbered(record: dict[str, Any], numbers: Counter[str], place: str) -> dict
             f"{place}: text is {short(text)} and response is {short(response)}; name the column that holds the response: "
             "--columns text=response or text=text"
         )
+    status, label = record.get("status"), truth_of(record.get("label"))
+    if label is not None and status in ("correct", "wrong") and label != (status == "correct"):
+        raise UserError(f"{place}: status is {status!r}, but label is {record['label']!r}; remove the column that is wrong")
     name, sample = id_text(name), record.get("sample")
     numbers[name] += 1
     return {
@@ -128,7 +133,7 @@ def _numbered(record: dict[str, Any], numbers: Counter[str], place: str) -> dict
         "text": response if text is None else text,
         "sample": numbers[name] - 1 if is_missing(sample) else sample,
         "model": record.get("model") or "",
-        "finish_reason": finish_reason(record.get("finish_reason")),
+        "finish_reason": finish_reason(reason_in(record)),
     }
 
 
@@ -209,7 +214,8 @@ def _csv_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records of a CSV file whose first row names the columns; every value is text."""
     csv.field_size_limit(CELL)
     # strict: a file that was cut inside of quotes would else end in half a cell
-    reader = csv.DictReader((text for _, text in _lines(path, blank=True)), strict=True)
+    # a byte-order mark inside: the second of two files that were joined
+    reader = csv.DictReader((text.lstrip("\ufeff") for _, text in _lines(path, blank=True)), strict=True)
     number = 0
     try:
         _check_once(path, [name for name in reader.fieldnames or () if name])
@@ -303,8 +309,17 @@ def _loads(text: str) -> Any:
 
     Half of a surrogate pair becomes a replacement character; an integer that is too long for Python to print stays text.
     """
-    value = json.loads(text, parse_int=_whole)
+    value = json.loads(text, parse_int=_whole, object_pairs_hook=_object)
     return whole_text(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. JSONDecodeError if it has a key twice: only one of the values would be read."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise json.JSONDecodeError(f"the key {twice!r} stands twice in one object", "", 0)
+    return found
 
 
 def _whole(digits: str) -> int | str:
@@ -316,9 +331,14 @@ def _parts(folder: Path) -> list[Path]:
     parts = [part for part in parts if not part.name.startswith("dropped-")]
     if not parts:
         raise UserError(f"folder {str(folder)!r} holds no .parquet file; name a stage's folder or a file")
-    splits = sorted({found[1] for part in parts if (found := _SHARD.fullmatch(part.stem))})
-    if len(splits) > 1:
-        raise UserError(f"folder {str(folder)!r} holds several data sets ({', '.join(splits)}); keep one in a folder of its own")
+    shards = [_SHARD.fullmatch(part.stem) for part in parts]
+    # other shards have numbers too: part-0, 0001
+    sets = sorted({found[1] if found else _NUMBER.split(part.stem)[0] for part, found in zip(parts, shards)})
+    if len(sets) > 1:
+        raise UserError(f"folder {str(folder)!r} holds several data sets ({', '.join(sets)}); keep one in a folder of its own")
+    of = max((int(found[2]) for found in shards if found), default=len(parts))
+    if len(parts) != of:
+        raise UserError(f"folder {str(folder)!r} holds {len(parts)} of {of} shards of {sets[0]}; {WHOLE}")
     return parts
 
 

@@ -14,7 +14,6 @@ from acemath.grade.compare.answers import Comparison
 from acemath.grade.compare.contrasts import contradict
 from acemath.grade.compare.families import declared, same_families
 from acemath.grade.compare.renaming import letters_apart, same_renamed, same_solutions
-from acemath.grade.compare.wording import same_word
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.choices import as_choice, extract_for, same_letter
 from acemath.grade.extract.sentences import sentence_value
@@ -23,8 +22,10 @@ from acemath.grade.read.reader import read
 from acemath.grade.references import needed_reference, reference_answer, reference_of
 from acemath.records import FINISHED, Verdict
 
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SPACES = re.compile(r" +(?!\d)|(?<!\d) +")  # `1 3/4` is not `13/4`
 _DECIMAL_COMMA = re.compile(r"^(-?\d{1,15}),\s?(\d*[1-9]\d*)(?![\d,.])")  # `-3,0` is two numbers
+_THOUSANDS = re.compile(r"\d[, ]\d{3}(?!\d)")
 _ARROW = re.compile(r"arrow|\\vec")
 # What sympy has no counterpart for.
 _NOT_SYMBOLIC = frozenset("text apply tuple set list matrix builder union named mod based".split())
@@ -107,7 +108,7 @@ def _decide(answer: str, reference: str, conventions: Conventions) -> Decision:
     if quick is not None:
         return quick
     stated = reference_answer(answer), reference_answer(reference)
-    if "boxed" in answer or "boxed" in reference or answer == stated[0] or reference == stated[1]:
+    if answer == stated[0] or reference == stated[1]:
         answer, reference = stated  # of two long sentences the last values alone would say nothing
     problem = problem_of(reference)
     if problem is not None:
@@ -151,7 +152,7 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
         return "wrong", f"choice {one.letter} is not {other.letter}", "choice"
     if same_letter(left, right):
         return "correct", "same choice", "choice"
-    if _SPACES.sub("", left) == _SPACES.sub("", right) or same_word(left, right):
+    if _bare(left) == _bare(right):
         return "correct", "same text after normalisation", "exact"
     if one is None and other is not None and other.text not in ("", reference):
         return _structural(answer, other.text, conventions)
@@ -177,13 +178,17 @@ def _structural(answer: str, reference: str, conventions: Conventions, stated: b
     return _symbolic(left, right, conventions)
 
 
+def _bare(clean: str) -> str:
+    return _SPACES.sub("", _TEXT.sub(r"\1", clean))
+
+
 def _worth_workers(left: str, right: str) -> bool:
     """Whether sympy may see more than this process did: in sums, integrals, limits and plain expressions."""
     trees = read(left), read(right)
     found = kinds(trees[0]) | kinds(trees[1])
     if "big" not in found and symbols(trees[0]) != symbols(trees[1]):
         return False
-    return not found & _NOT_SYMBOLIC and not any("..." in symbols(t) for t in trees)
+    return not found & _NOT_SYMBOLIC
 
 
 def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
@@ -199,7 +204,7 @@ def _same_trees(left: str, right: str, conventions: Conventions) -> bool | None:
         if "," not in text or own.kind not in ("num", "list"):
             continue
         if other.kind in ("list", "set"):
-            said = read(text, False)  # `1,234` is two numbers
+            said = read(text, False) if _THOUSANDS.search(text) else own  # `1,234` is two numbers
         else:
             said = read(_DECIMAL_COMMA.sub(r"\1.\2", text)) if conventions.decimal_comma and own.kind == "list" else own
         if said != own and same(said, other) is True:

@@ -28,11 +28,11 @@ from acemath.grade.conventions import STRICT
 from acemath.grade.extract.boxes import last_boxes
 from acemath.grade.extract.choices import as_choice
 from acemath.grade.extract.responses import extract
-from acemath.grade.extract.sentences import WORD
+from acemath.grade.extract.values import WORD
 
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)[ \t]*(?=\n|$)|(?<=\s)####[ \t]*([^\n]*\S)\s*$")
 _EMPTY = re.compile(r"(?:\\(?:boxed|fbox)\s*\{\s*\}|####)[\s$.]*\Z")  # an answer that was left out
-_NOTHING = frozenset(("nan", "<na>", "null", "proof", "notfound"))  # how NuminaMath 1.5 and tables say that there is none
+_NOTHING = frozenset(("nan", "<na>", "n/a", "null", "[]", "proof", "notfound"))  # how NuminaMath 1.5 and tables say that there is none
 _STATED = frozenset(("boxed", "boxes", "hashes", "answer-is", "final-answer", "answer-tag", "json", "whole"))
 _MOST_BEHIND = 3  # words behind the value of a sentence: its unit, and of what it is
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{2,20}[ ,]+){6}")

@@ -15,14 +15,15 @@ from acemath.files.columns import (
     first_value,
     id_text,
     is_marked,
+    is_missing,
     may_hold_reference,
     meta_of,
     names_of,
 )
-from acemath.files.identity import PROMPT_KEY, Names
+from acemath.files.identity import PROMPT_KEY, Names, Samples
 from acemath.files.rows import placed_records
 from acemath.grade import grade_many
-from acemath.grade.records import Row, rows_of
+from acemath.grade.records import Row, check_filter, rows_of
 from acemath.grade.references import reference_in
 from acemath.records import Verdict, content_key
 
@@ -39,7 +40,7 @@ def grade_file(
     """Verdicts for the responses of a file: how many have which status, and how many agree with the file's labels.
 
     `names` are the problems that have the references, for rows that only name their problem (problem_id, qid or idx).
-    Rows that are marked uncertain, and rows without a reference, are not graded but counted apart. Each response is
+    Rows that are marked uncertain, rows without a reference and repeated ones are not graded but counted apart. Each response is
     written to `out` with its verdict, in the fields of `Response`. UserError for a file without a row to grade, and for
     a row of no known form.
     """
@@ -65,7 +66,7 @@ def _gradable(
     """The gradable rows of a file, each with the fields of its record to keep; counts the others by reason."""
     # With a file of problems, --columns names the columns of answers in that file.
     mine = {k: v for k, v in columns.items() if names is None or k not in ("answer", "solution", "choices")}
-    samples: Counter[str] = Counter()
+    samples, read, filters = Counter[str](), Samples(), dict[str, str]()
     for number, (place, record) in enumerate(placed_records(path)):
         if is_marked(record.get("uncertain")):
             left_out["uncertain"] += 1
@@ -77,6 +78,7 @@ def _gradable(
                 left_out["no_reference"] += 1
                 continue
         try:
+            check_filter(record, filters)
             found = list(rows_of(record, mine))
         except UserError as error:
             raise UserError(f"{place}: {error}") from error
@@ -90,8 +92,13 @@ def _gradable(
         known = _kept(record, columns)
         key = id_text(name if name is not None else known["meta"].get(PROMPT_KEY, f"row {number}"))
         for row in found:
-            sample = samples[key] if len(found) > 1 else record.get("sample", samples[key])
+            numbered = len(found) == 1 and not is_missing(record.get("sample"))
+            sample = record["sample"] if numbered else samples[key]
             samples[key] += 1
+            of, apart = (key, known.get("model") or "", sample), (str(known.get("source")), str(known["meta"].get(PROMPT_KEY)))
+            if numbered and not read.admit(place, of, (row.response, row.expected), *apart):
+                left_out["repeated"] += 1
+                continue
             scored = {} if row.reward is None else {"reward": row.reward}
             yield {"problem_id": key, "sample": sample, **known, **scored}, row
 

@@ -3,8 +3,8 @@
 Each function takes one problem's n responses and returns the expectation over all subsets of k of them. The paper
 estimates it by a hundred random draws of 8 from 64 (section 4.3.1); here it has no sampling noise. If k exceeds n,
 the problem's value is undefined: nan, never 0. Ties share at every k: the pick among equal rewards, or among answers
-with equal votes, is uniform. UserError if k is below 1, or if there is not one label, class or reward for each
-response. `acemath.metrics.pickers` does the same for thousands of problems at once.
+with equal votes, is uniform. UserError if k is below 1, if there is not one label, class or reward for each
+response, and if a label is not True or False (1 or 0). `acemath.metrics.pickers` does the same for thousands of problems at once.
 """
 
 from __future__ import annotations
@@ -44,14 +44,22 @@ def _numbers(rewards: Sequence[float], others: int, name: str) -> Floats:
     return values
 
 
+def _labels(correct: Sequence[bool]) -> Floats:
+    """Labels as numbers, 1 for right. UserError for another value: -1, "False" and a verdict would count as right."""
+    found = np.asarray(correct)
+    if found.dtype.kind not in "biuf" or not np.isin(found, (0, 1)).all():
+        raise UserError(f"labels are {str(list(correct))[:60]}; give True or False, or 1 or 0, for each response")
+    return found.astype(float)
+
+
 def mean_accuracy(correct: Sequence[bool]) -> float:
     """The accuracy of a random pick (= pass@1 = rm@1); nan without responses."""
-    return float(np.mean(np.asarray(correct, float))) if len(correct) else nan
+    return float(np.mean(_labels(correct))) if len(correct) else nan
 
 
 def pass_at_k(correct: Sequence[bool], k: int) -> float:
     """The probability that at least one of k is right, for c right ones: 1 - C(n-c, k) / C(n, k). The oracle's score."""
-    n, right = len(correct), int(sum(map(bool, correct)))
+    n, right = len(correct), int(_labels(correct).sum())
     return 1.0 - comb(n - right, k) / comb(n, k) if _checked(n, k) else nan
 
 
@@ -69,7 +77,7 @@ def rm_at_k(rewards: Sequence[float], correct: Sequence[bool], k: int) -> float:
     equal rewards shares the sum of its ranks' probabilities evenly. UserError on nan rewards. With lengths or
     negative lengths as rewards, it is the control that picks the longest or the shortest response.
     """
-    values, right = _numbers(rewards, len(correct), "rm@k"), np.asarray(correct, float)
+    values, right = _numbers(rewards, len(correct), "rm@k"), _labels(correct)
     if not _checked(len(values), k):
         return nan
     order = np.argsort(-values, kind="stable")
@@ -85,7 +93,7 @@ def rm_at_k_draws(
     rewards: Sequence[float], correct: Sequence[bool], k: int, draws: int = 100, seed: int = 0
 ) -> float:
     """The paper's protocol (section 4.3.1): the mean over random draws of k. Tests compare `rm_at_k` with it."""
-    values, right = _numbers(rewards, len(correct), "rm@k"), np.asarray(correct, float)
+    values, right = _numbers(rewards, len(correct), "rm@k"), _labels(correct)
     if not _checked(len(values), k):
         return nan
     rng = np.random.default_rng(seed)
@@ -110,7 +118,9 @@ def maj_at_k(classes: Sequence[int], correct: Sequence[bool], k: int) -> float:
         return nan
     sizes: dict[int, int] = {}
     right: dict[int, float] = {}
-    for label, ok in zip(classes, correct, strict=True):
+    if n and np.asarray(classes).dtype.kind not in "biu":
+        raise UserError(f"classes are {str(list(classes))[:60]}; give the numbers that acemath.grade.classes gives to equal answers")
+    for label, ok in zip(classes, _labels(correct), strict=True):
         sizes[label] = sizes.get(label, 0) + 1
         right[label] = right.get(label, 0.0) + float(ok)
     silent = sizes.pop(-1, 0)
@@ -197,7 +207,7 @@ def weighted_at_k(
     Exact if `weighted_is_exact`, else the mean of `draws` seeded draws. UserError on rewards that are nan or infinite.
     """
     n = len(classes)
-    values, right = _numbers(rewards, n, "weighted majority@k"), np.asarray(correct, float)
+    values, right = _numbers(rewards, n, "weighted majority@k"), _labels(correct)
     _one_each(len(right), n, "verdicts", "weighted majority@k")
     weights = vote_weights(values, temperature)
     if not _checked(n, k):

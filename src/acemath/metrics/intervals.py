@@ -127,7 +127,9 @@ class Comparison:
 
     @property
     def winner(self) -> str | None:
-        """a or b where the interval excludes 0; None where it does not, or where the difference is undefined."""
+        """a or b where the interval excludes 0; None where it does not, for one problem, or where the difference is undefined."""
+        if self.difference.problems < 2:
+            return None
         if self.difference.low > NOISE:
             return self.a
         return self.b if self.difference.high < -NOISE else None

@@ -58,20 +58,23 @@ def texts_of(conversations: Sequence[Messages], tokenizer: Any) -> list[tuple[st
 def encode_all(conversations: Iterable[Messages], tokenizer: Any, at_once: int = 1024) -> Iterator[Tokens]:
     """Conversations as tokens, in their order. `at_once` of them are read and tokenised together.
 
-    All responses are learned, except earlier ones that the template rewrites once they are part of the history. A
-    notice at the end counts those, and another counts the conversations whose last prompt or response the template would
-    change. UserError with the number of a conversation, from 1, that cannot be encoded.
+    All responses are learned, except earlier ones that the template rewrites once they are part of the history. Notices
+    at the end count those, the conversations whose last prompt or response the template would change, and responses that hold
+    the token of their end. UserError with the number of a conversation, from 1, that cannot be encoded.
     """
-    count = unlearned = shortened = rebuilt = 0
+    count = unlearned = shortened = rebuilt = ended = 0
     numbered = enumerate(conversations, 1)
     while rows := [_rendered(messages, number, tokenizer) for number, messages in islice(numbered, at_once)]:
         for pieces in chat_template(tokenizer).encode([_pieces(row) for row in rows]):
+            ended += ended_inside(pieces[1::2], tokenizer)
             yield _joined(pieces, tokenizer)
         count += len(rows)
         unlearned += sum(row.unlearned for row in rows)
         shortened += sum(row.unlearned > 0 for row in rows)
         rebuilt += sum(row.rebuilt for row in rows)
     _say(tokenizer, count, unlearned, shortened, rebuilt)
+    if ended:
+        say(ended_words(ended, tokenizer))
 
 
 def _rendered(messages: Messages, number: int, tokenizer: Any) -> Rendered:
@@ -115,6 +118,21 @@ def _end_of(tokenizer: Any) -> int:
         f"the chat template of {name} ends no response with a token; {tokenizer.eos_token} is learned after the last one"
     )
     return int(tokenizer.eos_token_id)
+
+
+def ended_inside(responses: Iterable[Sequence[int]], tokenizer: Any) -> int:
+    """How many responses, each given with its end of turn, hold the token that ends a response earlier too."""
+    end = chat_template(tokenizer).end
+    return 0 if end is None else sum(list(ids).count(end) > 1 for ids in responses)
+
+
+def ended_words(count: int, tokenizer: Any) -> str:
+    """What to say of that many responses."""
+    token = tokenizer.convert_ids_to_tokens(chat_template(tokenizer).end)
+    return (
+        f"{count:,} responses hold {token}, as texts of a server do that keeps special tokens: it is read as their end, and the chat "
+        "template writes another one; remove it"
+    )
 
 
 def _say(tokenizer: Any, count: int, unlearned: int, shortened: int, rebuilt: int) -> None:

@@ -70,14 +70,15 @@ def test_alarms(random_reward_model: Path, tmp_path: Path) -> None:
     tokenizer.bos_token = "<|im_start|>"
     tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
     tokenizer.save_pretrained(tmp_path)
-    items = [(f"{i}+1?", ["word " * 60, "no"]) for i in range(4)]
-    constant, cut, double = (
-        "all 8 rewards are 0",
-        "4 of 8 responses were longer than 40",
+    items = [(f"{i}+1?", ["word " * 60, "no"]) for i in range(4)] + [("5+1?", ["6<|im_end|>", "6"])]
+    constant, cut, double, ended = (
+        "all 10 rewards are 0",
+        "4 of 10 responses were longer than 40",
         "begin with two <|im_start|>",
+        "1 responses hold <|im_end|>",
     )
     found = check_parity(tmp_path, items, ChatFormat(), max_length=40)
-    assert all(any(part in alarm for alarm in found.alarms) for part in (constant, cut, double))
+    assert all(any(part in alarm for alarm in found.alarms) for part in (constant, cut, double, ended))
 
 
 def test_template_and_tokenizer_both_write_bos(

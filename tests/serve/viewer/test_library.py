@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from acemath.errors import UserError
 from acemath.files.identity import Names
 from acemath.files.rows import write_rows
 from acemath.records import Response
+from acemath.serve.viewer.curves import Curves
 from acemath.serve.viewer.index import Index
+from acemath.serve.viewer.jobs import Worker
 from acemath.serve.viewer.library import open_sources
 
 from .conftest import POOL, problems, responses, write_run
@@ -131,3 +134,31 @@ def test_the_known_values_of_real_responses(shared: Path) -> None:
         for values in (view.right / view.n, view.judge, view.votes(job.result).value, view.right > 0)
     ]
     assert [round(float(share), 1) for share in shares] == [91.0, 94.0, 92.5, 96.0]
+
+
+def test_rows_of_a_file_that_are_not_what_they_seem(tmp_path: Path) -> None:
+    """Texts of CSV are read as numbers and truths; repeated rows count once; equal ids of two benchmarks stay apart."""
+    row: dict[str, Any] = {"problem_id": "a", "sample": "0", "text": "so 4", "status": "correct", "uncertain": "False", "tokens": "7", "reward": "0.5"}
+    path = tmp_path / "r.jsonl"
+
+    def opened(*rows: dict[str, Any]) -> Index:
+        path.write_text("".join(json.dumps(row | one) + "\n" for one in rows))
+        return Index(open_sources([path])[0])
+
+    index = opened({}, {}, {"sample": "1", "label": False}, {"sample": "2", "finish_reason": "length", "label": True})
+    assert index.right.tolist() == [True, False, False] and index.length.tolist() == [7, 7, 7] and index.reward.tolist() == [0.5] * 3
+    assert any("1 rows appear twice" in note for note in index.notes)
+    assert any("1 rows have a label that differs from their status; the label counts" in note for note in index.notes)
+    assert len(opened({"meta": {"benchmark": "one"}}, {"meta": {"benchmark": "two"}}).problems) == 2
+    for wrong, says in (({"sample": 0.5}, "sample is 0.5"), ({"reward": "inf"}, "reward is 'inf'"), ({"text": "so 5"}, "has two texts")):
+        with pytest.raises(UserError, match=f"line 2.*{says}"):
+            opened({}, wrong)
+    labelled = opened({})
+    assert any("1 responses are right but have no answer" in note for note in labelled.notes)
+    worker = Worker()
+    curves = Curves(labelled.view(), np.ones(1, bool), np.array([-1]), worker)
+    list(curves._all())
+    worker.close()
+    assert set(curves.found) == {"pass@k", "rm@k", "pass@1"}
+    with pytest.raises(UserError, match="2 responses but 1 answers"):
+        opened({"code": ["4", "5"], "gt": "4", "pred": ["4"], "sample": None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Replacement = str | Callable[[re.Match[str]], str]
 Rules = tuple[tuple[str, re.Pattern[str], Replacement], ...]
@@ -21,6 +21,14 @@ def replaced(text: str, rules: Rules) -> str:
         if mark in text:
             text = pattern.sub(replacement, text)
     return text
+
+
+def any_in(marks: Iterable[str], text: str) -> bool:
+    """Whether a text holds one of the marks; `any` with a generator takes several times as long."""
+    for mark in marks:  # noqa: SIM110
+        if mark in text:
+            return True
+    return False
 
 
 _CONTROLS = {"\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
@@ -40,9 +48,8 @@ _MARKUP = rules(
 
 def restored(text: str) -> str:
     r"""A text whose `\f`, `\t`, `\b` and the like became control characters, with its commands; other text as it is."""
-    if text.isprintable() or len(text) > 400 and not any(c in text for c in "\x07\b\t\v\f\r"):
-        return text
-    return _EATEN.sub(lambda m: _CONTROLS[m.group()], text)
+    marks = "\x07\b\t\v\f\r" if len(text) > 400 else _CONTROLS  # in a long text a line break is one
+    return _EATEN.sub(lambda m: _CONTROLS[m.group()], text) if any_in(marks, text) else text
 
 
 def from_html(text: str) -> str:
@@ -53,7 +60,6 @@ def from_html(text: str) -> str:
 _BARE_COMMAND = re.compile(r"(?<![\\A-Za-z])((?:[dtc]?frac|text|textbf|mathrm|mathbf|binom|boxed)\s*\{)")
 _GROUP = r"(?:[^{}]|\{[^{}]*\})"
 _OVER = re.compile(rf"\{{({_GROUP}+?)\\over(?![A-Za-z])({_GROUP}+?)\}}")
-_OVER_ALL = re.compile(r"^([^{}]{1,80}?)\\over(?![A-Za-z])([^{}]{1,80})$")
 _OPEN_SYSTEM = re.compile(r"\\\{\s*(?=\\begin\s*\{(?:array|aligned|matrix|gathered|align\*?)\})")
 _CASE_WORDS = re.compile(r",?\s*&\s*(?:(?:\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|(?:if|for|when)\s+)(?:\s*&)?)?")
 _CASE_ELSE = re.compile(r",?\s*&\s*(?:\\text\s*\{\s*)?(?:otherwise|else)\s*\}?")
@@ -71,12 +77,12 @@ def standard_commands(text: str) -> str:
     if "\\begin" in text:
         text = _CASE_ELSE.sub(r" & \\mathbb{R}", _CASE_WORDS.sub(" & ", text))
         text = _OPEN_SYSTEM.sub("", text) if text.count("\\{") > text.count("\\}") else text
-    if "\\over" in text:
+    if re.search(r"\\over(?![A-Za-z])", text):
+        text = f"{{{text}}}"
         for _ in range(4):
             text, count = _OVER.subn(r"\\frac{\1}{\2}", text)
             if not count:
                 break
-        text = _OVER_ALL.sub(r"\\frac{\1}{\2}", text)
     return replaced(text, _COMMANDS)
 
 
@@ -109,8 +115,8 @@ _WORDS = rules(
     *(("C", selected, r"\\binom{\1}{\2}") for selected in _SELECTED),
     ("log", r"(?<![A-Za-z])\\?log(\d{1,2})(?=\()", r"\\log_{\1}"),
     ("<", r"(?:^|(?<==))\s*<([^<>=]{1,80},[^<>=]{1,80})>", r" \\langle \1\\rangle "),
-    ('"', r'^"([^"]*)"$', r"\1"),
-    ("{", r"^\{([^{}]*)\}$", r"\1"),
+    ("\\not", r"\\not\s*(?:=|\\(in)(?![A-Za-z]))", lambda m: r"\notin " if m[1] else r"\ne "),
+    ("", r'^("|`+)([^"`]*)\1$', r"\2"),
     # `0.1\dot{2}\dot{3}`, `0.1(23)`
     (
         "\\dot",
@@ -130,8 +136,6 @@ _WORDS = rules(
         r"(?:(?<![A-Za-z\\])([a-zA-Z])\s+(?:is|must\s+be)\s+)?congruent\s+to\s+(.{1,40}?)\s+(?:modulo|mod)\s+(\w{1,12})",
         lambda m: rf"{m[1] or 'n'} \equiv {m[2]} \pmod{{{m[3]}}}",
     ),
-    # `(f \circ g)(x)`
-    ("\\circ", r"\(\s*([A-Za-z])\s*\\circ\s*([A-Za-z])\s*\)\s*\(\s*([a-z])\s*\)", r"\1(\2(\3))"),
     # `0.1666…` with a period that is written several times
     (
         ".",
@@ -167,21 +171,11 @@ _WORDS = rules(
     ),
     # mixed numbers
     ("/", r"(?<![\w.,/^_{}])(\d{1,9})\s+(\d{1,9})/(\d{1,9})(?![\d./^])", r"\1\\frac{\2}{\3}"),
-    ("\\not", r"\\not\s*(?:=|\\(in)(?![A-Za-z]))", lambda m: r"\notin " if m[1] else r"\ne "),
-    ("sq. ", r"sq\. ", "sq "),
-    ("`", r"^`+|`+\Z", ""),
     # `101 base 2`
     (
         "base",
         r"(?<![\w.])([0-9A-F]{1,40})\s*(?:\\text\s*\{)?\s*\(?(?:in\s+)?base[\s-]+(\d{1,2}|[a-z]{3,5})\)?\s*\}?$",
         r"\1_{\2}",
-    ),
-    # `1A_{16}`: letters among the digits
-    (
-        "_",
-        r"(?<![A-Za-z0-9\\])(?:\\text\s*\{\s*)?(?=[A-Z0-9]*[0-9])(?=[A-Z0-9]*[A-Z])([A-Z0-9]{2,20})\s*\}?"
-        r"\s*_\s*\{?\s*(1[1-9]|2\d|3[0-6])\s*\}?",
-        r"\\text{\1 base \2}",
     ),
     ("ngle", r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z]{1,4}(?![A-Za-z]))", r"\\\1 "),
     ("\\Delta", r"\\Delta\s*(?=[A-Z]{3}(?![A-Za-z]))", r"\\triangle "),

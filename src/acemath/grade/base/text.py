@@ -62,7 +62,8 @@ def from_unicode(text: str) -> str:
 _GROUPED = re.compile(
     r"(?<=\d)\s?(?:\{\s*,\s*\}|\\,|,\s?\\!|\\!,|\\!|,\\,|\{\\,\}|\\ |~|\\;|\\:)\s?(?=\d{3}(?!\d))"
 )
-_SPACES = re.compile(r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
+# Thin spaces; in a matrix the `\\` that ends a row stays.
+_SPACES = re.compile(r"(?<!\\)\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|,|;|:|!|>|\s|/)|~")
 _NAMES_OF_COMMANDS = (
     r"(?:[dtc]?frac|sqrt|left|right|boxed|text|textbf|mathrm|mathbf|pi|cdot|times|pm|leq?|geq?|in|infty|cup|cap|sin|cos|"
     r"tan|log|ln|circ|quad|begin|end|alpha|beta|theta|l?dots|binom|neq?)(?![A-Za-z])"
@@ -81,9 +82,8 @@ _LATEX = rules(
     ("\\$", r"(?<=(\d))?\\\$(?=\s*([\d.(]))?", lambda m: " \\USD " if m[1] or m[2] else " "),
     ("", r"\\([%#&])", r"\1"),
     ("", _LAYOUT, " "),
-    ("\\\\", r"\\\\", r"\\\\ "),
     ("quad", r"(?<==)([^=<>,;]+?)(?:\\q?quad\s*)+(?=[A-Za-z]\w?\s*=)", r"\1, "),  # equations side by side
-    ("", r"\\[()\[\]]|(?<!\\)\$+", " "),
+    ("", r"(?<!\\)(?:\\[()\[\]]|\$+)", " "),
 )
 _TEXT = r"\\(?:textnormal|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|textsc|text)(?![A-Za-z])\s*"
 _NAMES = rules(
@@ -104,6 +104,7 @@ def _repeating(match: re.Match[str]) -> str:
 
 _ORDINAL = r"(?<=\d)(?:(?:st|nd|rd|th)\b|\s*\^?\s*\{?\s*\\(?:text|mathrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?|\^\s*\{(?:st|nd|rd|th)\})"
 _NOTATION = rules(
+    ("{", r"^\s*\{([^{}]*)\}\s*$", r"\1"),
     ("..", r"(?<=[-+*,(])\s*\.\.\.+(?=\s*[-+*,)])", r" \\ldots "),
     ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
     ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
@@ -117,17 +118,19 @@ _NOTATION = rules(
         r"(?:\\degree|degrees?)\s*(?:\\(?:text|mathrm)\s*\{\s*([CF])\s*\}|([CF])\b)",
         lambda m: " celsius " if "C" in m.groups() else " fahrenheit ",
     ),
-    ("e^", r"(?<![A-Za-z\\])([A-Za-z])e\^", r"\1 e^"),
     # equations of one letter side by side are several values
     ("=", r"(?<![\w\\])([A-Za-z])(\s*=(?:[^=,;<>\\A-Za-z]|(?<![A-Za-z\\])[a-z](?![a-z])|\\(?:frac|sqrt|pi)\b)*?[\w)}\]])"
      r"(?:\s*[/|]\s*|\s+(?:to\s+)?)(?=\1\s*=)", r"\1\2, "),
     ("C", _SELECTED % "C", r"\\binom{\1}{\2}"),
     ("P", _SELECTED % "P", r"\\frac{\1!}{(\1-\2)!}"),
 )
-_EMPHASIS = re.compile(r"(?<![\w*_\\^])(\*{1,3}|_{2,3})(?=[^\s*_])([^\n]{1,400}?)(?<=\S)\1(?![\w*_])")
-_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
-_QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?)+(?=\S)", re.MULTILINE)
+_EMPHASIS = re.compile(
+    r"([*_](?<![\w*_\\^][*_])(?:(?<=\*)\*{0,2}|(?<=_)_{1,2}))(?=[^\s*_])([^\n]{1,400}?)(?<=\S)\1(?![\w*_])"
+)
+_FENCE = re.compile(r"(\n)[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$|`+", re.MULTILINE)
+_QUOTED = re.compile(r"\n[ \t]*(?:>[ \t]?)+(?=\S)")
 _TAGGED = re.compile(r"<(b|i|u|em|strong|mark|code|pre|span|p|div|center|font|h[1-6])\b[^<>]{0,80}>(.{0,400}?)</\1>", re.I | re.S)
+_FORMULA = re.compile(r"(?:\$+|\\[(\[])(.*?)(?:\$+|\\[)\]])", re.DOTALL)
 _END = re.compile(r"[\s.,;:\\]+$")
 
 
@@ -141,23 +144,22 @@ def without_emphasis(text: str) -> str:
 def without_markup(text: str) -> str:
     """A text without emphasis, code marks and marks of quotation."""
     if "`" in text or "~~~" in text:
-        text = _FENCE.sub("", text)
+        text = _FENCE.sub(r"\1", "\n" + text)[1:]
     if ">" in text:
-        text = _QUOTED.sub("", text)
+        text = _QUOTED.sub("\n", "\n" + text)[1:]
     return without_emphasis(text)
 
 
 def clean_latex(text: str) -> str:
     r"""An answer without layout: no dollars, no `\left`, no thin spaces, one name for each command."""
     text = from_unicode(from_html(restored(text))).strip()
+    if formula := _FORMULA.fullmatch(text):
+        text = formula[1].strip()
     if "{" in text or "\\" in text:
         text = standard_commands(text)
     text = standard_words(text)
     if "\\" in text:
-        text = replaced(text, _LATEX)
-        # Thin spaces go; in a matrix the `\\` that ends a row stays.
-        rows = text.split(r"\\ ") if "\\begin" in text else [text]
-        text = replaced(r"\\ ".join(_SPACES.sub(" ", row) for row in rows), _NAMES)
+        text = replaced(_SPACES.sub(" ", replaced(text, _LATEX)), _NAMES)
     else:
         text = _GROUPED.sub("", text) if "," in text or "~" in text else text
         if "$" in text:  # math marks come in pairs; an odd one stands before an amount of money

@@ -23,7 +23,7 @@ from acemath.grade.compare.names import (
     same_name,
 )
 from acemath.grade.compare.regions import as_interval, same_cases, same_region
-from acemath.grade.compare.relations import equal_sides, same_equation, same_inequality
+from acemath.grade.compare.relations import same_relation
 from acemath.grade.compare.times import same_time
 from acemath.grade.compare.wording import essence, place_of, plain, same_wording
 from acemath.grade.conventions import Conventions
@@ -38,7 +38,6 @@ _RADIAN = (("rad", 1),)
 _DEGREES = ((("deg", 1),), (("k", 1),), (("f", 1),))  # 20 °C is written without its C
 _PLAIN = frozenset("num sym const add mul div neg pow fact func abs deg".split())  # of which the sides of a false chain are made
 _UNSURE = frozenset("sin cos tan cot sec csc arcsin arccos arctan lg".split())  # of an angle in degrees, to some base
-_STRUCTURED = frozenset("tuple set union text matrix list quantity".split())
 
 
 def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
@@ -47,7 +46,10 @@ def _first(kind: str, a: Node, b: Node) -> tuple[Node, Node]:
 
 
 class Comparison:
-    """Equality under some conventions. Each rule takes two trees and answers, or returns SKIP where it does not apply."""
+    """Equality under some conventions. Each rule takes two trees and answers, or returns SKIP where it does not apply.
+
+    Some are for trees of which one at least has a certain kind.
+    """
 
     def __init__(self, conventions: Conventions) -> None:
         self.conventions = conventions
@@ -59,33 +61,30 @@ class Comparison:
             return True
         if (time := same_time(a, b)) is not SKIP:
             return time  # type: ignore[return-value]
-        if canonical(a) == canonical(b):
+        if a.kind == b.kind and canonical(a) == canonical(b):
             return True
         a, b = arithmetic(standard_form(a), standard_form(b))
         if a == b:
             return True
-        for rule in (
-            self._texts, self._symbols, self._quantities, self._marked, self._based, self._congruences, self._equations,
-            self._regions, self._collections, self._matrices, self._ratios,
+        for kind, rule in (
+            ("text", self._texts), ("", self._symbols), ("quantity", self._quantities), ("", self._marked), ("based", self._based),
+            ("", self._congruences), ("", self._equations), ("", self._regions), ("", self._collections),
+            ("matrix", self._matrices), ("ratio", self._ratios),
         ):  # fmt: skip
-            result = rule(a, b)
+            result = rule(a, b) if kind in ("", a.kind, b.kind) else SKIP
             if result is not SKIP:
                 return result  # type: ignore[return-value]
         return same_expression(a, b, self.conventions)
 
     def _texts(self, a: Node, b: Node) -> object:
-        if "text" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind:
-            return plain(a.value) == plain(b.value) != "" or same_wording(a.value, b.value)
+            return same_wording(a.value, b.value)
         words, other = _first("text", a, b)
         parts = other.args if other.kind == "list" else ()
         if other.kind == "list" and all(part.kind == "text" for part in parts):
             return same_wording(words.value, ", ".join(part.value for part in parts))
         if parts and all(part.kind == "sym" for part in parts):
             return SKIP  # letters of choices
-        if other.kind == "quantity":
-            return self.same(words, other.args[0])
         if is_equation(other):
             return self.same(words, other.args[-1])
         if other.kind not in ("sym", "const"):
@@ -105,8 +104,6 @@ class Comparison:
         return names[0] == names[1] or self.conventions.ignore_case and names[0].lower() == names[1].lower()
 
     def _quantities(self, a: Node, b: Node) -> object:
-        if "quantity" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind:
             return self._two_amounts(a, b)
         amount, bare = _first("quantity", a, b)
@@ -153,8 +150,6 @@ class Comparison:
 
     def _based(self, a: Node, b: Node) -> object:
         """Numbers with a base: digits and base must be the same; the base may be left out on one side."""
-        if "based" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind:
             return a.value == b.value
         based, bare = _first("based", a, b)
@@ -179,7 +174,7 @@ class Comparison:
         if self._is_false(equation):
             return False
         if other.kind == "rel" and not (named and named[0].kind == "text"):
-            return equal_sides(a, b)
+            return same_relation(a, b)
         if other.kind == "list" and all(map(is_equation, other.args)):
             return SKIP
         if other.kind == "sym" and all(s.kind == "sym" and s.value.isupper() for s in sides):
@@ -216,9 +211,7 @@ class Comparison:
                 return True  # `d = \\sqrt 2` and `\\sqrt 2 \\approx 1.41`
         if one is None and other is None and not symbols(a) and not symbols(b):
             return not (self._is_false(a) or self._is_false(b)) and self.same(exact_side(a), exact_side(b))
-        if len(a.args) == len(b.args) == 2 and not (kinds(a) | kinds(b)) & _STRUCTURED:
-            return same_equation(a, b)
-        return equal_sides(a, b)
+        return same_relation(a, b)
 
     def _regions(self, a: Node, b: Node) -> object:
         """Intervals, inequalities, set-builders and unions as sets of real numbers."""
@@ -235,7 +228,7 @@ class Comparison:
             return True
         found = same_region(a, b)
         if found is None and relations:
-            return same_inequality(a, b) or equal_sides(a, b)
+            return same_relation(a, b)
         for relation, beside in ((a, b), (b, a)) if found is None else ():
             if relation.kind == "rel" and relation.value == ("in",) and is_name(relation.args[0]):
                 return self.same(relation.args[1], beside)
@@ -247,16 +240,12 @@ class Comparison:
         return collections(a, b, self.conventions, self.same)
 
     def _matrices(self, a: Node, b: Node) -> object:
-        if "matrix" not in (a.kind, b.kind):
-            return SKIP
         if a.kind == b.kind and a.value == b.value and all_same(a.args, b.args, self.same):
             return True
         found = same_cases(a, b)
         return a.kind != b.kind and SKIP if found is SKIP else found
 
     def _ratios(self, a: Node, b: Node) -> object:
-        if "ratio" not in (a.kind, b.kind):
-            return SKIP
         if a.kind != b.kind or len(a.args) != len(b.args):
             return SKIP if len(a.args) == len(b.args) == 2 or min(len(a.args), len(b.args)) < 2 else False
         scale = Node("div", (a.args[0], b.args[0]))

@@ -20,6 +20,5 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,16}(?![A-Za-z])")
 def contradict(a: str, b: str) -> bool:
     """Whether one text has a word and the other only its opposite."""
     one, other = (set(_WORD.findall(text.lower())) for text in (a, b))
-    if not one or not other or _NEGATIONS & (one | other):
-        return False
-    return any(pair & one and pair & other and not pair & one & other for pair in _PAIRS)
+    told = not _NEGATIONS & (one | other)
+    return told and any(pair & one and pair & other and not pair & one & other for pair in _PAIRS)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
-from acemath.grade.base.nodes import Node, symbol, symbols
+from acemath.grade.base.nodes import Node, kinds, symbol, symbols
 from acemath.grade.compare.names import head_and_value, is_equation, same_name
 from acemath.grade.compare.regions import STARTS, as_interval
 from acemath.grade.compare.spread import signed
@@ -63,6 +63,8 @@ def same_families(
     calls any, only families of angles are looked at: `2k` and `2n` are more often two different unknowns, and the t of
     `sin(8πt)` runs through all numbers.
     """
+    if not all(symbols(tree) or "mod" in kinds(tree) for tree in (a, b)):
+        return False  # nothing runs
     one, other = _family(a, integers), _family(b, others)
     if one is None or other is None or any(not same_name(x, y) for x in one.heads for y in other.heads):
         return False

@@ -38,7 +38,7 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         return all_same(left, right, same) or _same_assignments(a, b, same)
     mine, others = _assigned(a), _assigned(b)
     if mine and others and len(mine) == len(others) == 1 and mine[0].keys() == others[0].keys():
-        return all(same(value, others[0][name]) is True for name, value in mine[0].items())
+        return all(same(value, others[0][name]) is True for name, value in mine[0].items())  # by name, whatever the order
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
     said = {item.kind for item in (*left, *right)}  # of a set, alternatives, equations and points what is said again says nothing new
@@ -81,7 +81,7 @@ def _one_collection(
         return same(items[-1], one)
     if stated:
         items = tuple(value for _, value in named)
-    return all(_repeats(items[0], item, same) for item in items[1:]) and same(items[0], one)
+    return same(items[0], one) is True and all(_repeats(items[0], item, same) for item in items[1:])
 
 
 def _steps(items: Sequence[Node]) -> bool:

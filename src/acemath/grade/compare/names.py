@@ -103,12 +103,10 @@ def same_name(a: Node, b: Node) -> bool:
     if a.kind == "text":
         fewer, more = sorted((a.value.split(), b.value.split()), key=len)
         return all(any(w.startswith(v) or v.startswith(w) for v in more) for w in fewer)  # `local max`, `maximum`
-    if a.kind == "mul" and all(str(n.args[1].value).islower() for n in (a, b)):
-        return a.args[0] == b.args[0]  # `W(n)` and `W(k)`
     return a.value == b.value if a.kind in ("apply", "big") else canonical(a) == canonical(b)
 
 
 def rename_arguments(head: Node, value: Node) -> Node:
     """`f(t) = t^2` with a standard name for t, so that `f(x) = x^2` says the same."""
-    arguments = head.args if head.kind == "apply" else head.args[1:] if head.kind == "mul" else ()
+    arguments = head.args if head.kind == "apply" else ()
     return substitute(value, {a: symbol(f"#{i}") for i, a in enumerate(arguments) if a.kind == "sym"})

@@ -112,8 +112,8 @@ def _close(x: float, y: float) -> bool:
 def _end(node: Node) -> float:
     """The value of an interval's end, infinite ones included. Raises `Undefined` where it is not a real constant."""
     sign = 1.0
-    while node.kind == "neg" or node.kind == "add" and len(node.args) == 1:
-        sign, node = (-sign if node.kind == "neg" else sign), node.args[0]
+    while node.kind == "neg":
+        sign, node = -sign, node.args[0]
     if node.kind == "const" and node.value == "inf":
         return sign * math.inf
     value = approximate(node, {})

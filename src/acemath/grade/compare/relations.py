@@ -7,7 +7,7 @@ from fractions import Fraction
 from acemath.grade.base.nodes import Node, number, substitute, symbol, symbols
 from acemath.grade.compare.regions import FLIP
 from acemath.grade.values.evaluate import Undefined, approximate
-from acemath.grade.values.probe import line, random_point, same_value
+from acemath.grade.values.probe import same_value
 
 _SYMMETRIC = frozenset(("equiv", "perp", "parallel", "cong"))
 _ZERO = 1e-9
@@ -18,19 +18,22 @@ def _minus(a: Node, b: Node) -> Node:
     return Node("add", (a, Node("neg", (b,))))
 
 
-def same_equation(a: Node, b: Node) -> bool:
-    """Whether two equations describe the same set, perhaps after their denominators are cleared.
+def same_relation(a: Node, b: Node) -> bool:
+    """Whether two relations say the same: equal sides, or one is the other up to a constant factor."""
+    return len(a.args) == len(b.args) and (_equal_sides(a, b) or len(a.args) == 2 and _multiples(a, b))
 
-    They do where they are equal up to a constant factor, or linear in a variable with one solution for it.
-    """
-    sides = [_minus(node.args[0], node.args[-1]) for node in (a, b)]
-    fractions = sum(n.kind == "div" for side in sides for n in side.walk())
-    cleared = [_fraction(side)[0] for side in sides if fractions <= _MOST_FRACTIONS] or sides
+
+def _multiples(a: Node, b: Node) -> bool:
+    """Whether two equations or inequalities of two sides are one up to a constant factor, perhaps with denominators cleared."""
+    one, other = (node.value[0].replace("~", "=") for node in (a, b))
     names = symbols(a)
-    return names == symbols(b) != frozenset() and any(
-        _factor(f, g) != 0 or any(_same_solution(f, g, name) for name in sorted(names)[:3])
-        for f, g in (sides, cleared)
-    )
+    if one not in FLIP or other not in (one, FLIP[one]) or not names or names != symbols(b):
+        return False
+    sides = [_minus(*node.args) for node in (a, b)]
+    fractions = sum(n.kind == "div" for side in sides for n in side.walk())
+    cleared = [[_fraction(side)[0] for side in sides]] if one == "=" and fractions <= _MOST_FRACTIONS else []
+    factors = (_factor(*pair) for pair in (sides, *cleared))
+    return any(factor and (one in ("=", "!=") or (factor > 0) == (one == other)) for factor in factors)
 
 
 def _fraction(node: Node) -> tuple[Node, Node]:
@@ -48,15 +51,6 @@ def _fraction(node: Node) -> tuple[Node, Node]:
     return (Node("neg", (top,)) if node.kind == "neg" else top), bottom
 
 
-def same_inequality(a: Node, b: Node) -> bool:
-    """Whether two inequalities of two sides are one up to a constant factor."""
-    if len(a.args) != 2 or len(b.args) != 2 or not symbols(a) or symbols(a) != symbols(b):
-        return False
-    (one,), (other,) = a.value, b.value
-    factor = _factor(_minus(*a.args), _minus(*b.args)) if other in (one, FLIP.get(one)) else 0.0
-    return factor != 0 if one == "!=" else one in FLIP and (factor > 0 if one == other else factor < 0)
-
-
 def _factor(f: Node, g: Node) -> float:
     """The constant c with f = c·g wherever both have values; 0 where there is none."""
     names = sorted(symbols(f) | symbols(g))
@@ -72,24 +66,8 @@ def _factor(f: Node, g: Node) -> float:
     return float((x / y).real) if same is True else 0.0
 
 
-def _same_solution(f: Node, g: Node, name: str) -> bool:
-    """Whether f = 0 and g = 0 are both linear in a variable, and solved for it by the same expression."""
-    env = random_point(symbols(f) - {name}, 5, 3.1)
-    solutions = []
-    for tree in (f, g):
-        try:
-            line(tree, name, env)
-        except Undefined:
-            return False
-        rest, one = (substitute(tree, {symbol(name): number(x)}) for x in (0, 1))
-        solutions.append(Node("div", (rest, _minus(rest, one))))
-    return same_value(*solutions) is True
-
-
-def equal_sides(a: Node, b: Node) -> bool:
-    """Whether two relation chains have equal sides in the same or in the mirrored order."""
-    if len(a.args) != len(b.args):
-        return False
+def _equal_sides(a: Node, b: Node) -> bool:
+    """Whether two relation chains of one length have equal sides in the same or in the mirrored order."""
     readings = [(b.value, b.args)]
     if all(o in FLIP or o in _SYMMETRIC for o in b.value):
         readings.append((tuple(FLIP.get(o, o) for o in reversed(b.value)), tuple(reversed(b.args))))

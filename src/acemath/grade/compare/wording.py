@@ -29,7 +29,6 @@ _ORDINALS = (
 _PLACE = {word: str(n) for n, words in enumerate(_ORDINALS, 1) for word in (*words.split(), str(n))}
 _AMERICAN = {"grey": "gray", "colour": "color", "centre": "center", "metre": "meter", "litre": "liter"}
 _BRITISH = re.compile("|".join(_AMERICAN))
-_AS_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SUBJECT = re.compile(r"^([a-z]{3,}) (?:is|was|has|had|won|wins|came|will win) ?(?:[a-z-]+ ?){0,6}$")
 _DENIED = re.compile(r"\b(?:not|never|no|cannot|neither|nor|or|and|lost|los(?:es?|ing))\b")
 _HYPHEN = re.compile(r"(?<=[a-z]{2}) ?- ?(?=[a-z]{2})")
@@ -81,14 +80,6 @@ def _placed(words: str) -> _Phrase | None:
 def essence(words: str) -> str:
     """The words of a phrase that carry its meaning, joined; a phrase of general words alone stays whole."""
     return _read(words).core
-
-
-def same_word(a: str, b: str) -> bool:
-    r"""`\text{red}` and `red`: one word, on one side as text, on the other as letters without a mark."""
-    if "\\text" not in a and "\\text" not in b:
-        return False
-    one, other = (_AS_TEXT.sub(r"\1", t).strip().lower() for t in (a, b))
-    return one == other and len(one) > 2 and one.isalpha()
 
 
 def same_wording(a: str, b: str) -> bool:

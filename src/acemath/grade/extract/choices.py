@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from acemath.grade.base.text import clean_latex
 from acemath.grade.conventions import Conventions
-from acemath.grade.extract.responses import NOTHING, QUESTION, extract, marked, plain_tail, visible
-from acemath.grade.extract.sentences import UNDONE, WORD, Extraction, asserts, left_open, sentences
+from acemath.grade.extract.doubts import asserts, left_open, phrases, taken_back
+from acemath.grade.extract.responses import QUESTION, from_tail, marked, plain_tail, visible
+from acemath.grade.extract.sentences import NOTHING, Extraction
+from acemath.grade.extract.values import WORD, sentences
 
 _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
 _SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
@@ -36,10 +39,13 @@ _ALONE = re.compile(
     r"(?<![A-Za-z0-9'’\\^_])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’^_]|\())"
 )
 _NEGATED = re.compile(
-    r"不是|\b(?:not|non|never|neither|nor|cannot|wrong|incorrect|false|eliminat\w*|rul(?:e|es|ed|ing)\s+(?:\S+\s+)?out|exclud\w*|"
-    r"discard\w*|reject\w*|except|impossible|unlikely|invalid|other\s+than|instead\s+of|rather\s+than|doubt\w*|none|"
-    r"without|unless|(?:[0-9](?:st|nd|rd)|second|backup)\s+guess|if|whether|might|maybe|perhaps|possibly|could|may)\b(?!\s+(?:statement|one|option|equation|answer)\b)|n['’]t\b",
-    re.IGNORECASE,
+    r"不是|n['’]t\b|\b"
+    + phrases(
+        "not/non/never/neither/nor/cannot/wrong/incorrect/false/eliminat*/exclud*/discard*/reject*/except/impossible/unlikely/invalid/doubt*, "
+        "none/without/unless/if/whether/might/maybe/perhaps/possibly/could/may, rule/rules/ruled/ruling (*) out, other/rather than, instead of, "
+        "2nd/second/backup guess"
+    )
+    + r"\b(?!\s+(?:statement|one|option|equation|answer)\b)"
 )
 # What follows a label is the choice's own text, `(D) none of the above`, unless it says something of the choice, `(D) is wrong`.
 _LABEL = r"(?:\([A-J]\)[.:]?|(?<![A-Za-z])[A-J][).:])\s"
@@ -79,6 +85,7 @@ class Choice(NamedTuple):
     text: str
 
 
+@lru_cache(1024)
 def as_choice(answer: str) -> Choice | None:
     """The choice that an answer names, None where it is something else."""
     if len(answer) > 400:
@@ -99,14 +106,12 @@ def same_letter(one: str, other: str) -> bool:
     return left is not None and left == right and not left.text
 
 
-def extract_choice(text: str, conventions: Conventions) -> Extraction | None:
+def _choice(found: Extraction | None, body: str) -> Extraction | None:
     """The letter that a response picks, None where it names no letter, several, or what the letter is not.
 
     A tag, a record or a box wins if it holds a letter; then the last clause that says which letter it is; then the one
     letter that is a clause by itself. The article "A" and the pronoun "I" do not count.
     """
-    body = visible(text, conventions)
-    found = marked(body, conventions)
     if found is not None:
         content = found.answer or ""
         chosen = as_choice(clean_latex(content)) or as_choice(content)
@@ -124,51 +129,53 @@ def picked_letter(tail: str) -> str | None:
     clauses = [c.strip() for c in _CLAUSE_END.split(_MARKS.sub("", _WRAPPED.sub(r"\1", tail))) if c and c.strip()]
     named = set()
     for clause in reversed(clauses):
-        if UNDONE.match(clause):
+        if taken_back(clause):
             return None
         letters = {"".join(pair) for pair in _ALONE.findall(clause)}
-        if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause)):
+        if not letters or _NEGATED.search(_OWN_TEXT.sub(r"\1\2", clause).lower()):
             continue
         if len(letters) > 1:
             return None
         if any(letters.intersection(match.groups()) for match in _ASSERTED.finditer(clause)):
             return letters.pop()
-        if (just := _JUST.match(clause)) and not _NEGATED.search(clause):
+        if (just := _JUST.match(clause)) and not _NEGATED.search(clause.lower()):
             named.add(just[1])
     return named.pop() if len(named) == 1 else None
 
 
 def extract_for(text: str, reference: str, conventions: Conventions) -> Extraction:
     """The final answer of a response: a letter or a verdict where the reference is one, else as `extract` finds it."""
-    lettered = len(reference) < 400 and reference.strip("$ \n(")[:1] in "ABCDEFGHIJ\\A"
-    choice = as_choice(reference) if lettered else None
-    picked = extract_choice(text, conventions) if choice is not None else None
+    body = visible(text, conventions)
+    found = marked(body, conventions)
+    choice = as_choice(reference)
+    picked = _choice(found, body) if choice is not None else None
     if picked is not None:
         return picked
-    found = extract(text, conventions)
+    tail = "" if found else plain_tail(body)
+    found = found or from_tail(tail)
     if choice is not None and found.rule not in _MARKED and (not choice.text or as_choice(found.answer or "")):
         return NOTHING  # what names no letter clearly is no choice by another rule either
     if found.rule not in ("nothing", "last-number", "last-formula"):
         return found
-    return _extract_words(plain_tail(visible(text, conventions)), reference, found) or found
+    return _in_words(tail, reference, found) or found
 
 
-def _extract_words(tail: str, reference: str, found: Extraction) -> Extraction | None:
+def _in_words(tail: str, reference: str, found: Extraction) -> Extraction | None:
     """What a response says in words, where the reference is a yes or no, words or a bound; None where it says no such thing.
 
     `No. The series diverges.`; `…, so it will be Monday.`; `So x is at least 3.` `Yes, no.` says nothing.
     """
     words = _WRAPPED.sub(r"\1", reference).strip("$ .*{}").lower()
+    bound, verdict = _BOUND.search(reference), re.fullmatch(_TRUTH, words)
+    if not (bound or verdict or _WORDS_ONLY.fullmatch(words)):
+        return None
     told = [sentence.strip() for sentence in sentences(QUESTION.sub(" ", tail)) if sentence.strip()]
-    if re.fullmatch(_TRUTH, words):
+    if verdict:
         verdicts = [said for sentence in told if (said := _VERDICT.match(sentence))]
         again = any(_SAYS_AGAIN.match(said.string, said.end(1)) for said in verdicts)
         if again or len({said[1].lower() for said in verdicts}) != 1:
             return None
         return Extraction(verdicts[0][1], "verdict")
-    bound = _BOUND.search(reference)
-    if not bound and not _WORDS_ONLY.fullmatch(words):
-        return None
     last = _THEREFORE.split(told[-1])[-1] if told else ""
     if not (_SAYS.search(last) and asserts(told[-1])) or left_open(last[: last.lower().find(words)]) or len(WORD.findall(last)) > 14:
         return None

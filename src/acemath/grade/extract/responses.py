@@ -9,30 +9,16 @@ import json
 import re
 from contextlib import suppress
 
-from acemath.grade.base.dialects import restored
+from acemath.grade.base.dialects import any_in, replaced, restored, rules
 from acemath.grade.base.text import from_unicode, without_markup
 from acemath.grade.conventions import STRICT, Conventions, as_conventions
-from acemath.grade.extract.boxes import LISTED, last_boxes, unboxed
-from acemath.grade.extract.sentences import (
-    FORMULA,
-    GROUP,
-    NUMBER,
-    UNDONE,
-    VALUED,
-    WORD,
-    Extraction,
-    asserts,
-    last_math,
-    left_open,
-    mostly_foreign,
-    sentences,
-    stated_value,
-)
+from acemath.grade.extract.boxes import GROUP, LISTED, last_boxes, unboxed
+from acemath.grade.extract.doubts import asserts, left_open, taken_back
+from acemath.grade.extract.sentences import NOTHING, Extraction, last_math, stated_value
+from acemath.grade.extract.values import FORMULA, NUMBER, VALUED, WORD, is_foreign, outside, sentences
 
 TAIL = 4000  # characters at the end of a response that the rules look at
 _STATEMENT = 1000  # characters behind "the answer is" that may belong to it
-_LONG_TAG = 300  # characters of a tag's content that is read as a response, not as an answer
-NOTHING = Extraction(None, "nothing")
 
 _THOUGHT = r"think|thinking|thought|reasoning|seed:think"
 _CLOSE = re.compile(rf"</(?:{_THOUGHT})>|<\|end_of_thought\|>|</REASONING_END>", re.I)
@@ -42,16 +28,19 @@ _TURN = re.compile(
 )
 # Text that is struck out is withdrawn. Comments, hidden text and programs are no part of what a reader sees. A line such as
 # `% profit = 25` is no comment.
-_UNSEEN = re.compile(
-    r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)|<!--.*?(?:-->|\Z)|<(del|s|strike)>.*?</\1>|\\[bx]?cancel\s*" + GROUP
-    + r"|<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\2>|\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP
-    + r"|^[ \t]*(?:%(?![^\n]*(?:[=:]|\bis\b))|\[(?:comment|//)\]:)[^\n]*|```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", re.I | re.S | re.M
-)  # fmt: skip
-_MAY_HIDE = ("~~", "</", "<!--", "cancel", "white", "\n%", "]:", "```")
+_UNSEEN = rules(
+    ("~", r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)", " "),
+    ("<", r"(?is)<(?:!--.*?(?:-->|\Z)|(del|s|strike)>.*?</\1>)", " "),
+    ("</", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
+    ("cancel", r"\\[bx]?cancel\s*" + GROUP, " "),
+    ("white", r"\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP, " "),
+    ("%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
+    ("]:", r"(?im)^[ \t]*\[(?:comment|//)\]:[^\n]*", " "),
+    ("`", r"(?is)```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", " "),
+)
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
 _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.MULTILINE)
-_HEADING = re.compile(r"\d+(?:\.\d+)*[.):]?\s+[A-Z]|\d+(?:\.\d+)*[.):]\s|(?:step|case|part|question|problem|method)\b|.*:\s*$", re.I)
 _KEY = re.compile(r"""["'](?:final[ _]?)?answer["']\s*:\s*""", re.I)
 _FIELD = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\](?=\s*[,}\n])|[^,}\n]+)""")
 _IS = r"\s*(?:(?:is|are|was|est|es|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*:?|:|=(?!=))\s*"
@@ -61,20 +50,15 @@ _ANSWER_IS = re.compile(
     r"|^\s*(?:#+\s*)?(?:final\s+)?answers?\s*(?=[$\\(\d-]|\n)|(?:答案|答)\s*(?:是|为|為|：|:)+\s*",
     re.IGNORECASE | re.MULTILINE,
 )
-_ANSWER_WORD = re.compile(r"answer|result|solution|r[ée]ponse|respuesta|antwort|答", re.IGNORECASE)
+_ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
-_RESTATED = re.compile(
-    rf"final\s+answer(?:{_IS})?(?:\s*the\s+final\s+answer{_IS})?"
-    rf"|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?answer{_IS}",
-    re.IGNORECASE | re.MULTILINE,
-)
-_ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
+_LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
 # What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
 QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
 # The unit of `20 $cm^2$`, in marks of its own.
 _UNIT = re.compile(
-    r"(?<=\d)\s+\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$"
+    r"\s(?<=\d\s)\s*\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$"
 )
 # `$5 each`, `$18.` and the first of `$2 = $18`: a currency, not the start of a formula.
 _MONEY = re.compile(
@@ -94,7 +78,7 @@ def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
     """
     chosen = as_conventions(conventions)
     body = visible(text, chosen)
-    return marked(body, chosen) or _from_tail(plain_tail(body))
+    return marked(body, chosen) or from_tail(plain_tail(body))
 
 
 def visible(text: str, conventions: Conventions) -> str:
@@ -103,8 +87,7 @@ def visible(text: str, conventions: Conventions) -> str:
     turn = _TURN.search(text) if "<" in text else None
     if turn is not None and turn.start() > 0:
         text = text[: turn.start()]
-    if any(mark in text for mark in _MAY_HIDE):
-        text = _UNSEEN.sub(" ", text)
+    text = replaced(text, _UNSEEN)
     return text if conventions.think_tags or "<" not in text else _OPEN.split(_CLOSE.split(text)[-1])[0]
 
 
@@ -132,8 +115,6 @@ def _tagged(text: str, conventions: Conventions) -> Extraction | None:
     if not content:
         return None if content is None else Extraction(None, "answer-tag")
     inner = _boxed(content, conventions)
-    if inner is None and len(content) > _LONG_TAG:
-        inner = _from_tail(plain_tail(content))
     return Extraction(without_markup(content).strip() if inner is None else inner.answer, "answer-tag")
 
 
@@ -162,52 +143,53 @@ def _field_value(raw: str) -> str:
 
 
 def _boxed(text: str, conventions: Conventions) -> Extraction | None:
-    boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty) if "box" in text else []
+    boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty)
     if not boxes:
         return None
     rest = text[boxes[-1].end :][:TAIL]
     if "answer" in rest.lower():
-        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _RESTATED)
+        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), behind_box=True)
         if stated is not None:
             return Extraction(stated, "final-answer")
-    while boxes and left_open(sentences(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]))[-1], boxed=True):
+    while boxes and left_open(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]).rpartition("\n")[2], "box"):
         boxes = last_boxes(text[: boxes[0].start], conventions.join_boxes)  # `\boxed{7}, not \boxed{8}`
     contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
-    if not boxes or UNDONE.match(text, boxes[-1].end) or any("?" in c[:60] or c.startswith(("\\lnot", "\\neg")) for c in contents):
+    if not boxes or taken_back(text, boxes[-1].end) or any("?" in c[:60] or c.startswith(("\\lnot", "\\neg")) for c in contents):
         return Extraction(None, "boxed")
     return Extraction("; ".join(contents) or None, "boxed" if len(contents) == 1 else "boxes")
 
 
-def _from_tail(tail: str) -> Extraction:
+def from_tail(tail: str) -> Extraction:
+    """The answer that the plain end of a text states without a mark."""
     if "?" in tail:
         tail = QUESTION.sub(" ", tail)
-    stated, at = _stated(tail, _ANSWER_IS) if _ANSWER_WORD.search(tail) else (None, -1)
+    stated, at = _stated(tail) if any_in(_ANSWER_WORDS, tail.lower()) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
-        if match.start() >= at and _is_bare(value) and not (_HEADING.match(value) or NUMBER.search(after)):
+        if match.start() >= at and _is_bare(value) and not NUMBER.search(after):
             return Extraction(value, "hashes")
     if stated is not None:
         return Extraction(stated, "answer-is")
-    if _is_bare(_with_money(tail)):
-        return Extraction(tail.strip(), "whole")
-    return last_math(_with_money(tail)) or NOTHING
+    told = _with_money(tail)
+    return Extraction(tail.strip(), "whole") if _is_bare(told) else last_math(told) or NOTHING
 
 
-def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
+def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
     """What the last "the answer is" with a value behind it states, and where it stands; (None, -1) without one."""
-    for match in reversed(list(pattern.finditer(tail))):
+    for match in reversed(list(_ANSWER_IS.finditer(tail))):
         start, end = match.span()
         sentence, *behind = sentences(tail[end : end + _STATEMENT].lstrip())
-        outside = FORMULA.sub(" ", sentence)
-        aside = pattern is _RESTATED and (
-            _ASIDE.search(outside) or len(WORD.findall(outside)) > 3 or len(FORMULA.findall(sentence)) > 1
+        prose = outside(sentence)
+        aside = behind_box and (
+            not _LAST_WORD.search(tail[max(0, start - 60) : start])
+            or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
         if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):
             continue
-        if UNDONE.match(" ".join(behind[:3])):
+        if any(map(taken_back, behind[:3])):
             return None, -1
-        value = stated_value(sentence if pattern is _RESTATED else _with_money(sentence))
-        if value is not None and (pattern is not _RESTATED or VALUED.search(value)):
+        value = stated_value(_with_money(sentence))
+        if value is not None and (not behind_box or VALUED.search(value)):
             return value, end
     return None, -1
 
@@ -215,12 +197,12 @@ def _stated(tail: str, pattern: re.Pattern[str]) -> tuple[str | None, int]:
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or not asserts(text) or mostly_foreign(text):
+    if not text or len(text) > 300 or not asserts(text) or is_foreign(text):
         return False
     if ":" in text and WORD.search(text[: text.index(":")]):
         return False
     if "\n" in text and "\\begin" not in text and not text.startswith(("$", "\\[", "\\(")):
         return False
-    outside = _NO_PROSE.sub(" ", text)
-    words = WORD.findall(FORMULA.sub(" ", outside))
-    return len(words) <= (2 if NUMBER.search(outside) else 3) and not (words and words[0].lower() in _LEADS)
+    shown = _NO_PROSE.sub(" ", text)
+    words = WORD.findall(outside(shown))
+    return len(words) <= (2 if NUMBER.search(shown) else 3) and not (words and words[0].lower() in _LEADS)

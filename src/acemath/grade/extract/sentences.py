@@ -6,6 +6,18 @@ import re
 from typing import NamedTuple
 
 from acemath.grade.extract.boxes import LISTED, NAMED
+from acemath.grade.extract.doubts import asserts, left_open, phrases, taken_back
+from acemath.grade.extract.values import (
+    FORMULA,
+    NUMBER,
+    VALUE,
+    VALUED,
+    WORD,
+    inside,
+    is_foreign,
+    outside,
+    sentences,
+)
 
 
 class Extraction(NamedTuple):
@@ -15,59 +27,35 @@ class Extraction(NamedTuple):
     rule: str
 
 
-# Patterns that are tried everywhere begin with one set of characters: so the engine skips what none of them can be.
-_FORMULA = (
-    r"[$\\](?:(?<=\$)\$.+?\$\$|(?<=\$)(?<!\\\$)(?:\\\$|[^$\n])+?(?<!\\)\$|(?<=\\)\(.+?\\\)|(?<=\\)\[.+?\\\])"
-)
-GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
-_LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
-_DURATION = (
-    r"(?i:[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
-    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b)"
-)
-_NUMBER = (
-    r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
-    r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
-    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?"
-    r"(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
-)
+NOTHING = Extraction(None, "nothing")
+
 _MAX_LISTED = 24  # values of one list
+_MAX_ITEM = 200  # characters of a line that is an item of a list
 _LONG = 1000  # characters at the end of a sentence that are looked at
-_NONE = Extraction(None, "nothing")
-FORMULA = re.compile(_FORMULA, re.DOTALL)
-NUMBER = re.compile(_NUMBER)
-_VALUE = re.compile(rf"(?P<formula>(?s:{_FORMULA}))|(?P<latex>{_LATEX})|{_DURATION}|{_NUMBER}")
-WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-_SENTENCE_END = re.compile(
-    r"[.!?\s](?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*"
-    r"|(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
-)
-# A number, a constant or words: a lone letter is no answer.
-VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 _FILLER = re.compile(
-    r"^(?:(?:approximately|about|exactly|simply|just|roughly|equal\s+to|given\s+by|clearly|therefore|thus|so|that|"
-    r"indeed|then|now|hence|the\s+(?:number|value|expression|choice|option)|option|choice)\s+)+",
+    "^(?:"
+    + phrases(
+        "approximately/about/exactly/simply/just/roughly/clearly/therefore/thus/so/that/indeed/then/now/hence/option/choice, equal to, given by, "
+        "the number/value/expression/choice/option"
+    )
+    + r"\s+)+",
     re.IGNORECASE,
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
 # behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"(?<!\s)(?:\s*,)?\s+(?:or\s+(?:about|approximately|roughly)|(?-i:because|since)|attained|achieved|reached|obtained|occurring|"
-    r"where|when|rather\s+than|instead\s+of|not)\b"
-    r"|(?<!\s)\s*\((?:not|since|because|as|when|where|attained|achieved|rounded|approximately|about|or\s+about)\b[^()]*\)?"
-    r"|(?<!\s)\s+(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)\b",
-    re.IGNORECASE,
+    r"[\s(](?:"
+    + phrases(
+        "because/since/attained/achieved/reached/obtained/occurring/where/when/not, or about/approximately/roughly, rather than, instead of"
+    )
+    + r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between))\b"
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
-_DIRECTLY = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|get|gives?|ha[sd]|have|only)\b|[=≈])\W*(?:[a-z]+\s+)?$", re.IGNORECASE
-)
-_OPERATOR = re.compile(r"(?:[-+*/^]|\\(?:times|cdot|div))\s*$")
-_EQUALS = re.compile(r"\s*=")
-_ABOUT = re.compile(r"\s*(?:\\approx|≈)\s*")
-_STATES = re.compile(r"(?:\b(?:is|are|was|were|ha[sd]|have|equals?|of|be)\b|=)[^,;]*$", re.IGNORECASE)
-_REASON = re.compile(r"because|since", re.IGNORECASE)
+_IS = "is|are|was|were|be|equals?|ha[sd]|have"
+_DIRECTLY = re.compile(rf"(?:\b(?:{_IS}|get|gives?|only)\b|=|\\approx)\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
+_STATES = re.compile(rf"(?:\b(?:{_IS}|of)\b|=)[^,;]*$", re.IGNORECASE)
+_OPERATORS = ("+", "-", "*", "/", "^", "\\times", "\\cdot", "\\div")
 _CONCLUDES = re.compile(
     r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s|,[^,]*\b(?:is|are|was|be)\b",
     re.IGNORECASE,
@@ -84,43 +72,11 @@ _BETWEEN = re.compile(
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
-_BOUNDED = re.compile(r"\b(?:[Bb]etween|[Aa]mong|at\s+(?:most|least)|(?:more|less|fewer|greater)\s+than)(?:[\s(\[{\\$]|\d+,|\w=)*$")
-_GIVES_UP = re.compile(r"\bI\s+(?:do\s+not|don['’]t)\s+know\s*$|\bI\s+give\s+up\b", re.IGNORECASE)
+_GIVES_UP = re.compile(r"\b[Ii]\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b)")
 _THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
-_BULLET = re.compile(r"^[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+", re.MULTILINE)
+_BULLET = re.compile(r"\n[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+")
 _COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.IGNORECASE)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
-_TO_VALUE = r"(?:\s*\b(?:is|it|that|the|answer|value|of|be|equal\s+to|exactly|either)\b)*(?:[\s(\[{\\$\"':*]|\d+,|\w=)*$"
-# Words right before a value that deny it, change it, leave it open or give it to another speaker: `not 7`, `twice 7`, `may be 7`,
-# `some say 7`. "m cannot be 2" answers a question for what is excluded.
-_OPEN = re.compile(
-    r"(?:\b(?:not|never|n?either|nor|ni|nicht|n'est\s+pas|no\s+es|rul\w+\s+out|anything\s+but|(?:answer|it)\s+can(?:no|['’])t|twice|thrice|double|triple|half"
-    r"|(?:negative|opposite|reciprocal|inverse)\s+(?:of|to)|(?:may|might|could)\s+be|(?:wrong|refus\w+)\s+to\s+say"
-    r"|(?:students?|people|some\w*|others?)\s+(?:say|answer|claim|think|guess)s?|hop(?:ed|ing)\s+for"
-    r"|unless|suppose|would\s+have\s+been|(?:answer|it)\s+were|backup(?:\s+\w+)?:)(?![A-Za-z])|(?:is|are|was|were)n['’]t\b"
-    r"|不是|可能[是为]?|[A-Za-z]{2}\s*!=|\\(?:lnot|neg)(?![A-Za-z])|\\neq?(?![A-Za-z]))" + _TO_VALUE,
-    re.IGNORECASE,
-)
-# In prose a value behind these words is not the answer. A box behind them is: `defined for all x except \boxed{1}`.
-_APART = re.compile(
-    r"\b(?:differs?\s+from|other\s+than|instead\s+of|rather\s+than|one\s+of|except|unlike)(?![A-Za-z])" + _TO_VALUE, re.IGNORECASE
-)
-# A question asserts nothing, nor does what calls a value wrong or tells several cases.
-_UNASSERTED = re.compile(
-    r"\?|可能|不是|(?<![A-Za-z])(?:wrong|incorrect|mistaken|unless|not\s+(?:the\s+)?(?:correct|right|(?:final\s+)?answer)|depend(?:s|ing)\s+on\s+the\s+case|in\s+one\s+case"
-    r"|(?:cannot|can['’]t|unable\s+to|impossible\s+to)\s+(?:determine|find|compute|say|tell|answer|solve)"
-    r"|if\s+the\s+(?:\w+\s+)?answer|I\s+(?:(?:do\s+not|don['’]t)\s+(?:think|believe|know)|doubt))(?![A-Za-z])|^\W*(?:choose\s+between|(?:we|you)\s+(?:are|were)\s+given"
-    r"|(?:the\s+)?(?:options|candidates)(?:\s+are|:))",
-    re.IGNORECASE,
-)
-# What takes back the value before it: `7. Wait, that's not right.`
-UNDONE = re.compile(
-    r"[\s.,;:!)$*\"'\\\]}-]*(?:\?|(?:(?:wait|hmm+|oh|actually|well|but|however|sorry|no)\b[\s,.!–—-]*)*"
-    r"(?:\bno\s*(?:[.!,]|$)|is\s+this\s+(?:right|correct)\?\s*no\b|(?:(?:that|this|it|which)(?:['’]s|\s+is|\s+was)?\s+|(?:is|was)\s+)"
-    r"(?:not\s+(?:the\s+)?(?:right|correct|(?:final\s+)?answer)|wrong|incorrect|what\s+a\s+wrong)|(?:is|was)n['’]t\s+(?:the\s+)?(?:right|correct|answer)"
-    r"|(?:that|this|which)\s+(?:leads\s+to|is)\s+(?:a\s+)?contradict|i\s+(?:take\s+(?:that|it)\s+back|give\s+up)|scratch\s+that|never\s*mind))", re.IGNORECASE
-)
-_ASIDE = re.compile(r"[,;(]|\b(?:because|since|but|and)\b", re.IGNORECASE)
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
     r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*|one\s+of)\b", re.IGNORECASE
@@ -128,52 +84,18 @@ _BOUND_WORDS = re.compile(
 _JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
 
 
-def inside(formula: str) -> str:
-    """A formula without its marks."""
-    double = formula[0] == "\\" or formula.startswith("$$")
-    return (formula[2:-2] if double else formula[1:-1]).strip()
-
-
-def mostly_foreign(text: str, limit: int = 12) -> bool:
-    """Whether more than `limit` letters of a text are outside ASCII."""
-    return not text.isascii() and sum(1 for c in text if not c.isascii() and c.isalpha()) > limit
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text; a formula is never divided."""
-    masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
-    return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
-
-
-def asserts(sentence: str, beside: bool = False) -> bool:
-    """Whether a sentence says something of its value, not asks it or denies it; `beside`: in its first clause at least."""
-    outside = FORMULA.sub(" ", sentence)
-    return not _UNASSERTED.search(_ASIDE.split(outside, maxsplit=1)[0] if beside else outside)
-
-
-def left_open(before: str, boxed: bool = False) -> bool:
-    """Whether the words right before a value, which may be `boxed`, deny it, change it, ask for it or give it to another speaker."""
-    return bool(_OPEN.search(before[-80:]) or not boxed and _APART.search(before[-80:]))
-
-
-def begins_open(value: str) -> bool:
-    """Whether a value's own first words deny or change it: `not 7`, `twice $x$`."""
-    words = _FIRST_WORDS.match(value)[0]  # type: ignore[index]
-    return left_open("is " + words) or words.lower().startswith(("between ", "among "))
-
-
 def stated_value(sentence: str) -> str | None:
     """The answer in what follows "the answer is": a formula, a number, or a short phrase."""
     bare = _FILLER.sub("", _THAT_IS.split(sentence)[-1].strip().strip("*\"' "))
     sentence = _without_afterthought(f"is {bare}")[3:]
-    outside, alone = FORMULA.sub(" ", sentence), FORMULA.match(sentence)
-    if not sentence or begins_open(sentence):
-        return None
+    prose, alone = outside(sentence), FORMULA.match(sentence)
+    if not sentence or left_open("is " + _FIRST_WORDS.match(sentence)[0]):  # type: ignore[index]
+        return None  # `not 7`, `twice $x$`
     if alone and not sentence[alone.end() :].strip(" .,;:"):
         return inside(alone[0])
-    words, numbers = len(WORD.findall(outside)), NUMBER.findall(outside)
-    formula = len(outside) < len(sentence)
-    if not mostly_foreign(sentence, 3):
+    words, numbers = len(WORD.findall(prose)), NUMBER.findall(prose)
+    formula = len(prose) < len(sentence)
+    if not is_foreign(sentence):
         if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
         if numbers and not formula and not ("=" in sentence or _ANOTHER.search(sentence)):
@@ -187,8 +109,8 @@ def stated_value(sentence: str) -> str | None:
 def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
-    told = sentences(_BULLET.sub("", tail))
-    if tail[-1:] in tuple("+-*/=(") or any(_GIVES_UP.search(sentence) for sentence in told[-3:]):
+    told = sentences(_BULLET.sub("\n", "\n" + tail)[1:])
+    if tail[-1:] in tuple("+-*/=(") or any(map(_GIVES_UP.search, told[-3:])):
         return None
     if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
         return None  # the text breaks off
@@ -199,7 +121,7 @@ def last_math(tail: str) -> Extraction | None:
         if not asserts(concluded if value is not None and last_value(concluded) == value else sentence):
             continue
         if value is not None:
-            return _NONE if UNDONE.match(" ".join(told[at + 1 :])) else _with_its_like(told, at, value)
+            return NOTHING if any(map(taken_back, told[at + 1 : at + 4])) else _with_its_like(told, at, value)
         letters = [f for f in map(inside, FORMULA.findall(sentence)) if len(f) > 1]
         if symbolic is None and letters:
             symbolic = letters[-1]
@@ -209,7 +131,7 @@ def last_math(tail: str) -> Extraction | None:
 def last_value(sentence: str) -> Extraction | None:
     """The last formula or number of a sentence, several where they are one answer; None where it has none."""
     sentence = _without_afterthought(sentence[-_LONG:])
-    found = [m for m in _VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
+    found = [m for m in VALUE.finditer(sentence) if m["formula"] is None or VALUED.search(m[0])]
     if not found:
         return None
     formulas = [n for n, value in enumerate(found, 1) if value["formula"]]
@@ -219,8 +141,8 @@ def last_value(sentence: str) -> Extraction | None:
     last = found[-1]
     start = _list_start(sentence, found)
     before = sentence[max(0, start - 80) : start]
-    if left_open(before) or _BOUNDED.search(before) or UNDONE.match(sentence, last.end()):
-        return _NONE
+    if left_open(before, "sentence") or taken_back(sentence, last.end()):
+        return NOTHING
     text = sentence[start : last.end()].strip()
     if last["formula"] and text == last[0]:
         text = inside(text)
@@ -229,10 +151,12 @@ def last_value(sentence: str) -> Extraction | None:
 
 def _with_its_like(told: list[str], at: int, value: Extraction) -> Extraction:
     """The value of a line with those of the lines before it that have its form: `1. 8` and `2. 7` are two answers."""
+    if len(told[at]) > _MAX_ITEM:
+        return value
     form, items = _form(told[at]), [value.answer]
     if len(WORD.findall(form)) > 3 or "=" in form and not NAMED.match(form) or "step" in form:
         return value
-    for line in reversed(told[:at]):
+    for line in reversed(told[max(0, at - _MAX_LISTED) : at]):
         other = last_value(line) if _form(line) == form else None
         if other is None:
             break
@@ -241,21 +165,21 @@ def _with_its_like(told: list[str], at: int, value: Extraction) -> Extraction:
 
 
 def _form(line: str) -> str:
-    return _COUNTED.sub("#", _VALUE.sub("#", line)).strip().lower()
+    return _COUNTED.sub("#", VALUE.sub("#", line)).strip().lower()
 
 
 def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
     """Where the last value begins, or the list that is one answer and ends in it: `the roots are $2$ and $3$`."""
     first, either = len(found) - 1, False
     while first > max(0, len(found) - _MAX_LISTED):
-        start = found[first - 1].start()
+        start, behind = found[first - 1].start(), sentence[found[first].end() :].lstrip()
         gap = sentence[found[first - 1].end() : found[first].start()]
-        if _OPERATOR.search(sentence[max(0, start - 12) : start]) or _EQUALS.match(sentence, found[first].end()):
+        if sentence[:start].rstrip().endswith(_OPERATORS) or behind.startswith("="):
             break
-        if _ABOUT.fullmatch(gap):
+        if gap.strip() in ("\\approx", "≈"):
             return start
         unit = _UNIT.match(gap)
-        if unit and re.match(rf"\s+{unit[1]}\b", sentence[found[first].end() :]):
+        if unit and re.match(rf"{unit[1]}\b", behind):
             gap = gap[unit.end() :]  # `5 dollars or 6 dollars` are two values, `2 hours or 120 minutes` is one
         joined = _BETWEEN.fullmatch(gap) is not None or unit is not None and not gap.strip()
         if not (joined or _JOINER.search(gap) and LISTED.fullmatch(gap)):
@@ -263,10 +187,11 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
         either = either or joined or re.search(r"\bor\b", gap) is not None
         first -= 1
     names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
-    plural = _PLURAL.search(sentence[: found[first].start()])
+    start = found[first].start()
+    plural = _PLURAL.search(sentence, max(0, start - 12), start)
     kinds = {(value[0].endswith(("%", "percent", "pct")), value[0].startswith("\\$")) for value in found[first:]}
     if len(kinds) == 1 and (either and len(names - {""}) < 2 or len(names) == 1 and ("" not in names or plural)):
-        return found[first].start()
+        return start
     return found[-1].start()
 
 
@@ -288,11 +213,12 @@ def sentence_value(answer: str) -> str | None:
 def _without_afterthought(sentence: str) -> str:
     """A sentence up to a remark behind the value that it states."""
     for match in _AFTERTHOUGHT.finditer(sentence):
-        head, rest = sentence[: match.start()], sentence[match.end() :]
-        stated = (_RESULT if match["phrase"] else _STATES).search(head[-200:])
-        goes_on = (_CONCLUDES if _REASON.search(match[0]) else _STATES_AGAIN).search(rest)
-        if goes_on or match["phrase"] and _MORE.search(rest):
+        phrase, head, rest = match["phrase"], sentence[: match.start()].rstrip(", \n"), sentence[match.end() :]
+        stated = (_RESULT if phrase else _STATES).search(head[-200:])
+        if not stated or not re.search(r"\d|\$|\\\(", stated[0]) or phrase and _MORE.search(rest):
             continue
-        if stated and re.search(r"\d|\$|\\\(", stated[0]):
+        if match[0][0] == "(":
+            rest = rest.partition(")")[2]
+        if not (_CONCLUDES if match[0][1:] in ("because", "since") else _STATES_AGAIN).search(rest):
             return head
     return sentence

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from acemath.grade.base.nodes import Node, function, letter, number, symbol
+from acemath.grade.base.nodes import Node, function, letter, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import NUMBER_WORDS, RELATIONS
 
 _ALWAYS_FUNCTION = frozenset("fghFGW")
+_POSTFIX = frozenset("!= ! ^ ** ' % degree textdegree _".split())
 # Commands that cannot begin a factor of a product.
 _NOT_ATOMS = RELATIONS.keys() | frozenset(
     r"times cdot div pm mp cup cap setminus bmod pmod mod rangle rfloor rceil } \ Rightarrow implies circ prime degree textdegree "
@@ -36,7 +37,7 @@ class Atoms(Commands):
 
     def marked(self, base: Node) -> Node:
         """An expression with its factorials, powers, primes, degrees and percent signs."""
-        while True:
+        while self.peek().text in _POSTFIX:
             if self.peek().text == "!=" and base.kind == "num" and not self.peek().spaced:
                 self.tokens[self.at] = Token("op", "=")  # `6!=720` states a factorial
                 base = Node("fact", (base,))
@@ -53,7 +54,8 @@ class Atoms(Commands):
             elif self.accept("_"):
                 base = _with_subscript(base, self.subscript_text())
             else:
-                return base
+                break
+        return base
 
     def _primed(self, base: Node) -> Node:
         if base.kind != "sym":
@@ -127,8 +129,6 @@ class Atoms(Commands):
             return self.group("}")
         if opening not in "([":
             raise Unreadable(f"unexpected {opening!r}")
-        if self.accept(")", "]"):
-            raise Unreadable("empty brackets")
         node = self.group(")", "]")
         if node.kind == "list" and node.value in (",", ";"):
             return Node("tuple", node.args, opening + self.peek(-1).text)
@@ -136,8 +136,6 @@ class Atoms(Commands):
 
 
 def _with_subscript(base: Node, text: str) -> Node:
-    if base.kind == "num" and len(text) == 1 and text.isalpha() and base.value[2].isdigit():
-        return _polynomial(base.value[2], symbol(text))
     if base.kind == "num":
         return Node("based", (), (_base_value(text), base.value[2]))
     if base.kind == "sym":
@@ -145,20 +143,12 @@ def _with_subscript(base: Node, text: str) -> Node:
     return Node("apply", (base,), f"_{text}")
 
 
-def _polynomial(digits: str, base: Node) -> Node:
-    """`121_b` as b² + 2b + 1."""
-    value = number(0)
-    for digit in digits:
-        value = Node("add", (Node("mul", (base, value)), number(int(digit))))
-    return value
-
-
 def _number(text: str) -> Node:
     plain = text.rstrip(".")
     whole, point, fraction = plain.partition(".")
     if "e" in plain.lower():
         point = ""  # 1.2e-5 is as exact as 1.2 · 10^-5
-    return Node("num", (), (Fraction(plain), len(fraction) if point else -1, text))
+    return Node("num", (), (Fraction(int(plain) if plain.isdigit() else plain), len(fraction) if point else -1, text))
 
 
 def _base_value(text: str) -> int:

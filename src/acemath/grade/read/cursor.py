@@ -8,6 +8,9 @@ from acemath.grade.base.guards import MAX_DEPTH, TooHard
 from acemath.grade.base.nodes import Node, function
 from acemath.grade.read.tokens import Token
 
+END = Token("end", "")
+_ENDS = (END,) * 8  # so many places the parser may look ahead, or take where nothing is left
+
 
 class Unreadable(Exception):
     """The text is not an expression that this parser knows."""
@@ -31,15 +34,14 @@ class Cursor:
         def exponent(self) -> Node: ...
 
     def __init__(self, tokens: list[Token], depth: int = 0) -> None:
-        self.tokens = tokens
+        self.tokens = [*tokens, *_ENDS]
         self.at = 0
         self.depth = depth
         self.bars, self.builder = 0, False  # open bars, and whether a bar or a colon begins the conditions of a set
 
     def peek(self, offset: int = 0) -> Token:
         """The token at the position, or some places behind it, without taking it."""
-        index = self.at + offset
-        return self.tokens[index] if index < len(self.tokens) else Token("end", "")
+        return self.tokens[self.at + offset]
 
     def take(self) -> Token:
         """The token at the position; the position moves on."""

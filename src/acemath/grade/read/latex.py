@@ -11,6 +11,10 @@ _ALIASES = {
     "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceiling": "ceil", "sgn": "sign",
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
 }  # fmt: skip
+# Commands without arguments.
+_ALONE = {name: symbol(name.removeprefix("var")) for name in GREEK} | dict.fromkeys(DOTS, symbol("..."))
+_ALONE |= dict.fromkeys(("emptyset", "varnothing", "oslash"), Node("set"))
+_ALONE |= {"pi": Node("const", (), "pi"), "infty": Node("const", (), "inf"), "inf": Node("const", (), "inf")}
 _INVERTED = frozenset("sin cos tan cot sec csc".split())
 # Which numbers of a set: `\mathbb{R}_{>0}`, `\mathbb{Z}^+`.
 _SIGNS = {
@@ -43,12 +47,8 @@ class Commands(Cursor):
             return Node("fact", (Node("add", (_only(self.items(")")), number(-1))),))
         if name in ("dot", "ddot"):  # derivatives
             return symbol(_letter(self.atom()) + "'" * (len(name) - 2))
-        if name in ("pi", "infty", "inf"):
-            return Node("const", (), "pi" if name == "pi" else "inf")
-        if name in GREEK:
-            return symbol(name.removeprefix("var"))
-        if name in ("emptyset", "varnothing", "oslash"):
-            return Node("set")
+        if name in _ALONE:
+            return _ALONE[name]
         if name in ("mathbb", "mathbf", "Bbb") and self.peek().text == "{" and self.peek(1).text in SETS:
             return self._number_set()
         if name in ("bar", "overline"):
@@ -59,14 +59,10 @@ class Commands(Cursor):
             return self.braces()
         if name == "langle":
             return Node("tuple", self.items("rangle"), "()")
-        if name == "lfloor":
-            return function("floor", self.group("rfloor"))
-        if name == "lceil":
-            return function("ceil", self.group("rceil"))
+        if name in ("lfloor", "lceil"):
+            return function("floor" if name == "lfloor" else "ceil", self.group(f"r{name[1:]}"))
         if name in ("sum", "prod", "int", "lim"):
             return self._big(name)
-        if name in DOTS:
-            return symbol("...")
         if name in ("angle", "triangle"):
             return symbol(name + self.take().text)
         raise Unreadable(f"unknown command \\{name}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from acemath.grade.base.nodes import Node, function, symbol
 from acemath.grade.read.atoms import Atoms
-from acemath.grade.read.cursor import Unreadable
+from acemath.grade.read.cursor import END, Unreadable
 from acemath.grade.read.tokens import Token
 from acemath.grade.read.vocabulary import FUNCTIONS, RELATIONS
 
@@ -23,14 +23,14 @@ class Parser(Atoms):
     def whole(self) -> Node:
         """The tree of all tokens. Raises `Unreadable` where one is left over."""
         node = self.sequence()
-        if self.at < len(self.tokens):
+        if self.peek() is not END:
             raise Unreadable(f"unexpected {self.peek().text!r}")
         return node
 
     def sequence(self) -> Node:
         """Expressions separated by semicolons, commas, "and", "or"."""
         groups = [self._commas()]
-        while self.accept(";") and self.at < len(self.tokens):
+        while self.accept(";") and self.peek() is not END:
             groups.append(self._commas())
         return groups[0] if len(groups) == 1 else Node("list", tuple(groups), ";")
 
@@ -43,10 +43,8 @@ class Parser(Atoms):
                 self.take()
             elif not self.accept(","):
                 break
-            if self._conjunction() in ("and", "or") or self.peek().text == ",":
-                continue
-            if self.peek().kind == "end":
-                break
+            if self._conjunction() in ("and", "or"):
+                continue  # `1, 2, and 3`
             items.append(self.expression())
         if len(items) == 1:
             return items[0]
@@ -102,13 +100,12 @@ class Parser(Atoms):
         while self.peek().kind == "cmd" and self.peek().text in _SET_OPERATORS:
             node = Node(_SET_OPERATORS[self.take().text], (node, self.sum()))
         if self.peek().kind == "cmd" and self.accept(*_MODULI):
-            return Node("mod", (node, self.atom() if self.peek().text in ("{", "(") else self.product()))
+            return Node("mod", (node, self.product()))
         return node
 
     def sum(self) -> Node:
         """Terms with +, -, ±."""
-        sign = self._sign()
-        terms = [_with_sign(sign, self.product() if sign in ("-", "pm", "mp") else self._signed())]
+        terms = [_with_sign(self._sign(), self._signed())]
         while sign := self._sign():
             terms.append(_with_sign(sign, self._signed()))
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
@@ -193,4 +190,4 @@ def _with_sign(sign: str, term: Node) -> Node:
 
 def parse_tokens(tokens: list[Token]) -> Node:
     """The tree of some tokens. Raises `Unreadable` or `TooHard`."""
-    return Parser(list(tokens)).whole()
+    return Parser(tokens).whole()

@@ -11,7 +11,6 @@ import re
 from functools import lru_cache
 
 from acemath.grade.base.nodes import Node, substitute, symbols
-from acemath.grade.base.text import clean_latex
 from acemath.grade.read import phrases
 from acemath.grade.read.amounts import amount, compound, expression, lettered
 from acemath.grade.read.phrases import meaning, phrase
@@ -32,16 +31,15 @@ _VERDICTS = frozenset(["yes", "no", "true", "false"])
 
 
 @lru_cache(maxsize=4096)
-def read(answer: str, thousands: bool = True) -> Node:
-    """The tree of an answer. Never fails on odd text: what cannot be read is a `text` node.
+def read(text: str, thousands: bool = True) -> Node:
+    """The tree of an answer as `clean_latex` gives it. Never fails on odd text: what cannot be read is a `text` node.
 
     Raises `TooHard` where a limit is exceeded.
     """
-    text = conclusion(clean_latex(answer))
+    text = conclusion(text)
     if thousands:
         text = _SPACED_THOUSANDS.sub(lambda m: m.group().replace(" ", ""), text)
-    tokens = tokenize(text, thousands)
-    tokens = _said_again(tokens)
+    tokens = _said_again(tokenize(text, thousands))
     stated = without_remarks(tokens)
     groups = _split(stated, (";",), ())
     if len(groups) > 1:
@@ -81,7 +79,8 @@ def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
     items = [t for t in _split(tokens, (",",), ("and", "or")) if t]
     if len(items) < 2:
         return _item(items[0]) if items else Node("text", (), phrase(tokens))
-    nodes = [_item(item) for item in (items if by_cases else without_conditions(items))]
+    kept = items if by_cases else without_conditions(items)
+    nodes = [meaning(phrase(item)) or _item(item) for item in kept]
     if all(n.kind == "text" for n in nodes) and not any(t.text == "," for t in tokens):
         return Node("text", (), phrase(tokens))
     if len(nodes) == 1:
@@ -103,6 +102,8 @@ def _verdict(tokens: list[Token]) -> Node | None:
 
 
 def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) -> list[list[Token]]:
+    if {t.text.lower() for t in tokens}.isdisjoint((*signs, *words)):
+        return [tokens]
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
@@ -119,17 +120,13 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
 
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
-    words = phrase(tokens)
-    fixed = meaning(words)
-    if fixed is not None:
-        return fixed
     if any(t.kind in ("word", "text") or t.text == "forall" for t in tokens):
         tokens = without_quantifier(tokens)
         for rule in _READINGS:
             found = rule(tokens)
             if found is not None:
                 return found
-    return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), words)
+    return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), phrase(tokens))
 
 
 def _stated(tokens: list[Token]) -> Node | None:

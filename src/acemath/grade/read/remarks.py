@@ -15,23 +15,19 @@ from acemath.grade.read.vocabulary import COMPARED, UNEQUAL
 
 _OPEN = frozenset(("(", "[", "{", "langle", "lfloor", "lceil"))
 _CLOSE = frozenset((")", "]", "}", "rangle", "rfloor", "rceil"))
-_QUANTIFIERS = frozenset("all any every each some arbitrary".split())
+_QUANTIFIED = frozenset([*(("for", word) for word in "all any every each some arbitrary".split()), ("with", "multiplicity")])
 _MEANT = frozenset("= , integer constant real positive arbitrary".split())
+_OTHERS = frozenset("or maybe perhaps possibly possible also other another alternatively either otherwise unless".split())
 _REASONS = frozenset(("since", "because"))
-_IMPLIES = re.compile(r"=>|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])")
 _SO = re.compile(
-    r"(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b"
-    r"(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
+    r"=>(?=[^,;]*=)|\\(?:Rightarrow|implies|Longrightarrow)(?![A-Za-z])|(?<=[\w)}\]])\s*[,;.]?\s*(?:\\text\s*\{\s*[,;.]?\s*)?"
+    r"\b(?:so|thus|hence|therefore|which\s+(?:gives|means))\b(?:\s+that)?\s*,?\s*\}?\s*(?=.*\d|.*=)"
 )
 
 
 def conclusion(text: str) -> str:
-    """What stands behind the last implication sign or "so"; a lone `=>` may mean ≥ and stays."""
-    if "=>" in text and text.count("=") >= 3 or "Rightarrow" in text or "implies" in text:
-        text = _IMPLIES.split(text)[-1].strip() or text
-    if "=" in text and _SO.search(text):
-        return _SO.split(text)[-1].strip() or text
-    return text
+    """What stands behind the last implication sign or "so" of a calculation; a lone `=>` may mean ≥ and stays."""
+    return _SO.split(text)[-1].strip() or text if "=" in text or "implies" in text or "Rightarrow" in text else text
 
 
 def turn(token: Token) -> int:
@@ -50,10 +46,12 @@ def _outside(tokens: list[Token]) -> Iterator[int]:
 
 
 def without_remarks(tokens: list[Token]) -> list[Token]:
-    """An answer up to its explanation, its single condition, or what its letters mean."""
+    """An answer up to its explanation, its single condition, or what its letters mean; the whole one where that names another value."""
     conditions = sum(t.kind == "word" and t.text.lower() in ("for", "if", "when") for t in tokens)
     places = (i for i in _outside(tokens) if tokens[i].kind == "word" or tokens[i].text == "(")
     at = next((i for i in places if _begins_remark(tokens[i:], conditions)), len(tokens))
+    if not _OTHERS.isdisjoint(t.text.lower() for t in tokens[at:]) and any(t.kind == "num" for t in tokens[at:]):
+        return tokens
     kept = tokens[:at]
     while at < len(tokens) and kept and kept[-1].text in (",", ";", "quad", "."):
         kept.pop()
@@ -61,13 +59,13 @@ def without_remarks(tokens: list[Token]) -> list[Token]:
 
 
 def without_quantifier(tokens: list[Token]) -> list[Token]:
-    r"""One item of a list without its `for all x > 0` or `\forall x`."""
-    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens[i : i + 3])), len(tokens))]
+    r"""One item of a list without its `for all x > 0`, `\forall x` or `with multiplicity 2`."""
+    return tokens[: next((i for i in _outside(tokens) if _quantified(tokens[i : i + 2])), len(tokens))]
 
 
 def _quantified(tokens: list[Token]) -> bool:
-    words = [t.text.lower() for t in tokens[:3]]
-    return words[:1] == ["forall"] or len(words) == 3 and words[0] == "for" and words[1] in _QUANTIFIERS
+    words = tuple(t.text.lower() for t in tokens)
+    return words[:1] == ("forall",) or words[:2] in _QUANTIFIED
 
 
 def _begins_remark(tokens: list[Token], conditions: int) -> bool:
@@ -86,11 +84,9 @@ def _begins_remark(tokens: list[Token], conditions: int) -> bool:
 
 
 def _tells(tokens: list[Token]) -> bool:
-    """Whether `for …` or `with …` goes on with what a letter is, or how often a root counts."""
+    """Whether `for …` or `with …` goes on with what a letter is, or where a bound is reached."""
     letter, what = tokens[0], tokens[1].text.lower()
-    return letter.text.lower() in ("multiplicity", "equality") or letter.kind == "letter" and (
-        what in COMPARED or what in _MEANT
-    )
+    return letter.text.lower() == "equality" or letter.kind == "letter" and (what in COMPARED or what in _MEANT)
 
 
 def without_conditions(items: list[list[Token]]) -> list[list[Token]]:

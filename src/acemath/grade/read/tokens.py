@@ -51,7 +51,6 @@ _SHORT_WORDS = _CONNECTIVES.union(
 )
 # Nothing but words, one of them long: `an` and `be` are words there, not products.
 _PROSE = re.compile(r"(?=.*[A-Za-z]{4})[A-Za-z]+[,.]?(?:[ -][A-Za-z']+[,.]?)+")
-_PROSE_WORDS = frozenset("an it be as so if we he she red its was has had can but who".split())
 # A short word behind a number, which is counted: `12 men`, `3 red marbles`; `3 xyz` is a product.
 _COUNTED = re.compile(r"(?!sin|tan|cos|log|mod)[b-df-hj-np-tv-z][aeiou][b-df-hj-np-tv-z](?=\s*(?:$|[,.;]|[a-z]{2}))")
 # Between what a run of letters that could be a word is a product of symbols.
@@ -92,7 +91,7 @@ def tokenize(text: str, thousands: bool = True) -> list[Token]:
             tokens.append(Token("word", value, True))
         elif kind == "letters":
             factors = not prose and _is_product(value, text, match.start(kind), at)
-            tokens.extend(_letters(value, spaced, after_number, prose, factors))
+            tokens.extend(_letters(value, spaced, after_number, factors))
         elif kind == "cmd":
             at = _command(value[1:], text, at, tokens, spaced)
         else:
@@ -186,11 +185,9 @@ def _is_product(run: str, text: str, start: int, end: int) -> bool:
     return left in ("(", "{", "[", "|") and (lower != "no" or before[-2:-1].isalpha())
 
 
-def _letters(run: str, spaced: bool, after_number: bool, prose: bool, factors: bool) -> list[Token]:
+def _letters(run: str, spaced: bool, after_number: bool, factors: bool) -> list[Token]:
     """A run of letters: a function, a word, or a product of one-letter symbols. `factors`: it is no word."""
     lower = run.lower()
-    if prose and (lower in _PROSE_WORDS or lower in TABLE):
-        return [Token("word", run, True)]
     if len(run) == 1:
         return [Token("letter", run, spaced)]
     if after_number and lower in TABLE:
@@ -209,7 +206,7 @@ def _letters(run: str, spaced: bool, after_number: bool, prose: bool, factors: b
         return [Token("letter", run, spaced)]
     for name in ("sin", "cos", "tan", "log", "ln", "or", "and"):  # `sinx`, `1orx` without a space
         if run.startswith(name) and len(run) == len(name) + 1:
-            return [*_letters(name, spaced, False, False, False), Token("letter", run[-1])]
+            return [*_letters(name, spaced, False, False), Token("letter", run[-1])]
     if len(run) <= 3 and (run.startswith("or") or not run.istitle() and not run.isupper()):
         return [Token("letter", c, spaced and i == 0) for i, c in enumerate(run)]
     return [Token("word", run, True)]

@@ -7,8 +7,10 @@ numbers take their principal value.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from acemath.grade.base.guards import MAX_BITS, TooHard
@@ -92,12 +94,9 @@ def differs(a: Node, b: Node, env: Environment) -> bool | None:
 
     A difference that shrinks as digits are added is rounding noise; one that stays is real.
     """
-    import mpmath
-
     gaps = []
     for digits in (40, 80):
-        context = mpmath.mp.clone()
-        context.dps = digits
+        context = _context(digits, threading.get_ident())
         try:
             x, y = _finite(a, context, env), _finite(b, context, env)
         except Undefined:
@@ -108,6 +107,16 @@ def differs(a: Node, b: Node, env: Environment) -> bool | None:
         gaps.append(gap)
     coarse, fine = gaps
     return bool(fine > coarse / 10**20) and not bool(fine < scale / 10**70)
+
+
+@lru_cache(maxsize=64)
+def _context(digits: int, thread: int) -> Any:
+    """Numbers of so many digits, for one thread: functions change the precision of their context while they run."""
+    import mpmath
+
+    context = mpmath.mp.clone()
+    context.dps = digits
+    return context
 
 
 def _finite(node: Node, context: Any, env: Environment) -> Any:

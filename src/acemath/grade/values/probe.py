@@ -32,10 +32,10 @@ def same_value(a: Node, b: Node) -> bool | None:
         return _constants(a, b)
     if len(names) > 12:
         return None
-    if _stepped(a) or _stepped(b):
-        return _agree(a, b, _steps(names), _TRIALS, _TRIALS // 3)
-    verdict = _agree(a, b, _points(names, frozenset()), 5)
     whole = INTEGER_NAMES.intersection(names)
+    if _stepped(a) or _stepped(b):
+        return _agree(a, b, _points(names, whole, 1), _TRIALS, _TRIALS // 3)
+    verdict = _agree(a, b, _points(names, frozenset()), 5)
     if verdict is not True and whole and (_integral(a) or _integral(b)):
         return _agree(a, b, _points(names, whole), 10)
     return verdict
@@ -61,24 +61,12 @@ def _stepped(node: Node) -> bool:
     return any(n.kind == "func" and n.value in ("floor", "ceil") for n in node.walk())
 
 
-def _steps(names: list[str]) -> Iterator[Point]:
-    """Whole numbers for names of integers, values in a wide range for others."""
-    source = random.Random(7)
-    for trial in range(_TRIALS):
-        yield {
-            name: trial * (2 * at + 1) % _TRIALS + 2
-            if name in INTEGER_NAMES
-            else source.uniform(0.1, 3.0 if trial % 2 else 40.0)
-            for at, name in enumerate(names)
-        }
-
-
-def _points(names: list[str], whole: frozenset[str]) -> Iterator[Point]:
-    """Values of either sign, whole numbers for the names in `whole`."""
+def _points(names: list[str], whole: frozenset[str], step: int = 0) -> Iterator[Point]:
+    """Values of either sign, whole numbers for the names in `whole`; with a step, further and further out."""
     for trial in range(_TRIALS):
         sets = [_INTEGERS if name in whole else _POINTS for name in names]
         yield {
-            name: values[(trial * (2 * at + 1) + 5 * at * at) % len(values)]
+            name: values[(trial * (2 * at + 1) + 5 * at * at) % len(values)] + step * trial
             for at, (name, values) in enumerate(zip(names, sets, strict=True))
         }
 

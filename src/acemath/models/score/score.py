@@ -12,6 +12,7 @@ import torch
 
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
+from acemath.models.encoding import ended_inside, ended_words
 from acemath.models.engine import ChatFormat
 from acemath.models.hardware import device, has_bf16, memory_for, pass_tokens
 from acemath.models.hub import content_of
@@ -188,7 +189,7 @@ class RewardModel(Judge):
     def alarms(self, rows: Sequence[Row], rewards: Sequence[Sequence[float]], cut: int) -> list[str]:
         """Signs of a fault that raised no error, one line each.
 
-        Responses that were cut to `max_length`; two BOS tokens at the start; equal rewards everywhere, a sign of a head
+        Responses that were cut to `max_length`, or that hold the token of their end; two BOS tokens at the start; equal rewards everywhere, a sign of a head
         that was not loaded; and equal rewards for all responses to each problem, a sign of a chat template that leaves
         the response out.
         """
@@ -198,6 +199,8 @@ class RewardModel(Judge):
             found.append(
                 f"{cut} of {len(flat)} responses were longer than {self.max_length} tokens and were scored without their middle"
             )
+        if ended := ended_inside((ids for row in rows for ids in row.responses), self.tokenizer):
+            found.append(ended_words(ended, self.tokenizer))
         bos = self.tokenizer.bos_token_id
         double = sum(list(row.prompt[:2]) == [bos, bos] for row in rows)
         if double:

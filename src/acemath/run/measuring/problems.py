@@ -11,7 +11,7 @@ from typing import Any
 from acemath.benchmarks.copies import REVISION, local_copy
 from acemath.benchmarks.registry import BENCHMARKS, names, open_benchmark
 from acemath.errors import UserError
-from acemath.files.identity import contradictions, shown
+from acemath.files.identity import contradictions, repetitions, shown
 from acemath.files.rows import check_columns
 from acemath.notices import say_once
 from acemath.records import BENCHMARK, Problem, content_key, key_of_all
@@ -78,6 +78,8 @@ def _asked(name: str, place: str, rows: Sequence[Problem], limit: int | None, da
             "--columns answer=…"
         )
     if said := contradictions(answered):
+        say_once(f"{name}: {said}")
+    if place not in BENCHMARKS and (said := repetitions(answered)):  # the size of a known one is checked
         say_once(f"{name}: {said}")
     ordered = sorted(answered, key=lambda row: content_key(row.id))
     kept = tuple(sorted(ordered[:limit], key=lambda row: row.id))

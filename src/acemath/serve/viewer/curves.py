@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from acemath.benchmarks.tables import Record, measure, over_benchmarks, per_problem
+from acemath.benchmarks.tables import Record, measure, over_benchmarks, per_problem, voteless
 from acemath.metrics import Estimate
 from acemath.serve.viewer.index import Bools, Ints, View
 from acemath.serve.viewer.jobs import Job, Worker
@@ -36,7 +36,8 @@ class Curves:
     def _all(self) -> Iterator[float]:
         records = [self._record(place) for place in self._places.tolist()]
         self.benchmarks = len({record.benchmark for record in records})
-        names = [s for s in SELECTORS if s != "reward model" or (records and all(r.rewards for r in records))]
+        judged, voted = records and all(r.rewards for r in records), not voteless(records)
+        names = [s for s in SELECTORS if {"reward model": judged, "majority": voted}.get(s, True)]
         for done, k in enumerate(self.ks):
             for name in names:
                 row = self.found.setdefault(measure(name, "k"), [])

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from acemath.benchmarks.release import answer_text, reward_of
 from acemath.benchmarks.tables import BENCHMARK
 from acemath.curate.columns import level_of, prompt_text
 from acemath.errors import UserError
@@ -21,15 +22,18 @@ from acemath.files.columns import (
     PROBLEM_NAMES,
     first_value,
     id_text,
-    items_of,
+    is_marked,
+    is_missing,
     meta_of,
     names_of,
+    truth_of,
 )
-from acemath.files.identity import PROMPT_KEY, Names
+from acemath.files.fitting import checker
+from acemath.files.identity import PROMPT_KEY, Names, Samples
 from acemath.files.rows import placed_records
-from acemath.grade.records import rows_of
+from acemath.grade.records import check_filter, rows_of
 from acemath.grade.references import reference_in
-from acemath.records import STATUSES, Problem, Response, content_key, whole_text
+from acemath.records import STATUSES, STOP, Problem, Response, content_key, whole_text
 from acemath.serve.viewer.stored import TableRows
 
 MORE = ("rule", "tier")  # what a graded file says beside the fields of a response
@@ -41,26 +45,8 @@ def open_file(path: Path, names: Names | None) -> tuple[dict[str, Problem], Tabl
     import pyarrow as pa
 
     problems: dict[str, Problem] = {}
-    rows: list[dict[str, Any]] = []
-    samples: Counter[tuple[str, str]] = Counter()
-    uncertain = 0
-    for place, record in placed_records(path):
-        if record.get("uncertain"):
-            uncertain += 1
-            continue
-        try:
-            problem = _problem(record, path, names, f"row {len(rows)}")
-            if problems.setdefault(problem.id, problem).prompt != problem.prompt:
-                # Two problems of one id, as where two benchmarks were joined: the second is told apart by its prompt.
-                problem = replace(problem, id=f"{problem.id} · {content_key(problem.prompt)[:6]}")
-                problems.setdefault(problem.id, problem)
-            for row in _responses(record, problem.answer):
-                writer = (problem.id, row["model"])
-                row["sample"] = samples[writer] if row["sample"] is None else row["sample"]
-                samples[writer] += 1
-                rows.append({**row, "problem_id": problem.id})
-        except UserError as error:
-            raise UserError(str(error) if place in str(error) else f"{place}: {error}") from error
+    told: Counter[str] = Counter()
+    rows = list(_rows(path, names, problems, told))
     if not rows:
         raise UserError(f"{path} holds no response to view; acemath sample writes some")
     schema = Response.SCHEMA
@@ -73,9 +59,43 @@ def open_file(path: Path, names: Names | None) -> tuple[dict[str, Problem], Tabl
         if bare
         else []
     )
-    if uncertain:
-        notes.append(f"{uncertain:,} rows that are marked uncertain are left out")
-    return problems, TableRows(table), notes
+    return problems, TableRows(table), notes + [f"{count:,} rows {what}" for what, count in told.items()]
+
+
+def _rows(
+    path: Path, names: Names | None, problems: dict[str, Problem], told: Counter[str]
+) -> Iterator[dict[str, Any]]:
+    """The rows of a file. `problems` get those that they answer, `told` what a reader must know of some rows."""
+    samples, read, filters = Counter[tuple[str, str]](), Samples(), dict[str, str]()
+    check = checker(Response)
+    for number, (place, record) in enumerate(placed_records(path)):
+        if is_marked(record.get("uncertain")):
+            told["that are marked uncertain are left out"] += 1
+            continue
+        try:
+            check_filter(record, filters)
+            problem = _problem(record, path, names, f"row {number}")
+            if _asked(problems.setdefault(problem.id, problem)) != _asked(problem):
+                # Two problems of one id, as where two benchmarks were joined: the second is told apart by its prompt.
+                problem = replace(problem, id=f"{problem.id} · {content_key(*_asked(problem))[:6]}")
+                problems.setdefault(problem.id, problem)
+            for row in _responses(record, problem.answer, place, told):
+                writer, sample = (problem.id, row["model"]), row.pop("sample")
+                row |= {"problem_id": problem.id, "sample": samples[writer] if sample is None else sample}
+                samples[writer] += 1
+                row |= check(place, {name: value for name, value in row.items() if name != "meta"})
+                says = row["text"], row["status"], row["reward"]
+                if sample is not None and not read.admit(place, (*writer, row["sample"]), says):
+                    told["appear twice and are read once"] += 1
+                else:
+                    yield row
+        except UserError as error:
+            raise UserError(str(error) if place in str(error) else f"{place}: {error}") from error
+
+
+def _asked(problem: Problem) -> tuple[str, str]:
+    """What tells problems of one id apart: the benchmark and the prompt."""
+    return str(problem.meta[BENCHMARK]), problem.prompt
 
 
 def _problem(record: Mapping[str, Any], path: Path, names: Names | None, unnamed: str) -> Problem:
@@ -99,7 +119,9 @@ def _problem(record: Mapping[str, Any], path: Path, names: Names | None, unnamed
     )
 
 
-def _responses(record: Mapping[str, Any], reference: str) -> Iterator[dict[str, Any]]:
+def _responses(
+    record: Mapping[str, Any], reference: str, place: str, told: Counter[str]
+) -> Iterator[dict[str, Any]]:
     """The responses of a record, in the columns of `Response` and `MORE`. UserError if it holds none."""
     # Only rows with a reference are read there. It does not matter which: nothing is graded here.
     rows = list(rows_of({**record, "reference": reference or "unknown"}))
@@ -109,20 +131,24 @@ def _responses(record: Mapping[str, Any], reference: str) -> Iterator[dict[str, 
             "harness"
         )
     pred = record.get("pred")
-    answers = pred if isinstance(pred, list) else [record.get("extracted", pred)]
-    answers = answers if len(answers) == len(rows) else [None] * len(rows)
-    status = _status(record.get("status"))
+    answers = pred if isinstance(pred, list) else [record.get("extracted", pred)] if len(rows) == 1 else [None] * len(rows)
+    if len(answers) != len(rows):
+        raise UserError(f"{len(rows)} responses but {len(answers)} answers; give one each")
+    status, label = _status(record.get("status")), truth_of(record.get("label"))
+    if label is not None and status is not None and label != (status == "correct") and rows[0].finish_reason == STOP:
+        told["have a label that differs from their status; the label counts"] += 1
+        status = None
     for row, answer in zip(rows, answers, strict=True):
         yield {
             "text": row.response,
-            "sample": record.get("sample") if len(rows) == 1 else None,
+            "sample": None if len(rows) > 1 or is_missing(record.get("sample")) else record["sample"],
             "model": str(record.get("model") or ""),
             "finish_reason": row.finish_reason,
-            "tokens": record.get("tokens") or 0,
-            "status": status or _LABELLED[row.expected],
-            "extracted": None if answer is None or answer == "" else str(answer),
+            "tokens": 0 if is_missing(record.get("tokens")) else record["tokens"],
+            "status": status or _LABELLED[row.expected if label is None else label],
+            "extracted": answer_text(answer),
             "reason": record.get("reason"),
-            "reward": _reward(record.get("reward") if row.reward is None else row.reward),
+            "reward": reward_of(record.get("reward") if row.reward is None else row.reward, "reward", place),
             "meta": json.dumps(dict(meta_of(record.get("meta"))), ensure_ascii=False),
             **{name: record.get(name) for name in MORE},
         }
@@ -133,13 +159,3 @@ def _status(value: Any) -> str | None:
     if value is not None and value not in STATUSES:
         raise UserError(f"status {value!r} is no verdict; use one of {', '.join(STATUSES)}")
     return None if value is None else str(value)
-
-
-def _reward(value: Any) -> float | None:
-    """A reward as a number, also from a list of one. UserError for anything else."""
-    items = items_of(value)
-    value = items[0] if items is not None and len(items) == 1 else value
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"reward is {value!r}; a reward is a number, or absent") from None

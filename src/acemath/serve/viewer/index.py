@@ -70,7 +70,7 @@ class Index:
         self.notes += self._unknown()
 
     def _unknown(self) -> list[str]:
-        """What to say of rewards that are missing and of responses that were not graded."""
+        """What to say of rewards and answers that are missing, and of responses that were not graded."""
         found = []
         lost = int((self.scored & np.isnan(self.reward)).sum())
         if lost:
@@ -79,6 +79,9 @@ class Index:
             found.append(
                 f"{int((~self.scored).sum()):,} responses have no reward; problems with such a response have no judge's pick"
             )
+        silent = int((self.right & self.extracted.is_null().to_numpy(zero_copy_only=False)).sum())
+        if silent:
+            found.append(f"{silent:,} responses are right but have no answer (extracted or pred), so they win no vote")
         ungraded = int((self.status == CODES[UNGRADED]).sum())
         if ungraded:
             found.append(f"{ungraded:,} of {self.count:,} responses are not graded; they count as not right")

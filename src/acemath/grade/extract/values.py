@@ -1,0 +1,55 @@
+"""What a value looks like in a text: a formula, a number, an amount; and where sentences end."""
+
+from __future__ import annotations
+
+import re
+
+from acemath.grade.extract.boxes import GROUP
+
+# Patterns that are tried everywhere begin with one set of characters: so the engine skips what none of them can be.
+_FORMULA = (
+    r"[$\\](?:(?<=\$)\$.+?\$\$|(?<=\$)(?<!\\\$)(?:\\\$|[^$\n])+?(?<!\\)\$|(?<=\\)\(.+?\\\)|(?<=\\)\[.+?\\\])"
+)
+_LATEX = rf"-?[0-9]*\s?\\[dt]?(?:frac|sqrt)(?:{GROUP}){{1,2}}(?:\s?/\s?[0-9]+)?"
+_DURATION = (
+    r"(?i:[0-9]+\s+(?:hours?|days?|weeks?|years?|minutes?|feet|foot|pounds?|dollars?)(?:\s*,)?\s+(?:and\s+)?"
+    r"[0-9]+\s+(?:minutes?|seconds?|hours?|days?|months?|inches|inch|ounces?|cents?)\b)"
+)
+_NUMBER = (
+    r"(?<![A-Za-z0-9_^\\.])(?<![\^_]\{)(?:(?<![\w)\]}])[-+])?(?:\\?[$€£¥]\s?)?-?"
+    r"(?:[0-9]{1,3}(?:(?:,|\{,\})[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:[.,][0-9]+)?|\.[0-9]+)"
+    r"(?:(?::[0-9]+)+(?:\s?[ap]\.?m\b\.?)?|(?:\s:\s[0-9]+)+|\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?"
+    r"(?:\s?\\?%|\s?(?:percent|pct)\b|\^\\circ|\s?\\pi\b(?:\s?/\s?[0-9]+)?)?"
+)
+FORMULA = re.compile(_FORMULA, re.DOTALL)
+NUMBER = re.compile(_NUMBER)
+VALUE = re.compile(rf"(?P<formula>(?s:{_FORMULA}))|(?P<latex>{_LATEX})|{_DURATION}|{_NUMBER}")
+# A number, a constant or words: a lone letter is no answer.
+VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
+WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_SENTENCE_END = re.compile(
+    r"[.!?\s](?:(?<![^\S\n])(?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*)"
+    r"|(?<=[$\]]\s)(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
+)
+
+
+def inside(formula: str) -> str:
+    """A formula without its marks."""
+    double = formula[0] == "\\" or formula.startswith("$$")
+    return (formula[2:-2] if double else formula[1:-1]).strip()
+
+
+def outside(text: str) -> str:
+    """A text without its formulas."""
+    return FORMULA.sub(" ", text) if "$" in text or "\\" in text else text
+
+
+def is_foreign(text: str) -> bool:
+    """Whether more than three letters of a text are outside ASCII."""
+    return not text.isascii() and sum(not c.isascii() and c.isalpha() for c in text) > 3
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; a formula is never divided."""
+    masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
+    return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
