@@ -19,11 +19,11 @@ LONGEST = (
     "run/rehearsal/test_rehearse.py",
     "run/test_run.py",
     "test_strangers_hour.py",
-    "run/test_partitioned.py",
-    "train/test_processes.py",
-    "train/reward/test_train.py",
-    "run/test_roles.py",
     "run/test_launchers.py",
+    "train/reward/test_train.py",
+    "run/test_stage.py",
+    "run/test_measuring.py",
+    "train/test_processes.py",
 )
 # Servers of tests answer at once. Python's defaults let a sixth of several new connections wait for a second, and a body,
 # which is written after its headers, for 40 ms.
