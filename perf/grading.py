@@ -146,7 +146,7 @@ def timed(
     name: str, grader: str, rows: Sequence[tuple[str, str]], function: Callable[[str, str], bool]
 ) -> None:
     """Run a grader over rows and print a line of the table."""
-    function(*rows[0])
+    function("\\boxed{54\\%}", "24")  # loads what a first verdict loads
     times = []
     for a, b in rows:
         start = time.perf_counter()

@@ -35,6 +35,10 @@ from acemath.grade.conventions import as_conventions
         ("a", "A", STRICT, False),
         ("a", "A", LENIENT, True),
         ("100.5", "100", STRICT.but(abs_tol=1.0), True),
+        ("y = 2, x = 1", "x = 1, y = 2", QWEN, True),  # named values have no order
+        ("y = 1, x = 2", "x = 1, y = 2", QWEN, False),
+        ("8 blue, 12 red", r"12\text{ red and }8\text{ blue}", LENIENT, True),
+        ("12 blue, 8 red", r"12\text{ red and }8\text{ blue}", LENIENT, False),
     ],
 )
 def test_conventions(a: str, b: str, conventions: Conventions, expected: bool) -> None:

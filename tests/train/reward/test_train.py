@@ -28,6 +28,7 @@ from acemath.train.sharding import sharded_launch
 SETTINGS = RewardSettings(
     learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=3, evaluations=2, micro_tokens=512
 )
+PARTS = SETTINGS.model_copy(update={"micro_tokens": 64})  # every group is larger than a pass
 TEXTS = ["1+1=2\nSo \\boxed{2}.", "1+1=4 wrong\nSo \\boxed{4}."]
 
 
@@ -89,10 +90,12 @@ def test_other_losses_learn_too(loss: str, tiny_policy: Path, tmp_path: Path) ->
     assert _train(tiny_policy, tmp_path, loss, settings).best_accuracy == 1.0
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, PARTS], ids=["whole groups", "parts"])
 def test_stopped_run_ends_with_the_same_weights(
-    tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
+    settings: RewardSettings, tiny_policy: Path, tmp_path: Path
 ) -> None:
     """Stopped in the middle of an epoch, after the last checkpoint; then the same call again."""
+    unstopped = _train(tiny_policy, tmp_path, "whole", settings)
 
     class Stop(Exception):
         pass
@@ -102,10 +105,10 @@ def test_stopped_run_ends_with_the_same_weights(
             raise Stop
 
     with pytest.raises(Stop):
-        _train(tiny_policy, tmp_path, "half", progress=stop)
-    resumed = _train(tiny_policy, tmp_path, "half")
-    first, second = _weights(whole[0]), _weights(tmp_path / "half")
-    assert resumed.curve == whole[1].curve and resumed.best_step == whole[1].best_step
+        _train(tiny_policy, tmp_path, "half", settings, progress=stop)
+    resumed = _train(tiny_policy, tmp_path, "half", settings)
+    first, second = _weights(tmp_path / "whole"), _weights(tmp_path / "half")
+    assert resumed.curve == unstopped.curve and resumed.best_step == unstopped.best_step
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -201,8 +204,8 @@ SHARDED = {
 def test_two_processes_do_the_work_of_one(
     tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
 ) -> None:
-    """Processes share passes and sum gradients: curve and weights equal those of one process up to rounding."""
-    _same_curve(_launch(tmp_path, tiny_policy, SETTINGS), whole[1])
+    """Processes share passes and sum gradients: curve and weights of one process up to rounding, also in parts."""
+    _same_curve(_launch(tmp_path, tiny_policy, PARTS), whole[1])
     first, second = _weights(whole[0]), _weights(tmp_path / "model")
     assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
 
@@ -210,13 +213,13 @@ def test_two_processes_do_the_work_of_one(
 def test_shards_do_the_work_of_one(
     tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]
 ) -> None:
-    """FSDP 2 over two processes, stopped between checkpoints and started again: curve and weights of one process."""
+    """FSDP 2 over two processes, in parts, stopped between checkpoints and started again: curve and weights of one process."""
     with pytest.raises(AssertionError, match="stopped by the test"):
-        _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED, STOP_AT="8")
+        _launch(tmp_path, tiny_policy, PARTS, **SHARDED, STOP_AT="8")
     assert last_checkpoint(tmp_path / "work") == tmp_path / "work" / "checkpoint-6"
     assert len(list((tmp_path / "work" / "checkpoint-6").glob("__*.distcp"))) == 2  # each process its own part
     assert not (tmp_path / "model").exists()
-    result = _launch(tmp_path, tiny_policy, SETTINGS, **SHARDED)
+    result = _launch(tmp_path, tiny_policy, PARTS, **SHARDED)
     assert (tmp_path / "sharded").read_text() == "True"
     _same_curve(result, whole[1])
     first, second = _weights(whole[0]), _weights(tmp_path / "model")

@@ -36,6 +36,9 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
         if "set" in kinds:
             return conventions.tuple_as_set and matched(left, right, same)
         return all_same(left, right, same) or _same_assignments(a, b, same)
+    mine, others = _assigned(a), _assigned(b)
+    if mine and others and len(mine) == len(others) == 1 and mine[0].keys() == others[0].keys():
+        return all(same(value, others[0][name]) is True for name, value in mine[0].items())  # by name, whatever the order
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
     said = {item.kind for item in (*left, *right)}  # of a set, alternatives, equations and points what is said again says nothing new

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"  # braces, two more inside
-_START = re.compile(r"\\?(?:boxed|fbox|framebox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
+_START = re.compile(r"\\?(?:boxed|fbox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
 _BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
 _LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]|\\$")
 _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
@@ -75,15 +75,14 @@ def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Bo
 
 def _last_box(text: str, limit: int) -> Box | None:
     while True:
-        at = max(text.rfind("boxed", 0, limit), text.rfind("fbox", 0, limit))
-        if at < 0:
+        limit = text.rfind("box", 0, limit)
+        if limit < 0:
             return None
-        start = at - 1 if at and text[at - 1] == "\\" else at
+        start = limit - text.endswith("f", 0, limit)
+        start -= text.endswith("\\", 0, start)
         match = _START.match(text, start)
-        if match is None:
-            limit = at
-            continue
-        return _read_box(text, start, match.end())
+        if match is not None:
+            return _read_box(text, start, match.end())
 
 
 def _read_box(text: str, start: int, opening: int) -> Box:

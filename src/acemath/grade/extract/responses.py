@@ -15,11 +15,10 @@ from acemath.grade.conventions import STRICT, Conventions, as_conventions
 from acemath.grade.extract.boxes import GROUP, LISTED, last_boxes, unboxed
 from acemath.grade.extract.doubts import asserts, left_open, taken_back
 from acemath.grade.extract.sentences import NOTHING, Extraction, last_math, stated_value
-from acemath.grade.extract.values import FORMULA, NUMBER, VALUED, WORD, mostly_foreign, outside, sentences
+from acemath.grade.extract.values import FORMULA, NUMBER, VALUED, WORD, is_foreign, outside, sentences
 
 TAIL = 4000  # characters at the end of a response that the rules look at
 _STATEMENT = 1000  # characters behind "the answer is" that may belong to it
-_LONG_TAG = 300  # characters of a tag's content that is read as a response, not as an answer
 
 _THOUGHT = r"think|thinking|thought|reasoning|seed:think"
 _CLOSE = re.compile(rf"</(?:{_THOUGHT})>|<\|end_of_thought\|>|</REASONING_END>", re.I)
@@ -35,14 +34,13 @@ _UNSEEN = rules(
     ("</", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
     ("cancel", r"\\[bx]?cancel\s*" + GROUP, " "),
     ("white", r"\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP, " "),
-    ("\n%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
+    ("%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
     ("]:", r"(?im)^[ \t]*\[(?:comment|//)\]:[^\n]*", " "),
     ("`", r"(?is)```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", " "),
 )
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
 _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.MULTILINE)
-_HEADING = re.compile(r"\d+(?:\.\d+)*[.):]?\s+[A-Z]|\d+(?:\.\d+)*[.):]\s|(?:step|case|part|question|problem|method)\b|.*:\s*$", re.I)
 _KEY = re.compile(r"""["'](?:final[ _]?)?answer["']\s*:\s*""", re.I)
 _FIELD = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\](?=\s*[,}\n])|[^,}\n]+)""")
 _IS = r"\s*(?:(?:is|are|was|est|es|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*:?|:|=(?!=))\s*"
@@ -55,7 +53,6 @@ _ANSWER_IS = re.compile(
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
 _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
-_ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
 # What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
 QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
@@ -118,8 +115,6 @@ def _tagged(text: str, conventions: Conventions) -> Extraction | None:
     if not content:
         return None if content is None else Extraction(None, "answer-tag")
     inner = _boxed(content, conventions)
-    if inner is None and len(content) > _LONG_TAG:
-        inner = from_tail(plain_tail(content))
     return Extraction(without_markup(content).strip() if inner is None else inner.answer, "answer-tag")
 
 
@@ -148,7 +143,7 @@ def _field_value(raw: str) -> str:
 
 
 def _boxed(text: str, conventions: Conventions) -> Extraction | None:
-    boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty) if "box" in text else []
+    boxes = last_boxes(text, conventions.join_boxes, conventions.skip_empty)
     if not boxes:
         return None
     rest = text[boxes[-1].end :][:TAIL]
@@ -171,7 +166,7 @@ def from_tail(tail: str) -> Extraction:
     stated, at = _stated(tail) if any_in(_ANSWER_WORDS, tail.lower()) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
-        if match.start() >= at and _is_bare(value) and not (_HEADING.match(value) or NUMBER.search(after)):
+        if match.start() >= at and _is_bare(value) and not NUMBER.search(after):
             return Extraction(value, "hashes")
     if stated is not None:
         return Extraction(stated, "answer-is")
@@ -187,7 +182,7 @@ def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
         prose = outside(sentence)
         aside = behind_box and (
             not _LAST_WORD.search(tail[max(0, start - 60) : start])
-            or _ASIDE.search(prose) or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
+            or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
         if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):
             continue
@@ -202,7 +197,7 @@ def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or not asserts(text) or mostly_foreign(text):
+    if not text or len(text) > 300 or not asserts(text) or is_foreign(text):
         return False
     if ":" in text and WORD.search(text[: text.index(":")]):
         return False

@@ -14,7 +14,7 @@ from acemath.grade.extract.values import (
     VALUED,
     WORD,
     inside,
-    mostly_foreign,
+    is_foreign,
     outside,
     sentences,
 )
@@ -95,7 +95,7 @@ def stated_value(sentence: str) -> str | None:
         return inside(alone[0])
     words, numbers = len(WORD.findall(prose)), NUMBER.findall(prose)
     formula = len(prose) < len(sentence)
-    if not mostly_foreign(sentence, 3):
+    if not is_foreign(sentence):
         if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
         if numbers and not formula and not ("=" in sentence or _ANOTHER.search(sentence)):

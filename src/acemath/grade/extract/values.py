@@ -44,9 +44,9 @@ def outside(text: str) -> str:
     return FORMULA.sub(" ", text) if "$" in text or "\\" in text else text
 
 
-def mostly_foreign(text: str, limit: int = 12) -> bool:
-    """Whether more than `limit` letters of a text are outside ASCII."""
-    return not text.isascii() and sum(1 for c in text if not c.isascii() and c.isalpha()) > limit
+def is_foreign(text: str) -> bool:
+    """Whether more than three letters of a text are outside ASCII."""
+    return not text.isascii() and sum(not c.isascii() and c.isalpha() for c in text) > 3
 
 
 def sentences(text: str) -> list[str]:
