@@ -110,8 +110,7 @@ def listwise(shape: str, count: int, **settings: Any) -> Found:
         add_lora(body(model), options.lora)
     if options.liger:
         add_liger(model)
-    if options.gradient_checkpointing:
-        checkpoint_gradients(model)
+    checkpoint_gradients(model, options)
     compile_layers(model, options, torch.device(DEVICE), False)
     optimizer = adamw(model, options)
     rows = groups(count)

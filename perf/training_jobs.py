@@ -38,41 +38,40 @@ def _rows(args: argparse.Namespace, tokenizer: Any) -> list[Any]:
     return rows
 
 
-def _listwise(args: argparse.Namespace, tokenizer: Any, share: bool, again: bool = False) -> dict[str, Any]:
+def _listwise(args: argparse.Namespace, tokenizer: Any, **options: Any) -> dict[str, Any]:
     from accelerate import Accelerator
 
     from acemath.train.reward.passes import step
     from acemath.train.reward.settings import RewardSettings
-    from acemath.train.reward.start import checkpoint_gradients, new_reward_model
+    from acemath.train.reward.start import adamw, checkpoint_gradients, new_reward_model
 
     rows = _rows(args, tokenizer)
-    settings = RewardSettings(learning_rate=LEARNING_RATE, batch_groups=BATCH_GROUPS, share_prefix=share)
+    settings = RewardSettings(learning_rate=LEARNING_RATE, batch_groups=BATCH_GROUPS, **options)
     accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no", cpu=True)
     model = new_reward_model(args.folder / "policy", tokenizer, None, 0).train()
-    if again:
-        checkpoint_gradients(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+    checkpoint_gradients(model, settings)
+    optimizer = adamw(model, settings)
     started = now()
     for at in range(0, len(rows), BATCH_GROUPS):
         step(model, optimizer, accelerator, rows[at : at + BATCH_GROUPS], tokenizer.pad_token_id, settings)
     seconds = now() - started
-    tokens = sum(r.length if share else sum(len(r.prompt) + len(x) for x in r.responses) for r in rows)
+    tokens = sum(r.length if settings.share_prefix else sum(len(r.prompt) + len(x) for x in r.responses) for r in rows)
     return {"seconds": seconds, "units": len(rows), "tokens": tokens}
 
 
 def reward_shared(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
     """Listwise, one row per group."""
-    return _listwise(args, tokenizer, share=True)
+    return _listwise(args, tokenizer)
 
 
 def reward_again(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
     """Listwise, one row per group, with gradient_checkpointing."""
-    return _listwise(args, tokenizer, share=True, again=True)
+    return _listwise(args, tokenizer, gradient_checkpointing=True)
 
 
 def reward_plain(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
     """Listwise, one padded row per response."""
-    return _listwise(args, tokenizer, share=False)
+    return _listwise(args, tokenizer, share_prefix=False)
 
 
 def reward_trl(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:

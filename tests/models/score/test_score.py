@@ -14,7 +14,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from acemath.errors import UserError
 from acemath.models.engine import PAPER_CHAT, ChatFormat
-from acemath.models.score.layout import Row, split_rows
 from acemath.models.score.score import RewardModel
 from acemath.train.reward.start import base_checker, new_reward_model
 
@@ -123,12 +122,3 @@ def test_head_words_start_at_the_base_s_judgement(tiny_policy: Path, tmp_path: P
         assert reward == pytest.approx(float(logits[right] - logits[wrong]), abs=1e-4)
     with pytest.raises(UserError, match="single tokens"):
         new_reward_model(tiny_policy, tokenizer, (" right", " quite wrong"), 0)
-
-
-def test_rows_are_split_at_a_width() -> None:
-    """Every response is in one row, after the prompt; one that is too long is alone."""
-    row = Row([1, 2, 3], [[0] * n for n in (5, 5, 30, 2, 2, 2)], "k")
-    parts = split_rows(row, 14)
-    assert [[len(r) for r in p.responses] for p in parts] == [[5, 5], [30], [2, 2, 2]]
-    assert [p.key for p in parts] == [("k", 0), ("k", 2), ("k", 3)]
-    assert all(p.prompt == row.prompt for p in parts)

@@ -74,7 +74,7 @@ def test_checkpointing_computes_layers_again(tiny_policy: Path) -> None:
     """Layers run twice if gradients are needed, else once, and always without dropout."""
     model = AutoModelForSequenceClassification.from_pretrained(tiny_policy, num_labels=1).eval()
     model.config.pad_token_id = 0
-    checkpoint_gradients(model)
+    checkpoint_gradients(model, _told(gradient_checkpointing=True))
     calls: list[int] = []
     model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
     rows = [Row([1, 2, 3], [[4, 5], [6]])]

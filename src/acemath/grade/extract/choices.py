@@ -17,8 +17,7 @@ _LETTER = re.compile(r"^\(?\s*([A-J])\s*[).:]?$")
 _SMALL = re.compile(r"^\(\s*([a-j])\s*\)$")
 _LABELLED = re.compile(r"^(?:\(([A-J])\)|([A-J])(?:[).:]|[ \t]+(?=[A-Z][a-z])))\s*(\S.*)$", re.DOTALL)
 _INTRODUCED = re.compile(
-    r"^(?:(?:the|my)\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)(?:\s+(?:choice|option))?\s*(?:is\b|:)?\s*(?=[A-J(])",
-    re.IGNORECASE,
+    rf"^{phrases('(the/my) (final/correct/right/best) answer/option/choice')}(?:\s+(?:choice|option))?\s*(?:is\b|:)?\s*(?=[A-J(])", re.I
 )
 # Another letter in the text beside a letter: `B) or C)`, `12 or (C) 14`; `A: 3, B: 4` labels values.
 _MORE = re.compile(
@@ -32,21 +31,16 @@ _CLAUSE_END = re.compile(
     r"(?:[;!?\n]+|(?:\.(?=\s|$)|,)(?!\s*\(?[A-J]\b(?!\s+(?:is|are|was)\b)))"
     r"(?!\s*(?:or|nor|and|also|maybe|perhaps|possibly|alternatively|else)\b)"
     r"|(?:\s|,)(?=(?:so|therefore|thus|hence|but|because|since|however|which|whereas|while)\s)"
-    r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。|\s(?=(?:not|non)\s+\(?[A-J]\b)|(?=不是)",
-    re.IGNORECASE,
+    r"|\sand\s(?=(?:(?:option|choice)\s+)?\(?[A-J]\)?\s+[a-z])|。|\s(?=(?:not|non)\s+\(?[A-J]\b)|(?=不是)", re.I
 )
 _ALONE = re.compile(
     r"(?<![A-Za-z0-9'’\\^_])(?:\(([A-J])\)|([B-HJ]|A(?!\s+[a-z])|I(?!\s+[a-z'’]))(?![A-Za-z0-9'’^_]|\())"
 )
-_NEGATED = re.compile(
-    r"不是|n['’]t\b|\b"
-    + phrases(
-        "not/non/never/neither/nor/cannot/wrong/incorrect/false/eliminat*/exclud*/discard*/reject*/except/impossible/unlikely/invalid/doubt*, "
-        "none/without/unless/if/whether/might/maybe/perhaps/possibly/could/may, rule/rules/ruled/ruling (*) out, other/rather than, instead of, "
-        "2nd/second/backup guess"
-    )
-    + r"\b(?!\s+(?:statement|one|option|equation|answer)\b)"
+_NEGATIONS = phrases(
+    "not/non/never/neither/nor/cannot/wrong/incorrect/false/eliminat*/exclud*/discard*/reject*/except/impossible/unlikely/invalid/doubt*, "
+    "none/without/unless/if/whether/might/maybe/perhaps/possibly/could/may, rul* (*) out, other/rather than, instead of, 2nd/second/backup guess"
 )
+_NEGATED = re.compile(rf"不是|n['’]t\b|\b{_NEGATIONS}\b(?!\s+(?:statement|one|option|equation|answer)\b)")
 # What follows a label is the choice's own text, `(D) none of the above`, unless it says something of the choice, `(D) is wrong`.
 _LABEL = r"(?:\([A-J]\)[.:]?|(?<![A-Za-z])[A-J][).:])\s"
 _OWN_TEXT = re.compile(
@@ -65,16 +59,16 @@ _ASSERTED = re.compile(
     r"answer|valid|one|solution|choice|option)(?!\s+(?:for|when|if|only)\b)|fits|works|matches|holds)\b"
     r"|(?:(?i:\b(?:so|thus|hence|therefore|must\s+be|it['’]?s|is|be))|→|=>)\s*[:,]?\s*" + _NAME + r"(?:[).:\s]*$|\)\s*\S|[.:]\s)"
 )  # fmt: skip
-_JUST = re.compile(r"(?:(?:option|choice)\s+)?\(?([A-J])(?:[).:\]\s]*$|\)\s*\S)", re.IGNORECASE)
+_JUST = re.compile(r"(?:(?:option|choice)\s+)?\(?([A-J])(?:[).:\]\s]*$|\)\s*\S)", re.I)
 _LIST_WORDS = re.compile(r"\\?text\w*|(?<![A-Za-z])(?:[A-J]|and|or|n?either|nor|not|both|any|all|of)(?![A-Za-z])|[^A-Za-z\\]", re.I)
 _MARKED = ("answer-tag", "json", "boxed", "boxes", "final-answer", "hashes")
 _BOUND = re.compile(r"[<>]|\\[lg](?:e|eq|t)\b|\\infty|\\equiv")
 _BOUND_SAID = re.compile(r"(?:all\s+(?:real\s+)?numbers\s+)?\b(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$")
 _WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z' -]{2,40}")  # `Monday`, `no solution`
 _THEREFORE = re.compile(r"(?:(?:^|,?\s+)(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.I)
-_SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.IGNORECASE)
+_SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.I)
 _TRUTH = r"(?:yes|no|true|false)"
-_VERDICT = re.compile(rf"[\s*]*(?:(?:but|so|and|or|thus|hence|therefore)\b[\s,]*)?({_TRUTH})\b\s*(?:[.,;:!–—-]|$)", re.IGNORECASE)
+_VERDICT = re.compile(rf"[\s*]*(?:(?:but|so|and|or|thus|hence|therefore)\b[\s,]*)?({_TRUTH})\b\s*(?:[.,;:!–—-]|$)", re.I)
 _SAYS_AGAIN = re.compile(rf"[,.;:!?/–—\s-]*(?:(?:and|or|but|maybe|perhaps|also)\s+)*{_TRUTH}\s*(?:[.,;:!?–—-]|$)", re.I)
 
 

@@ -36,9 +36,7 @@ _DENIES = phrases(
     backwards=True,
 )
 # In prose a value behind these is not the answer. A box behind them is: `defined for all x except \boxed{1}`.
-_APART = phrases(
-    "differs/differ from, other/rather than, instead of, one of, except, unlike, between, among", backwards=True
-)
+_APART = phrases("differs/differ from, other/rather than, instead of, one of, except, unlike, between, among", backwards=True)
 # The last value of a sentence is a bound behind these. A sentence that begins with them answers for one: `At least 6 are left.`
 _BOUNDS = "(?-i:" + phrases("at most/least, more/less/fewer/greater than", backwards=True) + ")"
 _SIGNS = r"是不|[是为]?能可|=!\s*[a-z]{2}|(?:tonl|gen|qen|en)\\"
@@ -54,28 +52,26 @@ def _before(*kinds: str) -> re.Pattern[str]:
 
 _BEFORE = {"box": _before(_DENIES), "statement": _before(_DENIES, _APART), "sentence": _before(_DENIES, _APART, _BOUNDS)}
 # A question asserts nothing, nor does what calls a value wrong or tells several cases.
+_DENIALS = phrases(
+    "wrong/incorrect/mistaken/unless, not (the) (final) correct/right/answer, depend/depends/depending on the case, in one case, if the (*) answer, "
+    "cannot/can't determine/find/compute/say/tell/answer/solve, unable/impossible to determine/find/compute/say/tell/answer/solve, "
+    "i don't think/believe/know, i do not think/believe/know, i doubt"
+)
 _UNASSERTED = re.compile(
-    r"\?|可能|不是|(?<![a-z])(?:"
-    + phrases(
-        "wrong, incorrect, mistaken, unless, not (the) correct/right/answer, not (the) final answer, depend/depends/depending on the case, "
-        "in one case, cannot/can't determine/find/compute/say/tell/answer/solve, unable/impossible to determine/find/compute/say/tell/answer/solve, "
-        "if the (*) answer, i don't think/believe/know, i do not think/believe/know, i doubt"
-    )
-    + r")(?![a-z])|^\W*(?:" + phrases("choose between, we/you are/were given") + r"|(?:the\s+)?(?:options|candidates)(?:\s+are|:))",
-)  # fmt: skip
+    rf"\?|可能|不是|(?<![a-z]){_DENIALS}(?![a-z])|^\W*(?:{phrases('choose between, we/you are/were given')}|(?:the\s+)?(?:options|candidates)(?:\s+are|:))"
+)
 _CLAUSE_END = re.compile(r"[,;(]|\b(?:because|since|but|and)\b")
 _MARKS = " \n\t.,;:!)$*\"'\\]}-"
 # Right behind a value these take it back: `7. Wait, that's not right.`
+_WITHDRAWALS = phrases(
+    "(that/that's/this/it/it's/which) is/was not (the) (final) right/correct/answer, that/that's/this/it/it's/which not (the) (final) right/correct/answer, "
+    "(that/this/it/which) isn't/wasn't (the) right/correct/answer, (that/this/it/which) is/was wrong/incorrect, that/that's/this/it/it's/which wrong/incorrect, "
+    "what a wrong, that/this/which leads to (a) contradict*, that/this/which is (a) contradict*, i take that/it back, i give up, scratch that, never mind"
+)
 _TAKES_BACK = re.compile(
-    r"\?|(?:(?:wait|hmm+|oh|actually|well|but|however|sorry|no)\b[\s,.!–—-]*)*(?:\bno\s*(?:[.!,]|$)|is\s+this\s+(?:right|correct)\?\s*no\b|"
-    + phrases(
-        "that/that's/this/it/it's/which (is/was) not (the) right/correct/answer, that/that's/this/it/it's/which (is/was) not (the) final answer, "
-        "that/that's/this/it/it's/which (is/was) wrong/incorrect, is/was not (the) right/correct/answer, is/was wrong/incorrect, what a wrong, "
-        "that/this/it/which isn't/wasn't (the) right/correct/answer, isn't/wasn't (the) right/correct/answer, "
-        "that/this/which leads to (a) contradict*, that/this/which is (a) contradict*, i take that/it back, i give up, scratch that, never mind"
-    )
-    + ")",
-)  # fmt: skip
+    r"\?|(?:(?:wait|hmm+|oh|actually|well|but|however|sorry|no)\b[\s,.!–—-]*)*"
+    rf"(?:\bno\s*(?:[.!,]|$)|is\s+this\s+(?:right|correct)\?\s*no\b|{_WITHDRAWALS})"
+)
 
 
 def left_open(before: str, where: str = "statement") -> bool:

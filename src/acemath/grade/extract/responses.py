@@ -23,9 +23,7 @@ _STATEMENT = 1000  # characters behind "the answer is" that may belong to it
 _THOUGHT = r"think|thinking|thought|reasoning|seed:think"
 _CLOSE = re.compile(rf"</(?:{_THOUGHT})>|<\|end_of_thought\|>|</REASONING_END>", re.I)
 _OPEN = re.compile(rf"<(?:{_THOUGHT})>|<\|begin_of_thought\|>", re.I)
-_TURN = re.compile(
-    r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>"
-)
+_TURN = re.compile(r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>")
 # Text that is struck out is withdrawn. Comments, hidden text and programs are no part of what a reader sees. A line such as
 # `% profit = 25` is no comment.
 _UNSEEN = rules(
@@ -38,17 +36,16 @@ _UNSEEN = rules(
     ("]:", r"(?im)^[ \t]*\[(?:comment|//)\]:[^\n]*", " "),
     ("`", r"(?is)```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", " "),
 )
-_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.I | re.S)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
-_HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.MULTILINE)
+_HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.M)
 _KEY = re.compile(r"""["'](?:final[ _]?)?answer["']\s*:\s*""", re.I)
 _FIELD = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\](?=\s*[,}\n])|[^,}\n]+)""")
 _IS = r"\s*(?:(?:is|are|was|est|es|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*:?|:|=(?!=))\s*"
 _ANSWER_IS = re.compile(
     r"(?<![A-Za-z])(?:answers?|answer choice|results?|solutions?|r[ée]ponse|respuesta|antwort)"
     rf"(?:\s+(?:for\s+sure|to\s+(?:the|this)\s+(?:problem|question|equation)|choice|here|set|therefore))?{_IS}"
-    r"|^\s*(?:#+\s*)?(?:final\s+)?answers?\s*(?=[$\\(\d-]|\n)|(?:答案|答)\s*(?:是|为|為|：|:)+\s*",
-    re.IGNORECASE | re.MULTILINE,
+    r"|^\s*(?:#+\s*)?(?:final\s+)?answers?\s*(?=[$\\(\d-]|\n)|(?:答案|答)\s*(?:是|为|為|：|:)+\s*", re.I | re.M
 )
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
@@ -57,9 +54,7 @@ _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\
 QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
 # The unit of `20 $cm^2$`, in marks of its own.
-_UNIT = re.compile(
-    r"\s(?<=\d\s)\s*\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$"
-)
+_UNIT = re.compile(r"\s(?<=\d\s)\s*\$((?:\\(?:text|mathrm)\s*\{[^{}$]*\}|[a-zA-Z]{2,6}|[mgsL])(?:/[a-z]+)?(?:\^\{?-?\d\}?)?)\$")
 # `$5 each`, `$18.` and the first of `$2 = $18`: a currency, not the start of a formula.
 _MONEY = re.compile(
     r"\$(?<!\\\$)(?=\s?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*|\s+)(?:[A-Za-z]{2,}(?![A-Za-z]|\s?\$)|a\s)"

@@ -33,55 +33,47 @@ _MAX_LISTED = 24  # values of one list
 _MAX_ITEM = 200  # characters of a line that is an item of a list
 _LONG = 1000  # characters at the end of a sentence that are looked at
 _FILLER = re.compile(
-    "^(?:"
-    + phrases(
-        "approximately/about/exactly/simply/just/roughly/clearly/therefore/thus/so/that/indeed/then/now/hence/option/choice, equal to, given by, "
-        "the number/value/expression/choice/option"
-    )
-    + r"\s+)+",
-    re.IGNORECASE,
+    rf"^(?:(?:{phrases('approximately/about/exactly/simply/just/roughly/clearly/therefore/thus/so/that/indeed/then/now/hence')}"
+    rf"|{phrases('equal to, given by, (the) choice/option, the number/value/expression')})\s+)+", re.I
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
 # behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    r"[\s(](?:"
-    + phrases(
-        "because/since/attained/achieved/reached/obtained/occurring/where/when/not, or about/approximately/roughly, rather than, instead of"
-    )
-    + r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between))\b"
+    rf"[\s(](?:{phrases('because/since/attained/achieved/reached/obtained/occurring/where/when/not, or about/approximately/roughly')}"
+    rf"|{phrases('rather than, instead of')}"
+    r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between))\b"
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
 _IS = "is|are|was|were|be|equals?|ha[sd]|have"
-_DIRECTLY = re.compile(rf"(?:\b(?:{_IS}|get|gives?|only)\b|=|\\approx)\W*(?:[a-z]+\s+)?$", re.IGNORECASE)
-_STATES = re.compile(rf"(?:\b(?:{_IS}|of)\b|=)[^,;]*$", re.IGNORECASE)
+_DIRECTLY = re.compile(rf"(?:\b(?:{_IS}|get|gives?|only)\b|=|\\approx)\W*(?:[a-z]+\s+)?$", re.I)
+_STATES = re.compile(rf"(?:\b(?:{_IS}|of)\b|=)[^,;]*$", re.I)
 _OPERATORS = ("+", "-", "*", "/", "^", "\\times", "\\cdot", "\\div")
 _CONCLUDES = re.compile(
-    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s|,[^,]*\b(?:is|are|was|be)\b",
-    re.IGNORECASE,
+    r"\b(?:so|thus|hence|therefore|gives?|giving|get|yields?|total|answer|means?)\b|:\s|,[^,]*\b(?:is|are|was|be)\b", re.I
 )
-_STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.IGNORECASE)
+_STATES_AGAIN = re.compile(_CONCLUDES.pattern + r"|\b(?:is|are|was)\b", re.I)
 _MORE = re.compile(r"[=$\\,;*/×]")
-_PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.IGNORECASE)
+_PLURAL = re.compile(r"(?:\b(?:are|were|either|namely)|:)\s*$", re.I)
 _JOINER = re.compile(r"[,;&]|\b(?:and|or)\b")
 # What stands between two values that are both named: `8 and 7`, `"8", "7"`, `| 8 | 7 |`, `8 cm or 7 cm`.
 _BETWEEN = re.compile(
     r"[\s\"'|\\})\]]*(?:(?:,?\s*\b(?:and|or|o|ou|oder|vs\.?|versus|(?:up\s+)?to)\b|或|или)\s+(?:(?:peut-être|maybe|perhaps|possibly|else|not)\s+)?"
-    r"|(?:[\"')\]}]\s*,|\|+)[\s\"'|\\{(\[]*|(?:</\w+>\s*<\w+>\s*)+)", re.IGNORECASE
+    r"|(?:[\"')\]}]\s*,|\|+)[\s\"'|\\{(\[]*|(?:</\w+>\s*<\w+>\s*)+)", re.I
 )
-_UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.IGNORECASE)
+_UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.I)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
 _GIVES_UP = re.compile(r"\b[Ii]\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b)")
-_THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.IGNORECASE)
+_THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.I)
 _BULLET = re.compile(r"\n[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+")
-_COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.IGNORECASE)
+_COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.I)
 _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 # A number behind these words is a bound, not a value; several numbers beside "and" may belong to several things.
 _BOUND_WORDS = re.compile(
-    r"\b(?:least|most|less\s+than|more\s+than|greater|fewer|cannot|not|between|except|under|but|some\w*|any\w*|one\s+of)\b", re.IGNORECASE
+    rf"\b{phrases('least/most/greater/fewer/cannot/not/between/except/under/but/some*/any*, less/more than, one of')}\b", re.I
 )
-_JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.IGNORECASE)
+_JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.I)
 
 
 def stated_value(sentence: str) -> str | None:

@@ -161,9 +161,8 @@ def _plain(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scaling: float, softca
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     scores.view(n, heads, length, -1, k.shape[1]).add_(bias[:, None, :, None])
-    # Training computes the softmax in float32, as transformers' eager attention does.
-    exact = torch.float32 if torch.is_grad_enabled() else None
-    weights = torch.softmax(scores, -1, dtype=exact).to(scores.dtype)
+    # The kernel computes in float32 and rounds at the end. A softmax in float32 would be kept for the backward pass too.
+    weights = torch.softmax(scores, -1)
     return torch.bmm(weights, v).view(n, heads, length, -1).transpose(1, 2)
 
 

@@ -111,20 +111,6 @@ def plain_batch(rows: Sequence[Row], pad: int) -> PlainBatch:
     return PlainBatch(ids, mask, torch.tensor([len(text) - 1 for text in texts]))
 
 
-def split_rows(row: Row, width: int) -> list[Row]:
-    """A row split into rows of at most `width` tokens, each with the prompt and at least one response.
-
-    Keys become (key, number of the first response).
-    """
-    parts: list[Row] = []
-    for number, response in enumerate(row.responses):
-        if parts and parts[-1].length + len(response) <= width:
-            parts[-1].responses.append(response)
-        else:
-            parts.append(Row(row.prompt, [response], (row.key, number)))
-    return parts
-
-
 def token_batches(rows: Iterable[Row], budget: int) -> Iterator[list[Row]]:
     """Batches of rows of similar length for `plain_batch`, each of at most `budget` tokens with padding.
 

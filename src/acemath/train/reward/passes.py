@@ -1,12 +1,13 @@
 """One optimiser step over groups, and the measures over held-out groups and candidates.
 
-Several groups are packed into a row, and each prompt is read once (models/score/packed.py).
+Several groups are packed into a row, and each prompt is read once (models/score/packed.py). A group that is larger than
+a pass is read in parts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.distributed.tensor import DTensor
 
 from acemath.metrics import rm_at_k
 from acemath.models.hardware import pass_tokens
-from acemath.models.score.layout import Row, plain_batch, split_rows, token_batches
+from acemath.models.score.layout import Row, plain_batch, token_batches
 from acemath.models.score.model import head_scores, plain_states
 from acemath.models.score.packed import packed_states
 from acemath.train.packing import pack
@@ -25,7 +26,9 @@ from acemath.train.reward.losses import batch_loss, listwise, pair_margins
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.sharding import clip, is_sharded
 
-# The `key` of a Row is its group's labels [R] here.
+# The `key` of a group's Row is its labels [R]. The `key` of a part is the number of its group, and the numbers of the
+# part's responses in it.
+Learn = Callable[[Sequence[Row], Sequence[Tensor], int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +54,113 @@ def step(
 
     Each group has the same weight, however passes are made. Processes share the passes and sum their gradients, so
     their number changes only the time. Returns the mean loss over groups.
+
+    A group's loss depends on all its rewards. If the group has several parts, each is learned by itself, with the
+    rewards of the others as constants; the gradients of the parts sum up to the group's. For that all parts but the
+    largest are read once more, without gradients, at first.
     """
-    total = torch.zeros((), device=accelerator.device)
-    plan = _plan(accelerator, rows, settings)
-    for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
-        batch = [rows[number] for number in numbers]
-        with accelerator.autocast():
-            rewards = _by_group(_rewards(model, batch, pad, settings.share_prefix), batch)
-        labels = [row.key.to(accelerator.device) for row in batch]
-        loss = batch_loss(settings.loss, rewards, labels, settings.centring, settings.margin)
-        loss = loss * (counts * len(batch) / len(rows))
+    largest, others = _parts(rows, settings, accelerator)
+    rewards = _read(model, accelerator, rows, others, pad, settings)
+    known = _by_group(rewards, rows)  # views
+    labels = [row.key.to(accelerator.device) for row in rows]
+
+    def loss_of(found: list[Tensor], right: list[Tensor]) -> Tensor:
+        return batch_loss(settings.loss, found, right, settings.centring, settings.margin)
+
+    def learn(parts: Sequence[Row], found: Sequence[Tensor], counts: int) -> None:
+        whole = [
+            known[part.key[0]].scatter(0, part.key[1].to(mine.device), mine)
+            for part, mine in zip(parts, found, strict=True)
+        ]
+        loss = loss_of(whole, [labels[part.key[0]] for part in parts])
+        loss = loss * (counts * len(parts) / len(rows))
         (loss * accelerator.num_processes).backward()  # because gradients are averaged over the processes
-        total += loss.detach()
+
+    rewards += _read(model, accelerator, rows, largest, pad, settings, learn)
+    _read(model, accelerator, rows, others, pad, settings, learn)
     if accelerator.num_processes > 1:
         for weights in model.parameters():
             if not weights.requires_grad or isinstance(weights, DTensor):
                 continue  # frozen, or sharded: FSDP has averaged the gradient
             weights.grad = torch.zeros_like(weights) if weights.grad is None else weights.grad
             weights.grad = accelerator.reduce(weights.grad, "mean")
-        total = accelerator.reduce(total, "sum")
     clip(model.parameters(), settings.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
-    return float(total)
+    return float(loss_of(known, labels))
 
 
-def _plan(accelerator: Accelerator, rows: Sequence[Row], settings: RewardSettings) -> list[list[int]]:
-    """Indices of rows in forward passes of a bounded number of tokens."""
-    budget = settings.micro_tokens or pass_tokens(accelerator.device)
+def _parts(
+    rows: Sequence[Row], settings: RewardSettings, accelerator: Accelerator
+) -> tuple[list[Row], list[Row]]:
+    """The rows in parts of at most a pass each: the largest part of each row, and all others.
+
+    A part holds the prompt and some of the responses; a response is never split, whatever its length.
+    """
+    budget = _budget(settings, accelerator)
+    largest: list[Row] = []
+    others: list[Row] = []
+    for number, row in enumerate(rows):
+        if settings.share_prefix:
+            bins: Iterable[list[int]] = pack(list(map(len, row.responses)), max(1, budget - len(row.prompt)))
+        else:
+            single = [Row(row.prompt, [response], i) for i, response in enumerate(row.responses)]
+            bins = [[one.key for one in batch] for batch in token_batches(single, budget)]
+        parts = [
+            Row(row.prompt, [row.responses[i] for i in members], (number, torch.tensor(members)))
+            for members in map(sorted, bins)
+        ]
+        parts.sort(key=lambda part: part.length)
+        largest.append(parts.pop())
+        others += parts
+    return largest, others
+
+
+def _read(
+    model: Any,
+    accelerator: Accelerator,
+    rows: Sequence[Row],
+    parts: Sequence[Row],
+    pad: int,
+    settings: RewardSettings,
+    learn: Learn | None = None,
+) -> Tensor:
+    """The rewards of all responses of the rows, one row after another, as far as they are in `parts`; 0 for the others.
+
+    Processes share the passes, and all of them get all rewards. `learn` gets the parts of each pass, their rewards with
+    gradients, and the weight of the pass; without it there are no gradients.
+    """
+    flat = torch.zeros(sum(len(row.responses) for row in rows), device=accelerator.device)
+    known = _by_group(flat, rows)  # views
+    plan = _plan(parts, settings, accelerator)
+    for batch, counts in _share(plan, accelerator, even=is_sharded(model)):
+        with accelerator.autocast(), torch.set_grad_enabled(learn is not None):
+            found = _by_group(_rewards(model, batch, pad, settings.share_prefix), batch)
+        if learn is not None:
+            learn(batch, found, counts)
+        for part, mine in zip(batch, found, strict=True):
+            number, members = part.key
+            known[number][members] = counts * mine.detach()
+    if accelerator.num_processes > 1:
+        flat = accelerator.reduce(flat, "sum")
+    return flat
+
+
+def _plan(parts: Sequence[Row], settings: RewardSettings, accelerator: Accelerator) -> list[list[Row]]:
+    """The parts in forward passes of a bounded number of tokens."""
+    budget = _budget(settings, accelerator)
     if settings.share_prefix:
-        return list(pack([row.length for row in rows], budget))
-    numbered = [Row(row.prompt, row.responses, number) for number, row in enumerate(rows)]
-    return [[row.key for row in batch] for batch in token_batches(numbered, budget)]
+        return [[parts[i] for i in members] for members in pack([part.length for part in parts], budget)]
+    return list(token_batches(parts, budget))
+
+
+def _budget(settings: RewardSettings, accelerator: Accelerator) -> int:
+    return settings.micro_tokens or pass_tokens(accelerator.device)
 
 
 def _share(
-    plan: Sequence[list[int]], accelerator: Accelerator, even: bool
-) -> Iterator[tuple[list[int], int]]:
+    plan: Sequence[list[Row]], accelerator: Accelerator, even: bool
+) -> Iterator[tuple[list[Row], int]]:
     """This process's passes, each with a weight of 1 or 0.
 
     With shards all processes must run the same number of passes: with `even`, those with fewer get one more pass of
@@ -100,7 +173,6 @@ def _share(
         yield plan[0], 0
 
 
-@torch.no_grad()
 def evaluate(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
 ) -> HeldOut:
@@ -113,19 +185,11 @@ def evaluate(
     return HeldOut(math.fsum(accuracies) / len(rows), math.fsum(losses) / len(rows))
 
 
-@torch.no_grad()
 def best_of_candidates(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings, k: int
 ) -> float:
     """rm@k, the mean over problems with at least k candidates; each row holds all candidates of a problem."""
-    budget = settings.micro_tokens or pass_tokens(accelerator.device)
-    parts = [
-        part for n, row in enumerate(rows) for part in split_rows(Row(row.prompt, row.responses, n), budget)
-    ]
-    found = _all_rewards(model, accelerator, parts, pad, settings)
-    values: list[list[float]] = [[] for _ in rows]
-    for part, rewards in zip(parts, found, strict=True):
-        values[part.key[0]] += rewards.tolist()
+    values = [mine.tolist() for mine in _all_rewards(model, accelerator, rows, pad, settings)]
     right = [[bool(y) for y in row.key.tolist()] for row in rows]
     each = [rm_at_k(v, y, k) for v, y in zip(values, right, strict=True) if len(v) >= k]
     return math.fsum(each) / len(each)
@@ -134,21 +198,9 @@ def best_of_candidates(
 def _all_rewards(
     model: Any, accelerator: Accelerator, rows: Sequence[Row], pad: int, settings: RewardSettings
 ) -> list[Tensor]:
-    """Each row's rewards [R] on the CPU. Processes share the passes, and all of them get all rewards."""
-    starts = [0]
-    for row in rows:
-        starts.append(starts[-1] + len(row.responses))
-    flat = torch.zeros(starts[-1], device=accelerator.device)
-    plan = _plan(accelerator, rows, settings)
-    for numbers, counts in _share(plan, accelerator, even=is_sharded(model)):
-        batch = [rows[number] for number in numbers]
-        with accelerator.autocast():
-            rewards = _rewards(model, batch, pad, settings.share_prefix)
-        for number, mine in zip(numbers, _by_group(rewards, batch), strict=True):
-            if counts:
-                flat[starts[number] : starts[number + 1]] = mine
-    if accelerator.num_processes > 1:
-        flat = accelerator.reduce(flat, "sum")
+    """Each row's rewards [R] on the CPU, in all processes."""
+    largest, others = _parts(rows, settings, accelerator)
+    flat = _read(model, accelerator, rows, [*largest, *others], pad, settings)
     return _by_group(flat.cpu(), rows)
 
 

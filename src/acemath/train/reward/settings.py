@@ -62,7 +62,7 @@ class RewardSettings(_Part):
     batch_groups: int = Field(256, ge=1)
     """Groups per training step (paper: a batch of 256, without a unit)."""
     micro_tokens: int | None = Field(None, ge=64)
-    """The most tokens of a forward pass; by default what suits the device."""
+    """The most tokens of a forward pass; by default what suits the device. A larger group is read in parts."""
     epochs: float = Field(2.0, gt=0)
     """The number of times each group is trained on (paper: 2)."""
     warmup: float = Field(0.03, ge=0, lt=1)
@@ -77,8 +77,9 @@ class RewardSettings(_Part):
     """Whether a prompt is read once for its whole group; set false for models that do not allow it."""
     bf16: bool = True
     """Whether forward passes use bfloat16, if the hardware computes it. Our choice."""
-    gradient_checkpointing: bool = False
-    """Whether activations are computed again in the backward pass, which takes time and saves memory."""
+    gradient_checkpointing: bool | None = None
+    """Whether activations are computed again in the backward pass, which takes time and saves memory; by default only those that are
+    quick to compute, in large models on a processor."""
     liger: bool = False
     """Whether to use Liger's kernels in the body; they need a GPU."""
     compile: bool = True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import create_selective_checkpoint_contexts
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,7 +25,17 @@ from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.model import with_head
 from acemath.notices import say
 from acemath.train.reward.settings import RewardSettings
-from acemath.train.sharding import parameter_groups
+from acemath.train.sharding import is_sharded, parameter_groups
+
+LARGE = 200_000_000  # parameters; in smaller models the bookkeeping of what to recompute takes too much of the time
+# Products of matrices and attention. The scores of attention are recomputed: they are as large as their softmax.
+SLOW = [
+    torch.ops.aten.mm.default,
+    torch.ops.aten.addmm.default,
+    torch.ops.aten.bmm.default,
+    torch.ops.aten._softmax.default,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+]
 
 CHECK_TEMPLATE = (
     "Problem: {{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | first }}\nCheck:\n"
@@ -110,23 +122,28 @@ def untrained(
     return out
 
 
-def checkpoint_gradients(model: Any) -> None:
-    """Recompute activations within layers in the backward pass instead of storing them; in place.
+def checkpoint_gradients(model: Any, settings: RewardSettings) -> None:
+    """Recompute activations within layers in the backward pass instead of storing them, if `settings` say so; in place.
 
-    Layers do so only in training mode, so only they are put into it; the modules inside stay in evaluation mode, without
-    dropout.
+    By default a large model on a processor stores what is slow to compute, and recomputes the rest: that halves the memory
+    of a pass. Layers checkpoint only in training mode, so only they are put into it; the modules inside stay in evaluation
+    mode, without dropout.
     """
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    options: dict[str, Any] = {"use_reentrant": False}
+    if settings.gradient_checkpointing is None:
+        if model.device.type != "cpu" or is_sharded(model) or model.num_parameters() < LARGE:
+            return
+        options["context_fn"] = partial(create_selective_checkpoint_contexts, SLOW)
+    elif not settings.gradient_checkpointing:
+        return
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.training = True
 
 
 def adamw(model: Any, settings: RewardSettings) -> torch.optim.AdamW:
-    """The optimiser of all trainable weights; on a GPU one kernel updates many of them."""
+    """The optimiser of all trainable weights. Its one kernel needs no copies of the weights in between."""
     return torch.optim.AdamW(
-        parameter_groups(model),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True if model.device.type == "cuda" else None,
+        parameter_groups(model), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )

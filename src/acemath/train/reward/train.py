@@ -176,8 +176,7 @@ def _model(
     model = shard(model, body(model), where, settings.bf16 and has_bf16()) if sharded else model.to(where)
     if settings.share_prefix:
         check_sharing(model, settings.max_length)
-    if settings.gradient_checkpointing:
-        checkpoint_gradients(model)
+    checkpoint_gradients(model, settings)
     compile_layers(model, settings, where, sharded)
     return model
 
