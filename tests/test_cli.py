@@ -32,7 +32,7 @@ SHARED = {
 HEAVY = {*EXTRAS, "pyarrow", "pydantic", "numpy"}
 
 
-def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tuple[int, str]:
+def interrupted(arguments: list[str], ready: Callable[[psutil.Process], object]) -> tuple[int, str]:
     """Exit code and last line on standard error of a command that gets Ctrl-C, as a terminal sends it to all of it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "acemath", *arguments],
@@ -40,21 +40,23 @@ def interrupted(arguments: list[str], ready: Path | None, seconds: float) -> tup
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # a shell's background jobs ignore it
+        preexec_fn=_interruptible,
     )
-    deadline = time.monotonic() + 60
-    while ready is not None and not ready.exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while not ready(psutil.Process(process.pid)):
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    assert ready is None or ready.exists()
-    time.sleep(seconds)
+    time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     members = [p for p in psutil.process_iter() if p.pid != process.pid and _group(p.pid) == process.pid]
-    psutil.wait_procs(members, timeout=5)
+    psutil.wait_procs(members, timeout=20)
     assert not [p for p in members if p.is_running()]
     return process.returncode, said.strip().splitlines()[-1]
+
+
+def _interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test in the background inherits that it is ignored
 
 
 def _group(pid: int) -> int | None:
@@ -64,7 +66,7 @@ def _group(pid: int) -> int | None:
         return None
 
 
-def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
+def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path, command: Command) -> None:
     """In the middle of the data; the same command again ends with all of it."""
     arguments = ["run", "laptop", "--out", str(tmp_path / "run"), "--until", "data", "--json"]
     arguments += [
@@ -73,12 +75,9 @@ def test_ctrl_c_stops_a_run_that_goes_on_later(tmp_path: Path) -> None:
         "--set",
         "problems.benchmarks.worksheets.count=42",
     ]
-    code, said = interrupted(arguments, tmp_path / "run" / "seeds" / "manifest.json", 0.1)
+    code, said = interrupted(arguments, lambda _: (tmp_path / "run" / "seeds" / "manifest.json").exists())
     assert (code, said) == (130, "acemath: stopped; the same command continues from what is on disk")
-    done = subprocess.run(
-        [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout)["conversations"]["math"] > 0
+    assert json.loads(command(*arguments).out)["conversations"]["math"] > 0
 
 
 def test_ctrl_c_stops_grading_with_its_workers(tmp_path: Path) -> None:
@@ -89,7 +88,7 @@ def test_ctrl_c_stops_grading_with_its_workers(tmp_path: Path) -> None:
     ]  # fmt: skip
     path = tmp_path / "hard.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    code, said = interrupted(["grade", str(path)], None, 3.0)
+    code, said = interrupted(["grade", str(path)], lambda process: process.children(recursive=True))
     assert (code, said) == (130, "acemath: stopped")
 
 
@@ -185,10 +184,6 @@ def test_a_full_disk_behind_standard_output_is_one_line() -> None:
         "acemath: cannot write standard output: No space left"
     )
     assert done.stderr.count("\n") == 1
-
-
-def _interruptible() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test in the background inherits that it is ignored
 
 
 @pytest.mark.parametrize("presses", [1, 2])

@@ -72,6 +72,7 @@ def test_a_result_goes_where_its_link_points(command: Command) -> None:
         ("grade R --problems P --columns label=nix", "label=nix"),
         ("eval P --model nano --columns level=nix", "level=nix"),
         ("rewardbench table R -k 1 --columns reward=nix", "reward=nix"),
+        ("rewardbench table R -k 1 --columns extracted=nix", "extracted=nix"),
     ],
 )
 def test_a_column_that_is_not_there(line: str, column: str, command: Command) -> None:

@@ -146,9 +146,10 @@ LABELLED = [
 ]
 
 
-def test_released_reward_data_becomes_groups(tmp_path: Path) -> None:
-    """Rows with one qid are a group; a group that is all wrong is left out; from JSONL and from Parquet."""
+def test_released_reward_data_becomes_groups(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows with one qid are a group; a group that is all wrong is left out and counted; from JSONL and from Parquet."""
     groups = list(groups_of(LABELLED, "here"))
+    assert "here: 1 groups are all right or all wrong and are left out" in caplog.text
     assert [g.problem_id for g in groups] == ["q0", "q1"] and groups[1].labels == (1, 0, 0)
     assert groups[0].prompt == "Question 0" and groups[0].responses[2] == "Response 2"
     path = write(tmp_path / "rm.jsonl", LABELLED)

@@ -73,6 +73,8 @@ def test_labels_are_read_as_they_are_meant() -> None:
     assert expected(response="\\boxed{2}", answer="1", expected="1") == [None]
     assert expected(response="\\boxed{2}", answer="1", expected="1", label=0) == [False]
     assert expected(response="\\boxed{2}", answer="12", expected=True) == [True]
+    assert expected(response="\\boxed{72}", answer="72", label=72) == [None]
+    assert [row.expected for row in rows_of({"response": "\\boxed{1}", "label": 1}, {"answer": "label"})] == [None]
     assert expected(response="\\boxed{A}", choices=["1", "2"], correct=0) == [None], "the right choice is no label"
     with pytest.raises(UserError, match="2 responses but 1 labels"):
         expected(code=["a", "b"], gt="1", score=[True])

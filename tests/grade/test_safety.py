@@ -61,9 +61,9 @@ def test_payloads_are_inert(name: str, tmp_path: Path) -> None:
         lambda: extract(payload, conventions),
         lambda: classes([payload, "7", payload], conventions),
     ):
-        start = time.monotonic()
+        start = time.process_time()  # a worker's own time has its limit, and others may use the machine
         run()
-        assert time.monotonic() - start < 3.0
+        assert time.process_time() - start < 3.0
     assert not equal(payload, "7", conventions).correct
     assert not mark.exists()
 

@@ -64,7 +64,7 @@ def host() -> Iterator[Host]:
 
     def start(handler: type[BaseHTTPRequestHandler]) -> str:
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
         return f"http://127.0.0.1:{servers[-1].server_port}"
 
     yield start

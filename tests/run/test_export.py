@@ -157,7 +157,7 @@ def hub() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     """A stand-in for the hub on this machine: its address and what it was sent."""
     handler = type("Handler", (Hub,), {"seen": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", handler.seen
     server.shutdown()

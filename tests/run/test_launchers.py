@@ -191,44 +191,31 @@ SMALL = {
     "reward.candidates.policies": ["only"], "bench.policies": ["only"], "bench.headline": "only",
 }  # fmt: skip
 TWO = {
-    "compute_environment": "LOCAL_MACHINE", "distributed_type": "FSDP", "num_machines": 1, "num_processes": 2,
-    "mixed_precision": "no", "use_cpu": True, "fsdp_config": {"fsdp_version": 2},
+    "compute_environment": "LOCAL_MACHINE", "distributed_type": "FSDP", "num_machines": 2, "num_processes": 2, "machine_rank": 0,
+    "main_process_ip": "127.0.0.1", "rdzv_backend": "static", "same_network": True, "mixed_precision": "no", "use_cpu": True,
+    "fsdp_config": {"fsdp_version": 2},
 }  # fmt: skip
 
 
-def test_a_training_in_two_processes_gives_the_losses_of_one(
+def test_a_training_on_two_machines_gives_the_losses_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run whose recipe names a configuration of accelerate, in shards over gloo: every loss within 1e-4.
 
-    So do two machines of one process each; the second is started by the command that the notice gives.
+    Each machine has one process; the second is started by the command that the notice gives.
     """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     run_until(load_recipe("laptop", SMALL), tmp_path / "one", Display(quiet=True), "sft")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     shutil.rmtree(tmp_path / "two" / "sft-only")
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump(TWO))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        apart = {**TWO, "main_process_port": free.getsockname()[1]}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(apart))
     told = {**SMALL, "sft.launch": str(tmp_path / "two.yaml"), "launch.processes": 2}
     shown = Display(quiet=True)
     notes: list[str] = []
     monkeypatch.setattr(shown, "progress", lambda done, total, note="": notes.append(note))
-    found = run_until(load_recipe("laptop", told), tmp_path / "two", shown, "sft")
-    assert found["ran"] == ["sft-only"]
-    one, two = (
-        json.loads((tmp_path / name / "sft-only" / "manifest.json").read_text())["facts"]
-        for name in ("one", "two")
-    )
-    assert len(one["curve"]) == len(two["curve"]) > 5 and any(re.search(r"loss \d", note) for note in notes)
-    for first, second in zip(one["curve"], two["curve"], strict=True):
-        assert first == pytest.approx(second, abs=1e-4)
-    assert one["validation_after"] == pytest.approx(two["validation_after"], abs=1e-4)
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    apart = {"num_machines": 2, "machine_rank": 0, "main_process_ip": "127.0.0.1", "main_process_port": port}
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump({**TWO, **apart, "rdzv_backend": "static", "same_network": True}))
-    shutil.rmtree(tmp_path / "two" / "sft-only")
     others: list[subprocess.Popen[bytes]] = []
 
     def start(notice: str) -> None:
@@ -239,11 +226,16 @@ def test_a_training_in_two_processes_gives_the_losses_of_one(
 
     monkeypatch.setattr(launch, "say", start)
     try:
-        run_until(load_recipe("laptop", told), tmp_path / "two", Display(quiet=True), "sft")
+        assert run_until(load_recipe("laptop", told), tmp_path / "two", shown, "sft")["ran"] == ["sft-only"]
         assert others[0].wait(60) == 0
     finally:
         for other in others:
             other.kill()
-    facts = json.loads((tmp_path / "two" / "sft-only" / "manifest.json").read_text())["facts"]
-    for first, second in zip(one["curve"], facts["curve"], strict=True):
+    one, two = (
+        json.loads((tmp_path / name / "sft-only" / "manifest.json").read_text())["facts"]
+        for name in ("one", "two")
+    )
+    assert len(one["curve"]) == len(two["curve"]) > 5 and any(re.search(r"loss \d", note) for note in notes)
+    for first, second in zip(one["curve"], two["curve"], strict=True):
         assert first == pytest.approx(second, abs=1e-4)
+    assert one["validation_after"] == pytest.approx(two["validation_after"], abs=1e-4)

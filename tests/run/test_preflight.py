@@ -287,22 +287,18 @@ def test_gated_and_missing_repositories_are_named(host: Callable[..., str], tmp_
         "roles: {ranker: owner/judge}\nbench: {policies: {other: owner/missing}}\n"
     )
     environment = {**os.environ, "HF_ENDPOINT": host(_Hub), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
-    command = [sys.executable, "-m", "acemath", "run", "mine.yaml", "--json"]
-
-    def checks(option: str) -> dict[str, dict[str, str]]:
-        done = subprocess.run(
-            [*command, option], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240, check=False
-        )
-        assert "Traceback" not in done.stderr and done.returncode == (2 if option == "--preflight" else 0), done.stderr
-        state = "fault" if option == "--preflight" else "not checked"
-        return {row["place"]: row["says"] for row in json.loads(done.stdout)["checks"] if row["state"] == state}
-
-    asked = checks("--preflight")
+    done = subprocess.run(
+        [sys.executable, "-m", "acemath", "run", "mine.yaml", "--json", "--preflight"],
+        capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    asked = {row["place"]: row["says"] for row in json.loads(done.stdout)["checks"] if row["state"] == "fault"}
     assert asked["roles.ranker"].startswith("model 'owner/judge' is gated: accept its terms at https://huggingface.co/owner/judge")
     assert "data set 'owner/rows' is gated: accept its terms" in asked["problems.seeds.far"]
     assert "the hub has no model 'owner/missing'" in asked["bench.policies.other.model"]
-    unasked = checks("--dry-run")
-    assert unasked.keys() >= {"problems.seeds.far", "bench.policies.other.model", "roles.ranker"}
+    unasked = check.preflight(load_recipe(tmp_path / "mine.yaml"), tmp_path / "run", network=False, here=True).findings
+    places = {row.place for row in unasked.having("not checked")}
+    assert not unasked.having("fault") and places >= {"problems.seeds.far", "bench.policies.other.model", "roles.ranker"}
 
 
 def test_a_run_to_the_training_sets_needs_no_model_of_later_parts(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def classifier() -> Iterator[tuple[str, list[int]]]:
             """Nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/v1", asked
     server.shutdown()
     server.server_close()

@@ -7,8 +7,8 @@ kills do no harm, other programs read its files.
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +51,7 @@ SMALL = [
     "bench.curve=[1, 8]",
 ]
 K = 3
+PROGRAM = [sys.executable, "-m", "acemath"]
 
 
 def _reference_answers() -> dict[str, str]:
@@ -77,22 +78,14 @@ def policies(serve: Any) -> None:
 SETTINGS: list[str] = []
 
 
-def _command(folder: Path, *more: str) -> list[str]:
-    options = list(more[more.index("--until") :]) if "--until" in more else []
-    changes = (*SETTINGS, *more[: len(more) - len(options)])
-    settings = [part for change in changes for part in ("--set", change)]
-    settings += options
-    return [sys.executable, "-m", "acemath", "run", "laptop", "--out", str(folder), "--json", *settings]
+def _words(folder: Path, *changes: str) -> list[str]:
+    settings = [part for change in (*SETTINGS, *changes) for part in ("--set", change)]
+    return ["run", "laptop", "--out", str(folder), "--json", *settings]
 
 
-def _run(folder: Path, *more: str) -> dict[str, Any]:
-    done = subprocess.run(
-        _command(folder, *more),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+def _run(folder: Path) -> dict[str, Any]:
+    """The run in a process of its own, as it is killed in one: the bytes of its files can depend on the process."""
+    done = subprocess.run([*PROGRAM, *_words(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(json.loads(done.stdout))
 
@@ -206,16 +199,12 @@ def test_policies_whose_results_are_known(finished: Path) -> None:
         assert {e["value"] for row in found["curves"].values() for e in row} == {percent}
 
 
-def test_rewardbench_gives_the_runs_numbers(finished: Path) -> None:
+def test_rewardbench_gives_the_runs_numbers(finished: Path, command: Callable[..., Any]) -> None:
     """`acemath rewardbench` on a run's scored rows: the headline's names and values, and those of all policies together."""
     tables = _tables(finished)
     folders = {name: str(finished / f"scores-{name}") for name in ("math", "right", "wrong")}
     for given in ([folders["math"]], list(folders.values())):
-        done = subprocess.run(
-            [sys.executable, "-m", "acemath", "rewardbench", *given, "-k", str(K), "--json"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        rows = json.loads(done.stdout)["rows"]
+        rows = json.loads(command("rewardbench", *given, "-k", K, "--json").out)["rows"]
         if len(given) > 1:
             mine = [row for row in rows if row["selector"] in STANDARD]
             assert len(mine) == len(tables["rewardbench"]["rows"])
@@ -245,42 +234,41 @@ def test_nothing_that_was_trained_on_is_measured(finished: Path) -> None:
 def test_second_run_does_nothing(finished: Path) -> None:
     """Unchanged, no stage runs and torch is not even imported, so that it ends at once."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *_command(finished)[1:]], capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-m", "acemath", *_words(finished)], capture_output=True, text=True, check=True
     )
     imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
     assert json.loads(done.stdout)["ran"] == [] and "acemath.recipe.schema" in imported and "torch" not in imported
 
 
-def test_a_model_that_was_made_again_gets_its_table(finished: Path) -> None:
+def test_a_model_that_was_made_again_gets_its_table(finished: Path, command: Callable[..., Any]) -> None:
     """The card of a reward model with the same weights, but without rm@k, as after its folder was made again."""
     facts = finished / "reward" / "model" / "training.json"
     whole = json.loads(facts.read_text())
     assert whole["bench"] and f"## rm@{K}" in (finished / "reward" / "model" / "README.md").read_text()
     facts.write_text(json.dumps(whole | {"bench": []}))
-    assert _run(finished)["ran"] == [] and json.loads(facts.read_text()) == whole
+    assert json.loads(command(*_words(finished)).out)["ran"] == [] and json.loads(facts.read_text()) == whole
 
 
-def test_change_runs_what_it_touches(finished: Path) -> None:
+def test_change_runs_what_it_touches(finished: Path, tmp_path: Path, command: Callable[..., Any]) -> None:
     """A setting of the groups re-runs groups, reward, scores, tables and report, and nothing before them."""
-    result = _run(finished, "reward.groups.pool=4")
+    folder = shutil.copytree(finished, tmp_path / "changed")
+    result = json.loads(command(*_words(folder, "reward.groups.pool=4")).out)
     assert "groups" in result["ran"] and "tables" in result["ran"]
     assert not any(
         name.startswith(("sft", "candidates", "samples", "prompts", "teacher")) for name in result["ran"]
     )
 
 
-def test_a_run_that_ends_early_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_that_ends_early_is_gone_on_with(tmp_path: Path, command: Callable[..., Any]) -> None:
     """Until the training sets, then until the policies, which is one command for all stages; a wrong name is told."""
-    few = ("problems.seeds.worksheets.count=40", "problems.benchmarks.worksheets.count=14")
-    data = _run(tmp_path, *few, "--until", "data")
-    assert data["models"] == [] and not (tmp_path / "sft-math").exists() and data["conversations"]["math"] > 0
-    trained = _run(tmp_path, *few, "--until", "sft")
+    words = _words(tmp_path / "run", "problems.seeds.worksheets.count=40", "problems.benchmarks.worksheets.count=14")
+    data = json.loads(command(*words, "--until", "data").out)
+    assert data["models"] == [] and not (tmp_path / "run" / "sft-math").exists() and data["conversations"]["math"] > 0
+    trained = json.loads(command(*words, "--until", "sft").out)
     assert trained["ran"] == ["sft-math"] and (Path(trained["models"][0]) / "model.safetensors").exists()
-    assert not (tmp_path / "reward").exists()
-    wrong = subprocess.run(
-        [*_command(tmp_path), "--until", "stf"], capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode == 2 and "'stf'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+    assert not (tmp_path / "run" / "reward").exists()
+    wrong = command(*words, "--until", "stf")
+    assert wrong.code == 2 and "'stf'" in wrong.err and len(wrong.err.splitlines()) == 1
 
 
 def _tables(folder: Path) -> dict[str, Any]:
@@ -295,14 +283,13 @@ def _made(folder: Path) -> dict[str, bytes]:
 
 def test_killed_run_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     """kill -9 when these files are there, then the same command: the rows and tables of a run that was never stopped."""
-    _run(finished)  # the change of the test before is taken back
     folder = tmp_path / "killed"
     for pattern, count in (
         ("checker-first/part-*", 9),
         ("sft-math/work/*/*", 1),
         ("reward/work/*/*", 1),
     ):
-        worker = subprocess.Popen(_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        worker = subprocess.Popen([*PROGRAM, *_words(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while len(list(folder.glob(pattern))) < count:
             assert worker.poll() is None, f"the run ended before {pattern} was there"
             time.sleep(0.01)

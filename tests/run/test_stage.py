@@ -187,6 +187,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     deadline = time.monotonic() + 60
     while len(list(folder.glob(pattern))) < count and process.poll() is None:
         assert time.monotonic() < deadline
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in folder.glob("answer/part-*")}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,29 +18,14 @@ from acemath.train.lora_settings import LoraSettings
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
 
+sys.path.insert(0, str(Path(__file__).parent))
+import ranks  # noqa: E402
+from ranks import in_two  # noqa: E402
+
 SETTINGS = SftSettings(
     learning_rate=3e-3, global_batch=4, micro_batch=4, max_length=128, validation=0, bf16=False, packing=False,
     epochs=2.0, save_every=100,
 )  # fmt: skip
-SCRIPT = """
-import json, os, sys
-from pathlib import Path
-from acemath.records import Chat
-from acemath.train.sft.settings import SftSettings
-from acemath.train.sft.train import train_sft
-from acemath.files.rows import read_rows
-policy, folder = Path(sys.argv[1]), Path(sys.argv[2])
-settings = SftSettings.model_validate_json(sys.argv[3])
-def stop(done, total, note):
-    if str(done) == os.environ.get("STOP_AT"):
-        raise SystemExit("stopped by the test")
-
-result = train_sft(
-    policy, read_rows(folder / "chats.jsonl", Chat), folder / "model", folder / "work", settings, progress=stop
-)
-if os.environ["RANK"] == "0":
-    (folder / "curve.json").write_text(json.dumps(result.curve))
-"""
 
 
 def _chats() -> list[Chat]:
@@ -78,17 +61,10 @@ def _same(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
         assert first["loss"] == pytest.approx(second["loss"], abs=1e-4)
 
 
-def _launch(policy: Path, folder: Path, settings: SftSettings, **environment: str) -> tuple[int, str]:
-    """The script in two processes over gloo: its exit code, and the end of what it wrote on standard error."""
+def _launch(policy: Path, folder: Path, settings: SftSettings, **environment: str) -> tuple[bool, str]:
+    """A training in two processes: whether it ended well, and what they wrote on standard error."""
     write_rows(folder / "chats.jsonl", _chats(), Chat)
-    (folder / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [str(folder / "script.py"), str(policy), str(folder), settings.model_dump_json()]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=600,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", **environment},
-    )  # fmt: skip
-    return done.returncode, done.stderr[-3000:]
+    return in_two(ranks.sft, folder, policy, settings, **environment)
 
 
 def _check(folder: Path, whole: tuple[Path, list[dict[str, float]]]) -> None:
@@ -103,8 +79,8 @@ def test_two_processes_give_the_losses_of_one(
     tiny_policy: Path, tmp_path: Path, whole: tuple[Path, list[dict[str, float]]]
 ) -> None:
     """A whole copy of the model in each, two rows a process."""
-    code, said = _launch(tiny_policy, tmp_path, SETTINGS)
-    assert code == 0, said
+    well, said = _launch(tiny_policy, tmp_path, SETTINGS)
+    assert well, said
     _check(tmp_path, whole)
 
 
@@ -114,12 +90,12 @@ def test_shards_give_the_losses_of_one(
     """FSDP 2, stopped between checkpoints and started again: each process wrote its own part of the checkpoint."""
     settings = SETTINGS.model_copy(update={"save_every": 3})
     asked = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
-    code, said = _launch(tiny_policy, tmp_path, settings, **asked, STOP_AT="5")
-    assert code != 0 and "stopped by the test" in said
+    well, said = _launch(tiny_policy, tmp_path, settings, **asked, STOP_AT="5")
+    assert not well and "stopped by the test" in said
     last = last_checkpoint(tmp_path / "work")
     assert last is not None and last.name == "checkpoint-3" and len(list(last.glob("__*.distcp"))) == 2
-    code, said = _launch(tiny_policy, tmp_path, settings, **asked)
-    assert code == 0, said
+    well, said = _launch(tiny_policy, tmp_path, settings, **asked)
+    assert well, said
     _check(tmp_path, whole)
 
 

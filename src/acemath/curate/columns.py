@@ -29,6 +29,7 @@ from acemath.files.columns import (
 from acemath.files.conversations import turns_of
 from acemath.files.identity import FILE_ROW, Places, qualified, shown
 from acemath.grade.references import choices_in, reference_in
+from acemath.notices import say_once
 from acemath.records import Group, Problem, content_key
 
 STEPS = "steps"  # in meta: the calculations in a reference solution that marks them, as GSM8K's <<48/2=24>>
@@ -185,14 +186,19 @@ def _text(record: Mapping[str, Any], ours: str, columns: Mapping[str, str]) -> s
 def groups_of(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group]:
     """Groups of AceMath's reward-model data: consecutive rows with one `qid`, each with `message` and `label` (section 4.1).
 
-    A group that is all correct or all wrong is left out, because it teaches no order. UserError for rows of another form,
+    A group that is all correct or all wrong is left out, because it teaches no order; a notice counts them. UserError for rows of another form,
     and if the rows of one qid are not consecutive or have different prompts.
     """
+    alike = 0
     for found in groups_or_faults(records, place):
         if isinstance(found, UserError):
             raise found
         if len(set(found.labels)) == 2:
             yield found
+        else:
+            alike += 1
+    if alike:
+        say_once(f"{place}: {alike:,} groups are all right or all wrong and are left out")
 
 
 def groups_or_faults(records: Iterable[Mapping[str, Any]], place: str) -> Iterator[Group | UserError]:

@@ -45,7 +45,7 @@ CHAT_COLUMNS = (
     "messages", "conversations", "answer", "prompt", "completion", "instruction", "input", "output", "system", "source",
     "license",
 )  # fmt: skip
-RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "label", "reward")
+RESPONSE_COLUMNS = ("problem_id", "sample", "text", "model", "finish_reason", "response", "extracted", "label", "reward")
 INPUTS = ("input", "context")  # what an instruction is about: in Alpaca's form, in Dolly's
 # A list or record that was written into a text cell.
 _PACKED = re.compile(r"""\s*[\[({]+\s*['"].*[\])}]\s*""", re.DOTALL)

@@ -11,6 +11,7 @@ from acemath.errors import UserError
 from acemath.files.columns import (
     CHOICE_COLUMNS,
     first_value,
+    id_text,
     is_missing,
     lowered,
     names_of,
@@ -109,17 +110,24 @@ def _responses(
 
 
 def _label(record: Mapping[str, Any], columns: Mapping[str, str], reference: str) -> bool | None:
-    label = value_at(record, columns.get("label", "label"))
-    if truth_of(label) is None and not is_missing(label) and ("label" in columns or isinstance(label, int | float)):
-        raise UserError(f"label {label!r} is no verdict; use true or false")  # as -1: the others alone would agree
     if "label" in columns:
-        return truth_of(label)
-    # Some files keep the reference under `expected`: an answer 1 is no label.
+        return _truth(value_at(record, columns["label"]))
+    # Some files keep the reference under `expected` or `label`, and under `correct` which choice is right: no labels.
     stated = record.get("expected")
     is_answer = not isinstance(stated, bool) and stated is not None and str(stated).strip() == reference
-    no_labels = {"expected"} if is_answer else set()
-    no_labels |= set(CHOICE_COLUMNS) if choices_in(record, columns) is not None else set()  # which choice is right
-    return truth_of(first_value(record, (name for name in _LABELS if name not in no_labels)))
+    others = {*columns.values(), *(("expected",) if is_answer else ()), *(() if choices_in(record, columns) is None else CHOICE_COLUMNS)}
+    label = record.get("label")
+    if "label" not in others and isinstance(label, int | float) and not is_missing(label) and id_text(label) != reference:
+        return _truth(label)
+    return truth_of(first_value(record, (name for name in _LABELS if name not in others)))
+
+
+def _truth(label: Any) -> bool | None:
+    """A label that is named, or a number. UserError for another one, as -1: those that are known would agree alone."""
+    found = truth_of(label)
+    if found is None and not is_missing(label):
+        raise UserError(f"label {label!r} is no verdict; use true or false")
+    return found
 
 
 def text_of(value: Any) -> str:

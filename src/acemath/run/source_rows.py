@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from acemath.benchmarks.copies import REVISION, local_copy
 from acemath.benchmarks.registry import open_benchmark
 from acemath.curate.columns import problems_of
 from acemath.curate.known_sources import KNOWN, public_rows
-from acemath.demo.worksheets.registry import MATH_SUBJECTS, SUBJECTS
-from acemath.demo.worksheets.sheets import draw_problems
+from acemath.demo.worksheets.registry import MATH_SUBJECTS
+from acemath.demo.worksheets.sheets import Finding, Split, draw_problems
 from acemath.errors import UserError
 from acemath.files.columns import first_value, names_of
 from acemath.files.hub import hub_records
@@ -27,7 +28,9 @@ from acemath.records import BENCHMARK, Problem, content_key
 def read_source(name: str, source: Source, seed: int) -> Iterator[Problem]:
     """The problems of one source, at most `source.count` of them."""
     if source.worksheets is not None:
-        yield from _worksheets(source, seed)
+        yield from draw_problems(
+            source.worksheets, source.count or WORKSHEETS, seed, levels=source.levels, finding=source.finding
+        )
         return
     rows = problems_of(records_of(name, source), source.columns, name, source.subject, source.license)
     for problem in islice(part_of(rows, source), source.count):
@@ -72,7 +75,7 @@ def count_rows(name: str, source: Source) -> int:
 def read_benchmark(name: str, source: Source, seed: int) -> list[Problem]:
     """A benchmark's problems. Of worksheets, each math subject is a benchmark of its own."""
     if source.worksheets is not None:
-        rows = _worksheets(source, seed, MATH_SUBJECTS)
+        rows = _sheets(source.worksheets, source.count or WORKSHEETS, seed, source.levels, source.finding)
         return [replace(p, meta={**p.meta, BENCHMARK: p.subject}) for p in rows]
     if source.benchmark is not None:
         found = open_benchmark(source.benchmark, source.file, source.columns or None, revision=source.revision)
@@ -87,10 +90,10 @@ def without(problem: Problem, *names: str) -> Problem:
     return replace(problem, meta={key: v for key, v in problem.meta.items() if key not in names})
 
 
-def _worksheets(source: Source, seed: int, subjects: Sequence[str] = SUBJECTS) -> list[Problem]:
-    assert source.worksheets is not None
-    count = source.count or WORKSHEETS
-    return draw_problems(source.worksheets, count, seed, subjects, source.levels, finding=source.finding)
+@lru_cache(maxsize=4)
+def _sheets(split: Split, count: int, seed: int, levels: tuple[int, ...], finding: Finding | None) -> Sequence[Problem]:
+    """Math worksheets. Preflight and the run both read them, and of twenty that are drawn one is of the test split."""
+    return draw_problems(split, count, seed, MATH_SUBJECTS, levels, finding=finding)
 
 
 def local_path(source: Source) -> Path | None:

@@ -80,7 +80,7 @@ def served() -> Iterator[Callable[..., Server]]:
     def serve(*paths: Path) -> Server:
         server = Server(Viewer(paths))
         servers.append(server)
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server
 
     yield serve

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from acemath.errors import UserError
+from acemath.files.rows import write_rows
 from acemath.models.engine import ChatFormat
 from acemath.models.score.score import RewardModel
 from acemath.records import Group
@@ -24,6 +24,9 @@ from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.state import RewardResult
 from acemath.train.reward.train import rate, train_reward
 from acemath.train.sharding import sharded_launch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import ranks  # noqa: E402
 
 SETTINGS = RewardSettings(
     learning_rate=2e-3, batch_groups=4, epochs=4, bf16=False, save_every=3, evaluations=2, micro_tokens=512
@@ -112,77 +115,36 @@ def test_stopped_run_ends_with_the_same_weights(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-SCRIPT = """
-import json, os, sys
-from dataclasses import asdict
-from pathlib import Path
-from acemath.models.engine import ChatFormat
-from acemath.records import Group
-from acemath.train.reward.settings import RewardSettings
-from acemath.train.reward import train
-from acemath.train.sharding import is_sharded
-from acemath.train.reward.train import train_reward
-from acemath.files.rows import read_rows
-policy, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), RewardSettings.model_validate_json(sys.argv[3])
-rows = read_rows(folder / "groups.jsonl", Group)
-seen = []
-make = train.adamw
-train.adamw = lambda model, settings: seen.append(is_sharded(model)) or make(model, settings)
-
-def watch(done, total, note):
-    print(done, flush=True)
-    if str(done) == os.environ.get("STOP_AT"):
-        raise SystemExit("stopped by the test")
-
-result = train_reward(policy, rows[:18], rows[18:], folder / "model", folder / "work", settings, ChatFormat(),
-                      progress=watch)
-(folder / f"came-back-{os.environ.get('RANK', '0')}").write_text(str((folder / "model" / "tokenizer.json").exists()))
-if os.environ.get("RANK", "0") == "0":
-    (folder / "result.json").write_text(json.dumps(asdict(result)))
-    (folder / "sharded").write_text(str(seen[0]))
-"""
-
-
-def _script(folder: Path) -> Path:
-    from acemath.files.rows import write_rows
-
+def _written(folder: Path) -> Path:
+    """The folder with the groups of `_train` in it."""
     write_rows(folder / "groups.jsonl", [*_groups(18), *_groups(3)], Group)
-    (folder / "script.py").write_text(SCRIPT)
-    return folder / "script.py"
+    return folder
 
 
 def test_killed_process_goes_on(tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]) -> None:
     """kill -9 twice, while steps and checkpoints are made; the third start ends like an unstopped training."""
-    command = [sys.executable, str(_script(tmp_path)), str(tiny_policy), str(tmp_path)]
-    command.append(SETTINGS.model_copy(update={"save_every": 1}).model_dump_json())
-    for step in (4, 9):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == str(step):
-                time.sleep(0.01)
-                process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert process.returncode == -signal.SIGKILL
-    last = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert int(last.stdout.split()[0]) > 9
+    settings = SETTINGS.model_copy(update={"save_every": 1})
+    for last in (4, 9, None):
+        steps, told = ranks.FORKS.Pipe(duplex=False)
+        process = ranks.start(ranks.reward, _written(tmp_path), tiny_policy, settings, told, said=tmp_path / "said.txt")
+        told.close()
+        begun = done = steps.recv()
+        while last is not None and done < last:
+            done = steps.recv()
+        if last is not None:
+            time.sleep(0.01)
+            process.kill()
+        process.join()
+        assert process.exitcode == (0 if last is None else -signal.SIGKILL)
+    assert begun > 9
     first, second = _weights(whole[0]), _weights(tmp_path / "model")
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
 
 
 def _launch(folder: Path, policy: Path, settings: RewardSettings, **environment: str) -> RewardResult:
-    """The script in two processes over gloo; what the first of them returned."""
-    script = _script(folder)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    done = subprocess.run(
-        [sys.executable, *launch, str(policy), str(folder), settings.model_dump_json()],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", **environment},
-    )
-    (folder / "stderr.txt").write_text(done.stderr)
-    assert done.returncode == 0, done.stderr[-3000:]
+    """A training in two processes over gloo; what the first of them returned."""
+    well, said = ranks.in_two(ranks.reward, _written(folder), policy, settings, **environment)
+    assert well, said
     assert all((folder / f"came-back-{rank}").read_text() == "True" for rank in range(2)), (
         "left before the end"
     )

@@ -18,13 +18,17 @@ FAULTS = ("overloaded", "error", "broken")
 SKILL = 0.9  # of models behind endpoints, which are teachers and checkers
 
 
+class _Http(ThreadingHTTPServer):
+    request_queue_size = 128  # of more than 5 new connections at once, which is the default, the others wait a second
+
+
 class Server:
     """The server: its address, and how many requests it answered in which way."""
 
     def __init__(self, script: Script) -> None:
         self.script, self.counts, self._lock = script, Counter[str](), threading.Lock()
         self.models: list[str] = []  # whose names it lists; it answers for any
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = _Http(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
@@ -80,6 +84,7 @@ def serving(script: Script) -> Iterator[Server]:
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a body is a write of its own, which would wait 40 ms for the client
 
         def do_GET(self) -> None:  # noqa: N802 (the library's name)
             self._send(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in server.models]})

@@ -84,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body is a write of its own, which would wait 40 ms for the client
     server_version = "acemath"
     sys_version = ""
     timeout = 60
