@@ -1,15 +1,16 @@
 """The blind sets: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
 
-    python perf/blind.py                           # Markdown tables of set 7 (half A); half a minute
-    python perf/blind.py --cases FOLDER --half b   # of set 7 the half that is not in the repository, from its folder
+    python perf/blind.py                           # Markdown tables of set 8 (half A); half a minute
+    python perf/blind.py --cases FOLDER --half b   # of set 8 the half that is not in the repository, from its folder
+    python perf/blind.py --set blind7              # set 7 (half A)
     python perf/blind.py --set blind6 --half b     # of set 6 the half that nobody saw while rules were written
     python perf/blind.py --set blind               # set 5
     python perf/blind.py --misses                  # and each case that the grader gets wrong
 
 A set's pairs, half of them false, are in `tests/grade/SET.jsonl`, its whole responses in `tests/grade/SET_responses.jsonl`, its
-attacks, all false, in `tests/grade/SET_attacks.jsonl` (set 7).
+attacks, all false, in `tests/grade/SET_attacks.jsonl` (sets 7 and 8).
 Labels are those of `strict`; `lenient` beside them is the label where its rounding or its units make it another one.
-docs/grading.md holds the tables of the first sight. Needs math-verify 0.9.0.
+docs/grading-measured.md holds the tables of the first sight. Needs math-verify 0.9.0.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--misses", action="store_true", help="list each case that the grader gets wrong")
-    parser.add_argument("--set", default="blind7", choices=("blind", "blind6", "blind7"), help="default: %(default)s")
-    parser.add_argument("--half", choices=("a", "b"), help="only this half (sets 6 and 7)")
+    parser.add_argument("--set", default="blind8", choices=("blind", "blind6", "blind7", "blind8"), help="default: %(default)s")
+    parser.add_argument("--half", choices=("a", "b"), help="only this half (sets 6 to 8)")
     parser.add_argument("--cases", type=Path, default=CASES, help="folder of the files (default: tests/grade)")
     chosen = parser.parse_args()
     for title, name, verdict in (
         ("pairs", f"{chosen.set}.jsonl", pair_verdict),
         ("whole responses", f"{chosen.set}_responses.jsonl", response_verdict),
-        *([("attacks", "blind7_attacks.jsonl", response_verdict)] if chosen.set == "blind7" else []),
+        *([("attacks", f"{chosen.set}_attacks.jsonl", response_verdict)] if chosen.set in ("blind7", "blind8") else []),
     ):
         rows = [row for row in rows_of(chosen.cases / name) if chosen.half in (None, row.get("half"))]
         if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -31,10 +32,24 @@ def test_classes_by_equality() -> None:
     assert classes([str(i) for i in range(500)]) == list(range(500))
 
 
-def test_cache_is_bounded_and_used_and_keeps_no_time_outs() -> None:
+def test_cache_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.sqlite"
+    first = VerdictCache()
+    first.open(path)
+    key = ("0.5", r"\frac12", STRICT)
+    first.put(key, ("correct", "why", "structure"))
+    first.put(("a", "b", STRICT), ("timeout", "late", "symbolic"))
+    first.close()
+    second = VerdictCache()
+    second.open(path)
+    assert second.get(key) == ("correct", "why", "structure")
+    assert second.get(("0.5", r"\frac12", STRICT.but(digits=3))) is None
+    assert second.get(("a", "b", STRICT)) is None, "a time-out is tried again"
+    second.close()
+
+
+def test_cache_is_bounded_and_used() -> None:
     small = VerdictCache(2)
-    small.put(("a", "b", STRICT), ("timeout", "late", "symbolic"))
-    assert small.get(("a", "b", STRICT)) is None
     for i in range(5):
         small.put((str(i), "x", STRICT), ("wrong", "", ""))
     assert small.get(("0", "x", STRICT)) is None and small.get(("4", "x", STRICT)) is not None

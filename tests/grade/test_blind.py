@@ -28,6 +28,9 @@ def _rows(name: str) -> list[dict[str, Any]]:
         ("blind7.jsonl", "answer", equal, 0.97, 0),
         ("blind7_responses.jsonl", "text", grade, 0.97, 1),
         ("blind7_attacks.jsonl", "text", grade, 0.95, 2),
+        ("blind8.jsonl", "answer", equal, 0.95, 0),
+        ("blind8_responses.jsonl", "text", grade, 0.98, 0),
+        ("blind8_attacks.jsonl", "text", grade, 0.87, 4),
     ],
 )
 def test_floor_of_a_blind_set(

@@ -111,6 +111,8 @@ _WORDS = rules(
     ("¢", "¢", r"\\text{ cents}"),
     ("U", r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])", r" \\cup "),
     ("const", r"\+\s*(?:\\(?:text|mathrm)\s*\{\s*)?const(?:ant)?\.?\s*\}?$", "+ C"),
+    (" over ", r"^\s*(-?\d+) over (\d+)\s*$", r"\\frac{\1}{\2}"),
+    ("np.", r"\bnp\.(?=[a-z])", ""),
     ("choose", r"(?<=[\w)])\s+choose\s+(?=[\w(])", r" \\choose "),
     *(("C", selected, r"\\binom{\1}{\2}") for selected in _SELECTED),
     ("log", r"(?<![A-Za-z])\\?log(\d{1,2})(?=\()", r"\\log_{\1}"),

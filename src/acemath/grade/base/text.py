@@ -28,7 +28,7 @@ _COMMANDS = """
 ω omega  Δ Delta  × times  ⋅ cdot  · cdot  ∙ cdot  • cdot  ± pm  ∓ mp  ≤ le  ≥ ge  ⩽ le  ⩾ ge  ≠ ne  ≈ approx
 ≡ equiv  ∞ infty  ∪ cup  ∩ cap  ∈ in  ∖ setminus  ∅ emptyset  ø emptyset  Ø emptyset  ∑ sum  ∏ prod  ∫ int
 → to  ⇒ Rightarrow  … ldots  ⟨ langle  〈 langle  ⟩ rangle  〉 rangle  ⌊ lfloor  ⌋ rfloor  ⌈ lceil  ⌉ rceil
-∥ parallel  ⊥ perp
+∥ parallel  ⊥ perp  Ω Omega  Ω Omega
 """.split()
 # Full-width signs are left to Unicode's own normal form.
 _SIGNS = str.maketrans(
@@ -108,6 +108,7 @@ _NOTATION = rules(
     ("..", r"(?<=[-+*,(])\s*\.\.\.+(?=\s*[-+*,)])", r" \\ldots "),
     ("\\", r"([0-9]{1,30})\.([0-9]{0,30})\\(?:overline|bar)\s*\{\s*([0-9]{1,30})\s*\}", _repeating),
     ("10", r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))", r" \\times "),
+    ("{,}", r"(?<=\d)\{,\}(?=\d)", ","),
     # 1.234,56
     (",", r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+,\d+(?![\d.,])", lambda m: m[0].replace(".", "").replace(",", ".")),
     (".", r"\b([apAP])\.\s?[mM]\b\.?", r"\1m"),

@@ -17,7 +17,7 @@ _NOT_LEADS = frozenset(
     "less more least most greater under over not before after between except but no without than fewer".split()
 )
 _NEGATIVE = ("minus", "negative")
-_SHORT_UNITS = frozenset("m s g h L l J N V W".split())
+_SHORT_UNITS = frozenset("m s g h L l J N V W Omega".split())
 _UNIT_SIGNS = frozenset("/ ( ) ^ { } . cdot - frac".split())
 _CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
 _FACTORS = re.compile(r"([A-Za-z]{1,3})(?:/([A-Za-z]{1,3}))?")
@@ -120,7 +120,7 @@ def _begins_unit(tokens: list[Token], at: int) -> bool:
         return all(_part_of_unit(tokens, index) for index in range(at, len(tokens)))
     if token.text == "frac":
         marked = at > 0 and (token.spaced or len(rest) > 2 and _is_word(rest[2]))
-    elif token.kind == "letter" and at and all(t.kind == "num" or t.text in ("-", "/") for t in tokens[:at]):
+    elif (token.kind == "letter" or token.text == "Omega") and at and all(t.kind == "num" or t.text in ("-", "/") for t in tokens[:at]):
         texts = [t.text for t in rest]
         marked = "/" in texts or token.text in _SHORT_UNITS and not any(t.kind == "letter" for t in rest[1:])
         marked = marked and (token.spaced or texts == ["g"] or "^" in texts)

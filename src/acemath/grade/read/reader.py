@@ -126,7 +126,14 @@ def _item(tokens: list[Token]) -> Node:
             found = rule(tokens)
             if found is not None:
                 return found
-    return expression(tokens) or lettered(tokens) or _stated(tokens) or Node("text", (), phrase(tokens))
+    tree = expression(tokens)
+    return _point(tree) if tree else lettered(tokens) or _stated(tokens) or Node("text", (), phrase(tokens))
+
+
+def _point(tree: Node) -> Node:
+    """`P(3, 4)`, read as a product, as `P = (3, 4)`."""
+    named = tree.kind == "mul" and tree.args[1].kind == "tuple" and tree.args[0].kind == "sym" and tree.args[0].value.isupper()
+    return Node("rel", tree.args, ("=",)) if named else tree
 
 
 def _stated(tokens: list[Token]) -> Node | None:

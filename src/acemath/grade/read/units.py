@@ -23,13 +23,13 @@ class Unit(NamedTuple):
 _TABLE = """
 m1: m meter metre 1; km kilometer kilometre 1000; cm centimeter centimetre 1/100; mm millimeter millimetre 1/1000;
  dm decimeter decimetre 1/10; in inch inches 0.0254; ft foot feet 0.3048; yd yard 0.9144; mi mile 1609.344;
- nm nanometer nanometre 1/1000000000
+ micrometer micrometre micron 1/1000000; nm nanometer nanometre 1/1000000000
 m2: hectare ha 10000; acre 4046.8564224
 m3: l liter litre 1/1000; ml milliliter millilitre cc 1/1000000; gallon gal 0.003785411784; quart 0.000946352946;
  pint 0.000473176473; cup 0.0002365882365
-g1: g gms gram 1; kg kilogram kilo 1000; mg milligram 1/1000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
+g1: g gms gram 1; kg kilogram kilo 1000; mg milligram 1/1000; microgram 1/1000000; lb pound 453.59237; oz ounce 28.349523125; ton 1000000;
  tonne 1000000
-s1: s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800; ms millisecond 1/1000
+s1: s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800; ms millisecond 1/1000; microsecond 1/1000000; nanosecond 1/1000000000
 y1: year yr 12; month 1; decade 120; century centuries 1200
 usd1: dollar usd buck 1; cent 1/100
 eur1: euro eur 1
@@ -38,20 +38,22 @@ inr1: rupee rs 1
 gbp1: gbp 1; pence penny 1/100
 k1: celsius 1
 kelvin1: kelvin k 1
-mol1: mol mole 1
+mol1: mol mole 1; kmol kilomole 1000; mmol millimole 1/1000
 unit1: unit 1
 f1: fahrenheit 1
 deg1: degree deg 1; arcminute 1/60
 rad1: radian rad 1
-g1 m1 s-2: n newton 1000
+g1 m1 s-2: n newton 1000; kilonewton 1000000
 g1 m2 s-2: j joule 1000; kj kilojoule 1000000; cal calorie 4184; kcal kilocalorie 4184000
-g1 m2 s-3: w watt 1000; kw kilowatt 1000000
-g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000
+g1 m2 s-3: w watt 1000; kw kilowatt 1000000; megawatt 1000000000; horsepower 745699.872
+g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000; megapascal 1000000000
 ev1: ev 1; kev 1000; mev 1000000
-v1: v volt 1
-ohm1: ohm 1
+v1: v volt 1; kilovolt 1000; millivolt 1/1000
+ohm1: ohm omega 1; kilohm kiloohm 1000; megohm megaohm 1000000
+amp1: amp ampere 1; milliamp milliampere 1/1000
+amp1 s1: coulomb 1
 m1 s-1: mph 0.44704; kph kmh kmph 5/18; fps 0.3048
-s-1: hz hertz 1; khz kilohertz 1000
+s-1: hz hertz 1; khz kilohertz 1000; mhz megahertz 1000000; ghz gigahertz 1000000000
 rev1 s-1: rpm 1/60
 byte1: byte 1; kb kilobyte 1000; mb megabyte 1000000; gb gigabyte 1000000000; tb terabyte 1000000000000
 """
@@ -71,7 +73,7 @@ def _build() -> dict[str, Unit]:
 
 TABLE = _build()
 # More often variables or other words than units: they count as units only inside \text{} or behind a number.
-_SHORT = frozenset("m g s h l j w v k n f in rs min deg ms nm day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
+_SHORT = frozenset("omega m g s h l j w v k n f in rs min deg ms nm day cup ton lb gal pa ha ev kb mb gb tb cc mol unit cal".split())
 UNIT_WORDS = TABLE.keys() - _SHORT - {f"{name}s" for name in TABLE if len(name) < 3}
 _WORD_POWER = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _FACTOR = re.compile(r"([a-z]+)(?:\^(-?\d))?")
