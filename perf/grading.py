@@ -5,7 +5,7 @@
     python perf/grading.py --only robustness --fuzz 200000
 
 Needs the folder of development data beside the repository (`../shared`) and math-verify 0.9.0. Prints
-Markdown tables; docs/grading.md holds a copy.
+Markdown tables; docs/grading-measured.md holds a copy.
 """
 
 from __future__ import annotations

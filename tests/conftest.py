@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             len(LONGEST),
         )
     )
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported out of garbage collections: closing a model starts one, and it would walk over a million objects."""
+    gc.freeze()
 
 
 @pytest.fixture

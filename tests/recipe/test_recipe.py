@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,12 +162,6 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def _acemath(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "acemath", *arguments], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -184,27 +178,19 @@ def _acemath(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
-    arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], says: str, command: Callable[..., Any]
 ) -> None:
     """The command line, as a user meets it: no traceback, exit code 2."""
-    monkeypatch.chdir(tmp_path)
-    done = _acemath(*arguments)
-    assert done.returncode == 2
-    lines = [line for line in done.stderr.splitlines() if not line.endswith("s so far")]  # a slow machine's progress
+    done = command(*arguments)
+    assert done.code == 2
+    lines = [line for line in done.err.splitlines() if not line.endswith("s so far")]  # a slow machine's progress
     assert len(lines) == 1 and says in lines[0]
 
 
-def test_a_missing_file_of_a_recipe_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_of_a_recipe_is_named(command: Callable[..., Any]) -> None:
     """A source that is not there stops the run before anything else."""
-    done = _acemath(
-        "run",
-        "laptop",
-        "--out",
-        str(tmp_path / "r"),
-        "--set",
-        "problems.seeds={mine: {file: /no/such.jsonl}}",
-    )
-    assert done.returncode == 2 and "'/no/such.jsonl' does not exist" in done.stderr
+    done = command("run", "laptop", "--out", "r", "--set", "problems.seeds={mine: {file: /no/such.jsonl}}")
+    assert done.code == 2 and "'/no/such.jsonl' does not exist" in done.err
 
 
 @pytest.mark.parametrize("rows", [[], [{"prompt": "1+1?"}], [{"prompt": "1+1?", "answer": None}]])

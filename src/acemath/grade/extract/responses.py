@@ -39,6 +39,7 @@ _UNSEEN = rules(
 _TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.I | re.S)
 # GSM8K's mark: a line of its own that holds a value, not a heading such as `#### 1. Plan`.
 _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\s*\Z", re.M)
+_HEADING = re.compile(r"\d+(?:\.\d+)*[.):]?\s+[A-Z]|\d+(?:\.\d+)*[.):]\s|(?:step|case|part|question|problem|method)\b|.*:\s*$", re.I)
 _KEY = re.compile(r"""["'](?:final[ _]?)?answer["']\s*:\s*""", re.I)
 _FIELD = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\](?=\s*[,}\n])|[^,}\n]+)""")
 _IS = r"\s*(?:(?:is|are|was|est|es|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*:?|:|=(?!=))\s*"
@@ -50,6 +51,7 @@ _ANSWER_IS = re.compile(
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
 _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
+_ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
 # What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
 QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:question|problem|q|human|user|exercise)\b[ \d]*:", re.I)
@@ -161,7 +163,7 @@ def from_tail(tail: str) -> Extraction:
     stated, at = _stated(tail) if any_in(_ANSWER_WORDS, tail.lower()) else (None, -1)
     for match in reversed(list(_HASHES.finditer(tail)) if "####" in tail else []):
         value, after = match[1] or match[2], _NEXT_PROBLEM.split(tail[match.end() :], maxsplit=1)[0]
-        if match.start() >= at and _is_bare(value) and not NUMBER.search(after):
+        if match.start() >= at and _is_bare(value) and not (_HEADING.match(value) or NUMBER.search(after)):
             return Extraction(value, "hashes")
     if stated is not None:
         return Extraction(stated, "answer-is")
@@ -177,7 +179,7 @@ def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
         prose = outside(sentence)
         aside = behind_box and (
             not _LAST_WORD.search(tail[max(0, start - 60) : start])
-            or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
+            or _ASIDE.search(prose) or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
         if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):
             continue

@@ -39,9 +39,9 @@ _FILLER = re.compile(
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
 # behind a result a phrase, `= 1,024 strings of length 10`.
 _AFTERTHOUGHT = re.compile(
-    rf"[\s(](?:{phrases('because/since/attained/achieved/reached/obtained/occurring/where/when/not, or about/approximately/roughly')}"
+    rf"[\s(](?:because|since|(?i:{phrases('attained/achieved/reached/obtained/occurring/where/when/not, or about/approximately/roughly')}"
     rf"|{phrases('rather than, instead of')}"
-    r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between))\b"
+    r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)))\b"
 )
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
