@@ -122,7 +122,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
     }  # fmt: skip
     rows["scored"] = [
-        row | {"reward": 1.0 - row["sample"], "status": ("correct", "wrong")[row["sample"]]}
+        row | {"reward": 1.0 - row["sample"], "extracted": row["text"], "status": ("correct", "wrong")[row["sample"]]}
         for row in rows["responses"]
     ]
     rows["chats"] = [
