@@ -23,7 +23,10 @@ _STATEMENT = 1000  # characters behind "the answer is" that may belong to it
 _THOUGHT = r"think|thinking|thought|reasoning|seed:think"
 _CLOSE = re.compile(rf"</(?:{_THOUGHT})>|<\|end_of_thought\|>|</REASONING_END>", re.I)
 _OPEN = re.compile(rf"<(?:{_THOUGHT})>|<\|begin_of_thought\|>", re.I)
-_TURN = re.compile(r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text)\|>|</s>|<end_of_turn>|<eos>")
+_TURN = re.compile(
+    r"<\|(?:im_start|im_end|eot_id|endoftext|end|start_header_id|end_of_text|return)\|>|<｜(?:end▁of▁sentence|User|Assistant)｜>"
+    r"|</s>|<end_of_turn>|<eos>"
+)
 # Text that is struck out is withdrawn. Comments, hidden text and programs are no part of what a reader sees. A line such as
 # `% profit = 25` is no comment.
 _UNSEEN = rules(
