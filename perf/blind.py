@@ -1,7 +1,7 @@
 """The blind sets: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
 
-    python perf/blind.py                           # Markdown tables of set 8 (half A); half a minute
-    python perf/blind.py --cases FOLDER --half b   # of set 8 the half that is not in the repository, from its folder
+    python perf/blind.py                           # Markdown tables of set 8; half a minute
+    python perf/blind.py --half b                  # of its half B, whose faults nobody was told
     python perf/blind.py --set blind7              # set 7 (half A)
     python perf/blind.py --set blind6 --half b     # of set 6 the half that nobody saw while rules were written
     python perf/blind.py --set blind               # set 5
