@@ -123,11 +123,11 @@ def test_stored_scores_and_whole_columns() -> None:
         (record("Math", "1", right=2), "2 right responses in Math; only Ties"),
         (record("Ties", "5"), "is ref:NUMBER or tied:NUMBER, which pairs them, not '5'"),
         (record("Math", "1", scores=[1.0]), "1 scores for 4 responses"),
-        (record("Math", "1", scores=[1, 2, "x", 3]), "score 'x' is no finite number"),
-        (record("Math", "1", scores=[1, 2, float("inf"), 3]), "score inf is no finite number"),
+        (record("Math", "1", scores=[1, 2, "x", 3]), "score 'x' is not a finite number"),
+        (record("Math", "1", scores=[1, 2, float("inf"), 3]), "score inf is not a finite number"),
         (record("Math", "1", scores=[1, 2, 10**400, 3]), "score 1000"),
         ({"id": "1", "subset": "Math", "scores": [1, 0, 0], "num_correct": 1.7}, "1.7 of 3 responses are right"),
-        ({"id": "1", "subset": "Math", "scores": [1, 0, 0], "num_correct": "one"}, "num_correct 'one' is no finite number"),
+        ({"id": "1", "subset": "Math", "scores": [1, 0, 0], "num_correct": "one"}, "num_correct 'one' is not a finite number"),
     ],
 )
 def test_a_wrong_record_is_one_line(broken: dict[str, Any], says: str) -> None:

@@ -88,7 +88,7 @@ def _lm_eval(found: Mapping[str, Any], path: Path, model: str) -> Iterator[dict[
 def _interval(value: float, count: Any, error: Any, place: str) -> Estimate:
     """The interval of a share: over problems where it is a count of them, else by its standard error."""
     if not 0 <= value <= 1:
-        raise UserError(f"{place} is {value:g}; lm-eval gives a share of 1")
+        raise UserError(f"{place} is {value:g}; lm-eval gives a share from 0 to 1")
     problems = int(count) if isinstance(count, int) else 0
     right = value * problems
     if problems and abs(right - round(right)) < 1e-6 * problems:

@@ -99,7 +99,7 @@ def _solution(place: str, record: Mapping[str, Any], name: str) -> Solution:
 
 
 def _index(value: Any) -> int | None:
-    """A whole number, as files hold it; None for anything else, also for a truth, which says nothing of a step."""
+    """A whole number, as files hold it; None for anything else, also for true or false, which names no step."""
     try:
         number = nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

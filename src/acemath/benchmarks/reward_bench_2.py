@@ -101,7 +101,7 @@ def _item(place: str, record: Mapping[str, Any]) -> Item:
 
 
 def _number(value: Any, name: str, place: str) -> float:
-    """A stored number, which may be a list of one. A missing one is nan. UserError if it is none, or not finite."""
+    """A stored number, which may be a list of one. A missing one is nan. UserError if it is not a finite number."""
     inner = items_of(value)
     value = inner[0] if inner is not None and len(inner) == 1 else value
     try:
@@ -109,7 +109,7 @@ def _number(value: Any, name: str, place: str) -> float:
     except (TypeError, ValueError, OverflowError):
         found = float("inf")
     if isinf(found):
-        raise UserError(f"{place}: {name} {repr(value)[:60]} is no finite number; correct it, or leave scores out")
+        raise UserError(f"{place}: {name} {repr(value)[:60]} is not a finite number; correct it, or leave scores out")
     return found
 
 

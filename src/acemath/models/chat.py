@@ -142,7 +142,7 @@ class ChatTemplate:
     def stop_ids(self, generation_config: Any = None) -> list[int]:
         """The tokens that end a response, sorted: those of the template, the tokenizer and a generation config.
 
-        UserError for a generation config whose eos_token_id are no ids.
+        UserError for a generation config whose eos_token_id is neither an id nor a list of ids.
         """
         named = getattr(generation_config, "eos_token_id", None)
         ids = named if isinstance(named, list) else [named]

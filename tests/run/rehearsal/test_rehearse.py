@@ -77,7 +77,7 @@ def test_a_folder_with_something_else_is_left_alone(command: Callable[..., Any],
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "thesis.tex").write_text("mine")
     done = command("run", "acemath-7b", "--rehearse", "--out", "here")
-    assert done.code == 2 and "holds something else than a rehearsal" in done.err
+    assert done.code == 2 and "holds something other than a rehearsal" in done.err
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["thesis.tex"]
     done = command("run", "acemath-7b", "--rehearse", "--dry-run")
     assert done.code == 2 and "--rehearse runs the whole recipe" in done.err

@@ -95,9 +95,9 @@ def say_faults(recipe: Recipe, home: Path) -> None:
 
 
 def _check_own(home: Path) -> None:
-    """UserError for a folder that holds anything else than a rehearsal."""
+    """UserError for a folder that holds anything but a rehearsal."""
     if home.exists() and any(path.name != LOCK for path in home.iterdir()) and not (home / MARK).exists():
-        raise UserError(f"{home} holds something else than a rehearsal; give another folder with --out, or remove it")
+        raise UserError(f"{home} holds something other than a rehearsal; give another folder with --out, or remove it")
 
 
 def _empty(home: Path) -> None:
