@@ -107,8 +107,8 @@ class Comparison:
         if a.kind == b.kind:
             return self._two_amounts(a, b)
         amount, bare = _first("quantity", a, b)
-        if is_equation(bare) and all(side.kind == "quantity" for side in bare.args):
-            return SKIP  # `50 mm = 5 cm`
+        if is_equation(bare):
+            return SKIP  # its sides are compared
         unit = parse_unit(amount.value)
         if self.conventions.units == "required" and unit is not None:
             return False

@@ -7,6 +7,7 @@ from acemath.grade.base.nodes import (
     Node,
     function,
     is_decimal,
+    kinds,
     number,
     symbols,
 )
@@ -15,6 +16,8 @@ from acemath.grade.conventions import Conventions
 from acemath.grade.values.evaluate import Undefined, approximate, exact
 from acemath.grade.values.probe import same_value
 from acemath.grade.values.rounding import rounds_to
+
+_TERMS = 12  # of an infinite series that are compared
 
 
 def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
@@ -28,6 +31,10 @@ def same_expression(a: Node, b: Node, conventions: Conventions) -> bool | None:
     for x, y in readings:
         result = _same(x, y, conventions)
         if result is True:
+            return True
+    if "big" in kinds(a) & kinds(b):
+        x, y = _partial(a), _partial(b)
+        if x != a and y != b and same_value(x, y) is True:
             return True
     return result
 
@@ -57,6 +64,14 @@ def _readings(a: Node, b: Node) -> tuple[tuple[Node, Node], ...]:
         return ((a, b),)
     decadic = _decadic(a), _decadic(b)
     return (decadic, (a, b)) if bare == 2 or {"log", "e", "exp"} & (leaves[0] | leaves[1]) else (decadic,)
+
+
+def _partial(node: Node) -> Node:
+    """A tree with the first terms of its infinite series: where these are equal, whatever their index is called, the series are."""
+    args = tuple(map(_partial, node.args))
+    if node.kind == "big" and len(args) == 3 and args[1].kind == "rel" and args[2] == Node("const", (), "inf"):
+        args = (*args[:2], Node("add", (args[1].args[-1], number(_TERMS))))
+    return Node(node.kind, args, node.value)
 
 
 def _decadic(node: Node) -> Node:

@@ -49,6 +49,8 @@ def _tuple(node: Node) -> Node:
 def _relation(node: Node) -> Node:
     """`x = y = z = 1` as three equations; an equation of two columns as one of tuples."""
     sides, last = node.args[:-1], node.args[-1]
+    if node.value == ("!=",) and len(values := signed(last)) > 1:
+        return Node("list", tuple(Node("rel", (sides[0], value), node.value) for value in values), "and")
     named = len(sides) > 1 and set(node.value) == {"="} and all(s.kind == "sym" for s in sides)
     if named and last.kind not in ("sym", "rel") and len(set(sides)) == len(sides):
         return Node("list", tuple(Node("rel", (s, last), ("=",)) for s in sides), "=")

@@ -214,6 +214,8 @@ def as_interval(node: Node) -> tuple[Node | None, Node] | None:
     """`a < x <= b` as x and the interval (a, b], `x > a` as x and (a, ∞), an interval as itself without a name."""
     if node.kind == "tuple" and len(node.args) == 2:
         return None, node
+    if node.kind == "builder" and len(node.args) == 2 and node.args[0] in node.args[1].args:
+        node = node.args[1]  # `\\{x : a < x < b\\}`
     if node.kind != "rel" or len(node.args) > 3:
         return None
     sides, signs = list(node.args), list(node.value)

@@ -95,7 +95,8 @@ def same_solutions(a: Node, b: Node) -> bool:
     """
     heads = [head_and_value(tree) for tree in (a, b)]
     named = any(head is not None for head in heads)
-    left, right = _general(a, named), _general(b, named)
+    numbered = sum("_" in name for name in symbols(a) & symbols(b) if _SURE.fullmatch(name)) > 1  # C_1 and C_2
+    left, right = _general(a, named or numbered), _general(b, named or numbered)
     if left is None or right is None or len(left[1]) != len(right[1]):
         return False
     if not any(_SURE.fullmatch(n) for n in (*left[1], *right[1])):
@@ -105,7 +106,7 @@ def same_solutions(a: Node, b: Node) -> bool:
         (old,), (new,) = yours, mine
         right, yours = (substitute(right[0], {symbol(old): symbol(new)}), right[1]), mine  # y(t) for y(x)
     variables = sorted(mine | yours)
-    return 1 <= len(variables) <= 3 and _same_span(left, right, variables)
+    return 1 <= len(variables) <= (3 if named else 1) and _same_span(left, right, variables)
 
 
 General = tuple[Node, list[str]]

@@ -31,7 +31,7 @@ def _phrase(words: list[str], step: int) -> str:
 _DENIES = phrases(
     "not, never, either/neither, nor, ni, nicht, n'est pas, no es, rul* out, anything but, answer/it cannot/can't, "
     "isn't/aren't/wasn't/weren't, twice/thrice/double/triple/half, negative/opposite/reciprocal/inverse of/to, may/might/could be, "
-    "wrong/refus* to say, student/students/people/some*/other/others say/answer/claim/think/guess/says/answers/claims/thinks/guesses, "
+    "wrong/refus* to say, student/students/friend/friends/classmate/people/some*/other/others say/answer/claim/think/guess/says/answers/claims/thinks/guesses, "
     "hoped/hoping for, unless, suppose, would have been, answer/it were, backup (*)",
     backwards=True,
 )

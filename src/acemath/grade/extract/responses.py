@@ -54,6 +54,7 @@ _ANSWER_IS = re.compile(
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
 _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
+_NONE = frozenset(("unknown", "undetermined", "none", "n/a"))
 _ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
 # What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
 QUESTION = re.compile(r"(?:^|(?<=[.!?\n]))(?!\s*I\b)(?:[^.?!\n]|\.(?=\d)){0,300}\?")
@@ -189,7 +190,7 @@ def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
         if any(map(taken_back, behind[:3])):
             return None, -1
         value = stated_value(_with_money(sentence))
-        if value is not None and (not behind_box or VALUED.search(value)):
+        if value is not None and (not behind_box or VALUED.search(value) or value.lower() in _NONE):
             return value, end
     return None, -1
 

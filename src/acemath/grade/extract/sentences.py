@@ -18,6 +18,7 @@ from acemath.grade.extract.values import (
     outside,
     sentences,
 )
+from acemath.grade.read.units import parse_unit
 
 
 class Extraction(NamedTuple):
@@ -33,7 +34,7 @@ _MAX_LISTED = 24  # values of one list
 _MAX_ITEM = 200  # characters of a line that is an item of a list
 _LONG = 1000  # characters at the end of a sentence that are looked at
 _FILLER = re.compile(
-    rf"^(?:(?:{phrases('approximately/about/exactly/simply/just/roughly/clearly/therefore/thus/so/that/indeed/then/now/hence')}"
+    rf"^(?:(?:{phrases('approximately/about/exactly/simply/just/roughly/clearly/therefore/thus/so/that/indeed/then/now/hence/donc')}"
     rf"|{phrases('equal to, given by, (the) choice/option, the number/value/expression')})\s+)+", re.I
 )
 # What follows a stated value without changing it: `is 1/2, attained at x = 3`, `is 5 because 3 + 2 = 5`, `5 (not 6)`, and
@@ -61,10 +62,11 @@ _BETWEEN = re.compile(
     r"[\s\"'|\\})\]]*(?:(?:,?\s*\b(?:and|or|o|ou|oder|vs\.?|versus|(?:up\s+)?to)\b|或|или)\s+(?:(?:peut-être|maybe|perhaps|possibly|else|not)\s+)?"
     r"|(?:[\"')\]}]\s*,|\|+)[\s\"'|\\{(\[]*|(?:</\w+>\s*<\w+>\s*)+)", re.I
 )
+_MEASURED = re.compile(r"\s*((?:(?:square|cubic)\s+)?[A-Za-z]+(?:(?:\s+per\s+|/)[A-Za-z]+)?)")
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.I)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
-_GIVES_UP = re.compile(r"\b[Ii]\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b)")
+_GIVES_UP = re.compile(r"\b[Ii]\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b|have\s+no\s+answer\b)")
 _THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.I)
 _BULLET = re.compile(r"\n[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+")
 _COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.I)
@@ -73,7 +75,7 @@ _PLAIN_WORD = re.compile(r"(?<!\S)[A-Za-z][a-z']+(?=[\s.,;:!?]|$)")
 _BOUND_WORDS = re.compile(
     rf"\b{phrases('least/most/greater/fewer/cannot/not/between/except/under/but/some*/any*, less/more than, one of')}\b", re.I
 )
-_JOINING_WORDS = re.compile(r"\b(?:or|and|if|over)\b", re.I)
+_JOINING_WORDS = re.compile(r"\b(?:or|and|if|over|where|also|possibl[ey]|maybe|perhaps)\b", re.I)
 
 
 def stated_value(sentence: str) -> str | None:
@@ -102,7 +104,7 @@ def last_math(tail: str) -> Extraction | None:
     """The last formula or number of the last sentence that has one."""
     symbolic: str | None = None
     told = sentences(_BULLET.sub("\n", "\n" + tail)[1:])
-    if tail[-1:] in tuple("+-*/=(") or any(map(_GIVES_UP.search, told[-3:])):
+    if tail[-1:] in tuple("+-*/=(") or any(map(_GIVES_UP.search, told[-6:])):
         return None
     if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
         return None  # the text breaks off
@@ -199,7 +201,11 @@ def sentence_value(answer: str) -> str | None:
     elif words < 3 or _JOINING_WORDS.search(answer) and len(NUMBER.findall(answer)) > 1:
         return None
     found = last_value(answer)
-    return None if found is None or found.answer == answer else found.answer
+    if found is None or found.answer is None:
+        return None
+    unit = _MEASURED.match(answer.rpartition(found.answer)[2])
+    value = found.answer if unit is None or parse_unit(unit[1]) is None else f"{found.answer} {unit[1]}"
+    return None if value == answer else value
 
 
 def _without_afterthought(sentence: str) -> str:

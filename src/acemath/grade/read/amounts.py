@@ -18,7 +18,7 @@ _NOT_LEADS = frozenset(
 )
 _NEGATIVE = ("minus", "negative")
 _SHORT_UNITS = frozenset("m s g h L l J N V W Omega".split())
-_UNIT_SIGNS = frozenset("/ ( ) ^ { } . cdot - frac".split())
+_UNIT_SIGNS = frozenset("/ ( ) ^ { } . cdot - frac Omega".split())
 _CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
 _FACTORS = re.compile(r"([A-Za-z]{1,3})(?:/([A-Za-z]{1,3}))?")
 _PERCENT = re.compile(r"(?:percent|pct|percents|percentage|per cent)\b")
@@ -126,7 +126,7 @@ def _begins_unit(tokens: list[Token], at: int) -> bool:
         marked = marked and (token.spaced or texts == ["g"] or "^" in texts)
     else:
         marked = False
-    return marked and parse_unit(_text(rest)) is not None
+    return marked and all(_part_of_unit(tokens, index) for index in range(at, len(tokens))) and parse_unit(_text(rest)) is not None
 
 
 def _part_of_unit(tokens: list[Token], at: int) -> bool:

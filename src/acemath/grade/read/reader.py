@@ -90,9 +90,9 @@ def _commas(tokens: list[Token], by_cases: bool = False) -> Node:
 
 
 def _verdict(tokens: list[Token]) -> Node | None:
-    """`Yes, it is continuous` as its yes: what follows the comma explains."""
+    """`Yes, it is continuous` or `No. They are not.` as its first word: what follows explains."""
     first = phrase(tokens[:1])
-    if first not in _VERDICTS or len(tokens) < 4 or tokens[1].text != ",":
+    if first not in _VERDICTS or len(tokens) < 4 or tokens[1].text not in (",", "."):
         return None
     explains = tokens[2].text.lower() in _EXPLAINING
     plain = all(t.kind in ("word", "letter", "op", "text") for t in tokens)
@@ -120,8 +120,8 @@ def _split(tokens: list[Token], signs: tuple[str, ...], words: tuple[str, ...]) 
 
 def _item(tokens: list[Token]) -> Node:
     """One item: an expression, an amount with a unit, or words."""
-    if any(t.kind in ("word", "text") or t.text == "forall" for t in tokens):
-        tokens = without_quantifier(tokens)
+    tokens = without_quantifier(tokens)
+    if any(t.kind in ("word", "text") for t in tokens):
         for rule in _READINGS:
             found = rule(tokens)
             if found is not None:

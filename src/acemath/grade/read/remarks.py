@@ -16,7 +16,8 @@ from acemath.grade.read.vocabulary import COMPARED, UNEQUAL
 _OPEN = frozenset(("(", "[", "{", "langle", "lfloor", "lceil"))
 _CLOSE = frozenset((")", "]", "}", "rangle", "rfloor", "rceil"))
 _QUANTIFIED = frozenset([*(("for", word) for word in "all any every each some arbitrary".split()), ("with", "multiplicity")])
-_MEANT = frozenset("= , integer constant real positive arbitrary".split())
+_MEANT = frozenset("= , integer integers constant constants real positive arbitrary".split())
+_SAID = _MEANT - {"=", ","} | frozenset("is are be being a an any some all every each for where with natural number numbers nonnegative".split())
 _OTHERS = frozenset("or maybe perhaps possibly possible also other another alternatively either otherwise unless".split())
 _REASONS = frozenset(("since", "because"))
 _SO = re.compile(
@@ -84,9 +85,12 @@ def _begins_remark(tokens: list[Token], conditions: int) -> bool:
 
 
 def _tells(tokens: list[Token]) -> bool:
-    """Whether `for …` or `with …` goes on with what a letter is, or where a bound is reached."""
+    """Whether `for …` or `with …` goes on with what a letter is, or where a bound is reached, and with no other value."""
     letter, what = tokens[0], tokens[1].text.lower()
-    return letter.text.lower() == "equality" or letter.kind == "letter" and (what in COMPARED or what in _MEANT)
+    if what in COMPARED and letter.kind == "letter":
+        last = tokens[max((i for i, t in enumerate(tokens) if t.text in (",", ";")), default=-1) + 1 :]
+        return any(t.kind == "word" or t.text in COMPARED for t in last)  # not `2 for n > 0, 3`
+    return letter.text.lower() == "equality" or letter.kind == "letter" and what in _MEANT
 
 
 def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
@@ -102,10 +106,15 @@ def without_conditions(items: list[list[Token]]) -> list[list[Token]]:
     return items if by_cases else kept
 
 
+def _declares(item: list[Token]) -> bool:
+    """Whether an item only says what a letter is: `k is an integer`, `any integer n`, `C_1 and C_2 constants`."""
+    words = {t.text.lower() for t in item if t.kind != "letter"}
+    return words <= _SAID and not _MEANT.isdisjoint(words) and any(t.kind == "letter" for t in item)
+
+
 def _limits(item: list[Token], kept: list[list[Token]]) -> bool:
     texts = [t.text for t in item]
-    among = "in" in texts and ("mathbb" in texts or "Z" in texts) or texts[1:2] == ["is"]
-    if among and texts[-1] in ("}", "Z", "N", "integer", "constant"):
+    if "in" in texts and ("mathbb" in texts or "Z" in texts) and texts[-1] in ("}", "Z", "N") or _declares(item):
         return True
     if any(t.text in COMPARED for k in kept for t in k):
         return False

@@ -126,8 +126,8 @@ def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -
 
 def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
-    after_number = bool(tokens) and tokens[-1].kind == "num"
-    if "^" in content and after_number and parse_unit(content) is not None:
+    after_number = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text == "pi")
+    if ("^" in content or "\\cdot" in content) and after_number and parse_unit(content) is not None:
         tokens.append(Token("word", content, True))
     elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text in ("/", "}"))):
         tokens.append(Token("cmd", lower))

@@ -60,6 +60,8 @@ SYNONYMS: dict[str, str] = {
         "midnight|12 midnight",
         "neither|neither even nor odd",
         "converges|convergent|converge",
+        "absolutely convergent|converges absolutely|absolutely converges|absolute convergence",
+        "conditionally convergent|converges conditionally|conditionally converges|conditional convergence",
         "diverges|divergent|diverge",
     )
     for word in row.split("|")
