@@ -1,6 +1,6 @@
 """The blind sets: pairs and whole responses that were written before the grader's rules were read, beside math-verify.
 
-    python perf/blind.py                           # Markdown tables of set 8; half a minute
+    python perf/blind.py                           # Markdown tables of set 9; half a minute
     python perf/blind.py --half b                  # of its half B, whose faults nobody was told
     python perf/blind.py --set blind7              # set 7 (half A)
     python perf/blind.py --set blind6 --half b     # of set 6 the half that nobody saw while rules were written
@@ -8,7 +8,7 @@
     python perf/blind.py --misses                  # and each case that the grader gets wrong
 
 A set's pairs, half of them false, are in `tests/grade/SET.jsonl`, its whole responses in `tests/grade/SET_responses.jsonl`, its
-attacks, all false, in `tests/grade/SET_attacks.jsonl` (sets 7 and 8).
+attacks, all false, in `tests/grade/SET_attacks.jsonl` (sets 7 to 9).
 Labels are those of `strict`; `lenient` beside them is the label where its rounding or its units make it another one.
 docs/grading-measured.md holds the tables of the first sight. Needs math-verify 0.9.0.
 """
@@ -81,14 +81,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--misses", action="store_true", help="list each case that the grader gets wrong")
-    parser.add_argument("--set", default="blind8", choices=("blind", "blind6", "blind7", "blind8"), help="default: %(default)s")
-    parser.add_argument("--half", choices=("a", "b"), help="only this half (sets 6 to 8)")
+    parser.add_argument("--set", default="blind9", choices=("blind", "blind6", "blind7", "blind8", "blind9"), help="default: %(default)s")
+    parser.add_argument("--half", choices=("a", "b"), help="only this half (sets 6 to 9)")
     parser.add_argument("--cases", type=Path, default=CASES, help="folder of the files (default: tests/grade)")
     chosen = parser.parse_args()
     for title, name, verdict in (
         ("pairs", f"{chosen.set}.jsonl", pair_verdict),
         ("whole responses", f"{chosen.set}_responses.jsonl", response_verdict),
-        *([("attacks", f"{chosen.set}_attacks.jsonl", response_verdict)] if chosen.set in ("blind7", "blind8") else []),
+        *([("attacks", f"{chosen.set}_attacks.jsonl", response_verdict)] if chosen.set in ("blind7", "blind8", "blind9") else []),
     ):
         rows = [row for row in rows_of(chosen.cases / name) if chosen.half in (None, row.get("half"))]
         if not rows:

@@ -28,9 +28,12 @@ def _rows(name: str) -> list[dict[str, Any]]:
         ("blind7.jsonl", "answer", equal, 0.97, 0),
         ("blind7_responses.jsonl", "text", grade, 0.97, 1),
         ("blind7_attacks.jsonl", "text", grade, 0.95, 2),
-        ("blind8.jsonl", "answer", equal, 0.95, 1),
+        ("blind8.jsonl", "answer", equal, 0.97, 1),
         ("blind8_responses.jsonl", "text", grade, 0.96, 1),
-        ("blind8_attacks.jsonl", "text", grade, 0.86, 11),
+        ("blind8_attacks.jsonl", "text", grade, 0.88, 9),
+        ("blind9.jsonl", "answer", equal, 0.97, 1),
+        ("blind9_responses.jsonl", "text", grade, 0.98, 0),
+        ("blind9_attacks.jsonl", "text", grade, 0.95, 4),
     ],
 )
 def test_floor_of_a_blind_set(
@@ -42,7 +45,7 @@ def test_floor_of_a_blind_set(
     assert sum(s and not row["correct"] for s, row in zip(said, rows, strict=True)) <= false
 
 
-@pytest.mark.parametrize(("name", "size"), [("blind.jsonl", 400), ("blind6.jsonl", 400), ("blind7.jsonl", 200), ("blind8.jsonl", 400)])
+@pytest.mark.parametrize(("name", "size"), [("blind.jsonl", 400), ("blind6.jsonl", 400), ("blind7.jsonl", 200), ("blind8.jsonl", 400), ("blind9.jsonl", 400)])
 def test_a_blind_set_is_half_false(name: str, size: int) -> None:
     rows = _rows(name)
     assert (len(rows), sum(row["correct"] for row in rows)) == (size, size // 2)

@@ -39,6 +39,10 @@ def collections(a: Node, b: Node, conventions: Conventions, same: Same) -> objec
     mine, others = _assigned(a), _assigned(b)
     if mine and others and len(mine) == len(others) == 1 and mine[0].keys() == others[0].keys():
         return all(same(value, others[0][name]) is True for name, value in mine[0].items())  # by name, whatever the order
+    for groups, items in ((mine, right), (others, left)) if kinds == {"list"} and (mine is None) != (others is None) else ():
+        if groups and len(groups) == 1 and len({_NUMBERED.sub("", name) for name in groups[0]}) > 1 and not any(map(is_equation, items)):
+            values = list(groups[0].values()), [groups[0][name] for name in sorted(groups[0])]
+            return any(all_same(said, items, same) for said in values)  # `a = 3, b = 4` is not `4, 3`
     if conventions.ordered_lists and kinds == {"list"}:
         return all_same(left, right, same)
     said = {item.kind for item in (*left, *right)}  # of a set, alternatives, equations and points what is said again says nothing new

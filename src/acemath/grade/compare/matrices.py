@@ -43,26 +43,32 @@ def vector(node: Node) -> Node:
 
 def folded(node: Node) -> Node:
     """The tree with matrix arithmetic carried out; anything else comes back as it is."""
-    if not node.args or not any(
-        n.kind == "matrix" or n.kind == "pow" and n.args[0].kind == "tuple" for n in node.walk()
-    ):
+    if not node.args or not any(n.kind == "matrix" or n.kind in _RULES and any(a.kind == "tuple" for a in n.args) for n in node.walk()):
         return node
     args = tuple(folded(a) for a in node.args)
-    rule = {"add": _by_cells, "neg": _by_cells, "mul": _multiply, "div": _by_cells, "pow": _transpose}.get(node.kind)
+    if node.kind == "add" and any(map(_is_point, args)):  # `(1, 2) + t(3, 4)`
+        args = tuple(_by_cells("mul", a.args) or a if a.kind == "mul" else a for a in args)
+    elif node.kind == "mul" and symbols(args[0]) and _is_point(args[1]):
+        return Node("mul", args)  # `P(3, 4)`
+    rule = _RULES.get(node.kind)
     result = rule(node.kind, args) if rule is not None else None
     return Node(node.kind, args, node.value) if result is None else result
 
 
+def _is_point(node: Node) -> bool:
+    return node.kind == "tuple" and node.value == "()" and len(node.args) > 1
+
+
 def _by_cells(kind: str, args: tuple[Node, ...]) -> Node | None:
     """A sum, a negation, a multiple: what is done to each cell; None where it is nothing of the kind."""
-    matrices = [a for a in args if a.kind == "matrix"]
-    shapes = {(a.value, len(a.args)) for a in matrices}
+    matrices = [a for a in args if a.kind == "matrix" or _is_point(a)]
+    shapes = {(a.kind, a.value, len(a.args)) for a in matrices}
     scaled = len(matrices) == 1 and (kind == "mul" or kind == "div" and args[0] is matrices[0])
     if len(shapes) != 1 or not scaled and (kind == "div" or len(matrices) < len(args)):
         return None
-    ((columns, size),) = shapes
-    cells = (tuple(a.args[i] if a.kind == "matrix" else a for a in args) for i in range(size))
-    return Node("matrix", tuple(Node(kind, cell) for cell in cells), columns)
+    ((form, columns, size),) = shapes
+    cells = (tuple(a.args[i] if a.kind == form else a for a in args) for i in range(size))
+    return Node(form, tuple(Node(kind, cell) for cell in cells), columns)
 
 
 def _transpose(kind: str, args: tuple[Node, ...]) -> Node | None:
@@ -83,8 +89,10 @@ def _multiply(kind: str, args: tuple[Node, ...]) -> Node | None:
     left, right = args
     if left.kind != right.kind:
         return _by_cells(kind, args)
+    if left.kind != "matrix":
+        return None
     inner, columns = left.value, right.value
-    if left.kind != "matrix" or len(right.args) // columns != inner:
+    if len(right.args) // columns != inner:
         return None
     rows = len(left.args) // inner
     if rows * columns * inner > _MOST_PRODUCTS:
@@ -95,3 +103,6 @@ def _multiply(kind: str, args: tuple[Node, ...]) -> Node | None:
         for c in range(columns)
     )
     return Node("matrix", tuple(Node("add", terms) for terms in sums), columns)
+
+
+_RULES = {"add": _by_cells, "neg": _by_cells, "mul": _multiply, "div": _by_cells, "pow": _transpose}

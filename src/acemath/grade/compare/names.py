@@ -74,9 +74,11 @@ def _derived(name: Node) -> bool:
 
 
 def _applied(head: Node, argument: Node) -> bool:
-    """`W(n)`, `P(A)`, `P(X > 3)` or `m ∠A`, read as a product of a letter and what follows it."""
+    """`W(n)`, `P(A)`, `P(X > 3)`, `u(x, t)` or `m ∠A`, read as a product of a letter and what follows it."""
     if head.kind != "sym" or argument.kind not in ("tuple", "sym", "rel"):
         return False
+    if argument.kind == "tuple" and all(a.kind == "sym" for a in argument.args):
+        return True
     if argument.kind == "sym" and argument.value.startswith("angle"):
         return True
     return head.value[:1].isupper() and (argument.kind != "sym" or len(argument.value) == 1)

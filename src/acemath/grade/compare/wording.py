@@ -15,7 +15,7 @@ _ADJECTIVES = frozenset(
 )
 _BEHIND = re.compile(
     r"(?:functions?|numbers?|sequence|series|triangles?|quadrilateral|angles?|lines?|curve|matrix|graph|equation|"
-    r"only|integers?|values?|day|points?|month|colou?r|season|side|team|student)"
+    r"only|integers?|values?|day|points?|month|colou?r|season|side|team|student|conditions?)"
 )
 _SUBJECT_OF = re.compile(
     r"^[^=<>]{1,60}?\b(?:is|are|was|were|will\s+be|must\s+be)\s+(?=\S)"
@@ -31,6 +31,7 @@ _AMERICAN = {"grey": "gray", "colour": "color", "centre": "center", "metre": "me
 _BRITISH = re.compile("|".join(_AMERICAN))
 _SUBJECT = re.compile(r"^([a-z]{3,}) (?:is|was|has|had|won|wins|came|will win) ?(?:[a-z-]+ ?){0,6}$")
 _DENIED = re.compile(r"\b(?:not|never|no|cannot|neither|nor|or|and|lost|los(?:es?|ing))\b")
+_ARTICLE = re.compile(r"\b(?:a (?=[a-z]{4})|an |the )")
 _HYPHEN = re.compile(r"(?<=[a-z]{2}) ?- ?(?=[a-z]{2})")
 _PUNCTUATION = re.compile(r"(?<![0-9])[.,;:]|[.,;:](?![0-9])|[^\w\s.,;:<>=+*/^|&~%()-]|_")
 
@@ -54,7 +55,7 @@ def _read(words: str) -> _Phrase:
     said = _REASON.sub(r"\1", said)
     before = _SUBJECT_OF.match(said)
     subject = before[0] if before else ""
-    parts, nouns = said[len(subject) :].split(), []
+    parts, nouns = _ARTICLE.sub("", said[len(subject) :]).split(), []
     while len(parts) > 1 and parts[0] in _FRONT:
         parts.pop(0)
     while len(parts) > 1 and _BEHIND.fullmatch(parts[-1]):

@@ -65,7 +65,7 @@ _MARKS = " \n\t.,;:!)$*\"'\\]}-"
 # Right behind a value these take it back: `7. Wait, that's not right.`
 _WITHDRAWALS = phrases(
     "(that/that's/this/it/it's/which) is/was not (the) (final) right/correct/answer, that/that's/this/it/it's/which not (the) (final) right/correct/answer, "
-    "(that/this/it/which) isn't/wasn't (the) right/correct/answer, (that/this/it/which) is/was wrong/incorrect, that/that's/this/it/it's/which wrong/incorrect, "
+    "(that/this/it/which) isn't/wasn't (the) right/correct/answer, (that/this/it/which) is/was wrong/incorrect/false, that/that's/this/it/it's/which wrong/incorrect/false, "
     "what a wrong, that/this/which leads to (a) contradict*, that/this/which is (a) contradict*, i take that/it back, i give up, scratch that, never mind"
 )
 _TAKES_BACK = re.compile(

@@ -36,6 +36,7 @@ _UNSEEN = rules(
     ("cancel", r"\\[bx]?cancel\s*" + GROUP, " "),
     ("white", r"\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP, " "),
     ("%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
+    ("\\begin{comment}", r"(?s)\\begin\{comment\}.*?(?:\\end\{comment\}|\Z)", " "),
     ("]:", r"(?im)^[ \t]*\[(?:comment|//)\]:[^\n]*", " "),
     ("`", r"(?is)```(?:python|py|javascript|js|java|cpp|c|bash|sh)\n.*?```", " "),
 )
@@ -54,6 +55,8 @@ _ANSWER_IS = re.compile(
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
 _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
+_RECONSIDERS = re.compile(r"^\W*(?:but\s+)?(?:wait|hold on|actually)\b", re.I | re.M)
+_CONCLUSION = re.compile(_LAST_WORD.pattern + r"|\b(?:so|and|thus|hence|therefore)\b,?\s*(?:the\s+)?(?:correct\s+)?\Z", re.I | re.M)
 _NONE = frozenset(("unknown", "undetermined", "none", "n/a"))
 _ASIDE = re.compile(r"\b(?:for|if|when|where|at|in|by|with|because|since|as|from)\b|[=<>]", re.I)
 # What is asked is not asserted; a guess counts: `I am not sure, maybe 27?`
@@ -149,7 +152,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         return None
     rest = text[boxes[-1].end :][:TAIL]
     if "answer" in rest.lower():
-        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), behind_box=True)
+        stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _CONCLUSION if _RECONSIDERS.search(rest[:_STATEMENT]) else _LAST_WORD)
         if stated is not None:
             return Extraction(stated, "final-answer")
     while boxes and left_open(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]).rpartition("\n")[2], "box"):
@@ -175,14 +178,17 @@ def from_tail(tail: str) -> Extraction:
     return Extraction(tail.strip(), "whole") if _is_bare(told) else last_math(told) or NOTHING
 
 
-def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
-    """What the last "the answer is" with a value behind it states, and where it stands; (None, -1) without one."""
+def _stated(tail: str, behind_box: re.Pattern[str] | None = None) -> tuple[str | None, int]:
+    """What the last "the answer is" with a value behind it states, and where it stands; (None, -1) without one.
+
+    Behind a box only a short statement counts, with words right before it that match `behind_box`.
+    """
     for match in reversed(list(_ANSWER_IS.finditer(tail))):
         start, end = match.span()
         sentence, *behind = sentences(tail[end : end + _STATEMENT].lstrip())
         prose = outside(sentence)
         aside = behind_box and (
-            not _LAST_WORD.search(tail[max(0, start - 60) : start])
+            not behind_box.search(tail[max(0, start - 60) : start])
             or _ASIDE.search(prose) or len(WORD.findall(prose)) > 3 or len(FORMULA.findall(sentence)) > 1
         )
         if aside or not (asserts(sentences(tail[max(0, start - 60) : end])[-1], True) and asserts(sentence, True)):

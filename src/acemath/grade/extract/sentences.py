@@ -87,13 +87,13 @@ def stated_value(sentence: str) -> str | None:
         return None  # `not 7`, `twice $x$`
     if alone and not sentence[alone.end() :].strip(" .,;:"):
         return inside(alone[0])
-    words, numbers = len(WORD.findall(prose)), NUMBER.findall(prose)
+    words, number = len(WORD.findall(prose)), NUMBER.search(prose)
     formula = len(prose) < len(sentence)
     if not is_foreign(sentence):
-        if words <= 2 and not (formula and numbers) or words <= 3 and not formula and len(sentence) <= 200:
+        if words <= 2 and not (formula and number) or words <= 3 and not formula and len(sentence) <= 200:
             return sentence
-        if numbers and not formula and not ("=" in sentence or _ANOTHER.search(sentence)):
-            return str(numbers[0]).strip()
+        if number and not formula and not ("=" in sentence or _ANOTHER.search(sentence)):
+            return None if taken_back(prose, number.end()) else number[0].strip()
     value = last_value(sentence)
     if value is not None:
         return value.answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import reduce
 
 from acemath.grade.base.nodes import Node, letter, number, symbol
 from acemath.grade.read.cursor import Unreadable
@@ -20,7 +19,8 @@ _NEGATIVE = ("minus", "negative")
 _SHORT_UNITS = frozenset("m s g h L l J N V W Omega".split())
 _UNIT_SIGNS = frozenset("/ ( ) ^ { } . cdot - frac Omega".split())
 _CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
-_FACTORS = re.compile(r"([A-Za-z]{1,3})(?:/([A-Za-z]{1,3}))?")
+_FACTOR = re.compile(r"([A-Za-z]{1,3})(?:\^(-?[0-9]))?|(/)")
+_UNIT_POWER, _UNIT_JOINS = re.compile(r"\s*\^\s*\{?\s*(-?)\s*([0-9])\s*\}?"), re.compile(r"(?<!\^)[-.]|\bcdot\b")
 _PERCENT = re.compile(r"(?:percent|pct|percents|percentage|per cent)\b")
 
 
@@ -167,9 +167,16 @@ def compound(nodes: list[Node]) -> Node | None:
 
 
 def unit_product(quantity: Node) -> Node | None:
-    """An amount whose unit is one to three letters, or two such, as an expression: `2mg` as 2·m·g; None for others."""
-    match = _FACTORS.fullmatch(quantity.value.replace(" ", ""))
-    if match is None:
-        return None
-    product = reduce(lambda x, y: Node("mul", (x, letter(y))), match[1], quantity.args[0])
-    return reduce(lambda x, y: Node("div", (x, letter(y))), match[2] or "", product)
+    """An amount whose unit is letters as an expression, `2mg` as 2·m·g and `9 m/s^2` as 9·m·s^-2; None for others."""
+    product, sign = quantity.args[0], 1
+    for factor in map(_FACTOR.fullmatch, _UNIT_JOINS.sub(" ", _UNIT_POWER.sub(r"^\1\2", quantity.value)).replace("/", " / ").split()):
+        if factor is None:
+            return None
+        if factor[3]:
+            sign = -1
+            continue
+        *others, last = map(letter, factor[1])
+        power = sign * int(factor[2] or 1)
+        for base, exponent in (*((base, sign) for base in others), (last, power)):
+            product = Node("mul", (product, base if exponent == 1 else Node("pow", (base, number(exponent)))))
+    return product

@@ -85,6 +85,8 @@ class Commands(Cursor):
 
     def _function(self, name: str) -> Node:
         base = None
+        if name in ("max", "min") and (self.accept(":") or self.peek().text not in ("(", "[", "{", "_", "=")):
+            return Node("rel", (Node("text", (), name), self.expression()), ("=",))  # `max 5, min -2`
         if self.accept("_"):
             base = self.argument() if self.peek().kind != "num" else self.atom()
         power = self.exponent() if self.accept("^") else None

@@ -127,7 +127,7 @@ def _command(name: str, text: str, at: int, tokens: list[Token], spaced: bool) -
 def _text_tokens(command: str, content: str, tokens: list[Token]) -> None:
     lower = content.lower().strip(" .,:")
     after_number = bool(tokens) and (tokens[-1].kind == "num" or tokens[-1].text == "pi")
-    if ("^" in content or "\\cdot" in content) and after_number and parse_unit(content) is not None:
+    if after_number and re.search(r"[\\^]", content) and parse_unit(content) is not None:
         tokens.append(Token("word", content, True))
     elif lower in FUNCTIONS and not (lower in TABLE and (after_number or tokens and tokens[-1].text in ("/", "}"))):
         tokens.append(Token("cmd", lower))
@@ -148,7 +148,7 @@ def _phrase(part: str) -> list[Token]:
         return [Token("letter", part, True)]
     words = [w.strip(".,!") or w for w in part.split()]
     spelled = [w for word in words for w in word.split("-")]
-    if all(w.lower() in NUMBER_WORDS for w in spelled):
+    if all(w.lower() in NUMBER_WORDS or w.lower() in SCALE_WORDS for w in spelled):
         words = spelled
     both = bool(words) and words[0].lower() == "both"  # `both A`: the letter is a letter
     return [Token("letter" if both and len(w) == 1 and w.isupper() else "word", w, True) for w in words]

@@ -49,7 +49,7 @@ g1 m2 s-3: w watt 1000; kw kilowatt 1000000; megawatt 1000000000; horsepower 745
 g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000; megapascal 1000000000
 ev1: ev 1; kev 1000; mev 1000000
 v1: v volt 1; kilovolt 1000; millivolt 1/1000
-ohm1: ohm omega 1; kilohm kiloohm 1000; megohm megaohm 1000000
+ohm1: ohm omega 1; kilohm kiloohm komega 1000; megohm megaohm momega 1000000
 amp1: amp ampere 1; milliamp milliampere 1/1000
 amp1 s1: coulomb 1
 m1 s-1: mph 0.44704; kph kmh kmph 5/18; fps 0.3048
@@ -97,7 +97,7 @@ _GENERAL = frozenset(
 
 def parse_unit(text: str) -> Unit | None:
     r"""The unit that a phrase names: `cm^2`, `square feet`, `miles per hour`, `J/(g K)`; None for other words."""
-    plain = _JOINS.sub(" ", _FRACTION.sub(r"\1 / \2", _PREPOSITION.sub("of ", text.lower())))
+    plain = _JOINS.sub(" ", _FRACTION.sub(r"\1 / \2", _PREPOSITION.sub("of ", text.lower().replace("\\omega", "omega"))))
     if len(plain) > 60:
         return None
     unit: Unit | None = None
