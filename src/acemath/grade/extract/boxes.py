@@ -33,8 +33,11 @@ class Box(NamedTuple):
 
 def matching_brace(text: str, start: int) -> int:
     r"""Index of the `}` that closes the `{` at `start`, or -1. `\{` and `\}` do not count."""
-    depth = 0
-    i = start
+    depth, i = 0, start
+    close = text.find("}", start)
+    inner = text[start + 1 : close]
+    if "{" not in inner and "\\" not in inner:
+        return close
     while True:
         opening, closing = text.find("{", i), text.find("}", i)
         if closing < 0:
