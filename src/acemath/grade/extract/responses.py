@@ -195,11 +195,11 @@ def _stated(tail: str, behind_box: bool = False) -> tuple[str | None, int]:
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or not asserts(text) or is_foreign(text):
-        return False
-    if ":" in text and WORD.search(text[: text.index(":")]):
+    if not text or len(text) > 300 or is_foreign(text):
         return False
     if "\n" in text and "\\begin" not in text and not text.startswith(("$", "\\[", "\\(")):
+        return False
+    if ":" in text and WORD.search(text[: text.index(":")]) or not asserts(text):
         return False
     shown = _NO_PROSE.sub(" ", text)
     words = WORD.findall(outside(shown))

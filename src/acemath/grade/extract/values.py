@@ -51,5 +51,7 @@ def is_foreign(text: str) -> bool:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; a formula is never divided."""
+    if "$" not in text and "\\" not in text:
+        return _SENTENCE_END.split(text)
     masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
     return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
