@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 from acemath.grade.base.dialects import restored
@@ -129,7 +130,8 @@ def _numeric(answer: str, reference: str, conventions: Conventions) -> Decision 
         return None
     if left.decimal or right.decimal:
         # rounding moves a decimal by less than 1, or by a 1e-12th of its size
-        gap, size = abs(left.value - right.value), max(abs(left.value), abs(right.value))
+        one, other = Fraction(left.value), Fraction(right.value)
+        gap, size = abs(one - other), max(abs(one), abs(other))
         if gap <= max(1, conventions.abs_tol) or gap / size <= max(conventions.rel_tol, 1e-12):
             return None
     return _wrong(answer, reference, "numeric")
