@@ -151,7 +151,7 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
             return Extraction(stated, "final-answer")
     while boxes and left_open(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start].rstrip().rpartition("\n")[2]), "box"):
         boxes = last_boxes(text[: boxes[0].start], conventions.join_boxes)  # `\boxed{7}, not \boxed{8}`
-    contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
+    contents = list(dict.fromkeys([unboxed(b.content).strip() for b in boxes]))
     if not boxes or taken_back(text, boxes[-1].end) or [c for c in contents if "?" in c[:60] or c.startswith(("\\lnot", "\\neg"))]:
         return Extraction(None, "boxed")
     return Extraction("; ".join(contents) or None, "boxed" if len(contents) == 1 else "boxes")

@@ -110,7 +110,8 @@ def last_math(tail: str) -> Extraction | None:
         sentence = told[at]
         value = last_value(sentence)
         concluded = _THEN.split(sentence)[-1]  # `my guess was wrong, and it is 7`
-        if not asserts(concluded if value is not None and last_value(concluded) == value else sentence):
+        concludes = concluded != sentence and value is not None and last_value(concluded) == value
+        if not asserts(concluded if concludes else sentence):
             continue
         if value is not None:
             return NOTHING if any(map(taken_back, told[at + 1 : at + 4])) else _with_its_like(told, at, value)
