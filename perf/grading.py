@@ -23,7 +23,9 @@ from typing import Any
 from grading_data import hard_pairs, pool_rows, published_cases, whole_responses
 from grading_fuzz import fuzz
 
-from acemath.grade import equal, grade, grade_answer
+from acemath.grade import STRICT, equal, grade, grade_answer
+from acemath.grade.extract.choices import extract_for
+from acemath.grade.read.reader import read
 from acemath.grade.workers import close_workers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,17 +129,12 @@ def speed(shared: Path, sample: int) -> None:
 
 def our_whole(response: str, reference: str) -> bool:
     """Extraction and comparison of one response, without the cache."""
-    from acemath.grade.conventions import STRICT
-    from acemath.grade.extract.choices import extract_for
-
     found = extract_for(response, reference, STRICT)
     return grade_answer(found.answer, reference, cache=False).correct
 
 
 def our_pair(answer: str, reference: str) -> bool:
     """One comparison without the caches."""
-    from acemath.grade.read.reader import read
-
     read.cache_clear()
     return grade_answer(answer, reference, cache=False).correct
 

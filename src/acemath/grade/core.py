@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 from acemath.grade.base.dialects import restored
@@ -125,8 +126,14 @@ def _numeric(answer: str, reference: str, conventions: Conventions) -> Decision 
         return None  # money is no percentage
     if left.value == right.value and (left.percent == right.percent or conventions.percent != "exact"):
         return "correct", "same number", "numeric"
-    if left.percent or right.percent or left.decimal or right.decimal or not conventions.exact_numbers:
+    if left.percent or right.percent or not conventions.exact_numbers:
         return None
+    if left.decimal or right.decimal:
+        # rounding moves a decimal by less than 1, or by a 1e-12th of its size
+        one, other = Fraction(left.value), Fraction(right.value)
+        gap, size = abs(one - other), max(abs(one), abs(other))
+        if gap <= max(1, conventions.abs_tol) or gap / size <= max(conventions.rel_tol, 1e-12):
+            return None
     return _wrong(answer, reference, "numeric")
 
 

@@ -32,10 +32,12 @@ def any_in(marks: Iterable[str], text: str) -> bool:
 
 
 _CONTROLS = {"\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
+_RARE_CONTROLS = "\x07\b\t\v\f\r"  # in a long text a line break is one
 # White space stands for itself unless the rest of a command follows it.
 _EATEN = re.compile(
-    r"[\x07\b\v\f](?=[A-Za-z]{2})|\t(?=(?:imes|heta|au|frac|riangle)(?![a-z])|ext\w*\{|o\s|an\s*[({^\\]|an\s+[a-z]\b)"
-    r"|\r(?=(?:ho|ight|ightarrow|angle|vert|floor|ceil)(?![a-z]))|\n(?=(?:eq|abla|otin)(?![a-z]))"
+    r"[\x07\b\v\f\t\r\n](?:(?<=[\x07\b\v\f])(?=[A-Za-z]{2})"
+    r"|(?<=\t)(?=(?:imes|heta|au|frac|riangle)(?![a-z])|ext\w*\{|o\s|an\s*[({^\\]|an\s+[a-z]\b)"
+    r"|(?<=\r)(?=(?:ho|ight|ightarrow|angle|vert|floor|ceil)(?![a-z]))|(?<=\n)(?=(?:eq|abla|otin)(?![a-z])))"
 )
 _MARKUP = rules(
     ("<su", r"<su([pb])>(.{0,80}?)</su[pb]>", lambda m: f"{'^' if m[1] == 'p' else '_'}{{{m[2]}}}"),
@@ -48,8 +50,9 @@ _MARKUP = rules(
 
 def restored(text: str) -> str:
     r"""A text whose `\f`, `\t`, `\b` and the like became control characters, with its commands; other text as it is."""
-    marks = "\x07\b\t\v\f\r" if len(text) > 400 else _CONTROLS  # in a long text a line break is one
-    return _EATEN.sub(lambda m: _CONTROLS[m.group()], text) if any_in(marks, text) else text
+    if text.isprintable() or len(text) > 400 and not any_in(_RARE_CONTROLS, text):
+        return text
+    return _EATEN.sub(lambda m: _CONTROLS[m.group()], text)
 
 
 def from_html(text: str) -> str:

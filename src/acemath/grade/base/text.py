@@ -144,7 +144,7 @@ def without_emphasis(text: str) -> str:
 
 def without_markup(text: str) -> str:
     """A text without emphasis, code marks and marks of quotation."""
-    if "`" in text or "~~~" in text:
+    if "`" in text or "~" in text:
         text = _FENCE.sub(r"\1", "\n" + text)[1:]
     if ">" in text:
         text = _QUOTED.sub("\n", "\n" + text)[1:]

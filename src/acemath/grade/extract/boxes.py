@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"  # braces, two more inside
 _START = re.compile(r"\\?(?:boxed|fbox)\s*(?=\{)|\\boxed\s+(?=[\w\\-])")
+_BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 _BARE = re.compile(r"\\?[A-Za-z]+|-?[\d.,/]*\d")  # what `\boxed 12` holds
 _LAYOUT = re.compile(r"\\(?:q?quad|text\w*|mbox|mathrm|left|right|[,;:!()\[\]\s])|[$(){}\[\]*]|\\$")
 _NAME = r"[A-Za-z]\w?(?:_\{?\d*\}?)?\s*="
@@ -33,19 +34,16 @@ class Box(NamedTuple):
 
 def matching_brace(text: str, start: int) -> int:
     r"""Index of the `}` that closes the `{` at `start`, or -1. `\{` and `\}` do not count."""
+    close = text.find("}", start)
+    inner = text[start + 1 : close]
+    if close < 0 or "{" not in inner and "\\" not in inner:
+        return close
     depth = 0
-    i = start
-    while True:
-        opening, closing = text.find("{", i), text.find("}", i)
-        if closing < 0:
-            return -1
-        i = opening if 0 <= opening < closing else closing
-        before = text[max(0, i - 65) : i]
-        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:  # it is not escaped
-            depth += 1 if i == opening else -1
-            if depth == 0:
-                return i
-        i += 1
+    for match in _BRACE.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    return -1
 
 
 def last_boxes(text: str, join: bool = True, skip_empty: bool = True) -> list[Box]:

@@ -42,12 +42,14 @@ _BOUNDS = "(?-i:" + phrases("at most/least, more/less/fewer/greater than", backw
 _SIGNS = r"是不|[是为]?能可|=!\s*[a-z]{2}|(?:tonl|gen|qen|en)\\"
 # Between such words and the value, read from the value: marks, `3,`, `x=`, and words.
 _BACK_TO = (
-    r"(?:[\s(\[{\\$\"':*]|,\d+|=\w|\b" + phrases("is/it/that/the/answer/value/of/be/exactly/either, equal to", backwards=True) + r"\b)*"
+    r"[\s(\[{\\$\"':*]*(?:(?:,\d+|=\w|\b"
+    + phrases("is/it/that/the/answer/value/of/be/exactly/either, equal to", backwards=True)
+    + r"\b)[\s(\[{\\$\"':*]*)*"
 )
 
 
 def _before(*kinds: str) -> re.Pattern[str]:
-    return re.compile(rf"{_BACK_TO}(?:(?<![a-z])(?:{'|'.join(kinds)})\b|{_SIGNS})", re.IGNORECASE)
+    return re.compile(rf"{_BACK_TO}(?:(?<![a-z])(?=\w)(?:{'|'.join(kinds)})\b|{_SIGNS})", re.IGNORECASE)
 
 
 _BEFORE = {"box": _before(_DENIES), "statement": _before(_DENIES, _APART), "sentence": _before(_DENIES, _APART, _BOUNDS)}

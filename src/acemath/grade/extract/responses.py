@@ -31,8 +31,7 @@ _TURN = re.compile(
 # `% profit = 25` is no comment.
 _UNSEEN = rules(
     ("~", r"(?<!~)~~(?=[^~\n]*\d)[^\s~][^~\n]*~~(?!~)", " "),
-    ("<", r"(?is)<(?:!--.*?(?:-->|\Z)|(del|s|strike)>.*?</\1>)", " "),
-    ("</", r"(?is)<(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*>.*?</\1>", " "),
+    ("<", r"(?is)<(?:!--.*?(?:-->|\Z)|(?:(del|s|strike)|(\w+)\b[^<>]*(?:display:\s*none|visibility:\s*hidden|\shidden\b)[^<>]*)>.*?</(?:\1|\2)>)", " "),
     ("cancel", r"\\[bx]?cancel\s*" + GROUP, " "),
     ("white", r"\\(?:text)?color\s*\{\s*white\s*\}\s*" + GROUP, " "),
     ("%", r"\n[ \t]*%(?![^\n]*(?:[=:]|\bis\b))[^\n]*", "\n "),
@@ -88,8 +87,7 @@ def extract(text: str, conventions: str | Conventions = STRICT) -> Extraction:
 def visible(text: str, conventions: Conventions) -> str:
     """The text that counts: one turn, without hidden comments, behind the reasoning and before an unclosed one."""
     text = restored(text)
-    turn = _TURN.search(text) if "<" in text else None
-    if turn is not None and turn.start() > 0:
+    if "<" in text and (turn := _TURN.search(text)) and turn.start() > 0:
         text = text[: turn.start()]
     text = replaced(text, _UNSEEN)
     return text if conventions.think_tags or "<" not in text else _OPEN.split(_CLOSE.split(text)[-1])[0]
@@ -125,7 +123,7 @@ def _tagged(text: str, conventions: Conventions) -> Extraction | None:
 def _recorded(text: str) -> Extraction | None:
     """The answer field of a JSON record, unless a box comes behind the record."""
     tail = text[-TAIL:]
-    keys = list(_KEY.finditer(tail)) if "nswer" in tail else []
+    keys = list(_KEY.finditer(tail)) if ('"' in tail or "'" in tail) and "nswer" in tail else []
     field = _FIELD.match(tail, keys[-1].end()) if keys else None
     if field is None:
         return None
@@ -155,10 +153,10 @@ def _boxed(text: str, conventions: Conventions) -> Extraction | None:
         stated, _ = _stated(plain_tail(_NEXT_PROBLEM.split(rest, maxsplit=1)[0]), _CONCLUSION if _RECONSIDERS.search(rest[:_STATEMENT]) else _LAST_WORD)
         if stated is not None:
             return Extraction(stated, "final-answer")
-    while boxes and left_open(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start]).rpartition("\n")[2], "box"):
+    while boxes and left_open(plain_tail(text[max(0, boxes[0].start - 80) : boxes[0].start].rstrip().rpartition("\n")[2]), "box"):
         boxes = last_boxes(text[: boxes[0].start], conventions.join_boxes)  # `\boxed{7}, not \boxed{8}`
-    contents = list(dict.fromkeys(unboxed(b.content).strip() for b in boxes))
-    if not boxes or taken_back(text, boxes[-1].end) or any("?" in c[:60] or c.startswith(("\\lnot", "\\neg")) for c in contents):
+    contents = list(dict.fromkeys([unboxed(b.content).strip() for b in boxes]))
+    if not boxes or taken_back(text, boxes[-1].end) or [c for c in contents if "?" in c[:60] or c.startswith(("\\lnot", "\\neg"))]:
         return Extraction(None, "boxed")
     return Extraction("; ".join(contents) or None, "boxed" if len(contents) == 1 else "boxes")
 
@@ -204,11 +202,11 @@ def _stated(tail: str, behind_box: re.Pattern[str] | None = None) -> tuple[str |
 def _is_bare(text: str) -> bool:
     """Whether the text is an answer and nothing else."""
     text = text.strip()
-    if not text or len(text) > 300 or not asserts(text) or is_foreign(text):
-        return False
-    if ":" in text and WORD.search(text[: text.index(":")]):
+    if not text or len(text) > 300 or is_foreign(text):
         return False
     if "\n" in text and "\\begin" not in text and not text.startswith(("$", "\\[", "\\(")):
+        return False
+    if ":" in text and WORD.search(text[: text.index(":")]) or not asserts(text):
         return False
     shown = _NO_PROSE.sub(" ", text)
     words = WORD.findall(outside(shown))

@@ -66,7 +66,7 @@ _MEASURED = re.compile(r"\s*((?:(?:square|cubic)\s+)?[A-Za-z]+(?:(?:\s+per\s+|/)
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.I)
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
-_GIVES_UP = re.compile(r"\b[Ii]\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b|have\s+no\s+answer\b)")
+_GIVES_UP = re.compile(r"[Ii](?<!\w[Ii])\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b|have\s+no\s+answer\b)")
 _THEN = re.compile(r",\s*(?:and|so|but|thus|hence)\s", re.I)
 _BULLET = re.compile(r"\n[ \t]*(?:[0-9]{1,2}[.)]|[-*•])[ \t]+")
 _COUNTED = re.compile(r"\b(?:first|second|third|fourth|#(?:st|nd|rd|th)|[0-9](?:st|nd|rd|th))\b|(?<=#)(?:st|nd|rd|th)\b|\[x\]", re.I)
@@ -112,7 +112,8 @@ def last_math(tail: str) -> Extraction | None:
         sentence = told[at]
         value = last_value(sentence)
         concluded = _THEN.split(sentence)[-1]  # `my guess was wrong, and it is 7`
-        if not asserts(concluded if value is not None and last_value(concluded) == value else sentence):
+        concludes = concluded != sentence and value is not None and last_value(concluded) == value
+        if not asserts(concluded if concludes else sentence):
             continue
         if value is not None:
             return NOTHING if any(map(taken_back, told[at + 1 : at + 4])) else _with_its_like(told, at, value)
@@ -150,8 +151,9 @@ def _with_its_like(told: list[str], at: int, value: Extraction) -> Extraction:
     form, items = _form(told[at]), [value.answer]
     if len(WORD.findall(form)) > 3 or "=" in form and not NAMED.match(form) or "step" in form:
         return value
+    head = form.partition("#")[0]
     for line in reversed(told[max(0, at - _MAX_LISTED) : at]):
-        other = last_value(line) if _form(line) == form else None
+        other = last_value(line) if line.lstrip().lower().startswith(head) and _form(line) == form else None
         if other is None:
             break
         items.insert(0, other.answer)

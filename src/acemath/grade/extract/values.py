@@ -27,10 +27,9 @@ VALUE = re.compile(rf"(?P<formula>(?s:{_FORMULA}))|(?P<latex>{_LATEX})|{_DURATIO
 # A number, a constant or words: a lone letter is no answer.
 VALUED = re.compile(r"[0-9]|\\(?:pi|infty|emptyset|varnothing|text|mathbb)")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-_SENTENCE_END = re.compile(
-    r"[.!?\s](?:(?<![^\S\n])(?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*)"
-    r"|(?<=[$\]]\s)(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))"
-)
+_BREAK = r"(?:(?<=[^\s.][.!?])(?=\s|$|[A-Z\"*])|(?<=[.!?])(?=[^\x00-\x7f])|(?<=\n)\n*)"
+_PLAIN_END = re.compile(rf"[.!?\n]{_BREAK}")
+_SENTENCE_END = re.compile(rf"[.!?\s](?:(?<![^\S\n]){_BREAK}|(?<=[$\]]\s)(?:(?<=\$\$\s)|(?<=\\\]\s))\s*(?=[A-Z]))")
 
 
 def inside(formula: str) -> str:
@@ -51,5 +50,7 @@ def is_foreign(text: str) -> bool:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; a formula is never divided."""
+    if "$" not in text and "\\" not in text:
+        return _PLAIN_END.split(text)
     masked = FORMULA.sub(lambda m: m[0].replace(".", "\x01").replace("\n", " "), text)
     return [sentence.replace("\x01", ".") for sentence in _SENTENCE_END.split(masked)]
