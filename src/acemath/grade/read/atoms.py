@@ -120,7 +120,7 @@ class Atoms(Commands):
 
     def _inverse(self) -> bool:
         """Whether `^{-1}(` follows: the inverse of a named function."""
-        return [self.peek(k).text for k in range(6)] == list("^{-1}(")
+        return "".join(self.peek(k).text for k in range(6)) in ("^{-1}(", "^(-1)(")
 
     def _bracketed(self, opening: str) -> Node:
         if opening == "|":
