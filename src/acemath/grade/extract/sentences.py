@@ -106,11 +106,11 @@ def last_math(tail: str) -> Extraction | None:
     told = sentences(_BULLET.sub("\n", "\n" + tail)[1:])
     if tail[-1:] in tuple("+-*/=(") or any(map(_GIVES_UP.search, told[-6:])):
         return None
-    if tail[-1:].isalpha() and len(WORD.findall(told[-1])) > 2 and last_value(told[-1]) is None:
-        return None  # the text breaks off
     for at in range(len(told) - 1, -1, -1):
         sentence = told[at]
         value = last_value(sentence)
+        if value is None and at == len(told) - 1 and tail[-1:].isalpha() and len(WORD.findall(sentence)) > 2:
+            return None  # the text breaks off
         concluded = _THEN.split(sentence)[-1]  # `my guess was wrong, and it is 7`
         concludes = concluded != sentence and value is not None and last_value(concluded) == value
         if not asserts(concluded if concludes else sentence):
