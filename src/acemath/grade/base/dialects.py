@@ -108,6 +108,7 @@ _WORDS = rules(
     ("prime", r"\^\s*(?:\{\s*((?:\\prime\s*)+)\}|\\prime(?![A-Za-z]))", lambda m: "'" * (m[1] or "p").count("p")),
     ("degree", r"(\d+)\s*\\degree\s*(\d+)\s*'(?:\s*(\d+(?:\.\d+)?)(?:\s*'\s*'|\s*\"))?", r"(\1 + \2/60 + 0\3/3600)\\degree "),
     ("infinity", r"(?:(negative|minus)\s+)?(?<![A-Za-z\\])infinity(?![A-Za-z])", lambda m: ("-" if m[1] else "") + r"\infty"),
+    ("oo", r"(?<=[(\[,])(\s*[-+]?)oo(?=\s*[,)\]])", r"\1\\infty"),
     # `]0, 1]` and `[0, 1[`
     ("]", rf"(?<![\w\])}}])\]({_PAIR})([\[\]])", lambda m: f"({m[1]}{')' if m[2] == '[' else ']'}"),
     ("[", rf"\[({_PAIR})\[", r"[\1)"),

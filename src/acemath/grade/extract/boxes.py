@@ -96,12 +96,19 @@ def _read_box(text: str, start: int, opening: int) -> Box:
 
 
 def _listed(text: str, box: Box, after: Box) -> bool:
-    """Whether two boxes are items of one list: `x = \\boxed{1} or x = \\boxed{2}`. Boxes side by side are not."""
-    if not 0 <= after.start - box.end <= _MAX_GAP:
-        return False
-    gap = _BEHIND.sub("", _LAYOUT.sub(" ", text[box.end : after.start]))
-    listed = LISTED.fullmatch(gap) is not None
-    return listed and (bool(gap.strip()) or all(NAMED.match(b.content) for b in (box, after)))
+    """Whether two boxes are items of one list: `x = \\boxed{1} or x = \\boxed{2}`. Two boxes side by side are not, three are."""
+    gap = _gap(text, box, after)
+    if not gap.strip():
+        before, behind = _last_box(text, box.start), text[after.end :].lstrip(" $\n")
+        row = behind.startswith("\\boxed") or before is not None and not _gap(text, before, box).strip()
+        return row or all(NAMED.match(b.content) for b in (box, after))
+    return LISTED.fullmatch(gap) is not None
+
+
+def _gap(text: str, box: Box, after: Box) -> str:
+    """What stands between two boxes, without layout; a mark that joins nothing where that is not short."""
+    between = text[box.end : after.start]
+    return _BEHIND.sub("", _LAYOUT.sub(" ", between)) if 0 <= after.start - box.end <= _MAX_GAP else "?"
 
 
 def unboxed(content: str) -> str:

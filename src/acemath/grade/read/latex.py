@@ -14,7 +14,7 @@ _ALIASES = {
 # Commands without arguments.
 _ALONE = {name: symbol(name.removeprefix("var")) for name in GREEK} | dict.fromkeys(DOTS, symbol("..."))
 _ALONE |= dict.fromkeys(("emptyset", "varnothing", "oslash"), Node("set"))
-_ALONE |= {"pi": Node("const", (), "pi"), "infty": Node("const", (), "inf"), **dict.fromkeys(("inf", "oo"), Node("const", (), "inf"))}
+_ALONE |= {"pi": Node("const", (), "pi"), "infty": Node("const", (), "inf"), "inf": Node("const", (), "inf")}
 _INVERTED = frozenset("sin cos tan cot sec csc".split())
 # Which numbers of a set: `\mathbb{R}_{>0}`, `\mathbb{Z}^+`.
 _SIGNS = {

@@ -196,7 +196,7 @@ def _letters(run: str, spaced: bool, after_number: bool, factors: bool) -> list[
         return [Token("letter", c, spaced and i == 0) for i, c in enumerate(run)]
     if lower in FUNCTIONS and (run.islower() or run.istitle()):
         return [Token("cmd", lower, spaced)]
-    if run in GREEK or run in ("pi", "Pi", "infty", "inf", "oo"):
+    if run in GREEK or run in ("pi", "Pi", "infty", "inf"):
         return [Token("cmd", run, spaced)]
     if lower == "equals":
         return [Token("op", "=")]
