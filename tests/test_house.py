@@ -22,7 +22,7 @@ ORDER = (
 # The order inside two packages, from the bottom up: each module or room imports only from those before it.
 INSIDE = {
     "grade": (
-        "base", "conventions", "extract", "read", "values", "compare", "symbolic", "workers", "cache", "references", "core",
+        "base", "conventions", "read", "extract", "values", "compare", "symbolic", "workers", "cache", "references", "core",
         "batch", "records", "reward", "stored",
     ),
     "curate.decontaminate": (
