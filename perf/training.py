@@ -63,7 +63,7 @@ SECTIONS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
 def run(job: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The figures of one job, run in its own process, so that the peak memory is its own."""
     command = [sys.executable, str(Path(__file__).with_name("training_jobs.py")), job, str(folder)]
-    for name in ("groups", "problems", "conversations", "threads", "clock"):
+    for name in ("groups", "pairs", "problems", "conversations", "threads", "clock"):
         command += [f"--{name}", str(getattr(args, name))]
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, help="a pretrained model's folder in place of random weights")
     parser.add_argument("--only", default=",".join(SECTIONS))
     parser.add_argument("--groups", type=int, default=16, help="for reward training")
+    parser.add_argument("--pairs", type=int, default=6, help="pairs a pass of TRL: 6 are 12 rows of about 300 tokens, the size of our own passes; fewer need less memory (default: %(default)s)")
     parser.add_argument("--problems", type=int, default=3, help="for scoring")
     parser.add_argument("--conversations", type=int, default=96, help="for fine-tuning")
     parser.add_argument("--threads", type=int, default=2)

@@ -20,7 +20,6 @@ from acemath.models.hardware import has_bf16
 
 LEARNING_RATE = 1e-5
 BATCH_GROUPS = 8  # groups per step, nine pairs each; the paper's 256 would be one step here
-PAIRS_A_PASS = 6  # 12 rows of about 300 tokens: the size of our own passes
 SFT_ROOM = 640  # tokens of a row
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.monotonic, "processor": time.process_time}
 now = CLOCKS["wall"]  # main() sets the chosen one
@@ -91,8 +90,8 @@ def reward_trl(args: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
     ]
     config = RewardConfig(
         output_dir=str(args.folder / "trl"),
-        per_device_train_batch_size=PAIRS_A_PASS,
-        gradient_accumulation_steps=9 * BATCH_GROUPS // PAIRS_A_PASS,
+        per_device_train_batch_size=args.pairs,
+        gradient_accumulation_steps=9 * BATCH_GROUPS // args.pairs,
         learning_rate=LEARNING_RATE,
         num_train_epochs=1,
         gradient_checkpointing=False,
@@ -273,7 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("job", choices=JOBS)
     parser.add_argument("folder", type=Path)
-    for name in ("groups", "problems", "conversations", "threads"):
+    for name in ("groups", "pairs", "problems", "conversations", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--clock", choices=CLOCKS, required=True)
     args = parser.parse_args()

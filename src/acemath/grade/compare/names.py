@@ -50,7 +50,7 @@ def is_name(node: Node) -> bool:
         return True
     if kind == "big" or kind == "func" and node.value in ("gcd", "lcm", "max", "min"):
         return bool(symbols(args[0]))
-    if kind == "tuple":
+    if kind in ("tuple", "inter", "union"):
         return all(is_name(a) for a in args)
     if kind == "abs":  # |z| = 5 gives |z| for a vector or complex number, where |x| = 5 gives x
         if args[0].kind == "sym":
@@ -75,12 +75,14 @@ def _derived(name: Node) -> bool:
 
 def _applied(head: Node, argument: Node) -> bool:
     """`W(n)`, `P(A)`, `P(X > 3)`, `u(x, t)` or `m ∠A`, read as a product of a letter and what follows it."""
-    if head.kind != "sym" or argument.kind not in ("tuple", "sym", "rel"):
+    if head.kind != "sym" or argument.kind not in ("tuple", "sym", "rel", "inter", "union"):
         return False
     if argument.kind == "tuple" and all(a.kind == "sym" for a in argument.args):
         return True
     if argument.kind == "sym" and argument.value.startswith("angle"):
         return True
+    if argument.kind in ("inter", "union") and head.value == "n":
+        return is_name(argument)
     return head.value[:1].isupper() and (argument.kind != "sym" or len(argument.value) == 1)
 
 

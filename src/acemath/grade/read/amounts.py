@@ -17,6 +17,7 @@ _NOT_LEADS = frozenset(
 )
 _NEGATIVE = ("minus", "negative")
 _SHORT_UNITS = frozenset("m s g h L l J N V W Omega".split())
+_OF_NUMBERS = frozenset("- / times cdot ^ { }".split())
 _UNIT_SIGNS = frozenset("/ ( ) ^ { } . cdot - frac Omega".split())
 _CURRENCIES = {"USD": "dollars", "€": "euros", "£": "gbp", "¥": "yen"}
 _FACTOR = re.compile(r"([A-Za-z]{1,3})(?:\^(-?[0-9]))?|(/)")
@@ -32,6 +33,10 @@ def expression(tokens: list[Token]) -> Node | None:
         tree = parse_tokens(tokens)
     except Unreadable:
         return None
+    if tree.kind == "rel" and tree.value == ("=",):  # `R = 3 \\Omega`
+        places = [i for i, t in enumerate(tokens, 1) if t.text == "="]
+        value = lettered(tokens[places[0] :]) if len(places) == 1 else None
+        return tree if value is None else Node("rel", (tree.args[0], value), tree.value)
     return lettered(tokens) or tree if tree.kind in ("mul", "pow", "div") else tree
 
 
@@ -120,7 +125,7 @@ def _begins_unit(tokens: list[Token], at: int) -> bool:
         return all(_part_of_unit(tokens, index) for index in range(at, len(tokens)))
     if token.text == "frac":
         marked = at > 0 and (token.spaced or len(rest) > 2 and _is_word(rest[2]))
-    elif (token.kind == "letter" or token.text == "Omega") and at and all(t.kind == "num" or t.text in ("-", "/") for t in tokens[:at]):
+    elif (token.kind == "letter" or token.text == "Omega") and at and all(t.kind == "num" or t.text in _OF_NUMBERS for t in tokens[:at]):
         texts = [t.text for t in rest]
         marked = "/" in texts or token.text in _SHORT_UNITS and not any(t.kind == "letter" for t in rest[1:])
         marked = marked and (token.spaced or texts == ["g"] or "^" in texts)

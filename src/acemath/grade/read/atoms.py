@@ -8,7 +8,7 @@ from acemath.grade.base.nodes import Node, function, letter, symbol
 from acemath.grade.read.cursor import Unreadable
 from acemath.grade.read.latex import Commands
 from acemath.grade.read.tokens import Token
-from acemath.grade.read.vocabulary import NUMBER_WORDS, RELATIONS
+from acemath.grade.read.vocabulary import GREEK, NUMBER_WORDS, RELATIONS
 
 _ALWAYS_FUNCTION = frozenset("fghFGW")
 _POSTFIX = frozenset("!= ! ^ ** ' % degree textdegree _".split())
@@ -92,6 +92,9 @@ class Atoms(Commands):
         if token.kind == "op":
             return self._bracketed(token.text)
         if token.kind == "cmd":
+            if token.text in GREEK and self.peek().text == "(" and self._heads_equation(token.text.lower()):
+                self.take()  # `\\psi(x) = …`
+                return Node("apply", self.items(")"), token.text)
             return self.command(token.text)
         raise Unreadable(f"unexpected {token.text!r}")
 

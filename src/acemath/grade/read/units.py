@@ -44,9 +44,9 @@ f1: fahrenheit 1
 deg1: degree deg 1; arcminute 1/60
 rad1: radian rad 1
 g1 m1 s-2: n newton 1000; kilonewton 1000000
-g1 m2 s-2: j joule 1000; kj kilojoule 1000000; cal calorie 4184; kcal kilocalorie 4184000
+g1 m2 s-2: j joule 1000; kj kilojoule 1000000; cal calorie 4184; kcal kilocalorie 4184000; kwh 3600000000
 g1 m2 s-3: w watt 1000; kw kilowatt 1000000; megawatt 1000000000; horsepower 745699.872
-g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000; megapascal 1000000000
+g1 m-1 s-2: pa pascal 1000; kpa kilopascal 1000000; megapascal 1000000000; atm atmosphere 101325000
 ev1: ev 1; kev 1000; mev 1000000
 v1: v volt 1; kilovolt 1000; millivolt 1/1000
 ohm1: ohm omega 1; kilohm kiloohm komega 1000; megohm megaohm momega 1000000
