@@ -66,6 +66,7 @@ _BOUND = re.compile(r"[<>]|\\[lg](?:e|eq|t)\b|\\infty|\\equiv")
 _BOUND_SAID = re.compile(r"(?:all\s+(?:real\s+)?numbers\s+)?\b(?:greater|less|at\s+(?:least|most)|more|between|congruent)\b.*$")
 _WORDS_ONLY = re.compile(r"[A-Za-z][A-Za-z' -]{2,40}")  # `Monday`, `no solution`
 _THEREFORE = re.compile(r"(?:(?:^|,?\s+)(?:so|thus|hence|therefore|then|consequently|finally)\b[\s,]*)+", re.I)
+_REASON = re.compile(r"^(?:since|because|as)\b.*,\s*(?=[^,]*$)", re.I)
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have|be|exists?|(?:con|di)verges?)\b", re.I)
 _TRUTH = r"(?:yes|no|true|false)"
 _VERDICT = re.compile(rf"[\s*]*(?:(?:but|so|and|or|thus|hence|therefore)\b[\s,]*)?({_TRUTH})\b\s*(?:[.,;:!–—-]|$)", re.I)
@@ -170,7 +171,7 @@ def _in_words(tail: str, reference: str, found: Extraction) -> Extraction | None
         if again or len({said[1].lower() for said in verdicts}) != 1:
             return None
         return Extraction(verdicts[0][1], "verdict")
-    last = _THEREFORE.split(told[-1])[-1] if told else ""
+    last = _REASON.sub("", _THEREFORE.split(told[-1])[-1]) if told else ""
     if not (_SAYS.search(last) and asserts(told[-1])) or left_open(last[: last.lower().find(words)]) or len(WORD.findall(last)) > 14:
         return None
     if bound and (limits := _BOUND_SAID.search(last)):

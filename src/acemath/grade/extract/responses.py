@@ -45,13 +45,13 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*([^\n]*\S)|(?<=\s)####[ \t]*([^\n#]*\S)\
 _HEADING = re.compile(r"\d+(?:\.\d+)*[.):]?\s+[A-Z]|\d+(?:\.\d+)*[.):]\s|(?:step|case|part|question|problem|method)\b|.*:\s*$", re.I)
 _KEY = re.compile(r"""["'](?:final[ _]?)?answer["']\s*:\s*""", re.I)
 _FIELD = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\](?=\s*[,}\n])|[^,}\n]+)""")
-_IS = r"\s*(?:(?:is|are|was|est|es|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*:?|:|=(?!=))\s*"
+_IS = r"\s*(?:(?:is|are|was|est|es|[éè]|ist|will\s+be|would\s+be|must\s+be|should\s+be)(?![A-Za-z])\s*:?|:|=(?!=))\s*"
 _ANSWER_IS = re.compile(
-    r"(?<![A-Za-z])(?:answers?|answer choice|results?|solutions?|r[ée]ponse|respuesta|antwort)"
+    r"(?<![A-Za-z])(?:answers?|answer choice|results?|solutions?|r[ée]ponse|respuesta|resposta|risposta|antwort)"
     rf"(?:\s+(?:for\s+sure|to\s+(?:the|this)\s+(?:problem|question|equation)|choice|here|set|therefore))?{_IS}"
     r"|^\s*(?:#+\s*)?(?:final\s+)?answers?\s*(?=[$\\(\d-]|\n)|(?:答案|答)\s*(?:是|为|為|：|:)+\s*", re.I | re.M
 )
-_ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "antwort", "答")
+_ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "resposta", "risposta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
 _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
 _RECONSIDERS = re.compile(r"^\W*(?:but\s+)?(?:wait|hold on|actually)\b", re.I | re.M)

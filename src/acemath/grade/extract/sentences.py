@@ -9,7 +9,9 @@ from acemath.grade.extract.boxes import LISTED, NAMED
 from acemath.grade.extract.doubts import asserts, left_open, phrases, taken_back
 from acemath.grade.extract.values import (
     FORMULA,
+    IS_FORMULA,
     NUMBER,
+    PLAIN_FORMULA,
     VALUE,
     VALUED,
     WORD,
@@ -44,6 +46,8 @@ _AFTERTHOUGHT = re.compile(
     rf"|{phrases('rather than, instead of')}"
     r"|(?<=\()(?:as|rounded|approximately|about)|(?<=\s)(?P<phrase>of|in|for|at|by|with|from|on|over|within|per|than|if|between)))\b"
 )
+# `14 marbles, which is 4 more than Jerry has`
+_COMPARED = re.compile(r",\s*which\s+(?:is|are|was|were)\s+\S+\s+(?:\w+\s+)?(?:more|less|fewer|greater|higher|lower|times)\b")
 _RESULT = re.compile(r"=\s*[^=\s]+(?:\s+[A-Za-z-]+){0,3}$")
 _THAT_IS = re.compile(r"(?<=\w|\$)\s*,\s*(?:that\s+is|i\.e\.)\s*,?\s+(?=\S*\d)")
 _IS = "is|are|was|were|be|equals?|ha[sd]|have"
@@ -64,6 +68,7 @@ _BETWEEN = re.compile(
 )
 _MEASURED = re.compile(r"\s*((?:(?:square|cubic)\s+)?[A-Za-z]+(?:(?:\s+per\s+|/)[A-Za-z]+)?)")
 _UNIT = re.compile(r"\s+([a-z]{1,12})\b", re.I)
+_NAME_BEFORE = re.compile(r"(?<![A-Za-z\\])[A-Za-z]\w?\s*=\s*$")
 _FIRST_WORDS = re.compile(r"(?:\\?[A-Za-z'’ ]*(?<= )(?![A-Za-z]{2}))?")
 _ANOTHER = re.compile(r"\b(?:or|o|ou|oder|possibly|more|less|fewer|else)\s+[^.]*\d")  # `5 or 6`, `5 more than 6`
 _GIVES_UP = re.compile(r"[Ii](?<!\w[Ii])\s+(?:(?:do\s+not|don't)\s+know\s*$|give\s+up\b|have\s+no\s+answer\b)")
@@ -134,14 +139,35 @@ def last_value(sentence: str) -> Extraction | None:
     if stated and found[-1].lastgroup is None and not _DIRECTLY.search(sentence, 0, found[-1].start()):
         found = found[: formulas[-1]]  # `$x = 5$ is the root with 3 digits`
     last = found[-1]
-    start = _list_start(sentence, found)
+    start, end = _list_start(sentence, found), last.end()
+    plain = _plain_formulas(sentence, found) if start == last.start() and last.lastgroup is None else None
+    start, end = plain or (start, end)
     before = sentence[max(0, start - 80) : start]
-    if left_open(before, "sentence") or taken_back(sentence, last.end()):
+    if left_open(before, "sentence") or taken_back(sentence, end):
         return NOTHING
-    text = sentence[start : last.end()].strip()
+    text = sentence[start:end].strip()
     if last["formula"] and text == last[0]:
         text = inside(text)
-    return Extraction(text, "last-number" if last.lastgroup is None else "last-formula")
+    return Extraction(text, "last-number" if plain is None and last.lastgroup is None else "last-formula")
+
+
+def _plain_formulas(sentence: str, found: list[re.Match[str]]) -> tuple[int, int] | None:
+    """Where the formula without marks stands that holds the last value, `3x + 2`, or a list that ends in it; None where none does."""
+    places = [
+        match.span()
+        for match in PLAIN_FORMULA.finditer(sentence)
+        if IS_FORMULA.search(match[0]) and parse_unit(match[0].lstrip("-.0123456789 ")) is None
+    ]
+    last = found[-1]
+    holding = [(start, end) for start, end in places if start <= last.start() and last.end() <= end]
+    if not holding:
+        return None
+    ((start, end),) = holding
+    for first, behind in sorted({*places, *(value.span() for value in found)}, key=lambda span: (-span[1], span[0])):
+        gap = sentence[behind:start]
+        if behind <= start and (_BETWEEN.fullmatch(gap) or _JOINER.search(gap) and LISTED.fullmatch(gap)):
+            start = first
+    return start, end
 
 
 def _with_its_like(told: list[str], at: int, value: Extraction) -> Extraction:
@@ -182,8 +208,11 @@ def _list_start(sentence: str, found: list[re.Match[str]]) -> int:
             break
         either = either or joined or re.search(r"\bor\b", gap) is not None
         first -= 1
-    names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
     start = found[first].start()
+    name = _NAME_BEFORE.search(sentence, max(0, start - 12), start)
+    if name and first < len(found) - 1 and all(sentence[: value.start()].rstrip().endswith("=") for value in found[first:]):
+        return name.start()  # `x = 2, y = 3`
+    names = {name[1] if (name := NAMED.match(value[0])) else "" for value in found[first:]}
     plural = _PLURAL.search(sentence, max(0, start - 12), start)
     kinds = {(value[0].endswith(("%", "percent", "pct")), value[0].startswith("\\$")) for value in found[first:]}
     if len(kinds) == 1 and (either and len(names - {""}) < 2 or len(names) == 1 and ("" not in names or plural)):
@@ -212,6 +241,8 @@ def sentence_value(answer: str) -> str | None:
 
 def _without_afterthought(sentence: str) -> str:
     """A sentence up to a remark behind the value that it states."""
+    if "which" in sentence and (compared := _COMPARED.search(sentence)) and NUMBER.search(sentence, 0, compared.start()):
+        sentence = sentence[: compared.start()]
     for match in _AFTERTHOUGHT.finditer(sentence):
         phrase, head, rest = match["phrase"], sentence[: match.start()].rstrip(", \n"), sentence[match.end() :]
         stated = (_RESULT if phrase else _STATES).search(head[-200:])

@@ -49,6 +49,7 @@ def meaning(words: str) -> Node | None:
     """What a fixed phrase stands for; None for other words."""
     words = re.sub(r"non\s?-\s?(?=negative|positive)", "non", words)
     words = re.sub(r"^(?:equation|system|inequality|problem|it) (?:has|have) (?=no |infinitely)", "", words)
+    words = re.sub(r"^(?:limit|integral|value|derivative) (?:is )?(?=does not exist|undefined|not defined)", "", words)
     words = re.sub(r"^there (?:is|are|exists?) |^f is |^[a-z] (?:=|in|is) (?=no |all |any |every |undefined)", "", words)
     if numbers := _NUMBERS.fullmatch(words):
         return Node("named", (), _SETS.get((numbers[2] or "r")[0], "R") + _SETS.get(numbers[1], ""))
