@@ -55,7 +55,7 @@ CHAIN = {
     "score samples.jsonl --problems clean.jsonl --model judge --out scored.jsonl": "scored.jsonl",
     "eval bench.jsonl --model policy -n 4 --reward judge --max-new-tokens 80 --out measured": "measured/*/part-*.parquet measured/results.json",
     "rewardbench build --model policy --benchmarks bench.jsonl -n 4 --max-new-tokens 80 --out built": (
-        "built/bench/*/*.arrow built/bench/*/dataset_info.json built/results.json"  # `datasets` marks its state.json at random
+        "built/bench/*/*.arrow built/bench/*/dataset_info.json built/results.json"  # `datasets` writes a random mark into state.json
     ),
     "rewardbench score judge --bench built/bench -k 4 --out ranked": "ranked/*/part-*.parquet ranked/results.json",
     "process-bench --critic policy --data steps.jsonl --max-new-tokens 80 --out found.jsonl": "found.jsonl",

@@ -129,7 +129,7 @@ def _numeric(answer: str, reference: str, conventions: Conventions) -> Decision 
     if left.percent or right.percent or not conventions.exact_numbers:
         return None
     if left.decimal or right.decimal:
-        # rounding moves a decimal by less than 1, or by a 1e-12th of its size
+        # Rounding moves a decimal by less than 1, or by 1e-12 of its size.
         one, other = Fraction(left.value), Fraction(right.value)
         gap, size = abs(one - other), max(abs(one), abs(other))
         if gap <= max(1, conventions.abs_tol) or gap / size <= max(conventions.rel_tol, 1e-12):

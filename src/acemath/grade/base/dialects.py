@@ -32,7 +32,7 @@ def any_in(marks: Iterable[str], text: str) -> bool:
 
 
 _CONTROLS = {"\x07": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}
-_RARE_CONTROLS = "\x07\b\t\v\f\r"  # in a long text a line break is one
+_RARE_CONTROLS = "\x07\b\t\v\f\r"  # a long text holds line breaks anyway
 # White space stands for itself unless the rest of a command follows it.
 _EATEN = re.compile(
     r"[\x07\b\v\f\t\r\n](?:(?<=[\x07\b\v\f])(?=[A-Za-z]{2})"

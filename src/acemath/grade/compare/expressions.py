@@ -67,7 +67,7 @@ def _readings(a: Node, b: Node) -> tuple[tuple[Node, Node], ...]:
 
 
 def _partial(node: Node) -> Node:
-    """A tree with the first terms of its infinite series: where these are equal, whatever their index is called, the series are."""
+    """The tree with each infinite series cut to its first terms: series with equal ones count as equal, whatever their index is called."""
     args = tuple(map(_partial, node.args))
     if node.kind == "big" and len(args) == 3 and args[1].kind == "rel" and args[2] == Node("const", (), "inf"):
         args = (*args[:2], Node("add", (args[1].args[-1], number(_TERMS))))

@@ -215,7 +215,7 @@ def as_interval(node: Node) -> tuple[Node | None, Node] | None:
     if node.kind == "tuple" and len(node.args) == 2:
         return None, node
     if node.kind == "builder" and len(node.args) == 2 and node.args[0] in node.args[1].args:
-        node = node.args[1]  # `\\{x : a < x < b\\}`
+        node = node.args[1]  # `\{x : a < x < b\}`
     if node.kind != "rel" or len(node.args) > 3:
         return None
     sides, signs = list(node.args), list(node.value)

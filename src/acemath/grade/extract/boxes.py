@@ -106,7 +106,7 @@ def _listed(text: str, box: Box, after: Box) -> bool:
 
 
 def _gap(text: str, box: Box, after: Box) -> str:
-    """What stands between two boxes, without layout; a mark that joins nothing where that is not short."""
+    """The text between two boxes without its layout; "?" where they are too far apart to be joined."""
     between = text[box.end : after.start]
     return _BEHIND.sub("", _LAYOUT.sub(" ", between)) if 0 <= after.start - box.end <= _MAX_GAP else "?"
 

@@ -54,6 +54,7 @@ _ANSWER_IS = re.compile(
 _ANSWER_WORDS = ("answer", "result", "solution", "ponse", "respuesta", "resposta", "risposta", "antwort", "答")
 # Behind a box: a statement that is meant to be the last word, not one that tells about another case.
 _LAST_WORD = re.compile(r"(?:final\s+|^[\s#]*(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:the\s+)?(?:correct\s+)?)\Z", re.I | re.M)
+# A text that goes on with "Wait, …" behind its box may conclude with another value: `…, so the answer is 12`.
 _RECONSIDERS = re.compile(r"^\W*(?:but\s+)?(?:wait|hold on|actually)\b", re.I | re.M)
 _CONCLUSION = re.compile(_LAST_WORD.pattern + r"|\b(?:so|and|thus|hence|therefore)\b,?\s*(?:the\s+)?(?:correct\s+)?\Z", re.I | re.M)
 _NONE = frozenset(("unknown", "undetermined", "none", "n/a"))

@@ -152,7 +152,7 @@ def last_value(sentence: str) -> Extraction | None:
 
 
 def _plain_formulas(sentence: str, found: list[re.Match[str]]) -> tuple[int, int] | None:
-    """Where the formula without marks stands that holds the last value, `3x + 2`, or a list that ends in it; None where none does."""
+    """The place of the unmarked formula that holds the last value (`3x + 2`), or of a list that ends in it; None where there is none."""
     places = [
         match.span()
         for match in PLAIN_FORMULA.finditer(sentence)

@@ -33,7 +33,7 @@ def expression(tokens: list[Token]) -> Node | None:
         tree = parse_tokens(tokens)
     except Unreadable:
         return None
-    if tree.kind == "rel" and tree.value == ("=",):  # `R = 3 \\Omega`
+    if tree.kind == "rel" and tree.value == ("=",):  # `R = 3 \Omega`
         places = [i for i, t in enumerate(tokens, 1) if t.text == "="]
         value = lettered(tokens[places[0] :]) if len(places) == 1 else None
         return tree if value is None else Node("rel", (tree.args[0], value), tree.value)
@@ -172,7 +172,7 @@ def compound(nodes: list[Node]) -> Node | None:
 
 
 def unit_product(quantity: Node) -> Node | None:
-    """An amount whose unit is letters as an expression, `2mg` as 2·m·g and `9 m/s^2` as 9·m·s^-2; None for others."""
+    """An amount with its unit read as letters: `2mg` as 2·m·g, `9 m/s^2` as 9·m·s^-2. None where the unit is a word."""
     product, sign = quantity.args[0], 1
     for factor in map(_FACTOR.fullmatch, _UNIT_JOINS.sub(" ", _UNIT_POWER.sub(r"^\1\2", quantity.value)).replace("/", " / ").split()):
         if factor is None:

@@ -93,7 +93,7 @@ class Atoms(Commands):
             return self._bracketed(token.text)
         if token.kind == "cmd":
             if token.text in GREEK and self.peek().text == "(" and self._heads_equation(token.text.lower()):
-                self.take()  # `\\psi(x) = …`
+                self.take()  # `\psi(x) = …`
                 return Node("apply", self.items(")"), token.text)
             return self.command(token.text)
         raise Unreadable(f"unexpected {token.text!r}")
