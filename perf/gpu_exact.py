@@ -71,7 +71,7 @@ def packing() -> Iterator[Found]:
     """Log-probabilities of packed conversations, and gradients of their loss, compared with conversations alone in float32."""
     from transformers import AutoModelForCausalLM
 
-    from acemath.models.score.varlen import VARLEN
+    from acemath.models.score.varlen import VARLEN, borders
     from acemath.train.packing import Collator, as_example
 
     torch.manual_seed(0)
@@ -84,7 +84,7 @@ def packing() -> Iterator[Found]:
         model.set_attn_implementation(attention)
         found = []
         for members in bins:
-            batch = Collator(0, borders=attention == VARLEN)([as_example(members)])
+            batch = Collator(0, layout=borders if attention == VARLEN else None)([as_example(members)])
             batch = {k: v.to(DEVICE) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             labels = batch.pop("labels")[0, 1:]
             with torch.autocast(DEVICE, torch.bfloat16, enabled=autocast):

@@ -1,10 +1,10 @@
 """Several conversations in one row, with no attention between them.
 
 A row holds whole conversations one after the other. Positions restart at 0 with each conversation. Without an
-attention mask, transformers makes a block mask from such positions, so no token attends to another conversation. On a
-GPU, attention gets the borders of the conversations instead (models/score/varlen.py), and there is no mask. A test
-compares the loss with that of unpacked rows. Some architectures ignore positions or carry a recurrent state across the
-border; `check_packing` refuses them.
+attention mask, transformers makes a block mask from such positions, so no token attends to another conversation. Where
+it can, attention gets the borders of the conversations instead (models/score/varlen.py) or a plan (attention.py there),
+and there is no mask. A test compares the loss with that of unpacked rows. Some architectures ignore positions or carry a
+recurrent state across the border; `check_packing` refuses them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset
 
 from acemath.errors import UserError
 from acemath.models.encoding import IGNORE, Tokens
 from acemath.models.score.model import attend
-from acemath.models.score.varlen import VARLEN, borders
 from acemath.train.tokens import TokenFiles
+
+Layout = Callable[[Tensor], dict[str, Any]]  # what an attention without a mask needs, from the positions [B, T] of a batch
 
 # Differences up to this share of the largest logit count as rounding.
 ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
@@ -136,13 +138,13 @@ def as_example(members: Sequence[Tokens]) -> dict[str, list[int]]:
 class Collator:
     """Pads examples on the right to [B, T]. Positions restart at 0 in the padding, so it is a block of its own.
 
-    `count` is called with each batch's tokens, without and with padding. With `borders` a batch has those of its
-    conversations, for an attention that takes them in place of a mask.
+    `count` is called with each batch's tokens, without and with padding. `layout` adds what the model's attention takes
+    in place of a mask.
     """
 
     pad: int
     count: Callable[[int, int], None] = lambda *_: None
-    borders: bool = False
+    layout: Layout | None = None
 
     def __call__(self, examples: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
         width = max(len(e["input_ids"]) for e in examples)
@@ -156,7 +158,18 @@ class Collator:
             name: torch.tensor([[*e[name], *fill(width - len(e[name]))] for e in examples])
             for name, fill in padding.items()
         }
-        return {**batch, **(borders(batch["position_ids"]) if self.borders else {})}
+        return {**batch, **(self.layout(batch["position_ids"]) if self.layout else {})}
+
+
+def learned_alone(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch for a forward pass that computes logits and loss only where a row of it has a label.
+
+    The vocabulary is the widest product of a small model, and prompts have no loss.
+    """
+    targets = functional.pad(batch["labels"][:, 1:], (0, 1), value=IGNORE)
+    places = (targets != IGNORE).any(0).nonzero()[:, 0]
+    kept = targets[:, places]
+    return {**batch, "labels": kept, "shift_labels": kept, "logits_to_keep": places, "use_cache": False}
 
 
 def check_packing(model: Any) -> None:
@@ -172,29 +185,28 @@ def check_packing(model: Any) -> None:
 
 
 @torch.no_grad()
-def keeps_apart(model: Any) -> bool:
+def keeps_apart(model: Any, attention: str = "", layout: Layout | None = None) -> bool:
     """Whether a conversation has the same logits alone and after another one in a packed row.
 
-    The test is two short conversations. Kernels that run only on GPUs, where the model is not yet, are not tested.
+    The row is read with the model's own attention, or with `attention`, which takes `layout` in place of a mask; False if
+    the model cannot use that. The test is two short conversations. Kernels that run only on GPUs, where the model is not
+    yet, are not tested.
     """
     size = int(model.get_input_embeddings().num_embeddings)
     first, second = torch.randint(size, (2, 12), generator=torch.Generator().manual_seed(0)).to(model.device)
     implementation, training = model.config._attn_implementation, model.training
     plain = implementation if implementation in ("eager", "sdpa") else "sdpa"
     places = torch.arange(12).repeat(2)[None]
-    options = {"position_ids": places, **(borders(places) if implementation == VARLEN else {})}
+    options = {"position_ids": places, **(layout(places) if layout else {})}
+    options = {name: part.to(model.device) if isinstance(part, Tensor) else part for name, part in options.items()}
     model.eval()
     try:
         attend(model, plain)
         alone = model(input_ids=second[None], use_cache=False).logits[0]
-        attend(model, VARLEN if implementation == VARLEN else plain)
-        options = {
-            name: part.to(model.device) if isinstance(part, Tensor) else part
-            for name, part in options.items()
-        }
+        attend(model, attention or plain)
         packed = model(input_ids=torch.cat([first, second])[None], use_cache=False, **options)
-    except TypeError:  # the model does not pass the borders on to its layers
-        if implementation != VARLEN:
+    except (TypeError, ValueError, RuntimeError, IndexError):  # it does not pass the layout on, or has keys of another shape
+        if not attention:
             raise
         return False
     finally:

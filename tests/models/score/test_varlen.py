@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from acemath.models.score import packed
-from acemath.models.score.attention import Segment, plan_row, segment_attention
+from acemath.models.score.attention import SEGMENTS as PLANNED
+from acemath.models.score.attention import Segment, plan_row, segment_attention, text_plan
 from acemath.models.score.layout import Row
 from acemath.models.score.model import attend, head_scores
 from acemath.models.score.packed import packed_states
@@ -94,21 +96,25 @@ def test_scores_and_gradients_equal_separate_calls(name: str) -> None:
         assert (found[weights] - gradient).norm() / gradient.norm().clamp_min(1e-3) < 1e-4, weights
 
 
-@pytest.mark.parametrize(("name", "more"), [("llama", {}), ("mistral", {"sliding_window": 3})])
-def test_packed_rows_equal_those_under_a_mask(name: str, more: dict[str, Any]) -> None:
-    """Two rows of conversations, one of them padded, also with a window that is shorter than they are."""
+@pytest.mark.parametrize(
+    ("name", "more", "attention"),
+    [("llama", {}, VARLEN), ("mistral", {"sliding_window": 3}, VARLEN), ("llama", {}, PLANNED), ("gemma2", {}, PLANNED)],
+)
+def test_packed_rows_equal_those_under_a_mask(name: str, more: dict[str, Any], attention: str) -> None:
+    """Two rows of conversations, one of them padded; with a window that is shorter than they are, or bounded scores."""
+    layout = borders if attention == VARLEN else partial(text_plan, dtype=torch.float32)
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **SIZES, **more)).eval()
     texts = [SimpleNamespace(ids=range(3, 3 + n), labels=range(3, 3 + n)) for n in (7, 1, 5, 9)]
     examples = [as_example(texts[:3]), as_example(texts[3:])]
     with torch.no_grad():
-        attend(model, "sdpa")
+        attend(model, "eager")
         batch = Collator(0)(examples)
         batch.pop("labels")
         masked = model(**batch, use_cache=False).logits
-        attend(model, VARLEN)
-        assert keeps_apart(model) and model.config._attn_implementation == VARLEN
-        batch = Collator(0, borders=True)(examples)
+        assert keeps_apart(model, attention, layout) and model.config._attn_implementation == "eager"
+        attend(model, attention)
+        batch = Collator(0, layout=layout)(examples)
         batch.pop("labels")
         found = model(**batch, use_cache=False).logits
     assert torch.allclose(found[0], masked[0], atol=1e-5) and torch.allclose(found[1, :9], masked[1, :9], atol=1e-5)
@@ -117,9 +123,9 @@ def test_packed_rows_equal_those_under_a_mask(name: str, more: dict[str, Any]) -
 def test_other_kinds_of_attention_are_not_taken_for_this_one() -> None:
     """Gemma 2 bounds its scores. The model's attention stays as it was set."""
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gemma2", **SIZES))
-    attend(model, VARLEN)
-    assert not keeps_apart(model)
-    assert model.config._attn_implementation == VARLEN
+    attend(model, "eager")
+    assert not keeps_apart(model, VARLEN, borders)
+    assert model.config._attn_implementation == "eager"
 
 
 def test_it_is_for_gpus_in_half_precision() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from acemath.models.hardware import attention
+from acemath.models.layers import active_window
 
 SEGMENTS = "acemath_segments"  # the name of this attention in transformers' registry
 # Padding may raise the scores of a batch to WASTE times those needed, and SPARE more: a call for a few scores takes as
@@ -53,8 +55,12 @@ class Batch(NamedTuple):
     bias: Tensor
 
 
-class Plan(NamedTuple):
-    """The batches of a row, and for each token its index among the padded queries of all batches [N]."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The batches of a row, and for each token its index among the padded queries of all batches [N].
+
+    No tuple: trainers rebuild tuples from an iterator of their parts, which named ones do not take.
+    """
 
     batches: list[Batch]
     order: Tensor
@@ -65,6 +71,24 @@ def plan_row(segments: Sequence[Segment], dtype: torch.dtype, device: torch.devi
     similar = list(_similar(reaches(segments), CPU_SCORES if device.type == "cpu" else 1 << 62))
     order = _order(similar, segments[-1].end).to(device)
     return Plan([_batch(members, dtype, device) for members in similar], order)
+
+
+def fits_segments(config: Any, tokens: int) -> bool:
+    """Whether this attention computes that of a model in rows of `tokens` tokens: a window must not be shorter."""
+    window = active_window(config)
+    ignored = any(getattr(config.get_text_config(), kind, None) for kind in ("attention_dropout", "attn_pdrop"))
+    return not ignored and (window is None or window >= tokens)
+
+
+def text_plan(positions: Tensor, dtype: torch.dtype) -> dict[str, Any]:
+    """The options of a forward pass over rows [B, T] of texts, by the positions in them, which start at 0 in each text.
+
+    The rows count as one. Padding is a text of its own.
+    """
+    starts = (positions.flatten() == 0).nonzero()[:, 0].tolist()
+    ends = [*starts[1:], positions.numel()]
+    texts = [Segment(start, end, None) for start, end in zip(starts, ends, strict=True)]
+    return {"plan": plan_row(texts, dtype, positions.device)}
 
 
 def reaches(segments: Sequence[Segment]) -> list[Reach]:
@@ -126,16 +150,16 @@ def segment_attention(
     plan: Plan | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """The attention [1, N, H, D] of query [1, H, N, D] over key and value [1, K, N, D]; K divides H.
+    """The attention [B, T, H, D] of query [B, H, T, D] over key and value [B, K, T, D]; K divides H.
 
-    `softcap` bounds the scores (Gemma 2). TypeError if the model does not pass `plan` on to its layers.
+    The plan is that of all rows one after another. `softcap` bounds the scores (Gemma 2). TypeError if the model does not pass `plan` on to its layers.
     """
     if plan is None:
         raise TypeError("the model does not pass the plan of a packed row on to its attention")
-    # [N, heads, D]. Under autocast, rotary embedding leaves queries and keys in float32; multiply in the values' type.
-    queries, keys, values = (side[0].transpose(0, 1).to(value.dtype) for side in (query, key, value))
+    # [B · T, heads, D]. Under autocast, rotary embedding leaves queries and keys in float32; multiply in the values' type.
+    queries, keys, values = (side.transpose(1, 2).flatten(0, 1).to(value.dtype) for side in (query, key, value))
     found = [_attend(batch, queries, keys, values, scaling, softcap) for batch in plan.batches]
-    return take(torch.cat(found), plan.order).view(1, *queries.shape), None
+    return take(torch.cat(found), plan.order).view(query.shape[0], -1, *queries.shape[1:]), None
 
 
 def _attend(

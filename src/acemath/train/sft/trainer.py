@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from accelerate.data_loader import SeedableRandomSampler
 from datasets import Dataset
 from torch.utils.data import Sampler
-from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, Trainer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from acemath.errors import UserError
@@ -29,13 +30,14 @@ from acemath.models.hardware import (
 )
 from acemath.models.layers import bounds_scores, keep_bounds
 from acemath.models.loading import check_whole, loading
+from acemath.models.score.attention import SEGMENTS, fits_segments, text_plan
 from acemath.models.score.model import attend
-from acemath.models.score.varlen import VARLEN, fits_varlen
+from acemath.models.score.varlen import VARLEN, borders, fits_varlen
 from acemath.notices import is_first_process
 from acemath.train.checkpoints import STATE, checkpoint, remove_older
 from acemath.train.kernels import check_liger, compile_layers
 from acemath.train.lora import add_lora
-from acemath.train.packing import Collator, PackedRows, check_packing, keeps_apart
+from acemath.train.packing import Collator, Layout, PackedRows, check_packing, keeps_apart, learned_alone
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sharding import clip, is_sharded, shard, sharded_launch
 from acemath.train.shards import load_shards, save_shards, written
@@ -63,8 +65,8 @@ def make_trainer(
     width = int(rows.widths.max())
     sharded = sharded_launch()
     model = _model(source, width, settings, seed, sharded)
-    varlen = _use_borders(model, settings)
-    if rows.packed and (sharded or is_first_process()):
+    layout = use_layout(model, settings, width)
+    if rows.packed and layout is None and (sharded or is_first_process()):
         check_packing(model)
     if rows.packed:  # packed rows are full, so a smaller pass is no slower
         heads = model.config.get_text_config().num_attention_heads
@@ -81,7 +83,7 @@ def make_trainer(
         args=training_arguments(len(rows), work, settings, seed),
         rows=rows,
         validation=validation,
-        data_collator=Collator(pad, meter.count, varlen),
+        data_collator=Collator(pad, meter.count, layout),
         processing_class=tokenizer,
         callbacks=[_ProgressCallback(progress, float(rows.widths.mean()))],
     )
@@ -116,15 +118,22 @@ def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: b
     return shard(model, model, device(), settings.bf16 and has_bf16()) if sharded else model
 
 
-def _use_borders(model: Any, settings: SftSettings) -> bool:
-    """Give the model an attention that takes the borders of conversations, if it suits model and machine; says whether."""
-    if settings.attention != "auto" or not fits_varlen(model.config, device(), pass_dtype(settings.bf16)):
-        return False
-    before = model.config._attn_implementation
-    attend(model, VARLEN)
-    if not keeps_apart(model):  # a kind of attention that needs more than the borders
-        attend(model, before)
-    return bool(model.config._attn_implementation == VARLEN)
+def use_layout(model: Any, settings: SftSettings, width: int) -> Layout | None:
+    """Give the model an attention without a mask, if one suits rows of `width` tokens here; returns what it needs of a batch."""
+    where, dtype = device(), pass_dtype(settings.bf16)
+    layout: Layout
+    if settings.attention != "auto":
+        return None
+    if fits_varlen(model.config, where, dtype):
+        name, layout = VARLEN, borders
+    elif where.type == "cpu" and fits_segments(model.config, width):
+        name, layout = SEGMENTS, partial(text_plan, dtype=dtype)
+    else:
+        return None
+    if not keeps_apart(model, name, layout):  # the model has a kind of attention that needs more
+        return None
+    attend(model, name)
+    return layout
 
 
 def _stored(source: str, implementation: str, dtype: torch.dtype | str) -> Any:
@@ -191,6 +200,18 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         self.meter.read_out()  # drop the counts of an evaluation before training
         return super().train(*arguments, **options)
 
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The loss through the model's own head, over the tokens with a label.
+
+        TRL's fused head keeps no logits, which a GPU's memory needs. On a processor it multiplies in float32, for the
+        prompts too: a third of the time of half a billion parameters.
+        """
+        if self.args.device.type != "cpu" or self.aux_loss_enabled:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return Trainer.compute_loss(self, model, learned_alone(inputs), return_outputs, num_items_in_batch)
+
     def log(self, logs: dict[str, float], *rest: Any) -> None:
         super().log({**logs, **self.meter.read_out()} if "loss" in logs else logs, *rest)
 
@@ -217,7 +238,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
             batch = self.data_collator([rows[i] for i in range(at, min(at + size, len(rows)))])
             batch = self._prepare_inputs(batch)
             with self.accelerator.autocast():
-                loss = self.model(**batch, use_cache=False).loss
+                loss = self.model(**learned_alone(batch)).loss
             tokens = int((batch["labels"][:, 1:] != IGNORE).sum())
             found += counts * torch.tensor([float(loss) * tokens, tokens], device=found.device)
         self.model.train()
