@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 class Plan:
     """The batches of a row, and for each token its index among the padded queries of all batches [N].
 
-    No tuple: trainers rebuild tuples from an iterator of their parts, which named ones do not take.
+    A named tuple would not pass a trainer, which rebuilds tuples from one iterator.
     """
 
     batches: list[Batch]
@@ -152,7 +152,8 @@ def segment_attention(
 ) -> tuple[Tensor, None]:
     """The attention [B, T, H, D] of query [B, H, T, D] over key and value [B, K, T, D]; K divides H.
 
-    The plan is that of all rows one after another. `softcap` bounds the scores (Gemma 2). TypeError if the model does not pass `plan` on to its layers.
+    The plan is that of all rows one after another. `softcap` bounds the scores (Gemma 2). TypeError if the model does not
+    pass `plan` on to its layers.
     """
     if plan is None:
         raise TypeError("the model does not pass the plan of a packed row on to its attention")

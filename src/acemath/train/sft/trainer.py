@@ -65,7 +65,8 @@ def make_trainer(
     width = int(rows.widths.max())
     sharded = sharded_launch()
     model = _model(source, width, settings, seed, sharded)
-    layout = use_layout(model, settings, width)
+    longest = max(int(part.widths.max()) for part in (rows, validation) if part is not None)
+    layout = use_layout(model, settings, longest)
     if rows.packed and layout is None and (sharded or is_first_process()):
         check_packing(model)
     if rows.packed:  # packed rows are full, so a smaller pass is no slower
@@ -205,8 +206,8 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
     ) -> Any:
         """The loss through the model's own head, over the tokens with a label.
 
-        TRL's fused head keeps no logits, which a GPU's memory needs. On a processor it multiplies in float32, for the
-        prompts too: a third of the time of half a billion parameters.
+        TRL's fused head keeps no logits, which a GPU's memory needs. On a processor it projects prompts too, and multiplies
+        gradients in float32 (docs/performance.md).
         """
         if self.args.device.type != "cpu" or self.aux_loss_enabled:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
