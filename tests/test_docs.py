@@ -33,6 +33,8 @@ PARSED = {
     "rm train groups.parquet --base my-policy": "the groups come from the hub",
     "--push": "the hub",
     "--engine endpoint": "a server: tests/models has real ones",
+    " part.": "a part of the data: minutes with a real model",
+    "--base qwen2.5-coder-0.5b": "a real model",
     "sft chats.parquet": "minutes: test_strangers_hour.py trains",
     "accelerate launch": "several GPUs: tests/train trains in two processes",
     "acemath view": "a page until Ctrl-C: tests/serve opens it",
