@@ -64,7 +64,7 @@ def main() -> None:
     base = records_at(args.base)
     mixed = sum(not isnan(auc(r.rewards, r.correct)) for r in base)
     print(f"{len(base):,} problems, {mixed:,} with right and wrong responses.\n")
-    print(f"| run | measure | percent | minus {args.base.stem} | |\n|---|---|---|---|---|")
+    print(f"| run | measure | percent | minus {args.base.name} | |\n|---|---|---|---|---|")
     for path in (args.base, *args.others):
         mine = records_at(path)
         if [r.problem_id for r in mine] != [r.problem_id for r in base]:
@@ -73,7 +73,7 @@ def main() -> None:
         for name, values in measures(k).items():
             found = paired(values(mine), values(base))
             difference = " | " if path == args.base else shown(found.value, found.low, found.high)
-            run = path.stem if same else f"{path.stem} (other responses)"
+            run = path.name if same else f"{path.name} (other responses)"
             print(f"| {run} | {name} | {100 * estimate(values(mine)).value:.1f} | {difference} |")
 
 

@@ -164,7 +164,7 @@ class Collator:
 def learned_alone(batch: Mapping[str, Any]) -> dict[str, Any]:
     """The batch for a forward pass that computes logits and loss only where a row of it has a label.
 
-    The vocabulary is the widest product of a small model, and prompts have no loss.
+    The product with the vocabulary is the largest one of a small model, and prompts have no loss.
     """
     targets = functional.pad(batch["labels"][:, 1:], (0, 1), value=IGNORE)
     places = (targets != IGNORE).any(0).nonzero()[:, 0]

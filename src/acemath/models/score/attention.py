@@ -25,6 +25,7 @@ from acemath.models.hardware import attention
 from acemath.models.layers import active_window
 
 SEGMENTS = "acemath_segments"  # the name of this attention in transformers' registry
+DROPOUT = ("attention_dropout", "attn_pdrop")  # settings of a model that our kinds of attention do not compute
 # Padding may raise the scores of a batch to WASTE times those needed, and SPARE more: a call for a few scores takes as
 # long as one for SPARE of them. All counts of scores are for one head.
 WASTE = 1.25
@@ -59,7 +60,7 @@ class Batch(NamedTuple):
 class Plan:
     """The batches of a row, and for each token its index among the padded queries of all batches [N].
 
-    A named tuple would not pass a trainer, which rebuilds tuples from one iterator.
+    Not a named tuple: transformers' trainer rebuilds tuples from one iterator, which a named one does not accept.
     """
 
     batches: list[Batch]
@@ -74,10 +75,10 @@ def plan_row(segments: Sequence[Segment], dtype: torch.dtype, device: torch.devi
 
 
 def fits_segments(config: Any, tokens: int) -> bool:
-    """Whether this attention computes that of a model in rows of `tokens` tokens: a window must not be shorter."""
+    """Whether this attention may replace a model's own in rows of `tokens` tokens: no dropout, and no shorter window."""
     window = active_window(config)
-    ignored = any(getattr(config.get_text_config(), kind, None) for kind in ("attention_dropout", "attn_pdrop"))
-    return not ignored and (window is None or window >= tokens)
+    dropout = any(getattr(config.get_text_config(), kind, None) for kind in DROPOUT)
+    return not dropout and (window is None or window >= tokens)
 
 
 def text_plan(positions: Tensor, dtype: torch.dtype) -> dict[str, Any]:

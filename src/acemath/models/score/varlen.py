@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface
 
-from acemath.models.score.attention import Segment, reaches, take
+from acemath.models.score.attention import DROPOUT, Segment, reaches, take
 
 try:
     from torch.nn.attention import varlen
@@ -29,7 +29,7 @@ VARLEN = "acemath_varlen"  # the name of this attention in transformers' registr
 OPTIONS = frozenset(inspect.signature(KERNEL).parameters if KERNEL else ())
 LARGEST_HEAD = 256
 # Settings of attention that the kernel does not compute: bounded scores (Gemma 2), compressed keys (DeepSeek), dropout.
-OTHER_KINDS = ("attn_logit_softcapping", "kv_lora_rank", "attention_dropout", "attn_pdrop")
+OTHER_KINDS = ("attn_logit_softcapping", "kv_lora_rank", *DROPOUT)
 
 
 def fits_varlen(config: Any, where: torch.device, dtype: torch.dtype) -> bool:

@@ -120,7 +120,10 @@ def _model(source: str, width: int, settings: SftSettings, seed: int, sharded: b
 
 
 def use_layout(model: Any, settings: SftSettings, width: int) -> Layout | None:
-    """Give the model an attention without a mask, if one suits rows of `width` tokens here; returns what it needs of a batch."""
+    """Give the model an attention without a mask, if one suits rows of `width` tokens on this machine.
+
+    Returns its layout; None if the model keeps its own attention.
+    """
     where, dtype = device(), pass_dtype(settings.bf16)
     layout: Layout
     if settings.attention != "auto":
