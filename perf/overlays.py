@@ -32,13 +32,13 @@ SELECTORS = ("reward model", "weighted majority")
 
 
 def records_at(path: Path) -> list[Record]:
-    """The test problems of a run with the headline policy's responses and their rewards; of a file, all problems."""
+    """The test problems of a run with the headline policy's responses and their rewards; of a file, all problems. In one order."""
     if path.is_file():
-        return of_files([path])[0]
+        return sorted(of_files([path])[0], key=lambda record: record.problem_id)
     bench = recipe_of(path).bench
     count = partitions_of(path)["benchmarks"].count
     stores = [StageStore(path / name, count) for name in ("benchmarks", f"scores-{bench.headline}")]
-    return apart(stored_records(*stores), bench.validation)[0]
+    return sorted(apart(stored_records(*stores), bench.validation)[0], key=lambda record: record.problem_id)
 
 
 def measures(k: int) -> Measures:

@@ -160,6 +160,11 @@ def from_samples_to_a_judge(me: Stranger) -> None:
     )
     assert made["groups"] == len(rows("groups.parquet")) > 0
     assert all(0 < sum(row["labels"]) < len(row["labels"]) for row in rows("groups.parquet"))
+    for name, mine in (("cool", range(4)), ("warm", range(4, 8))):
+        drawn = [row for row in rows("samples.jsonl") if row["sample"] in mine]
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn))
+    ranked = me.counts("acemath rm groups cool.jsonl warm.jsonl --problems problems.jsonl --votes", "--out", "ranked.parquet")
+    assert ranked["by"] == "votes" and ranked["groups"] == made["groups"]
     me.types("acemath rm train groups.parquet --base policy", "--out", "by-defaults-rm", "--epochs", "1")
     trained = me.counts(
         "acemath rm train groups.parquet --base policy --learning-rate 4e-4 --batch-groups 16 --set lora.rank=16"

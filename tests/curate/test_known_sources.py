@@ -193,10 +193,11 @@ def test_released_conversations_train_and_give_prompts(tmp_path: Path) -> None:
     )
 
 
-def test_answers_of_real_solutions() -> None:
+def test_answers_of_real_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearly every solution of MATH train gives an answer, from its last box."""
     if not DATA.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
-    source = Source(file=DATA / "math_train.jsonl", columns={"prompt": "problem", "solution": "solution"})
-    rows = list(read_source("math", source.model_copy(update={"count": 1500}), 0))
+    monkeypatch.setenv("ACEMATH_DATA", str(DATA))
+    source = Source.model_validate({"known": "math-train", "count": 1500})
+    rows = list(read_source("math", source, 0))
     assert sum(bool(p.answer) for p in rows) >= 1495 and all(1 <= p.level <= 5 for p in rows[:50])

@@ -33,6 +33,16 @@ def test_the_tiers_have_the_sizes_that_they_state() -> None:
     assert [one["samples-math"] for one in rows] == [8 * (670 + 149), 8 * 1618]
 
 
+def test_math_stands_beside_gsm8k() -> None:
+    """Both train splits give problems to both models, in disjoint parts, and both tests are measured."""
+    recipe = load_recipe(f"{BASE}+full+math")
+    parts = {name: (seed.known, seed.part, seed.use) for name, seed in recipe.problems.seeds.items()}
+    for known, names in (("gsm8k-train", ("sft", "reward")), ("math-train", ("sft-math", "reward-math"))):
+        sft, reward = (parts[name] for name in names)
+        assert (sft[0], sft[2], reward[0], reward[2]) == (known, "sft", known, "reward") and sft[1][1] <= reward[1][0]
+    assert list(recipe.problems.benchmarks) == ["gsm8k", "validation", "math500"]
+
+
 def test_an_overlay_may_be_a_file_and_a_wrong_name_is_one_line(tmp_path: Path) -> None:
     """A file's name without its ending is added to the recipe's."""
     mine = tmp_path / "mine.yaml"

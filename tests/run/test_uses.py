@@ -16,7 +16,6 @@ from acemath.records import Chat, Problem, Response, benchmark_of
 from acemath.run.display import Display
 from acemath.run.measuring.problems import problem_stage, read
 from acemath.run.partitions import open_run
-from acemath.run.reward import vote_shares
 from acemath.run.runner import Runner
 from acemath.run.selection import chosen
 from acemath.run.source_rows import count_rows, read_benchmark, read_source
@@ -107,12 +106,6 @@ def test_a_limit_takes_as_many_problems_of_each_benchmark(tmp_path: Path) -> Non
     for limit, expected in limits.items():
         rows = runner.stores[f"some-{limit}"].all_rows(Problem)
         assert Counter(benchmark_of(row) for row in rows) == expected
-
-
-def test_a_ranking_by_votes_is_the_share_of_equal_answers() -> None:
-    """Equal by the grader; a response without an answer has no vote."""
-    rows = [Response("p", n, "", "m", extracted=a) for n, a in enumerate(["0.5", "1/2", "7", None])]
-    assert vote_shares(rows) == [0.5, 0.5, 0.25, 0.0]
 
 
 @pytest.mark.parametrize(

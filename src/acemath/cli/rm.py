@@ -26,16 +26,18 @@ from acemath.cli.training import (
 from acemath.errors import UserError
 from acemath.files.rows import write_rows
 from acemath.notices import is_first_process, quiet_transformers, say
-from acemath.records import Group, content_key
+from acemath.records import Group, Problem, Response, content_key
 from acemath.run.display import Display
 from acemath.train.checkpoints import put
 from acemath.train.reward.groups import (
     candidates_of,
     chat_of_groups,
     held_out_of,
+    labelled,
     make_groups,
     same_problem,
     unlabelled_words,
+    vote_shares,
 )
 from acemath.train.reward.settings import GroupSettings, RewardSettings
 
@@ -44,8 +46,14 @@ app = typer.Typer(no_args_is_help=True, help="The reward model: choose groups, t
 
 @app.command("groups")
 def groups(
-    responses: Annotated[Path, typer.Argument(help="Graded responses.")],
+    responses: Annotated[list[Path], typer.Argument(help="Files of graded responses, for example one of each policy.")],
     problems: Annotated[Path, typer.Option(help="The problems they answer.")],
+    votes: Annotated[
+        bool,
+        typer.Option(
+            "--votes", help="Rank responses by how many of a problem's have the same answer, not by their rewards."
+        ),
+    ] = False,
     size: Annotated[int, typer.Option(help="Responses in a group.")] = 6,
     pool: Annotated[
         int,
@@ -65,36 +73,65 @@ def groups(
     style of right and wrong responses before and after the choice: where they differ, a reward model learns them.
 
     Example: acemath rm groups samples.jsonl --problems problems.jsonl --out groups.parquet --set balance=drawn
+
+    Several policies, ranked by votes: acemath rm groups cool.jsonl warm.jsonl --problems problems.jsonl --votes
     """
     with Display().during("rm groups"):
-        found = _choose(
-            responses, problems, {"size": size, "pool": pool, **dict(changes or ())}, seed, out, columns
-        )
+        asked, mine = _responses(responses, problems, columns)
+        settings = {"size": size, "pool": pool, **dict(changes or ())}
+        found = _choose(asked, mine, votes, settings, seed, out, " and ".join(map(str, responses)))
     show(found, as_json)
 
 
+def _responses(
+    files: Sequence[Path], problems: Path, columns: Mapping[str, str] | None
+) -> tuple[list[Problem], dict[str, list[Response]]]:
+    """The problems that the graded responses of several files answer, and the responses by problem id.
+
+    UserError if two files hold the same responses: each would vote twice.
+    """
+    asked: dict[str, Problem] = {}
+    mine: dict[str, list[Response]] = {}
+    read: dict[frozenset[tuple[str, str]], Path] = {}
+    for file in files:
+        answered, found = read_graded(file, problems, columns)
+        texts = frozenset((key, r.text) for key, rows in found.items() for r in rows)
+        if texts in read:
+            raise UserError(f"{read[texts]} and {file} hold the same responses; give one of them")
+        read[texts] = file
+        asked |= {problem.id: problem for problem in answered}
+        for key, rows in found.items():
+            mine.setdefault(key, []).extend(rows)
+    return list(asked.values()), mine
+
+
 def _choose(
-    responses: Path,
-    problems: Path,
+    asked: Sequence[Problem],
+    mine: Mapping[str, Sequence[Response]],
+    votes: bool,
     changes: Mapping[str, Any],
     seed: int,
     out: Path,
-    columns: Mapping[str, str] | None,
+    named: str,
 ) -> dict[str, Any]:
-    """Write groups of graded responses, chosen by their rewards, or at random if they have none.
+    """Write groups of graded responses, chosen by votes or rewards, or at random if they have none; `named` is for messages.
 
-    UserError if only some have a reward, and if no problem makes a group.
+    UserError if only some have a reward, if `votes` meets by=random, and if no problem makes a group.
     """
-    asked, mine = read_graded(responses, problems, columns)
     rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
-    settings = settings_of(GroupSettings, {"by": "rank" if rewards else "random"}, changes)
+    settings = settings_of(GroupSettings, {"by": "rank" if rewards or votes else "random"}, changes)
     ranks: dict[str, dict[str, float]] = {}
-    if settings.by == "rank":
+    if settings.by == "random" and votes:
+        raise UserError("--votes ranks responses and by=random does not; leave one of them out")
+    if votes:
+        known = {key: labelled(rows, settings.cut)[0] for key, rows in mine.items()}
+        ranks = {key: dict(zip((r.text for r in rows), vote_shares(rows), strict=True)) for key, rows in known.items()}
+    elif settings.by == "rank":
         total = sum(map(len, mine.values()))
         if faulty := total - sum(map(math.isfinite, rewards)):
             raise UserError(
-                f"{responses}: {faulty:,} of {total:,} responses have no reward, or nan, to rank by; score all of them "
-                "(acemath score), or choose without ranks: --set by=random"
+                f"{named}: {faulty:,} of {total:,} responses have no reward, or nan, to rank by; score all of them "
+                "(acemath score), or choose without them: --votes, or --set by=random"
             )
         ranks = {k: {r.text: float(r.reward or 0.0) for r in rows} for k, rows in mine.items()}
     made, counts = make_groups(asked, mine, ranks, settings, seed)
@@ -104,11 +141,11 @@ def _choose(
         }
         said = ", ".join(f"{n} {name}" for name, n in numbers.items())
         raise UserError(
-            f"{responses} makes no group of {settings.size} ({said}{unlabelled_words(counts.unlabelled)}); give more "
+            f"{named} makes no group of {settings.size} ({said}{unlabelled_words(counts.unlabelled)}); give more "
             "responses a problem, or a smaller --size"
         )
     write_rows(out, made, Group)
-    return {**asdict(counts), "by": settings.by, "out": str(out)}
+    return {**asdict(counts), "by": "votes" if votes else settings.by, "out": str(out)}
 
 
 @app.command("train")

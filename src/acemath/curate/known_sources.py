@@ -50,6 +50,9 @@ KNOWN: dict[str, KnownSource] = {
     "gsm8k-train": KnownSource(
         "openai/gsm8k", {"prompt": "question", "answer": "answer"}, "MIT", rows=7_473, config="main"
     ),
+    "math-train": KnownSource(
+        "DigitalLearningGmbH/MATH-lighteval", {"prompt": "problem", "solution": "solution", "level": "level"}, "MIT", rows=7_500
+    ),
     "aqua-rat": KnownSource(
         "deepmind/aqua_rat", {"prompt": "question", "choices": "options", "answer": "correct", "solution": "rationale"},
         "Apache-2.0", rows=97_467, config="raw",

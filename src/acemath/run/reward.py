@@ -41,6 +41,7 @@ from acemath.train.reward.groups import (
     make_groups,
     same_problem,
     unlabelled_words,
+    vote_shares,
 )
 from acemath.train.reward.looks import Looks
 
@@ -228,16 +229,6 @@ def ranks(run: Run) -> list[Stage]:
     settings = {"ranker": ranker.model_dump(), "model": identity, "cut": cut}
     copies = Copies() if own or votes else copies_of(recipe.model(ranker.model))
     return [*stages, MapStage("ranks", settings, inputs, work=work, tool=tool, summary=summary, copies=copies)]
-
-
-def vote_shares(responses: Sequence[Response]) -> list[float]:
-    """For each of a problem's responses, the share of them that give the same answer; 0 without an answer.
-
-    As a ranking it has a known quality: its best of k is the majority, so its rm@k is maj@k.
-    """
-    groups = classes([r.extracted for r in responses])
-    counts = Counter(groups)
-    return [counts[group] / len(groups) if group >= 0 else 0.0 for group in groups]
 
 
 def _candidate_stages(run: Run) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from acemath.train.reward.groups import (
     labelled,
     make_groups,
     same_problem,
+    vote_shares,
 )
 from acemath.train.reward.settings import GroupSettings
 
@@ -194,3 +195,37 @@ def test_the_command_writes_no_groups_that_are_none(
     done = CliRunner().invoke(app, _files(tmp_path, rows))
     assert isinstance(done.exception, UserError) and says in str(done.exception), done.exception
     assert not (tmp_path / "groups.jsonl").exists()
+
+
+def test_a_ranking_by_votes_is_the_share_of_equal_answers() -> None:
+    """Equal by the grader; a response without an answer has no vote."""
+    rows = [Response("p", n, "", "m", extracted=a) for n, a in enumerate(["0.5", "1/2", "7", None])]
+    assert vote_shares(rows) == [0.5, 0.5, 0.25, 0.0]
+
+
+def test_the_command_ranks_the_responses_of_several_files_by_votes(tmp_path: Path) -> None:
+    """A group holds the wrong answers with the fewest votes of both files; the same responses do not vote twice."""
+    said = {"cool": ["2", "2", "3", "3", "3", "4"], "warm": ["2", "3", "5", "5", "6", "2"]}
+    for name, answers in said.items():
+        rows = [
+            _row(2 * n, "correct" if a == "2" else "wrong", extracted=a) | {"text": f"{name} {n}: {a}", "reward": float(n)}
+            for n, a in enumerate(answers)
+        ]
+        _files(tmp_path, rows)
+        (tmp_path / "responses.jsonl").rename(tmp_path / f"{name}.jsonl")
+    cool, warm = (str(tmp_path / f"{name}.jsonl") for name in said)
+    options = ["--problems", str(tmp_path / "problems.jsonl"), "--size", "4", "--pool", "2", "--json"]
+
+    def groups(*more: str) -> list[str]:
+        done = CliRunner().invoke(app, ["rm", "groups", *more, *options, "--out", str(tmp_path / "groups.jsonl")])
+        if done.exception:
+            raise done.exception
+        (group,) = map(json.loads, (tmp_path / "groups.jsonl").read_text().splitlines())
+        return sorted(t[-1] for t, label in zip(group["responses"], group["labels"], strict=True) if not label)
+
+    assert groups(cool, warm, "--votes") == ["4", "6"] and groups(cool, "--votes") == ["3", "4"]
+    assert groups(cool, warm) == ["3", "3"]  # by rewards: the third of cool, the second of warm
+    with pytest.raises(UserError, match="hold the same responses; give one of them"):
+        groups(cool, cool, "--votes")
+    with pytest.raises(UserError, match="--votes ranks responses and by=random does not"):
+        groups(cool, "--votes", "--set", "by=random")

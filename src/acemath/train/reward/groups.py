@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from acemath.errors import UserError
+from acemath.grade import classes
 from acemath.models.engine import PAPER_CHAT, ChatFormat
 from acemath.notices import say
 from acemath.records import REFUSED, Group, Problem, Response, content_key
@@ -94,6 +95,16 @@ def unlabelled_words(counts: Mapping[str, int]) -> str:
         return ""
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
     return f"; {sum(counts.values()):,} responses left out: {reasons}"
+
+
+def vote_shares(responses: Sequence[Response]) -> list[float]:
+    """For each of a problem's responses, the share of them that give the same answer; 0 without an answer.
+
+    As a ranking it has a known quality: its best of k is the majority, so its rm@k is maj@k.
+    """
+    groups = classes([r.extracted for r in responses])
+    counts = Counter(groups)
+    return [counts[group] / len(groups) if group >= 0 else 0.0 for group in groups]
 
 
 def choose(
