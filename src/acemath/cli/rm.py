@@ -105,6 +105,29 @@ def _responses(
     return list(asked.values()), mine
 
 
+def _ranks(
+    mine: Mapping[str, Sequence[Response]], settings: GroupSettings, votes: bool, named: str
+) -> dict[str, dict[str, float]]:
+    """The rank of each text by problem id: its share of the votes, or its reward. Empty where groups are random.
+
+    UserError if only some responses have a reward, or a right one has no answer to vote with.
+    """
+    if votes:
+        known = {key: labelled(rows, settings.cut)[0] for key, rows in mine.items()}
+        if silent := sum(r.correct and r.extracted is None for rows in known.values() for r in rows):
+            raise UserError(f"{named}: {silent:,} right responses have no answer (extracted) to vote with; grade them (acemath grade)")
+        return {key: dict(zip((r.text for r in rows), vote_shares(rows), strict=True)) for key, rows in known.items()}
+    if settings.by == "random":
+        return {}
+    rewards = [r.reward for rows in mine.values() for r in rows]
+    if faulty := sum(reward is None or not math.isfinite(reward) for reward in rewards):
+        raise UserError(
+            f"{named}: {faulty:,} of {len(rewards):,} responses have no reward, or nan, to rank by; score all of them "
+            "(acemath score), or choose without them: --votes, or --set by=random"
+        )
+    return {key: {r.text: float(r.reward or 0.0) for r in rows} for key, rows in mine.items()}
+
+
 def _choose(
     asked: Sequence[Problem],
     mine: Mapping[str, Sequence[Response]],
@@ -116,25 +139,13 @@ def _choose(
 ) -> dict[str, Any]:
     """Write groups of graded responses, chosen by votes or rewards, or at random if they have none; `named` is for messages.
 
-    UserError if only some have a reward, if `votes` meets by=random, and if no problem makes a group.
+    UserError if `votes` meets by=random, and if no problem makes a group.
     """
-    rewards = [r.reward for rows in mine.values() for r in rows if r.reward is not None]
-    settings = settings_of(GroupSettings, {"by": "rank" if rewards or votes else "random"}, changes)
-    ranks: dict[str, dict[str, float]] = {}
+    scored = any(r.reward is not None for rows in mine.values() for r in rows)
+    settings = settings_of(GroupSettings, {"by": "rank" if scored or votes else "random"}, changes)
     if settings.by == "random" and votes:
         raise UserError("--votes ranks responses and by=random does not; leave one of them out")
-    if votes:
-        known = {key: labelled(rows, settings.cut)[0] for key, rows in mine.items()}
-        ranks = {key: dict(zip((r.text for r in rows), vote_shares(rows), strict=True)) for key, rows in known.items()}
-    elif settings.by == "rank":
-        total = sum(map(len, mine.values()))
-        if faulty := total - sum(map(math.isfinite, rewards)):
-            raise UserError(
-                f"{named}: {faulty:,} of {total:,} responses have no reward, or nan, to rank by; score all of them "
-                "(acemath score), or choose without them: --votes, or --set by=random"
-            )
-        ranks = {k: {r.text: float(r.reward or 0.0) for r in rows} for k, rows in mine.items()}
-    made, counts = make_groups(asked, mine, ranks, settings, seed)
+    made, counts = make_groups(asked, mine, _ranks(mine, settings, votes, named), settings, seed)
     if not made:
         numbers = {
             name.replace("_", " "): n for name, n in asdict(counts).items() if isinstance(n, int) and n

@@ -225,6 +225,9 @@ def test_the_command_ranks_the_responses_of_several_files_by_votes(tmp_path: Pat
 
     assert groups(cool, warm, "--votes") == ["4", "6"] and groups(cool, "--votes") == ["3", "4"]
     assert groups(cool, warm) == ["3", "3"]  # by rewards: the third of cool, the second of warm
+    (tmp_path / "bare.jsonl").write_text(Path(cool).read_text().replace('"extracted": "2"', '"extracted": null'))
+    with pytest.raises(UserError, match="bare.jsonl: 2 right responses have no answer"):
+        groups(str(tmp_path / "bare.jsonl"), "--votes")
     with pytest.raises(UserError, match="hold the same responses; give one of them"):
         groups(cool, cool, "--votes")
     with pytest.raises(UserError, match="--votes ranks responses and by=random does not"):
