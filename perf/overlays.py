@@ -32,7 +32,7 @@ SELECTORS = ("reward model", "weighted majority")
 
 
 def records_at(path: Path) -> list[Record]:
-    """The test problems of a run with the headline policy's responses and their rewards; of a file, all problems. In one order."""
+    """The test problems of a run with the headline policy's responses and their rewards; of a file, all problems. Sorted by id."""
     if path.is_file():
         return sorted(of_files([path])[0], key=lambda record: record.problem_id)
     bench = recipe_of(path).bench

@@ -51,7 +51,7 @@ def groups(
     votes: Annotated[
         bool,
         typer.Option(
-            "--votes", help="Rank responses by how many of a problem's have the same answer, not by their rewards."
+            "--votes", help="Rank each response by how many responses to its problem give the same answer, not by its reward."
         ),
     ] = False,
     size: Annotated[int, typer.Option(help="Responses in a group.")] = 6,
@@ -88,17 +88,18 @@ def _responses(
 ) -> tuple[list[Problem], dict[str, list[Response]]]:
     """The problems that the graded responses of several files answer, and the responses by problem id.
 
-    UserError if two files hold the same responses: each would vote twice.
+    UserError if one file holds all responses of another: each of these would vote twice.
     """
     asked: dict[str, Problem] = {}
     mine: dict[str, list[Response]] = {}
-    read: dict[frozenset[tuple[str, str]], Path] = {}
+    read: dict[Path, set[tuple[str, str]]] = {}
     for file in files:
         answered, found = read_graded(file, problems, columns)
-        texts = frozenset((key, r.text) for key, rows in found.items() for r in rows)
-        if texts in read:
-            raise UserError(f"{read[texts]} and {file} hold the same responses; give one of them")
-        read[texts] = file
+        texts = {(key, r.text) for key, rows in found.items() for r in rows}
+        for other, seen in read.items():
+            if texts <= seen or seen <= texts:
+                raise UserError(f"{other} and {file}: one holds all responses of the other; give one of them")
+        read[file] = texts
         asked |= {problem.id: problem for problem in answered}
         for key, rows in found.items():
             mine.setdefault(key, []).extend(rows)
@@ -115,7 +116,7 @@ def _ranks(
     if votes:
         known = {key: labelled(rows, settings.cut)[0] for key, rows in mine.items()}
         if silent := sum(r.correct and r.extracted is None for rows in known.values() for r in rows):
-            raise UserError(f"{named}: {silent:,} right responses have no answer (extracted) to vote with; grade them (acemath grade)")
+            raise UserError(f"{named}: {silent:,} right responses have no extracted answer to vote with; grade them (acemath grade)")
         return {key: dict(zip((r.text for r in rows), vote_shares(rows), strict=True)) for key, rows in known.items()}
     if settings.by == "random":
         return {}
