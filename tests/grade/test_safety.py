@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from acemath.grade import STRICT, classes, equal, extract, grade
@@ -114,6 +114,7 @@ _PIECES = st.sampled_from(_TOKENS.split(" "))
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_PIECES, max_size=14).map("".join), st.lists(_PIECES, max_size=8).map("".join))
+@example(r"\text{first first} = 5", r"\text{first second} = 5")
 def test_any_two_texts_get_the_same_verdict_both_ways(a: str, b: str) -> None:
     conventions = STRICT.but(name="no-workers", symbolic=False)
     assert equal(a, b, conventions).correct == equal(b, a, conventions).correct

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from acemath.grade.base.nodes import Node, canonical, substitute, symbol, symbols
 from acemath.grade.values.evaluate import exact
@@ -105,9 +106,14 @@ def same_name(a: Node, b: Node) -> bool:
     if a.kind == "tuple":
         return a.args == b.args or len(a.args) == len(b.args) and set(a.args) != set(b.args)
     if a.kind == "text":
-        fewer, more = sorted((a.value.split(), b.value.split()), key=len)
-        return all(any(w.startswith(v) or v.startswith(w) for v in more) for w in fewer)  # `local max`, `maximum`
+        ours, theirs = set(a.value.split()), set(b.value.split())
+        return all(_covers(more, fewer) for fewer, more in ((ours, theirs), (theirs, ours)) if len(fewer) <= len(more))
     return a.value == b.value if a.kind in ("apply", "big") else canonical(a) == canonical(b)
+
+
+def _covers(more: Set[str], fewer: Set[str]) -> bool:
+    """Whether each word of `fewer` begins one of `more`, or begins with it: `maximum`, `local max`."""
+    return all(any(w.startswith(v) or v.startswith(w) for v in more) for w in fewer)
 
 
 def rename_arguments(head: Node, value: Node) -> Node:
