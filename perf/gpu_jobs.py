@@ -296,7 +296,7 @@ def _measured(found: Found) -> Found:
 
 def job(name: str) -> Iterator[Found]:
     """The measurements of one job. Run it in its own process, so that the peak memory is its own."""
-    from acemath.train.lora_settings import LoraSettings
+    from acemath.train.settings import LoraSettings
 
     seven = {"gradient_checkpointing": True, "micro_tokens": PASS}
     single: dict[str, Callable[[], Found]] = {

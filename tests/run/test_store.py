@@ -289,6 +289,19 @@ def test_facts_add_up() -> None:
         added(one, {"name": "y"})
 
 
+def test_checkpoints_that_a_change_removes_are_told_of(tmp_path: Path) -> None:
+    """Before they are removed; checkpoints of the same training go on."""
+    store = StageStore(tmp_path, 1, "model")
+    old, new = {"settings": {"rate": 1}, "inputs": {}}, {"settings": {"rate": 2}, "inputs": {}}
+    store.begin(old, "old")
+    (store.work("old") / "checkpoint-3").mkdir()
+    assert store.why(old, [0], "old") == "was stopped; its checkpoints are kept"
+    assert store.why(new, [0], "new") == "rate changed from 1 to 2; checkpoints from before the change are removed"
+    assert (store.work("old") / "checkpoint-3").is_dir()
+    store.begin(new, "new")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_reasons() -> None:
     """Each cause has its line."""
     now = {"settings": {"lcs": 0.6}, "inputs": {"problems": "a"}}

@@ -14,7 +14,7 @@ from acemath.files.rows import write_rows
 from acemath.records import Chat
 from acemath.train import shards
 from acemath.train.checkpoints import last_checkpoint
-from acemath.train.lora_settings import LoraSettings
+from acemath.train.settings import LoraSettings
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
 

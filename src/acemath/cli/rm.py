@@ -245,7 +245,7 @@ def _train(
     if facts is not None:
         return {"out": str(out), **facts["result"], "seconds": 0.0}
     told = f"reward model on {base}", f"the groups of {groups_file}"
-    with checkpoints_of(out) as work, Display().during(*told) as display:
+    with checkpoints_of(out, identity, overwrite) as work, Display().during(*told) as display:
         made = work / "model"
         result = train_reward(
             base, learned, held_out, made, work, settings, chat, seed, display.progress, measured

@@ -86,10 +86,11 @@ def fine_tune(
         quiet_transformers()
         from acemath.train.sft.train import identity_of, train_sft
 
-        facts = facts_of_made(out, identity_of(base, rows, settings, seed), overwrite)
+        identity = identity_of(base, rows, settings, seed)
+        facts = facts_of_made(out, identity, overwrite)
         if facts is not None:
             return {"out": str(out), **{name: facts[name] for name in SHOWN}, "seconds": 0.0}
-        with checkpoints_of(out) as work:
+        with checkpoints_of(out, identity, overwrite) as work:
             result = train_sft(base, rows, work / "model", work, settings, seed, display.progress)
             if is_first_process():
                 put(work / "model", out, work)

@@ -41,7 +41,7 @@ def _policy(run: Run, name: str, base: str) -> Training:
         return {**asdict(result), "summary": _words(result)}
 
     settings = {
-        "sft": own.model_dump(exclude={"save_every", "report_to"}),
+        "sft": own.of_weights(),
         "base": run.recipe.base_of(base),
         "seed": run.recipe.seed,
     }

@@ -341,7 +341,7 @@ def reward_model(run: Run) -> Training:
         return "; warning: ".join([words, *facts["warnings"]])
 
     settings = {
-        "train": reward.train.model_dump(exclude={"save_every", "report_to"}),
+        "train": reward.train.of_weights(),
         "chat": reward.chat.model_dump(),
         "base": run.recipe.base_of(reward.base),
         "seed": seed,

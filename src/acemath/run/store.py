@@ -171,11 +171,12 @@ class StageStore:
 
     def why(self, now: Record, stale: Sequence[int], key: str) -> str:
         """Why the stage runs, in one line: a changed setting or input, a missing file, or an earlier stop."""
-        checkpoints = bool(self.artifact) and (self.folder / WORK / key).is_dir()
+        kept = {path.name for path in (self.folder / WORK).glob("*")}
         absent = [
             self.part(n).name if not self.artifact else self.artifact for n in stale if not self._there(n)
         ]
-        return reason(self._record(), now, stale, self.count, absent, checkpoints)
+        why = reason(self._record(), now, stale, self.count, absent, key in kept)
+        return f"{why}; checkpoints from before the change are removed" if kept - {key} else why
 
     def _there(self, number: int) -> bool:
         return (self.model if self.artifact else self.part(number)).exists()

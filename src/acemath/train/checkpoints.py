@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,28 @@ FACTS = "training.json"  # what a model was trained on and how; lies beside its 
 LOADED = ("*.safetensors", "config.json", "tokenizer*", "*.jinja")  # weights, shape, tokenizer, chat template
 
 
-def claim(work: Path, identity: Any) -> None:
-    """Reserve the folder `work` for the training with this identity (any JSON value).
+def claim(work: Path, identity: Mapping[str, Any]) -> None:
+    """Reserve the folder `work` for the training with this identity (JSON values by name).
 
-    Files of another training are removed. If there is a checkpoint to resume from, a notice says so.
+    Files of another training are removed. A notice tells of its checkpoints, or of one to resume from.
     """
-    key = fingerprint(identity)
     with explained(work):
-        if read(work / OWNER) != {"identity": key}:
+        if fingerprint(owner(work)) != fingerprint(identity):
+            if (lost := last_checkpoint(work)) is not None:
+                say(f"{lost} belongs to a training with other arguments or data, and is removed")
             for old in work.glob("*") if work.is_dir() else ():
                 if old.name != LOCK:
                     shutil.rmtree(old) if old.is_dir() else old.unlink()
             work.mkdir(parents=True, exist_ok=True)
-            write_json(work / OWNER, {"identity": key})
+            write_json(work / OWNER, dict(identity))
     found = last_checkpoint(work)
     if found is not None:
         say(f"resuming from {found}")
+
+
+def owner(work: Path) -> Any:
+    """The identity of the training that the folder `work` belongs to; None if it belongs to none."""
+    return read(work / OWNER)
 
 
 def is_made(out: Path, identity: Any, replace: bool) -> bool:

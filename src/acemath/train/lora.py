@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from acemath.errors import UserError, needing
-from acemath.train.lora_settings import LoraSettings
+from acemath.train.settings import LoraSettings
 
 PART = ".lora_A.default.weight"
 BASE = ".base_layer."

@@ -35,7 +35,7 @@ from acemath.files.atomic import explained, flush_folder, flush_tree
 from acemath.models.hardware import in_group, meet
 from acemath.notices import is_first_process
 from acemath.train.lora import BASE, layer_of, merged
-from acemath.train.lora_settings import LoraSettings
+from acemath.train.settings import LoraSettings
 
 PIECE = 4 << 30  # the most bytes of float32 weights in memory while a model's folder is written
 MODEL = "model."

@@ -20,12 +20,12 @@ from acemath.models.score.packed import packed_states
 from acemath.models.score.score import RewardModel
 from acemath.records import Group
 from acemath.train.lora import add_lora, merged
-from acemath.train.lora_settings import LoraSettings
 from acemath.train.reward import train
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import checkpoint_gradients, new_reward_model
 from acemath.train.reward.state import RewardResult
 from acemath.train.reward.train import train_reward
+from acemath.train.settings import LoraSettings
 
 SETTINGS = RewardSettings(
     learning_rate=2e-3, batch_groups=4, epochs=2, bf16=False, save_every=3, evaluations=2, micro_tokens=512

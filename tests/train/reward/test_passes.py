@@ -13,12 +13,12 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from acemath.models.score.layout import Row, padded
 from acemath.train.lora import add_lora
-from acemath.train.lora_settings import LoraSettings
 from acemath.train.reward import start
 from acemath.train.reward.losses import LOSSES
 from acemath.train.reward.passes import best_of_candidates, evaluate, step
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import checkpoint_gradients
+from acemath.train.settings import LoraSettings
 
 WHOLE = 10_000
 PARTS = 150  # two groups are larger, and so is the longest response with its prompt

@@ -115,6 +115,26 @@ def test_stopped_run_ends_with_the_same_weights(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_stopped_run_goes_on_in_smaller_passes(tiny_policy: Path, tmp_path: Path, whole: tuple[Path, RewardResult]) -> None:
+    """What an error recommends against a lack of memory keeps the steps that are done."""
+    seen: list[int] = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, *_: Any) -> None:
+        if done == 13:
+            raise Stop
+
+    with pytest.raises(Stop):
+        _train(tiny_policy, tmp_path, "m", progress=stop)
+    smaller = PARTS.model_copy(update={"gradient_checkpointing": True, "share_prefix": False})
+    resumed = _train(tiny_policy, tmp_path, "m", smaller, progress=lambda done, *_: seen.append(done))
+    assert seen[0] > 1
+    measured = [[row["held_out_loss"] for row in found.curve if "held_out_loss" in row] for found in (resumed, whole[1])]
+    assert measured[0] == pytest.approx(measured[1], abs=1e-3)
+
+
 def _written(folder: Path) -> Path:
     """The folder with the groups of `_train` in it."""
     write_rows(folder / "groups.jsonl", [*_groups(18), *_groups(3)], Group)

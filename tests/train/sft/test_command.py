@@ -107,46 +107,77 @@ def test_one_command_at_a_time_makes_a_model(tiny_policy: Path, tmp_path: Path) 
 def test_a_stop_while_checkpoints_are_removed_leaves_none_to_go_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of one would be loaded by the same command with --overwrite."""
     work, made = tmp_path / "work", tmp_path / "made"
-    claim(work, "mine")
+    claim(work, {"seed": 1})
     checkpoint(work, 10).mkdir()
     made.mkdir()
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(checkpoints.shutil, "rmtree", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         put(made, tmp_path / "out", work)
-    claim(work, "mine")
+    claim(work, {"seed": 1})
     assert last_checkpoint(work) is None
 
 
-def test_going_on_is_said_only_when_it_is_so(
-    tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    """After a stop, not at the first start; the checkpoints are removed at the end."""
-    file, out, work = (
-        _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)]),
-        tmp_path / "p",
-        tmp_path / "p-checkpoints",
-    )
+class Stop(Exception):
+    """A training was stopped."""
 
-    class Stop(Exception):
-        pass
+
+@pytest.fixture
+def stopped(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path, Path]:
+    """The conversations, the model's folder and the checkpoints of a training that was stopped after its first checkpoint."""
+    file, out = _rows(tmp_path / "c.jsonl", [f"{n}?" for n in range(8)]), tmp_path / "p"
+    work = tmp_path / "p-checkpoints"
 
     def stop(*_: Any) -> None:
         if last_checkpoint(work) is not None:
             raise Stop
 
-    def said() -> str:
-        return " ".join(record.getMessage() for record in caplog.records) + capsys.readouterr().err
-
-    with caplog.at_level(logging.WARNING), monkeypatch.context() as patched:
-        patched.setattr("acemath.run.display.Display.progress", lambda _, *rest: stop(*rest))
-        with pytest.raises(Stop):
-            _tune(file, tiny_policy, out, given={"save_every": 1})
-        assert "resuming" not in said() and not out.exists()
-    with caplog.at_level(logging.WARNING):
+    with monkeypatch.context() as patched, pytest.raises(Stop):
+        patched.setattr("acemath.run.display.Display.progress", stop)
         _tune(file, tiny_policy, out, given={"save_every": 1})
-    assert "resuming from " in said()
+    return file, out, work
+
+
+def test_going_on_is_said_only_when_it_is_so(
+    tiny_policy: Path, stopped: tuple[Path, Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a stop, not at the first start; the checkpoints are removed at the end."""
+    file, out, work = stopped
+    assert "resuming" not in caplog.text and not out.exists()
+    _tune(file, tiny_policy, out)
+    assert "resuming from " in caplog.text
     assert out.is_dir() and not work.exists()
+
+
+def test_a_stopped_training_goes_on_with_less_memory(
+    tiny_policy: Path, stopped: tuple[Path, Path, Path], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """What an error recommends against a lack of memory keeps the steps that are done, and leads to the same losses."""
+    file, out, _ = stopped
+    found = _tune(file, tiny_policy, out, given={"micro_batch": 1, "gradient_checkpointing": True, "save_every": 3})
+    assert "resuming from " in caplog.text
+    _tune(file, tiny_policy, tmp_path / "whole")
+    losses = [
+        [row["loss"] for row in json.loads((folder / "training.json").read_text())["curve"] if "loss" in row]
+        for folder in (out, tmp_path / "whole")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4) and len(losses[0]) == 4
+    assert _tune(file, tiny_policy, out, given={"micro_batch": 2}) == {**found, "seconds": 0.0}  # the same model
+
+
+def test_checkpoints_of_another_training_are_removed_only_on_demand(
+    tiny_policy: Path, stopped: tuple[Path, Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other settings, data or seed: one line names what differs, and nothing is lost. --overwrite removes them and says so."""
+    file, out, work = stopped
+    kept = sorted(path.name for path in work.iterdir())
+    other = _rows(file.with_name("other.jsonl"), ["1?", "2?"])
+    for rows, given, name in ((file, {"learning_rate": 2e-3}, "settings.learning_rate"), (other, {}, "conversations")):
+        with pytest.raises(UserError, match=rf"p-checkpoints/checkpoint-1 .*differs in {name}\).*--overwrite"):
+            _tune(rows, tiny_policy, out, given=given)
+        assert sorted(path.name for path in work.iterdir()) == kept
+    _tune(other, tiny_policy, out, overwrite=True)
+    assert "checkpoint-1 belongs to a training with other arguments or data, and is removed" in caplog.text
+    assert "resuming" not in caplog.text and out.is_dir() and not work.exists()
 
 
 def test_phases_are_reported(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from acemath.files.settings import Settings
-from acemath.train.lora_settings import LoraSettings
+from acemath.train.settings import LoraSettings, TrainingSettings
 
 PAIR_LOSSES = ("listwise", "pairwise")  # the losses that use a margin
 
@@ -49,8 +49,10 @@ class GroupSettings(Settings):
         return self
 
 
-class RewardSettings(Settings):
+class RewardSettings(TrainingSettings):
     """How the reward model is trained."""
+
+    MEANS: ClassVar[frozenset[str]] = TrainingSettings.MEANS | {"micro_tokens", "share_prefix"}
 
     loss: Literal["listwise", "pairwise", "cross-entropy", "mse"] = "listwise"
     """The loss (paper: listwise)."""

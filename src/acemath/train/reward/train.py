@@ -347,7 +347,7 @@ def identity_of(
         "policy": [source, weights_key(source)],
         "groups": [*counts, key],
         "licences": sorted(licences),
-        "settings": settings.model_dump(exclude={"save_every", "report_to"}),
+        "settings": settings.of_weights(),
         "chat": chat.model_dump(),
         "seed": seed,
     }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from acemath.files.settings import Settings
-from acemath.train.lora_settings import LoraSettings
+from acemath.train.settings import LoraSettings, TrainingSettings
 
 
-class SftSettings(Settings):
+class SftSettings(TrainingSettings):
     """The settings of one stage. "Our choice" marks values that the paper does not give."""
 
+    MEANS: ClassVar[frozenset[str]] = TrainingSettings.MEANS | {"micro_batch", "attention"}
 
     learning_rate: float = Field(5e-6, gt=0)
     """The highest learning rate (paper: 5e-6 in general stages, 3e-6 in the math stage)."""

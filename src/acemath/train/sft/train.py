@@ -135,7 +135,7 @@ def identity_of(base: str | Path, chats: Iterable[Chat], settings: SftSettings, 
         "base": [source, weights_key(source)],
         "conversations": key_of_all(texts()),
         "licences": sorted(licences),
-        "settings": settings.model_dump(exclude={"save_every", "report_to"}),
+        "settings": settings.of_weights(),
         "seed": seed,
     }
 
