@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.checkpoint import create_selective_checkpoint_contexts
+from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -28,14 +28,13 @@ from acemath.train.reward.settings import RewardSettings
 from acemath.train.sharding import is_sharded, parameter_groups
 
 LARGE = 200_000_000  # parameters; in smaller models the bookkeeping of what to recompute takes too much of the time
+LAYERS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}  # the products of linear layers
 # Products of matrices and attention. The scores of attention are recomputed: they are as large as their softmax.
-SLOW = [
-    torch.ops.aten.mm.default,
-    torch.ops.aten.addmm.default,
+SLOW = LAYERS | {
     torch.ops.aten.bmm.default,
     torch.ops.aten._softmax.default,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
-]
+}
 
 CHECK_TEMPLATE = (
     "Problem: {{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | first }}\nCheck:\n"
@@ -133,13 +132,20 @@ def checkpoint_gradients(model: Any, settings: RewardSettings) -> None:
     if settings.gradient_checkpointing is None:
         if model.device.type != "cpu" or is_sharded(model) or model.num_parameters() < LARGE:
             return
-        options["context_fn"] = partial(create_selective_checkpoint_contexts, SLOW)
+        rank = settings.lora.rank if settings.lora is not None else 0
+        options["context_fn"] = partial(create_selective_checkpoint_contexts, partial(_what_is_slow, rank))
     elif not settings.gradient_checkpointing:
         return
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.training = True
+
+
+def _what_is_slow(rank: int, _: Any, operation: Any, *arguments: Any, **__: Any) -> CheckpointPolicy:
+    """Store what is slow to compute. LoRA's products over `rank` are as large as their layer's, and quick."""
+    quick = operation not in SLOW or (operation in LAYERS and arguments[-1].shape[0] <= rank)
+    return CheckpointPolicy.PREFER_RECOMPUTE if quick else CheckpointPolicy.MUST_SAVE
 
 
 def adamw(model: Any, settings: RewardSettings) -> torch.optim.AdamW:

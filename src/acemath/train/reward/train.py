@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import has_bf16, leave_group_at_exit, meet, memory_for
+from acemath.models.hardware import has_bf16, leave_group_at_exit, meet, memory_for, pass_dtype
 from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.layout import Row
 from acemath.models.score.model import body, tokenizer_of
@@ -28,7 +28,7 @@ from acemath.notices import is_first_process, say
 from acemath.records import Group, key_of_all
 from acemath.train.checkpoints import claim, weights_key
 from acemath.train.kernels import add_liger, check_liger, compile_layers
-from acemath.train.lora import add_lora
+from acemath.train.lora import add_lora, shrink_frozen
 from acemath.train.reward.groups import check_group, same_problem
 from acemath.train.reward.passes import best_of_candidates, evaluate, step
 from acemath.train.reward.rows import GroupFiles, encoded
@@ -176,6 +176,8 @@ def _model(
     model = shard(model, body(model), where, settings.bf16 and has_bf16()) if sharded else model.to(where)
     if settings.share_prefix:
         check_sharing(model, settings.max_length)
+    if settings.lora is not None and not sharded and pass_dtype(settings.bf16) is torch.bfloat16:
+        shrink_frozen(model)
     checkpoint_gradients(model, settings)
     compile_layers(model, settings, where, sharded)
     return model
