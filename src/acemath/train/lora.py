@@ -45,10 +45,11 @@ def shrink_frozen(model: Any) -> None:
     """Keep the frozen matrices beside LoRA's in bfloat16 if it holds them exactly, as it does those of most released models; in place.
 
     That takes half the memory. Passes that compute in bfloat16 (autocast) have the same results: they would convert the
-    matrices each time.
+    matrices each time. A head that is also the table of embeddings stays as it is, because lookups are not converted.
     """
+    table = model.get_input_embeddings().weight
     for layer in model.modules():
-        if isinstance(layer, torch.nn.Linear) and not layer.weight.requires_grad:
+        if isinstance(layer, torch.nn.Linear) and not layer.weight.requires_grad and layer.weight is not table:
             small = layer.weight.bfloat16()
             if torch.equal(small.float(), layer.weight):
                 layer.weight.data = small

@@ -8,11 +8,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch.utils.checkpoint import CheckpointPolicy
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from acemath.errors import UserError
 from acemath.models.score.layout import Row, padded
-from acemath.train.lora import add_lora
+from acemath.train import memory
+from acemath.train.lora import add_lora, shrink_frozen
 from acemath.train.reward import start
 from acemath.train.reward.losses import LOSSES
 from acemath.train.reward.passes import best_of_candidates, evaluate, step
@@ -20,6 +23,7 @@ from acemath.train.reward.settings import RewardSettings
 from acemath.train.reward.start import checkpoint_gradients
 from acemath.train.settings import LoraSettings
 
+LORA = {"lora": {"rank": 3}}
 WHOLE = 10_000
 PARTS = 150  # two groups are larger, and so is the longest response with its prompt
 SIZES = {
@@ -129,8 +133,66 @@ def test_large_models_recompute_what_is_quick(name: str, monkeypatch: pytest.Mon
 def test_adapters_learn_the_same_in_parts() -> None:
     """LoRA: gradients to 1e-5."""
     pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
-    change = {"lora": LoraSettings(rank=3).model_dump()}
-    assert _largest_difference(_step(PARTS, change)[0], _step(WHOLE, change)[0]) < 1e-5
+    assert _largest_difference(_step(PARTS, LORA)[0], _step(WHOLE, LORA)[0]) < 1e-5
+
+
+def test_products_of_adapters_are_recomputed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With LoRA in large models: they are as large as the products of the layers, of which none is computed twice."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    monkeypatch.setattr(start, "LARGE", 0)
+    stored = dict.fromkeys(("wide", "narrow"), 0)
+    decide = start._what_is_slow
+
+    def count(rank: int, context: Any, operation: Any, *arguments: Any, **options: Any) -> Any:
+        policy = decide(rank, context, operation, *arguments, **options)
+        if operation in start.LAYERS and policy == CheckpointPolicy.MUST_SAVE:
+            stored["wide" if arguments[-1].shape[0] > 3 else "narrow"] += 1
+        return policy
+
+    monkeypatch.setattr(start, "_what_is_slow", count)
+    found = [_step(WHOLE, LORA | {"gradient_checkpointing": again})[0] for again in (None, False)]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert stored["narrow"] == 0 < stored["wide"]
+
+
+def test_frozen_matrices_take_half_the_memory() -> None:
+    """In bfloat16, if it holds them exactly: not a bit of the gradients changes, nor of the merged weights. Others stay."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    found, models = [], []
+    for shrink in (False, True):
+        model = _model().bfloat16().float()
+        torch.nn.init.constant_(model.model.layers[0].mlp.up_proj.weight, 0.1)  # not a number of bfloat16
+        add_lora(model.model, LoraSettings(rank=3))
+        if shrink:
+            shrink_frozen(model)
+        found.append(_step(WHOLE, {}, "bf16", model)[0])
+        models.append(model)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    kinds = {name: weights.dtype for name, weights in models[1].named_parameters() if "base_layer.weight" in name}
+    assert {name for name, kind in kinds.items() if kind == torch.float32} == {"model.layers.0.mlp.up_proj.base_layer.weight"}
+    assert len(kinds) == 14 and models[1].score.weight.dtype == torch.float32
+    assert all(w.dtype == torch.float32 for name, w in models[1].named_parameters() if "lora_" in name or "embed" in name)
+
+
+@pytest.mark.parametrize(("free", "again"), [(10**9, "quick"), (150_000, "all")])
+def test_a_large_model_recomputes_all_when_memory_is_short(
+    free: int, again: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside the states of training, a pass takes at least the outputs of its layers. A notice tells of it."""
+    monkeypatch.setattr(start, "LARGE", 0)
+    model = _model()
+    states = memory.STATES * model.num_parameters()
+    assert memory.kept_by_pass(model, WHOLE) > 150_000
+    monkeypatch.setattr(memory, "free_memory", lambda: states + free)
+    with FlopCounterMode(display=False) as counted:
+        _step(WHOLE, {}, model=model)
+    with FlopCounterMode(display=False) as expected:
+        _step(WHOLE, {"gradient_checkpointing": again == "all" or None}, model=_model())
+    assert counted.get_total_flops() == expected.get_total_flops()
+    assert ("memory is short (0.0 GB for passes)" in caplog.text) == (again == "all")
+    monkeypatch.setattr(memory, "free_memory", lambda: states - 1)
+    with pytest.raises(UserError, match=r"too small to train [\d,]+ weights: .* GB are free; set lora.rank"):
+        _step(WHOLE, {})
 
 
 def test_parts_learn_the_same_in_bfloat16() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from acemath.models.encoding import encode_all, texts_of
 from acemath.models.hardware import rows_a_pass
 from acemath.records import Chat
 from acemath.train.checkpoints import last_checkpoint, weights_key
+from acemath.train.lora import shrink_frozen
 from acemath.train.packing import Bins, PackedRows, pack
+from acemath.train.settings import LoraSettings
+from acemath.train.sft import trainer
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sft.train import train_sft
 from acemath.train.sft.trainer import make_trainer, quiet, training_arguments
@@ -112,6 +116,38 @@ def test_stopped_run_ends_with_the_same_weights(tiny_policy: Path, tmp_path: Pat
     assert resumed.validation_before == whole.validation_before
     assert resumed.validation_after == whole.validation_after and resumed.curve == whole.curve
     first, second = _weights(tmp_path / "whole"), _weights(tmp_path / "half")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_lora_beside_frozen_matrices_in_bfloat16(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of their memory, the same losses and the same saved model, to the last bit; resumed too."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    base = tmp_path / "base"
+    shutil.copytree(tiny_policy, base)
+    AutoModelForCausalLM.from_pretrained(tiny_policy, dtype=torch.bfloat16).save_pretrained(base)
+    settings = SETTINGS.model_copy(update={"bf16": True, "lora": LoraSettings(rank=4), "save_every": 3})
+    kinds: set[torch.dtype] = set()
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, *_: Any) -> None:
+        if done == 5:
+            raise Stop
+
+    def shrink(model: Any) -> None:
+        shrink_frozen(model)
+        kinds.update(weights.dtype for name, weights in model.named_parameters() if "base_layer.weight" in name)
+
+    monkeypatch.setattr(trainer, "pass_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr(trainer, "shrink_frozen", shrink)
+    with pytest.raises(Stop):
+        train_sft(base, _chats(60), tmp_path / "small", tmp_path / "w1", settings, progress=stop)
+    small = train_sft(base, _chats(60), tmp_path / "small", tmp_path / "w1", settings)
+    monkeypatch.setattr(trainer, "shrink_frozen", lambda _: None)
+    full = train_sft(base, _chats(60), tmp_path / "full", tmp_path / "w2", settings)
+    first, second = _weights(tmp_path / "small"), _weights(tmp_path / "full")
+    assert kinds == {torch.bfloat16} and small.curve == full.curve
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

@@ -77,8 +77,8 @@ class RewardSettings(TrainingSettings):
     bf16: bool = True
     """Whether forward passes use bfloat16, if the hardware computes it. Our choice."""
     gradient_checkpointing: bool | None = None
-    """Whether activations are computed again in the backward pass, which takes time and saves memory; by default only those that are
-    quick to compute, in large models on a processor."""
+    """Whether activations are computed again in the backward pass, which takes time and saves memory; by default, in large models on a
+    processor, those that are quick to compute, or all if memory is short."""
     liger: bool = False
     """Whether to use Liger's kernels in the body; they need a GPU."""
     compile: bool = True

@@ -19,11 +19,13 @@ from transformers import (
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
+from acemath.models.hardware import pass_tokens
 from acemath.models.layers import keep_bounds
 from acemath.models.loading import check_whole, loading
 from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.model import with_head
 from acemath.notices import say
+from acemath.train.memory import kept_by_pass, room_for_passes
 from acemath.train.reward.settings import RewardSettings
 from acemath.train.sharding import is_sharded, parameter_groups
 
@@ -125,15 +127,21 @@ def checkpoint_gradients(model: Any, settings: RewardSettings) -> None:
     """Recompute activations within layers in the backward pass instead of storing them, if `settings` say so; in place.
 
     By default a large model on a processor stores what is slow to compute, and recomputes the rest: that halves the memory
-    of a pass. Layers checkpoint only in training mode, so only they are put into it; the modules inside stay in evaluation
-    mode, without dropout.
+    of a pass. If memory is too short for that, it recomputes everything. Layers checkpoint only in training mode, so only
+    they are put into it; the modules inside stay in evaluation mode, without dropout. UserError if the states of training
+    do not fit into the memory of this machine.
     """
+    on_processor = model.device.type == "cpu" and not is_sharded(model)
+    room = room_for_passes(model) if on_processor else 0
     options: dict[str, Any] = {"use_reentrant": False}
     if settings.gradient_checkpointing is None:
-        if model.device.type != "cpu" or is_sharded(model) or model.num_parameters() < LARGE:
+        if not on_processor or model.num_parameters() < LARGE:
             return
-        rank = settings.lora.rank if settings.lora is not None else 0
-        options["context_fn"] = partial(create_selective_checkpoint_contexts, partial(_what_is_slow, rank))
+        if kept_by_pass(model, settings.micro_tokens or pass_tokens(model.device)) < room:
+            rank = settings.lora.rank if settings.lora is not None else 0
+            options["context_fn"] = partial(create_selective_checkpoint_contexts, partial(_what_is_slow, rank))
+        else:
+            say(f"memory is short ({room / 1e9:.1f} GB for passes): all activations are computed again, which takes longer")
     elif not settings.gradient_checkpointing:
         return
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)

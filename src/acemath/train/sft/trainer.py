@@ -37,6 +37,7 @@ from acemath.notices import is_first_process
 from acemath.train.checkpoints import STATE, checkpoint, remove_older
 from acemath.train.kernels import check_liger, compile_layers
 from acemath.train.lora import add_lora, shrink_frozen
+from acemath.train.memory import room_for_passes
 from acemath.train.packing import Collator, Layout, PackedRows, check_packing, keeps_apart, learned_alone
 from acemath.train.sft.settings import SftSettings
 from acemath.train.sharding import clip, is_sharded, shard, sharded_launch
@@ -79,6 +80,8 @@ def make_trainer(
         model.config.pad_token_id = pad
     if settings.lora is not None and not sharded and pass_dtype(settings.bf16) is torch.bfloat16:
         shrink_frozen(model)
+    if device().type == "cpu" and not sharded:
+        room_for_passes(model)
     meter = _meter(model, rows, settings)
     trainer = _Trainer(
         meter,
