@@ -34,12 +34,36 @@ def test_the_last_report_stands_in_every_line_uncut(capsys: pytest.CaptureFixtur
     note = "loss [0.31], " + "a long note " * 30
     display = Display(every=0.05)
     display.start("sft", "a reason in [brackets] " * 10)
+    display.progress(0, 10)
     display.progress(3, 10, note)
     lines = wait_for(3, capsys)
     display.end("done")
     assert lines[0] == "sft: " + "a reason in [brackets] " * 10
     begins = re.compile(r"  sft: 3/10, \d+ s so far, \d+ s left, ")
     assert all(begins.match(line) and line.endswith(note) for line in lines[1:])
+
+
+def test_the_time_left_is_of_this_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier run did took no time in this one; before a second report there is no pace; a new total has its own."""
+    now = 1000.0
+    monkeypatch.setattr("acemath.run.display.time.monotonic", lambda: now)
+    display = Display()
+    display.start("sft")
+
+    def after(seconds: float, done: int, total: int) -> str:
+        nonlocal now
+        now += seconds
+        display.progress(done, total)
+        return display._how_far()
+
+    assert after(60, 20, 22) == "20/22, 60 s so far"
+    assert after(200, 21, 22) == "21/22, 260 s so far, 200 s left"
+    now += 50
+    assert display._how_far() == "21/22, 310 s so far, 150 s left"
+    assert after(0, 0, 5) == "0/5, 310 s so far"
+    assert after(10, 2, 5) == "2/5, 320 s so far, 15 s left"
+    assert after(20, 5, 5) == "5/5, 340 s so far"
+    display.stop()
 
 
 def test_an_inner_step_speaks_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ class Display:
         self._quiet = quiet
         self._began = time.monotonic()
         self._state: tuple[int, int, str] = (0, 0, "")  # done, total, note; a total of 0 is unknown
+        self._pace: list[tuple[int, float]] = []  # what was done at the first report of this total and at the last change, and when
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._beating: tuple[threading.Thread, threading.Event] | None = None
@@ -52,7 +53,7 @@ class Display:
     def start(self, name: str, why: str = "") -> None:
         """A step starts, for the reason `why`. Without a reason nothing is printed until the first line is due."""
         self.stop()
-        self.name, self._began, self._state = name, time.monotonic(), (0, 0, "")
+        self.name, self._began, self._state, self._pace = name, time.monotonic(), (0, 0, ""), []
         if why:
             self._say(Text.assemble((name, "bold"), f": {why}"))
         if self._quiet:
@@ -73,6 +74,10 @@ class Display:
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Report that `done` of `total` is done; a total of 0 is unknown."""
+        if total != self._state[1]:
+            self._pace = []
+        if not self._pace or done != self._pace[-1][0]:
+            self._pace = [*self._pace[:1], (done, time.monotonic())]
         self._state = (done, total, note)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total, description=note)
@@ -141,9 +146,18 @@ class Display:
     def _how_far(self) -> str:
         """The progress, the time so far, an estimate of the time left, and the last note."""
         done, total, note = self._state
-        spent = time.monotonic() - self._began
         words = [f"{done}/{total}"] if total else []
-        words.append(f"{spent:.0f} s so far")
-        if 0 < done < total:
-            words.append(f"{spent / done * (total - done):.0f} s left")
+        words.append(f"{time.monotonic() - self._began:.0f} s so far")
+        if (left := self._left()) is not None:
+            words.append(f"{left:.0f} s left")
         return ", ".join([*words, note] if note else words)
+
+    def _left(self) -> float | None:
+        """The seconds left at the pace since the first report; None if it is not known. What was done before, as by a run that was stopped, took none of this time."""
+        if len(self._pace) < 2:
+            return None
+        (first, began), (done, now) = self._pace
+        if not first < done < self._state[1]:
+            return None
+        left = (now - began) / (done - first) * (self._state[1] - done)
+        return max(0.0, left - (time.monotonic() - now))

@@ -131,7 +131,7 @@ def test_a_stopped_run_goes_on_in_smaller_passes(tiny_policy: Path, tmp_path: Pa
         _train(tiny_policy, tmp_path, "m", progress=stop)
     smaller = PARTS.model_copy(update={"gradient_checkpointing": True, "share_prefix": False})
     resumed = _train(tiny_policy, tmp_path, "m", smaller, progress=lambda done, *_: seen.append(done))
-    assert seen[0] > 1
+    assert seen[0] == 12
     measured = [[row["held_out_loss"] for row in found.curve if "held_out_loss" in row] for found in (resumed, whole[1])]
     assert measured[0] == pytest.approx(measured[1], abs=1e-3)
 
@@ -157,7 +157,7 @@ def test_killed_process_goes_on(tiny_policy: Path, tmp_path: Path, whole: tuple[
             process.kill()
         process.join()
         assert process.exitcode == (0 if last is None else -signal.SIGKILL)
-    assert begun > 9
+    assert begun >= 9
     first, second = _weights(whole[0]), _weights(tmp_path / "model")
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
 
@@ -235,7 +235,7 @@ def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
         seen: list[int] = []
         settings = SETTINGS.model_copy(update={"learning_rate": rate_, "epochs": 1.0})
         _train(tiny_policy, tmp_path, "m", settings, progress=lambda done, *_, seen=seen: seen.append(done))
-        assert seen[0] == 1
+        assert seen[0] == 0
 
 
 def test_training_that_does_not_help_is_not_kept(tiny_policy: Path, tmp_path: Path) -> None:

@@ -206,6 +206,7 @@ class _Loop:
         marks = {round(total * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
         if state.step == 0:
             self.measure(work)
+        progress(state.step, total, state.result.measured)
         while state.step < total:
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * rate(state.step, total, settings.warmup)
