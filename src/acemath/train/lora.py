@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from acemath.errors import UserError, needing
+from acemath.train.memory import give_back
 from acemath.train.settings import LoraSettings
 
 PART = ".lora_A.default.weight"
@@ -53,6 +54,7 @@ def shrink_frozen(model: Any) -> None:
             small = layer.weight.bfloat16()
             if torch.equal(small.float(), layer.weight):
                 layer.weight.data = small
+    give_back()
 
 
 def merged(weights: dict[str, Tensor], settings: LoraSettings) -> dict[str, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from accelerate import Accelerator
@@ -247,3 +249,14 @@ def test_measures_are_those_of_whole_groups(tokens: int) -> None:
         best_of_candidates(model, _accelerator(), rows, 0, settings, 2) for settings in (small, whole)
     )
     assert first == second
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's allocator keeps memory")
+def test_memory_is_given_back() -> None:
+    """Blocks that the allocator keeps between others."""
+    process = psutil.Process()
+    kept = [torch.zeros(20_000) for _ in range(4000)]
+    before = process.memory_info().rss
+    del kept[::2]
+    memory.give_back()
+    assert before - process.memory_info().rss > 50_000_000

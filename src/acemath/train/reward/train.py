@@ -19,7 +19,7 @@ from accelerate.state import AcceleratorState
 from acemath.errors import UserError
 from acemath.models.builtin import resolve
 from acemath.models.engine import ChatFormat
-from acemath.models.hardware import has_bf16, leave_group_at_exit, meet, memory_for, pass_dtype
+from acemath.models.hardware import has_bf16, leave_group_at_exit, meet, memory_for, pass_dtype, pass_tokens
 from acemath.models.score.heads import check_base, config_with
 from acemath.models.score.layout import Row
 from acemath.models.score.model import body, tokenizer_of
@@ -29,6 +29,7 @@ from acemath.records import Group, key_of_all
 from acemath.train.checkpoints import claim, weights_key
 from acemath.train.kernels import add_liger, check_liger, compile_layers
 from acemath.train.lora import add_lora, shrink_frozen
+from acemath.train.memory import free_memory, give_back, kept_by_pass
 from acemath.train.reward.groups import check_group, same_problem
 from acemath.train.reward.passes import best_of_candidates, evaluate, step
 from acemath.train.reward.rows import GroupFiles, encoded
@@ -206,6 +207,8 @@ class _Loop:
         marks = {round(total * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
         if state.step == 0:
             self.measure(work)
+        on_processor = self.accelerator.device.type == "cpu"
+        needed = kept_by_pass(self.model, settings.micro_tokens or pass_tokens(self.accelerator.device)) if on_processor else 0
         progress(state.step, total, state.result.measured)
         while state.step < total:
             for group in self.optimizer.param_groups:
@@ -213,6 +216,8 @@ class _Loop:
             batch = self.batch(*divmod(state.step, per_epoch))
             loss = step(self.model, self.optimizer, self.accelerator, batch, self.pad, settings)
             state.step += 1
+            if free_memory() < needed:
+                give_back()
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss is {loss} at step {state.step} of {total}: training diverged; lower learning_rate (it is "
