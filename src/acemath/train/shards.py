@@ -35,6 +35,7 @@ from acemath.files.atomic import explained, flush_folder, flush_tree
 from acemath.models.hardware import in_group, meet
 from acemath.notices import is_first_process
 from acemath.train.lora import BASE, layer_of, merged
+from acemath.train.memory import give_back
 from acemath.train.settings import LoraSettings
 
 PIECE = 4 << 30  # the most bytes of float32 weights in memory while a model's folder is written
@@ -107,6 +108,7 @@ def save_model(
     a barrier could time out before a large model is written.
     """
     done = shards.with_name(shards.name + ".saved")
+    give_back()  # the trained model is still in memory
     if is_first_process():
         done.unlink(missing_ok=True)
     meet()
