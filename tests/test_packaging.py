@@ -28,7 +28,7 @@ IMPORTED_AS = {
 }
 OWN = {"acemath", *(path.stem for folder in ("tests", "perf") for path in (ROOT / folder).rglob("*.py"))}
 # Packages of `dev` that are commands, plugins or types, and those that perf/curation.py asks for itself.
-TOOLS, PEERS = {"mypy", "pytest-xdist", "ruff", "types-pyyaml", "tensorboard"}, {"datatrove", "spacy", "xxhash"}
+TOOLS, PEERS = {"mypy", "pytest-xdist", "ruff", "types-psutil", "types-pyyaml", "tensorboard"}, {"datatrove", "spacy", "xxhash"}
 
 LIGHT = f"""
 import sys

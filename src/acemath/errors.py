@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as in shells
 _TRAIN = (
-    "accelerate", "datasets", "huggingface_hub", "jinja2", "safetensors", "tokenizers", "torch", "transformers", "trl",
+    "accelerate", "datasets", "huggingface_hub", "jinja2", "psutil", "safetensors", "tokenizers", "torch", "transformers", "trl",
 )  # fmt: skip
 # By the name of an imported package: the extra of pyproject.toml that installs it.
 EXTRAS = {
