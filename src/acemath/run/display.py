@@ -45,7 +45,7 @@ class Display:
         self._quiet = quiet
         self._began = time.monotonic()
         self._state: tuple[int, int, str] = (0, 0, "")  # done, total, note; a total of 0 is unknown
-        self._pace: list[tuple[int, float]] = []  # what was done at the first report of this total and at the last change, and when
+        self._pace: list[tuple[int, float]] = []  # (done, time) of the first report of this total, and of the last change
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._beating: tuple[threading.Thread, threading.Event] | None = None
@@ -153,7 +153,10 @@ class Display:
         return ", ".join([*words, note] if note else words)
 
     def _left(self) -> float | None:
-        """The seconds left at the pace since the first report; None if it is not known. What was done before, as by a run that was stopped, took none of this time."""
+        """The seconds left at the pace since the first report; None if there is no pace yet.
+
+        The first report of a resumed run counts what the stopped run did, which took none of this time.
+        """
         if len(self._pace) < 2:
             return None
         (first, began), (done, now) = self._pace

@@ -15,6 +15,7 @@ from acemath.errors import UserError
 from acemath.models.encoding import encode_all, texts_of
 from acemath.models.hardware import rows_a_pass
 from acemath.records import Chat
+from acemath.train import memory
 from acemath.train.checkpoints import last_checkpoint, weights_key
 from acemath.train.lora import shrink_frozen
 from acemath.train.packing import Bins, PackedRows, pack
@@ -149,6 +150,17 @@ def test_lora_beside_frozen_matrices_in_bfloat16(tiny_policy: Path, tmp_path: Pa
     first, second = _weights(tmp_path / "small"), _weights(tmp_path / "full")
     assert kinds == {torch.bfloat16} and small.curve == full.curve
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_training_that_cannot_fit_is_refused(tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its first step, with the memory that it needs and what to do. With LoRA the same model fits."""
+    monkeypatch.setattr(memory, "free_memory", lambda: 100_000)
+    with pytest.raises(UserError, match=r"too small to train [\d,]+ weights: .* 0.0 GB are free; set lora.rank"):
+        train_sft(tiny_policy, _chats(20), tmp_path / "out", tmp_path / "work", SETTINGS)
+    assert not (tmp_path / "out").exists()
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'acemath[lora]'")
+    small = SETTINGS.model_copy(update={"lora": LoraSettings(rank=1, targets=("q_proj",))})
+    train_sft(tiny_policy, _chats(20), tmp_path / "out", tmp_path / "work", small)
 
 
 def test_other_arguments_start_anew(tiny_policy: Path, tmp_path: Path) -> None:
